@@ -1,0 +1,1 @@
+"""Migrates a fleet of databases in order, as one Dapr service."""

@@ -1,0 +1,199 @@
+"""The wire contract between a service and whoever asks it to migrate; the only room the coordinator may import."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+OperationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,160}$")]
+Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,32}$")]
+
+
+class Message(BaseModel):
+    """Frozen; an unknown field is refused, so that a misspelt one is never silently ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Problem(Message):
+    """RFC 9457 problem: what happened, why, and what to do; never a traceback, SQL literal, URL or password."""
+
+    code: str  # CM-nnn, see docs/errors.md
+    title: str
+    detail: str
+    next_step: str
+    retryable: bool = False
+    request_id: str | None = None
+    service: str | None = None
+    revision: str | None = None
+    sqlstate: str | None = None
+
+
+class Action(StrEnum):
+    UPGRADE = "upgrade"
+    DOWNGRADE = "downgrade"
+
+
+class DatabaseState(StrEnum):
+    AT_HEAD = "at_head"
+    BEHIND = "behind"
+    AHEAD = "ahead"  # at a revision this image does not know, while it knows that one's history is its own
+    FOREIGN = "foreign"  # at a revision of somebody else's history
+    EMPTY = "empty"  # no version table and no tables
+    UNMANAGED = "unmanaged"  # tables, but no version row
+    MIGRATING = "migrating"
+    UNREACHABLE = "unreachable"
+
+
+class LockHolder(Message):
+    """Who holds the migration lock of this database."""
+
+    pid: int
+    application: str
+    since: datetime | None = None
+
+
+class AppliedRevision(Message):
+    """One revision that took effect, as the database's own journal has it."""
+
+    revision: Revision
+    action: Action
+    at: datetime
+    duration_ms: int
+    sha256: str | None = None
+
+
+class OperationState(StrEnum):
+    ACCEPTED = "accepted"  # stored; nothing has been touched
+    RUNNING = "running"  # an attempt is under way
+    SUCCEEDED = "succeeded"  # the database was read back and is at the target
+    FAILED = "failed"  # it stopped at a whole revision; the error says why
+    CANCELLED = "cancelled"  # it was asked to stop and stopped at a whole revision
+    NEEDS_ATTENTION = "needs_attention"  # only a person can tell what to do; the error says what exists
+
+    @property
+    def ended(self) -> bool:
+        return self not in (OperationState.ACCEPTED, OperationState.RUNNING)
+
+
+class OperationRequest(Message):
+    """Body of POST /migrations/operations; repeating it with the same id is answered, never carried out twice."""
+
+    operation_id: OperationId
+    action: Action = Action.UPGRADE
+    target: str = Field(pattern=r"^(head|heads|[A-Za-z0-9_]{1,32})$")  # full revision ids only
+    expected_revisions: list[Revision] | None = None  # refuse when the database is elsewhere
+    plan_digest: str | None = None  # refuse when the plan is another one
+    deadline_seconds: int = Field(default=3600, ge=1, le=86_400)
+    requested_by: str = Field(default="unknown", max_length=200)
+    request_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+
+
+class Operation(Message):
+    """What became of an operation; `current_revisions` is read from the database, never inferred."""
+
+    operation_id: OperationId
+    service: str
+    database: str
+    action: Action
+    target: str
+    state: OperationState
+    attempts: int = 0
+    from_revisions: list[str] = []
+    current_revisions: list[str] = []
+    applied: list[AppliedRevision] = []
+    waiting_for: str | None = None  # one sentence while something is in the way
+    error: Problem | None = None
+    accepted_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class ServiceStatus(Message):
+    """Answer of GET /migrations, read by SQL: a broken revision file never breaks it."""
+
+    service: str
+    database: str
+    state: DatabaseState
+    current_revisions: list[str] = []
+    head_revisions: list[str] = []
+    pending: list[str] = []  # revision ids in the order they would be applied
+    lock_holder: LockHolder | None = None
+    last_outcome: Operation | None = None
+    error: Problem | None = None  # why the state or the heads could not be told
+
+
+class PlannedRevision(Message):
+    """One revision that would be applied or reverted."""
+
+    id: Revision
+    message: str
+    sha256: str
+    transactional: bool
+    reversible: bool
+    destructive: bool
+    sql: str | None = None  # only when asked for with ?sql=true, and only where Alembic can render it
+
+
+class MigrationPlan(Message):
+    """Answer of GET /migrations/plan: what would happen, and everything that stands in the way."""
+
+    service: str
+    database: str
+    action: Action
+    target: str
+    from_revisions: list[str] = Field(alias="from")
+    to_revisions: list[str] = Field(alias="to")
+    digest: str  # SHA-256 over service, from, to, and the SHA-256 of each revision file in order
+    revisions: list[PlannedRevision]
+    obstacles: list[Problem] = []  # pre-flight findings; any one of them means: do not start
+
+
+class AuditEvent(Message):
+    """One line for the audit; `event_id` is derived from what it reports, so that a repeat is recognised."""
+
+    event_id: UUID
+    event_type: str = Field(pattern=r"^[a-z]+(\.[a-z_]+)+$", max_length=64)
+    occurred_at: datetime
+    source: str = Field(max_length=200)
+    request_id: str | None = Field(default=None, max_length=128)
+    service: str | None = Field(default=None, max_length=128)
+    database: str | None = Field(default=None, max_length=128)
+    actor: str | None = Field(default=None, max_length=200)
+    from_revision: str | None = Field(default=None, max_length=500)
+    to_revision: str | None = Field(default=None, max_length=500)
+    outcome: str | None = Field(default=None, max_length=64)
+    duration_ms: int | None = None
+    detail: dict[str, Any] = {}
+
+
+class AuditBatch(Message):
+    """Body of POST /audit/events; one transaction, in this order."""
+
+    events: list[AuditEvent] = Field(min_length=1, max_length=1000)
+
+
+class AuditReceipt(Message):
+    """Answer to an AuditBatch: every event is stored once, now or before; conflicts name ids stored with other content."""
+
+    stored: int
+    repeated: int
+    conflicts: list[UUID] = []
+
+
+class RecordedAuditEvent(AuditEvent):
+    """An audit event as it stands in the store."""
+
+    seq: int
+    recorded_at: datetime
+
+
+class AuditPage(Message):
+    """One page of GET /audit/events, ordered by seq; pass `next_cursor` on to read further."""
+
+    events: list[RecordedAuditEvent]
+    next_cursor: str | None = None
