@@ -1,0 +1,1 @@
+"""The cas-audit service and its database."""

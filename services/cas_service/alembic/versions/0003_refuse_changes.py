@@ -1,0 +1,45 @@
+"""Refuse UPDATE, DELETE and TRUNCATE of audit_events."""
+
+from alembic import op
+
+revision = "audit_0003"
+down_revision = "audit_0002"
+branch_labels = None
+depends_on = None
+
+REFUSE_CHANGE = """
+CREATE FUNCTION audit.refuse_change() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION '% of %.% is refused: the audit is append-only', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege', HINT = 'Append a correcting event through audit.append_events.';
+END
+$$
+"""
+
+ROWS = """
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON public.audit_events
+FOR EACH ROW EXECUTE FUNCTION audit.refuse_change()
+"""
+
+# Row triggers do not see TRUNCATE.
+TRUNCATION = """
+CREATE TRIGGER refuse_truncation BEFORE TRUNCATE ON public.audit_events
+FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()
+"""
+
+
+def upgrade() -> None:
+    op.execute(REFUSE_CHANGE)
+    op.execute(ROWS)
+    op.execute(TRUNCATION)
+    # ALWAYS: also for a session that calls itself a replica, where ordinary triggers are silent.
+    op.execute("ALTER TABLE public.audit_events ENABLE ALWAYS TRIGGER refuse_change")
+    op.execute("ALTER TABLE public.audit_events ENABLE ALWAYS TRIGGER refuse_truncation")
+
+
+def downgrade() -> None:
+    op.execute("DROP TRIGGER refuse_truncation ON public.audit_events")
+    op.execute("DROP TRIGGER refuse_change ON public.audit_events")
+    op.execute("DROP FUNCTION audit.refuse_change()")

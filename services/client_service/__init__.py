@@ -1,0 +1,1 @@
+"""The cds-client service and its database."""

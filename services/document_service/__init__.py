@@ -1,0 +1,1 @@
+"""The cds-document service and its database."""

@@ -1,0 +1,1 @@
+"""The cds-interaction service and its database."""

@@ -1,0 +1,1 @@
+"""The cds-product service and its database."""

@@ -1,0 +1,1 @@
+"""The cds-relationship service and its database."""

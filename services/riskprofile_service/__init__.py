@@ -1,0 +1,1 @@
+"""The cds-riskprofile service and its database."""

@@ -1,0 +1,1 @@
+"""The rmbrain-mainapp service and its database."""

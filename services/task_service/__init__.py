@@ -1,0 +1,1 @@
+"""The cds-task service and its database."""
