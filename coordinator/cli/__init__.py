@@ -1,0 +1,1 @@
+"""The `coordinator` command: talks to the coordinator over HTTP and imports nothing of its insides."""

@@ -1,0 +1,151 @@
+"""The commands: `coordinator request`, `runs`, `status`, `watch`, `plan`, `fleet` and `audit list`."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from coordinator.cli import options, tables
+from coordinator.cli.audit import audit
+from coordinator.cli.exit_codes import ExitCode, of_run
+from coordinator.cli.output import answers, print_json, remarks, say_more
+from coordinator.cli.records import PlanView, RunView, ServiceView, read, read_list
+from coordinator.cli.session import session
+from coordinator.cli.watch_command import watch_run
+
+app = typer.Typer(
+    name="coordinator",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(audit)
+
+
+@app.callback()
+def coordinator() -> None:
+    """Migrates the databases of the fleet, in order, and shows what happened.
+
+    Exit codes: 0 done, 1 the migration failed, 2 bad input, 3 cannot reach the coordinator, 4 a person is needed.
+
+    A first look: `coordinator fleet`, then `coordinator plan --all`, then `coordinator request --all --watch`.
+    """
+
+
+@app.command(epilog="Examples: coordinator request --all --watch · coordinator request cds-client cds-task --dry-run")
+def request(
+    services: options.Services = None,
+    everything: options.All = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and show the run until it ends.")] = False,
+    request_id: Annotated[
+        str | None, typer.Option(help="The same id again is the same run, never a second one. Default: a new UUID.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why, for the audit.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check everything, change nothing.")] = False,
+    target: options.Targets = None,
+    url: options.Url = None,
+    as_json: options.Json = False,
+) -> None:
+    """Asks for a migration. Without --watch it returns as soon as the request is accepted (exit code 0)."""
+    with session(url, as_json=as_json) as client:
+        chosen = options.selection(services, everything, target)
+        # Made here, so that a repeat after a lost answer is the same request.
+        identity = options.request_id(request_id if request_id is not None else str(uuid4()))
+        told = {"requested_by": _who(), "reason": reason, "dry_run": dry_run or None}
+        document = client.request({"request_id": identity, **chosen, **options.given(told.items())})
+        run = read(RunView, document)
+        if watch:
+            if not as_json:
+                remarks().print(f"Accepted as {identity}")
+            raise typer.Exit(watch_run(client, identity, as_json=as_json))
+        if as_json:
+            print_json(document)
+        else:
+            tables.show_run(answers(), run)
+            remarks().print(f"To see how it goes: coordinator watch {identity}")
+
+
+@app.command(epilog="Example: coordinator runs --state failed --limit 5")
+def runs(
+    state: Annotated[str | None, typer.Option(help="Only runs in this state, such as failed.")] = None,
+    service: Annotated[str | None, typer.Option(help="Only runs with a step for this service.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, newest first.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Go on where a former page ended.")] = None,
+    url: options.Url = None,
+    as_json: options.Json = False,
+) -> None:
+    """Lists runs, the newest first."""
+    with session(url, as_json=as_json) as client:
+        wanted = {"state": state, "service": service, "limit": limit, "cursor": cursor}
+        document = client.runs(options.given(wanted.items()))
+        if as_json:
+            return print_json(document)
+        tables.show_runs(answers(), read_list(RunView, document, "runs", "migrations"))
+        say_more("coordinator runs", document)
+
+
+@app.command(epilog="Example: coordinator status release-41")
+def status(request_id: options.RequestIdArgument, url: options.Url = None, as_json: options.Json = False) -> None:
+    """Shows one run: each step, and what went wrong. The exit code tells how the run ended (0 while it is running)."""
+    with session(url, as_json=as_json) as client:
+        document = client.run(options.request_id(request_id))
+        run = read(RunView, document)
+        print_json(document) if as_json else tables.show_run(answers(), run)
+        raise typer.Exit(of_run(run.state))
+
+
+@app.command(epilog="Example: coordinator watch release-41")
+def watch(request_id: options.RequestIdArgument, url: options.Url = None, as_json: options.Json = False) -> None:
+    """Follows a run until it ends; Ctrl-C stops the watching, never the run."""
+    with session(url, as_json=as_json) as client:
+        raise typer.Exit(watch_run(client, options.request_id(request_id), as_json=as_json))
+
+
+@app.command(epilog="Examples: coordinator plan --all · coordinator plan cds-client --sql")
+def plan(
+    services: options.Services = None,
+    everything: options.All = False,
+    target: options.Targets = None,
+    sql: Annotated[bool, typer.Option("--sql", help="Also show the SQL, where it can be rendered.")] = False,
+    url: options.Url = None,
+    as_json: options.Json = False,
+) -> None:
+    """Shows what a request would do. Changes nothing, records nothing; exit code 4 if something stands in the way."""
+    with session(url, as_json=as_json) as client:
+        chosen = options.selection(services, everything, target)
+        document = client.plan(chosen | ({"sql": True} if sql else {}))
+        plans = read_list(PlanView, document, "plans", "services")
+        print_json(document) if as_json else tables.show_plan(answers(), plans, with_sql=sql)
+        blocked = any(one.obstacles or one.error for one in plans)
+        raise typer.Exit(ExitCode.PERSON_NEEDED if blocked else ExitCode.DONE)
+
+
+@app.command(epilog="Example: coordinator fleet --json")
+def fleet(url: options.Url = None, as_json: options.Json = False) -> None:
+    """Shows where every database is and where its service's head is; exit code 3 if a service cannot be reached."""
+    with session(url, as_json=as_json) as client:
+        document = client.fleet()
+        services = read_list(ServiceView, document, "services", "fleet")
+        print_json(document) if as_json else tables.show_fleet(answers(), services)
+        silent = any(service.state == "unreachable" for service in services)
+        raise typer.Exit(ExitCode.CANNOT_REACH if silent else ExitCode.DONE)
+
+
+def _who() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return None
+
+
+def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character shows its escape instead of ending the command.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    app()

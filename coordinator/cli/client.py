@@ -1,0 +1,85 @@
+"""The coordinator's routes as Python calls; every one of them is safe to repeat."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from coordinator.cli.answers import document_of
+from coordinator.cli.failures import BadInput, CannotReach
+
+APP_ID = "migration-coordinator"
+TRIES = 3
+Document = dict[str, Any]
+
+
+def sidecar_url(environment: Mapping[str, str] = os.environ) -> str:
+    """The coordinator behind the daprd that listens on this machine."""
+    port = environment.get("DAPR_HTTP_PORT") or "3500"
+    if not port.isdecimal():
+        raise BadInput("DAPR_HTTP_PORT is not a port", "it holds something else than a number", "unset or correct it")
+    return f"http://127.0.0.1:{port}/v1.0/invoke/{APP_ID}/method"
+
+
+class CoordinatorClient:
+    """Without an address it goes through the sidecar and shows it the token in DAPR_API_TOKEN."""
+
+    def __init__(self, address: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
+        token = os.environ.get("DAPR_API_TOKEN")
+        self._address = (address or sidecar_url()).rstrip("/")
+        if not self._address.startswith(("http://", "https://")):
+            raise BadInput("That is no address", "it must start with http:// or https://", "correct COORDINATOR_URL")
+        self._http = httpx.Client(
+            headers={"dapr-api-token": token} if token and not address else {},
+            timeout=httpx.Timeout(30, connect=5),
+            trust_env=False,  # a proxy meant for the internet must not see calls to this machine
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._http.close()
+
+    def request(self, body: Document) -> Document:
+        """Repeated when an answer is lost: the request id in the body makes it the same run."""
+        return self._call("POST", "/migrations", json=body)
+
+    def runs(self, parameters: Document) -> Document:
+        return self._call("GET", "/migrations", params=parameters)
+
+    def run(self, request_id: str, wait_seconds: int = 0) -> Document:
+        parameters = {"wait_seconds": wait_seconds} if wait_seconds else {}
+        return self._call("GET", f"/migrations/{request_id}", params=parameters, tries=1)
+
+    def plan(self, body: Document) -> Document:
+        return self._call("POST", "/plans", json=body)
+
+    def fleet(self) -> Document:
+        return self._call("GET", "/fleet")
+
+    def audit(self, parameters: Document) -> Document:
+        return self._call("GET", "/audit/events", params=parameters)
+
+    def _call(self, method: str, path: str, *, tries: int = TRIES, **content: Any) -> Document:
+        try:
+            return document_of(self._http.request(method, self._address + path, **content))
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise CannotReach(
+                f"nothing answers at {self._address}",
+                "start the fleet (dapr run -f dapr.yaml), or set DAPR_HTTP_PORT or COORDINATOR_URL to where it runs",
+            ) from error
+        except httpx.TransportError as error:
+            if tries <= 1:
+                raise CannotReach(
+                    f"the connection to {self._address} broke ({type(error).__name__})",
+                    "run the same command again; repeating it is safe",
+                ) from error
+        time.sleep(0.5)
+        return self._call(method, path, tries=tries - 1, **content)

@@ -1,0 +1,28 @@
+"""What the command's exit code tells the shell."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+ENDED = frozenset({"succeeded", "planned", "failed", "cancelled", "compensated", "needs_attention"})
+# Nothing moves in these until somebody decides, so waiting longer would only hang a pipeline.
+WAITING_FOR_A_PERSON = frozenset({"awaiting_approval", "paused", "needs_attention"})
+_WENT_WRONG = frozenset({"failed", "cancelled", "compensated"})
+
+
+class ExitCode(IntEnum):
+    DONE = 0
+    MIGRATION_FAILED = 1
+    BAD_INPUT = 2
+    CANNOT_REACH = 3
+    PERSON_NEEDED = 4
+    INTERRUPTED = 130  # Ctrl-C, as shells have it; the run itself goes on
+
+
+def of_run(state: str) -> ExitCode:
+    """A run that is still moving counts as done: nothing has gone wrong with it."""
+    if state in WAITING_FOR_A_PERSON:
+        return ExitCode.PERSON_NEEDED
+    if state in _WENT_WRONG:
+        return ExitCode.MIGRATION_FAILED
+    return ExitCode.DONE

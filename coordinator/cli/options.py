@@ -1,0 +1,73 @@
+"""The options that several commands share, and the checks made before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+
+from coordinator.cli.failures import BadInput
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+Services = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Names as in fleet.toml.")]
+All = Annotated[bool, typer.Option("--all", help="Every service of the fleet that has a database.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON and nothing else on stdout.")]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        envvar="COORDINATOR_URL",
+        help="Talk to the coordinator at this address instead of through the sidecar at DAPR_HTTP_PORT (3500).",
+        show_default=False,
+    ),
+]
+RequestIdArgument = Annotated[str, typer.Argument(metavar="ID", help="The request id.")]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", metavar="SERVICE=REVISION", help="A full revision id instead of head; repeatable."),
+]
+
+
+def request_id(value: str) -> str:
+    if not _REQUEST_ID.fullmatch(value):
+        raise BadInput(
+            "That is no request id",
+            "a request id has 1 to 64 letters, digits, - or _",
+            "coordinator runs lists the ids there are",
+            code="CM-103",
+        )
+    return value
+
+
+def selection(services: list[str] | None, everything: bool, targets: list[str] | None = None) -> dict[str, Any]:
+    """The `services` and `target` of a request; a service with a target of its own need not be named twice."""
+    revisions = dict(_target(text) for text in targets or [])
+    names = list(services or []) or list(revisions)
+    if everything and (services or revisions):
+        raise BadInput("Both --all and services were named", "only one can be meant", "leave out one of them", "CM-201")
+    if not everything and not names:
+        raise BadInput(
+            "No service was named", "nothing is migrated by default", "name services, or say --all", "CM-201"
+        )
+    chosen: dict[str, Any] = {"services": "all" if everything else names}
+    return chosen | {"target": revisions} if revisions else chosen
+
+
+def _target(text: str) -> tuple[str, str]:
+    service, equals, revision = text.partition("=")
+    if not (service and equals and revision):
+        raise BadInput(
+            "That is no target",
+            f"{text!r} is not of the form SERVICE=REVISION",
+            "write --target cds-client=0a1b2c3d",
+            "CM-203",
+        )
+    return service, revision
+
+
+def given(parameters: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Without what was left out, so that the coordinator's own defaults hold."""
+    return {name: value for name, value in parameters if value is not None}

@@ -1,0 +1,56 @@
+"""The two streams: answers on stdout, everything said about them on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from coordinator.cli.failures import CommandFailed
+from coordinator.cli.safe_text import safe
+
+WIDTH_OF_A_PIPE = 160  # Rich would otherwise fold tables at 80 columns for a log file that has no edge
+
+
+def answers() -> Console:
+    return _console(stderr=False)
+
+
+def remarks() -> Console:
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else WIDTH_OF_A_PIPE
+    return Console(stderr=stderr, width=width, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """ASCII only, so that no character in it can act on a terminal."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    sys.stdout.flush()
+
+
+def show_failure(failure: CommandFailed) -> None:
+    remarks().print(problem_text(failure.problem))
+
+
+def problem_text(problem: dict[str, Any], indent: str = "") -> Text:
+    """Three lines: what, why, what to do."""
+    text = Text(indent)
+    text.append_text(safe(problem.get("code") or "error", "bold red")).append(" ")
+    text.append_text(safe(problem.get("title") or "The command failed", "bold"))
+    for label, name in (("why ", "detail"), ("next", "next_step")):
+        if problem.get(name):
+            text.append(f"\n{indent}  {label}  ", "dim").append_text(safe(problem[name]))
+    return text
+
+
+def say_more(command: str, document: dict[str, Any]) -> None:
+    if document.get("next_cursor"):
+        remarks().print(safe(f"There are more: {command} --cursor {document['next_cursor']}"), soft_wrap=True)

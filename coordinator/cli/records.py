@@ -1,0 +1,166 @@
+"""What the command shows of the coordinator's documents: unknown fields are passed over, missing ones left blank."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from coordinator.cli.exit_codes import ENDED
+from coordinator.cli.failures import CannotReach
+
+Moment = Annotated[datetime, AfterValidator(lambda at: at if at.tzinfo else at.replace(tzinfo=UTC))]
+STEP_ENDED = frozenset({"succeeded", "unchanged", "failed", "skipped", "cancelled", "reverted", "needs_attention"})
+
+
+class View(BaseModel):
+    """One document, as far as a person wants to see it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def null_means_default(cls, value: Any, info: Any) -> Any:
+        return cls.model_fields[info.field_name].get_default(call_default_factory=True) if value is None else value
+
+
+class ProblemView(View):
+    code: str = ""
+    title: str = ""
+    detail: str = ""
+    next_step: str = ""
+    service: str = ""
+    revision: str = ""
+    sqlstate: str = ""
+
+
+class Timed(View):
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
+
+    def elapsed_seconds(self, now: datetime) -> float | None:
+        """None before it started; never negative, whatever this machine's clock says."""
+        if self.started_at is None:
+            return None
+        return max(0.0, ((self.finished_at or now) - self.started_at).total_seconds())
+
+
+class StepView(Timed):
+    service: str = ""
+    database: str = ""
+    state: str = "pending"
+    from_revisions: list[str] = []
+    to_revisions: list[str] = []
+    applied: list[Any] = []
+    attempts: int = 0
+    duration_ms: float | None = None
+    waiting_for: str = ""
+    error: ProblemView | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in STEP_ENDED
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.duration_ms is None else self.duration_ms / 1000
+
+
+class RunView(Timed):
+    request_id: str = ""
+    state: str = ""
+    request: dict[str, Any] = {}
+    plan_digest: str = ""
+    accepted_at: Moment | None = None
+    steps: list[StepView] = []
+    waiting_for: str = ""
+    audit: str = ""
+    error: ProblemView | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    def elapsed_seconds(self, now: datetime) -> float | None:
+        begun = self.started_at or self.accepted_at
+        return None if begun is None else max(0.0, ((self.finished_at or now) - begun).total_seconds())
+
+
+class PlannedRevisionView(View):
+    id: str = ""
+    message: str = ""
+    transactional: bool = True
+    reversible: bool = True
+    destructive: bool = False
+    sql: str = ""
+
+
+class PlanView(View):
+    service: str = ""
+    database: str = ""
+    action: str = "upgrade"
+    from_revisions: list[str] = Field(default=[], alias="from")
+    to_revisions: list[str] = Field(default=[], alias="to")
+    digest: str = ""
+    revisions: list[PlannedRevisionView] = []
+    obstacles: list[ProblemView] = []
+    error: ProblemView | None = None
+
+
+class LockHolderView(View):
+    pid: int = 0
+    application: str = ""
+
+
+class ServiceView(View):
+    service: str = ""
+    database: str = ""
+    state: str = ""
+    current_revisions: list[str] = []
+    head_revisions: list[str] = []
+    pending: list[str] = []
+    lock_holder: LockHolderView | None = None
+    error: ProblemView | None = None
+
+
+class AuditEventView(View):
+    seq: int = 0
+    event_type: str = ""
+    occurred_at: Moment | None = None
+    source: str = ""
+    request_id: str = ""
+    service: str = ""
+    actor: str = ""
+    from_revision: str = ""
+    to_revision: str = ""
+    outcome: str = ""
+    duration_ms: float | None = None
+
+
+Shown = TypeVar("Shown", bound=View)
+
+
+def read(kind: type[Shown], document: Any) -> Shown:
+    """Raises CannotReach where the document is of another shape altogether."""
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise CannotReach(
+            f"its answer cannot be read: {where or 'the document'} is not what it should be",
+            "use a command line of the same release as the coordinator; --json shows the answer as it came",
+            retryable=False,
+        ) from error
+
+
+def read_list(kind: type[Shown], document: dict[str, Any], *names: str) -> list[Shown]:
+    """The first of the named lists that the document has."""
+    for name in (*names, "items"):
+        if isinstance(document.get(name), list):
+            return [read(kind, item) for item in document[name]]
+    return []
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

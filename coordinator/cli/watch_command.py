@@ -1,0 +1,65 @@
+"""Shows a run until it ends, in the way that suits where the output goes."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+from coordinator.cli.client import CoordinatorClient
+from coordinator.cli.exit_codes import ExitCode, of_run
+from coordinator.cli.lines import LineView
+from coordinator.cli.live import LiveView
+from coordinator.cli.output import answers, print_json, remarks
+from coordinator.cli.records import RunView
+from coordinator.cli.safe_text import safe
+from coordinator.cli.tables import show_problems
+from coordinator.cli.watching import Patience, Seen, Watch
+
+
+class SilentView:
+    """With --json only the run at its end is printed; what is in the way is still told, on stderr."""
+
+    def seen(self, run: RunView) -> None:
+        """The last one is printed by the command."""
+
+    def waiting(self, why: str) -> None:
+        remarks().print(safe(why, "yellow"), soft_wrap=True)
+
+
+def watch_run(coordinator: CoordinatorClient, request_id: str, *, as_json: bool) -> ExitCode:
+    last: Seen | None = None
+    try:
+        with _view(as_json) as view:
+            for news in Watch(coordinator, request_id, Patience()):
+                if isinstance(news, Seen):
+                    last = news
+                    view.seen(news.run)
+                else:
+                    view.waiting(news.why)
+    except KeyboardInterrupt:
+        return _let_go(request_id)
+    if last is None:
+        return ExitCode.CANNOT_REACH
+    _finish(last.document, last.run, as_json=as_json)
+    return of_run(last.run.state)
+
+
+def _view(as_json: bool) -> Any:
+    if as_json:
+        return nullcontext(SilentView())
+    console = answers()
+    return LiveView(console) if console.is_terminal else LineView(console)
+
+
+def _let_go(request_id: str) -> ExitCode:
+    remarks().print(f"\nThe run goes on without you. To watch it again: coordinator watch {request_id}")
+    return ExitCode.INTERRUPTED
+
+
+def _finish(document: dict[str, Any], run: RunView, *, as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+        return
+    show_problems(answers(), run)
+    if of_run(run.state) == ExitCode.PERSON_NEEDED:
+        remarks().print(f"A person has to decide. See: coordinator status {run.request_id}")

@@ -1,0 +1,105 @@
+"""Follows one run by long polling, through every restart of the coordinator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from coordinator.cli.exit_codes import WAITING_FOR_A_PERSON
+from coordinator.cli.failures import CannotReach, CommandFailed, Refused
+from coordinator.cli.records import RunView, read
+
+PAUSE_SECONDS = 1.0
+NOT_FOUND = 404
+
+
+class RunSource(Protocol):
+    def run(self, request_id: str, wait_seconds: int = 0) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The run as it is now."""
+
+    document: dict[str, Any]
+    run: RunView
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Nothing new can be told at the moment; the watch goes on."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a watch bears silence, and how long an id may be unknown: an event takes a moment to be accepted."""
+
+    silence_seconds: float = 600
+    unknown_seconds: float = 10
+    wait_seconds: int = 20
+
+
+class Watch:
+    """Yields what is new; ends with the run, or where only a person can move it."""
+
+    def __init__(
+        self,
+        source: RunSource,
+        request_id: str,
+        patience: Patience = Patience(),
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source, self._request_id, self._patience = source, request_id, patience
+        self._sleep, self._clock = sleep, clock
+        self._seen: Seen | None = None
+        self._heard_at = clock()
+
+    def __iter__(self) -> Iterator[Seen | Waiting]:
+        complained = False
+        while True:
+            asked_at = self._clock()
+            try:
+                document = self._ask()
+            except CommandFailed as failure:
+                self._give_up_or_go_on(failure)
+                if not complained:
+                    yield Waiting(_sentence(failure, self._patience))
+                complained = True
+                self._sleep(PAUSE_SECONDS)
+                continue
+            answered_in = self._clock() - asked_at
+            complained, self._heard_at = False, self._clock()
+            if self._seen is None or document != self._seen.document:
+                self._seen = Seen(document, read(RunView, document))
+                yield self._seen
+            elif answered_in < PAUSE_SECONDS:
+                self._sleep(PAUSE_SECONDS)  # no news and no long poll: do not ask in a tight loop
+            if self._seen.run.ended or self._seen.run.state in WAITING_FOR_A_PERSON:
+                return
+
+    def _ask(self) -> dict[str, Any]:
+        # The first look returns at once, so that there is something to show.
+        return self._source.run(self._request_id, self._patience.wait_seconds if self._seen else 0)
+
+    def _give_up_or_go_on(self, failure: CommandFailed) -> None:
+        silent_for = self._clock() - self._heard_at
+        if isinstance(failure, Refused) and failure.http_status == NOT_FOUND:
+            if self._seen or silent_for >= self._patience.unknown_seconds:
+                raise failure
+            return
+        never_answered = self._seen is None and isinstance(failure, CannotReach)
+        bad_input = isinstance(failure, Refused) and failure.http_status < 500
+        if never_answered or bad_input or silent_for >= self._patience.silence_seconds:
+            raise failure
+
+
+def _sentence(failure: CommandFailed, patience: Patience) -> str:
+    if isinstance(failure, Refused) and failure.http_status == NOT_FOUND:
+        return f"No such run yet; an event takes a moment, waiting up to {patience.unknown_seconds:.0f} s for it"
+    reason = failure.problem.get("detail") or failure.problem.get("title")
+    return f"No answer from the coordinator ({reason}); the run does not depend on this command, trying again"

@@ -1,0 +1,75 @@
+"""How states, revisions and durations are written, in tables and in lines alike."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from coordinator.cli.records import RunView, StepView
+
+STYLES = {
+    "accepted": "cyan",
+    "awaiting_approval": "magenta",
+    "paused": "magenta",
+    "pending": "dim",
+    "running": "cyan",
+    "migrating": "cyan",
+    "succeeded": "green",
+    "unchanged": "green",
+    "at_head": "green",
+    "planned": "green",
+    "behind": "yellow",
+    "empty": "yellow",
+    "reverted": "yellow",
+    "compensated": "yellow",
+    "skipped": "yellow",
+    "cancelled": "yellow",
+    "failed": "red",
+    "ahead": "red",
+    "foreign": "red",
+    "unmanaged": "red",
+    "unreachable": "red",
+    "needs_attention": "bold red",
+}
+
+
+def style_of(state: str) -> str:
+    return STYLES.get(state, "")
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def moment(at: datetime | None) -> str:
+    """In UTC, as in the records and in the audit."""
+    return at.strftime("%Y-%m-%d %H:%M:%SZ") if at else ""
+
+
+def revisions(ids: list[str]) -> str:
+    return ", ".join(ids) if ids else "nothing"
+
+
+def change(step: StepView) -> str:
+    """Where the database was and where it is meant to be, or is."""
+    if not step.from_revisions and not step.to_revisions:
+        return ""
+    if step.from_revisions == step.to_revisions:
+        return f"at {revisions(step.to_revisions)}"
+    return f"{revisions(step.from_revisions)} → {revisions(step.to_revisions)}"
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def summary(run: RunView) -> str:
+    """Such as `7 succeeded, 2 unchanged`."""
+    states = [step.state for step in run.steps]
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
