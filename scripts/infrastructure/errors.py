@@ -51,6 +51,16 @@ class NotOurs(InfrastructureError):
         )
 
 
+class WrongPassword(InfrastructureError):
+    """Our own PostgreSQL was created with other credentials."""
+
+    def __init__(self, user: str, data: Path) -> None:
+        super().__init__(
+            f"Our PostgreSQL in {data} does not know POSTGRES_USER={user} with the given POSTGRES_PASSWORD: both were "
+            "fixed when it was created. Set them as they were then, or start over with: ./scripts/infra reset"
+        )
+
+
 class ToolMissing(InfrastructureError):
     """A program that set-up installs is not there."""
 

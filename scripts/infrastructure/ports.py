@@ -30,7 +30,8 @@ def owner(port: int) -> str:
     except psutil.AccessDenied:
         return "a program this user may not see"
     for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+        if listens and connection.pid:
             return _describe(connection.pid)
     return "a program this user may not see"
 

