@@ -19,6 +19,17 @@ class NotHealthy(InfrastructureError):
         self.name, self.log = name, log
 
 
+class RunsOtherwise(InfrastructureError):
+    """A program runs already, but not with the settings asked for."""
+
+    def __init__(self, name: str, runs_with: set[str], asked_for: set[str]) -> None:
+        runs, asked = (" ".join(sorted(words)) or "nothing more" for words in (runs_with, asked_for))
+        super().__init__(
+            f"{name} already runs with other settings ({runs}) than asked for ({asked}). Stop it first with "
+            "./scripts/stop, or go back to the settings it was started with."
+        )
+
+
 class WouldNotStop(InfrastructureError):
     """A program outlived SIGKILL."""
 
@@ -65,7 +76,7 @@ class ToolMissing(InfrastructureError):
     """A program that set-up installs is not there."""
 
     def __init__(self, what: str, where: str) -> None:
-        super().__init__(f"{what} was not found in {where}. Run ./scripts/setup.")
+        super().__init__(f"{what} was not found ({where}). Run ./scripts/setup.")
 
 
 def _last_lines(log: Path, count: int = 12) -> str:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from scripts.infrastructure.errors import NotHealthy, WouldNotStop
+from scripts.infrastructure.errors import NotHealthy, RunsOtherwise, ToolMissing, WouldNotStop
 
 GRACE_SECONDS = 10.0
 # The boot time that start times are computed from is itself rounded.
@@ -31,6 +32,8 @@ class Program:
     directory: Path
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     environment: Mapping[str, str] = field(default_factory=dict)
+    # Whether processes that it leaves behind in its session end with it.
+    ends_session: bool = False
 
     @property
     def pid_file(self) -> Path:
@@ -43,43 +46,58 @@ class Program:
     def process(self) -> psutil.Process | None:
         """The running process, or None; a pid that now belongs to another program counts as not running."""
         try:
-            recorded = json.loads(self.pid_file.read_text())
+            recorded = self._recorded()
             process = psutil.Process(recorded["pid"])
             same = abs(process.create_time() - recorded["started"]) < SAME_START_SECONDS
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except (OSError, ValueError, KeyError, TypeError, psutil.Error):
             return None
 
+    def _recorded(self) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads(self.pid_file.read_text())
+        return record
+
     def start(self) -> psutil.Process:
-        """Starts it unless it runs; the previous log is kept beside the new one."""
+        """Starts it unless it runs; raises RunsOtherwise when it runs with other settings than these."""
         running = self.process()
         if running is not None:
+            self._demand_same_command()
             return running
         self.directory.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             self.log.replace(self.log.with_suffix(".log.previous"))
         with self.log.open("wb") as log:
-            child = subprocess.Popen(
-                list(self.command),
+            return self._record(self._launch(log.fileno()))
+
+    def _launch(self, log: int) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **self.environment},
                 start_new_session=True,
             )
-        return self._record(child)
+        except FileNotFoundError as error:
+            raise ToolMissing(self.name, str(error.filename)) from None
 
     def _record(self, child: subprocess.Popen[bytes]) -> psutil.Process:
         try:
             process = psutil.Process(child.pid)
-            record = json.dumps({"pid": child.pid, "started": process.create_time()})
+            record = {"pid": child.pid, "started": process.create_time(), "command": list(self.command)}
         except psutil.NoSuchProcess:
             raise NotHealthy(self.name, "its process", "it ended at once", self.log) from None
         child.returncode = 0  # it is meant to outlive us: Python need not warn that it does
         unfinished = self.pid_file.with_suffix(".pid.new")
-        unfinished.write_text(record)
+        unfinished.write_text(json.dumps(record))
         unfinished.replace(self.pid_file)
         return process
+
+    def _demand_same_command(self) -> None:
+        running = self._recorded().get("command", [])
+        if running != list(self.command):
+            raise RunsOtherwise(self.name, set(running) - set(self.command), set(self.command) - set(running))
 
     def wait_until(self, ready: Callable[[], bool], waiting_for: str, timeout_seconds: float = 30.0) -> None:
         """Returns when `ready`; raises NotHealthy when it ends before, or when time is up."""
@@ -92,23 +110,43 @@ class Program:
             time.sleep(0.05)
 
     def stop(self) -> bool:
-        """True when it was running; asks first, then insists, and returns only when it is gone."""
+        """True when something of it ran; asks first, then insists, and returns only when it is gone."""
         process = self.process()
+        left = self._session()
         if process is not None:
-            self._end(process)
+            end(process, self.name, self.stop_signals)
+        for each in left:
+            end(each, self.name)
         self.pid_file.unlink(missing_ok=True)
-        return process is not None
+        return process is not None or bool(left)
 
-    def _end(self, process: psutil.Process) -> None:
-        for number in (*self.stop_signals, signal.SIGKILL):
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-            with suppress(psutil.TimeoutExpired):
-                process.wait(GRACE_SECONDS)
-                return
-        raise WouldNotStop(self.name, process.pid)
+    def _session(self) -> list[psutil.Process]:
+        """Everything in its session but itself; while one of them lives the kernel gives the number to nobody else."""
+        with suppress(OSError, ValueError, KeyError):
+            leader = self._recorded()["pid"]
+            if self.ends_session and (self.process() is not None or not psutil.pid_exists(leader)):
+                return [each for each in psutil.process_iter() if each.pid != leader and _session_of(each) == leader]
+        return []
+
+
+def end(process: psutil.Process, name: str, signals: Sequence[signal.Signals] = (signal.SIGTERM,)) -> None:
+    """Each signal has ten seconds to work, the last is SIGKILL; a process that is gone already is fine."""
+    for number in (*signals, signal.SIGKILL):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+        with suppress(psutil.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+            return
+    raise WouldNotStop(name, process.pid)
 
 
 def dying_with_us(command: Sequence[str]) -> list[str]:
     """The command under a promise of the kernel: a test that is killed leaves no server behind."""
     return ["setpriv", "--pdeathsig", "KILL", *command] if shutil.which("setpriv") else list(command)
+
+
+def _session_of(process: psutil.Process) -> int:
+    try:
+        return os.getsid(process.pid)
+    except OSError:
+        return -1

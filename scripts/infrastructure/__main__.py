@@ -1,0 +1,75 @@
+"""The command line behind scripts/infra."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from scripts.infrastructure.errors import InfrastructureError
+from scripts.infrastructure.fleet import Fleet
+from scripts.infrastructure.infrastructure import Infrastructure
+from scripts.infrastructure.settings import Settings
+from scripts.infrastructure.status import Status, status
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/infra", description="PostgreSQL, Redis and Dapr's control plane.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start what does not run; healthy when it returns")
+    commands.add_parser("down", help="stop what runs; data stays")
+    shown = commands.add_parser("status", help="what runs, where, and where its log is")
+    shown.add_argument("--json", action="store_true")
+    reset = commands.add_parser("reset", help="stop everything and delete the data of our own servers")
+    reset.add_argument("--yes", action="store_true", help="do not ask")
+    arguments = parser.parse_args()
+    try:
+        return run(arguments, Infrastructure(Settings.from_environment(), say=print))
+    except InfrastructureError as error:
+        print(error, file=sys.stderr)
+        return 3
+
+
+def run(arguments: argparse.Namespace, infrastructure: Infrastructure) -> int:
+    match arguments.command:
+        case "up":
+            infrastructure.up()
+        case "down":
+            infrastructure.down()
+        case "status":
+            return show(status(infrastructure), as_json=arguments.json)
+        case "reset":
+            return reset_after_question(infrastructure, agreed=arguments.yes)
+    return 0
+
+
+def show(rows: list[Status], as_json: bool) -> int:
+    """Exit code 0 when everything is healthy, 3 otherwise."""
+    if as_json:
+        print(json.dumps([vars(row) for row in rows], indent=2))
+    else:
+        for row in rows:
+            print(
+                f"{row.name:<11} {row.state:<10} {row.address:<22} {f'pid {row.pid}' if row.pid else '':<12} {row.log}"
+            )
+    return 0 if all(row.state in ("healthy", "yours") for row in rows) else 3
+
+
+def reset_after_question(infrastructure: Infrastructure, agreed: bool) -> int:
+    if Fleet(infrastructure.settings).program.process() is not None:
+        raise InfrastructureError("The fleet is running on this data. Stop it first: ./scripts/stop")
+    if not agreed:
+        print(
+            f"This deletes every database, event and run in {infrastructure.settings.state}. Type yes to go on: ",
+            end="",
+        )
+        agreed = sys.stdin.readline().strip() == "yes"
+    if not agreed:
+        print("Nothing was deleted.")
+        return 2
+    infrastructure.reset()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Dapr's placement and scheduler, which `dapr run -f` does not start and workflows need; all of it on loopback."""
+
+from __future__ import annotations
+
+import urllib.request
+from dataclasses import dataclass
+
+from scripts.infrastructure import ports
+from scripts.infrastructure.settings import ControlPlanePorts, Settings
+from scripts.infrastructure.supervise import Program, dying_with_us
+
+HOST = ports.LOOPBACK
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """Losing the scheduler's directory strands every run that is under way."""
+
+    settings: Settings
+
+    @property
+    def ports(self) -> ControlPlanePorts:
+        return self.settings.control_plane
+
+    @property
+    def placement(self) -> Program:
+        numbers = self.ports
+        options = {
+            "port": str(numbers.placement),
+            "listen-address": HOST,
+            "healthz-port": str(numbers.placement_healthz),
+            "healthz-listen-address": HOST,
+            "metrics-port": str(numbers.placement_metrics),
+            "metrics-listen-address": HOST,
+            "initial-cluster": f"dapr-placement-0={HOST}:{numbers.placement_raft}",
+        }
+        return self._program("placement", options)
+
+    @property
+    def scheduler(self) -> Program:
+        numbers = self.ports
+        options = {
+            "port": str(numbers.scheduler),
+            "listen-address": HOST,
+            "healthz-port": str(numbers.scheduler_healthz),
+            "healthz-listen-address": HOST,
+            "metrics-port": str(numbers.scheduler_metrics),
+            "metrics-listen-address": HOST,
+            "override-broadcast-host-port": f"{HOST}:{numbers.scheduler}",
+            "etcd-data-dir": str(self.settings.state / "scheduler" / "data"),
+            "etcd-client-port": str(numbers.scheduler_etcd_client),
+            "etcd-client-listen-address": HOST,
+            "etcd-initial-cluster": f"dapr-scheduler-server-0=http://{HOST}:{numbers.scheduler_etcd_peer}",
+        }
+        return self._program("scheduler", options)
+
+    def _program(self, name: str, options: dict[str, str]) -> Program:
+        binary = self.settings.dapr / ".dapr" / "bin" / name
+        command = [str(binary), *(part for key, value in options.items() for part in (f"--{key}", value))]
+        directory = self.settings.state / name
+        return Program(name, dying_with_us(command) if self.settings.dies_with_us else command, directory)
+
+    def start(self) -> None:
+        """Both are started before either is waited for; returns when turns of workflows will fire."""
+        self._launch(self.placement, "placement")
+        self._launch(self.scheduler, "scheduler")
+        self.placement.wait_until(lambda: healthy(self.ports.placement_healthz), "its health route")
+        # The health route of the scheduler answers long before it fires anything. After a SIGKILL an etcd lease of
+        # 20 seconds must expire first.
+        self.scheduler.wait_until(lambda: "Cron is ready" in self.scheduler.log.read_text(), "its clock", 60)
+
+    def _launch(self, program: Program, prefix: str) -> None:
+        if program.process() is None:
+            for name, number in vars(self.ports).items():
+                if name.startswith(prefix):
+                    advice = f"To use another: export DAPR_{name.upper()}_PORT={number + 1000}."
+                    ports.demand_free(number, advice)
+        program.start()
+
+    def stop(self) -> list[str]:
+        """The scheduler may hang while it shuts down; it is then killed and needs longer the next time."""
+        return [program.name for program in (self.scheduler, self.placement) if program.stop()]
+
+
+def healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}/healthz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

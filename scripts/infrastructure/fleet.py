@@ -1,0 +1,95 @@
+"""The whole fleet under `dapr run`: started in a session of its own, and stopped with everything it started."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scripts.infrastructure import ports
+from scripts.infrastructure.errors import NotHealthy
+from scripts.infrastructure.infrastructure import silent
+from scripts.infrastructure.render import PORT_KEYS, Rendering, read_fleet, render_fleet
+from scripts.infrastructure.settings import ROOT, Settings
+from scripts.infrastructure.supervise import Program, dying_with_us
+
+COORDINATOR = "migration-coordinator"
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """`file` is the committed dapr.yaml, or a rendered copy of it."""
+
+    settings: Settings
+    file: Path = ROOT / "dapr.yaml"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings, environment: Mapping[str, str]) -> Fleet:
+        """The committed files where they fit, a rendered copy where the user's servers or ports are others."""
+        if settings.matches_the_committed_files:
+            return cls(settings, environment=environment)
+        return cls(settings, render_fleet(settings.state / "fleet", Rendering(settings)), environment)
+
+    @property
+    def program(self) -> Program:
+        command = [str(self.settings.dapr / "dapr"), "run", "-f", str(self.file)]
+        return Program(
+            name="dapr-run",
+            command=dying_with_us(command) if self.settings.dies_with_us else command,
+            directory=self.settings.state,
+            # With -f the CLI lets daprd advertise the machine's outward address.
+            environment={
+                "DAPR_RUNTIME_PATH": str(self.settings.dapr),
+                "DAPR_HOST_IP": ports.LOOPBACK,
+                **self.environment,
+            },
+            ends_session=True,
+        )
+
+    @property
+    def sidecar(self) -> str:
+        """The coordinator's daprd."""
+        return f"http://{ports.LOOPBACK}:{read_fleet(self.file)[COORDINATOR]['daprHTTPPort']}"
+
+    def start(self) -> None:
+        """Does nothing while it runs."""
+        if self.program.process() is not None:
+            return
+        for name, application in read_fleet(self.file).items():
+            for key in PORT_KEYS:
+                ports.demand_free(application[key], f"{name} needs it ({key} in {self.file}): stop that program first.")
+        self.program.start()
+
+    def wait(self, say: Callable[[str], None] = silent, timeout_seconds: float = 180) -> None:
+        """Until the coordinator is ready and every service answers, each through the coordinator's sidecar."""
+        deadline = time.monotonic() + timeout_seconds
+        routes = {name: "readyz" if name == COORDINATOR else "healthz" for name in read_fleet(self.file)}
+        for name, route in routes.items():
+            url = f"{self.sidecar}/v1.0/invoke/{name}/method/{route}"
+            answer = answer_of(url)
+            while answer != "200":
+                if self.program.process() is None:
+                    raise NotHealthy("dapr run", f"{name} ({answer})", "it ended", self.program.log)
+                if time.monotonic() > deadline:
+                    raise NotHealthy("The fleet", f"{name} ({answer})", "time was up", self.program.log)
+                time.sleep(0.2)
+                answer = answer_of(url)
+            say(name)
+
+    def stop(self) -> bool:
+        return self.program.stop()
+
+
+def answer_of(url: str) -> str:
+    """The status code, or why there is none."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return str(answer.status)
+    except urllib.error.HTTPError as error:
+        return f"{error.code}: {error.read(200).decode(errors='replace')}"
+    except OSError as error:
+        return str(error)

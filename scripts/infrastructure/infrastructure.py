@@ -1,0 +1,132 @@
+"""All servers together: up in the order they need each other, down in reverse."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from scripts.infrastructure import ports, redis
+from scripts.infrastructure.control_plane import ControlPlane
+from scripts.infrastructure.databases import prepare_state_store
+from scripts.infrastructure.errors import CannotConnect, InfrastructureError
+from scripts.infrastructure.postgres import PostgresServer
+from scripts.infrastructure.redis import RedisServer
+from scripts.infrastructure.settings import Settings
+from scripts.infrastructure.supervise import Program
+
+HERE = ("localhost", "127.0.0.1", "::1")
+
+
+def silent(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Infrastructure:
+    """Safe to call from several shells at once: the second waits for the first."""
+
+    settings: Settings
+    say: Callable[[str], None] = silent
+
+    @property
+    def postgres(self) -> PostgresServer:
+        settings = self.settings
+        return PostgresServer(settings.state / "postgres", settings.postgres, dies_with_us=settings.dies_with_us)
+
+    @property
+    def redis(self) -> RedisServer:
+        settings = self.settings
+        return RedisServer(settings.state / "redis", settings.redis_port, dies_with_us=settings.dies_with_us)
+
+    @property
+    def control_plane(self) -> ControlPlane:
+        return ControlPlane(self.settings)
+
+    @property
+    def programs(self) -> list[Program]:
+        """In the order in which they start."""
+        plane = self.control_plane
+        return [self.postgres.program, self.redis.program, plane.placement, plane.scheduler]
+
+    @property
+    def postgres_is_ours(self) -> bool:
+        """A named server is used as it is; naming a place here where nobody listens asks for ours to be put there."""
+        settings = self.settings
+        return not settings.postgres_named or self._ours_to_run(
+            settings.postgres.host, settings.postgres.port, self.postgres.program
+        )
+
+    @property
+    def redis_is_ours(self) -> bool:
+        settings = self.settings
+        return not settings.redis_named or self._ours_to_run(
+            settings.redis_host, settings.redis_port, self.redis.program
+        )
+
+    def _ours_to_run(self, host: str, port: int, program: Program) -> bool:
+        return host in HERE and (program.process() is not None or ports.is_free(port))
+
+    def up(self) -> None:
+        """Healthy when it returns."""
+        with self._alone():
+            self._postgres_up()
+            prepare_state_store(self.settings.postgres)
+            self._redis_up()
+            self.control_plane.start()
+            numbers = self.settings.control_plane
+            self.say(f"Dapr placement on port {numbers.placement}, scheduler on port {numbers.scheduler}")
+
+    def _postgres_up(self) -> None:
+        address = self.settings.postgres
+        if self.postgres_is_ours:
+            self.postgres.start()
+            self.say(f"PostgreSQL on {address.host}:{address.port}, data in {self.postgres.data}")
+            return
+        try:
+            address.connect().close()
+        except psycopg.OperationalError as error:
+            where = f"PostgreSQL on {address.host}:{address.port}"
+            advice = "Check POSTGRES_HOST, _PORT, _USER and _PASSWORD, or unset POSTGRES_HOST to run our own"
+            raise CannotConnect(where, str(error).strip(), advice) from None
+        self.say(f"PostgreSQL on {address.host}:{address.port}, the one you named")
+
+    def _redis_up(self) -> None:
+        host, port = self.settings.redis_host, self.settings.redis_port
+        if self.redis_is_ours:
+            self.redis.start()
+            self.say(f"Redis on {host}:{port}, data in {self.redis.data}")
+            return
+        if not redis.answers(host, port):
+            advice = "Check REDIS_HOST and REDIS_PORT, or unset REDIS_HOST to run our own"
+            raise CannotConnect(f"Redis on {host}:{port}", "it does not answer", advice)
+        self.say(f"Redis on {host}:{port}, the one you named")
+
+    def down(self) -> None:
+        """Stops what runs, whatever the settings are now; does nothing while nothing runs."""
+        with self._alone():
+            for program in reversed(self.programs):
+                self.say(f"{program.name} {'stopped' if program.stop() else 'was not running'}")
+
+    def reset(self) -> None:
+        """Deletes our own data for good; a server that the user named keeps everything."""
+        self.down()
+        with self._alone():
+            for program in self.programs:
+                if program.process() is not None:
+                    raise InfrastructureError(f"{program.name} was started again meanwhile; its data is left alone.")
+                data = program.directory / "data"
+                if data.is_dir() and not data.is_symlink():
+                    shutil.rmtree(data)
+                    self.say(f"deleted {data}")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.settings.state.mkdir(parents=True, exist_ok=True)
+        with (self.settings.state / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

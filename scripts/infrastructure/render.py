@@ -1,0 +1,105 @@
+"""Writes a copy of dapr.yaml and components/ with other ports, servers and folders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sqlalchemy import make_url
+
+from scripts.infrastructure import ports
+from scripts.infrastructure.ports import LOOPBACK
+from scripts.infrastructure.settings import ROOT, Settings
+
+PORT_KEYS = ("appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPort", "metricsPort")
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """`root` is the folder that holds services/; `environment` is added for every application, `of` for one of them."""
+
+    settings: Settings
+    root: Path = ROOT
+    free_ports: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def render_fleet(into: Path, rendering: Rendering) -> Path:
+    """Returns the new dapr.yaml; whoever starts it may do so from any folder."""
+    components = into / "components"
+    components.mkdir(parents=True, exist_ok=True)
+    for source in sorted((ROOT / "components").glob("*.yaml")):
+        documents = [_component(document, rendering.settings) for document in yaml.safe_load_all(source.read_text())]
+        (components / source.name).write_text(yaml.safe_dump_all(documents, sort_keys=False))
+    configuration = yaml.safe_load((ROOT / "dapr-config.yaml").read_text())
+    configuration["spec"]["nameResolution"]["configuration"]["connectionString"] = str(into.absolute() / "names.db")
+    _write(into / "dapr-config.yaml", configuration)
+    return _write(into / "dapr.yaml", _dapr_file(into.absolute(), rendering))
+
+
+def read_fleet(file: Path) -> dict[str, dict[str, Any]]:
+    """The applications of a dapr.yaml by app id."""
+    return {application["appID"]: application for application in yaml.safe_load(file.read_text())["apps"]}
+
+
+def _write(path: Path, document: Any) -> Path:
+    path.write_text(yaml.safe_dump(document, sort_keys=False, width=1000))
+    return path
+
+
+def _component(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    values = {
+        "connectionString": settings.postgres.url("migration_coordinator"),
+        "redisHost": f"{settings.redis_host}:{settings.redis_port}",
+    }
+    for entry in document["spec"].get("metadata", ()):
+        if entry["name"] in values:
+            entry["value"] = values[entry["name"]]
+    return document
+
+
+def _dapr_file(into: Path, rendering: Rendering) -> dict[str, Any]:
+    fleet: dict[str, Any] = yaml.safe_load((ROOT / "dapr.yaml").read_text())
+    plane = rendering.settings.control_plane
+    fleet["common"] |= {
+        "configFilePath": str(into / "dapr-config.yaml"),
+        "resourcesPaths": [str(into / "components")],
+        "placementHostAddress": f"{LOOPBACK}:{plane.placement}",
+        "schedulerHostAddress": f"{LOOPBACK}:{plane.scheduler}",
+    }
+    applications = fleet["apps"]
+    chosen = iter(ports.choose(len(applications) * len(PORT_KEYS)) if rendering.free_ports else ())
+    for application in applications:
+        _application(application, rendering)
+        if rendering.free_ports:
+            _move(application, {key: next(chosen) for key in PORT_KEYS})
+    return fleet
+
+
+def _application(application: dict[str, Any], rendering: Rendering) -> None:
+    environment = application.get("env", {}) | rendering.environment | rendering.of.get(application["appID"], {})
+    if "DATABASE_URL" in application.get("env", {}):
+        environment["DATABASE_URL"] = _database_url(environment["DATABASE_URL"], rendering.settings)
+    application["appDirPath"] = str(rendering.root.absolute())
+    application["command"][0] = sys.executable
+    # Into the one log of `dapr run`, not into the folder of the sources.
+    application["appLogDestination"] = application["daprdLogDestination"] = "console"
+    if environment:
+        application["env"] = environment
+
+
+def _database_url(url: str, settings: Settings) -> str:
+    here, server = make_url(url), settings.postgres
+    moved = here.set(username=server.user, password=server.password, host=server.host, port=server.port)
+    return moved.render_as_string(hide_password=False)
+
+
+def _move(application: dict[str, Any], numbers: dict[str, int]) -> None:
+    command = application["command"]
+    command[command.index("--port") + 1] = str(numbers["appPort"])
+    application |= numbers

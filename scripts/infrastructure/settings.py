@@ -1,0 +1,102 @@
+"""Where everything is: read from the environment once, by whoever starts something."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from scripts.infrastructure import ports
+from scripts.infrastructure.errors import InfrastructureError
+from scripts.infrastructure.postgres import Address
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class ControlPlanePorts:
+    """Dapr's own defaults collide with each other and with common tools; only the two that daprd looks for are kept."""
+
+    placement: int = 50005
+    placement_healthz: int = 58080
+    placement_metrics: int = 59090
+    placement_raft: int = 58201
+    scheduler: int = 50006
+    scheduler_healthz: int = 58081
+    scheduler_metrics: int = 59091
+    scheduler_etcd_client: int = 52379
+    scheduler_etcd_peer: int = 52380
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> ControlPlanePorts:
+        names = {each.name: f"DAPR_{each.name.upper()}_PORT" for each in fields(cls)}
+        return cls(**{name: _port(environment, key) for name, key in names.items() if key in environment})
+
+    @classmethod
+    def free(cls) -> ControlPlanePorts:
+        names = [each.name for each in fields(cls)]
+        return cls(**dict(zip(names, ports.choose(len(names)), strict=True)))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`named` means: the user said in so many words which server to use."""
+
+    state: Path = ROOT / ".rmbrain"
+    postgres: Address = field(default_factory=Address)
+    postgres_named: bool = False
+    redis_host: str = "localhost"
+    redis_port: int = 6379
+    redis_named: bool = False
+    control_plane: ControlPlanePorts = field(default_factory=ControlPlanePorts)
+    # Holds `dapr` and `.dapr/bin/{daprd,placement,scheduler}`; set-up makes it.
+    dapr: Path = Path(sys.prefix) / "dapr"
+    dies_with_us: bool = False
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        state = environment.get("RMBRAIN_STATE_DIR")
+        redis_host, _, redis_port = environment.get("REDIS_HOST", "localhost").partition(":")
+        return cls(
+            state=Path(state).absolute() if state else ROOT / ".rmbrain",
+            postgres=Address(
+                host=environment.get("POSTGRES_HOST", "localhost"),
+                port=_port(environment, "POSTGRES_PORT", 5432),
+                user=environment.get("POSTGRES_USER", "postgres"),
+                password=environment.get("POSTGRES_PASSWORD", "postgres"),
+            ),
+            postgres_named="POSTGRES_HOST" in environment,
+            redis_host=redis_host,
+            redis_port=int(redis_port) if redis_port.isdigit() else _port(environment, "REDIS_PORT", 6379),
+            redis_named="REDIS_HOST" in environment,
+            control_plane=ControlPlanePorts.from_environment(environment),
+        )
+
+    @classmethod
+    def private(cls, state: Path) -> Settings:
+        """A second infrastructure beside any other, on free ports; it dies with the process that starts it."""
+        postgres, redis = ports.choose(2)
+        return cls(
+            state=state,
+            postgres=Address(host=ports.LOOPBACK, port=postgres),
+            redis_host=ports.LOOPBACK,
+            redis_port=redis,
+            control_plane=ControlPlanePorts.free(),
+            dies_with_us=True,
+        )
+
+    @property
+    def matches_the_committed_files(self) -> bool:
+        """Whether dapr.yaml and components/ say the same, so that they can be used as they are."""
+        own = (self.postgres, self.redis_host, self.redis_port, self.control_plane)
+        given = Settings()
+        return own == (given.postgres, given.redis_host, given.redis_port, given.control_plane)
+
+
+def _port(environment: Mapping[str, str], name: str, default: int = 0) -> int:
+    value = environment.get(name, str(default))
+    if not value.isdigit() or not 0 < int(value) < 65536:
+        raise InfrastructureError(f"{name}={value} is not a port: give a number from 1 to 65535, or unset it.")
+    return int(value)

@@ -1,0 +1,63 @@
+"""What runs now, as a row per server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from scripts.infrastructure import redis
+from scripts.infrastructure.control_plane import healthy
+from scripts.infrastructure.infrastructure import Infrastructure
+from scripts.infrastructure.postgres import Address
+from scripts.infrastructure.supervise import Program
+
+
+@dataclass(frozen=True)
+class Status:
+    """`state` is healthy, unhealthy (it runs but does not answer), stopped, or yours (a server you named answers)."""
+
+    name: str
+    state: str
+    address: str
+    pid: int | None
+    log: str
+
+
+def status(infrastructure: Infrastructure) -> list[Status]:
+    """In the order in which they start."""
+    settings, plane = infrastructure.settings, infrastructure.control_plane
+    numbers = settings.control_plane
+    postgres, broker = settings.postgres, f"{settings.redis_host}:{settings.redis_port}"
+    return [
+        _row(
+            infrastructure.postgres.program,
+            f"{postgres.host}:{postgres.port}",
+            _postgres_answers(postgres),
+            infrastructure.postgres_is_ours,
+        ),
+        _row(
+            infrastructure.redis.program,
+            broker,
+            redis.answers(settings.redis_host, settings.redis_port),
+            infrastructure.redis_is_ours,
+        ),
+        _row(plane.placement, f"127.0.0.1:{numbers.placement}", healthy(numbers.placement_healthz)),
+        _row(plane.scheduler, f"127.0.0.1:{numbers.scheduler}", healthy(numbers.scheduler_healthz)),
+    ]
+
+
+def _row(program: Program, address: str, answers: bool, ours: bool = True) -> Status:
+    process = program.process()
+    if not ours:
+        return Status(program.name, "yours" if answers else "unhealthy", address, None, "")
+    state = "stopped" if process is None else "healthy" if answers else "unhealthy"
+    return Status(program.name, state, address, process.pid if process else None, str(program.log))
+
+
+def _postgres_answers(address: Address) -> bool:
+    try:
+        address.connect().close()
+    except psycopg.OperationalError:
+        return False
+    return True
