@@ -12,8 +12,10 @@ CREATE FUNCTION audit.refuse_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RAISE EXCEPTION '% of %.% is refused: the audit is append-only', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
-        USING ERRCODE = 'insufficient_privilege', HINT = 'Append a correcting event through audit.append_events.';
+    RAISE EXCEPTION USING
+        MESSAGE = concat(TG_OP, ' of ', TG_TABLE_SCHEMA, '.', TG_TABLE_NAME, ' is refused: the audit is append-only'),
+        HINT = 'Append a correcting event through audit.append_events.',
+        ERRCODE = 'insufficient_privilege';
 END
 $$
 """
