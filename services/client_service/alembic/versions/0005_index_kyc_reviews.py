@@ -1,5 +1,6 @@
 """Index the KYC reviews that fall due, while clients stays writable."""
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "client_0005"
@@ -15,7 +16,7 @@ def upgrade() -> None:
             "ix_clients_kyc_review_due",
             "clients",
             ["kyc_review_due"],
-            postgresql_where="status IN ('onboarding', 'active', 'dormant')",
+            postgresql_where=sa.text("status IN ('onboarding', 'active', 'dormant')"),
             postgresql_concurrently=True,
         )
 

@@ -1,5 +1,6 @@
 """Limit ongoing charges from now on; what is already stored is checked by the next revision."""
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "product_0004"
@@ -19,7 +20,7 @@ def upgrade() -> None:
         "ix_products_shelf",
         "products",
         ["asset_class", "currency", "risk_class"],
-        postgresql_where="status = 'approved'",
+        postgresql_where=sa.text("status = 'approved'"),
     )
 
 
