@@ -1,0 +1,101 @@
+"""Makes `<folder>/dapr` and `<folder>/.dapr/bin/` hold a Dapr that works, from a per-user cache where it can."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts.infrastructure import dapr_sources
+from scripts.infrastructure.dapr_sources import BINARIES, CLI_VERSION, MODULES, RUNTIME_VERSION, Say, machine, place
+from scripts.infrastructure.errors import InfrastructureError
+
+
+def cache(environment: Mapping[str, str] = os.environ) -> Path:
+    """Outside the checkout, so that the next clone on this machine starts in seconds."""
+    home = environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME", "/")) / ".cache"
+    return Path(home) / "rmbrain" / "dapr"
+
+
+def cache_key() -> str:
+    """Changes with the versions and with everything that decides what a build gives."""
+    files = sorted(MODULES.glob("*/go.*"))
+    content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    return f"{RUNTIME_VERSION}-{CLI_VERSION}-{machine()}-{content}"
+
+
+def provide(say: Say) -> dict[str, Path]:
+    """The path of each program; raises InfrastructureError with all three reasons when there is no way."""
+    own = dapr_sources.installed()
+    if own is not None:
+        say(f"using the Dapr that is installed: {own['dapr']}, {own['daprd']}")
+        return own
+    parent = cache()
+    parent.mkdir(parents=True, exist_ok=True)
+    kept = parent / cache_key()
+    with (parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            _fill(kept, say)
+    return {binary.name: place(kept, binary.name) for binary in BINARIES}
+
+
+def _fill(kept: Path, say: Say) -> None:
+    """Whole or not at all: it is made beside its place and then moved there."""
+    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=kept.parent))
+    try:
+        _download_or_build(unfinished, say)
+        for binary in BINARIES:
+            place(unfinished, binary.name).chmod(0o755)
+        unfinished.chmod(0o755)
+        unfinished.replace(kept)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _download_or_build(folder: Path, say: Say) -> None:
+    try:
+        dapr_sources.download(folder, say)
+    except OSError as why_not:
+        say(f"Dapr's release cannot be downloaded ({why_not}); building it with Go, which takes some minutes")
+        try:
+            dapr_sources.build(folder, say)
+        except InfrastructureError as error:
+            raise InfrastructureError(
+                f"There is no Dapr to use. None that fits is installed (runtime 1.18.2 or newer in ~/.dapr/bin, with "
+                f"placement and scheduler); its release cannot be downloaded ({why_not}); and it cannot be built: "
+                f"{error} Do one of the three and run ./scripts/setup again."
+            ) from None
+
+
+def link(programs: Mapping[str, Path], folder: Path) -> None:
+    """The CLI finds sidecars by the process name `daprd`, which a link of that name keeps."""
+    for name, program in programs.items():
+        target = place(folder, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.symlink_to(program)
+
+
+def main() -> int:
+    started = time.monotonic()
+
+    def say(sentence: str) -> None:
+        print(f"[{time.monotonic() - started:3.0f} s] {sentence}", flush=True)
+
+    try:
+        link(provide(say), Path(sys.argv[1]))
+    except InfrastructureError as error:
+        print(error, file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
