@@ -1,4 +1,4 @@
-"""What the fleet's schemas have in common: names of constraints, closed sets of values, and the record of handled events.
+"""What the fleet's schemas share: names of constraints, closed sets of values, and the record of handled events.
 
 Revisions never import this: a revision has to say for ever what it said when it was applied.
 """
@@ -38,7 +38,7 @@ class Timestamps:
 
 
 class ProcessedEventColumns:
-    """The canonical record of a handled event, identical in all CDS databases; a producer and its event id occur once."""
+    """A handled event, recorded alike in all CDS databases; a producer and its event id occur once."""
 
     event_id: Mapped[str] = mapped_column(Text)
     processed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
@@ -49,7 +49,7 @@ class ProcessedEventColumns:
     outcome: Mapped[str] = mapped_column(Text, server_default="processed")
 
     @declared_attr.directive
-    def __table_args__(cls) -> tuple[PrimaryKeyConstraint | CheckConstraint | Index, ...]:
+    def __table_args__(cls) -> tuple[PrimaryKeyConstraint | CheckConstraint | Index, ...]:  # noqa: N805  (SQLAlchemy calls it with the class)
         return (
             PrimaryKeyConstraint("source", "event_id"),
             CheckConstraint("payload_hash ~ '^[0-9a-f]{64}$'", name="payload_hash"),

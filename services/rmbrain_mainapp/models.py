@@ -4,8 +4,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, ForeignKeyConstraint, Identity, Index
-from sqlalchemy import SmallInteger, Text, UniqueConstraint, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -85,7 +97,9 @@ class EventMapping(Timestamps, Base):
         ),
         CheckConstraint("jsonb_typeof(transformation) = 'object'", name="transformation"),
         CheckConstraint("priority BETWEEN 0 AND 1000", name="priority"),
-        UniqueConstraint("tenant_id", "plugin_id", "source_event_type", "target_event_type", name="uq_event_mappings_mapping"),
+        UniqueConstraint(
+            "tenant_id", "plugin_id", "source_event_type", "target_event_type", name="uq_event_mappings_mapping"
+        ),
         Index("ix_event_mappings_routing", "tenant_id", "source_event_type", "priority", postgresql_where="is_active"),
     )
 

@@ -47,9 +47,7 @@ class Task(Timestamps, Base):
     due_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     source_event_id: Mapped[str | None]
-    parent_task_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("tasks.task_id", ondelete="CASCADE"), sort_order=92
-    )
+    parent_task_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.task_id", ondelete="CASCADE"), sort_order=92)
     urgency: Mapped[int] = mapped_column(SmallInteger, server_default="3", sort_order=93)
 
 

@@ -11,7 +11,7 @@ depends_on = None
 # first two writers, and any two that read the same newest event, fork the chain.
 CHAIN_HEAD = """
 CREATE TABLE audit.chain_head (
-    only_row boolean CONSTRAINT pk_chain_head PRIMARY KEY DEFAULT true CONSTRAINT ck_chain_head_only_row CHECK (only_row),
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     seq bigint NOT NULL,
     hash text NOT NULL
 )

@@ -30,9 +30,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("interaction_id", name=op.f("pk_interactions")),
         sa.CheckConstraint(f"channel IN ({CHANNELS})", name=op.f("ck_interactions_channel")),
-        sa.CheckConstraint(
-            "direction IN ('inbound', 'outbound', 'internal')", name=op.f("ck_interactions_direction")
-        ),
+        sa.CheckConstraint("direction IN ('inbound', 'outbound', 'internal')", name=op.f("ck_interactions_direction")),
         sa.CheckConstraint("duration_seconds >= 0", name=op.f("ck_interactions_duration_seconds")),
         sa.CheckConstraint("jsonb_typeof(participants) = 'array'", name=op.f("ck_interactions_participants")),
         sa.CheckConstraint("sentiment BETWEEN -2 AND 2", name=op.f("ck_interactions_sentiment")),

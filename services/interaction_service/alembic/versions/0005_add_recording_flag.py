@@ -10,7 +10,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("interactions", sa.Column("is_recorded", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    op.add_column(
+        "interactions", sa.Column("is_recorded", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+    )
     op.create_check_constraint(
         op.f("ck_interactions_recordable_channel"),
         "interactions",

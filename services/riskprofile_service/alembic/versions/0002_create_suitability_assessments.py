@@ -41,9 +41,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("jsonb_typeof(reasons) = 'array'", name=op.f("ck_suitability_assessments_reasons")),
     )
-    op.create_index(
-        "ix_suitability_assessments_profile", "suitability_assessments", ["risk_profile_id", "assessed_at"]
-    )
+    op.create_index("ix_suitability_assessments_profile", "suitability_assessments", ["risk_profile_id", "assessed_at"])
     op.create_index("ix_suitability_assessments_product", "suitability_assessments", ["product_id", "verdict"])
 
 

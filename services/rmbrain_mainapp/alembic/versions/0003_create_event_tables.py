@@ -29,9 +29,7 @@ def create_plugin_event_registry() -> None:
             ["plugin_id"], ["plugins.plugin_id"], name=op.f("fk_plugin_event_registry_plugin_id"), ondelete="CASCADE"
         ),
         sa.UniqueConstraint("plugin_id", "event_type", "direction", name="uq_plugin_event_registry_registration"),
-        sa.CheckConstraint(
-            "direction IN ('publishes', 'subscribes')", name=op.f("ck_plugin_event_registry_direction")
-        ),
+        sa.CheckConstraint("direction IN ('publishes', 'subscribes')", name=op.f("ck_plugin_event_registry_direction")),
     )
     op.create_index("ix_plugin_event_registry_event_type", "plugin_event_registry", ["event_type", "direction"])
 
