@@ -13,7 +13,9 @@ from coordinator.cli import options, tables
 from coordinator.cli.audit import audit
 from coordinator.cli.exit_codes import ExitCode, of_run
 from coordinator.cli.output import answers, print_json, remarks, say_more
-from coordinator.cli.records import PlanView, RunView, ServiceView, read, read_list
+from coordinator.cli.plan_table import show_fleet_plan
+from coordinator.cli.records import FleetPlanView, RunView, ServiceView, read, read_list
+from coordinator.cli.run_table import show_run
 from coordinator.cli.session import session
 from coordinator.cli.watch_command import watch_run
 
@@ -38,7 +40,14 @@ def coordinator() -> None:
     """
 
 
-@app.command(epilog="Examples: coordinator request --all --watch · coordinator request cds-client cds-task --dry-run")
+@app.command(
+    epilog=options.examples(
+        "coordinator request --all --watch",
+        "coordinator request cds-client cds-task --dry-run --watch",
+        "coordinator request --all --request-id release-41 --reason 'release 41' --json",
+        "coordinator request --target cds-client=0a1b2c3d4e5f",
+    )
+)
 def request(
     services: options.Services = None,
     everything: options.All = False,
@@ -67,11 +76,13 @@ def request(
         if as_json:
             print_json(document)
         else:
-            tables.show_run(answers(), run)
+            show_run(answers(), run)
             remarks().print(f"To see how it goes: coordinator watch {identity}")
 
 
-@app.command(epilog="Example: coordinator runs --state failed --limit 5")
+@app.command(
+    epilog=options.examples("coordinator runs --state failed --limit 5", "coordinator runs --service cds-client --json")
+)
 def runs(
     state: Annotated[str | None, typer.Option(help="Only runs in this state, such as failed.")] = None,
     service: Annotated[str | None, typer.Option(help="Only runs with a step for this service.")] = None,
@@ -85,29 +96,30 @@ def runs(
         wanted = {"state": state, "service": service, "limit": limit, "cursor": cursor}
         document = client.runs(options.given(wanted.items()))
         if as_json:
-            return print_json(document)
-        tables.show_runs(answers(), read_list(RunView, document, "runs", "migrations"))
-        say_more("coordinator runs", document)
+            print_json(document)
+        else:
+            tables.show_runs(answers(), read_list(RunView, document, "runs", "migrations"))
+            say_more("coordinator runs", document)
 
 
-@app.command(epilog="Example: coordinator status release-41")
+@app.command(epilog=options.examples("coordinator status release-41"))
 def status(request_id: options.RequestIdArgument, url: options.Url = None, as_json: options.Json = False) -> None:
     """Shows one run: each step, and what went wrong. The exit code tells how the run ended (0 while it is running)."""
     with session(url, as_json=as_json) as client:
         document = client.run(options.request_id(request_id))
         run = read(RunView, document)
-        print_json(document) if as_json else tables.show_run(answers(), run)
+        print_json(document) if as_json else show_run(answers(), run)
         raise typer.Exit(of_run(run.state))
 
 
-@app.command(epilog="Example: coordinator watch release-41")
+@app.command(epilog=options.examples("coordinator watch release-41"))
 def watch(request_id: options.RequestIdArgument, url: options.Url = None, as_json: options.Json = False) -> None:
     """Follows a run until it ends; Ctrl-C stops the watching, never the run."""
     with session(url, as_json=as_json) as client:
         raise typer.Exit(watch_run(client, options.request_id(request_id), as_json=as_json))
 
 
-@app.command(epilog="Examples: coordinator plan --all · coordinator plan cds-client --sql")
+@app.command(epilog=options.examples("coordinator plan --all", "coordinator plan cds-client --sql"))
 def plan(
     services: options.Services = None,
     everything: options.All = False,
@@ -120,13 +132,12 @@ def plan(
     with session(url, as_json=as_json) as client:
         chosen = options.selection(services, everything, target)
         document = client.plan(chosen | ({"sql": True} if sql else {}))
-        plans = read_list(PlanView, document, "plans", "services")
-        print_json(document) if as_json else tables.show_plan(answers(), plans, with_sql=sql)
-        blocked = any(one.obstacles or one.error for one in plans)
-        raise typer.Exit(ExitCode.PERSON_NEEDED if blocked else ExitCode.DONE)
+        fleet_plan = read(FleetPlanView, document)
+        print_json(document) if as_json else show_fleet_plan(answers(), fleet_plan, with_sql=sql)
+        raise typer.Exit(ExitCode.PERSON_NEEDED if fleet_plan.obstacles else ExitCode.DONE)
 
 
-@app.command(epilog="Example: coordinator fleet --json")
+@app.command(epilog=options.examples("coordinator fleet", "coordinator fleet --json"))
 def fleet(url: options.Url = None, as_json: options.Json = False) -> None:
     """Shows where every database is and where its service's head is; exit code 3 if a service cannot be reached."""
     with session(url, as_json=as_json) as client:

@@ -19,7 +19,13 @@ def audit_group() -> None:
     """Keeps `list` a command of its own while it is the only one."""
 
 
-@audit.command("list", epilog="Example: coordinator audit list --request release-41")
+@audit.command(
+    "list",
+    epilog=options.examples(
+        "coordinator audit list --request release-41",
+        "coordinator audit list --service cds-client --type revision.applied --limit 20",
+    ),
+)
 def list_events(
     request: Annotated[str | None, typer.Option(help="Only events of this request.")] = None,
     service: Annotated[str | None, typer.Option(help="Only events of this service.")] = None,
@@ -34,6 +40,7 @@ def list_events(
         wanted = {"request_id": request, "service": service, "type": event_type, "limit": limit, "cursor": cursor}
         document = client.audit(options.given(wanted.items()))
         if as_json:
-            return print_json(document)
-        tables.show_audit(answers(), read_list(AuditEventView, document, "events"))
-        say_more("coordinator audit list", document)
+            print_json(document)
+        else:
+            tables.show_audit(answers(), read_list(AuditEventView, document, "events"))
+            say_more("coordinator audit list", document)

@@ -26,14 +26,27 @@ def sidecar_url(environment: Mapping[str, str] = os.environ) -> str:
     return f"http://127.0.0.1:{port}/v1.0/invoke/{APP_ID}/method"
 
 
+def _checked(address: str) -> httpx.URL:
+    try:
+        url = httpx.URL(address.rstrip("/"))
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise BadInput(
+            "That is no address of a coordinator",
+            "it must start with http:// or https:// and name a host",
+            "correct --url or COORDINATOR_URL",
+        )
+    return url
+
+
 class CoordinatorClient:
     """Without an address it goes through the sidecar and shows it the token in DAPR_API_TOKEN."""
 
     def __init__(self, address: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
         token = os.environ.get("DAPR_API_TOKEN")
-        self._address = (address or sidecar_url()).rstrip("/")
-        if not self._address.startswith(("http://", "https://")):
-            raise BadInput("That is no address", "it must start with http:// or https://", "correct COORDINATOR_URL")
+        self._address = _checked(address or sidecar_url())
+        self._shown = str(self._address.copy_with(userinfo=b""))
         self._http = httpx.Client(
             headers={"dapr-api-token": token} if token and not address else {},
             timeout=httpx.Timeout(30, connect=5),
@@ -69,16 +82,16 @@ class CoordinatorClient:
 
     def _call(self, method: str, path: str, *, tries: int = TRIES, **content: Any) -> Document:
         try:
-            return document_of(self._http.request(method, self._address + path, **content))
+            return document_of(self._http.request(method, f"{self._address}{path}", **content))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise CannotReach(
-                f"nothing answers at {self._address}",
+                f"nothing answers at {self._shown}",
                 "start the fleet (dapr run -f dapr.yaml), or set DAPR_HTTP_PORT or COORDINATOR_URL to where it runs",
             ) from error
         except httpx.TransportError as error:
             if tries <= 1:
                 raise CannotReach(
-                    f"the connection to {self._address} broke ({type(error).__name__})",
+                    f"the connection to {self._shown} broke ({type(error).__name__})",
                     "run the same command again; repeating it is safe",
                 ) from error
         time.sleep(0.5)

@@ -31,7 +31,7 @@ class CannotReach(CommandFailed):
     def __init__(self, detail: str, next_step: str, *, retryable: bool = True) -> None:
         super().__init__(
             {
-                "code": "CM-802",
+                "code": "CM-841",
                 "title": "The coordinator cannot be reached",
                 "detail": detail,
                 "next_step": next_step,

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from coordinator.cli.records import RunView, StepView, now
 from coordinator.cli.safe_text import safe
-from coordinator.cli.wording import change, count, duration, style_of, summary
+from coordinator.cli.wording import change, duration, progress, style_of, summary
 
 
 class LineView:
@@ -38,13 +38,14 @@ class LineView:
         self._print(safe(why, "yellow"))
 
     def _run_line(self, run: RunView) -> None:
-        told = f"{run.state} {run.waiting_for}"
+        told = f"{run.state} {run.waiting_for} {run.ended and run.audit}"
         if self._said.get("") == told:
             return
         self._said[""] = told
         extra = [run.waiting_for] if run.waiting_for else []
         if run.ended:
             extra += [part for part in (summary(run), duration(run.elapsed_seconds(now()))) if part]
+            extra += ["its audit is still to be recorded"] if run.owes_the_audit else []
         self._print(_line(f"run {run.request_id}", run.state, "; ".join(extra)))
 
     def _step_line(self, step: StepView) -> None:
@@ -70,5 +71,4 @@ def _facts(step: StepView) -> str:
         return step.waiting_for
     if not step.ended:
         return ""
-    applied = count(len(step.applied), "revision") if step.applied else ""
-    return "; ".join(part for part in (change(step), applied, duration(step.seconds)) if part)
+    return "; ".join(part for part in (change(step), progress(step), duration(step.seconds)) if part)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from coordinator.cli.records import RunView, StepView, now
 from coordinator.cli.safe_text import safe
-from coordinator.cli.wording import change, count, duration, style_of, summary
+from coordinator.cli.wording import change, duration, progress, style_of, summary
 
 BAR_WIDTH = 24
 
@@ -71,12 +71,15 @@ def _bars(steps: Iterable[StepView]) -> Table:
 
 def _bar(step: StepView) -> ProgressBar:
     style = style_of(step.state) or "cyan"
-    started = 1 if step.ended and step.state != "skipped" else 0
+    total = max(1, len(step.planned))
+    done = min(len(step.applied), total)
+    if step.state in ("succeeded", "unchanged"):
+        done = total
     return ProgressBar(
-        total=1,
-        completed=started,
+        total=total,
+        completed=done,
         width=BAR_WIDTH,
-        pulse=step.state == "running",
+        pulse=step.state == "running" and done == 0,
         animation_time=time.monotonic(),
         complete_style=style,
         finished_style=style,
@@ -93,5 +96,4 @@ def _note(step: StepView) -> Text:
         return safe(f"{step.error.code} {step.error.title}", "red")
     if step.waiting_for:
         return safe(step.waiting_for, "yellow")
-    applied = count(len(step.applied), "revision") if step.applied else ""
-    return safe("  ".join(part for part in (change(step), applied) if part), "dim")
+    return safe("  ".join(part for part in (change(step), progress(step)) if part), "dim")

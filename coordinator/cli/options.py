@@ -12,7 +12,7 @@ from coordinator.cli.failures import BadInput
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
-Services = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Names as in fleet.toml.")]
+Services = Annotated[list[str] | None, typer.Argument(metavar="SERVICE", help="Names as in fleet.toml.")]
 All = Annotated[bool, typer.Option("--all", help="Every service of the fleet that has a database.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON and nothing else on stdout.")]
 Url = Annotated[
@@ -31,6 +31,11 @@ Targets = Annotated[
 ]
 
 
+def examples(*commands: str) -> str:
+    """One line each under the help of a command."""
+    return "\n\n".join(["Examples:", *(f"    {command}" for command in commands)])
+
+
 def request_id(value: str) -> str:
     if not _REQUEST_ID.fullmatch(value):
         raise BadInput(
@@ -46,11 +51,11 @@ def selection(services: list[str] | None, everything: bool, targets: list[str] |
     """The `services` and `target` of a request; a service with a target of its own need not be named twice."""
     revisions = dict(_target(text) for text in targets or [])
     names = list(services or []) or list(revisions)
-    if everything and (services or revisions):
-        raise BadInput("Both --all and services were named", "only one can be meant", "leave out one of them", "CM-201")
+    if everything and services:
+        raise BadInput("Both --all and services were named", "only one can be meant", "leave out one of them", "CM-202")
     if not everything and not names:
         raise BadInput(
-            "No service was named", "nothing is migrated by default", "name services, or say --all", "CM-201"
+            "No service was named", "nothing is migrated by default", "name services, or say --all", "CM-202"
         )
     chosen: dict[str, Any] = {"services": "all" if everything else names}
     return chosen | {"target": revisions} if revisions else chosen

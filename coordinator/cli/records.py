@@ -39,11 +39,20 @@ class Timed(View):
     started_at: Moment | None = None
     finished_at: Moment | None = None
 
+    @property
+    def ended(self) -> bool:
+        raise NotImplementedError
+
+    @property
+    def begun_at(self) -> datetime | None:
+        return self.started_at
+
     def elapsed_seconds(self, now: datetime) -> float | None:
-        """None before it started; never negative, whatever this machine's clock says."""
-        if self.started_at is None:
+        """None where it cannot be told; never negative, whatever this machine's clock says."""
+        until = self.finished_at or (None if self.ended else now)
+        if self.begun_at is None or until is None:
             return None
-        return max(0.0, ((self.finished_at or now) - self.started_at).total_seconds())
+        return max(0.0, (until - self.begun_at).total_seconds())
 
 
 class StepView(Timed):
@@ -52,6 +61,7 @@ class StepView(Timed):
     state: str = "pending"
     from_revisions: list[str] = []
     to_revisions: list[str] = []
+    planned: list[Any] = []
     applied: list[Any] = []
     attempts: int = 0
     duration_ms: float | None = None
@@ -74,6 +84,7 @@ class RunView(Timed):
     plan_digest: str = ""
     accepted_at: Moment | None = None
     steps: list[StepView] = []
+    obstacles: list[ProblemView] = []
     waiting_for: str = ""
     audit: str = ""
     error: ProblemView | None = None
@@ -82,9 +93,13 @@ class RunView(Timed):
     def ended(self) -> bool:
         return self.state in ENDED
 
-    def elapsed_seconds(self, now: datetime) -> float | None:
-        begun = self.started_at or self.accepted_at
-        return None if begun is None else max(0.0, ((self.finished_at or now) - begun).total_seconds())
+    @property
+    def owes_the_audit(self) -> bool:
+        return self.audit == "pending"
+
+    @property
+    def begun_at(self) -> datetime | None:
+        return self.accepted_at or self.started_at
 
 
 class PlannedRevisionView(View):
@@ -104,8 +119,11 @@ class PlanView(View):
     to_revisions: list[str] = Field(default=[], alias="to")
     digest: str = ""
     revisions: list[PlannedRevisionView] = []
+
+
+class FleetPlanView(View):
+    plans: list[PlanView] = []
     obstacles: list[ProblemView] = []
-    error: ProblemView | None = None
 
 
 class LockHolderView(View):

@@ -11,8 +11,8 @@ from coordinator.cli.lines import LineView
 from coordinator.cli.live import LiveView
 from coordinator.cli.output import answers, print_json, remarks
 from coordinator.cli.records import RunView
+from coordinator.cli.run_table import show_problems
 from coordinator.cli.safe_text import safe
-from coordinator.cli.tables import show_problems
 from coordinator.cli.watching import Patience, Seen, Watch
 
 

@@ -12,6 +12,7 @@ from coordinator.cli.failures import CannotReach, CommandFailed, Refused
 from coordinator.cli.records import RunView, read
 
 PAUSE_SECONDS = 1.0
+PAUSE_FOR_THE_AUDIT_SECONDS = 0.25
 NOT_FOUND = 404
 
 
@@ -36,10 +37,11 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a watch bears silence, and how long an id may be unknown: an event takes a moment to be accepted."""
+    """How long a watch bears silence, an unknown id (an event takes a moment), and an ended run without its audit."""
 
     silence_seconds: float = 600
     unknown_seconds: float = 10
+    audit_seconds: float = 10
     wait_seconds: int = 20
 
 
@@ -58,6 +60,7 @@ class Watch:
         self._sleep, self._clock = sleep, clock
         self._seen: Seen | None = None
         self._heard_at = clock()
+        self._ended_at: float | None = None
 
     def __iter__(self) -> Iterator[Seen | Waiting]:
         complained = False
@@ -78,13 +81,23 @@ class Watch:
                 self._seen = Seen(document, read(RunView, document))
                 yield self._seen
             elif answered_in < PAUSE_SECONDS:
-                self._sleep(PAUSE_SECONDS)  # no news and no long poll: do not ask in a tight loop
-            if self._seen.run.ended or self._seen.run.state in WAITING_FOR_A_PERSON:
+                # No news and no long poll: do not ask in a tight loop.
+                self._sleep(PAUSE_SECONDS if self._ended_at is None else PAUSE_FOR_THE_AUDIT_SECONDS)
+            if self._is_over(self._seen.run):
                 return
 
+    def _is_over(self, run: RunView) -> bool:
+        if not run.ended:
+            return run.state in WAITING_FOR_A_PERSON
+        if self._ended_at is None:
+            self._ended_at = self._clock()
+        # Whoever reads the audit after a watch expects the run's end in it.
+        return not run.owes_the_audit or self._clock() - self._ended_at >= self._patience.audit_seconds
+
     def _ask(self) -> dict[str, Any]:
-        # The first look returns at once, so that there is something to show.
-        return self._source.run(self._request_id, self._patience.wait_seconds if self._seen else 0)
+        # The first look returns at once, so that there is something to show; an ended run hardly changes any more.
+        at_once = self._seen is None or self._seen.run.ended
+        return self._source.run(self._request_id, 0 if at_once else self._patience.wait_seconds)
 
     def _give_up_or_go_on(self, failure: CommandFailed) -> None:
         silent_for = self._clock() - self._heard_at

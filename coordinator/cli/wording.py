@@ -65,6 +65,14 @@ def change(step: StepView) -> str:
     return f"{revisions(step.from_revisions)} → {revisions(step.to_revisions)}"
 
 
+def progress(step: StepView) -> str:
+    """Such as `2 of 5 revisions`, or `5 revisions` where all that was planned is done."""
+    applied, planned = len(step.applied), len(step.planned)
+    if planned > applied:
+        return f"{applied} of {count(planned, 'revision')}"
+    return count(applied, "revision") if applied else ""
+
+
 def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 

@@ -1,0 +1,57 @@
+"""What a request would do, service by service, and everything that stands in its way."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from coordinator.cli.records import FleetPlanView, PlannedRevisionView, PlanView
+from coordinator.cli.run_table import show_problem
+from coordinator.cli.safe_text import safe
+from coordinator.cli.tables import table_of
+from coordinator.cli.wording import count, revisions
+
+
+def show_fleet_plan(console: Console, fleet_plan: FleetPlanView, *, with_sql: bool) -> None:
+    for plan in fleet_plan.plans:
+        _show_plan(console, plan)
+        if with_sql:
+            _show_sql(console, plan)
+    for obstacle in fleet_plan.obstacles:
+        show_problem(console, obstacle)
+
+
+def _show_plan(console: Console, plan: PlanView) -> None:
+    console.print(_headline(plan))
+    if not plan.revisions:
+        return
+    table = table_of("revision", "message", "kind")
+    for revision in plan.revisions:
+        table.add_row(safe(revision.id), safe(revision.message), _kind(revision))
+    console.print(table)
+
+
+def _kind(revision: PlannedRevisionView) -> Text:
+    words = [
+        "in one transaction" if revision.transactional else "not transactional",
+        "" if revision.reversible else "irreversible",
+        "destroys data" if revision.destructive else "",
+    ]
+    style = "red" if revision.destructive else "" if revision.transactional else "yellow"
+    return Text(", ".join(word for word in words if word), style)
+
+
+def _headline(plan: PlanView) -> Text:
+    line = safe(plan.service, "bold").append_text(safe(f" ({plan.database})  ", "dim"))
+    if not plan.revisions:
+        return line.append_text(safe(f"nothing to do, at {revisions(plan.from_revisions)}", "green"))
+    steps = count(len(plan.revisions), "revision")
+    return line.append_text(safe(f"{revisions(plan.from_revisions)} → {revisions(plan.to_revisions)}, {steps}"))
+
+
+def _show_sql(console: Console, plan: PlanView) -> None:
+    for revision in plan.revisions:
+        if revision.sql:
+            console.print(safe(f"-- {plan.service} {revision.id} {revision.message}", "dim"), soft_wrap=True)
+            for line in revision.sql.splitlines():
+                console.print(safe(line.replace("\t", "    ")), soft_wrap=True)

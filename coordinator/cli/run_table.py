@@ -1,0 +1,71 @@
+"""One run in full: who asked, each step, and what went wrong with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from coordinator.cli.output import problem_text
+from coordinator.cli.records import ProblemView, RunView, StepView, now
+from coordinator.cli.safe_text import safe
+from coordinator.cli.tables import state_cell, table_of
+from coordinator.cli.wording import change, duration, moment
+
+
+def show_run(console: Console, run: RunView) -> None:
+    headline = Text("run ").append_text(safe(run.request_id, "bold")).append("  ").append_text(state_cell(run.state))
+    console.print(headline)
+    console.print(safe(_circumstances(run), "dim"))
+    if run.steps:
+        console.print(_steps(run.steps))
+    show_problems(console, run)
+
+
+def _circumstances(run: RunView) -> str:
+    who, why = run.request.get("requested_by"), run.request.get("reason")
+    facts = [
+        f"accepted {moment(run.accepted_at)}" if run.accepted_at else "",
+        f"by {who}" if who else "",
+        f"for: {why}" if why else "",
+        f"took {duration(run.elapsed_seconds(now()))}" if run.finished_at else "",
+        f"audit {run.audit}" if run.audit else "",
+        run.waiting_for,
+    ]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _steps(steps: Iterable[StepView]) -> Table:
+    table = table_of("service", "database", "state", "revisions", "applied", "took")
+    for step in steps:
+        table.add_row(
+            safe(step.service),
+            safe(step.database),
+            state_cell(step.state),
+            safe(change(step)),
+            str(len(step.applied) or ""),
+            duration(step.seconds),
+        )
+    return table
+
+
+def show_problems(console: Console, run: RunView) -> None:
+    """The run's own problem and each step's, every one with what to do about it."""
+    steps = [(step.service, step.error) for step in run.steps if step.error]
+    if run.error and run.error not in [error for _, error in steps]:
+        # With obstacles, the run's own sentence only repeats them, all in one line.
+        own = run.error.model_copy(update={"detail": ""}) if run.obstacles else run.error
+        steps.insert(0, ("", own))
+    for service, problem in [*steps, *(("", obstacle) for obstacle in run.obstacles)]:
+        show_problem(console, problem, service)
+
+
+def show_problem(console: Console, problem: ProblemView, service: str = "") -> None:
+    facts = [service or problem.service, problem.revision and f"revision {problem.revision}"]
+    facts.append(problem.sqlstate and f"SQLSTATE {problem.sqlstate}")
+    where = ", ".join(fact for fact in facts if fact)
+    if where:
+        console.print(safe(where, "bold"))
+    console.print(problem_text(problem.model_dump(), indent="  " if where else ""), soft_wrap=True)

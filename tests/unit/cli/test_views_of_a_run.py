@@ -1,0 +1,129 @@
+"""The same run in a terminal, in a pipe, and when somebody stops looking."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import RunCommand
+from tests.unit.cli.scripted_coordinator import ScriptedCoordinator, problem, run_record, step
+
+PROGRAM = [sys.executable, "-c", "from coordinator.cli.app import main; main()"]
+ROOT = Path(__file__).parents[3]
+DONE = step("cds-client", "succeeded", from_revisions=["0a1"], applied=[{}, {}, {}], duration_ms=212)
+STORY = [
+    (200, run_record("accepted")),
+    (200, run_record("running", step("cds-client", "running"), step("cds-task", "pending"))),
+    (200, run_record("running", DONE, step("cds-task", "running", waiting_for="the lock held by pid 12"))),
+    (200, run_record("failed", DONE, step("cds-task", "failed", error=problem("CM-401", "Revision 0f1 failed")))),
+]
+
+
+def test_a_pipe_gets_one_line_per_change(coordinator: ScriptedCoordinator, command: RunCommand) -> None:
+    coordinator.answers("GET /migrations/release-41", *STORY)
+    lines = [re.sub(r"^\d\d:\d\d:\d\d  ", "", line) for line in command("watch", "release-41").stdout.splitlines()]
+    assert lines == [
+        "run release-41  accepted",
+        "run release-41  running",
+        "cds-client  running",
+        "cds-client  succeeded  0a1 → 0c3; 3 revisions; 212 ms",
+        "cds-task  running  the lock held by pid 12",
+        "cds-task  failed  CM-401 Revision 0f1 failed",
+        "run release-41  failed  1 succeeded, 1 failed",
+        "cds-task",
+        "  CM-401 Revision 0f1 failed",
+        "    why   because",
+        "    next  do this",
+    ]
+
+
+def test_a_pipe_gets_no_escape_sequences_even_without_no_color(coordinator: ScriptedCoordinator) -> None:
+    coordinator.answers("GET /migrations/release-41", *STORY)
+    result = subprocess.run([*PROGRAM, "watch", "release-41"], env=_environment(), capture_output=True, timeout=60)
+    assert b"\x1b" not in result.stdout
+    assert result.returncode == 1
+
+
+def test_a_terminal_gets_a_bar_per_service_that_is_redrawn_in_place(coordinator: ScriptedCoordinator) -> None:
+    coordinator.answers("GET /migrations/release-41", *STORY)
+    shown, code = _in_a_terminal("watch", "release-41")
+    assert code == 1
+    assert shown.count("━" * 24) >= 2
+    assert "\x1b[1A" in shown
+    assert "\x1b[31mfailed" in shown
+    assert shown.endswith("do this\r\n")
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+
+
+def test_no_color_takes_the_colours_and_leaves_the_view(coordinator: ScriptedCoordinator) -> None:
+    coordinator.answers("GET /migrations/release-41", *STORY)
+    shown, _ = _in_a_terminal("watch", "release-41", NO_COLOR="1")
+    assert "\x1b[31m" not in shown
+    assert "━" * 24 in shown
+
+
+def test_letting_go_leaves_the_run_and_says_how_to_come_back(coordinator: ScriptedCoordinator) -> None:
+    coordinator.answers("GET /migrations/release-41", (200, run_record("running", step("cds-client", "running"))))
+    process = subprocess.Popen(
+        [*PROGRAM, "watch", "release-41"], env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    _wait_until_asked_twice(coordinator)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert "cds-client  running" in stdout
+    assert stderr == "\nThe run goes on without you. To watch it again: coordinator watch release-41\n"
+    assert process.returncode == 130
+    assert {asked.method for asked in coordinator.asked} == {"GET"}
+
+
+def test_a_terminal_that_knows_only_ascii_is_served_as_well(coordinator: ScriptedCoordinator) -> None:
+    record = run_record("succeeded", DONE, reason="für Zoë")
+    coordinator.answers("GET /migrations/release-41", (200, record))
+    environment = _environment(PYTHONIOENCODING="ascii")
+    result = subprocess.run([*PROGRAM, "status", "release-41"], env=environment, capture_output=True, timeout=60)
+    assert result.returncode == 0
+    assert rb"0a1 \u2192 0c3" in result.stdout
+
+
+@pytest.fixture(autouse=True)
+def colours_as_the_terminal_has_them(no_colour: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+def _environment(**settings: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), **settings}
+
+
+def _wait_until_asked_twice(coordinator: ScriptedCoordinator) -> None:
+    deadline = time.monotonic() + 30
+    while len(coordinator.asked) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(coordinator.asked) >= 2
+
+
+def _in_a_terminal(*arguments: str, **settings: str) -> tuple[str, int]:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([*PROGRAM, *arguments], env=_environment(**settings), stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        ready, _, _ = select.select([ours], [], [], 30)
+        try:
+            piece = os.read(ours, 65536) if ready else b""
+        except OSError:  # Linux says so when the last writer of a terminal is gone
+            piece = b""
+        if not piece:
+            break
+        shown += piece
+    os.close(ours)
+    return shown.decode(), process.wait(timeout=30)
