@@ -151,6 +151,7 @@ class MigrationPlan(Message):
     digest: str  # SHA-256 over service, from, to, and the SHA-256 of each revision file in order
     revisions: list[PlannedRevision]
     obstacles: list[Problem] = []  # pre-flight findings; any one of them means: do not start
+    warnings: list[Problem] = []  # what will be waited for, such as a lock that somebody holds now
 
 
 class AuditEvent(Message):

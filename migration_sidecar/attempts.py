@@ -1,0 +1,267 @@
+"""Carries one operation out: attempt, read back, judge, and again only when nothing took effect and the reason passes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from random import uniform
+from time import monotonic
+from typing import Any
+
+from migration_sidecar import store
+from migration_sidecar.child.journal import Attempt
+from migration_sidecar.database import Database
+from migration_sidecar.errors import ProblemError
+from migration_sidecar.messages import (
+    Action,
+    AppliedRevision,
+    Operation,
+    OperationRequest,
+    OperationState,
+    Problem,
+)
+from migration_sidecar.reading import Reader
+from migration_sidecar.settings import Settings
+from migration_sidecar.truth import Truth
+from migration_sidecar.verdict import FINISHED, Ending, Next, judge
+from migration_sidecar.warm import MigrationProcess, WarmProcesses
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 600.0  # for table locks and free connections; see safety of lock_timeout in docs/engine.md
+LONGEST_PAUSE_SECONDS = 15.0
+LOST_ATTEMPTS = 10  # a server that keeps dropping the connection is a person's case
+REFUSALS = {"CM-404", "CM-406", "CM-521", "CM-541"}  # ours, before or instead of a revision's own failure
+
+Note = Callable[[Operation], None]
+
+
+class Attempts:
+    """Runs migration processes for one service, one at a time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        section: str,
+        database: Database,
+        reader: Reader,
+        processes: WarmProcesses,
+        truth: Truth,
+    ) -> None:
+        self._settings = settings
+        self._section = section
+        self._database = database
+        self._reader = reader
+        self._processes = processes
+        self._truth = truth
+        self._cancelled: set[str] = set()
+        self._running: dict[str, tuple[MigrationProcess, int | None]] = {}
+
+    def cancel(self, operation_id: str) -> None:
+        """The process under way is ended; what it had committed stays, the open revision is rolled back."""
+        self._cancelled.add(operation_id)
+        if operation_id in self._running:
+            asyncio.ensure_future(self._end(operation_id))
+
+    async def carry_out(self, request: OperationRequest, record: Operation, way_in: str, note: Note) -> Operation:
+        """Gives the ended operation; never raises for anything the database or a revision did."""
+        run = _Run(request, record, way_in, note, monotonic() + request.deadline_seconds)
+        try:
+            return await self._until_ended(run)
+        except ProblemError as error:
+            return run.ended(OperationState.FAILED, error=error.problem.model_copy(update={"service": record.service}))
+        finally:
+            self._cancelled.discard(request.operation_id)
+
+    async def _until_ended(self, run: _Run) -> Operation:
+        ended = await self._settle_earlier_attempt(run)
+        if ended is not None:
+            return ended
+        while True:
+            plan = await self._reader.plan(run.request.action, run.request.target)
+            if not plan.revisions and not plan.obstacles:
+                return await self._finished(run, OperationState.SUCCEEDED)
+            if plan.obstacles:
+                return run.ended(
+                    OperationState.FAILED, error=plan.obstacles[0].model_copy(update={"service": plan.service})
+                )
+            if run.request.operation_id in self._cancelled:
+                return await self._finished(run, OperationState.CANCELLED, _CANCELLED)
+            ending = await self._attempt(run)
+            found = await self._truth.after(run.record, unclear=ending.lost)
+            verdict, problem = judge(ending, found, self._settings.service)
+            ended = await self._decide(run, verdict, problem)
+            if ended is not None:
+                return ended
+            await self._pause(run, problem)
+
+    async def _decide(self, run: _Run, verdict: Next, problem: Problem | None) -> Operation | None:
+        """The ended operation, or None to try again; the attempt's closing row is written either way."""
+        cancelled = run.request.operation_id in self._cancelled
+        if verdict is Next.SUCCEEDED:
+            return await self._finished(run, OperationState.SUCCEEDED)
+        if verdict is Next.ATTENTION:
+            await self._close(run, "failed", problem)
+            return await self._finished(run, OperationState.NEEDS_ATTENTION, problem)
+        if cancelled or monotonic() >= run.deadline:
+            why = _CANCELLED if cancelled else _too_late(run.request.deadline_seconds)
+            await self._close(run, "cancelled", why)
+            state = OperationState.CANCELLED if cancelled else OperationState.FAILED
+            return await self._finished(run, state, why.model_copy(update={"service": self._settings.service}))
+        await self._close(run, "refused" if problem is not None and problem.code in REFUSALS else "failed", problem)
+        run.lost += 1 if problem is not None and problem.code == "CM-514" else 0
+        if verdict is Next.AGAIN and run.lost < LOST_ATTEMPTS and monotonic() < run.patience_ends:
+            return None
+        return await self._finished(run, OperationState.FAILED, problem)
+
+    async def _attempt(self, run: _Run) -> Ending:
+        attempt = run.next_attempt()
+        job = {
+            "kind": "migrate",
+            "config_file": str(self._settings.config_file),
+            "section": self._section,
+            "action": run.request.action,
+            "target": run.request.target,
+            "lock_wait_seconds": max(0.0, run.deadline - monotonic()),
+            "attempt": {
+                "operation_id": attempt.operation_id,
+                "number": attempt.number,
+                "actor": attempt.actor,
+                "way_in": attempt.way_in,
+                "request_id": attempt.request_id,
+            },
+        }
+        ending = Ending(lost=True)
+        try:
+            async with asyncio.timeout(max(0.1, run.deadline - monotonic())), self._processes.run(job) as process:
+                self._running[run.request.operation_id] = (process, None)
+                async for report in process.reports():
+                    ending = self._heard(run, process, report) or ending
+        except TimeoutError:
+            await self._end(run.request.operation_id)
+        finally:
+            self._running.pop(run.request.operation_id, None)
+        return ending
+
+    def _heard(self, run: _Run, process: MigrationProcess, report: dict[str, Any]) -> Ending | None:
+        match report["event"]:
+            case "session":
+                self._running[run.request.operation_id] = (process, report["pid"])
+            case "waiting":
+                run.update(waiting_for=report["sentence"])
+            case "done":
+                return Ending()
+            case "failed":
+                return Ending(report["problem"], lost=bool(report["problem"].get("connection_lost")))
+        return None
+
+    async def _end(self, operation_id: str) -> None:
+        process, session = self._running.get(operation_id, (None, None))
+        if process is not None:
+            await process.end()
+        if session is not None:
+            await self._truth.end_session(session)
+
+    async def _settle_earlier_attempt(self, run: _Run) -> Operation | None:
+        """A service that died left an attempt without an end: once its session is gone, the database tells how it ended."""
+        run.number = await self._truth.unclosed_attempt(run.record)
+        if not run.number:
+            return None
+        verdict, problem = judge(
+            Ending(lost=True), await self._truth.after(run.record, unclear=True), self._settings.service
+        )
+        if verdict is Next.ATTENTION:
+            return await self._decide(run, verdict, problem)
+        await self._close(run, "resolved", None)
+        return None
+
+    async def _close(self, run: _Run, kind: str, problem: Problem | None) -> None:
+        detail = {} if problem is None else problem.model_dump(exclude_none=True)
+        async with self._database.connection() as connection:
+            await store.append(connection, run.attempt, kind, **({"problem": detail} if detail else {}))
+
+    async def _finished(self, run: _Run, state: OperationState, error: Problem | None = None) -> Operation:
+        async with self._database.connection() as connection:
+            facts = await store.read_facts(connection, self._settings.version_table)
+            rows = await store.read_journal(connection, run.request.operation_id)
+        applied = [
+            AppliedRevision(
+                revision=row.revision or "",
+                action=Action.UPGRADE if row.kind == "applied" else Action.DOWNGRADE,
+                at=row.at,
+                duration_ms=row.detail.get("duration_ms", 0),
+                sha256=row.detail.get("sha256"),
+            )
+            for row in rows
+            if row.kind in FINISHED
+        ]
+        return run.ended(state, error=error, applied=applied, current_revisions=list(facts.revisions))
+
+    async def _pause(self, run: _Run, problem: Problem | None) -> None:
+        run.update(waiting_for=problem.detail if problem else None)
+        # Jitter, so that migrations that met once do not meet again at the same moment.
+        longest = min(LONGEST_PAUSE_SECONDS, 0.25 * 2 ** min(run.number, 6))
+        await asyncio.sleep(min(uniform(longest / 2, longest), max(0.0, run.deadline - monotonic())))
+
+
+class _Run:
+    """An operation under way: its record grows, its attempts are numbered, its patience is bounded."""
+
+    def __init__(self, request: OperationRequest, record: Operation, way_in: str, note: Note, deadline: float) -> None:
+        self.request, self.record, self.way_in, self.note = request, record, way_in, note
+        self.deadline = deadline
+        self.patience_ends = min(deadline, monotonic() + PATIENCE_SECONDS)
+        self.number = 0
+        self.lost = 0
+
+    @property
+    def attempt(self) -> Attempt:
+        return Attempt(
+            operation_id=self.request.operation_id,
+            number=self.number,
+            actor=self.request.requested_by,
+            way_in=self.way_in,
+            request_id=self.request.request_id,
+        )
+
+    def next_attempt(self) -> Attempt:
+        self.number += 1
+        started = self.record.started_at or datetime.now(UTC)
+        self.update(state=OperationState.RUNNING, attempts=self.number, started_at=started, waiting_for=None)
+        return self.attempt
+
+    def update(self, **facts: Any) -> None:
+        self.record = self.record.model_copy(update=facts)
+        self.note(self.record)
+
+    def ended(self, state: OperationState, **facts: Any) -> Operation:
+        """The caller stores it before anybody may see it, so it is not noted here."""
+        started = self.record.started_at or self.record.accepted_at
+        return self.record.model_copy(
+            update={
+                "state": state,
+                "started_at": started,
+                "finished_at": datetime.now(UTC),
+                "waiting_for": None,
+                **facts,
+            }
+        )
+
+
+_CANCELLED = Problem(
+    code="CM-408",
+    title="The operation was cancelled",
+    detail="It was asked to stop and stopped at a whole revision.",
+    next_step="Send a new request when it should go on.",
+)
+
+
+def _too_late(seconds: int) -> Problem:
+    return Problem(
+        code="CM-403",
+        title="The deadline passed",
+        detail=f"The operation was not done within {seconds} s; it was ended, and the database is at a whole revision.",
+        next_step="Look at what the revision waits for, or give it a longer deadline.",
+    )

@@ -1,0 +1,1 @@
+"""What runs inside the migration process: needs only the standard library, Alembic and SQLAlchemy."""

@@ -1,0 +1,61 @@
+"""Puts the guarded session where every Alembic environment passes: EnvironmentContext.configure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from alembic.runtime.environment import EnvironmentContext
+from alembic.util import to_tuple
+
+from migration_sidecar.child.journal import Attempt
+from migration_sidecar.child.session import GuardedSession
+
+_unguarded = EnvironmentContext.configure
+
+
+def installed() -> bool:
+    """Whether this process already migrates under guard."""
+    return EnvironmentContext.configure is not _unguarded
+
+
+def install(attempt: Attempt, report: Callable[..., None], *, lock_wait_seconds: float) -> None:
+    """From now on whatever connection an env.py configures is guarded, however it was made."""
+
+    @wraps(_unguarded)
+    def configure(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
+        if connection is None or not _changes_the_database(self):
+            return _unguarded(self, connection, *args, **options)
+        session = GuardedSession(
+            connection,
+            attempt,
+            report,
+            version_table=options.get("version_table") or "alembic_version",
+            version_table_schema=options.get("version_table_schema") or "",
+            lock_wait_seconds=lock_wait_seconds,
+        )
+        session.open()
+        self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session)
+        options["transaction_per_migration"] = True
+        options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.applied)
+        return _unguarded(self, connection, *args, **options)
+
+    EnvironmentContext.configure = configure  # type: ignore[method-assign]
+
+
+def _changes_the_database(environment: EnvironmentContext) -> bool:
+    # upgrade, downgrade and stamp name a destination; current, check, history and revision do not.
+    options = environment.context_opts
+    return bool(options.get("destination_rev")) and not options.get("as_sql") and not options.get("dont_mutate")
+
+
+def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable[..., Any]:
+    original = getattr(plan, "unguarded", plan)  # an env.py may configure several times
+
+    def guarded(heads: Any, context: Any) -> list[Any]:
+        # A stamp's step has no revision file; it only moves the version row.
+        return [session.guard(step) if hasattr(step, "revision") else step for step in original(heads, context)]
+
+    guarded.unguarded = original  # type: ignore[attr-defined]
+    return guarded

@@ -1,0 +1,90 @@
+"""The migration lock: an advisory lock on the very connection that migrates, polled and never waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from random import uniform
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from migration_sidecar.child.refusal import Refusal
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+LOCK_CLASS = 0x4D49  # documented in docs/engine.md, so that a person can find the lock in pg_locks
+
+TRY = text("SELECT pg_try_advisory_lock(:class_id, :object_id)")
+RELEASE = text("SELECT pg_advisory_unlock(:class_id, :object_id)")
+
+# objid is unsigned in pg_locks, hence the mask for negative keys.
+_HELD = """
+    locktype = 'advisory' AND granted AND objsubid = 2
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND classid::bigint = :class_id AND objid::bigint = (CAST(:object_id AS bigint) & 4294967295)"""
+FENCE = text(f"SELECT count(*) = 1 FROM pg_locks WHERE pid = pg_backend_pid() AND {_HELD}")
+HOLDER = text(f"""
+    SELECT l.pid, coalesce(a.application_name, '') AS application, a.backend_start AS since
+    FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid WHERE {_HELD} LIMIT 1""")
+
+
+def lock_key(version_table: str, version_table_schema: str) -> dict[str, int]:
+    """From what every way in sees alike; never a path, or two checkouts of one service would not meet."""
+    digest = sha256(f"{version_table_schema}\0{version_table}".encode()).digest()
+    return {"class_id": LOCK_CLASS, "object_id": int.from_bytes(digest[:4], "big", signed=True)}
+
+
+def take(
+    connection: Connection,
+    key: dict[str, int],
+    *,
+    wait_seconds: float,
+    release_transaction: Callable[[], None],
+    report: Callable[..., None],
+) -> None:
+    """Polls until the lock is ours or the wait is over (CM-404 names the holder).
+
+    A blocking wait would be cut off by lock_timeout and deadlocks with CREATE INDEX CONCURRENTLY.
+    """
+    deadline = monotonic() + wait_seconds
+    told: str | None = None
+    while not connection.execute(TRY, key).scalar():
+        who = _describe(connection, key)
+        release_transaction()  # nothing stays open between polls, so CONCURRENTLY never waits for us
+        if who != told:
+            report("waiting", sentence=f"Waiting for the migration lock, {who}.")
+            told = who
+        if monotonic() > deadline:
+            raise Refusal(
+                "CM-404",
+                "The migration lock is taken",
+                f"The lock of this database is {who}.",
+                "Wait until that session is done, or look at what it does, and try again.",
+                retryable=True,
+            )
+        sleep(uniform(0.05, 0.2))
+    release_transaction()  # the lock belongs to the session and survives this
+    if told:
+        report("waiting", sentence=None)
+
+
+def require_fence(connection: Connection, key: dict[str, int], revision: str | None) -> None:
+    """Refuses to go on when this session no longer holds the lock, for example after DISCARD ALL in a revision."""
+    if not connection.execute(FENCE, key).scalar():
+        raise Refusal(
+            "CM-406",
+            "The migration lock was lost",
+            "This session no longer holds the lock of the database, so somebody else may be migrating it.",
+            "Nothing of this revision was kept; look for a statement that drops advisory locks, and try again.",
+            revision=revision,
+        )
+
+
+def _describe(connection: Connection, key: dict[str, int]) -> str:
+    row: Any = connection.execute(HOLDER, key).first()
+    if row is None:
+        return "held by a session that is just ending"
+    return f"held by pid {row.pid} ({row.application or 'no application name'})"

@@ -1,0 +1,125 @@
+"""The migration process: one operation or one inspection, then the process ends; its answers are lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from argparse import Namespace
+from pathlib import Path
+from typing import Any, TextIO
+
+from migration_sidecar.child.refusal import Refusal
+
+
+class Reporter:
+    """Writes one JSON line per event to the parent; remembers the revision under way for the error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.revision: str | None = None
+
+    def __call__(self, event: str, **facts: Any) -> None:
+        if event in ("revision", "applied"):
+            self.revision = facts["revision"] if event == "revision" else None
+        self.stream.write(json.dumps({"event": event, **facts}) + "\n")
+        self.stream.flush()
+
+
+def carry_out(job: dict[str, Any], stream: TextIO) -> None:
+    """Runs the job and reports `done` with its result or `failed` with a problem; never raises."""
+    report = Reporter(stream)
+    report("process", pid=os.getpid())
+    try:
+        config = _config(job)
+        if job["kind"] == "inspect":
+            from migration_sidecar.child.inspection import load_history
+
+            report("done", result=load_history(config))
+        elif job["kind"] == "render":
+            from migration_sidecar.child.rendering import render
+
+            report("done", result=render(config, job["revisions"], job["action"]))
+        else:
+            _migrate(config, job, report)
+            report("done", result=None)
+    except Refusal as refusal:
+        report("failed", problem={**refusal.facts, "revision": refusal.facts["revision"] or report.revision})
+    except BaseException as error:  # a revision may raise SystemExit or KeyboardInterrupt: it harms only this process
+        report("failed", problem=describe_failure(error, report.revision))
+
+
+def _config(job: dict[str, Any]) -> Any:
+    from alembic.config import CommandLine, Config
+
+    os.chdir(Path(job["config_file"]).parent)
+    words = ["-c", job["config_file"], "-n", job["section"]]
+    words += [word for pair in job.get("x", []) for word in ("-x", pair)]
+    words += [job["action"], job["target"]] if job["kind"] == "migrate" else ["current"]
+    # env.py files read config.cmd_opts, so it is made by Alembic's own parser.
+    options: Namespace = CommandLine().parser.parse_args(words)
+    return Config(job["config_file"], ini_section=job["section"], cmd_opts=options)
+
+
+def _migrate(config: Any, job: dict[str, Any], report: Reporter) -> None:
+    from alembic import command
+    from alembic.util import CommandError
+
+    from migration_sidecar.child import hook
+    from migration_sidecar.child.journal import Attempt
+
+    hook.install(Attempt(**job["attempt"]), report, lock_wait_seconds=job["lock_wait_seconds"])
+    apply = command.upgrade if job["action"] == "upgrade" else command.downgrade
+    try:
+        apply(config, job["target"])
+    except CommandError as error:
+        raise Refusal(
+            "CM-302",
+            "Alembic refused",
+            str(error).splitlines()[0],
+            "Correct the history or the target, and try again.",
+        ) from None
+
+
+_LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
+
+
+def describe_failure(error: BaseException, revision: str | None) -> dict[str, Any]:
+    """CM-401 with the driver's own first sentence; literals and URLs are taken out of it."""
+    driver = _driver_error(error)
+    sqlstate = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
+    text = _first_sentence(driver)
+    where = f"Revision {revision} stopped" if revision else "The migration stopped before any revision"
+    because = f"{type(driver).__name__}: {_LITERALS.sub('…', text)}" if text else type(driver).__name__
+    return {
+        "code": "CM-401" if revision else "CM-407",
+        "title": "A revision failed" if revision else "The migration environment failed",
+        "detail": f"{where} with {because}; the database is at the revision before it."
+        if revision
+        else f"{where} with {because}.",
+        "next_step": "Correct the revision file and send a new request; what was applied before stays applied."
+        if revision
+        else "Correct env.py or the connection, and try again.",
+        "retryable": False,
+        "revision": revision,
+        "sqlstate": sqlstate,
+        "connection_lost": _connection_lost(error, sqlstate),
+    }
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    original = getattr(error, "orig", None) or error
+    cause = original.__cause__
+    # SQLAlchemy's asyncpg adapter wraps the driver's own error once more.
+    return cause if cause is not None and getattr(cause, "sqlstate", None) else original
+
+
+def _first_sentence(error: BaseException) -> str:
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    lines = str(primary or error).strip().splitlines()
+    return lines[0][:300] if lines else ""
+
+
+def _connection_lost(error: BaseException, sqlstate: str | None) -> bool:
+    invalidated = bool(getattr(error, "connection_invalidated", False))
+    return invalidated or (sqlstate or "").startswith(("08", "57P0")) or isinstance(error, ConnectionError)

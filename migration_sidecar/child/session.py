@@ -1,0 +1,159 @@
+"""The guarded session around one Alembic connection: preamble, checks, lock, fence and journal, all on that connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from migration_sidecar.child import journal, lock
+from migration_sidecar.child.inspection import is_transactional
+from migration_sidecar.child.refusal import Refusal
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+# Measured: with these a stopped or cut-off migrator loses its session within seconds, and no unprivileged role
+# lacks the right to set them. lock_timeout: a waiting DDL statement blocks every reader behind it.
+SETTINGS = {
+    "client_connection_check_interval": "1s",
+    "lock_timeout": "1s",
+    "tcp_user_timeout": "20s",
+    "idle_in_transaction_session_timeout": "60s",
+    "idle_session_timeout": "120s",
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+# CONCURRENTLY waits for older transactions by design; giving up after a second leaves an INVALID index.
+PATIENT_LOCK_TIMEOUT = "10min"
+_SET = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in SETTINGS.items())
+PREAMBLE = text(f"SELECT {_SET}")
+OPEN = text(f"""
+    SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby,
+           current_setting('transaction_read_only') = 'on' AS read_only,
+           to_regclass('migration_sidecar.journal') IS NOT NULL AS has_journal,
+           set_config('application_name', :application, false), {_SET}""")
+PATIENCE = text(f"SELECT set_config('lock_timeout', '{PATIENT_LOCK_TIMEOUT}', false)")
+
+
+class GuardedSession:
+    """Owns nothing: the connection stays its maker's, and closing it frees the lock."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        attempt: journal.Attempt,
+        report: Callable[..., None],
+        *,
+        version_table: str,
+        version_table_schema: str,
+        lock_wait_seconds: float,
+    ) -> None:
+        self.connection = connection
+        self.attempt = attempt
+        self.report = report
+        self.key = lock.lock_key(version_table, version_table_schema)
+        self.lock_wait_seconds = lock_wait_seconds
+        # Alembic calls such a transaction external; it is its owner's to end, so nothing is committed in it here.
+        self.external = connection.in_transaction()
+        self._started_at = 0.0
+
+    def open(self) -> None:
+        """Preamble, checks, the attempt's own row, then the lock; raises Refusal before any DDL."""
+        row = self.connection.execute(OPEN, {"application": self._application_name()}).one()
+        self._end_transaction()
+        self._require_direct_primary(row)
+        self.report("session", pid=row.pid)
+        if not row.has_journal:
+            self.connection.exec_driver_sql(journal.CREATE_SCHEMA)
+            self._end_transaction()
+        journal.write(self.connection, self.attempt, "attempt")
+        self._end_transaction()
+        lock.take(
+            self.connection,
+            self.key,
+            wait_seconds=self.lock_wait_seconds,
+            release_transaction=self._end_transaction,
+            report=self.report,
+        )
+        self.report("locked")
+
+    def guard(self, step: Any) -> Any:
+        """Puts fence, preamble and the `started` row before the revision's first statement, in its transaction."""
+        apply = step.migration_fn
+        revision = step.revision.revision
+        transactional = is_transactional(Path(step.revision.path))
+
+        @wraps(apply)
+        def run(*args: Any, **kwargs: Any) -> None:
+            self.report("revision", revision=revision)
+            lock.require_fence(self.connection, self.key, revision)
+            self.connection.execute(PREAMBLE if transactional else PATIENCE)
+            kind = "started" if transactional else "nontx_started"
+            xid = journal.write(self.connection, self.attempt, kind, revision=revision)
+            self.report("started", revision=revision, xid=xid, transactional=transactional)
+            self._started_at = monotonic()
+            apply(*args, **kwargs)
+
+        step.migration_fn = run
+        return step
+
+    def applied(self, *, ctx: Any, step: Any, heads: set[str], **_: Any) -> None:
+        """Called by Alembic after the version row changed and before its transaction ends: the journal row joins it."""
+        revision = step.up_revision_id
+        lock.require_fence(self.connection, self.key, revision)
+        kind = "stamped" if step.is_stamp else "applied" if step.is_upgrade else "reverted"
+        duration = round((monotonic() - self._started_at) * 1000) if not step.is_stamp else 0
+        journal.write(
+            self.connection,
+            self.attempt,
+            kind,
+            revision=revision,
+            duration_ms=duration,
+            heads=sorted(heads),
+            before=sorted(step.source_revision_ids),
+            sha256=None if step.is_stamp else sha256(Path(step.up_revision.path).read_bytes()).hexdigest(),
+        )
+        self.report("applied", revision=revision, kind=kind, duration_ms=duration)
+
+    def _end_transaction(self) -> None:
+        if not self.external:
+            self.connection.commit()
+
+    def _application_name(self) -> str:
+        # PostgreSQL cuts at 63 bytes; the journal has the whole id.
+        return f"migration-sidecar:{self.attempt.operation_id}"[:63]
+
+    def _require_direct_primary(self, row: Any) -> None:
+        if row.standby or row.read_only:
+            raise Refusal(
+                "CM-521",
+                "This is a read-only server",
+                "The database is a standby or set to read-only, so nothing can be migrated here.",
+                "Point the service at the primary, or wait until the failover is over.",
+                retryable=True,
+            )
+        ours = _driver_pid(self.connection)
+        if ours is not None and ours != row.pid:
+            raise Refusal(
+                "CM-541",
+                "A connection pooler stands in front",
+                "The session that answers is not the one that was opened, and behind a pooler the lock protects nothing.",
+                "Give migrations a direct connection to PostgreSQL.",
+            )
+
+
+def _driver_pid(connection: Connection) -> int | None:
+    driver: Any = connection.connection.dbapi_connection
+    if hasattr(driver, "info") and hasattr(driver.info, "backend_pid"):  # psycopg and psycopg2
+        return int(driver.info.backend_pid)
+    inner = getattr(driver, "driver_connection", driver)
+    if hasattr(inner, "get_server_pid"):  # asyncpg
+        return int(inner.get_server_pid())
+    return None

@@ -1,0 +1,138 @@
+"""Short sessions of the service on its own database: status, journal, operations; never the migration itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from sqlalchemy.engine import URL
+
+from migration_sidecar.errors import DatabaseUnreachable
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+    from asyncpg.pool import PoolConnectionProxy
+
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 10.0
+
+
+class Database:
+    """A pool of at most four sessions, opened when first needed and let go when idle."""
+
+    def __init__(self, url: URL, application_name: str) -> None:
+        self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = url
+        self._application_name = application_name[:63]
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection | PoolConnectionProxy]:
+        """Raises DatabaseUnreachable when no session can be had within five seconds or it is lost meanwhile."""
+        try:
+            pool = await self._opened()
+            async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
+                yield connection
+        except DatabaseUnreachable:
+            raise
+        except Exception as error:
+            problem = self._unreachable(error)
+            if problem is None:
+                raise
+            raise problem from None
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool = None
+
+    async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
+        if self._pool is None:
+            self._pool = await asyncpg.create_pool(
+                self._dsn,
+                min_size=0,
+                max_size=4,
+                max_inactive_connection_lifetime=60,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS,
+                statement_cache_size=0,  # tables come and go under this service
+                server_settings={"application_name": self._application_name},
+            )
+        return self._pool
+
+    def _unreachable(self, error: Exception) -> DatabaseUnreachable | None:
+        host = f"{self._url.host or 'localhost'}:{self._url.port or 5432}"
+        for kinds, code, title, detail, next_step, retryable in self._table(host):
+            if isinstance(error, kinds):
+                sqlstate = getattr(error, "sqlstate", None)
+                return DatabaseUnreachable(code, title, detail, next_step, retryable=retryable, sqlstate=sqlstate)
+        return None
+
+    def _table(self, host: str) -> tuple[tuple[Any, str, str, str, str, bool], ...]:
+        user, name = self._url.username or "", self._url.database or ""
+        return (
+            (
+                asyncpg.InvalidPasswordError,
+                "CM-501",
+                "The password was refused",
+                f"PostgreSQL at {host} refused the password of user {user}.",
+                "Correct the service's DATABASE_URL.",
+                False,
+            ),
+            (
+                asyncpg.InvalidAuthorizationSpecificationError,
+                "CM-502",
+                "The user was refused",
+                f"PostgreSQL at {host} does not let user {user} in.",
+                "Create the role, or correct the service's DATABASE_URL.",
+                False,
+            ),
+            (
+                asyncpg.InsufficientPrivilegeError,
+                "CM-504",
+                "A privilege is missing",
+                f"User {user} may not do this in database {name}.",
+                f"GRANT CONNECT, CREATE ON DATABASE {name} TO {user}.",
+                False,
+            ),
+            (
+                asyncpg.InvalidCatalogNameError,
+                "CM-511",
+                "The database does not exist",
+                f"There is no database {name} at {host}.",
+                f"Create it: createdb {name}, or ./scripts/setup_databases.sh for all.",
+                False,
+            ),
+            (
+                (asyncpg.ReadOnlySQLTransactionError, asyncpg.CannotConnectNowError),
+                "CM-521",
+                "The server takes no writes now",
+                f"PostgreSQL at {host} is starting, stopping, or a standby.",
+                "Wait until the failover is over, or point the service at the primary.",
+                True,
+            ),
+            (
+                asyncpg.TooManyConnectionsError,
+                "CM-531",
+                "No connection is free",
+                f"PostgreSQL at {host} has no connection left for user {user}.",
+                "Raise max_connections or the role's limit, or close idle sessions.",
+                True,
+            ),
+            (
+                (
+                    OSError,
+                    TimeoutError,
+                    asyncpg.PostgresConnectionError,
+                    asyncpg.AdminShutdownError,
+                    asyncpg.InterfaceError,
+                ),
+                "CM-513",
+                "The database cannot be reached",
+                f"No session with PostgreSQL at {host} within {CONNECT_SECONDS:.0f} s.",
+                "Check that it runs and that host and port are right.",
+                True,
+            ),
+        )

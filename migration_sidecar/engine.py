@@ -1,0 +1,37 @@
+"""Wires one service's migration sidecar; the endpoint, start-up and the command line all get their parts here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from migration_sidecar.attempts import Attempts
+from migration_sidecar.database import Database
+from migration_sidecar.operations import Operations
+from migration_sidecar.reading import Reader
+from migration_sidecar.relay import Relay
+from migration_sidecar.scripts import Scripts
+from migration_sidecar.settings import Settings
+from migration_sidecar.startup import Startup
+from migration_sidecar.truth import Truth
+from migration_sidecar.warm import WarmProcesses
+
+
+class Engine:
+    """Everything one service needs; nothing is connected or started before it is used."""
+
+    def __init__(self, settings: Settings, section: str = "alembic", environment: dict[str, str] | None = None) -> None:
+        self.settings = settings
+        self.processes = WarmProcesses(environment)
+        self.database = Database(settings.url, f"migration-sidecar {settings.service}")
+        self.scripts = Scripts(Path(settings.config_file), section, self.processes)
+        self.reader = Reader(settings, self.database, self.scripts)
+        self.relay = Relay(settings, self.database)
+        truth = Truth(self.database, self.reader, settings.version_table)
+        attempts = Attempts(settings, section, self.database, self.reader, self.processes, truth)
+        self.operations = Operations(settings, self.database, self.reader, attempts, self.relay.wake)
+        self.startup = Startup(settings, self.reader, self.operations)
+
+    async def close(self) -> None:
+        await self.operations.stop()
+        await self.database.close()
+        self.processes.stop()

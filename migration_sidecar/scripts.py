@@ -1,0 +1,81 @@
+"""Keeps the history of the revision files at hand; it is read again only when a file changed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from migration_sidecar.errors import HistoryUnreadable
+from migration_sidecar.history import History
+from migration_sidecar.messages import MigrationPlan
+from migration_sidecar.warm import WarmProcesses
+
+INSPECTION_SECONDS = 30.0  # loading revision files runs them, so it happens in a process that can be ended
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+
+
+class Scripts:
+    """One per environment; loading happens in a child, so a broken or endless file harms nobody else."""
+
+    def __init__(self, config_file: Path, section: str, processes: WarmProcesses) -> None:
+        self._job = {"kind": "inspect", "config_file": str(config_file), "section": section}
+        self._config_file = config_file
+        self._processes = processes
+        self._folders: list[Path] = []
+        self._fingerprint: Fingerprint = ()
+        self._history: History | None = None
+        self._loading = asyncio.Lock()
+
+    async def history(self) -> History:
+        """Raises HistoryUnreadable (CM-301 to CM-305)."""
+        async with self._loading:
+            if self._history is None or self._fingerprint != self._look():
+                await self._load()
+            assert self._history is not None
+            return self._history
+
+    @property
+    def last_readable(self) -> History | None:
+        """The history as it was when it could last be read; what a status falls back to."""
+        return self._history
+
+    async def with_sql(self, plan: MigrationPlan) -> MigrationPlan:
+        """The plan with the SQL of each revision that can be rendered without a database."""
+        wanted = [revision.id for revision in plan.revisions]
+        job = {**self._job, "kind": "render", "revisions": wanted, "action": plan.action}
+        answer = await self._processes.ask(job, timeout_seconds=INSPECTION_SECONDS)
+        sql = answer["result"] if answer["event"] == "done" else {}
+        revisions = [revision.model_copy(update={"sql": sql.get(revision.id)}) for revision in plan.revisions]
+        return plan.model_copy(update={"revisions": revisions})
+
+    async def _load(self) -> None:
+        before = self._look()
+        answer = await self._processes.ask(self._job, timeout_seconds=INSPECTION_SECONDS)
+        if answer["event"] == "failed":
+            problem = answer["problem"]
+            raise HistoryUnreadable(problem["code"], problem["title"], problem["detail"], problem["next_step"])
+        if answer["event"] != "done":
+            raise HistoryUnreadable(
+                "CM-304",
+                "A revision file cannot be loaded",
+                f"Loading the revision files did not end properly within {INSPECTION_SECONDS:.0f} s; no database was touched.",
+                "Look for a file that exits or loops when it is imported.",
+            )
+        first = not self._folders
+        self._folders = [Path(folder) for folder in answer["result"]["folders"]]
+        self._history = History.from_inspection(answer["result"])
+        # Files that changed while they were loaded are loaded again by the next caller.
+        self._fingerprint = self._look() if first else before
+
+    def _look(self) -> Fingerprint:
+        files = [self._config_file, *(file for folder in self._folders for file in folder.rglob("*.py"))]
+        return tuple(sorted((str(file), *self._stamp(file)) for file in files))
+
+    @staticmethod
+    def _stamp(file: Path) -> tuple[int, int]:
+        try:
+            status = file.stat()
+        except OSError:
+            return (0, 0)
+        return (status.st_mtime_ns, status.st_size)

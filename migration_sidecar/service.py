@@ -1,0 +1,54 @@
+"""Makes a FastAPI application out of a folder with an alembic.ini; what a service's two-line app.py calls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+
+from migration_sidecar.api import install_error_pages, router
+from migration_sidecar.engine import Engine
+from migration_sidecar.settings import Settings, read_settings
+
+log = logging.getLogger(__name__)
+
+
+def create_app(app_file: str, *, routers: Sequence[APIRouter] = ()) -> FastAPI:
+    """`app_file` is the caller's __file__; alembic.ini lies beside it. Settings are read when the server starts."""
+    return make_app(Path(app_file).resolve().parent / "alembic.ini", routers=routers)
+
+
+def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: Settings | None = None) -> FastAPI:
+    """The application for any alembic.ini; `settings` where the caller has them already."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine = Engine(settings or read_settings(config_file))
+        app.state.engine, app.state.database = engine, engine.database
+        # Nothing here is waited for: the port must open at once, or daprd and live health see a dead service.
+        tasks = [asyncio.create_task(_begin(engine))]
+        if engine.settings.dapr_http_port is not None:
+            tasks.append(asyncio.create_task(engine.relay.run()))
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await engine.close()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    install_error_pages(app)
+    for each in (router, *routers):
+        app.include_router(each)
+    return app
+
+
+async def _begin(engine: Engine) -> None:
+    try:
+        await engine.processes.start()
+        await engine.startup.run()
+    except Exception:
+        log.exception("start_up_failed", extra={"service": engine.settings.service})

@@ -1,0 +1,74 @@
+"""What a service does about its database when it starts, and whether it may take traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from uuid import uuid4
+
+from migration_sidecar.errors import ProblemError
+from migration_sidecar.messages import DatabaseState, OperationRequest, OperationState, ServiceStatus
+from migration_sidecar.operations import Operations
+from migration_sidecar.reading import Reader
+from migration_sidecar.settings import OnStartup, Settings
+
+log = logging.getLogger(__name__)
+
+MIGRATABLE = {DatabaseState.BEHIND, DatabaseState.EMPTY, DatabaseState.MIGRATING}
+
+
+class Startup:
+    """Migrates in the background according to MIGRATE_ON_STARTUP; the port is open all the while."""
+
+    def __init__(self, settings: Settings, reader: Reader, operations: Operations) -> None:
+        self._settings = settings
+        self._reader = reader
+        self._operations = operations
+
+    async def run(self) -> None:
+        """Takes up unfinished operations, then migrates if that is the policy; waits for a database that is away."""
+        pause = 0.5
+        while True:
+            try:
+                await self._operations.resume()
+                if self._settings.on_startup is OnStartup.APPLY:
+                    await self._migrate()
+                return
+            except ProblemError as error:
+                log.warning("start_up_waits", extra={"service": self._settings.service, "code": error.problem.code})
+                if not error.problem.retryable and error.problem.code not in ("CM-511",):
+                    return  # readiness keeps telling why
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 10.0)
+
+    async def _migrate(self) -> None:
+        status = await self._reader.status()
+        if status.state is DatabaseState.UNREACHABLE and status.error is not None:
+            raise ProblemError.of(status.error)
+        if status.state not in MIGRATABLE or _half_done(status):
+            log.info("start_up_done", extra={"service": self._settings.service, "state": status.state})
+            return
+        request = OperationRequest(operation_id=f"start-up-{uuid4()}", target="heads", requested_by="start-up")
+        await self._operations.accept(request, way_in="start-up")
+
+    async def readiness(self) -> tuple[bool, str]:
+        """Whether the service may take traffic, and one sentence why or why not; asked anew each time."""
+        status = await self._reader.status()
+        if status.state is DatabaseState.AT_HEAD:
+            return True, "The database is at head."
+        if self._settings.on_startup is OnStartup.OFF and status.state is not DatabaseState.UNREACHABLE:
+            return True, "The database is not checked (MIGRATE_ON_STARTUP=off)."
+        if status.error is not None:
+            return False, f"{status.error.detail} {status.error.next_step}"
+        if status.state is DatabaseState.MIGRATING:
+            return False, "The database is being migrated."
+        if status.last_outcome is not None and status.last_outcome.error is not None:
+            error = status.last_outcome.error
+            return False, f"The last migration ended as {status.last_outcome.state}: {error.detail} {error.next_step}"
+        return False, f"The database is {len(status.pending)} revisions behind; somebody has to migrate it."
+
+
+def _half_done(status: ServiceStatus) -> bool:
+    # A person was asked to look; trying again by ourselves could do harm.
+    last = status.last_outcome
+    return last is not None and last.state is OperationState.NEEDS_ATTENTION

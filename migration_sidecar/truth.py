@@ -1,0 +1,105 @@
+"""Reads back what an attempt did, taking the migration lock first where its end is unclear."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from migration_sidecar import store
+from migration_sidecar.child.lock import lock_key
+from migration_sidecar.database import Database
+from migration_sidecar.errors import DatabaseUnreachable, LockBusy
+from migration_sidecar.messages import Action, Operation
+from migration_sidecar.reading import Reader
+from migration_sidecar.settings import VersionTable
+from migration_sidecar.verdict import Found
+
+if TYPE_CHECKING:
+    from migration_sidecar.store import AnyConnection
+
+log = logging.getLogger(__name__)
+
+QUIET_SECONDS = 60.0  # an abandoned session ends within seconds by the guards it was opened with
+RETURN_SECONDS = 600.0  # how long a server may be away while an outcome is unknown
+
+
+class Truth:
+    """The database's own word on one service's migrations."""
+
+    def __init__(self, database: Database, reader: Reader, table: VersionTable) -> None:
+        self._database = database
+        self._reader = reader
+        self._table = table
+
+    async def after(self, record: Operation, *, unclear: bool) -> Found:
+        """Waits for a server that is away; raises LockBusy when an abandoned session does not end."""
+        deadline = monotonic() + RETURN_SECONDS
+        while True:
+            try:
+                return await self._read(record, unclear=unclear)
+            except DatabaseUnreachable as error:
+                if monotonic() > deadline:
+                    raise
+                log.warning("outcome_unknown", extra={"operation": record.operation_id, "code": error.problem.code})
+                await asyncio.sleep(0.5)
+
+    async def unclosed_attempt(self, record: Operation) -> int:
+        """The number of an attempt whose end nobody wrote down, or 0; its session is gone when this returns."""
+        async with self._database.connection() as connection:
+            rows = await store.read_journal(connection, record.operation_id)
+            numbers = {row.attempt for row in rows if row.kind == "attempt"}
+            closed = {row.attempt for row in rows if row.kind in ("failed", "refused", "cancelled", "resolved")}
+            last = max(numbers - closed, default=0)
+            if last:
+                async with self._lock(connection):
+                    pass
+        return last
+
+    async def end_session(self, pid: int) -> None:
+        """Ends the session of a process that was ended, so that its lock is free now and not a second later."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE pid = $1 AND datname = current_database() AND application_name LIKE 'migration-sidecar:%'""",
+                pid,
+            )
+
+    async def _read(self, record: Operation, *, unclear: bool) -> Found:
+        async with self._database.connection() as connection:
+            if unclear:
+                async with self._lock(connection):
+                    return await self._found(connection, record)
+            return await self._found(connection, record)
+
+    async def _found(self, connection: AnyConnection, record: Operation) -> Found:
+        facts = await store.read_facts(connection, self._table)
+        rows = await store.read_journal(connection, record.operation_id)
+        before, now = set(record.from_revisions), set(facts.revisions)
+        # An upgrade is told by what entered the version table, a downgrade by what left it.
+        moved = sorted(now - before if record.action is Action.UPGRADE else before - now)
+        recorded = await store.recorded_revisions(connection, moved)
+        plan = await self._reader.plan(record.action, record.target)
+        return Found(
+            rows=rows,
+            moved=moved,
+            recorded=recorded,
+            left=len(plan.revisions),
+            invalid_indexes=await store.invalid_indexes(connection),
+        )
+
+    @asynccontextmanager
+    async def _lock(self, connection: AnyConnection) -> AsyncIterator[None]:
+        key = lock_key(self._table.name, self._table.schema)
+        deadline = monotonic() + QUIET_SECONDS
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1::int, $2::int)", *key.values()):
+            if monotonic() > deadline:
+                raise LockBusy((await store.read_facts(connection, self._table)).lock_holder)
+            await asyncio.sleep(0.1)
+        try:
+            yield
+        finally:
+            await connection.fetchval("SELECT pg_advisory_unlock($1::int, $2::int)", *key.values())

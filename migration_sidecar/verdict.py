@@ -1,0 +1,121 @@
+"""Decides what happened from what the database says; a connection error or an exit code decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from migration_sidecar.messages import Problem
+from migration_sidecar.store import JournalRow
+
+LOCK_NOT_AVAILABLE = "55P03"
+TOO_MANY_CONNECTIONS = "53300"
+FINISHED = {"applied", "reverted"}
+
+
+class Next(StrEnum):
+    SUCCEEDED = "succeeded"  # nothing is left to do
+    AGAIN = "again"  # nothing of the attempt took effect, and the reason passes
+    FAILED = "failed"  # it stopped at a whole revision
+    ATTENTION = "attention"  # something took effect that no revision accounts for
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was read back after an attempt ended, with the migration lock in our hands where its end was unclear."""
+
+    rows: list[JournalRow]  # of this operation
+    moved: list[str]  # revisions that the version table gained (upgrade) or lost (downgrade) since the operation began
+    recorded: set[str]  # those of `moved` that a journal row accounts for
+    left: int  # revisions still to be applied or reverted
+    invalid_indexes: list[str]  # the statements that would drop them
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a migration process ended: its problem, `lost` when it ended without a word or lost its connection."""
+
+    problem: dict[str, Any] | None = None
+    lost: bool = False
+
+
+def judge(ending: Ending, found: Found, service: str) -> tuple[Next, Problem | None]:
+    """One row of the table in docs/engine.md per branch, most serious first."""
+    torn = _torn(found.rows)
+    if torn is not None:
+        return Next.ATTENTION, _ended_its_transaction(torn, found, service)
+    unexplained = [revision for revision in found.moved if revision not in found.recorded]
+    if unexplained:
+        return Next.ATTENTION, _moved_by_others(unexplained, service)
+    if found.left == 0:
+        return Next.SUCCEEDED, None
+    if ending.lost:
+        return Next.AGAIN, _lost(service)
+    if ending.problem is None:
+        return Next.ATTENTION, _version_changed(service)
+    facts = {key: value for key, value in ending.problem.items() if key in Problem.model_fields}
+    problem = Problem.model_validate({**facts, "service": service})
+    passes = problem.sqlstate in (LOCK_NOT_AVAILABLE, TOO_MANY_CONNECTIONS)
+    return (Next.AGAIN if passes else Next.FAILED), problem
+
+
+def _torn(rows: list[JournalRow]) -> JournalRow | None:
+    # A `started` row is its own witness: a plain failure rolls it back, so one without an end was committed half way.
+    ended = {(row.attempt, row.revision) for row in rows if row.kind in FINISHED}
+    started = [row for row in rows if row.kind in ("started", "nontx_started")]
+    return next((row for row in reversed(started) if (row.attempt, row.revision) not in ended), None)
+
+
+def _ended_its_transaction(row: JournalRow, found: Found, service: str) -> Problem:
+    exists = " ".join(found.invalid_indexes)
+    if row.kind == "nontx_started":
+        return Problem(
+            code="CM-405",
+            title="A revision stopped half way",
+            detail=f"Revision {row.revision} runs outside a transaction and did not end, so a part of it may exist.",
+            next_step=f"Remove what it left ({exists})," + " then send a new request."
+            if exists
+            else "Compare the database with the revision file, remove what it left, then send a new request.",
+            service=service,
+            revision=row.revision,
+        )
+    return Problem(
+        code="CM-402",
+        title="A revision ended its own transaction",
+        detail=f"Revision {row.revision} committed by itself and then failed, so a part of it exists without its version row.",
+        next_step="Compare the database with the revision file, remove what it left, then send a new request.",
+        service=service,
+        revision=row.revision,
+    )
+
+
+def _moved_by_others(revisions: list[str], service: str) -> Problem:
+    return Problem(
+        code="CM-552",
+        title="The version was changed from outside",
+        detail=f"{', '.join(revisions)} entered or left the version table without a journal row, by a tool that takes no lock.",
+        next_step="Find out who runs Alembic without this library, then send a new request.",
+        service=service,
+    )
+
+
+def _version_changed(service: str) -> Problem:
+    return Problem(
+        code="CM-552",
+        title="The database is not where it was left",
+        detail="The migration ended well, but the version row is not at the target.",
+        next_step="Find out who changed the version table, then send a new request.",
+        service=service,
+    )
+
+
+def _lost(service: str) -> Problem:
+    return Problem(
+        code="CM-514",
+        title="The migration lost its connection or its process",
+        detail="The attempt ended without an answer; the database was asked, and nothing of the open revision took effect.",
+        next_step="Look at the database server, then send a new request.",
+        retryable=True,
+        service=service,
+    )

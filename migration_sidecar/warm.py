@@ -1,0 +1,123 @@
+"""The parent's end of the warm forkserver: starts it, sends it jobs, reads reports, ends a migration process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+_LINE_BYTES = 1 << 22
+_NOT_FOR_MIGRATIONS = ("DAPR_API_TOKEN", "APP_API_TOKEN")
+
+
+class MigrationProcess:
+    """One forked process; iterate over its reports, which end when it is gone."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._handle: int | None = None  # a pidfd: a pid could belong to somebody else by now
+
+    async def reports(self) -> AsyncIterator[dict[str, Any]]:
+        while line := await self._reader.readline():
+            report: dict[str, Any] = json.loads(line)
+            if report["event"] == "process":
+                with suppress(ProcessLookupError):
+                    self._handle = os.pidfd_open(report["pid"])
+            yield report
+
+    async def end(self) -> None:
+        """SIGKILL; PostgreSQL then rolls back whatever revision was under way."""
+        if self._handle is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+
+    def close(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+class WarmProcesses:
+    """Owns one forkserver; `start` may be called at any time and again after it died."""
+
+    def __init__(self, environment: dict[str, str] | None = None) -> None:
+        self._environment = environment
+        self._server: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> None:
+        async with self._starting:
+            if self._server is not None and self._server.poll() is None:
+                return
+            self.stop()
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                self._server = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "migration_sidecar.child.forkserver", str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    env=self._child_environment(),
+                )
+            ours.setblocking(False)
+            self._socket = ours
+            async with asyncio.timeout(60):
+                ready = await asyncio.get_running_loop().sock_recv(ours, 16)
+            if ready != b"ready":
+                raise RuntimeError("the process that runs migrations ended while it was loading Alembic")
+
+    @asynccontextmanager
+    async def run(self, job: dict[str, Any]) -> AsyncIterator[MigrationProcess]:
+        """Forks one process for the job; leaving the block ends it if it still runs."""
+        await self.start()
+        read_end, write_end = os.pipe()
+        try:
+            assert self._socket is not None
+            socket.send_fds(self._socket, [json.dumps(job).encode()], [write_end])
+        finally:
+            os.close(write_end)
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=_LINE_BYTES)
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
+        )
+        process = MigrationProcess(reader)
+        try:
+            yield process
+        finally:
+            await process.end()
+            process.close()
+            transport.close()
+
+    async def ask(self, job: dict[str, Any], *, timeout_seconds: float) -> dict[str, Any]:
+        """For jobs that only read files: the last report, `done` or `failed`; a process that hangs is ended."""
+        last: dict[str, Any] = {"event": "gone"}
+        try:
+            async with asyncio.timeout(timeout_seconds), self.run(job) as process:
+                async for report in process.reports():
+                    last = report
+        except TimeoutError:
+            return {"event": "gone", "after_seconds": timeout_seconds}
+        return last
+
+    def stop(self) -> None:
+        """The forkserver and its children end with the socket."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._server is not None:
+            with suppress(ProcessLookupError):
+                self._server.terminate()
+            self._server.wait(timeout=10)
+            self._server = None
+
+    def _child_environment(self) -> dict[str, str]:
+        inherited = os.environ if self._environment is None else self._environment
+        return {key: value for key, value in inherited.items() if key not in _NOT_FOR_MIGRATIONS}
