@@ -1,0 +1,80 @@
+"""The audit's SQL: one function appends, one query reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from migration_sidecar.database import Database
+from migration_sidecar.messages import AuditBatch, AuditReceipt, RecordedAuditEvent
+from services.cas_service.errors import AuditNotReady, AuditTooSlow, NotStorable
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+    from asyncpg.pool import PoolConnectionProxy
+
+STATEMENT_SECONDS = 5
+NOT_MIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError)
+
+COLUMNS = """seq, event_id, event_type, occurred_at, recorded_at, source, request_id, service, database, actor,
+    from_revision, to_revision, outcome, duration_ms, detail"""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which events, and from where on; None means any."""
+
+    request_id: str | None = None
+    service: str | None = None
+    event_type: str | None = None
+    after_seq: int = 0
+    limit: int = 100
+
+
+async def append(database: Database, batch: AuditBatch) -> AuditReceipt:
+    """One transaction; when it raises, nothing of the batch was recorded."""
+    events = json.dumps([event.model_dump(mode="json") for event in batch.events])
+    async with _session(database) as connection:
+        rows = await connection.fetch("SELECT event_id, result FROM audit.append_events($1::jsonb)", events)
+    results = [row["result"] for row in rows]
+    return AuditReceipt(
+        stored=results.count("stored"),
+        repeated=results.count("repeated"),
+        conflicts=[row["event_id"] for row in rows if row["result"] == "conflict"],
+    )
+
+
+async def read(database: Database, question: Question) -> list[RecordedAuditEvent]:
+    """In the order of seq, which is the order of recording."""
+    filters = {"request_id": question.request_id, "service": question.service, "event_type": question.event_type}
+    asked = {column: value for column, value in filters.items() if value is not None}
+    conditions = "".join(f" AND {column} = ${position}" for position, column in enumerate(asked, start=3))
+    # Only names from the dictionary above become SQL; values travel as parameters.
+    query = f"SELECT {COLUMNS} FROM public.audit_events WHERE seq > $1{conditions} ORDER BY seq LIMIT $2"  # noqa: S608
+    async with _session(database) as connection:
+        rows = await connection.fetch(query, question.after_seq, question.limit, *asked.values())
+    return [_event(row) for row in rows]
+
+
+def _event(row: asyncpg.Record) -> RecordedAuditEvent:
+    return RecordedAuditEvent(**{**row, "detail": json.loads(row["detail"])})
+
+
+@asynccontextmanager
+async def _session(database: Database) -> AsyncIterator[Connection[Any] | PoolConnectionProxy[Any]]:
+    """A transaction with our time limit; raises what a caller may be told."""
+    try:
+        async with database.connection() as connection, connection.transaction():
+            await connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'")
+            yield connection
+    except NOT_MIGRATED:
+        raise AuditNotReady from None
+    except asyncpg.QueryCanceledError:
+        raise AuditTooSlow(STATEMENT_SECONDS) from None
+    except asyncpg.DataError:
+        raise NotStorable from None
