@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 
+SETTINGS = ("POSTGRES_", "REDIS_", "PG", "DAPR_", "RMBRAIN_", "DATABASE_URL", "MIGRATE_ON_STARTUP")
+
 # A developer's own settings must not decide what a test sees.
-for name in [
-    name
-    for name in os.environ
-    if name.startswith(("POSTGRES_", "REDIS_", "PG", "DAPR_", "RMBRAIN_")) or name == "DATABASE_URL"
-]:
+for name in [name for name in os.environ if name.startswith(SETTINGS)]:
     del os.environ[name]

@@ -26,3 +26,8 @@ def members(catalog: Path = ROOT / "fleet.toml") -> list[FleetMember]:
         for service in services
         if "database" in service
     ]
+
+
+if __name__ == "__main__":
+    for member in members():
+        print(member.name, member.database)

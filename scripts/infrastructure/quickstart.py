@@ -1,0 +1,121 @@
+"""The main job from an empty machine: servers, databases, the fleet, one event, and what became of it."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scripts.infrastructure.catalog import members
+from scripts.infrastructure.errors import InfrastructureError
+from scripts.infrastructure.fleet import COORDINATOR, Fleet
+from scripts.infrastructure.infrastructure import Infrastructure
+from scripts.infrastructure.render import read_fleet
+from scripts.infrastructure.settings import ROOT, Settings
+
+PROGRAMS = Path(sys.prefix) / "bin"
+COUNT_TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+
+
+@dataclass
+class Progress:
+    """Every line says how long it has been so far."""
+
+    started: float
+
+    def __call__(self, sentence: str) -> None:
+        print(f"[{time.monotonic() - self.started:3.0f} s] {sentence}", flush=True)
+
+
+def quickstart(settings: Settings, environment: Mapping[str, str]) -> int:
+    """The exit code is that of the run: 0 when every database is at its head."""
+    say = Progress(time.monotonic())
+    say("starting PostgreSQL, Redis and Dapr's control plane")
+    Infrastructure(settings, say=say).up()
+    say("creating the databases")
+    if subprocess.run([ROOT / "scripts" / "setup_databases.sh"], env=environment, check=False).returncode != 0:
+        raise InfrastructureError("Not every database could be created; what is above says why.")
+    fleet = Fleet.of(settings, {"MIGRATE_ON_STARTUP": environment.get("MIGRATE_ON_STARTUP", "check")})
+    start(fleet, say)
+    return migrate(fleet, environment, say)
+
+
+def start(fleet: Fleet, say: Progress) -> None:
+    if fleet.program.process() is None:
+        say(f"starting the fleet: dapr run -f {fleet.file}")
+    fleet.start()
+    names = list(read_fleet(fleet.file))
+    say(f"waiting until the coordinator is ready and {len(names) - 1} services answer through its sidecar")
+    fleet.wait(lambda name: say(f"  {name} is there"))
+
+
+def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
+    request = f"quickstart-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    body = {"services": "all", "request_id": request, "requested_by": getpass.getuser(), "reason": "quickstart"}
+    publish = [
+        *("dapr", "publish", "--publish-app-id", COORDINATOR, "--pubsub", "pubsub"),
+        *("--topic", "migrate.requested", "--data", json.dumps(body)),
+    ]
+    say(f"publishing the request: {' '.join(publish[:-1])} '{publish[-1]}'")
+    port = str(read_fleet(fleet.file)[COORDINATOR]["daprHTTPPort"])
+    shell = {**environment, "DAPR_HTTP_PORT": port}
+    call(publish, shell)
+    say("watching the run")
+    outcome = call(["coordinator", "watch", request], shell, demand=False)
+    say("the run as Dapr state has it")
+    call(["coordinator", "status", request], shell, demand=False)
+    say("the run as the audit has it")
+    call(["coordinator", "audit", "list", "--request", request, "--limit", "100"], shell, demand=False)
+    show_tables(fleet.settings)
+    say("done; the fleet keeps running" if outcome == 0 else f"the run did not succeed (exit code {outcome})")
+    print(WHAT_NEXT.format(request=request, log=fleet.program.log, port=port))
+    return outcome
+
+
+def call(command: list[str], environment: Mapping[str, str], demand: bool = True) -> int:
+    """Runs one of .venv/bin as the user would."""
+    code = subprocess.run([PROGRAMS / command[0], *command[1:]], env=environment, cwd=ROOT, check=False).returncode
+    if demand and code != 0:
+        raise InfrastructureError(f"`{' '.join(command[:2])}` ended with exit code {code}.")
+    return code
+
+
+def show_tables(settings: Settings) -> None:
+    """What is in the databases now, asked of PostgreSQL itself."""
+    print("Tables in public, the version table included:")
+    for member in members():
+        with settings.postgres.connect(member.database) as connection:
+            tables = connection.execute(COUNT_TABLES).fetchone()
+        print(f"  {member.database:<16} {tables[0] if tables else 0}")
+
+
+WHAT_NEXT = """
+Look:   source .venv/bin/activate        (then dapr, psql and coordinator are on the PATH)
+        coordinator fleet                what every service is at
+        coordinator status {request}
+        psql -h localhost -U postgres -d cds_client -c '\\dt'
+        dapr list                        the coordinator's sidecar listens on 127.0.0.1:{port}
+        less {log}
+Again:  ./scripts/quickstart             everything is at its head now, so every service is `unchanged`
+Stop:   ./scripts/stop"""
+
+
+def main() -> int:
+    # The development fleet listens on loopback without a token, and `dapr publish` could not send one.
+    environment = {name: value for name, value in os.environ.items() if name not in ("DAPR_API_TOKEN", "APP_API_TOKEN")}
+    try:
+        return quickstart(Settings.from_environment(), environment)
+    except InfrastructureError as error:
+        print(error, file=sys.stderr)
+        return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

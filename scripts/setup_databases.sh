@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Creates the database of every service in fleet.toml; one that exists already is skipped.
+# POSTGRES_HOST, POSTGRES_PORT, POSTGRES_USER and POSTGRES_PASSWORD say where; without POSTGRES_HOST only the server
+# that `scripts/infra up` started is touched, never somebody else's that happens to listen there.
+set -uo pipefail
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+"$root/scripts/setup" || exit
+bin="$root/.venv/bin"
+export PGHOST="${POSTGRES_HOST:-localhost}" PGPORT="${POSTGRES_PORT:-5432}" PGUSER="${POSTGRES_USER:-postgres}"
+export PGPASSWORD="${POSTGRES_PASSWORD:-${PGPASSWORD:-postgres}}" PGCONNECT_TIMEOUT=5
+
+green='' yellow='' red='' plain=''
+if [ -n "${FORCE_COLOR:-}" ] || { [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; }; then
+  green=$'\e[32m' yellow=$'\e[33m' red=$'\e[31m' plain=$'\e[0m'
+fi
+
+ask() { "$bin/psql" --no-psqlrc --no-password --tuples-only --no-align --dbname "$1" --command "$2"; }
+
+if ! directory="$(ask postgres 'SHOW data_directory' 2>&1)"; then
+  printf '%s\n' "${red}PostgreSQL on $PGHOST:$PGPORT cannot be used:${plain} $directory" \
+    "Start ours with ./scripts/infra up, or name yours: export POSTGRES_HOST=... POSTGRES_PASSWORD=..." >&2
+  exit 3
+fi
+if [ -z "${POSTGRES_HOST:-}" ] && ! [ "$directory" -ef "${RMBRAIN_STATE_DIR:-$root/.rmbrain}/postgres/data" ]; then
+  printf '%s\n' "${red}The PostgreSQL on $PGHOST:$PGPORT was not started by ./scripts/infra up, so nothing is created on it.${plain}" \
+    "To use it all the same, name it: export POSTGRES_HOST=$PGHOST; to run ours beside it: export POSTGRES_PORT=$((PGPORT + 1))" >&2
+  exit 3
+fi
+
+created=0 existing=0 failed=0
+while read -r service database; do
+  if [ "$(ask postgres "SELECT 1 FROM pg_database WHERE datname = '$database'")" = 1 ]; then
+    existing=$((existing + 1))
+    printf '%s\n' "  ${yellow}exists ${plain} $database ($service)"
+  elif said="$("$bin/createdb" --no-password "$database" 2>&1)"; then
+    created=$((created + 1))
+    printf '%s\n' "  ${green}created${plain} $database ($service)"
+  else
+    failed=$((failed + 1))
+    printf '%s\n' "  ${red}failed ${plain} $database ($service): $said" >&2
+  fi
+done < <(cd "$root" && "$bin/python" -m scripts.infrastructure.catalog)
+
+printf '%s\n' "On $PGHOST:$PGPORT: ${green}$created created${plain}, ${yellow}$existing there already${plain}, ${red}$failed failed${plain}."
+[ "$failed" -eq 0 ] && [ $((created + existing)) -gt 0 ]
