@@ -1,1 +1,1 @@
-"""Migrates a fleet of databases in order, as one Dapr service."""
+"""The Dapr service that migrates a fleet; import its rooms by name, nothing loads unseen."""

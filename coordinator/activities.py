@@ -1,0 +1,138 @@
+"""What the workflow orders to be done. Each may run twice, even at the same time, and ends the same."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from coordinator.command import Commander
+from coordinator.domain import run as runs_domain
+from coordinator.domain.catalog import Catalog, Service
+from coordinator.domain.course import Course, Report
+from coordinator.domain.plan import FleetPlan, step_of
+from coordinator.domain.run import Run
+from coordinator.domain.run_state import RunState
+from coordinator.domain.step import Step, StepState
+from coordinator.errors import AuditNotReady, AuditUnavailable, CoordinatorError, SidecarUnreachable
+from coordinator.ports import Clock
+from coordinator.relay import Relay
+from coordinator.runs import Runs
+from coordinator.survey import survey
+
+log = logging.getLogger(__name__)
+
+AUDIT_PAUSE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What activities work with; app.py alone puts it together."""
+
+    runs: Runs
+    relay: Relay
+    commander: Commander
+    catalog: Catalog
+    clock: Clock
+    planning_patience_seconds: float = 10.0
+    background: set[asyncio.Task[bool]] = field(default_factory=set)
+
+    def announce_meanwhile(self, run: Run) -> None:
+        """Progress events cost a running step nothing; what is not published now is published at the end."""
+        task = asyncio.create_task(self.relay.announce(run))
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+
+async def make_plan(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
+    """Plans the run unless that is done; a catalog changed tomorrow cannot alter a run begun today."""
+    run = await tools.runs.read(order["request_id"])
+    if run is None:
+        # The record is written before the workflow is scheduled: without one there is nothing to carry out.
+        log.error("workflow_without_run", extra={"request_id": order["request_id"]})
+        return Course(legs=[], ended=True).model_dump(mode="json")
+    if run.state is RunState.ACCEPTED:
+        run = await _planned(run, tools)
+    return Course.of(run).model_dump(mode="json")
+
+
+async def carry_out(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
+    """Begins a step, records that, has the service carry it out, and records what became of it."""
+    request_id, service = order["request_id"], order["service"]
+    run = await tools.runs.change(
+        request_id, lambda run: runs_domain.step_begun(tools.relay.struck(run), service, tools.clock())
+    )
+    step = run.step(service)
+    if step.state.ended or run.state is not RunState.RUNNING:
+        return _report(step)
+    try:
+        await tools.relay.record(run)
+    except (AuditUnavailable, SidecarUnreachable) as error:
+        if not _may_go_first(step, error, tools.catalog):
+            why = f"{error.problem().detail} Nothing new starts until the audit can be written."
+            await tools.runs.change(request_id, lambda run: runs_domain.waiting(run, why))
+            return _report(step, again_after_seconds=AUDIT_PAUSE_SECONDS)
+    tools.announce_meanwhile(run)
+    async for outcome in tools.commander.carry_out(run, service):
+        told = outcome
+        run = await tools.runs.change(
+            request_id,
+            lambda run: runs_domain.step_told(runs_domain.waiting(run, None), service, told, tools.clock()),  # noqa: B023
+        )
+    return _report(run.step(service))
+
+
+async def finish(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
+    """Ends the run and delivers what it still owes; answers whether nothing is left to do."""
+    request_id = order["request_id"]
+    run = await tools.runs.read(request_id)
+    if run is None:
+        return {"settled": True}
+    run = await tools.runs.change(request_id, lambda run: runs_domain.finished(tools.relay.struck(run), tools.clock()))
+    try:
+        await tools.relay.record(run)
+    except (AuditUnavailable, SidecarUnreachable) as error:
+        why = error.problem().detail
+        await tools.runs.change(request_id, lambda run: runs_domain.waiting(run, why))
+        return {"settled": False}
+    _, announced = await asyncio.gather(
+        tools.runs.change(request_id, lambda run: runs_domain.waiting(tools.relay.struck(run), None)),
+        tools.relay.announce(run),
+    )
+    run = await tools.runs.change(request_id, tools.relay.struck)
+    if announced and run.settled:
+        await tools.runs.leave([request_id])
+        tools.relay.forget(request_id)
+    return {"settled": announced and run.settled}
+
+
+async def _planned(run: Run, tools: Tools) -> Run:
+    try:
+        chosen = tools.catalog.chosen(run.request)
+    except CoordinatorError as error:
+        # Accepted under another catalog: say so in the run instead of failing the workflow for ever.
+        plan, steps = FleetPlan(plans=[], obstacles=[error.problem()]), []
+    else:
+        plan = await survey(
+            tools.commander.messenger, chosen, run.request, patience_seconds=tools.planning_patience_seconds
+        )
+        steps = [_step(service, chosen, plan, run, tools.catalog) for service in chosen]
+    return await tools.runs.change(run.request_id, lambda run: runs_domain.planned(run, plan, steps, tools.clock()))
+
+
+def _step(service: Service, chosen: list[Service], plan: FleetPlan, run: Run, catalog: Catalog) -> Step:
+    after = catalog.dependencies(service, chosen)
+    return step_of(service, plan.of(service.name), after=after, target=run.request.target_of(service.name))
+
+
+def _may_go_first(step: Step, error: CoordinatorError, catalog: Catalog) -> bool:
+    """Only the audit's own first migration may start before the audit can be written."""
+    return step.service == catalog.fleet.audit and (isinstance(error, AuditNotReady) or not step.from_revisions)
+
+
+def _report(step: Step, *, again_after_seconds: float = 0) -> dict[str, Any]:
+    if step.state is StepState.PENDING:
+        again_after_seconds = again_after_seconds or AUDIT_PAUSE_SECONDS
+    report = Report(service=step.service, state=step.state, again_after_seconds=again_after_seconds)
+    return report.model_dump(mode="json")

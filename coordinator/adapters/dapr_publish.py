@@ -1,0 +1,40 @@
+"""Progress events as whole CloudEvents, so that their ids are ours and a repeat can be recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from coordinator.adapters.sidecar import call
+from coordinator.domain.audit import SOURCE
+from coordinator.domain.notice import Announcement
+from coordinator.errors import BrokerUnavailable, SidecarUnreachable
+
+
+class DaprPublisher:
+    """Implements EventPublisher."""
+
+    def __init__(self, client: httpx.AsyncClient, pubsub: str, topic: str) -> None:
+        self._client, self._path = client, f"/v1.0/publish/{pubsub}/{topic}"
+
+    async def publish(self, announcement: Announcement, event_id: str, at: datetime, data: Mapping[str, Any]) -> None:
+        event = {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": SOURCE,
+            "type": announcement.value,
+            "time": at.isoformat().replace("+00:00", "Z"),
+            "datacontenttype": "application/json",
+            "data": data,
+        }
+        try:
+            response = await call(
+                self._client, "POST", self._path, body=event, headers={"content-type": "application/cloudevents+json"}
+            )
+        except (SidecarUnreachable, TimeoutError) as error:
+            raise BrokerUnavailable("the sidecar does not answer") from error
+        if response.status_code >= 300:
+            raise BrokerUnavailable(f"daprd answered {response.status_code}")

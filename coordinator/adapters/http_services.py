@@ -1,0 +1,123 @@
+"""The services' migration sidecar endpoints, reached by app id through the coordinator's own daprd."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from coordinator.adapters.sidecar import CALL_SECONDS, call
+from coordinator.errors import ServiceLied, ServiceRefused, ServiceUnreachable
+from coordinator.ports import Address
+from migration_sidecar.messages import (
+    Action,
+    Message,
+    MigrationPlan,
+    Operation,
+    OperationRequest,
+    Problem,
+    ServiceStatus,
+)
+
+Answer = TypeVar("Answer", bound=Message)
+Placed = TypeVar("Placed", ServiceStatus, MigrationPlan)
+
+PLAN_SECONDS = 60.0
+
+
+class HttpServices:
+    """Implements FleetMessenger. Paths are fixed, the service is a header: nothing a user sends becomes an address."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def status(self, address: Address) -> ServiceStatus:
+        answer = await ask(self._client, address.service, "GET", "/migrations", ServiceStatus)
+        return _from_the_right_one(address, answer)
+
+    async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan:
+        parameters = {"action": action.value, "target": target} | ({"sql": "true"} if with_sql else {})
+        answer = await ask(
+            self._client,
+            address.service,
+            "GET",
+            "/migrations/plan",
+            MigrationPlan,
+            parameters=parameters,
+            seconds=PLAN_SECONDS,
+        )
+        return _from_the_right_one(address, answer)
+
+    async def start(self, address: Address, order: OperationRequest) -> Operation:
+        body = order.model_dump(mode="json", exclude_none=True)
+        return await ask(self._client, address.service, "POST", "/migrations/operations", Operation, body=body)
+
+    async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation:
+        return await ask(
+            self._client,
+            address.service,
+            "GET",
+            f"/migrations/operations/{operation_id}",
+            Operation,
+            parameters={"wait_seconds": str(wait_seconds)},
+            seconds=wait_seconds + CALL_SECONDS,
+        )
+
+
+async def ask(
+    client: httpx.AsyncClient,
+    service: str,
+    method: str,
+    path: str,
+    answer: type[Answer],
+    *,
+    body: Any = None,
+    parameters: Mapping[str, str] | None = None,
+    seconds: float = CALL_SECONDS,
+) -> Answer:
+    """Raises SidecarUnreachable, ServiceUnreachable, ServiceRefused or ServiceLied."""
+    try:
+        response = await call(
+            client,
+            method,
+            path,
+            body=body,
+            parameters=parameters,
+            headers={"dapr-app-id": service},
+            seconds=seconds,
+        )
+    except TimeoutError:
+        raise ServiceUnreachable(service, f"no answer within {seconds:.0f} s") from None
+    if response.status_code >= 300:
+        raise _refusal(service, response)
+    try:
+        return answer.model_validate_json(response.content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the body"
+        raise ServiceLied(service, f"its {answer.__name__} is not one: {where}: {first['msg'][:200]}") from None
+
+
+def _refusal(service: str, response: httpx.Response) -> ServiceRefused | ServiceUnreachable | ServiceLied:
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    if isinstance(document, dict):
+        if "errorCode" in document:
+            return ServiceUnreachable(service, f"{str(document['errorCode'])[:80]} from Dapr")
+        try:
+            return ServiceRefused(service, response.status_code, Problem.model_validate(document))
+        except ValidationError:
+            pass
+    if response.status_code >= 500:
+        return ServiceUnreachable(service, f"it answered {response.status_code} without saying why")
+    return ServiceLied(service, f"with {response.status_code} and no problem document")
+
+
+def _from_the_right_one(address: Address, answer: Placed) -> Placed:
+    if (answer.service, answer.database) != address:
+        raise ServiceLied(address.service, f"as {answer.service[:80]} about the database {answer.database[:80]}")
+    return answer

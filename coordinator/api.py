@@ -1,0 +1,149 @@
+"""Door 1: service invocation. Bodies are read by hand, because a strict parser must see every byte as it came."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from coordinator.domain.catalog import Catalog, Service
+from coordinator.domain.request import REQUEST_ID, read_request, request_id_for_call
+from coordinator.domain.run import Run
+from coordinator.domain.run_state import RunState
+from coordinator.domain.strict_json import read_object
+from coordinator.doors import parameters, read_body, require_plain_json, whole_number, yes_or_no
+from coordinator.errors import BadField, BadRequestId, CoordinatorError, NoSuchRun, quoted
+from coordinator.ports import Address, AuditTrail, FleetMessenger
+from coordinator.reception import Reception
+from coordinator.runs import Runs
+from coordinator.survey import survey
+from coordinator.watching import Watchers
+
+PAGE = 50
+# Another replica's writes wake nobody here, so the store is looked at as well.
+LOOK_AGAIN_SECONDS = 1.0
+AUDIT_PARAMETERS = ("request_id", "service", "type", "limit", "cursor")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the routes need; app.py puts it together."""
+
+    reception: Reception
+    runs: Runs
+    watchers: Watchers
+    catalog: Catalog
+    messenger: FleetMessenger
+    audit: AuditTrail
+
+
+def routes(desk: Desk) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/migrations")
+    async def request_migration(request: Request) -> Response:
+        parameters(request, ())
+        require_plain_json(request)
+        body = read_object(await read_body(request))
+        run = await desk.reception.take(read_request(body, default_request_id=request_id_for_call()))
+        return JSONResponse(run.public(), status_code=202, headers={"location": f"/migrations/{run.request_id}"})
+
+    @router.get("/migrations")
+    async def list_runs(request: Request) -> Response:
+        given = parameters(request, ("state", "service", "limit", "cursor"))
+        limit = whole_number(given, "limit", PAGE, least=1, most=200)
+        if (state := given.get("state")) and state not in list(RunState):
+            raise BadField(f"state = {quoted(state)} is no state of a run; known: {', '.join(RunState)}.")
+        runs, cursor = await _page(desk.runs, state, given.get("service"), limit, given.get("cursor"))
+        return JSONResponse({"runs": [run.public() for run in runs], "next_cursor": cursor})
+
+    @router.get("/migrations/{request_id}")
+    async def show_run(request: Request, request_id: str) -> Response:
+        given = parameters(request, ("wait_seconds", "after_version"))
+        wait_seconds = whole_number(given, "wait_seconds", 0, most=60)
+        after_version = whole_number(given, "after_version", 0, most=10**9)
+        if not REQUEST_ID.fullmatch(request_id):
+            raise BadRequestId(f"{quoted(request_id)} is not of the form [A-Za-z0-9_-]{{1,64}}")
+        run = await _changed_run(desk, request_id, wait_seconds, after_version or None)
+        return JSONResponse(run.public())
+
+    @router.post("/plans")
+    async def show_plan(request: Request) -> Response:
+        with_sql = yes_or_no(parameters(request, ("sql",)), "sql")
+        require_plain_json(request)
+        body = read_object(await read_body(request))
+        asked = read_request(body, default_request_id=request_id_for_call())
+        plan = await survey(desk.messenger, desk.catalog.chosen(asked), asked, with_sql=with_sql)
+        obstacles = [obstacle.model_dump(mode="json") for obstacle in plan.obstacles]
+        plans = [one.model_dump(mode="json", by_alias=True) for one in plan.plans]
+        return JSONResponse({"digest": plan.digest, "services": plans, "obstacles": obstacles})
+
+    @router.get("/fleet")
+    async def show_fleet(request: Request) -> Response:
+        parameters(request, ())
+        rows = await asyncio.gather(*(_row(desk.messenger, service) for service in desk.catalog.services))
+        return JSONResponse({"fleet": desk.catalog.fleet.name, "services": rows})
+
+    @router.get("/audit/events")
+    async def show_audit(request: Request) -> Response:
+        page = await desk.audit.page(parameters(request, AUDIT_PARAMETERS))
+        return JSONResponse(page.model_dump(mode="json"))
+
+    return router
+
+
+async def _changed_run(desk: Desk, request_id: str, wait_seconds: int, after_version: int | None) -> Run:
+    """The run as soon as it is newer than `after_version`, or than it was when the question came."""
+    run = await _existing_run(desk, request_id)
+    known = run.version if after_version is None else after_version
+    give_up = time.monotonic() + wait_seconds
+    while run.version <= known and not run.settled and (left := give_up - time.monotonic()) > 0:
+        await desk.watchers.wait(request_id, min(left, LOOK_AGAIN_SECONDS))
+        run = await _existing_run(desk, request_id)
+    return run
+
+
+async def _existing_run(desk: Desk, request_id: str) -> Run:
+    run = await desk.runs.read(request_id)
+    if run is None:
+        raise NoSuchRun(request_id)
+    return run
+
+
+async def _page(
+    runs: Runs, state: str | None, service: str | None, limit: int, cursor: str | None
+) -> tuple[list[Run], str | None]:
+    """Newest first. The cursor is the last id looked at, so a page is right also while new runs arrive."""
+    ids = (await runs.index()).recent
+    if cursor is not None:
+        if cursor not in ids:
+            raise BadField(f"cursor = {quoted(cursor)} is not one that a page ended with.")
+        ids = ids[ids.index(cursor) + 1 :]
+    found: list[Run] = []
+    for start in range(0, len(ids), PAGE):
+        for run in await runs.read_many(ids[start : start + PAGE]):
+            if _matches(run, state, service):
+                found.append(run)
+            if len(found) == limit:
+                return found, run.request_id if run.request_id != ids[-1] else None
+    return found, None
+
+
+def _matches(run: Run, state: str | None, service: str | None) -> bool:
+    involved = service is None or any(step.service == service for step in run.steps)
+    return involved and (state is None or run.state == state)
+
+
+async def _row(messenger: FleetMessenger, service: Service) -> dict[str, Any]:
+    row: dict[str, Any] = {"service": service.name, "database": service.database, "reachable": False}
+    if service.database is None:
+        return {**row, "state": "no_database", "reason": service.no_database}
+    try:
+        status = await messenger.status(Address(service.name, service.database))
+    except CoordinatorError as error:
+        return {**row, "state": "unreachable", "error": error.problem().model_dump(mode="json")}
+    return {**row, "reachable": True, "behind": len(status.pending), **status.model_dump(mode="json")}

@@ -1,0 +1,102 @@
+"""Puts the coordinator together; nothing else does, and nothing is connected before the application starts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+
+import httpx
+from fastapi import FastAPI
+
+from coordinator import activities, api, health, subscriptions
+from coordinator.acceptance import Acceptance
+from coordinator.activities import Tools
+from coordinator.adapters.dapr_publish import DaprPublisher
+from coordinator.adapters.dapr_state import DaprDocuments
+from coordinator.adapters.dapr_workflow import DaprWorkflows
+from coordinator.adapters.http_audit import HttpAudit
+from coordinator.adapters.http_services import HttpServices
+from coordinator.adapters.sidecar import open_client
+from coordinator.command import Commander, Limits
+from coordinator.domain.catalog import Catalog, read_catalog
+from coordinator.doors import answer_with_problems
+from coordinator.errors import BadCatalog
+from coordinator.reception import Reception
+from coordinator.rejections import Rejections
+from coordinator.relay import Relay
+from coordinator.runs import Runs
+from coordinator.settings import Settings
+from coordinator.sweep import Sweep
+from coordinator.watching import Watchers
+
+log = logging.getLogger(__name__)
+
+
+def create_app() -> FastAPI:
+    app = FastAPI(title="Migration coordinator", lifespan=_lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    answer_with_problems(app)
+    return app
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings = Settings()
+    catalog = _catalog(settings)
+    async with open_client(settings.dapr_http_port, settings.dapr_api_token) as client:
+        workflows, sweep = _wire(app, settings, catalog, client)
+        # Neither waits for daprd, which itself waits for this port to open.
+        tasks = [asyncio.create_task(workflows.work()), asyncio.create_task(sweep.forever(settings.sweep_every))]
+        yield
+        for task in tasks:
+            task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await workflows.stop()
+
+
+def _wire(app: FastAPI, settings: Settings, catalog: Catalog, client: httpx.AsyncClient) -> tuple[DaprWorkflows, Sweep]:
+    documents = DaprDocuments(client, settings.state_store)
+    publisher = DaprPublisher(client, settings.pubsub, settings.events_topic)
+    audit = HttpAudit(client, catalog.fleet.audit)
+    messenger = HttpServices(client)
+    watchers = Watchers()
+    runs = Runs(documents, watchers)
+    rejections = Rejections(audit, documents, publisher)
+    tools = Tools(
+        runs=runs,
+        relay=Relay(audit, publisher),
+        commander=Commander(messenger, now, Limits(operation_deadline=settings.operation_deadline)),
+        catalog=catalog,
+        clock=now,
+        planning_patience_seconds=settings.planning_patience.total_seconds(),
+    )
+    orders = (activities.make_plan, activities.carry_out, activities.finish)
+    workflows = DaprWorkflows(
+        settings.dapr_grpc_port, {order.__name__: partial(order, tools=tools) for order in orders}
+    )
+    reception = Reception(Acceptance(runs, workflows, catalog, now), rejections, now)
+    sweep = Sweep(runs, workflows, rejections, now)
+    app.include_router(api.routes(api.Desk(reception, runs, watchers, catalog, messenger, audit)))
+    app.include_router(subscriptions.routes(reception))
+    app.include_router(
+        health.routes(runs=runs, is_worker_connected=lambda: workflows.connected, sweep=sweep, reception=reception)
+    )
+    return workflows, sweep
+
+
+def _catalog(settings: Settings) -> Catalog:
+    try:
+        return read_catalog(settings.catalog.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadCatalog(f"The catalog {settings.catalog.name} cannot be read: {error.strerror}.") from None
+
+
+app = create_app()

@@ -1,0 +1,95 @@
+"""One conversation with a service about one operation: no answer is not a failure, so it asks again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from coordinator.domain.outcome import Outcome, nothing_conclusive, read_outcome, refused, there_already
+from coordinator.domain.plan import nothing_to_do
+from coordinator.domain.run import Run
+from coordinator.domain.step import Step, StepState
+from coordinator.errors import CoordinatorError, OtherBody, ServiceRefused, ServiceSilent
+from coordinator.ports import Address, Clock, FleetMessenger
+from migration_sidecar.messages import Operation, OperationRequest
+
+POLL_SECONDS = 5
+PAUSE_SECONDS = 1.0
+GRACE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Limits:
+    operation_deadline: timedelta = timedelta(hours=1)
+    conversation: timedelta = timedelta(seconds=20)
+
+
+@dataclass(frozen=True)
+class Commander:
+    messenger: FleetMessenger
+    clock: Clock
+    limits: Limits
+
+    async def carry_out(self, run: Run, service: str) -> AsyncIterator[Outcome]:
+        """Each new thing the service says, until it is final or this conversation has lasted long enough."""
+        step = run.step(service)
+        last = Outcome(state=StepState.RUNNING, attempts=step.attempts, applied=step.applied)
+        for_conversation = time.monotonic() + self.limits.conversation.total_seconds()
+        asked = False
+        while time.monotonic() < for_conversation and not last.state.ended:
+            try:
+                # The order is repeated whenever the service was silent: it is recognised by its id.
+                operation = await (self._poll(step) if asked else self._order(run, step))
+                asked, outcome = True, read_outcome(step, operation)
+            except CoordinatorError as error:
+                # The service has this operation already, under limits that were set otherwise before a restart.
+                asked = isinstance(error, ServiceRefused) and error.their_problem.code == OtherBody.code
+                outcome = last if asked else await self._what_now(run, step, last, error)
+            if outcome != last:
+                yield outcome
+            if not asked and not outcome.state.ended:
+                await asyncio.sleep(PAUSE_SECONDS)
+            last = outcome
+
+    async def _order(self, run: Run, step: Step) -> Operation:
+        order = OperationRequest(
+            operation_id=step.operation_id or "",
+            action=run.request.alembic_action,
+            target=step.target,
+            expected_revisions=step.from_revisions,
+            plan_digest=step.plan_digest,
+            deadline_seconds=round(self.limits.operation_deadline.total_seconds()),
+            requested_by=run.request.requested_by,
+            request_id=run.request_id,
+        )
+        return await self.messenger.start(_address(step), order)
+
+    async def _poll(self, step: Step) -> Operation:
+        return await self.messenger.operation(_address(step), step.operation_id or "", wait_seconds=POLL_SECONDS)
+
+    async def _what_now(self, run: Run, step: Step, last: Outcome, error: CoordinatorError) -> Outcome:
+        """A clear no ends the step; everything else means that the database has not been asked yet."""
+        if isinstance(error, ServiceRefused) and error.is_final:
+            return await self._after_a_no(run, step, error)
+        waited = self.clock() - (step.started_at or self.clock())
+        if waited > self.limits.operation_deadline + GRACE:
+            silent = ServiceSilent(step.service, round(waited.total_seconds()), error.detail)
+            return nothing_conclusive(silent.problem())
+        return last.model_copy(update={"waiting_for": f"{error.problem().detail} It is asked again."})
+
+    async def _after_a_no(self, run: Run, step: Step, error: ServiceRefused) -> Outcome:
+        """The database may have moved since the plan: where it is at the target now, there is nothing to fail."""
+        try:
+            plan = await self.messenger.plan(_address(step), action=run.request.alembic_action, target=step.target)
+        except CoordinatorError:
+            return refused(error.problem())
+        if error.answered == 409 and not plan.obstacles and nothing_to_do(plan):
+            return there_already(plan.from_revisions)
+        return refused(error.problem())
+
+
+def _address(step: Step) -> Address:
+    return Address(step.service, step.database)

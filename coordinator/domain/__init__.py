@@ -1,0 +1,1 @@
+"""Requests, plans, steps, outcomes and audit as data; nothing here does I/O, reads a clock or knows Dapr."""

@@ -1,0 +1,119 @@
+"""The fleet as fleet.toml describes it: which services there are, and in which order they migrate."""
+
+from __future__ import annotations
+
+import graphlib
+import tomllib
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from coordinator.domain.request import MigrationRequest
+from coordinator.errors import BadCatalog, ServiceWithoutDatabase, UnknownService
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class CatalogModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Service(CatalogModel):
+    """A member of the fleet; its name is its Dapr app id and the only address there is."""
+
+    name: Name
+    folder: str | None = None
+    database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,63}$")] | None = None
+    depends_on: list[Name] = []
+    no_database: str | None = Field(default=None, min_length=1)
+
+
+class Fleet(CatalogModel):
+    name: Name
+    audit: Name
+
+
+class Catalog(CatalogModel):
+    """`services` is in migration order: as in the file, dependencies first, the audit before everything."""
+
+    fleet: Fleet
+    services: list[Service]
+
+    @property
+    def databases(self) -> list[Service]:
+        return [service for service in self.services if service.database is not None]
+
+    def find(self, name: str) -> Service:
+        for service in self.services:
+            if service.name == name:
+                if service.database is None:
+                    raise ServiceWithoutDatabase(name, service.no_database or "the catalog names none")
+                return service
+        raise UnknownService(name, [service.name for service in self.databases])
+
+    def chosen(self, request: MigrationRequest) -> list[Service]:
+        """The services of a request in the order they migrate; raises CM-201 for a name that is none."""
+        targets = [] if isinstance(request.target, str) else list(request.target)
+        named = None if request.services == "all" else [self.find(name) for name in request.services]
+        for name in targets:
+            self.find(name)
+        return [service for service in self.databases if named is None or service in named]
+
+    def dependencies(self, service: Service, chosen: Iterable[Service]) -> list[str]:
+        """Which of the chosen must be at their target first; the audit comes before everybody."""
+        before = {*service.depends_on, self.fleet.audit} - {service.name}
+        return [other.name for other in chosen if other.name in before]
+
+
+def read_catalog(text: str) -> Catalog:
+    """Raises CM-701 with one sentence that says where the file is wrong."""
+    try:
+        catalog = Catalog.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BadCatalog(f"The catalog is not TOML: {error}.") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadCatalog(f"In the catalog, {where}: {first['msg']}.") from None
+    _require_distinct([service.name for service in catalog.services], "service")
+    _require_distinct([service.database for service in catalog.databases if service.database], "database")
+    _require_reasons(catalog)
+    return catalog.model_copy(update={"services": _in_order(catalog)})
+
+
+def _require_distinct(names: list[str], what: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise BadCatalog(f"The catalog names the {what} {name} more than once.")
+
+
+def _require_reasons(catalog: Catalog) -> None:
+    known = {service.name for service in catalog.databases}
+    for service in catalog.services:
+        if (service.database is None) == (service.no_database is None):
+            raise BadCatalog(f"{service.name} needs either a database or, in no_database, why it has none.")
+        for other in service.depends_on:
+            if other not in known:
+                raise BadCatalog(f"{service.name} depends on {other}, which is no service with a database.")
+    if catalog.fleet.audit not in known:
+        raise BadCatalog(f"The audit service {catalog.fleet.audit} is no service with a database.")
+
+
+def _in_order(catalog: Catalog) -> list[Service]:
+    before = {service.name: set(service.depends_on) for service in catalog.services}
+    for service in catalog.databases:
+        if service.name != catalog.fleet.audit:
+            before[service.name].add(catalog.fleet.audit)
+    try:
+        graphlib.TopologicalSorter(before).prepare()
+    except graphlib.CycleError as error:
+        raise BadCatalog(f"The catalog's order goes in a circle: {' -> '.join(reversed(error.args[1]))}.") from None
+    ordered: list[Service] = []
+    waiting = list(catalog.services)
+    while waiting:
+        done = {service.name for service in ordered}
+        ready = next(service for service in waiting if before[service.name] <= done)
+        waiting.remove(ready)
+        ordered.append(ready)
+    return ordered

@@ -1,0 +1,61 @@
+"""What a workflow needs to know to order the next steps; small, because it travels through the workflow's history."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from coordinator.domain.run import Run
+from coordinator.domain.step import StepState
+
+
+class Leg(BaseModel):
+    """One step as the workflow sees it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    service: str
+    after: list[str]
+    state: StepState
+
+
+class Report(BaseModel):
+    """What one activity tells the workflow about one step."""
+
+    model_config = ConfigDict(frozen=True)
+
+    service: str
+    state: StepState
+    again_after_seconds: float = 0  # ask again, but not before; 0 where the activity has waited itself
+
+
+class Course(BaseModel):
+    """Decides which services are next; pure, so that a replay decides the same."""
+
+    model_config = ConfigDict(frozen=True)
+
+    legs: list[Leg]
+    max_parallel: int = 1
+    ended: bool = False  # the run was over before this workflow began
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        legs = [Leg(service=step.service, after=step.after, state=step.state) for step in run.steps]
+        return cls(legs=legs, max_parallel=run.request.max_parallel, ended=run.state.terminal)
+
+    def next(self) -> list[str]:
+        """Services to ask now, those that run already first; none when the course is run or a step has failed."""
+        if self.ended:
+            return []
+        running = [leg.service for leg in self.legs if leg.state is StepState.RUNNING]
+        if any(leg.state.ended and not leg.state.at_target for leg in self.legs):
+            return running
+        arrived = {leg.service for leg in self.legs if leg.state.at_target}
+        ready = [leg.service for leg in self.legs if leg.state is StepState.PENDING and arrived.issuperset(leg.after)]
+        return [*running, *ready][: max(self.max_parallel, len(running))]
+
+    def after(self, reports: list[Report]) -> Self:
+        told = {report.service: report.state for report in reports}
+        legs = [leg.model_copy(update={"state": told.get(leg.service, leg.state)}) for leg in self.legs]
+        return self.model_copy(update={"legs": legs})

@@ -1,0 +1,61 @@
+"""What would happen, service by service, with everything that stands in the way; touches nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict
+
+from coordinator.domain.catalog import Service
+from coordinator.domain.step import Step
+from migration_sidecar.messages import MigrationPlan, Problem
+
+
+class FleetPlan(BaseModel):
+    """One plan per service that could give one, in migration order, and one problem per obstacle anywhere."""
+
+    model_config = ConfigDict(frozen=True)
+
+    plans: list[MigrationPlan]
+    obstacles: list[Problem]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over services, from, to, and each plan's own digest, which covers the revision files."""
+        facts = [[plan.service, plan.from_revisions, plan.to_revisions, plan.digest] for plan in self.plans]
+        return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
+
+    def of(self, service: str) -> MigrationPlan | None:
+        return next((plan for plan in self.plans if plan.service == service), None)
+
+
+def nothing_to_do(plan: MigrationPlan) -> bool:
+    return not plan.revisions and sorted(plan.from_revisions) == sorted(plan.to_revisions)
+
+
+def assemble(answers: Iterable[MigrationPlan | Problem]) -> FleetPlan:
+    plans: list[MigrationPlan] = []
+    obstacles: list[Problem] = []
+    for answer in answers:
+        if isinstance(answer, Problem):
+            obstacles.append(answer)
+        else:
+            plans.append(answer)
+            obstacles += [o.model_copy(update={"service": o.service or answer.service}) for o in answer.obstacles]
+    return FleetPlan(plans=plans, obstacles=obstacles)
+
+
+def step_of(service: Service, plan: MigrationPlan | None, *, after: list[str], target: str) -> Step:
+    step = Step(service=service.name, database=service.database or "", after=after, target=target)
+    if plan is None:
+        return step
+    return step.model_copy(
+        update={
+            "from_revisions": plan.from_revisions,
+            "to_revisions": plan.to_revisions,
+            "planned": [revision.id for revision in plan.revisions],
+            "plan_digest": plan.digest,
+        },
+    )

@@ -1,0 +1,124 @@
+"""What somebody asks for: one strict shape for both doors, and the digest that tells a repeat from another request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from coordinator.errors import BadField, BadRequestId, BadSelection, BadTarget, CoordinatorError, NotBuiltYet, quoted
+from migration_sidecar.messages import Action
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+FULL_REVISION = re.compile(r"[A-Za-z0-9_]{1,32}")
+# Words that Alembic reads as a place in the history rather than as a revision.
+PLACES = {"base", "head", "heads", "current"}
+EVENT_IDS = uuid.UUID("6f0e9b9c-52f5-5d0e-9a53-0d3c1d1b7a11")
+
+ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+
+
+class MigrationRequest(BaseModel):
+    """Only `services` must be given; a repeat is recognised by everything but the id itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    request_id: str
+    services: Literal["all"] | list[ServiceName]
+    action: Literal["upgrade", "downgrade"] = "upgrade"
+    target: Literal["head"] | dict[str, str] = "head"
+    on_failure: Literal["stop", "continue", "compensate"] = "stop"
+    max_parallel: int = Field(default=1, ge=1, le=16)
+    approval: Literal["none", "required"] = "none"
+    dry_run: bool = False
+    not_before: str | None = None
+    deadline: str | None = None
+    requested_by: str = Field(default="unknown", min_length=1, max_length=200)
+    reason: str = Field(default="", max_length=2000)
+
+    @model_validator(mode="after")
+    def _says_something_possible(self) -> Self:
+        _check_selection(self.services)
+        _check_target(self.target, self.services)
+        _check_is_built(self)
+        return self
+
+    @property
+    def alembic_action(self) -> Action:
+        return Action(self.action)
+
+    def target_of(self, service: str) -> str:
+        return self.target if isinstance(self.target, str) else self.target.get(service, "head")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything asked for, defaults filled in; the request id is the key and not part of it."""
+        body = self.model_dump(mode="json", exclude={"request_id"})
+        canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def read_request(body: dict[str, Any], *, default_request_id: str) -> MigrationRequest:
+    """The request in a parsed body; raises the one error that names what is wrong with it first."""
+    request_id = body.get("request_id", default_request_id)
+    if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
+        raise BadRequestId(f"{quoted(str(request_id))} is not of the form [A-Za-z0-9_-]{{1,64}}")
+    try:
+        return MigrationRequest.model_validate({**body, "request_id": request_id})
+    except ValidationError as error:
+        raise _explained(error) from None
+
+
+def request_id_for_event(event_id: str, source: str) -> str:
+    """The CloudEvent's own id where it fits, otherwise one that every delivery of this event derives alike."""
+    if REQUEST_ID.fullmatch(event_id):
+        return event_id
+    return str(uuid.uuid5(EVENT_IDS, json.dumps([source, event_id])))
+
+
+def request_id_for_call() -> str:
+    return str(uuid.uuid4())
+
+
+def _check_selection(services: str | list[str]) -> None:
+    if isinstance(services, str):
+        return
+    if not 1 <= len(services) <= 200:
+        raise BadSelection(f"The list names {len(services)} services.")
+    twice = {name for name in services if services.count(name) > 1}
+    if twice:
+        raise BadSelection(f"{quoted(min(twice))} is named more than once.")
+
+
+def _check_target(target: str | dict[str, str], services: str | list[str]) -> None:
+    if isinstance(target, str):
+        return
+    if not target:
+        raise BadTarget("The target is an empty object.")
+    for service, revision in target.items():
+        if services != "all" and service not in services:
+            raise BadTarget(f"There is a target for {quoted(service)}, but the request does not name it.")
+        if not FULL_REVISION.fullmatch(revision) or revision.lower() in PLACES:
+            raise BadTarget(f"{quoted(revision)} is not a full revision id.")
+
+
+def _check_is_built(request: MigrationRequest) -> None:
+    built = {"action": "upgrade", "on_failure": "stop", "approval": "none", "not_before": None, "deadline": None}
+    for field, only in built.items():
+        if (value := getattr(request, field)) != only:
+            raise NotBuiltYet(field, value)
+
+
+def _explained(error: ValidationError) -> CoordinatorError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = str(first["loc"][0]) if first["loc"] else "body"
+    sentence = f"{quoted(field)}: {first['msg'][:300]}."
+    if first["type"] == "extra_forbidden":
+        return BadField(f"There is no field {quoted(field)} in a request.")
+    if field == "services":
+        return BadSelection('"services" is missing.' if first["type"] == "missing" else sentence)
+    return BadTarget(sentence) if field == "target" else BadField(sentence)

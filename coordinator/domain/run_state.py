@@ -1,0 +1,51 @@
+"""The states of a run, and the one table of how it may leave them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from coordinator.domain.step import StepState
+
+
+class RunState(StrEnum):
+    ACCEPTED = "accepted"  # stored, and therefore going to be started whatever dies
+    AWAITING_APPROVAL = "awaiting_approval"  # planned; a person has to agree to the plan's digest
+    RUNNING = "running"  # planned; steps are being carried out
+    PAUSED = "paused"  # somebody asked for a halt between two steps
+    SUCCEEDED = "succeeded"  # every database is at its target
+    FAILED = "failed"  # one is not; the steps say which and why
+    CANCELLED = "cancelled"  # somebody ended it at a whole revision
+    COMPENSATED = "compensated"  # it failed, and what it had changed was taken back
+    NEEDS_ATTENTION = "needs_attention"  # only a person can tell what to do
+    PLANNED = "planned"  # a dry run; nothing was touched
+
+    @property
+    def terminal(self) -> bool:
+        return not MOVES[self]
+
+
+_ENDS = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.COMPENSATED, RunState.NEEDS_ATTENTION}
+
+MOVES: dict[RunState, frozenset[RunState]] = {
+    RunState.ACCEPTED: frozenset(
+        {RunState.RUNNING, RunState.AWAITING_APPROVAL, RunState.PLANNED, RunState.FAILED, RunState.CANCELLED},
+    ),
+    RunState.AWAITING_APPROVAL: frozenset({RunState.RUNNING, RunState.FAILED, RunState.CANCELLED}),
+    RunState.RUNNING: frozenset({RunState.PAUSED, *_ENDS}),
+    RunState.PAUSED: frozenset({RunState.RUNNING, RunState.CANCELLED, RunState.NEEDS_ATTENTION}),
+    **dict.fromkeys([*_ENDS, RunState.PLANNED], frozenset()),
+}
+
+
+def end_of(steps: list[StepState]) -> RunState:
+    """What a run has become once no step of it can go on; the worst step decides."""
+    for worst, end in (
+        (StepState.NEEDS_ATTENTION, RunState.NEEDS_ATTENTION),
+        (StepState.FAILED, RunState.FAILED),
+        (StepState.CANCELLED, RunState.CANCELLED),
+        (StepState.REVERTED, RunState.COMPENSATED),
+        (StepState.SKIPPED, RunState.FAILED),
+    ):
+        if worst in steps:
+            return end
+    return RunState.SUCCEEDED

@@ -1,0 +1,86 @@
+"""A step is one service's part of a run; where it may go from where it is stands in one table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from coordinator.errors import IllegalMove
+from migration_sidecar.messages import AppliedRevision, Problem
+
+
+class StepState(StrEnum):
+    PENDING = "pending"  # planned; nothing sent
+    RUNNING = "running"  # the service holds the command, or may hold it
+    SUCCEEDED = "succeeded"  # its database is at the target, and this run brought it there
+    UNCHANGED = "unchanged"  # its database was at the target already
+    FAILED = "failed"  # it stopped early; the error says where
+    SKIPPED = "skipped"  # never started, because of what happened elsewhere
+    CANCELLED = "cancelled"  # somebody stopped it, before or at a whole revision
+    REVERTED = "reverted"  # it had succeeded, and this run took it back
+    NEEDS_ATTENTION = "needs_attention"  # only a person can tell what to do
+
+    @property
+    def ended(self) -> bool:
+        return self not in (StepState.PENDING, StepState.RUNNING)
+
+    @property
+    def at_target(self) -> bool:
+        return self in (StepState.SUCCEEDED, StepState.UNCHANGED)
+
+
+MOVES: dict[StepState, frozenset[StepState]] = {
+    StepState.PENDING: frozenset(
+        {StepState.RUNNING, StepState.UNCHANGED, StepState.SKIPPED, StepState.CANCELLED},
+    ),
+    StepState.RUNNING: frozenset(
+        {
+            StepState.SUCCEEDED,
+            StepState.UNCHANGED,
+            StepState.FAILED,
+            StepState.CANCELLED,
+            StepState.NEEDS_ATTENTION,
+        },
+    ),
+    # Compensation takes a success back, or finds that it cannot.
+    StepState.SUCCEEDED: frozenset({StepState.REVERTED, StepState.NEEDS_ATTENTION}),
+    StepState.UNCHANGED: frozenset(),
+    StepState.FAILED: frozenset(),
+    StepState.SKIPPED: frozenset(),
+    StepState.CANCELLED: frozenset(),
+    StepState.REVERTED: frozenset(),
+    StepState.NEEDS_ATTENTION: frozenset(),
+}
+
+
+class Step(BaseModel):
+    """As it stands in the run record; frozen, so that every change is a new step and a checked move."""
+
+    model_config = ConfigDict(frozen=True)
+
+    service: str
+    database: str
+    state: StepState = StepState.PENDING
+    target: str = "head"
+    after: list[str] = []  # services of this run whose steps must have reached their target before
+    from_revisions: list[str] = []
+    to_revisions: list[str] = []
+    planned: list[str] = []  # revision ids, in the order they would be applied
+    plan_digest: str | None = None
+    applied: list[AppliedRevision] = []
+    operation_id: str | None = None
+    attempts: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    duration_ms: int | None = None
+    operation_ms: int | None = None  # the part of the duration that the service itself reports
+    waiting_for: str | None = None
+    error: Problem | None = None
+
+    def moved(self, state: StepState, **facts: Any) -> Self:
+        if state not in MOVES[self.state]:
+            raise IllegalMove(f"The step of {self.service}", self.state, state)
+        return self.model_copy(update={"state": state, **facts})

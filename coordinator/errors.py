@@ -1,0 +1,299 @@
+"""Everything the coordinator refuses or cannot do; each error builds its own sentence and one problem document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from migration_sidecar.messages import Problem
+
+
+def quoted(text: str, limit: int = 80) -> str:
+    """A stranger's text as it may stand in a sentence: ASCII, escaped, short."""
+    return ascii(text if len(text) <= limit else text[:limit] + "...")
+
+
+class CoordinatorError(Exception):
+    """Root of the tree; class attributes say what a caller may do about it."""
+
+    code: ClassVar[str] = "CM-901"
+    title: ClassVar[str] = "The coordinator failed"
+    next_step: ClassVar[str] = "Look for this time and request id in the coordinator's log, then repeat the request."
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str, *, request_id: str | None = None, service: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail, self.request_id, self.service = detail, request_id, service
+
+    def problem(self) -> Problem:
+        return Problem(
+            code=self.code,
+            title=self.title,
+            detail=self.detail,
+            next_step=self.next_step,
+            retryable=self.retryable,
+            request_id=self.request_id,
+            service=self.service,
+        )
+
+
+class InternalError(CoordinatorError):
+    """The last resort: what went wrong is in the log, never in the answer."""
+
+    def __init__(self) -> None:
+        super().__init__("Something unexpected happened inside the coordinator; nothing more is said here on purpose.")
+
+
+# --- the body (CM-1xx) ------------------------------------------------------------------------------------------------
+
+
+class NotJson(CoordinatorError):
+    code, title, status = "CM-101", "The body is not JSON", 400
+    next_step = 'Send one JSON object as UTF-8 with content type application/json, such as {"services": "all"}.'
+
+
+class WrongContentType(NotJson):
+    status = 415
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"The body is sent as {quoted(found)}; only plain application/json is read.")
+
+
+class BadEnvelope(CoordinatorError):
+    code, title, status = "CM-102", "The event is not a CloudEvent 1.0 with JSON data", 400
+    next_step = "Publish the request as JSON through Dapr, without rawPayload; Dapr makes the CloudEvent."
+
+    def __init__(self, attribute: str, reason: str) -> None:
+        super().__init__(f"The CloudEvent's {attribute} {reason}.")
+
+
+class BadRequestId(CoordinatorError):
+    code, title, status = "CM-103", "The request id cannot be used", 400
+    next_step = "Use 1 to 64 characters out of A-Z, a-z, 0-9, underscore and hyphen, or leave request_id out."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The request id {reason}.")
+
+
+class ForbiddenCharacter(CoordinatorError):
+    code, title, status = "CM-104", "A string holds a character that cannot be stored", 400
+    next_step = "Remove NUL, control characters and lone surrogates from the body."
+
+    def __init__(self, where: str, character: str) -> None:
+        super().__init__(f"The string at {where} holds U+{ord(character):04X}, which no database text may hold.")
+
+
+class UnreasonableJson(CoordinatorError):
+    code, title, status = "CM-105", "The JSON is not one that every reader understands alike", 400
+    next_step = "Send each key once, finite numbers of at most 18 digits, and at most 32 levels of nesting."
+
+
+class BodyTooLarge(CoordinatorError):
+    code, title, status = "CM-106", "The body is too large", 413
+    next_step = "Send a smaller request; it needs only service names and a few options."
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"The body is larger than {limit_bytes // 1024} KiB, which is as much as is read.")
+
+
+# --- what is asked for (CM-2xx) ---------------------------------------------------------------------------------------
+
+
+class UnknownService(CoordinatorError):
+    code, title, status = "CM-201", "There is no such service to migrate", 422
+    next_step = "Name services as the catalog does (coordinator fleet shows them), or ask for all."
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"The catalog has no service {quoted(name)}; known: {', '.join(known)}.")
+
+
+class ServiceWithoutDatabase(UnknownService):
+    def __init__(self, name: str, reason: str) -> None:
+        CoordinatorError.__init__(self, f"{name} has no database to migrate: {reason}.", service=name)
+
+
+class BadSelection(CoordinatorError):
+    code, title, status = "CM-202", "The list of services cannot be used", 422
+    next_step = 'Give "all", or name between 1 and 200 services, each one once.'
+
+
+class BadTarget(CoordinatorError):
+    code, title, status = "CM-203", "The target cannot be used", 422
+    next_step = 'Use "head", or an object that gives full revision ids for services of this request.'
+
+
+class PreflightFailed(CoordinatorError):
+    """One obstacle anywhere means that no step starts; every reason is named."""
+
+    code, title, status = "CM-204", "The run was not started, because something stands in its way", 422
+    next_step = "Remove what is named, then send a new request; no database was touched."
+
+    def __init__(self, obstacles: Sequence[Problem], request_id: str) -> None:
+        reasons = " ".join(f"{o.service or 'fleet'}: {o.detail}" for o in obstacles)
+        super().__init__(f"{len(obstacles)} obstacle(s) were found before any database was touched. {reasons}"[:4000])
+        self.request_id = request_id
+
+
+# --- repeats, fields, verbs (CM-6xx) ----------------------------------------------------------------------------------
+
+
+class OtherBody(CoordinatorError):
+    code, title, status = "CM-601", "This request id was used for another request", 409
+    next_step = "Send the new request under a new request id; the first one stands."
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"Request {request_id} was accepted before with a different body.", request_id=request_id)
+
+
+class BadField(CoordinatorError):
+    code, title, status = "CM-603", "A field or parameter cannot be used", 422
+    next_step = "Correct or remove it; unknown names are refused so that a misspelt one is never ignored."
+
+
+class NotBuiltYet(BadField):
+    title = "This is not supported yet"
+    next_step = "Leave the field at its default; this version would ignore it otherwise."
+
+    def __init__(self, field: str, value: object) -> None:
+        super().__init__(f"{field} = {quoted(str(value))} is understood but not supported yet.")
+
+
+class NoSuchRoute(BadField):
+    title, status = "There is nothing at this address", 404
+    next_step = "See the routes in docs/architecture.md."
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"No route of the coordinator answers this {quoted(method)}.")
+
+
+class WrongVerb(BadField):
+    title, status = "This address does not answer to this verb", 405
+    next_step = "See the routes in docs/architecture.md."
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"The address exists, but not for {quoted(method)}.")
+
+
+class NoSuchRun(CoordinatorError):
+    code, title, status = "CM-604", "There is no such run", 404
+    next_step = "List the runs (coordinator runs) and use one of their ids."
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"No run {quoted(request_id)} was ever accepted.")
+
+
+# --- the coordinator's own configuration (CM-7xx) ---------------------------------------------------------------------
+
+
+class BadCatalog(CoordinatorError):
+    code, title = "CM-701", "The fleet catalog cannot be used"
+    next_step = "Correct the catalog (fleet.toml) and start the coordinator again."
+
+
+# --- services and the parts of Dapr (CM-8xx) --------------------------------------------------------------------------
+
+
+class ServiceLied(CoordinatorError):
+    code, title, status, retryable = "CM-801", "A service gave an answer that cannot be true", 502, True
+    next_step = "Check that this Dapr app id belongs to the right service, and that it carries the migration sidecar."
+
+    def __init__(self, service: str, reason: str) -> None:
+        super().__init__(f"{service} answered, but {reason}.", service=service)
+
+
+class ServiceUnreachable(CoordinatorError):
+    code, title, status, retryable = "CM-802", "A service cannot be reached", 503, True
+    next_step = "Start the service with its Dapr sidecar, and look into its log if it does not come up."
+
+    def __init__(self, service: str, reason: str) -> None:
+        super().__init__(f"{service} does not answer through Dapr: {reason}.", service=service)
+
+
+class ServiceSilent(CoordinatorError):
+    code, title, status = "CM-803", "A service did not say in time what became of its migration", 504
+    next_step = "Bring the service back and read its status (coordinator fleet) before you ask for anything again."
+
+    def __init__(self, service: str, waited_seconds: int, last: str) -> None:
+        super().__init__(f"{service} has said nothing conclusive for {waited_seconds} s. Last: {last}", service=service)
+
+
+class ServiceRefused(CoordinatorError):
+    """A service understood and said no; its own problem is passed on as it came."""
+
+    def __init__(self, service: str, status: int, problem: Problem) -> None:
+        super().__init__(problem.detail, service=service)
+        self.answered, self.their_problem = status, problem.model_copy(update={"service": problem.service or service})
+
+    @property
+    def is_final(self) -> bool:
+        """A repeat would be refused as well; unknown operations, overload and outages are not of this kind."""
+        passing = self.answered >= 500 or self.answered in (404, 408, 425, 429)
+        return not passing and not self.their_problem.retryable
+
+    def problem(self) -> Problem:
+        return self.their_problem
+
+
+class SidecarUnreachable(CoordinatorError):
+    code, title, status, retryable = "CM-811", "The coordinator's own Dapr sidecar does not answer", 503, True
+    next_step = "Start the coordinator with dapr run, and wait until its sidecar is up."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The Dapr sidecar of the coordinator cannot be used: {reason}.")
+
+
+class StateUnavailable(CoordinatorError):
+    code, title, status, retryable = "CM-812", "The state store cannot be used", 503, True
+    next_step = "Bring the state store back (scripts/infra status) and repeat the request; a repeat is harmless."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Dapr state could not be read or written: {reason}.")
+
+
+class StateContended(StateUnavailable):
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key} was changed by somebody else each time it was tried")
+
+
+class WorkflowUnavailable(CoordinatorError):
+    code, title, status, retryable = "CM-813", "The workflow engine cannot be used", 503, True
+    next_step = "Check that placement and scheduler run (scripts/infra status); the run starts by itself afterwards."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Dapr Workflow did not take the order: {reason}.")
+
+
+class AuditUnavailable(CoordinatorError):
+    code, title, status, retryable = "CM-821", "The audit cannot be written", 503, True
+    next_step = "Bring the audit service and its database back; waiting runs go on by themselves."
+
+    def __init__(self, service: str, reason: str) -> None:
+        super().__init__(f"{service} could not store audit events: {reason}", service=service)
+
+
+class AuditNotReady(AuditUnavailable):
+    """The audit service answers, but its own migration has not run yet; only that migration may start without it."""
+
+    code, title = "CM-822", "The audit's own database is not migrated yet"
+    next_step = "Migrate the audit service (coordinator request with it, or with all); waiting runs then go on."
+
+
+class BrokerUnavailable(CoordinatorError):
+    code, title, status, retryable = "CM-831", "Events cannot be published", 503, True
+    next_step = "Bring the broker back (scripts/infra status); events that are owed are published then."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The broker did not take an event: {reason}.")
+
+
+# --- mistakes of our own code (CM-9xx) --------------------------------------------------------------------------------
+
+
+class IllegalMove(CoordinatorError):
+    """Something was asked to leave its state for one it cannot reach."""
+
+    code, title = "CM-902", "A state was left in a way that is not allowed"
+
+    def __init__(self, what: str, old: str, new: str) -> None:
+        super().__init__(f"{what} is {old} and cannot become {new}.")

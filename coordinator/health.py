@@ -1,0 +1,44 @@
+"""Live, ready, and a few numbers; live never does I/O, so that a slow store never gets the process killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from coordinator.errors import CoordinatorError, WorkflowUnavailable
+from coordinator.reception import Reception
+from coordinator.runs import Runs
+from coordinator.sweep import Sweep
+
+
+def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep, reception: Reception) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/healthz")
+    async def live() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @router.get("/readyz")
+    async def ready() -> JSONResponse:
+        try:
+            if not is_worker_connected():
+                raise WorkflowUnavailable("its worker is not connected to the sidecar yet")
+            await runs.index()
+        except CoordinatorError as error:
+            problem = error.problem().model_dump(mode="json", exclude_none=True)
+            return JSONResponse(problem, status_code=503, media_type="application/problem+json")
+        return JSONResponse({"status": "ready"})
+
+    @router.get("/metrics")
+    async def numbers() -> PlainTextResponse:
+        lines = ["# TYPE coordinator_requests_total counter"]
+        for outcome in ("accepted", "conflict", "rejected"):
+            lines.append(f'coordinator_requests_total{{outcome="{outcome}"}} {reception.counts[outcome]}')
+        lines += ["# TYPE coordinator_open_runs gauge", f"coordinator_open_runs {sweep.open_runs}"]
+        lines += ["# TYPE coordinator_worker_connected gauge"]
+        lines += [f"coordinator_worker_connected {int(is_worker_connected())}"]
+        return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+
+    return router

@@ -1,0 +1,96 @@
+"""What the coordinator needs from outside, as small protocols; each names the errors it may raise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from coordinator.domain.notice import Announcement
+from migration_sidecar.messages import (
+    Action,
+    AuditEvent,
+    AuditPage,
+    AuditReceipt,
+    MigrationPlan,
+    Operation,
+    OperationRequest,
+    ServiceStatus,
+)
+
+
+class Address(NamedTuple):
+    """Whom to ask, and whose answer is believed: another service's or database's is not."""
+
+    service: str
+    database: str
+
+
+class Document(NamedTuple):
+    """A stored JSON object and the mark that says whether it has changed since."""
+
+    value: dict[str, Any]
+    etag: str
+
+
+class DocumentStore(Protocol):
+    """Dapr state: single documents, first write wins. After a StateUnavailable a write may have happened."""
+
+    async def read(self, key: str) -> Document | None: ...
+    async def read_many(self, keys: Sequence[str]) -> dict[str, Document]: ...
+    async def create(self, key: str, value: Mapping[str, Any]) -> bool:
+        """False when the key exists already."""
+        ...
+
+    async def replace(self, key: str, value: Mapping[str, Any], etag: str) -> bool:
+        """False when the document was changed since it was read."""
+        ...
+
+
+class AuditTrail(Protocol):
+    """The fleet's audit; append raises AuditNotReady or AuditUnavailable, after which events may have been stored."""
+
+    async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt: ...
+    async def page(self, parameters: Mapping[str, str]) -> AuditPage: ...
+
+
+class FleetMessenger(Protocol):
+    """A service's migration sidecar endpoint. Raises Service{Unreachable,Refused,Lied} and SidecarUnreachable."""
+
+    async def status(self, address: Address) -> ServiceStatus: ...
+    async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan: ...
+    async def start(self, address: Address, order: OperationRequest) -> Operation: ...
+    async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation: ...
+
+
+class EventPublisher(Protocol):
+    """The topic migrate.events; at least once, recognisable by id; raises BrokerUnavailable."""
+
+    async def publish(
+        self, announcement: Announcement, event_id: str, at: datetime, data: Mapping[str, Any]
+    ) -> None: ...
+
+
+class Phase(StrEnum):
+    """Where the workflow of a run is, as far as a caller must care."""
+
+    NONE = "none"
+    ALIVE = "alive"
+    OVER = "over"
+
+
+class WorkflowScheduler(Protocol):
+    """The workflow engine; an instance has its run's id. Raises WorkflowUnavailable."""
+
+    async def schedule(self, request_id: str) -> None:
+        """Starting one that is alive is no error and has no effect."""
+        ...
+
+    async def phase(self, request_id: str) -> Phase: ...
+
+
+class Clock(Protocol):
+    def __call__(self) -> datetime:
+        """Now, aware, in UTC."""
+        ...

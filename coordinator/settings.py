@@ -1,0 +1,26 @@
+"""What can be set from outside: COORDINATOR_… variables, and what `dapr run` puts into the environment."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read once, when the application starts."""
+
+    model_config = SettingsConfigDict(env_prefix="COORDINATOR_", frozen=True)
+
+    catalog: Path = Path(__file__).resolve().parent.parent / "fleet.toml"
+    state_store: str = "statestore"
+    pubsub: str = "pubsub"
+    events_topic: str = "migrate.events"
+    sweep_every: timedelta = timedelta(seconds=10)
+    planning_patience: timedelta = timedelta(seconds=10)
+    operation_deadline: timedelta = timedelta(hours=1)
+    dapr_http_port: int = Field(default=3500, validation_alias="DAPR_HTTP_PORT")
+    dapr_grpc_port: int = Field(default=50001, validation_alias="DAPR_GRPC_PORT")
+    dapr_api_token: str = Field(default="", validation_alias="DAPR_API_TOKEN", repr=False)
