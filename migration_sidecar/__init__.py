@@ -1,1 +1,1 @@
-"""Runs Alembic safely inside one service; import its rooms by name, this file stays empty so that nothing loads unseen."""
+"""Runs Alembic safely inside one service; import its rooms by name, so that nothing loads unseen."""

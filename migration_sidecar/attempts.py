@@ -1,27 +1,27 @@
-"""Carries one operation out: attempt, read back, judge, and again only when nothing took effect and the reason passes."""
+"""Carries one operation out: attempt, read back, judge, and again only when nothing took effect."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from datetime import UTC, datetime
 from random import uniform
 from time import monotonic
 from typing import Any
 
 from migration_sidecar import store
-from migration_sidecar.child.journal import Attempt
+from migration_sidecar.course import CANCELLED, Course, Note, too_late
 from migration_sidecar.database import Database
-from migration_sidecar.errors import ProblemError
+from migration_sidecar.errors import DatabaseUnreachable, ProblemError
 from migration_sidecar.messages import (
     Action,
     AppliedRevision,
+    MigrationPlan,
     Operation,
     OperationRequest,
     OperationState,
     Problem,
 )
+from migration_sidecar.patience import patient
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
 from migration_sidecar.truth import Truth
@@ -30,12 +30,9 @@ from migration_sidecar.warm import MigrationProcess, WarmProcesses
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 600.0  # for table locks and free connections; see safety of lock_timeout in docs/engine.md
 LONGEST_PAUSE_SECONDS = 15.0
-LOST_ATTEMPTS = 10  # a server that keeps dropping the connection is a person's case
+LOST_ATTEMPTS = 5  # a server that keeps dropping the connection is a person's case
 REFUSALS = {"CM-404", "CM-406", "CM-521", "CM-541"}  # ours, before or instead of a revision's own failure
-
-Note = Callable[[Operation], None]
 
 
 class Attempts:
@@ -57,30 +54,35 @@ class Attempts:
         self._processes = processes
         self._truth = truth
         self._cancelled: set[str] = set()
+        self._ending: asyncio.Task[None] | None = None
         self._running: dict[str, tuple[MigrationProcess, int | None]] = {}
 
     def cancel(self, operation_id: str) -> None:
         """The process under way is ended; what it had committed stays, the open revision is rolled back."""
         self._cancelled.add(operation_id)
         if operation_id in self._running:
-            asyncio.ensure_future(self._end(operation_id))
+            self._ending = asyncio.create_task(self._end(operation_id))
 
     async def carry_out(self, request: OperationRequest, record: Operation, way_in: str, note: Note) -> Operation:
         """Gives the ended operation; never raises for anything the database or a revision did."""
-        run = _Run(request, record, way_in, note, monotonic() + request.deadline_seconds)
+        run = Course(request, record, way_in, note, monotonic() + request.deadline_seconds)
         try:
             return await self._until_ended(run)
+        except DatabaseUnreachable as error:
+            # After an attempt nobody knows what stands in a database that stays away: never call that failed.
+            state = OperationState.NEEDS_ATTENTION if run.number else OperationState.FAILED
+            return run.ended(state, error=self._named(error.problem))
         except ProblemError as error:
-            return run.ended(OperationState.FAILED, error=error.problem.model_copy(update={"service": record.service}))
+            return run.ended(OperationState.FAILED, error=self._named(error.problem))
         finally:
             self._cancelled.discard(request.operation_id)
 
-    async def _until_ended(self, run: _Run) -> Operation:
+    async def _until_ended(self, run: Course) -> Operation:
         ended = await self._settle_earlier_attempt(run)
         if ended is not None:
             return ended
         while True:
-            plan = await self._reader.plan(run.request.action, run.request.target)
+            plan = await self._plan(run)
             if not plan.revisions and not plan.obstacles:
                 return await self._finished(run, OperationState.SUCCEEDED)
             if plan.obstacles:
@@ -88,7 +90,7 @@ class Attempts:
                     OperationState.FAILED, error=plan.obstacles[0].model_copy(update={"service": plan.service})
                 )
             if run.request.operation_id in self._cancelled:
-                return await self._finished(run, OperationState.CANCELLED, _CANCELLED)
+                return await self._finished(run, OperationState.CANCELLED, CANCELLED)
             ending = await self._attempt(run)
             found = await self._truth.after(run.record, unclear=ending.lost)
             verdict, problem = judge(ending, found, self._settings.service)
@@ -97,7 +99,7 @@ class Attempts:
                 return ended
             await self._pause(run, problem)
 
-    async def _decide(self, run: _Run, verdict: Next, problem: Problem | None) -> Operation | None:
+    async def _decide(self, run: Course, verdict: Next, problem: Problem | None) -> Operation | None:
         """The ended operation, or None to try again; the attempt's closing row is written either way."""
         cancelled = run.request.operation_id in self._cancelled
         if verdict is Next.SUCCEEDED:
@@ -106,17 +108,21 @@ class Attempts:
             await self._close(run, "failed", problem)
             return await self._finished(run, OperationState.NEEDS_ATTENTION, problem)
         if cancelled or monotonic() >= run.deadline:
-            why = _CANCELLED if cancelled else _too_late(run.request.deadline_seconds)
+            why = CANCELLED if cancelled else too_late(run.request.deadline_seconds)
             await self._close(run, "cancelled", why)
             state = OperationState.CANCELLED if cancelled else OperationState.FAILED
-            return await self._finished(run, state, why.model_copy(update={"service": self._settings.service}))
+            return await self._finished(run, state, self._named(why))
         await self._close(run, "refused" if problem is not None and problem.code in REFUSALS else "failed", problem)
         run.lost += 1 if problem is not None and problem.code == "CM-514" else 0
         if verdict is Next.AGAIN and run.lost < LOST_ATTEMPTS and monotonic() < run.patience_ends:
             return None
         return await self._finished(run, OperationState.FAILED, problem)
 
-    async def _attempt(self, run: _Run) -> Ending:
+    @patient
+    async def _plan(self, run: Course) -> MigrationPlan:
+        return await self._reader.plan(run.request.action, run.request.target)
+
+    async def _attempt(self, run: Course) -> Ending:
         attempt = run.next_attempt()
         job = {
             "kind": "migrate",
@@ -145,7 +151,7 @@ class Attempts:
             self._running.pop(run.request.operation_id, None)
         return ending
 
-    def _heard(self, run: _Run, process: MigrationProcess, report: dict[str, Any]) -> Ending | None:
+    def _heard(self, run: Course, process: MigrationProcess, report: dict[str, Any]) -> Ending | None:
         match report["event"]:
             case "session":
                 self._running[run.request.operation_id] = (process, report["pid"])
@@ -164,8 +170,8 @@ class Attempts:
         if session is not None:
             await self._truth.end_session(session)
 
-    async def _settle_earlier_attempt(self, run: _Run) -> Operation | None:
-        """A service that died left an attempt without an end: once its session is gone, the database tells how it ended."""
+    async def _settle_earlier_attempt(self, run: Course) -> Operation | None:
+        """A service that died left an attempt without an end: the database tells how it ended."""
         run.number = await self._truth.unclosed_attempt(run.record)
         if not run.number:
             return None
@@ -177,12 +183,14 @@ class Attempts:
         await self._close(run, "resolved", None)
         return None
 
-    async def _close(self, run: _Run, kind: str, problem: Problem | None) -> None:
+    @patient
+    async def _close(self, run: Course, kind: str, problem: Problem | None) -> None:
         detail = {} if problem is None else problem.model_dump(exclude_none=True)
         async with self._database.connection() as connection:
             await store.append(connection, run.attempt, kind, **({"problem": detail} if detail else {}))
 
-    async def _finished(self, run: _Run, state: OperationState, error: Problem | None = None) -> Operation:
+    @patient
+    async def _finished(self, run: Course, state: OperationState, error: Problem | None = None) -> Operation:
         async with self._database.connection() as connection:
             facts = await store.read_facts(connection, self._settings.version_table)
             rows = await store.read_journal(connection, run.request.operation_id)
@@ -199,69 +207,11 @@ class Attempts:
         ]
         return run.ended(state, error=error, applied=applied, current_revisions=list(facts.revisions))
 
-    async def _pause(self, run: _Run, problem: Problem | None) -> None:
+    def _named(self, problem: Problem) -> Problem:
+        return problem.model_copy(update={"service": self._settings.service})
+
+    async def _pause(self, run: Course, problem: Problem | None) -> None:
         run.update(waiting_for=problem.detail if problem else None)
         # Jitter, so that migrations that met once do not meet again at the same moment.
         longest = min(LONGEST_PAUSE_SECONDS, 0.25 * 2 ** min(run.number, 6))
         await asyncio.sleep(min(uniform(longest / 2, longest), max(0.0, run.deadline - monotonic())))
-
-
-class _Run:
-    """An operation under way: its record grows, its attempts are numbered, its patience is bounded."""
-
-    def __init__(self, request: OperationRequest, record: Operation, way_in: str, note: Note, deadline: float) -> None:
-        self.request, self.record, self.way_in, self.note = request, record, way_in, note
-        self.deadline = deadline
-        self.patience_ends = min(deadline, monotonic() + PATIENCE_SECONDS)
-        self.number = 0
-        self.lost = 0
-
-    @property
-    def attempt(self) -> Attempt:
-        return Attempt(
-            operation_id=self.request.operation_id,
-            number=self.number,
-            actor=self.request.requested_by,
-            way_in=self.way_in,
-            request_id=self.request.request_id,
-        )
-
-    def next_attempt(self) -> Attempt:
-        self.number += 1
-        started = self.record.started_at or datetime.now(UTC)
-        self.update(state=OperationState.RUNNING, attempts=self.number, started_at=started, waiting_for=None)
-        return self.attempt
-
-    def update(self, **facts: Any) -> None:
-        self.record = self.record.model_copy(update=facts)
-        self.note(self.record)
-
-    def ended(self, state: OperationState, **facts: Any) -> Operation:
-        """The caller stores it before anybody may see it, so it is not noted here."""
-        started = self.record.started_at or self.record.accepted_at
-        return self.record.model_copy(
-            update={
-                "state": state,
-                "started_at": started,
-                "finished_at": datetime.now(UTC),
-                "waiting_for": None,
-                **facts,
-            }
-        )
-
-
-_CANCELLED = Problem(
-    code="CM-408",
-    title="The operation was cancelled",
-    detail="It was asked to stop and stopped at a whole revision.",
-    next_step="Send a new request when it should go on.",
-)
-
-
-def _too_late(seconds: int) -> Problem:
-    return Problem(
-        code="CM-403",
-        title="The deadline passed",
-        detail=f"The operation was not done within {seconds} s; it was ended, and the database is at a whole revision.",
-        next_step="Look at what the revision waits for, or give it a longer deadline.",
-    )

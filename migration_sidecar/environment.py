@@ -1,4 +1,4 @@
-"""What a service's three-line env.py calls: connects and migrates, under the same lock and journal as every other way in."""
+"""What a service's three-line env.py calls: migrates under the same lock and journal as every way in."""
 
 from __future__ import annotations
 

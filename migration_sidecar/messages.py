@@ -179,7 +179,7 @@ class AuditBatch(Message):
 
 
 class AuditReceipt(Message):
-    """Answer to an AuditBatch: every event is stored once, now or before; conflicts name ids stored with other content."""
+    """Answer to an AuditBatch: every event is stored once; conflicts are ids stored before with other content."""
 
     stored: int
     repeated: int

@@ -13,12 +13,15 @@ from hashlib import sha256
 from migration_sidecar import store
 from migration_sidecar.attempts import Attempts
 from migration_sidecar.database import Database
-from migration_sidecar.errors import OtherBody, PlanChanged, ProblemError, UnknownOperation, UnknownTarget
+from migration_sidecar.errors import OtherBody, PlanChanged, UnknownOperation, UnknownTarget
 from migration_sidecar.messages import Operation, OperationRequest, OperationState
+from migration_sidecar.patience import patient
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
 
 log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.5  # how often an operation that another replica drives is looked at
 
 
 def body_digest(request: OperationRequest) -> str:
@@ -53,7 +56,7 @@ class Operations:
             await store.prepare(connection)
             known = await store.find_operation(connection, request.operation_id)
         if known is not None:
-            return self._same(request, digest, *known)
+            return self._again(request, digest, *known, way_in)
         record = await self._first_record(request)
         async with self._database.connection() as connection:
             stored = await store.insert_operation(connection, request, digest, record)
@@ -61,7 +64,7 @@ class Operations:
                 raise OtherBody(request.operation_id)
         if request.operation_id not in self._tasks:  # the same request may have come in twice at once
             self._begin(request, record, way_in)
-        return self._live[request.operation_id]
+        return self._live.get(request.operation_id, record)
 
     async def find(self, operation_id: str, *, wait_seconds: float = 0) -> Operation:
         """Waits until the operation has ended or the time is over; raises UnknownOperation."""
@@ -71,7 +74,6 @@ class Operations:
         if (live := self._live.get(operation_id)) is not None:
             return live
         async with self._database.connection() as connection:
-            await store.prepare(connection)
             known = await store.find_operation(connection, operation_id)
         if known is None:
             raise UnknownOperation(operation_id)
@@ -88,10 +90,10 @@ class Operations:
     async def resume(self) -> None:
         """Takes up what was accepted or running when the service last stopped."""
         async with self._database.connection() as connection:
-            await store.prepare(connection)
-            for request, record in await store.open_operations(connection):
-                if request.operation_id not in self._tasks:
-                    self._begin(request, record, "endpoint")
+            unfinished = await store.open_operations(connection)
+        for request, record in unfinished:
+            if request.operation_id not in self._tasks:
+                self._begin(request, record, "endpoint")
 
     async def stop(self) -> None:
         for task in self._tasks.values():
@@ -99,9 +101,11 @@ class Operations:
         with suppress(Exception):
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    def _same(self, request: OperationRequest, digest: str, stored: str, record: Operation) -> Operation:
+    def _again(self, request: OperationRequest, digest: str, stored: str, record: Operation, way_in: str) -> Operation:
         if stored != digest:
             raise OtherBody(request.operation_id)
+        if not record.state.ended and request.operation_id not in self._tasks:
+            self._begin(request, record, way_in)  # its replica may have died; the claim sees to it that one drives
         return self._live.get(request.operation_id, record)
 
     async def _first_record(self, request: OperationRequest) -> Operation:
@@ -134,27 +138,34 @@ class Operations:
         task.add_done_callback(lambda _: self._tasks.pop(request.operation_id, None))
 
     async def _carry_out(self, request: OperationRequest, record: Operation, way_in: str) -> None:
-        async with self._turn:
-            ended = await self._attempts.carry_out(request, record, way_in, self._note)
-        await self._keep(ended)
+        try:
+            async with self._turn:
+                await self._drive(request, record, way_in)
+        except Exception:
+            log.exception("operation_stays_open", extra={"operation": request.operation_id})
         self._changed()
         # From now on the database answers; memory does not grow with the number of operations.
         self._live.pop(request.operation_id, None)
 
+    @patient
+    async def _drive(self, request: OperationRequest, record: Operation, way_in: str) -> None:
+        """Several replicas may know an operation: the one whose session claims it drives, the others watch."""
+        while True:
+            async with self._database.connection() as connection:
+                claimed = await store.claim(connection, request.operation_id)
+                stored = await store.find_operation(connection, request.operation_id)
+                if stored is not None and stored[1].state.ended:
+                    return
+                if claimed:
+                    await self._keep(await self._attempts.carry_out(request, record, way_in, self._note))
+                    return
+            await asyncio.sleep(WATCH_SECONDS)
+
     def _note(self, record: Operation) -> None:
         self._live[record.operation_id] = record
 
+    @patient
     async def _keep(self, record: Operation) -> None:
-        """The end must be stored before anybody hears of it; an unreachable database is waited for."""
-        pause = 0.2
-        while True:
-            try:
-                async with self._database.connection() as connection:
-                    await store.update_operation(connection, record)
-                return
-            except ProblemError as error:
-                log.warning(
-                    "operation_not_stored", extra={"operation": record.operation_id, "code": error.problem.code}
-                )
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 5.0)
+        """The end must be stored before anybody hears of it."""
+        async with self._database.connection() as connection:
+            await store.update_operation(connection, record)

@@ -176,7 +176,7 @@ def _misfit(state: DatabaseState, facts: DatabaseFacts, history: History) -> Pro
         return Problem(
             code="CM-552",
             title="The database has tables but no revision",
-            detail="It was not made by this history, or its version row was removed, so nothing can be assumed about it.",
+            detail="It was not made by this history, or its version row is gone, so nothing can be assumed.",
             next_step="Compare it with a revision and stamp it with alembic, or start from an empty database.",
         )
     return None

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 
-from migration_sidecar import store
 from migration_sidecar.database import Database
 from migration_sidecar.errors import ProblemError
 from migration_sidecar.messages import AuditBatch, AuditEvent
@@ -91,7 +90,8 @@ class Relay:
             if not await connection.fetchval("SELECT to_regclass('migration_sidecar.journal') IS NOT NULL"):
                 return []
             return await connection.fetch(
-                """SELECT seq, event_id, operation_id, attempt, revision, kind, at, detail FROM migration_sidecar.journal
+                """SELECT seq, event_id, operation_id, attempt, revision, kind, at, detail
+                   FROM migration_sidecar.journal
                    WHERE relayed_at IS NULL ORDER BY seq LIMIT $1""",
                 BATCH,
             )

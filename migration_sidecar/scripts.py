@@ -30,10 +30,9 @@ class Scripts:
     async def history(self) -> History:
         """Raises HistoryUnreadable (CM-301 to CM-305)."""
         async with self._loading:
-            if self._history is None or self._fingerprint != self._look():
-                await self._load()
-            assert self._history is not None
-            return self._history
+            if self._history is not None and self._fingerprint == self._look():
+                return self._history
+            return await self._load()
 
     @property
     def last_readable(self) -> History | None:
@@ -49,7 +48,7 @@ class Scripts:
         revisions = [revision.model_copy(update={"sql": sql.get(revision.id)}) for revision in plan.revisions]
         return plan.model_copy(update={"revisions": revisions})
 
-    async def _load(self) -> None:
+    async def _load(self) -> History:
         before = self._look()
         answer = await self._processes.ask(self._job, timeout_seconds=INSPECTION_SECONDS)
         if answer["event"] == "failed":
@@ -59,14 +58,15 @@ class Scripts:
             raise HistoryUnreadable(
                 "CM-304",
                 "A revision file cannot be loaded",
-                f"Loading the revision files did not end properly within {INSPECTION_SECONDS:.0f} s; no database was touched.",
+                f"Loading the files did not end properly within {INSPECTION_SECONDS:.0f} s; no database was touched.",
                 "Look for a file that exits or loops when it is imported.",
             )
         first = not self._folders
         self._folders = [Path(folder) for folder in answer["result"]["folders"]]
-        self._history = History.from_inspection(answer["result"])
         # Files that changed while they were loaded are loaded again by the next caller.
         self._fingerprint = self._look() if first else before
+        self._history = History.from_inspection(answer["result"])
+        return self._history
 
     def _look(self) -> Fingerprint:
         files = [self._config_file, *(file for folder in self._folders for file in folder.rglob("*.py"))]

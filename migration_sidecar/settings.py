@@ -73,7 +73,7 @@ def read_settings(config_file: Path, environment: Mapping[str, str] = os.environ
 
 
 def database_url(config_file: Path, environment: Mapping[str, str] = os.environ) -> URL:
-    """The URL a migration of this folder uses; the same answer for the endpoint, the command line and native Alembic."""
+    """The URL a migration of this folder uses, whichever way it is started."""
     if text := environment.get("DATABASE_URL"):
         return _parse(text, "DATABASE_URL")
     text = _alembic_url(config_file)

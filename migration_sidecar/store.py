@@ -24,9 +24,11 @@ SELECT to_regclass($1) IS NOT NULL AS has_version_table,
        pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS read_only,
        has_database_privilege(current_database(), 'CREATE') AS may_create,
        EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-               WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'migration_sidecar')
+               WHERE c.relkind IN ('r', 'p')
+                 AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'migration_sidecar')
                  AND n.nspname NOT LIKE 'pg\\_%' AND NOT (c.oid = coalesce(to_regclass($1), 0))) AS has_tables,
-       holder.pid AS holder_pid, holder.application AS holder_application, holder.since AS holder_since, pg_backend_pid() AS backend_pid
+       holder.pid AS holder_pid, holder.application AS holder_application, holder.since AS holder_since,
+       pg_backend_pid() AS backend_pid
 FROM (SELECT 1) AS one
 LEFT JOIN LATERAL (
   SELECT l.pid, coalesce(a.application_name, '') AS application, a.backend_start AS since
@@ -54,11 +56,10 @@ class DatabaseFacts:
 
 async def read_facts(connection: AnyConnection, table: VersionTable) -> DatabaseFacts:
     key = lock_key(table.name, table.schema)
-    row = await connection.fetchrow(_FACTS, table.qualified, key["class_id"], key["object_id"])
-    assert row is not None
+    (row,) = await connection.fetch(_FACTS, table.qualified, key["class_id"], key["object_id"])
     revisions: list[str] = []
     if row["has_version_table"]:
-        rows = await connection.fetch(f"SELECT version_num FROM {table.qualified}")
+        rows = await connection.fetch(f"SELECT version_num FROM {table.qualified}")  # noqa: S608 - quoted by us
         revisions = sorted(str(each["version_num"]) for each in rows)
     holder = None
     if row["holder_pid"] is not None:
@@ -77,7 +78,7 @@ async def read_facts(connection: AnyConnection, table: VersionTable) -> Database
 
 async def prepare(connection: AnyConnection) -> None:
     """Makes schema, journal and operations where they are missing; safe to run by many at once."""
-    if await connection.fetchval("SELECT to_regclass('migration_sidecar.operations') IS NULL"):
+    if not await _has_operations(connection):
         await connection.execute(journal.CREATE_SCHEMA)
 
 
@@ -108,10 +109,24 @@ async def update_operation(connection: AnyConnection, record: Operation) -> None
 
 async def find_operation(connection: AnyConnection, operation_id: str) -> tuple[str, Operation] | None:
     """The digest of the body it was accepted with, and its record."""
+    if not await _has_operations(connection):
+        return None
     row = await connection.fetchrow(
         "SELECT body_digest, record FROM migration_sidecar.operations WHERE operation_id = $1", operation_id
     )
     return None if row is None else (row["body_digest"], Operation.model_validate_json(row["record"]))
+
+
+async def claim(connection: AnyConnection, operation_id: str) -> bool:
+    """True when this session may drive the operation; given back when the session returns to its pool or dies."""
+    claimed: bool = await connection.fetchval("SELECT pg_try_advisory_lock(19786, hashtext($1))", operation_id)
+    return claimed
+
+
+async def _has_operations(connection: AnyConnection) -> bool:
+    """Reading must not make tables in a database that nobody migrates yet."""
+    found: bool = await connection.fetchval("SELECT to_regclass('migration_sidecar.operations') IS NOT NULL")
+    return found
 
 
 async def last_operation(connection: AnyConnection) -> Operation | None:
@@ -121,6 +136,8 @@ async def last_operation(connection: AnyConnection) -> Operation | None:
 
 async def open_operations(connection: AnyConnection) -> list[tuple[OperationRequest, Operation]]:
     """Accepted or running when the service last stopped, oldest first."""
+    if not await _has_operations(connection):
+        return []
     rows = await connection.fetch(
         """SELECT request, record FROM migration_sidecar.operations
            WHERE state IN ('accepted', 'running') ORDER BY accepted_at"""

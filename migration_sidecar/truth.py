@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING
 from migration_sidecar import store
 from migration_sidecar.child.lock import lock_key
 from migration_sidecar.database import Database
-from migration_sidecar.errors import DatabaseUnreachable, LockBusy
+from migration_sidecar.errors import LockBusy
 from migration_sidecar.messages import Action, Operation
+from migration_sidecar.patience import patient
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import VersionTable
 from migration_sidecar.verdict import Found
@@ -21,10 +21,7 @@ from migration_sidecar.verdict import Found
 if TYPE_CHECKING:
     from migration_sidecar.store import AnyConnection
 
-log = logging.getLogger(__name__)
-
 QUIET_SECONDS = 60.0  # an abandoned session ends within seconds by the guards it was opened with
-RETURN_SECONDS = 600.0  # how long a server may be away while an outcome is unknown
 
 
 class Truth:
@@ -35,18 +32,16 @@ class Truth:
         self._reader = reader
         self._table = table
 
+    @patient
     async def after(self, record: Operation, *, unclear: bool) -> Found:
         """Waits for a server that is away; raises LockBusy when an abandoned session does not end."""
-        deadline = monotonic() + RETURN_SECONDS
-        while True:
-            try:
-                return await self._read(record, unclear=unclear)
-            except DatabaseUnreachable as error:
-                if monotonic() > deadline:
-                    raise
-                log.warning("outcome_unknown", extra={"operation": record.operation_id, "code": error.problem.code})
-                await asyncio.sleep(0.5)
+        async with self._database.connection() as connection:
+            if unclear:
+                async with self._lock(connection):
+                    return await self._found(connection, record)
+            return await self._found(connection, record)
 
+    @patient
     async def unclosed_attempt(self, record: Operation) -> int:
         """The number of an attempt whose end nobody wrote down, or 0; its session is gone when this returns."""
         async with self._database.connection() as connection:
@@ -67,13 +62,6 @@ class Truth:
                    WHERE pid = $1 AND datname = current_database() AND application_name LIKE 'migration-sidecar:%'""",
                 pid,
             )
-
-    async def _read(self, record: Operation, *, unclear: bool) -> Found:
-        async with self._database.connection() as connection:
-            if unclear:
-                async with self._lock(connection):
-                    return await self._found(connection, record)
-            return await self._found(connection, record)
 
     async def _found(self, connection: AnyConnection, record: Operation) -> Found:
         facts = await store.read_facts(connection, self._table)

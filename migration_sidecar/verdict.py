@@ -83,7 +83,7 @@ def _ended_its_transaction(row: JournalRow, found: Found, service: str) -> Probl
     return Problem(
         code="CM-402",
         title="A revision ended its own transaction",
-        detail=f"Revision {row.revision} committed by itself and then failed, so a part of it exists without its version row.",
+        detail=f"Revision {row.revision} committed by itself and then failed, so a part of it exists.",
         next_step="Compare the database with the revision file, remove what it left, then send a new request.",
         service=service,
         revision=row.revision,
@@ -94,7 +94,7 @@ def _moved_by_others(revisions: list[str], service: str) -> Problem:
     return Problem(
         code="CM-552",
         title="The version was changed from outside",
-        detail=f"{', '.join(revisions)} entered or left the version table without a journal row, by a tool that takes no lock.",
+        detail=f"{', '.join(revisions)} came or went without a journal row, by a tool that takes no lock.",
         next_step="Find out who runs Alembic without this library, then send a new request.",
         service=service,
     )
@@ -114,7 +114,7 @@ def _lost(service: str) -> Problem:
     return Problem(
         code="CM-514",
         title="The migration lost its connection or its process",
-        detail="The attempt ended without an answer; the database was asked, and nothing of the open revision took effect.",
+        detail="The database was asked, and nothing of the revision under way took effect.",
         next_step="Look at the database server, then send a new request.",
         retryable=True,
         service=service,

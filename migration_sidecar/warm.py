@@ -60,7 +60,7 @@ class WarmProcesses:
             self.stop()
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
-                self._server = subprocess.Popen(
+                self._server = subprocess.Popen(  # noqa: ASYNC220 - asyncio would reap it behind our back
                     [sys.executable, "-P", "-m", "migration_sidecar.child.forkserver", str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
@@ -79,8 +79,7 @@ class WarmProcesses:
         await self.start()
         read_end, write_end = os.pipe()
         try:
-            assert self._socket is not None
-            socket.send_fds(self._socket, [json.dumps(job).encode()], [write_end])
+            socket.send_fds(self._connected(), [json.dumps(job).encode()], [write_end])
         finally:
             os.close(write_end)
         loop = asyncio.get_running_loop()
@@ -117,6 +116,11 @@ class WarmProcesses:
                 self._server.terminate()
             self._server.wait(timeout=10)
             self._server = None
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            raise RuntimeError("the process that runs migrations was stopped")
+        return self._socket
 
     def _child_environment(self) -> dict[str, str]:
         inherited = os.environ if self._environment is None else self._environment

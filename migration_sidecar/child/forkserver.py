@@ -1,7 +1,7 @@
 """A warm process that has Alembic loaded and forks one fresh migration process per job.
 
-`python -m migration_sidecar.child.forkserver FD` serves jobs from the SOCK_SEQPACKET socket FD: one JSON message with one
-pipe per job; the pipe carries the job's reports, and its end means that the process is gone. Python's own
+`python -m migration_sidecar.child.forkserver FD` serves jobs from the SOCK_SEQPACKET socket FD: one JSON message with
+one pipe per job; the pipe carries the job's reports, and its end means that the process is gone. Python's own
 multiprocessing forkserver is not used: its children import the parent's main module and need our interpreter.
 """
 
@@ -60,7 +60,7 @@ def main() -> None:
 def _child(job: dict[str, object], pipe: int) -> None:
     try:
         parent = os.getppid()
-        # A service that dies takes its migration along: PostgreSQL rolls back, and the next start finds a whole revision.
+        # A service that dies takes its migration along: PostgreSQL rolls back to a whole revision.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)

@@ -22,7 +22,7 @@ _DESTRUCTIVE_SQL = re.compile(r"\b(drop\s+(table|column|schema|database)|truncat
 
 
 def load_history(config: Config) -> dict[str, Any]:
-    """Heads, folders and every revision of the environment; raises Refusal with file and line where a file is broken."""
+    """Heads, folders and every revision of the environment; raises Refusal with file and line of a broken one."""
     from alembic.script import ScriptDirectory
 
     try:

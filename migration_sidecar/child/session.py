@@ -1,4 +1,4 @@
-"""The guarded session around one Alembic connection: preamble, checks, lock, fence and journal, all on that connection."""
+"""The guarded session on Alembic's own connection: preamble, checks, lock, fence and journal."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class GuardedSession:
         step.migration_fn = run
         return step
 
-    def applied(self, *, ctx: Any, step: Any, heads: set[str], **_: Any) -> None:
+    def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
         """Called by Alembic after the version row changed and before its transaction ends: the journal row joins it."""
         revision = step.up_revision_id
         lock.require_fence(self.connection, self.key, revision)
@@ -144,7 +144,7 @@ class GuardedSession:
             raise Refusal(
                 "CM-541",
                 "A connection pooler stands in front",
-                "The session that answers is not the one that was opened, and behind a pooler the lock protects nothing.",
+                "The session that answers is not the one that was opened; behind a pooler the lock protects nothing.",
                 "Give migrations a direct connection to PostgreSQL.",
             )
 

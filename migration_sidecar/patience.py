@@ -1,0 +1,25 @@
+"""Waiting for a database that is away for a moment, instead of guessing what became of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import stamina
+
+from migration_sidecar.errors import DatabaseUnreachable
+
+LONGEST = timedelta(minutes=10)  # then a person is told; a failover takes seconds, a restart minutes
+
+
+def _passes(error: Exception) -> bool:
+    return isinstance(error, DatabaseUnreachable) and error.problem.retryable
+
+
+# For steps that may be repeated: they read, or write under a key.
+patient = stamina.retry(
+    on=_passes,
+    attempts=None,
+    timeout=LONGEST,
+    wait_initial=timedelta(milliseconds=200),
+    wait_max=timedelta(seconds=5),
+)
