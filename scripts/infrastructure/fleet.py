@@ -47,7 +47,7 @@ class Fleet:
                 "DAPR_HOST_IP": ports.LOOPBACK,
                 **self.environment,
             },
-            ends_session=True,
+            ends_descendants=True,
         )
 
     @property

@@ -26,7 +26,7 @@ def main() -> int:
     found = leftovers(sys.argv[1])
     for process in found:
         print(f"left behind by a test: pid {process.pid}, {' '.join(process.cmdline())[:200]}", file=sys.stderr)
-        end(process, process.name())
+    end(found, "a test's process")
     return 1 if found else 0
 
 

@@ -21,6 +21,8 @@ from scripts.infrastructure.errors import NotHealthy, RunsOtherwise, ToolMissing
 GRACE_SECONDS = 10.0
 # The boot time that start times are computed from is itself rounded.
 SAME_START_SECONDS = 2.0
+# Inherited by everything a program starts.
+MARK = "RMBRAIN_STARTED_AS"
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Program:
     directory: Path
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     environment: Mapping[str, str] = field(default_factory=dict)
-    # Whether processes that it leaves behind in its session end with it.
-    ends_session: bool = False
+    # Whether everything that it started ends with it, however it ended itself.
+    ends_descendants: bool = False
 
     @property
     def pid_file(self) -> Path:
@@ -76,7 +78,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, MARK: str(self.pid_file)},
                 start_new_session=True,
             )
         except FileNotFoundError as error:
@@ -112,32 +114,32 @@ class Program:
     def stop(self) -> bool:
         """True when something of it ran; asks first, then insists, and returns only when it is gone."""
         process = self.process()
-        left = self._session()
+        left = self._descendants()
         if process is not None:
-            end(process, self.name, self.stop_signals)
-        for each in left:
-            end(each, self.name)
+            end([process], self.name, self.stop_signals)
+        end(left, self.name)
         self.pid_file.unlink(missing_ok=True)
         return process is not None or bool(left)
 
-    def _session(self) -> list[psutil.Process]:
-        """Everything in its session but itself; while one of them lives the kernel gives the number to nobody else."""
-        with suppress(OSError, ValueError, KeyError):
-            leader = self._recorded()["pid"]
-            if self.ends_session and (self.process() is not None or not psutil.pid_exists(leader)):
-                return [each for each in psutil.process_iter() if each.pid != leader and _session_of(each) == leader]
-        return []
+    def _descendants(self) -> list[psutil.Process]:
+        """What it started, found by the mark in the environment, which outlives a killed parent."""
+        if not self.ends_descendants:
+            return []
+        mine = self.process()
+        return [each for each in psutil.process_iter() if each != mine and _mark_of(each) == str(self.pid_file)]
 
 
-def end(process: psutil.Process, name: str, signals: Sequence[signal.Signals] = (signal.SIGTERM,)) -> None:
-    """Each signal has ten seconds to work, the last is SIGKILL; a process that is gone already is fine."""
+def end(processes: Sequence[psutil.Process], name: str, signals: Sequence[signal.Signals] = (signal.SIGTERM,)) -> None:
+    """All at once; each signal has ten seconds to work, the last is SIGKILL; one that is gone already is fine."""
+    alive = list(processes)
     for number in (*signals, signal.SIGKILL):
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
-        with suppress(psutil.TimeoutExpired):
-            process.wait(GRACE_SECONDS)
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        _, alive = psutil.wait_procs(alive, GRACE_SECONDS)
+        if not alive:
             return
-    raise WouldNotStop(name, process.pid)
+    raise WouldNotStop(name, alive[0].pid)
 
 
 def dying_with_us(command: Sequence[str]) -> list[str]:
@@ -145,8 +147,8 @@ def dying_with_us(command: Sequence[str]) -> list[str]:
     return ["setpriv", "--pdeathsig", "KILL", *command] if shutil.which("setpriv") else list(command)
 
 
-def _session_of(process: psutil.Process) -> int:
+def _mark_of(process: psutil.Process) -> str | None:
     try:
-        return os.getsid(process.pid)
-    except OSError:
-        return -1
+        return process.environ().get(MARK)
+    except psutil.Error:
+        return None
