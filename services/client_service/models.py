@@ -3,7 +3,18 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Identity, Index, Text, UniqueConstraint, func
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.canonical import ProcessedEventColumns, Timestamps, named_metadata, one_of
@@ -44,7 +55,7 @@ class Client(Timestamps, Base):
     status: Mapped[str] = mapped_column(server_default="prospect")
     relationship_manager_id: Mapped[str | None]
     kyc_review_due: Mapped[date | None]
-    version: Mapped[int] = mapped_column(server_default="1")
+    version: Mapped[int] = mapped_column(server_default=text("1"))
     segment: Mapped[str] = mapped_column(sort_order=92)
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, SmallInteger, Text, UniqueConstraint, func
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, SmallInteger, Text, UniqueConstraint, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.canonical import ProcessedEventColumns, Timestamps, named_metadata, one_of
@@ -48,7 +48,7 @@ class Task(Timestamps, Base):
     completed_at: Mapped[datetime | None]
     source_event_id: Mapped[str | None]
     parent_task_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.task_id", ondelete="CASCADE"), sort_order=92)
-    urgency: Mapped[int] = mapped_column(SmallInteger, server_default="3", sort_order=93)
+    urgency: Mapped[int] = mapped_column(SmallInteger, server_default=text("3"), sort_order=93)
 
 
 class ProcessedEvent(ProcessedEventColumns, Base):

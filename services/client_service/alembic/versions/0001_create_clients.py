@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), server_default="prospect", nullable=False),
         sa.Column("relationship_manager_id", sa.Text(), nullable=True),
         sa.Column("kyc_review_due", sa.Date(), nullable=True),
-        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("client_id", name=op.f("pk_clients")),

@@ -1,0 +1,79 @@
+"""The nine histories: up, down, and in agreement with the models, the guide, the legacy SQL and each other."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from tests.integration.databases import CreateDatabase, Database
+from tests.integration.fleet import BY_FOLDER, FLEET, Service, alembic, catalog, psql, tables
+
+every_service = pytest.mark.parametrize("service", FLEET, ids=lambda service: service.folder)
+
+
+@every_service
+def test_a_history_goes_up_and_down_and_up_to_the_same_schema(service: Service, database: Database) -> None:
+    alembic(service, database, "upgrade", "head")
+    at_head = catalog(database)
+    alembic(service, database, "downgrade", "base")
+    assert tables(database) == {"alembic_version"}
+    alembic(service, database, "upgrade", "head")
+    assert catalog(database) == at_head
+    assert tables(database) == {"alembic_version", *service.tables}
+
+
+@every_service
+def test_the_models_describe_head_to_the_last_check(service: Service, create_database: CreateDatabase) -> None:
+    """`alembic check` does not look at checks, partial indexes and defaults; the catalog does."""
+    migrated, modelled = create_database(), create_database()
+    alembic(service, migrated, "upgrade", "head")
+    alembic(service, migrated, "check")
+    models = import_module(f"services.{service.folder}.models")
+    models.Base.metadata.create_all(create_engine(modelled.url, poolclass=NullPool))
+    assert catalog(migrated) == catalog(modelled)
+
+
+def test_processed_events_is_the_same_in_all_seven_services(create_database: CreateDatabase) -> None:
+    described = []
+    for service in FLEET:
+        if "processed_events" in service.tables:
+            database = create_database()
+            alembic(service, database, "upgrade", "head")
+            described.append({fact for fact in catalog(database) if fact[0] == "processed_events"})
+    assert len(described) == 7
+    assert all(facts == described[0] for facts in described)
+
+
+@every_service
+def test_legacy_sql_runs_twice_and_makes_the_schema_of_its_revision(
+    service: Service, create_database: CreateDatabase
+) -> None:
+    by_hand, migrated = create_database(), create_database()
+    for _ in range(2):
+        psql(by_hand, service.path / "migrations" / "init.sql")
+    alembic(service, migrated, "upgrade", service.legacy_revision)
+    assert catalog(by_hand) == catalog(migrated)
+
+
+def test_the_legacy_sql_of_documents_leads_to_the_canonical_events(create_database: CreateDatabase) -> None:
+    by_hand, migrated = create_database(), create_database()
+    service = BY_FOLDER["document_service"]
+    for file in ("init.sql", "add_category_column.sql", "update_processed_events_canonical.sql") * 2:
+        psql(by_hand, service.path / "migrations" / file)
+    alembic(service, migrated, "upgrade", "document_0003")
+    assert catalog(by_hand) == catalog(migrated)
+
+
+@every_service
+def test_the_generated_sql_makes_the_same_schema(
+    service: Service, create_database: CreateDatabase, tmp_path: Path
+) -> None:
+    migrated, by_script = create_database(), create_database()
+    alembic(service, migrated, "upgrade", "head")
+    alembic(service, by_script, "upgrade", "head", "--sql", output=tmp_path / "upgrade.sql")
+    psql(by_script, tmp_path / "upgrade.sql")
+    assert catalog(by_script) == catalog(migrated)
