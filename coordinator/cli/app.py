@@ -86,7 +86,7 @@ def request(
 def runs(
     state: Annotated[str | None, typer.Option(help="Only runs in this state, such as failed.")] = None,
     service: Annotated[str | None, typer.Option(help="Only runs with a step for this service.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many, newest first.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Go on where a former page ended.")] = None,
     url: options.Url = None,
     as_json: options.Json = False,
@@ -131,7 +131,7 @@ def plan(
     """Shows what a request would do. Changes nothing, records nothing; exit code 4 if something stands in the way."""
     with session(url, as_json=as_json) as client:
         chosen = options.selection(services, everything, target)
-        document = client.plan(chosen | ({"sql": True} if sql else {}))
+        document = client.plan(chosen, with_sql=sql)
         fleet_plan = read(FleetPlanView, document)
         print_json(document) if as_json else show_fleet_plan(answers(), fleet_plan, with_sql=sql)
         raise typer.Exit(ExitCode.PERSON_NEEDED if fleet_plan.obstacles else ExitCode.DONE)

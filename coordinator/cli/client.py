@@ -67,12 +67,14 @@ class CoordinatorClient:
     def runs(self, parameters: Document) -> Document:
         return self._call("GET", "/migrations", params=parameters)
 
-    def run(self, request_id: str, wait_seconds: int = 0) -> Document:
-        parameters = {"wait_seconds": wait_seconds} if wait_seconds else {}
-        return self._call("GET", f"/migrations/{request_id}", params=parameters, tries=1)
+    def run(self, request_id: str, wait_seconds: int = 0, after_version: int = 0) -> Document:
+        """With `wait_seconds` it is answered once the run is newer than `after_version`."""
+        parameters = {"wait_seconds": wait_seconds, "after_version": after_version}
+        told = {name: value for name, value in parameters.items() if value}
+        return self._call("GET", f"/migrations/{request_id}", params=told, tries=1)
 
-    def plan(self, body: Document) -> Document:
-        return self._call("POST", "/plans", json=body)
+    def plan(self, body: Document, *, with_sql: bool) -> Document:
+        return self._call("POST", "/plans", json=body, params={"sql": "true"} if with_sql else {})
 
     def fleet(self) -> Document:
         return self._call("GET", "/fleet")

@@ -15,6 +15,8 @@ from coordinator.cli.wording import count, revisions
 def show_fleet_plan(console: Console, fleet_plan: FleetPlanView, *, with_sql: bool) -> None:
     for plan in fleet_plan.plans:
         _show_plan(console, plan)
+        for warning in plan.warnings:
+            show_problem(console, warning)
         if with_sql:
             _show_sql(console, plan)
     for obstacle in fleet_plan.obstacles:

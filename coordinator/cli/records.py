@@ -83,6 +83,7 @@ class RunView(Timed):
     request: dict[str, Any] = {}
     plan_digest: str = ""
     accepted_at: Moment | None = None
+    version: int = 0
     steps: list[StepView] = []
     obstacles: list[ProblemView] = []
     waiting_for: str = ""
@@ -119,10 +120,11 @@ class PlanView(View):
     to_revisions: list[str] = Field(default=[], alias="to")
     digest: str = ""
     revisions: list[PlannedRevisionView] = []
+    warnings: list[ProblemView] = []  # what will be waited for
 
 
 class FleetPlanView(View):
-    plans: list[PlanView] = []
+    plans: list[PlanView] = Field(default=[], alias="services")
     obstacles: list[ProblemView] = []
 
 
@@ -135,6 +137,7 @@ class ServiceView(View):
     service: str = ""
     database: str = ""
     state: str = ""
+    reason: str = ""  # why it has no database
     current_revisions: list[str] = []
     head_revisions: list[str] = []
     pending: list[str] = []

@@ -40,7 +40,8 @@ def show_fleet(console: Console, services: Iterable[ServiceView]) -> None:
     table = table_of("service", "database", "state", "at", "head", "behind by", "note")
     for service in services:
         holder = service.lock_holder
-        notes = [f"lock held by {holder.application} (pid {holder.pid})"] if holder else []
+        notes = [service.reason] if service.reason else []
+        notes += [f"lock held by {holder.application} (pid {holder.pid})"] if holder else []
         notes += [f"{service.error.code} {service.error.detail or service.error.title}"] if service.error else []
         table.add_row(
             safe(service.service),

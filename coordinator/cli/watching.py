@@ -17,7 +17,7 @@ NOT_FOUND = 404
 
 
 class RunSource(Protocol):
-    def run(self, request_id: str, wait_seconds: int = 0) -> dict[str, Any]: ...
+    def run(self, request_id: str, wait_seconds: int = 0, after_version: int = 0) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,9 @@ class Watch:
 
     def _ask(self) -> dict[str, Any]:
         # The first look returns at once, so that there is something to show; an ended run hardly changes any more.
-        at_once = self._seen is None or self._seen.run.ended
-        return self._source.run(self._request_id, 0 if at_once else self._patience.wait_seconds)
+        if self._seen is None or self._seen.run.ended:
+            return self._source.run(self._request_id)
+        return self._source.run(self._request_id, self._patience.wait_seconds, self._seen.run.version)
 
     def _give_up_or_go_on(self, failure: CommandFailed) -> None:
         silent_for = self._clock() - self._heard_at

@@ -11,6 +11,7 @@ STYLES = {
     "awaiting_approval": "magenta",
     "paused": "magenta",
     "pending": "dim",
+    "no_database": "dim",
     "running": "cyan",
     "migrating": "cyan",
     "succeeded": "green",

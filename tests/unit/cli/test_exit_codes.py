@@ -136,7 +136,7 @@ def test_an_answer_of_another_shape_is_no_crash(coordinator: ScriptedCoordinator
 def test_a_plan_with_an_obstacle_needs_a_person(coordinator: ScriptedCoordinator, command: RunCommand) -> None:
     plan = {"service": "cds-client", "database": "cds_client", "from": [], "to": ["0c3"], "revisions": []}
     obstacle = problem("CM-301", "Two heads", service="cds-task")
-    coordinator.answers("POST /plans", (200, {"plans": [plan], "obstacles": [obstacle]}))
+    coordinator.answers("POST /plans", (200, {"services": [plan], "obstacles": [obstacle]}))
     result = command("plan", "--all")
     assert result.exit_code == 4
     assert "cds-client (cds_client)  nothing to do, at nothing" in result.stdout

@@ -16,7 +16,7 @@ ROUTES: dict[str, Any] = {
     "POST /migrations": RUN,
     "GET /migrations": {"runs": [RUN], "next_cursor": "b"},
     "GET /migrations/release-41": RUN,
-    "POST /plans": {"plans": []},
+    "POST /plans": {"services": []},
     "GET /fleet": {"services": []},
     "GET /audit/events": {"events": [], "next_cursor": "c"},
 }

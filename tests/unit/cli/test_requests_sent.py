@@ -75,6 +75,14 @@ def test_filters_are_passed_on_under_the_names_of_the_routes(
     assert coordinator.asked[0].parameters == expected
 
 
+def test_sql_is_asked_for_only_when_it_was_wanted(coordinator: ScriptedCoordinator, command: RunCommand) -> None:
+    coordinator.answers("POST /plans", (200, {"services": []}))
+    command("plan", "--all")
+    command("plan", "--all", "--sql")
+    assert [asked.parameters for asked in coordinator.asked] == [{}, {"sql": "true"}]
+    assert [asked.body for asked in coordinator.asked] == [{"services": "all"}, {"services": "all"}]
+
+
 def test_without_an_address_the_sidecar_is_asked_and_shown_the_token(
     coordinator: ScriptedCoordinator, command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,7 +45,7 @@ def test_markup_is_shown_not_obeyed() -> None:
         (["watch", "release-41"], "GET /migrations/release-41", RUN | {"state": "paused", "waiting_for": HOSTILE}),
         (["request", "--all"], "POST /migrations", RUN),
         (["runs"], "GET /migrations", {"runs": [RUN], "next_cursor": HOSTILE}),
-        (["plan", "--all", "--sql"], "POST /plans", {"plans": [PLAN], "obstacles": [problem("x", HOSTILE)]}),
+        (["plan", "--all", "--sql"], "POST /plans", {"services": [PLAN], "obstacles": [problem("x", HOSTILE)]}),
         (["fleet"], "GET /fleet", {"services": [SERVICE | {"error": problem("CM-511", HOSTILE)}]}),
         (["audit", "list"], "GET /audit/events", {"events": [EVENT], "next_cursor": HOSTILE}),
     ],

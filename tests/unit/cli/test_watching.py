@@ -24,10 +24,10 @@ class Scene:
     def __init__(self, *answers: dict[str, Any] | CommandFailed) -> None:
         self._answers = list(answers)
         self.seconds = 0.0
-        self.asked: list[int] = []
+        self.asked: list[tuple[int, int]] = []
 
-    def run(self, request_id: str, wait_seconds: int = 0) -> dict[str, Any]:
-        self.asked.append(wait_seconds)
+    def run(self, request_id: str, wait_seconds: int = 0, after_version: int = 0) -> dict[str, Any]:
+        self.asked.append((wait_seconds, after_version))
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, CommandFailed):
             raise answer
@@ -48,10 +48,10 @@ def test_each_change_is_told_once_and_the_end_is_the_end() -> None:
     assert scene.states() == ["accepted", "running", "succeeded"]
 
 
-def test_only_the_first_look_returns_at_once() -> None:
-    scene = Scene(run_record("accepted"), run_record("running"), run_record("succeeded"))
+def test_only_the_first_look_returns_at_once_and_no_change_between_two_looks_is_waited_past() -> None:
+    scene = Scene(run_record("accepted", version=1), run_record("running", version=4), run_record("succeeded"))
     scene.states()
-    assert scene.asked == [0, 20, 20]
+    assert scene.asked == [(0, 0), (20, 1), (20, 4)]
 
 
 def test_a_coordinator_that_does_not_hold_the_call_is_not_asked_in_a_tight_loop() -> None:

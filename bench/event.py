@@ -1,0 +1,97 @@
+"""Our way: one event on the bus, until the run and its audit are recorded; all of it through Dapr."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from bench.ground import Ground
+from scripts.infrastructure.fleet import COORDINATOR
+
+GIVE_UP_SECONDS = 120
+ENDED = {"succeeded", "failed", "cancelled", "compensated", "needs_attention", "planned"}
+
+
+class RunWentWrong(Exception):
+    """A run that is to be measured must have succeeded."""
+
+
+@dataclass
+class Event:
+    """`parts` holds where the seconds of the last run went."""
+
+    ground: Ground
+    http: httpx.Client
+    name: str = "one event to the coordinator"
+    parts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def _method(self) -> str:
+        return f"{self.ground.fleet.sidecar}/v1.0/invoke/{COORDINATOR}/method"
+
+    def fresh(self) -> None:
+        self._migrate("succeeded")
+
+    def at_head(self) -> None:
+        self._migrate("unchanged")
+
+    def _migrate(self, expected: str) -> None:
+        request_id = f"bench-{uuid4()}"
+        published_at = datetime.now(UTC)
+        body = {"request_id": request_id, "services": "all", "requested_by": "bench"}
+        self.http.post(
+            f"{self.ground.fleet.sidecar}/v1.0/publish/pubsub/migrate.requested", json=body
+        ).raise_for_status()
+        record = self._recorded(request_id)
+        seen_at = datetime.now(UTC)
+        states = {step["service"]: step["state"] for step in record["steps"]}
+        if record["state"] != "succeeded" or set(states.values()) != {expected}:
+            raise RunWentWrong(f"{request_id} is {record['state']} with {states}: {record.get('error')}")
+        self.parts = where_the_time_went(record, published_at, seen_at)
+
+    def _recorded(self, request_id: str) -> dict[str, Any]:
+        """Asks again at once: whoever waits for the run is told when it ends, and not later."""
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        while time.monotonic() < deadline:
+            answer = self.http.get(f"{self._method}/migrations/{request_id}", params={"wait_seconds": 1})
+            if answer.status_code == httpx.codes.OK:
+                record: dict[str, Any] = answer.json()
+                if record["state"] in ENDED and record.get("audit") == "recorded":
+                    return record
+            time.sleep(0.002)
+        raise RunWentWrong(f"{request_id} was not recorded within {GIVE_UP_SECONDS} s")
+
+    def door_milliseconds(self, calls: int) -> list[float]:
+        """From a call until it is accepted and answered; dry runs, so that nothing else is set going for long."""
+        return [self._call() for _ in range(calls)]
+
+    def _call(self) -> float:
+        body = {"request_id": f"door-{uuid4()}", "services": ["cas-audit"], "dry_run": True, "requested_by": "bench"}
+        begun = time.perf_counter()
+        self.http.post(f"{self._method}/migrations", json=body).raise_for_status()
+        took = (time.perf_counter() - begun) * 1000
+        time.sleep(0.05)
+        return took
+
+
+def where_the_time_went(record: dict[str, Any], published_at: datetime, seen_at: datetime) -> dict[str, float]:
+    """In seconds, in the order in which it passes; `own per step` is the run's time less what the services report."""
+    accepted, started, finished = (
+        datetime.fromisoformat(record[f"{word}_at"]) for word in ("accepted", "started", "finished")
+    )
+    steps = record["steps"]
+    operations = sum((step.get("operation_ms") or 0) for step in steps) / 1000
+    carrying_out = (finished - started).total_seconds()
+    return {
+        "door": (accepted - published_at).total_seconds(),
+        "plan": (started - accepted).total_seconds(),
+        "operations": operations,
+        "own": carrying_out - operations,
+        "record": (seen_at - finished).total_seconds(),
+        "own per step": (carrying_out - operations) / len(steps),
+    }

@@ -1,0 +1,86 @@
+"""The ground every variant runs on: servers of the bench's own, the fleet under `dapr run`, and databases made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg import sql
+
+from scripts.infrastructure.catalog import FleetMember, members
+from scripts.infrastructure.fleet import Fleet
+from scripts.infrastructure.infrastructure import Infrastructure
+from scripts.infrastructure.render import Rendering, read_fleet, render_fleet
+from scripts.infrastructure.settings import Settings
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A fleet that does not migrate by itself, on a cluster that nobody else uses."""
+
+    infrastructure: Infrastructure
+    fleet: Fleet
+
+    @property
+    def members(self) -> list[FleetMember]:
+        return members()
+
+    def url_of(self, member: FleetMember) -> str:
+        """The service's own DATABASE_URL, driver included, as the running fleet has it."""
+        url: str = read_fleet(self.fleet.file)[member.name]["env"]["DATABASE_URL"]
+        return url
+
+    def plain_url_of(self, member: FleetMember) -> str:
+        return self.infrastructure.settings.postgres.url(member.database)
+
+    def make_databases_anew(self) -> None:
+        """Drops and creates all nine under the running services; refuses on any cluster but the bench's own."""
+        self.infrastructure.postgres.prove_ours()
+        with self.infrastructure.settings.postgres.connect() as connection:
+            for member in self.members:
+                name = sql.Identifier(member.database)
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        self.settle()
+
+    def settle(self) -> None:
+        """What was written so far is on disk, so that nobody pays for a checkpoint that another one caused."""
+        with self.infrastructure.settings.postgres.connect() as connection:
+            connection.execute("CHECKPOINT")
+
+    def heads(self) -> dict[str, str]:
+        """The revision each database is at; empty where there is none."""
+        return {member.name: self._revision(member) for member in self.members}
+
+    def _revision(self, member: FleetMember) -> str:
+        with self.infrastructure.settings.postgres.connect(member.database) as connection:
+            there = connection.execute("SELECT to_regclass('public.alembic_version') IS NOT NULL").fetchone()
+            if there is None or not there[0]:
+                return ""
+            rows = connection.execute("SELECT version_num FROM public.alembic_version").fetchall()
+            return ",".join(sorted(row[0] for row in rows))
+
+
+@contextmanager
+def prepared_ground(state: Path, say: Say) -> Iterator[Ground]:
+    """Everything is stopped at the end, also after a failure."""
+    settings = Settings.private(state)
+    infrastructure = Infrastructure(settings, say=say)
+    rendering = Rendering(settings, free_ports=True)
+    try:
+        infrastructure.up()
+        file = render_fleet(state / "fleet", rendering)
+        ground = Ground(infrastructure, Fleet(settings, file, {"MIGRATE_ON_STARTUP": "check"}))
+        ground.make_databases_anew()
+        say("starting the fleet under dapr run")
+        ground.fleet.start()
+        ground.fleet.wait()
+        yield ground
+    finally:
+        say("stopping everything")
+        Fleet(settings, state / "fleet" / "dapr.yaml").stop()
+        infrastructure.down()

@@ -1,0 +1,45 @@
+"""A copy of each service's history under the env.py that `alembic init` writes: the baseline owes nothing to us."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import alembic
+
+from scripts.infrastructure.catalog import FleetMember
+from scripts.infrastructure.settings import ROOT
+
+TEMPLATES = Path(alembic.__file__).parent / "templates"
+INI = """[alembic]
+script_location = %(here)s/alembic
+prepend_sys_path = {root}
+path_separator = os
+sqlalchemy.url = {url}
+"""
+
+
+@dataclass(frozen=True)
+class PlainFolder:
+    """Where `alembic` is started for one service, and where its whole history is as SQL."""
+
+    member: FleetMember
+    folder: Path
+
+    @property
+    def sql(self) -> Path:
+        return self.folder / "upgrade.sql"
+
+
+def make_plain_folder(member: FleetMember, url: str, into: Path) -> PlainFolder:
+    folder = into / member.name
+    shutil.copytree(ROOT / member.folder / "alembic" / "versions", folder / "alembic" / "versions")
+    template = TEMPLATES / ("async" if "+asyncpg" in url else "generic")
+    models = f"from {member.folder.replace('/', '.')}.models import Base\ntarget_metadata = Base.metadata"
+    text = (template / "env.py").read_text().replace("target_metadata = None", models)
+    (folder / "alembic" / "env.py").write_text(text)
+    shutil.copy(template / "script.py.mako", folder / "alembic")
+    # A % in a password would be read as an interpolation by the ini file.
+    (folder / "alembic.ini").write_text(INI.format(root=ROOT, url=url.replace("%", "%%")))
+    return PlainFolder(member, folder)
