@@ -25,6 +25,7 @@ from coordinator.command import Commander, Limits
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.doors import answer_with_problems
 from coordinator.errors import BadCatalog
+from coordinator.log_lines import begin_logging
 from coordinator.reception import Reception
 from coordinator.rejections import Rejections
 from coordinator.relay import Relay
@@ -48,6 +49,7 @@ def now() -> datetime:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    begin_logging()
     settings = Settings()
     catalog = _catalog(settings)
     async with open_client(settings.dapr_http_port, settings.dapr_api_token) as client:

@@ -26,8 +26,13 @@ log = logging.getLogger(__name__)
 
 
 def problem_answer(error: CoordinatorError) -> JSONResponse:
-    body = error.problem().model_dump(mode="json", exclude_none=True)
-    return JSONResponse(body, status_code=error.status, media_type="application/problem+json")
+    return problem_document(error, error.status)
+
+
+def problem_document(error: CoordinatorError, status: int) -> JSONResponse:
+    facts = error.problem().model_dump(mode="json", exclude_none=True)
+    body = {"type": "about:blank", "status": status, **facts}
+    return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
 async def read_body(request: Request, limit: int = MAXIMUM_BYTES) -> bytes:

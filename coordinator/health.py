@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from coordinator.doors import problem_document
 from coordinator.errors import CoordinatorError, WorkflowUnavailable
 from coordinator.reception import Reception
 from coordinator.runs import Runs
@@ -27,8 +28,7 @@ def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep,
                 raise WorkflowUnavailable("its worker is not connected to the sidecar yet")
             await runs.index()
         except CoordinatorError as error:
-            problem = error.problem().model_dump(mode="json", exclude_none=True)
-            return JSONResponse(problem, status_code=503, media_type="application/problem+json")
+            return problem_document(error, 503)
         return JSONResponse({"status": "ready"})
 
     @router.get("/metrics")

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from coordinator.domain.envelope import read_envelope, read_event
 from coordinator.domain.request import REQUEST_ID
 from coordinator.doors import read_body
-from coordinator.errors import BodyTooLarge, CoordinatorError
+from coordinator.errors import BodyTooLarge, CoordinatorError, OtherBody
 from coordinator.reception import Reception
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ async def handle(body: bytes, reception: Reception) -> str:
 
 
 async def _refused(body: bytes, error: CoordinatorError, reception: Reception) -> str:
+    if isinstance(error, OtherBody):
+        return DROP  # on record already, as the conflict that it is
     key, request_id = _identity(body)
     try:
         await reception.refuse(key, error, request_id)

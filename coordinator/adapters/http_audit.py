@@ -10,6 +10,9 @@ from coordinator.adapters.http_services import ask
 from coordinator.errors import AuditNotReady, AuditUnavailable, ServiceLied, ServiceRefused, ServiceUnreachable
 from migration_sidecar.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
 
+# The audit service's own word for "my tables are not there yet".
+NOT_MIGRATED = "CM-522"
+
 
 class HttpAudit:
     """Implements AuditTrail."""
@@ -22,8 +25,7 @@ class HttpAudit:
         try:
             receipt = await ask(self._client, self._service, "POST", "/audit/events", AuditReceipt, body=body)
         except ServiceRefused as error:
-            # 503 with a problem is the service's own word for "my tables are not there yet".
-            kind = AuditNotReady if error.answered == 503 else AuditUnavailable
+            kind = AuditNotReady if error.their_problem.code == NOT_MIGRATED else AuditUnavailable
             raise kind(self._service, error.detail) from error
         except (ServiceUnreachable, ServiceLied) as error:
             raise AuditUnavailable(self._service, error.detail) from error

@@ -109,7 +109,9 @@ def _refusal(service: str, response: httpx.Response) -> ServiceRefused | Service
         if "errorCode" in document:
             return ServiceUnreachable(service, f"{str(document['errorCode'])[:80]} from Dapr")
         try:
-            return ServiceRefused(service, response.status_code, Problem.model_validate(document))
+            # A problem document may carry members that this version does not know, `type` and `status` among them.
+            known = {name: value for name, value in document.items() if name in Problem.model_fields}
+            return ServiceRefused(service, response.status_code, Problem.model_validate(known))
         except ValidationError:
             pass
     if response.status_code >= 500:

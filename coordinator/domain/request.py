@@ -19,6 +19,8 @@ FULL_REVISION = re.compile(r"[A-Za-z0-9_]{1,32}")
 PLACES = {"base", "head", "heads", "current"}
 EVENT_IDS = uuid.UUID("6f0e9b9c-52f5-5d0e-9a53-0d3c1d1b7a11")
 
+NEITHER = '"services" is neither "all" nor a list of names.'
+
 ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 
 
@@ -120,5 +122,5 @@ def _explained(error: ValidationError) -> CoordinatorError:
     if first["type"] == "extra_forbidden":
         return BadField(f"There is no field {quoted(field)} in a request.")
     if field == "services":
-        return BadSelection('"services" is missing.' if first["type"] == "missing" else sentence)
+        return BadSelection('"services" is missing.' if first["type"] == "missing" else NEITHER)
     return BadTarget(sentence) if field == "target" else BadField(sentence)
