@@ -38,7 +38,7 @@ class Question:
 
 async def append(database: Database, batch: AuditBatch) -> AuditReceipt:
     """One transaction; when it raises, nothing of the batch was recorded."""
-    events = json.dumps([event.model_dump(mode="json") for event in batch.events])
+    events = as_json(batch)
     async with _session(database) as connection:
         rows = await connection.fetch("SELECT event_id, result FROM audit.append_events($1::jsonb)", events)
     results = [row["result"] for row in rows]
@@ -47,6 +47,14 @@ async def append(database: Database, batch: AuditBatch) -> AuditReceipt:
         repeated=results.count("repeated"),
         conflicts=[row["event_id"] for row in rows if row["result"] == "conflict"],
     )
+
+
+def as_json(batch: AuditBatch) -> str:
+    """Raises NotStorable for NaN and infinity, which pydantic's own JSON would turn into null."""
+    try:
+        return json.dumps([event.model_dump() for event in batch.events], default=str, allow_nan=False)
+    except ValueError:
+        raise NotStorable from None
 
 
 async def read(database: Database, question: Question) -> list[RecordedAuditEvent]:

@@ -1,4 +1,4 @@
-"""The nine services as tests see them: their tables, native Alembic in their folders, and what a database's catalog says."""
+"""The nine services as tests see them: their tables, native Alembic in their folders, a database's catalog."""
 
 from __future__ import annotations
 

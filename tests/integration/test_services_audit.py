@@ -1,0 +1,152 @@
+"""The audit store: one function appends, nothing changes what is there."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.integration.databases import Database
+from tests.integration.fleet import BY_FOLDER, alembic
+
+BROKEN_LINKS = """
+SELECT seq FROM (
+    SELECT event, seq, lag(hash, 1, repeat('0', 64)) OVER (ORDER BY seq) AS predecessor,
+           row_number() OVER (ORDER BY seq) AS position
+    FROM audit_events AS event
+) AS link
+WHERE (event).prev_hash <> predecessor OR (event).hash <> audit.event_hash(event) OR seq <> position
+   OR (event).payload_hash <> audit.payload_hash(event)
+"""
+
+
+@pytest.fixture
+def audit(database: Database) -> Database:
+    alembic(BY_FOLDER["cas_service"], database, "upgrade", "head")
+    return database
+
+
+def event(**facts: Any) -> dict[str, Any]:
+    fresh = {"event_id": str(uuid4()), "event_type": "migration.started", "occurred_at": "2026-01-02T03:04:05.123456Z"}
+    return {**fresh, "source": "coordinator", "detail": {"why": "release"}, **facts}
+
+
+def append(database: Database, *events: dict[str, Any]) -> list[str]:
+    with database.connect() as connection:
+        rows = connection.execute("SELECT result FROM audit.append_events(%s::jsonb)", [json.dumps(events)])
+        return [result for (result,) in rows]
+
+
+def ask(database: Database, question: str) -> list[tuple[Any, ...]]:
+    with database.connect() as connection:
+        return connection.execute(question).fetchall()
+
+
+def test_events_are_numbered_in_the_order_they_were_sent(audit: Database) -> None:
+    events = [event() for _ in range(5)]
+    assert append(audit, *events) == ["stored"] * 5
+    assert ask(audit, "SELECT event_id::text FROM audit_events ORDER BY seq") == [(e["event_id"],) for e in events]
+    assert ask(audit, BROKEN_LINKS) == []
+
+
+def test_an_event_sent_again_is_recognised_and_not_stored_again(audit: Database) -> None:
+    sent = event()
+    same_in_other_words = {**sent, "occurred_at": "2026-01-02T04:04:05.123456+01:00", "actor": None}
+    assert append(audit, sent, sent) == ["stored", "repeated"]
+    assert append(audit, same_in_other_words) == ["repeated"]
+    assert ask(audit, "SELECT count(*) FROM audit_events") == [(1,)]
+
+
+@pytest.mark.parametrize("change", [{"actor": "mallory"}, {"detail": {}}, {"occurred_at": "2026-01-02T03:04:05Z"}])
+def test_an_id_stored_with_other_content_is_a_conflict_and_keeps_its_content(
+    audit: Database, change: dict[str, Any]
+) -> None:
+    sent = event()
+    assert append(audit, sent) == ["stored"]
+    before = ask(audit, "SELECT * FROM audit_events")
+    assert append(audit, {**sent, **change}, event()) == ["conflict", "stored"]
+    assert ask(audit, "SELECT * FROM audit_events WHERE seq = 1") == before
+
+
+def test_the_caller_has_no_say_in_number_time_and_hashes(audit: Database) -> None:
+    append(
+        audit, event(seq=77, recorded_at="1999-01-01T00:00:00Z", hash="forged", prev_hash="forged", payload_hash="x")
+    )
+    assert ask(audit, "SELECT seq, recorded_at > now() - interval '1 hour' FROM audit_events") == [(1, True)]
+    assert ask(audit, BROKEN_LINKS) == []
+
+
+def test_sixty_four_writers_at_once_make_one_chain(audit: Database) -> None:
+    shared = event()
+    with ThreadPoolExecutor(64) as writers:
+        results = list(writers.map(lambda _: append(audit, event(), shared, event()), range(64)))
+    assert sum(result.count("stored") for result in results) == 129
+    assert sum(result.count("repeated") for result in results) == 63
+    assert ask(audit, BROKEN_LINKS) == []
+    assert ask(audit, "SELECT count(*), max(seq) FROM audit_events") == [(129, 129)]
+
+
+def test_a_batch_that_fails_leaves_no_gap(audit: Database) -> None:
+    with pytest.raises(psycopg.errors.NotNullViolation):
+        append(audit, event(), event(source=None))
+    assert append(audit, event()) == ["stored"]
+    assert ask(audit, "SELECT seq FROM audit_events") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE audit_events SET outcome = 'fine'", "DELETE FROM audit_events", "TRUNCATE audit_events"]
+)
+@pytest.mark.parametrize("session", ["origin", "replica"])
+def test_what_is_recorded_cannot_be_changed_even_by_the_owner(audit: Database, change: str, session: str) -> None:
+    """`session_replication_role = replica` silences ordinary triggers."""
+    append(audit, event())
+    with audit.connect() as connection:
+        connection.execute(f"SET session_replication_role = {session}")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
+            connection.execute(change)
+    assert ask(audit, "SELECT count(*) FROM audit_events") == [(1,)]
+
+
+def test_a_changed_row_no_longer_matches_its_hash(audit: Database) -> None:
+    """Shows that BROKEN_LINKS, on which the tests above lean, finds something."""
+    append(audit, event(), event(), event())
+    with audit.connect() as connection:
+        connection.execute("ALTER TABLE audit_events DISABLE TRIGGER refuse_change")
+        connection.execute("UPDATE audit_events SET outcome = 'fine' WHERE seq = 2")
+    assert ask(audit, BROKEN_LINKS) == [(2,)]
+
+
+def test_the_chain_goes_on_where_it_was_after_its_function_came_back(audit: Database) -> None:
+    append(audit, event(), event())
+    alembic(BY_FOLDER["cas_service"], audit, "downgrade", "audit_0001")
+    alembic(BY_FOLDER["cas_service"], audit, "upgrade", "head")
+    append(audit, event())
+    assert ask(audit, "SELECT count(*) FROM audit_events") == [(3,)]
+    assert ask(audit, BROKEN_LINKS) == []
+
+
+def test_a_downgrade_does_not_drop_recorded_events(audit: Database) -> None:
+    append(audit, event())
+    with pytest.raises(AssertionError, match="downgrade base"):
+        alembic(BY_FOLDER["cas_service"], audit, "downgrade", "base")
+    assert ask(audit, "SELECT count(*) FROM audit_events") == [(1,)]
+
+
+def test_only_who_was_granted_the_function_may_append(audit: Database) -> None:
+    with audit.connect() as connection:
+        connection.execute("CREATE ROLE stranger; GRANT USAGE ON SCHEMA audit TO stranger; SET ROLE stranger")
+        try:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append_events"):
+                connection.execute("SELECT audit.append_events('[]')")
+            connection.execute(
+                "RESET ROLE; GRANT EXECUTE ON FUNCTION audit.append_events TO stranger; SET ROLE stranger"
+            )
+            connection.execute("SELECT audit.append_events(%s::jsonb)", [json.dumps([event()])])
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="audit_events"):
+                connection.execute("SELECT * FROM audit_events")
+        finally:
+            connection.execute("RESET ROLE; DROP OWNED BY stranger; DROP ROLE stranger")

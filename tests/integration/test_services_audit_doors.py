@@ -1,0 +1,163 @@
+"""POST and GET /audit/events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.engine import make_url
+
+from migration_sidecar.api import install_error_pages
+from migration_sidecar.database import Database as Sessions
+from services.cas_service.audit import router
+from tests.integration.databases import Database
+from tests.integration.fleet import BY_FOLDER, alembic
+
+CAS = BY_FOLDER["cas_service"]
+
+
+@pytest.fixture
+async def door(database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    """The audit's routes on a database where its migration has not run yet."""
+    app = FastAPI()
+    install_error_pages(app)
+    app.include_router(router)
+    app.state.database = Sessions(make_url(database.url), "test")
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://audit") as client:
+        yield client
+    await app.state.database.close()
+
+
+@pytest.fixture
+async def open_door(door: httpx.AsyncClient, database: Database) -> httpx.AsyncClient:
+    alembic(CAS, database, "upgrade", "head")
+    return door
+
+
+def event(**facts: Any) -> dict[str, Any]:
+    fresh = {"event_id": str(uuid4()), "event_type": "migration.started", "occurred_at": "2026-01-02T03:04:05.123456Z"}
+    return {**fresh, "source": "coordinator", **facts}
+
+
+async def send(door: httpx.AsyncClient, *events: dict[str, Any]) -> httpx.Response:
+    return await door.post("/audit/events", json={"events": events})
+
+
+async def test_a_batch_is_answered_with_a_receipt(open_door: httpx.AsyncClient) -> None:
+    first, second = event(), event()
+    receipt = await send(open_door, first, second)
+    assert receipt.json() == {"stored": 2, "repeated": 0, "conflicts": []}
+    receipt = await send(open_door, first, {**second, "actor": "mallory"}, event())
+    assert receipt.json() == {"stored": 1, "repeated": 1, "conflicts": [second["event_id"]]}
+
+
+async def test_what_is_shown_is_what_was_sent(open_door: httpx.AsyncClient) -> None:
+    sent = event(request_id="release-41", duration_ms=12, detail={"text": "é '; DROP", "none": None, "number": 1.5})
+    await send(open_door, sent)
+    [shown] = (await open_door.get("/audit/events")).json()["events"]
+    assert {name: shown[name] for name in sent} == sent
+    assert shown["seq"] == 1
+
+
+async def test_pages_follow_each_other_without_loss_or_repeat(open_door: httpx.AsyncClient) -> None:
+    sent = [event(service="cds-client" if number % 2 else "cds-task") for number in range(21)]
+    await send(open_door, *sent)
+    seen, cursor = [], None
+    while True:
+        query = {"limit": "4", "service": "cds-task", **({"cursor": cursor} if cursor else {})}
+        page = (await open_door.get("/audit/events", params=query)).json()
+        seen += [each["event_id"] for each in page["events"]]
+        await send(open_door, event(service="cds-client"))
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert seen == [each["event_id"] for each in sent[::2]]
+
+
+@pytest.mark.parametrize("name", ["request_id", "service", "type"])
+async def test_events_are_found_by(open_door: httpx.AsyncClient, name: str) -> None:
+    column = {"type": "event_type"}.get(name, name)
+    wanted = event(**{column: "wanted.one"})
+    await send(open_door, event(), wanted, event())
+    page = (await open_door.get("/audit/events", params={name: "wanted.one"})).json()
+    assert [each["event_id"] for each in page["events"]] == [wanted["event_id"]]
+
+
+BAD_QUERIES = [
+    "limit=0", "limit=1001", "limit=1000000000", "limit=ten", "order=1;drop", "cursor=", "cursor=YWZ0ZXI6LTE",
+    "cursor=YWZ0ZXI6MDE", "cursor=%C3%A9", "cursor=YWZ0ZXI6OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "limit=1&limit=2",
+    "service=", "service=%00", f"request_id={'x' * 129}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", BAD_QUERIES)
+async def test_a_question_that_makes_no_sense_is_refused(open_door: httpx.AsyncClient, query: str) -> None:
+    answer = await open_door.get(f"/audit/events?{query}")
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert answer.json()["next_step"]
+
+
+BAD_BODIES = {
+    "not_json": b"{",
+    "nothing": b"",
+    "no_events": b'{"events": []}',
+    "too_many_events": json.dumps({"events": [event() for _ in range(1001)]}).encode(),
+    "unknown_field": json.dumps({"events": [event(hash="mine")]}).encode(),
+    "nul": json.dumps({"events": [event(actor="a\0b")]}).encode(),
+    "nul_deep_inside": json.dumps({"events": [event(detail={"a": ["\0"]})]}).encode(),
+    "lone_surrogate": json.dumps({"events": [event(actor="\ud800")]}).encode(),
+    "not_a_number": json.dumps({"events": [event(detail={"a": float("nan")})]}).encode(),
+    "infinity": b'{"events": [%s]}' % json.dumps(event(detail={"a": 1})).replace("1}", "1e999}").encode(),
+    "number_out_of_range": json.dumps({"events": [event(duration_ms=2**63)]}).encode(),
+    "no_time_zone": json.dumps({"events": [event(occurred_at="2026-01-02T03:04:05")]}).encode(),
+    "year_10000_in_utc": json.dumps({"events": [event(occurred_at="9999-12-31T23:59:59-10:00")]}).encode(),
+    "too_deep": b'{"events": [%s]}'
+    % json.dumps(event(detail={})).replace("{}", '{"a":' * 5000 + "1" + "}" * 5000).encode(),
+    "bad_type": json.dumps({"events": [event(event_type="Robert'); DROP")]}).encode(),
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
+async def test_a_body_that_cannot_be_recorded_is_refused_and_leaves_nothing(
+    open_door: httpx.AsyncClient, body: bytes
+) -> None:
+    answer = await open_door.post("/audit/events", content=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert answer.json()["retryable"] is False
+    assert (await open_door.get("/audit/events")).json()["events"] == []
+
+
+async def test_reading_a_body_stops_at_one_mebibyte(open_door: httpx.AsyncClient) -> None:
+    """Sent in chunks, without a Content-Length."""
+    chunks_read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal chunks_read
+        while chunks_read < 1000:
+            chunks_read += 1
+            yield b" " * 65536
+
+    answer = await open_door.post("/audit/events", content=endless())
+    assert (answer.status_code, answer.json()["code"]) == (413, "CM-106")
+    assert chunks_read == 17
+
+
+async def test_before_its_own_migration_the_audit_says_to_come_back(door: httpx.AsyncClient) -> None:
+    for answer in (await send(door, event()), await door.get("/audit/events")):
+        problem = answer.json()
+        assert (answer.status_code, problem["code"], problem["retryable"]) == (503, "CM-522", True)
+
+
+async def test_a_database_that_is_away_is_told_apart_from_one_that_is_not_ready(database: Database) -> None:
+    app = FastAPI()
+    install_error_pages(app)
+    app.include_router(router)
+    app.state.database = Sessions(make_url(database.url).set(database="gone"), "test")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://audit") as client:
+        answer = await send(client, event())
+    assert (answer.status_code, answer.json()["code"]) == (503, "CM-511")
