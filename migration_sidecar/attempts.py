@@ -15,7 +15,6 @@ from migration_sidecar.errors import DatabaseUnreachable, ProblemError
 from migration_sidecar.messages import (
     Action,
     AppliedRevision,
-    MigrationPlan,
     Operation,
     OperationRequest,
     OperationState,
@@ -25,7 +24,7 @@ from migration_sidecar.patience import patient
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
 from migration_sidecar.truth import Truth
-from migration_sidecar.verdict import FINISHED, Ending, Next, judge
+from migration_sidecar.verdict import FINISHED, Ending, Found, Next, judge
 from migration_sidecar.warm import MigrationProcess, WarmProcesses
 
 log = logging.getLogger(__name__)
@@ -78,49 +77,51 @@ class Attempts:
             self._cancelled.discard(request.operation_id)
 
     async def _until_ended(self, run: Course) -> Operation:
-        ended = await self._settle_earlier_attempt(run)
-        if ended is not None:
-            return ended
+        found = await self._truth.read(run.record, unclear=False)
+        if found.unclosed_attempt:
+            # A service that died left an attempt without an end: the database tells how it ended.
+            run.number = found.unclosed_attempt
+            found = await self._truth.read(run.record, unclear=True)
+            verdict, problem = judge(Ending(lost=True), found, self._settings.service)
+            if verdict is Next.ATTENTION:
+                return await self._needs_attention(run, problem, found)
+            await self._close(run, "resolved", None)
         while True:
-            plan = await self._plan(run)
-            if not plan.revisions and not plan.obstacles:
-                return await self._finished(run, OperationState.SUCCEEDED)
-            if plan.obstacles:
-                return run.ended(
-                    OperationState.FAILED, error=plan.obstacles[0].model_copy(update={"service": plan.service})
-                )
+            if found.obstacles:
+                return self._finished(run, OperationState.FAILED, found, found.obstacles[0])
+            if not found.left:
+                return self._finished(run, OperationState.SUCCEEDED, found)
             if run.request.operation_id in self._cancelled:
-                return await self._finished(run, OperationState.CANCELLED, CANCELLED)
+                return self._finished(run, OperationState.CANCELLED, found, CANCELLED)
             ending = await self._attempt(run)
-            found = await self._truth.after(run.record, unclear=ending.lost)
+            found = await self._truth.read(run.record, unclear=ending.lost)
             verdict, problem = judge(ending, found, self._settings.service)
-            ended = await self._decide(run, verdict, problem)
+            ended = await self._decide(run, verdict, problem, found)
             if ended is not None:
                 return ended
             await self._pause(run, problem)
 
-    async def _decide(self, run: Course, verdict: Next, problem: Problem | None) -> Operation | None:
+    async def _decide(self, run: Course, verdict: Next, problem: Problem | None, found: Found) -> Operation | None:
         """The ended operation, or None to try again; the attempt's closing row is written either way."""
         cancelled = run.request.operation_id in self._cancelled
         if verdict is Next.SUCCEEDED:
-            return await self._finished(run, OperationState.SUCCEEDED)
+            return self._finished(run, OperationState.SUCCEEDED, found)
         if verdict is Next.ATTENTION:
-            await self._close(run, "failed", problem)
-            return await self._finished(run, OperationState.NEEDS_ATTENTION, problem)
+            return await self._needs_attention(run, problem, found)
         if cancelled or monotonic() >= run.deadline:
             why = CANCELLED if cancelled else too_late(run.request.deadline_seconds)
             await self._close(run, "cancelled", why)
             state = OperationState.CANCELLED if cancelled else OperationState.FAILED
-            return await self._finished(run, state, self._named(why))
+            return self._finished(run, state, found, why)
         await self._close(run, "refused" if problem is not None and problem.code in REFUSALS else "failed", problem)
         run.lost += 1 if problem is not None and problem.code == "CM-514" else 0
         if verdict is Next.AGAIN and run.lost < LOST_ATTEMPTS and monotonic() < run.patience_ends:
             return None
-        return await self._finished(run, OperationState.FAILED, problem)
+        return self._finished(run, OperationState.FAILED, found, problem)
 
-    @patient
-    async def _plan(self, run: Course) -> MigrationPlan:
-        return await self._reader.plan(run.request.action, run.request.target)
+    async def _needs_attention(self, run: Course, problem: Problem | None, found: Found) -> Operation:
+        await self._close(run, "failed", problem)
+        return self._finished(run, OperationState.NEEDS_ATTENTION, found, problem)
 
     async def _attempt(self, run: Course) -> Ending:
         attempt = run.next_attempt()
@@ -170,30 +171,13 @@ class Attempts:
         if session is not None:
             await self._truth.end_session(session)
 
-    async def _settle_earlier_attempt(self, run: Course) -> Operation | None:
-        """A service that died left an attempt without an end: the database tells how it ended."""
-        run.number = await self._truth.unclosed_attempt(run.record)
-        if not run.number:
-            return None
-        verdict, problem = judge(
-            Ending(lost=True), await self._truth.after(run.record, unclear=True), self._settings.service
-        )
-        if verdict is Next.ATTENTION:
-            return await self._decide(run, verdict, problem)
-        await self._close(run, "resolved", None)
-        return None
-
     @patient
     async def _close(self, run: Course, kind: str, problem: Problem | None) -> None:
         detail = {} if problem is None else problem.model_dump(exclude_none=True)
         async with self._database.connection() as connection:
             await store.append(connection, run.attempt, kind, **({"problem": detail} if detail else {}))
 
-    @patient
-    async def _finished(self, run: Course, state: OperationState, error: Problem | None = None) -> Operation:
-        async with self._database.connection() as connection:
-            facts = await store.read_facts(connection, self._settings.version_table)
-            rows = await store.read_journal(connection, run.request.operation_id)
+    def _finished(self, run: Course, state: OperationState, found: Found, error: Problem | None = None) -> Operation:
         applied = [
             AppliedRevision(
                 revision=row.revision or "",
@@ -202,10 +186,11 @@ class Attempts:
                 duration_ms=row.detail.get("duration_ms", 0),
                 sha256=row.detail.get("sha256"),
             )
-            for row in rows
+            for row in found.rows
             if row.kind in FINISHED
         ]
-        return run.ended(state, error=error, applied=applied, current_revisions=list(facts.revisions))
+        error = None if error is None else self._named(error)
+        return run.ended(state, error=error, applied=applied, current_revisions=list(found.facts.revisions))
 
     def _named(self, problem: Problem) -> Problem:
         return problem.model_copy(update={"service": self._settings.service})

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from migration_sidecar import store
 from migration_sidecar.attempts import Attempts
@@ -18,6 +19,9 @@ from migration_sidecar.messages import Operation, OperationRequest, OperationSta
 from migration_sidecar.patience import patient
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    from migration_sidecar.store import AnyConnection
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +59,9 @@ class Operations:
         async with self._database.connection() as connection:
             await store.prepare(connection)
             known = await store.find_operation(connection, request.operation_id)
-        if known is not None:
-            return self._again(request, digest, *known, way_in)
-        record = await self._first_record(request)
-        async with self._database.connection() as connection:
+            if known is not None:
+                return self._again(request, digest, *known, way_in)
+            record = await self._first_record(connection, request)
             stored = await store.insert_operation(connection, request, digest, record)
             if stored != digest:
                 raise OtherBody(request.operation_id)
@@ -108,11 +111,11 @@ class Operations:
             self._begin(request, record, way_in)  # its replica may have died; the claim sees to it that one drives
         return self._live.get(request.operation_id, record)
 
-    async def _first_record(self, request: OperationRequest) -> Operation:
+    async def _first_record(self, connection: AnyConnection, request: OperationRequest) -> Operation:
         """Raises PlanChanged when the caller agreed to something else than what would happen now."""
         if request.target == "base":
             raise UnknownTarget(request.target)
-        plan = await self._reader.plan(request.action, request.target)
+        plan = await self._reader.plan_on(connection, request.action, request.target)
         expected = request.expected_revisions
         if expected is not None and sorted(expected) != sorted(plan.from_revisions):
             at = ", ".join(plan.from_revisions) or "no revision"

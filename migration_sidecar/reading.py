@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from migration_sidecar import store
 from migration_sidecar.database import Database
@@ -21,6 +22,9 @@ from migration_sidecar.messages import (
 from migration_sidecar.scripts import Scripts
 from migration_sidecar.settings import Settings
 from migration_sidecar.store import DatabaseFacts
+
+if TYPE_CHECKING:
+    from migration_sidecar.store import AnyConnection
 
 LONG_TRANSACTION_SECONDS = 60
 
@@ -85,10 +89,14 @@ class Reader:
 
     async def plan(self, action: Action, target: str) -> MigrationPlan:
         """Raises DatabaseUnreachable, HistoryUnreadable or UnknownTarget; anything less is an obstacle in the plan."""
-        history = await self._scripts.history()
         async with self._database.connection() as connection:
-            facts = await store.read_facts(connection, self._settings.version_table)
-            waiting = await store.long_transactions(connection, LONG_TRANSACTION_SECONDS)
+            return await self.plan_on(connection, action, target)
+
+    async def plan_on(self, connection: AnyConnection, action: Action, target: str) -> MigrationPlan:
+        """The same on a session that the caller has open."""
+        history = await self._scripts.history()
+        facts = await store.read_facts(connection, self._settings.version_table)
+        waiting = await store.long_transactions(connection, LONG_TRANSACTION_SECONDS)
         known = set(facts.revisions) <= set(history.revisions)
         steps = history.between(action, facts.revisions, target) if known else []
         before = list(facts.revisions)
@@ -105,6 +113,13 @@ class Reader:
             obstacles=self._obstacles(facts, history),
             warnings=[_waits_for(who) for who in ([facts.lock_holder] if facts.lock_holder else []) + waiting],
         )
+
+    async def outlook(self, facts: DatabaseFacts, action: Action, target: str) -> tuple[int, list[Problem]]:
+        """How many revisions are left to the target, and what stands in the way."""
+        history = await self._scripts.history()
+        known = set(facts.revisions) <= set(history.revisions)
+        left = len(history.between(action, facts.revisions, target)) if known else 0
+        return left, self._obstacles(facts, history)
 
     async def _facts_and_last(self) -> tuple[DatabaseFacts, Operation | None]:
         async with self._database.connection() as connection:

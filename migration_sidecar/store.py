@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from asyncpg import UndefinedTableError
+
 from migration_sidecar.child import journal
 from migration_sidecar.child.lock import lock_key
 from migration_sidecar.messages import LockHolder, Operation, OperationRequest
@@ -109,11 +111,12 @@ async def update_operation(connection: AnyConnection, record: Operation) -> None
 
 async def find_operation(connection: AnyConnection, operation_id: str) -> tuple[str, Operation] | None:
     """The digest of the body it was accepted with, and its record."""
-    if not await _has_operations(connection):
+    try:
+        row = await connection.fetchrow(
+            "SELECT body_digest, record FROM migration_sidecar.operations WHERE operation_id = $1", operation_id
+        )
+    except UndefinedTableError:  # reading must not make tables in a database that nobody migrates yet
         return None
-    row = await connection.fetchrow(
-        "SELECT body_digest, record FROM migration_sidecar.operations WHERE operation_id = $1", operation_id
-    )
     return None if row is None else (row["body_digest"], Operation.model_validate_json(row["record"]))
 
 
@@ -124,7 +127,6 @@ async def claim(connection: AnyConnection, operation_id: str) -> bool:
 
 
 async def _has_operations(connection: AnyConnection) -> bool:
-    """Reading must not make tables in a database that nobody migrates yet."""
     found: bool = await connection.fetchval("SELECT to_regclass('migration_sidecar.operations') IS NOT NULL")
     return found
 

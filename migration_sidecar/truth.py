@@ -16,7 +16,7 @@ from migration_sidecar.messages import Action, Operation
 from migration_sidecar.patience import patient
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import VersionTable
-from migration_sidecar.verdict import Found
+from migration_sidecar.verdict import Found, torn
 
 if TYPE_CHECKING:
     from migration_sidecar.store import AnyConnection
@@ -33,26 +33,13 @@ class Truth:
         self._table = table
 
     @patient
-    async def after(self, record: Operation, *, unclear: bool) -> Found:
-        """Waits for a server that is away; raises LockBusy when an abandoned session does not end."""
+    async def read(self, record: Operation, *, unclear: bool) -> Found:
+        """Waits for a server that is away; `unclear` takes the lock first and may raise LockBusy."""
         async with self._database.connection() as connection:
             if unclear:
                 async with self._lock(connection):
                     return await self._found(connection, record)
             return await self._found(connection, record)
-
-    @patient
-    async def unclosed_attempt(self, record: Operation) -> int:
-        """The number of an attempt whose end nobody wrote down, or 0; its session is gone when this returns."""
-        async with self._database.connection() as connection:
-            rows = await store.read_journal(connection, record.operation_id)
-            numbers = {row.attempt for row in rows if row.kind == "attempt"}
-            closed = {row.attempt for row in rows if row.kind in ("failed", "refused", "cancelled", "resolved")}
-            last = max(numbers - closed, default=0)
-            if last:
-                async with self._lock(connection):
-                    pass
-        return last
 
     async def end_session(self, pid: int) -> None:
         """Ends the session of a process that was ended, so that its lock is free now and not a second later."""
@@ -65,18 +52,19 @@ class Truth:
 
     async def _found(self, connection: AnyConnection, record: Operation) -> Found:
         facts = await store.read_facts(connection, self._table)
-        rows = await store.read_journal(connection, record.operation_id)
+        rows = await store.read_journal(connection, record.operation_id) if facts.has_journal else []
         before, now = set(record.from_revisions), set(facts.revisions)
         # An upgrade is told by what entered the version table, a downgrade by what left it.
         moved = sorted(now - before if record.action is Action.UPGRADE else before - now)
-        recorded = await store.recorded_revisions(connection, moved)
-        plan = await self._reader.plan(record.action, record.target)
+        left, obstacles = await self._reader.outlook(facts, record.action, record.target)
         return Found(
+            facts=facts,
             rows=rows,
             moved=moved,
-            recorded=recorded,
-            left=len(plan.revisions),
-            invalid_indexes=await store.invalid_indexes(connection),
+            recorded=await store.recorded_revisions(connection, moved) if moved and facts.has_journal else set(),
+            left=left,
+            obstacles=obstacles,
+            invalid_indexes=await store.invalid_indexes(connection) if torn(rows) else [],
         )
 
     @asynccontextmanager

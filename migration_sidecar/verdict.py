@@ -7,11 +7,12 @@ from enum import StrEnum
 from typing import Any
 
 from migration_sidecar.messages import Problem
-from migration_sidecar.store import JournalRow
+from migration_sidecar.store import DatabaseFacts, JournalRow
 
 LOCK_NOT_AVAILABLE = "55P03"
 TOO_MANY_CONNECTIONS = "53300"
 FINISHED = {"applied", "reverted"}
+CLOSING = {"failed", "refused", "cancelled", "resolved"}
 
 
 class Next(StrEnum):
@@ -25,11 +26,20 @@ class Next(StrEnum):
 class Found:
     """What was read back after an attempt ended, with the migration lock in our hands where its end was unclear."""
 
+    facts: DatabaseFacts
     rows: list[JournalRow]  # of this operation
     moved: list[str]  # revisions that the version table gained (upgrade) or lost (downgrade) since the operation began
     recorded: set[str]  # those of `moved` that a journal row accounts for
     left: int  # revisions still to be applied or reverted
-    invalid_indexes: list[str]  # the statements that would drop them
+    obstacles: list[Problem]
+    invalid_indexes: list[str]  # the statements that would drop them; looked for only when something is torn
+
+    @property
+    def unclosed_attempt(self) -> int:
+        """The number of an attempt whose end nobody wrote down, or 0."""
+        numbers = {row.attempt for row in self.rows if row.kind == "attempt"}
+        closed = {row.attempt for row in self.rows if row.kind in CLOSING}
+        return max(numbers - closed, default=0)
 
 
 @dataclass(frozen=True)
@@ -42,9 +52,9 @@ class Ending:
 
 def judge(ending: Ending, found: Found, service: str) -> tuple[Next, Problem | None]:
     """One row of the table in docs/engine.md per branch, most serious first."""
-    torn = _torn(found.rows)
-    if torn is not None:
-        return Next.ATTENTION, _ended_its_transaction(torn, found, service)
+    half_done = torn(found.rows)
+    if half_done is not None:
+        return Next.ATTENTION, _ended_its_transaction(half_done, found, service)
     unexplained = [revision for revision in found.moved if revision not in found.recorded]
     if unexplained:
         return Next.ATTENTION, _moved_by_others(unexplained, service)
@@ -60,7 +70,8 @@ def judge(ending: Ending, found: Found, service: str) -> tuple[Next, Problem | N
     return (Next.AGAIN if passes else Next.FAILED), problem
 
 
-def _torn(rows: list[JournalRow]) -> JournalRow | None:
+def torn(rows: list[JournalRow]) -> JournalRow | None:
+    """The row of a revision that began, was committed, and never ended."""
     # A `started` row is its own witness: a plain failure rolls it back, so one without an end was committed half way.
     ended = {(row.attempt, row.revision) for row in rows if row.kind in FINISHED}
     started = [row for row in rows if row.kind in ("started", "nontx_started")]
