@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -15,6 +16,11 @@ from pathlib import Path
 from scripts.infrastructure import dapr_sources
 from scripts.infrastructure.dapr_sources import BINARIES, CLI_VERSION, MODULES, RUNTIME_VERSION, Say, machine, place
 from scripts.infrastructure.errors import InfrastructureError
+
+DAPRD = """#!/bin/sh
+# dapr.yaml has no key for these two addresses, and without them daprd listens on every interface.
+exec {daprd} --dapr-internal-grpc-listen-address 127.0.0.1 --metrics-listen-address 127.0.0.1 "$@"
+"""
 
 
 def cache(environment: Mapping[str, str] = os.environ) -> Path:
@@ -75,12 +81,16 @@ def _download_or_build(folder: Path, say: Say) -> None:
 
 
 def link(programs: Mapping[str, Path], folder: Path) -> None:
-    """The CLI finds sidecars by the process name `daprd`, which a link of that name keeps."""
+    """The CLI finds sidecars by the process name `daprd`, which is kept."""
     for name, program in programs.items():
         target = place(folder, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
-        target.symlink_to(program)
+        if name == "daprd":
+            target.write_text(DAPRD.format(daprd=shlex.quote(str(program))))
+            target.chmod(0o755)
+        else:
+            target.symlink_to(program)
 
 
 def main() -> int:
