@@ -17,6 +17,42 @@ script_location = %(here)s/alembic
 prepend_sys_path = {root}
 path_separator = os
 sqlalchemy.url = {url}
+{logging}"""
+# As `alembic init` writes it, and at the same level: the lines about each revision are part of what it costs.
+LOGGING = """
+[loggers]
+keys = root,sqlalchemy,alembic
+
+[handlers]
+keys = console
+
+[formatters]
+keys = generic
+
+[logger_root]
+level = WARNING
+handlers = console
+qualname =
+
+[logger_sqlalchemy]
+level = WARNING
+handlers =
+qualname = sqlalchemy.engine
+
+[logger_alembic]
+level = INFO
+handlers =
+qualname = alembic
+
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+level = NOTSET
+formatter = generic
+
+[formatter_generic]
+format = %(levelname)-5.5s [%(name)s] %(message)s
+datefmt = %H:%M:%S
 """
 
 
@@ -41,5 +77,5 @@ def make_plain_folder(member: FleetMember, url: str, into: Path) -> PlainFolder:
     (folder / "alembic" / "env.py").write_text(text)
     shutil.copy(template / "script.py.mako", folder / "alembic")
     # A % in a password would be read as an interpolation by the ini file.
-    (folder / "alembic.ini").write_text(INI.format(root=ROOT, url=url.replace("%", "%%")))
+    (folder / "alembic.ini").write_text(INI.format(root=ROOT, url=url.replace("%", "%%"), logging=LOGGING))
     return PlainFolder(member, folder)

@@ -24,7 +24,8 @@ class CommandFailed(Exception):
     """A command that is to be measured must have worked."""
 
     def __init__(self, command: Sequence[str], stderr: str) -> None:
-        super().__init__(f"{' '.join(command)} failed, so there is nothing to measure: {stderr.strip()[-2000:]}")
+        last = stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        super().__init__(f"{Path(command[0]).name} failed, so there is nothing to measure: {last[0]}")
 
 
 def run(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
