@@ -1,0 +1,118 @@
+"""All servers together, for real, on ports of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from scripts.infrastructure import ports
+from scripts.infrastructure.infrastructure import Infrastructure
+from scripts.infrastructure.settings import Settings
+from scripts.infrastructure.status import status
+
+
+@pytest.fixture(scope="module")
+def infrastructure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Infrastructure]:
+    whole = Infrastructure(Settings.private(tmp_path_factory.mktemp("infrastructure")))
+    try:
+        whole.up()
+        yield whole
+    finally:
+        whole.down()
+
+
+def states(infrastructure: Infrastructure) -> dict[str, str]:
+    return {row.name: row.state for row in status(infrastructure)}
+
+
+ALL_HEALTHY = dict.fromkeys(("postgres", "redis", "placement", "scheduler"), "healthy")
+
+
+def test_everything_is_healthy_when_up_returns(infrastructure: Infrastructure) -> None:
+    assert states(infrastructure) == ALL_HEALTHY
+
+
+def test_up_again_starts_nothing_anew(infrastructure: Infrastructure) -> None:
+    before = [program.process() for program in infrastructure.programs]
+    infrastructure.up()
+    assert [program.process() for program in infrastructure.programs] == before
+
+
+def test_the_state_store_finds_its_schema_and_nothing_else_is_in_the_way(infrastructure: Infrastructure) -> None:
+    with infrastructure.settings.postgres.connect("migration_coordinator") as connection:
+        schemas = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_|^information'").fetchall()
+    assert {name for (name,) in schemas} == {"dapr", "public"}
+
+
+def test_postgresql_and_redis_answer_for_nothing_that_is_not_on_disk(infrastructure: Infrastructure) -> None:
+    with infrastructure.settings.postgres.connect() as connection:
+        settings = "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
+        assert connection.execute(settings).fetchone() == ("on", "on")
+    with redis.Redis(ports.LOOPBACK, infrastructure.settings.redis_port) as client:
+        assert client.config_get("append*") | {"appendonly": "yes", "appendfsync": "always"} == client.config_get(
+            "append*"
+        )
+
+
+def test_nothing_but_two_health_routes_listens_beyond_loopback(infrastructure: Infrastructure) -> None:
+    """Dapr 1.18 ignores its own --healthz-listen-address; those routes tell only that they are there."""
+    running = [process for program in infrastructure.programs if (process := program.process()) is not None]
+    beyond = [
+        connection.laddr.port
+        for process in running
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.ip != ports.LOOPBACK
+    ]
+    numbers = infrastructure.settings.control_plane
+    assert len(running) == 4
+    assert sorted(beyond) == sorted([numbers.placement_healthz, numbers.scheduler_healthz])
+
+
+def test_a_server_that_was_killed_is_shown_as_stopped_and_brought_back_by_up(infrastructure: Infrastructure) -> None:
+    process = infrastructure.redis.program.process()
+    assert process is not None
+    process.kill()
+    process.wait()
+    assert states(infrastructure) == ALL_HEALTHY | {"redis": "stopped"}
+    infrastructure.up()
+    assert states(infrastructure) == ALL_HEALTHY
+
+
+def test_a_named_server_is_used_and_never_started_or_stopped_by_us(
+    infrastructure: Infrastructure, tmp_path: Path
+) -> None:
+    theirs = infrastructure.settings
+    named = {
+        "RMBRAIN_STATE_DIR": str(tmp_path),
+        "POSTGRES_HOST": ports.LOOPBACK,
+        "POSTGRES_PORT": str(theirs.postgres.port),
+        "REDIS_HOST": f"{ports.LOOPBACK}:{theirs.redis_port}",
+    }
+    guest = Infrastructure(Settings.from_environment(named))
+    assert not guest.postgres_is_ours
+    assert not guest.redis_is_ours
+    assert [row.state for row in status(guest)][:2] == ["yours", "yours"]
+    guest.down()
+    guest.reset()
+    assert states(infrastructure) == ALL_HEALTHY
+
+
+def test_down_and_reset_are_safe_while_nothing_runs(tmp_path: Path) -> None:
+    idle = Infrastructure(Settings.private(tmp_path))
+    idle.down()
+    idle.reset()
+    assert set(states(idle).values()) == {"stopped"}
+
+
+def test_reset_deletes_our_data_and_nothing_beside_it(tmp_path: Path) -> None:
+    whole = Infrastructure(Settings.private(tmp_path))
+    beside = tmp_path / "postgres" / "notes.txt"
+    whole.postgres.data.mkdir(parents=True)
+    beside.write_text("mine")
+    whole.reset()
+    assert not whole.postgres.data.exists()
+    assert beside.read_text() == "mine"

@@ -1,0 +1,127 @@
+"""The committed Dapr files agree with the catalog, and a rendered copy moves everything that has to move."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sqlalchemy import make_url
+
+from scripts.infrastructure.catalog import members
+from scripts.infrastructure.postgres import Address
+from scripts.infrastructure.render import PORT_KEYS, Rendering, read_fleet, render_fleet
+from scripts.infrastructure.settings import ROOT, ControlPlanePorts, Settings
+
+COMMITTED = ROOT / "dapr.yaml"
+ELSEWHERE = Settings(
+    postgres=Address("db.example", 6543, "admin", "p@ss:/word"),
+    redis_host="broker.example",
+    redis_port=7000,
+    control_plane=ControlPlanePorts(placement=1001, scheduler=1002),
+)
+
+
+def documents(folder: Path) -> dict[str, dict[str, Any]]:
+    files = sorted((folder / "components").glob("*.yaml"))
+    return {each["metadata"]["name"]: each for file in files for each in yaml.safe_load_all(file.read_text())}
+
+
+def metadata(component: dict[str, Any]) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in component["spec"]["metadata"]}
+
+
+def every_port(file: Path) -> list[int]:
+    return [application[key] for application in read_fleet(file).values() for key in PORT_KEYS]
+
+
+def test_every_service_with_a_database_is_an_application_with_its_url() -> None:
+    urls = {name: application.get("env", {}).get("DATABASE_URL") for name, application in read_fleet(COMMITTED).items()}
+    databases = {name: make_url(url).database for name, url in urls.items() if url}
+    assert databases == {member.name: member.database for member in members()}
+
+
+def test_the_fleet_starts_in_the_order_it_migrates() -> None:
+    assert list(read_fleet(COMMITTED)) == ["migration-coordinator", *(member.name for member in members())]
+
+
+def test_no_two_ports_of_the_committed_fleet_are_the_same() -> None:
+    ports = [*every_port(COMMITTED), *vars(ControlPlanePorts()).values(), 5432, 6379]
+    assert len(set(ports)) == len(ports)
+
+
+def test_an_application_listens_where_its_sidecar_looks_for_it() -> None:
+    for application in read_fleet(COMMITTED).values():
+        command = application["command"]
+        assert command[command.index("--port") + 1] == str(application["appPort"])
+        assert command[command.index("--host") + 1] == "127.0.0.1"
+
+
+def test_dapr_repeats_no_call_to_any_application_by_itself() -> None:
+    """An entry per application, even with only a timeout, switches Dapr's built-in retries of a POST off."""
+    targets = documents(ROOT)["rmbrain"]["spec"]["targets"]["apps"]
+    assert set(targets) == set(read_fleet(COMMITTED))
+
+
+def test_an_event_that_fails_is_tried_again_for_less_time_than_the_broker_waits() -> None:
+    inbound = documents(ROOT)["rmbrain"]["spec"]["policies"]["retries"]["inbound"]
+    assert metadata(documents(ROOT)["pubsub"])["processingTimeout"] == "5m"
+    assert inbound["maxRetries"] * int(inbound["duration"].removesuffix("s")) < 300
+
+
+@pytest.mark.parametrize("component", ["statestore", "pubsub", "migrate-requested", "migrate-requested-dead"])
+def test_only_the_coordinator_sees(component: str) -> None:
+    assert documents(ROOT)[component]["scopes"] == ["migration-coordinator"]
+
+
+def test_a_rendered_fleet_uses_the_servers_it_is_told_to(tmp_path: Path) -> None:
+    fleet = read_fleet(render_fleet(tmp_path, Rendering(ELSEWHERE)))
+    url = make_url(fleet["cds-task"]["env"]["DATABASE_URL"])
+    assert (url.drivername, url.host, url.port, url.database) == ("postgresql+asyncpg", "db.example", 6543, "cds_task")
+    assert (url.username, url.password) == ("admin", "p@ss:/word")
+    state = make_url(metadata(documents(tmp_path)["statestore"])["connectionString"])
+    assert (state.host, state.database, state.password) == ("db.example", "migration_coordinator", "p@ss:/word")
+    assert metadata(documents(tmp_path)["pubsub"])["redisHost"] == "broker.example:7000"
+
+
+def test_a_rendered_fleet_can_be_started_from_any_folder(tmp_path: Path) -> None:
+    file = render_fleet(tmp_path, Rendering(ELSEWHERE, root=tmp_path / "tree"))
+    common = yaml.safe_load(file.read_text())["common"]
+    assert common["configFilePath"] == str(tmp_path / "dapr-config.yaml")
+    assert common["resourcesPaths"] == [str(tmp_path / "components")]
+    assert (common["placementHostAddress"], common["schedulerHostAddress"]) == ("127.0.0.1:1001", "127.0.0.1:1002")
+    for application in read_fleet(file).values():
+        assert application["appDirPath"] == str(tmp_path / "tree")
+        assert application["command"][0] == sys.executable
+
+
+def test_sidecars_of_two_rendered_fleets_do_not_find_each_other(tmp_path: Path) -> None:
+    names = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        render_fleet(folder, Rendering(Settings()))
+        configuration = yaml.safe_load((folder / "dapr-config.yaml").read_text())
+        names.append(configuration["spec"]["nameResolution"]["configuration"]["connectionString"])
+    assert names == [str(tmp_path / "one" / "names.db"), str(tmp_path / "two" / "names.db")]
+
+
+def test_free_ports_are_all_different_and_none_is_a_committed_one(tmp_path: Path) -> None:
+    moved = every_port(render_fleet(tmp_path, Rendering(Settings(), free_ports=True)))
+    assert len(set(moved)) == len(moved)
+    assert not set(moved) & set(every_port(COMMITTED))
+
+
+def test_environment_reaches_all_applications_or_only_the_one_named(tmp_path: Path) -> None:
+    rendering = Rendering(Settings(), environment={"COLOUR": "red"}, of={"cds-task": {"COLOUR": "blue"}})
+    fleet = read_fleet(render_fleet(tmp_path, rendering))
+    assert fleet["cds-client"]["env"]["COLOUR"] == "red"
+    assert fleet["cds-task"]["env"]["COLOUR"] == "blue"
+
+
+def test_rendering_with_the_defaults_changes_no_server(tmp_path: Path) -> None:
+    committed, rendered = read_fleet(COMMITTED), read_fleet(render_fleet(tmp_path, Rendering(Settings())))
+    for name, application in committed.items():
+        assert rendered[name].get("env") == application.get("env")
+        assert {key: rendered[name][key] for key in PORT_KEYS} == {key: application[key] for key in PORT_KEYS}
+    assert documents(tmp_path) == documents(ROOT)
