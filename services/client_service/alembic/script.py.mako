@@ -1,4 +1,4 @@
-"""${message}."""
+"""${message}"""
 
 from collections.abc import Sequence
 

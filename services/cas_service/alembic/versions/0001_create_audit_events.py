@@ -1,4 +1,4 @@
-"""Create audit_events."""
+"""Create audit_events"""
 
 import sqlalchemy as sa
 from alembic import op

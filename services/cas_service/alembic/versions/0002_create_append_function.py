@@ -1,4 +1,4 @@
-"""Create audit.append_events, the one way into audit_events."""
+"""Create audit.append_events, the one way into audit_events"""
 
 from alembic import op
 

@@ -1,4 +1,7 @@
-"""Refuse UPDATE, DELETE and TRUNCATE of audit_events."""
+"""Refuse changes of audit_events
+
+UPDATE, DELETE and TRUNCATE, by whomever.
+"""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Index audit_events by request, service, type and time."""
+"""Index audit_events by what auditors ask"""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Create clients."""
+"""Create clients"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Create client_links."""
+"""Create client_links"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Create processed_events."""
+"""Create processed_events"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Add segment to clients, filled from the client type."""
+"""Add segment to clients
+
+Filled from the client type.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Index the KYC reviews that fall due, while clients stays writable."""
+"""Index KYC reviews that fall due
+
+Built while clients stays readable and writable.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Create documents and the first form of processed_events."""
+"""Create documents and processed_events
+
+processed_events in its first form; document_0003 makes it canonical.
+"""
 
 import sqlalchemy as sa
 from alembic import op

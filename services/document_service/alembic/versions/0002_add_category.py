@@ -1,4 +1,7 @@
-"""Add category to documents, filled from what titles and file names say."""
+"""Add category to documents
+
+Filled from what titles say.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Give processed_events the canonical structure of all CDS services."""
+"""Make processed_events canonical
+
+The structure that all CDS services share.
+"""
 
 import sqlalchemy as sa
 from alembic import op

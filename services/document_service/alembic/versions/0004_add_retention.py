@@ -1,4 +1,4 @@
-"""Add retain_until to documents and the index that finds what may be deleted."""
+"""Add retention to documents"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Let a document replace an earlier one, and each be replaced at most once."""
+"""Let documents replace each other
+
+Each is replaced at most once, so that the versions of a document form a line.
+"""
 
 import sqlalchemy as sa
 from alembic import op

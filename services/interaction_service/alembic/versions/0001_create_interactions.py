@@ -1,4 +1,4 @@
-"""Create interactions."""
+"""Create interactions"""
 
 import sqlalchemy as sa
 from alembic import op

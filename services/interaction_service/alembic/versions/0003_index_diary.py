@@ -1,4 +1,4 @@
-"""Index interactions for the relationship manager's diary."""
+"""Index the diary of relationship managers"""
 
 from alembic import op
 

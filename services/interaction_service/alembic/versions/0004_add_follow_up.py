@@ -1,4 +1,4 @@
-"""Add the follow-up of an interaction and who owes it."""
+"""Add follow-up to interactions"""
 
 import sqlalchemy as sa
 from alembic import op

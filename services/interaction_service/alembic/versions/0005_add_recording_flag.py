@@ -1,4 +1,7 @@
-"""Add is_recorded to interactions; only calls can be recorded."""
+"""Add recording flag to interactions
+
+Only calls can be recorded.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Create products."""
+"""Create products"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Add the sustainability class of products; funds start in article 6, the class without a claim."""
+"""Add sustainability to products
+
+Funds start in article 6, the class without a claim.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Limit ongoing charges from now on; what is already stored is checked by the next revision."""
+"""Limit ongoing charges of new products
+
+What is stored already is checked by product_0005, without a lock that stops writers.
+"""
 
 import sqlalchemy as sa
 from alembic import op

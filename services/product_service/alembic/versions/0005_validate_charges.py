@@ -1,4 +1,7 @@
-"""Validate the limit of ongoing charges, under a lock that lets reads and writes through."""
+"""Validate the limit of ongoing charges
+
+Under a lock that lets reads and writes through.
+"""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Create relationships."""
+"""Create relationships"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Allow one primary relationship per client at a time; of several, the newest stays open."""
+"""Allow one primary per client
+
+Of several open ones, the newest stays open.
+"""
 
 import sqlalchemy as sa
 from alembic import op

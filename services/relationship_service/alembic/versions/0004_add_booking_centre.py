@@ -1,4 +1,7 @@
-"""Add booking_centre to relationships; everything so far was booked in Zurich."""
+"""Add booking centre to relationships
+
+Everything so far was booked in Zurich.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Index the open relationships of an employee: the book of clients."""
+"""Index the open book of an employee"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Create risk_profiles."""
+"""Create risk_profiles"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Create suitability_assessments."""
+"""Create suitability_assessments"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Record who overrides a verdict and why; the rule binds new rows now and old ones with the next revision."""
+"""Record overrides of assessments
+
+The rule binds new rows now; what is stored already is checked by riskprofile_0005.
+"""
 
 import sqlalchemy as sa
 from alembic import op

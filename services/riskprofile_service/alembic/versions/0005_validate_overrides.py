@@ -1,4 +1,7 @@
-"""Validate that every override is explained, under a lock that lets reads and writes through."""
+"""Validate that overrides are explained
+
+Under a lock that lets reads and writes through.
+"""
 
 from alembic import op
 

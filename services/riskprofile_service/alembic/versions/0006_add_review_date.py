@@ -1,4 +1,7 @@
-"""Add review_due to risk_profiles; a signed profile is reviewed two years later."""
+"""Add review date to risk profiles
+
+A signed profile is reviewed two years later.
+"""
 
 import sqlalchemy as sa
 from alembic import op

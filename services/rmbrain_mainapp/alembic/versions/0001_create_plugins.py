@@ -1,4 +1,4 @@
-"""Create plugins."""
+"""Create plugins"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Create tenant_plugins."""
+"""Create tenant_plugins"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Create plugin_event_registry and event_mappings."""
+"""Create plugin_event_registry and event_mappings"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Add priority to event_mappings: what was mapped first goes first."""
+"""Add priority to event_mappings
+
+What was mapped first goes first.
+"""
 
 import sqlalchemy as sa
 from alembic import op

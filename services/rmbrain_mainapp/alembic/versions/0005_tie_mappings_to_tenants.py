@@ -1,4 +1,7 @@
-"""Tie event_mappings to the plugins of their tenant; a plugin a tenant never had is added to it, switched off."""
+"""Tie event_mappings to their tenant's plugins
+
+A plugin that a tenant never had is added to it, switched off.
+"""
 
 from alembic import op
 

@@ -1,4 +1,7 @@
-"""Validate that every event mapping belongs to a plugin of its tenant."""
+"""Validate the tie of event_mappings
+
+Under a lock that lets reads and writes through.
+"""
 
 from alembic import op
 

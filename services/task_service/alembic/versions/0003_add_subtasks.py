@@ -1,4 +1,4 @@
-"""Let a task have subtasks."""
+"""Let tasks have subtasks"""
 
 import sqlalchemy as sa
 from alembic import op

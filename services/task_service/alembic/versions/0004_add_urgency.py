@@ -1,4 +1,7 @@
-"""Add urgency to tasks; what regulation asks for starts higher."""
+"""Add urgency to tasks
+
+What regulation asks for starts higher.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""Index the work list of an employee, while tasks stays writable."""
+"""Index the work list of an employee
+
+Built while tasks stays readable and writable.
+"""
 
 import sqlalchemy as sa
 from alembic import op
