@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +12,12 @@ from coordinator.command import Commander
 from coordinator.domain import run as runs_domain
 from coordinator.domain.catalog import Catalog, Service
 from coordinator.domain.course import Course, Report
+from coordinator.domain.outcome import Outcome
 from coordinator.domain.plan import FleetPlan, step_of
-from coordinator.domain.run import Run
+from coordinator.domain.run import Change, Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import Step, StepState
-from coordinator.errors import AuditNotReady, AuditUnavailable, CoordinatorError, SidecarUnreachable
+from coordinator.errors import AuditNotReady, AuditUnavailable, CoordinatorError, NoSuchRun, SidecarUnreachable
 from coordinator.ports import Clock
 from coordinator.relay import Relay
 from coordinator.runs import Runs
@@ -36,13 +38,18 @@ class Tools:
     catalog: Catalog
     clock: Clock
     planning_patience_seconds: float = 10.0
-    background: set[asyncio.Task[bool]] = field(default_factory=set)
+    background: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def announce_meanwhile(self, run: Run) -> None:
-        """Progress events cost a running step nothing; what is not published now is published at the end."""
-        task = asyncio.create_task(self.relay.announce(run))
+    def deliver_meanwhile(self, run: Run) -> None:
+        """Telling others costs no step any time; what cannot be delivered now stays in the record."""
+        task = asyncio.create_task(self._deliver(run))
         self.background.add(task)
         task.add_done_callback(self.background.discard)
+
+    async def _deliver(self, run: Run) -> None:
+        with suppress(AuditUnavailable, SidecarUnreachable):
+            await self.relay.record(run)
+            await self.relay.announce(run)
 
 
 async def make_plan(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
@@ -54,32 +61,23 @@ async def make_plan(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
         return Course(legs=[], ended=True).model_dump(mode="json")
     if run.state is RunState.ACCEPTED:
         run = await _planned(run, tools)
+        tools.deliver_meanwhile(run)
     return Course.of(run).model_dump(mode="json")
 
 
 async def carry_out(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
     """Begins a step, records that, has the service carry it out, and records what became of it."""
     request_id, service = order["request_id"], order["service"]
-    run = await tools.runs.change(
-        request_id, lambda run: runs_domain.step_begun(tools.relay.struck(run), service, tools.clock())
-    )
-    step = run.step(service)
-    if step.state.ended or run.state is not RunState.RUNNING:
-        return _report(step)
-    try:
-        await tools.relay.record(run)
-    except (AuditUnavailable, SidecarUnreachable) as error:
-        if not _may_go_first(step, error, tools.catalog):
-            why = f"{error.problem().detail} Nothing new starts until the audit can be written."
-            await tools.runs.change(request_id, lambda run: runs_domain.waiting(run, why))
-            return _report(step, again_after_seconds=AUDIT_PAUSE_SECONDS)
-    tools.announce_meanwhile(run)
+    run = await _existing(request_id, tools)
+    if run.step(service).state is StepState.PENDING:
+        run = await _begun(run, service, tools)
+    if run.step(service).state is not StepState.RUNNING:
+        return _report(run.step(service))
+    tools.deliver_meanwhile(run)
     async for outcome in tools.commander.carry_out(run, service):
-        told = outcome
-        run = await tools.runs.change(
-            request_id,
-            lambda run: runs_domain.step_told(runs_domain.waiting(run, None), service, told, tools.clock()),  # noqa: B023
-        )
+        run = await tools.runs.change(request_id, _telling(service, outcome, tools))
+    # Overlaps with Dapr's way to the next step, which looks whether it arrived.
+    tools.deliver_meanwhile(run)
     return _report(run.step(service))
 
 
@@ -107,6 +105,30 @@ async def finish(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
     return {"settled": announced and run.settled}
 
 
+async def _begun(run: Run, service: str, tools: Tools) -> Run:
+    """Nothing new starts before everything that happened so far is in the audit; the record says so meanwhile."""
+    try:
+        await tools.relay.record(run)
+    except (AuditUnavailable, SidecarUnreachable) as error:
+        if not _may_go_first(run.step(service), error, tools.catalog):
+            why = f"{error.problem().detail} Nothing new starts until the audit can be written."
+            return await tools.runs.change(run.request_id, lambda run: runs_domain.waiting(run, why))
+    return await tools.runs.change(
+        run.request_id, lambda run: runs_domain.step_begun(tools.relay.struck(run), service, tools.clock())
+    )
+
+
+def _telling(service: str, outcome: Outcome, tools: Tools) -> Change:
+    return lambda run: runs_domain.step_told(tools.relay.struck(run), service, outcome, tools.clock())
+
+
+async def _existing(request_id: str, tools: Tools) -> Run:
+    run = await tools.runs.read(request_id)
+    if run is None:
+        raise NoSuchRun(request_id)
+    return run
+
+
 async def _planned(run: Run, tools: Tools) -> Run:
     try:
         chosen = tools.catalog.chosen(run.request)
@@ -131,8 +153,8 @@ def _may_go_first(step: Step, error: CoordinatorError, catalog: Catalog) -> bool
     return step.service == catalog.fleet.audit and (isinstance(error, AuditNotReady) or not step.from_revisions)
 
 
-def _report(step: Step, *, again_after_seconds: float = 0) -> dict[str, Any]:
-    if step.state is StepState.PENDING:
-        again_after_seconds = again_after_seconds or AUDIT_PAUSE_SECONDS
-    report = Report(service=step.service, state=step.state, again_after_seconds=again_after_seconds)
+def _report(step: Step) -> dict[str, Any]:
+    """A step that could not begin is asked for again, but not at once."""
+    pause = AUDIT_PAUSE_SECONDS if step.state is StepState.PENDING else 0
+    report = Report(service=step.service, state=step.state, again_after_seconds=pause)
     return report.model_dump(mode="json")

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def problem_answer(error: CoordinatorError) -> JSONResponse:
-    return problem_document(error, error.status)
+    return problem_document(error, error.answer_status)
 
 
 def problem_document(error: CoordinatorError, status: int) -> JSONResponse:
@@ -87,7 +87,7 @@ def answer_with_problems(app: FastAPI) -> None:
     async def known(_: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, CoordinatorError):
             return problem_answer(InternalError())
-        if error.status >= 500:
+        if error.answer_status >= 500:
             log.warning("request_failed", extra={"code": error.problem().code, "why": error.detail})
         return problem_answer(error)
 

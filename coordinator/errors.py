@@ -26,6 +26,10 @@ class CoordinatorError(Exception):
         super().__init__(detail)
         self.detail, self.request_id, self.service = detail, request_id, service
 
+    @property
+    def answer_status(self) -> int:
+        return self.status
+
     def problem(self) -> Problem:
         return Problem(
             code=self.code,
@@ -230,6 +234,10 @@ class ServiceRefused(CoordinatorError):
         """A repeat would be refused as well; unknown operations, overload and outages are not of this kind."""
         passing = self.answered >= 500 or self.answered in (404, 408, 425, 429)
         return not passing and not self.their_problem.retryable
+
+    @property
+    def answer_status(self) -> int:
+        return self.answered
 
     def problem(self) -> Problem:
         return self.their_problem
