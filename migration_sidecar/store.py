@@ -86,11 +86,11 @@ async def prepare(connection: AnyConnection) -> None:
 
 async def insert_operation(connection: AnyConnection, request: OperationRequest, digest: str, record: Operation) -> str:
     """Stores it unless the id is known; gives the digest that stands under the id afterwards."""
+    # DO UPDATE, because DO NOTHING gives no row, and a SELECT beside it does not see one that was committed meanwhile.
     stored: str = await connection.fetchval(
-        """WITH new AS (INSERT INTO migration_sidecar.operations (operation_id, body_digest, request, state, record)
-                        VALUES ($1, $2, $3::jsonb, $4, $5::jsonb) ON CONFLICT DO NOTHING RETURNING body_digest)
-           SELECT body_digest FROM new UNION ALL
-           SELECT body_digest FROM migration_sidecar.operations WHERE operation_id = $1 LIMIT 1""",
+        """INSERT INTO migration_sidecar.operations AS known (operation_id, body_digest, request, state, record)
+           VALUES ($1, $2, $3::jsonb, $4, $5::jsonb)
+           ON CONFLICT (operation_id) DO UPDATE SET body_digest = known.body_digest RETURNING body_digest""",
         request.operation_id,
         digest,
         request.model_dump_json(),
