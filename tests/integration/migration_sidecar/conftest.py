@@ -1,0 +1,75 @@
+"""Environments and engines for one test; the process that forks migrations is shared, because it takes a second to start."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import migration_sidecar.engine
+from migration_sidecar.engine import Engine
+from migration_sidecar.warm import WarmProcesses
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.environments import Environment
+
+MakeEnvironment = Callable[..., Environment]
+StartEngine = Callable[..., Engine]
+
+
+class SharedProcesses(WarmProcesses):
+    """Outlives the engines of single tests."""
+
+    def stop(self) -> None:
+        if self._server is not None and self._server.poll() is not None:
+            super().stop()
+
+    def really_stop(self) -> None:
+        super().stop()
+
+
+@pytest.fixture(scope="session")
+def shared_processes() -> Iterator[SharedProcesses]:
+    processes = SharedProcesses()
+    yield processes
+    processes.really_stop()
+
+
+@pytest.fixture
+def make_environment(tmp_path: Path, database: Database) -> MakeEnvironment:
+    """`template` is one of Alembic's own: generic or async."""
+
+    def make(template: str = "generic", url: str | None = None, name: str = "orders") -> Environment:
+        return Environment(tmp_path / name, url or (database.async_url if template == "async" else database.url), template)
+
+    return make
+
+
+@pytest.fixture
+def environment(make_environment: MakeEnvironment) -> Environment:
+    return make_environment()
+
+
+@pytest.fixture
+async def start_engine(
+    shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[StartEngine]:
+    """Engines that are closed when the test ends; `own_processes` for tests that harm them."""
+    engines: list[Engine] = []
+
+    def start(environment: Environment, *, own_processes: bool = False, **settings: Any) -> Engine:
+        with monkeypatch.context() as patch:
+            if not own_processes:
+                patch.setattr(migration_sidecar.engine, "WarmProcesses", lambda *_: shared_processes)
+            engines.append(Engine(environment.settings(**settings)))
+        return engines[-1]
+
+    yield start
+    await asyncio.gather(*(engine.close() for engine in engines))
+
+
+@pytest.fixture
+def engine(environment: Environment, start_engine: StartEngine) -> Engine:
+    return start_engine(environment)
