@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -16,18 +17,14 @@ from migration_sidecar.api import install_error_pages
 from migration_sidecar.database import Database as Sessions
 from services.cas_service.audit import router
 from tests.integration.databases import Database
-from tests.integration.fleet import BY_FOLDER, alembic
-
-CAS = BY_FOLDER["cas_service"]
 
 
-@pytest.fixture
-async def door(database: Database) -> AsyncIterator[httpx.AsyncClient]:
-    """The audit's routes on a database where its migration has not run yet."""
+@asynccontextmanager
+async def doors(url: str) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     install_error_pages(app)
     app.include_router(router)
-    app.state.database = Sessions(make_url(database.url), "test")
+    app.state.database = Sessions(make_url(url), "test")
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://audit") as client:
         yield client
@@ -35,9 +32,9 @@ async def door(database: Database) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def open_door(door: httpx.AsyncClient, database: Database) -> httpx.AsyncClient:
-    alembic(CAS, database, "upgrade", "head")
-    return door
+async def door(audit: Database) -> AsyncIterator[httpx.AsyncClient]:
+    async with doors(audit.url) as door:
+        yield door
 
 
 def event(**facts: Any) -> dict[str, Any]:
@@ -49,42 +46,42 @@ async def send(door: httpx.AsyncClient, *events: dict[str, Any]) -> httpx.Respon
     return await door.post("/audit/events", json={"events": events})
 
 
-async def test_a_batch_is_answered_with_a_receipt(open_door: httpx.AsyncClient) -> None:
+async def test_a_batch_is_answered_with_a_receipt(door: httpx.AsyncClient) -> None:
     first, second = event(), event()
-    receipt = await send(open_door, first, second)
+    receipt = await send(door, first, second)
     assert receipt.json() == {"stored": 2, "repeated": 0, "conflicts": []}
-    receipt = await send(open_door, first, {**second, "actor": "mallory"}, event())
+    receipt = await send(door, first, {**second, "actor": "mallory"}, event())
     assert receipt.json() == {"stored": 1, "repeated": 1, "conflicts": [second["event_id"]]}
 
 
-async def test_what_is_shown_is_what_was_sent(open_door: httpx.AsyncClient) -> None:
+async def test_what_is_shown_is_what_was_sent(door: httpx.AsyncClient) -> None:
     sent = event(request_id="release-41", duration_ms=12, detail={"text": "é '; DROP", "none": None, "number": 1.5})
-    await send(open_door, sent)
-    [shown] = (await open_door.get("/audit/events")).json()["events"]
+    await send(door, sent)
+    [shown] = (await door.get("/audit/events")).json()["events"]
     assert {name: shown[name] for name in sent} == sent
     assert shown["seq"] == 1
 
 
-async def test_pages_follow_each_other_without_loss_or_repeat(open_door: httpx.AsyncClient) -> None:
+async def test_pages_follow_each_other_without_loss_or_repeat(door: httpx.AsyncClient) -> None:
     sent = [event(service="cds-client" if number % 2 else "cds-task") for number in range(21)]
-    await send(open_door, *sent)
+    await send(door, *sent)
     seen, cursor = [], None
     while True:
         query = {"limit": "4", "service": "cds-task", **({"cursor": cursor} if cursor else {})}
-        page = (await open_door.get("/audit/events", params=query)).json()
+        page = (await door.get("/audit/events", params=query)).json()
         seen += [each["event_id"] for each in page["events"]]
-        await send(open_door, event(service="cds-client"))
+        await send(door, event(service="cds-client"))
         if (cursor := page["next_cursor"]) is None:
             break
     assert seen == [each["event_id"] for each in sent[::2]]
 
 
 @pytest.mark.parametrize("name", ["request_id", "service", "type"])
-async def test_events_are_found_by(open_door: httpx.AsyncClient, name: str) -> None:
+async def test_events_are_found_by(door: httpx.AsyncClient, name: str) -> None:
     column = {"type": "event_type"}.get(name, name)
     wanted = event(**{column: "wanted.one"})
-    await send(open_door, event(), wanted, event())
-    page = (await open_door.get("/audit/events", params={name: "wanted.one"})).json()
+    await send(door, event(), wanted, event())
+    page = (await door.get("/audit/events", params={name: "wanted.one"})).json()
     assert [each["event_id"] for each in page["events"]] == [wanted["event_id"]]
 
 
@@ -96,8 +93,8 @@ BAD_QUERIES = [
 
 
 @pytest.mark.parametrize("query", BAD_QUERIES)
-async def test_a_question_that_makes_no_sense_is_refused(open_door: httpx.AsyncClient, query: str) -> None:
-    answer = await open_door.get(f"/audit/events?{query}")
+async def test_a_question_that_makes_no_sense_is_refused(door: httpx.AsyncClient, query: str) -> None:
+    answer = await door.get(f"/audit/events?{query}")
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert answer.json()["next_step"]
 
@@ -124,15 +121,15 @@ BAD_BODIES = {
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
 async def test_a_body_that_cannot_be_recorded_is_refused_and_leaves_nothing(
-    open_door: httpx.AsyncClient, body: bytes
+    door: httpx.AsyncClient, body: bytes
 ) -> None:
-    answer = await open_door.post("/audit/events", content=body)
+    answer = await door.post("/audit/events", content=body)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert answer.json()["retryable"] is False
-    assert (await open_door.get("/audit/events")).json()["events"] == []
+    assert (await door.get("/audit/events")).json()["events"] == []
 
 
-async def test_reading_a_body_stops_at_one_mebibyte(open_door: httpx.AsyncClient) -> None:
+async def test_reading_a_body_stops_at_one_mebibyte(door: httpx.AsyncClient) -> None:
     """Sent in chunks, without a Content-Length."""
     chunks_read = 0
 
@@ -142,22 +139,19 @@ async def test_reading_a_body_stops_at_one_mebibyte(open_door: httpx.AsyncClient
             chunks_read += 1
             yield b" " * 65536
 
-    answer = await open_door.post("/audit/events", content=endless())
+    answer = await door.post("/audit/events", content=endless())
     assert (answer.status_code, answer.json()["code"]) == (413, "CM-106")
     assert chunks_read == 17
 
 
-async def test_before_its_own_migration_the_audit_says_to_come_back(door: httpx.AsyncClient) -> None:
-    for answer in (await send(door, event()), await door.get("/audit/events")):
-        problem = answer.json()
-        assert (answer.status_code, problem["code"], problem["retryable"]) == (503, "CM-522", True)
+async def test_before_its_own_migration_the_audit_says_to_come_back(database: Database) -> None:
+    async with doors(database.url) as door:
+        for answer in (await send(door, event()), await door.get("/audit/events")):
+            problem = answer.json()
+            assert (answer.status_code, problem["code"], problem["retryable"]) == (503, "CM-522", True)
 
 
 async def test_a_database_that_is_away_is_told_apart_from_one_that_is_not_ready(database: Database) -> None:
-    app = FastAPI()
-    install_error_pages(app)
-    app.include_router(router)
-    app.state.database = Sessions(make_url(database.url).set(database="gone"), "test")
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://audit") as client:
-        answer = await send(client, event())
+    async with doors(database.url + "_gone") as door:
+        answer = await send(door, event())
     assert (answer.status_code, answer.json()["code"]) == (503, "CM-511")

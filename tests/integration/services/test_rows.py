@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.integration.databases import Database
-from tests.integration.fleet import BY_FOLDER, alembic
+from tests.integration.services.fleet import BY_FOLDER, alembic
 
 CLIENT = """
 INSERT INTO clients (client_number, client_type, legal_name, domicile_country)
@@ -84,7 +84,9 @@ BACKFILLS = [
 ]
 
 
-@pytest.mark.parametrize(("folder", "revision", "rows", "question", "answers"), BACKFILLS, ids=lambda value: value)
+@pytest.mark.parametrize(
+    ("folder", "revision", "rows", "question", "answers"), BACKFILLS, ids=[case[0] for case in BACKFILLS]
+)
 def test_existing_rows_are_filled_and_survive_the_way_back(
     folder: str, revision: str, rows: str, question: str, answers: list[str], database: Database
 ) -> None:

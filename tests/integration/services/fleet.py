@@ -13,7 +13,7 @@ from typing import Any
 from scripts.infrastructure.postgres import binaries
 from tests.integration.databases import Database
 
-SERVICES = Path(__file__).parents[2] / "services"
+SERVICES = Path(__file__).parents[3] / "services"
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["alembic.config", "migration_sidecar.environment", "psycopg", "asyncpg"])

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from tests.integration.databases import CreateDatabase, Database
-from tests.integration.fleet import BY_FOLDER, FLEET, Service, alembic, catalog, psql, tables
+from tests.integration.services.fleet import BY_FOLDER, FLEET, Service, alembic, catalog, psql, tables
 
 every_service = pytest.mark.parametrize("service", FLEET, ids=lambda service: service.folder)
 

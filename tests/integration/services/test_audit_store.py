@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.integration.databases import Database
-from tests.integration.fleet import BY_FOLDER, alembic
+from tests.integration.services.fleet import BY_FOLDER, alembic
 
 BROKEN_LINKS = """
 SELECT seq FROM (
@@ -22,12 +22,6 @@ SELECT seq FROM (
 WHERE (event).prev_hash <> predecessor OR (event).hash <> audit.event_hash(event) OR seq <> position
    OR (event).payload_hash <> audit.payload_hash(event)
 """
-
-
-@pytest.fixture
-def audit(database: Database) -> Database:
-    alembic(BY_FOLDER["cas_service"], database, "upgrade", "head")
-    return database
 
 
 def event(**facts: Any) -> dict[str, Any]:
