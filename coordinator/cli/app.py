@@ -99,7 +99,7 @@ def runs(
             print_json(document)
         else:
             tables.show_runs(answers(), read_list(RunView, document, "runs", "migrations"))
-            say_more("coordinator runs", document)
+            say_more(document)
 
 
 @app.command(epilog=options.examples("coordinator status release-41"))

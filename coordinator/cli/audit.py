@@ -43,4 +43,4 @@ def list_events(
             print_json(document)
         else:
             tables.show_audit(answers(), read_list(AuditEventView, document, "events"))
-            say_more("coordinator audit list", document)
+            say_more(document)

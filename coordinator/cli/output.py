@@ -37,7 +37,7 @@ def print_json(document: Any) -> None:
 
 
 def show_failure(failure: CommandFailed) -> None:
-    remarks().print(problem_text(failure.problem))
+    remarks().print(problem_text(failure.problem), soft_wrap=True)
 
 
 def problem_text(problem: dict[str, Any], indent: str = "") -> Text:
@@ -51,6 +51,6 @@ def problem_text(problem: dict[str, Any], indent: str = "") -> Text:
     return text
 
 
-def say_more(command: str, document: dict[str, Any]) -> None:
+def say_more(document: dict[str, Any]) -> None:
     if document.get("next_cursor"):
-        remarks().print(safe(f"There are more: {command} --cursor {document['next_cursor']}"), soft_wrap=True)
+        remarks().print(safe(f"There are more: repeat with --cursor {document['next_cursor']}"), soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
@@ -55,19 +55,27 @@ def show_fleet(console: Console, services: Iterable[ServiceView]) -> None:
     console.print(table)
 
 
-def show_audit(console: Console, events: Iterable[AuditEventView]) -> None:
-    table = table_of("seq", "occurred", "event", "request", "service", "from", "to", "outcome", "took", "actor")
+def show_audit(console: Console, events: Sequence[AuditEventView]) -> None:
+    # A column that says the same in every line is left out for the sake of a narrow terminal.
+    several = len({event.request_id for event in events}) > 1
+    table = table_of("seq", "occurred", "event", "service", "revisions", "outcome", "took", "by")
+    table.columns[2].no_wrap = True
+    if several:
+        table.add_column("request", overflow="fold")
     for event in events:
-        table.add_row(
+        row: list[Text | str] = [
             str(event.seq),
             moment(event.occurred_at),
             safe(event.event_type),
-            safe(event.request_id),
             safe(event.service),
-            safe(event.from_revision),
-            safe(event.to_revision),
+            safe(_way(event)),
             safe(event.outcome, style_of(event.outcome)),
             duration(None if event.duration_ms is None else event.duration_ms / 1000),
             safe(event.actor or event.source),
-        )
+        ]
+        table.add_row(*row, *([safe(event.request_id)] if several else []))
     console.print(table if table.row_count else "No audit events.")
+
+
+def _way(event: AuditEventView) -> str:
+    return " → ".join(revision for revision in (event.from_revision, event.to_revision) if revision)

@@ -41,7 +41,7 @@ class Patience:
 
     silence_seconds: float = 600
     unknown_seconds: float = 10
-    audit_seconds: float = 10
+    audit_seconds: float = 5
     wait_seconds: int = 20
 
 

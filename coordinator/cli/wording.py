@@ -61,15 +61,15 @@ def change(step: StepView) -> str:
     """Where the database was and where it is meant to be, or is."""
     if not step.from_revisions and not step.to_revisions:
         return ""
-    if step.from_revisions == step.to_revisions:
-        return f"at {revisions(step.to_revisions)}"
+    if step.from_revisions == step.to_revisions or step.state == "skipped":
+        return f"at {revisions(step.from_revisions)}"
     return f"{revisions(step.from_revisions)} → {revisions(step.to_revisions)}"
 
 
 def progress(step: StepView) -> str:
     """Such as `2 of 5 revisions`, or `5 revisions` where all that was planned is done."""
     applied, planned = len(step.applied), len(step.planned)
-    if planned > applied:
+    if planned > applied and step.state != "skipped":
         return f"{applied} of {count(planned, 'revision')}"
     return count(applied, "revision") if applied else ""
 

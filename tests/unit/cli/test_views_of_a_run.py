@@ -46,6 +46,21 @@ def test_a_pipe_gets_one_line_per_change(coordinator: ScriptedCoordinator, comma
     ]
 
 
+def test_a_lost_connection_is_told_and_the_watch_goes_on(coordinator: ScriptedCoordinator, command: RunCommand) -> None:
+    starting = (500, {"errorCode": "ERR_DIRECT_INVOKE", "message": "connection refused"})
+    coordinator.answers("GET /migrations/release-41", STORY[1], (0, None), starting, (200, run_record("succeeded")))
+    result = command("watch", "release-41")
+    assert result.stdout.count("No answer from the coordinator") == 1
+    assert "run release-41  succeeded" in result.stdout
+    assert result.exit_code == 0
+
+
+def test_a_skipped_step_is_shown_where_it_stayed(coordinator: ScriptedCoordinator, command: RunCommand) -> None:
+    skipped = step("cds-task", "skipped", from_revisions=["0f0"], to_revisions=["0f1"], planned=["0f1"])
+    coordinator.answers("GET /migrations/release-41", (200, run_record("failed", skipped)))
+    assert "cds-task  skipped  at 0f0\n" in command("watch", "release-41").stdout
+
+
 def test_a_pipe_gets_no_escape_sequences_even_without_no_color(coordinator: ScriptedCoordinator) -> None:
     coordinator.answers("GET /migrations/release-41", *STORY)
     result = subprocess.run([*PROGRAM, "watch", "release-41"], env=_environment(), capture_output=True, timeout=60)
