@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bench.ground import Ground, Say
 
 FRESH, AT_HEAD = "fresh", "at head"
+
+
+Way = TypeVar("Way")
 
 
 class Variant(Protocol):
@@ -55,6 +58,6 @@ def take_turns(ground: Ground, variants: Sequence[Variant], rounds: int, say: Sa
     return [sample for sample in samples if sample.round]
 
 
-def rotated(variants: Sequence[Variant], by: int) -> list[Variant]:
+def rotated(variants: Sequence[Way], by: int) -> list[Way]:
     """Each starts a round once, so that none always runs on a machine the same other one has just heated."""
     return [*variants[by % len(variants) :], *variants[: by % len(variants)]]
