@@ -1,8 +1,9 @@
-"""PostgreSQL refuses to run as root; these prefixes run a command as root's files, but not as root."""
+"""PostgreSQL refuses to run as root and as a user without a name; these prefixes make such a user an ordinary one."""
 
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -11,35 +12,47 @@ from pathlib import Path
 
 from scripts.infrastructure.errors import InfrastructureError
 
-# Maps root to an ordinary user inside a namespace: nothing is chowned, and any folder root can read will do.
-NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
-# Where namespaces are forbidden (many containers): another user, but one that may still enter root's folders.
-NOBODY = 65534
-OTHER_USER = (
-    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
-    *("--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
-)
-
 
 def unprivileged(command: Sequence[str]) -> list[str]:
-    """The command as it is, unless we are root."""
-    return [*_prefix(), *command] if os.geteuid() == 0 else list(command)
+    """The command as it is, unless PostgreSQL would refuse the user that we are."""
+    return list(command) if _acceptable() else [*_prefix(), *command]
 
 
 def own(directory: Path) -> None:
     """Makes the directory belong to whoever `unprivileged` runs as."""
-    if os.geteuid() == 0 and _prefix() == OTHER_USER:
-        os.chown(directory, NOBODY, NOBODY)
+    if not _acceptable() and _prefix() == _other_user():
+        os.chown(directory, _ordinary(), _ordinary())
+
+
+def _acceptable() -> bool:
+    return os.geteuid() != 0 and any(user.pw_uid == os.geteuid() for user in pwd.getpwall())
+
+
+def _ordinary() -> int:
+    """A user of this machine that is not root: nobody where there is one, as nearly everywhere."""
+    others = {user.pw_name: user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0}
+    return others.get("nobody", next(iter(others.values()), 65534))
+
+
+def _namespace() -> tuple[str, ...]:
+    """The same user under another name: nothing is chowned, and any folder that we can read will do."""
+    return ("unshare", "--user", f"--map-user={_ordinary()}", f"--map-group={_ordinary()}")
+
+
+def _other_user() -> tuple[str, ...]:
+    """Where namespaces are forbidden, as in many containers: another user, but one that may still enter our folders."""
+    identity = (f"--reuid={_ordinary()}", f"--regid={_ordinary()}", "--clear-groups")
+    return ("setpriv", *identity, "--inh-caps=+dac_override", "--ambient-caps=+dac_override")
 
 
 @cache
 def _prefix() -> tuple[str, ...]:
-    for prefix in (NAMESPACE, OTHER_USER):
+    for prefix in (_namespace(), _other_user()):
         if _works(prefix):
             return prefix
     raise InfrastructureError(
-        "PostgreSQL does not run as root, and neither user namespaces (unshare) nor setpriv work here. "
-        "Run this as an ordinary user, or name a server: export POSTGRES_HOST=..."
+        "PostgreSQL runs neither as root nor as a user without a name, and neither user namespaces (unshare) nor setpriv "
+        "work here. Run this as an ordinary user, or name a server: export POSTGRES_HOST=..."
     )
 
 
