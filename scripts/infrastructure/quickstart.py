@@ -59,7 +59,7 @@ def start(fleet: Fleet, say: Progress) -> None:
 
 def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
     request = f"quickstart-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    body = {"services": "all", "request_id": request, "requested_by": getpass.getuser(), "reason": "quickstart"}
+    body = {"services": "all", "request_id": request, "requested_by": who(), "reason": "quickstart"}
     say("publishing migrate.requested, which in a second shell would be:")
     print(f"  dapr publish --publish-app-id {COORDINATOR} --pubsub pubsub --topic migrate.requested \\")
     print(f"    --data '{json.dumps(body)}'", flush=True)
@@ -75,6 +75,14 @@ def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
     say("done; the fleet keeps running" if outcome == 0 else f"the run did not succeed (exit code {outcome})")
     print(WHAT_NEXT.format(request=request, log=fleet.program.log, sidecar=fleet.sidecar))
     return outcome
+
+
+def who() -> str:
+    """In a container one may be nobody that the machine knows by name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def publish(fleet: Fleet, body: dict[str, str]) -> None:

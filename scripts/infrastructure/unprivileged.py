@@ -51,8 +51,8 @@ def _prefix() -> tuple[str, ...]:
         if _works(prefix):
             return prefix
     raise InfrastructureError(
-        "PostgreSQL runs neither as root nor as a user without a name, and neither user namespaces (unshare) nor setpriv "
-        "work here. Run this as an ordinary user, or name a server: export POSTGRES_HOST=..."
+        "PostgreSQL runs neither as root nor as a user without a name, and neither user namespaces (unshare) nor "
+        "setpriv work here. Run this as an ordinary user, or name a server: export POSTGRES_HOST=..."
     )
 
 
