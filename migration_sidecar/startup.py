@@ -58,7 +58,7 @@ class Startup:
             return True, "The database is at head."
         if self._settings.on_startup is OnStartup.OFF and status.state is not DatabaseState.UNREACHABLE:
             return True, "The database is not checked (MIGRATE_ON_STARTUP=off)."
-        if status.error is not None:
+        if status.error is not None and not _half_done(status):
             return False, f"{status.error.detail} {status.error.next_step}"
         if status.state is DatabaseState.MIGRATING:
             return False, "The database is being migrated."
