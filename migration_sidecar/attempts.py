@@ -77,11 +77,11 @@ class Attempts:
             self._cancelled.discard(request.operation_id)
 
     async def _until_ended(self, run: Course) -> Operation:
-        found = await self._truth.read(run.record, unclear=False)
+        found = await self._truth.read(run.record)
         if found.unclosed_attempt:
             # A service that died left an attempt without an end: the database tells how it ended.
             run.number = found.unclosed_attempt
-            found = await self._truth.read(run.record, unclear=True)
+            found = await self._truth.read(run.record, unclear=run.number)
             verdict, problem = judge(Ending(lost=True), found, self._settings.service)
             if verdict is Next.ATTENTION:
                 return await self._needs_attention(run, problem, found)
@@ -94,7 +94,7 @@ class Attempts:
             if run.request.operation_id in self._cancelled:
                 return self._finished(run, OperationState.CANCELLED, found, CANCELLED)
             ending = await self._attempt(run)
-            found = await self._truth.read(run.record, unclear=ending.lost)
+            found = await self._truth.read(run.record, unclear=run.number if ending.lost else None)
             verdict, problem = judge(ending, found, self._settings.service)
             ended = await self._decide(run, verdict, problem, found)
             if ended is not None:
@@ -146,6 +146,8 @@ class Attempts:
                 self._running[run.request.operation_id] = (process, None)
                 async for report in process.reports():
                     ending = self._heard(run, process, report) or ending
+                    if run.request.operation_id in self._cancelled:
+                        await self._end(run.request.operation_id)  # it may have been on its way when it was cancelled
         except TimeoutError:
             await self._end(run.request.operation_id)
         finally:

@@ -188,6 +188,20 @@ async def append(connection: AnyConnection, attempt: journal.Attempt, kind: str,
     )
 
 
+async def session_is_gone(connection: AnyConnection, operation_id: str, attempt: int) -> bool:
+    """Whether the session that wrote the attempt's row has ended; False when there is no such row to go by."""
+    gone: bool | None = await connection.fetchval(
+        # A pid is used again: one that began after the row belongs to somebody else.
+        """SELECT NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = (j.detail->>'pid')::int
+                              AND coalesce(a.backend_start <= j.at, true))
+           FROM migration_sidecar.journal j
+           WHERE j.operation_id = $1 AND j.attempt = $2 AND j.kind = 'attempt' AND j.detail ? 'pid'""",
+        operation_id,
+        attempt,
+    )
+    return bool(gone)
+
+
 async def invalid_indexes(connection: AnyConnection) -> list[str]:
     """The statements that would remove each INVALID index that nobody is building now."""
     rows = await connection.fetch(

@@ -33,11 +33,11 @@ class Truth:
         self._table = table
 
     @patient
-    async def read(self, record: Operation, *, unclear: bool) -> Found:
-        """Waits for a server that is away; `unclear` takes the lock first and may raise LockBusy."""
+    async def read(self, record: Operation, *, unclear: int | None = None) -> Found:
+        """Waits for a server that is away, and for the session of the attempt `unclear`; may raise LockBusy."""
         async with self._database.connection() as connection:
-            if unclear:
-                async with self._lock(connection):
+            if unclear is not None:
+                async with self._quiet(connection, record.operation_id, unclear):
                     return await self._found(connection, record)
             return await self._found(connection, record)
 
@@ -68,10 +68,14 @@ class Truth:
         )
 
     @asynccontextmanager
-    async def _lock(self, connection: AnyConnection) -> AsyncIterator[None]:
+    async def _quiet(self, connection: AnyConnection, operation_id: str, attempt: int) -> AsyncIterator[None]:
+        """The attempt can have no more effect: the lock is ours, or a stranger's and its own session is gone."""
         key = lock_key(self._table.name, self._table.schema)
         deadline = monotonic() + QUIET_SECONDS
         while not await connection.fetchval("SELECT pg_try_advisory_lock($1::int, $2::int)", *key.values()):
+            if await store.session_is_gone(connection, operation_id, attempt):
+                yield
+                return
             if monotonic() > deadline:
                 raise LockBusy((await store.read_facts(connection, self._table)).lock_holder)
             await asyncio.sleep(0.1)

@@ -73,7 +73,7 @@ class GuardedSession:
         if not row.has_journal:
             self.connection.exec_driver_sql(journal.CREATE_SCHEMA)
             self._end_transaction()
-        journal.write(self.connection, self.attempt, "attempt")
+        journal.write(self.connection, self.attempt, "attempt", pid=row.pid)
         self._end_transaction()
         lock.take(
             self.connection,
