@@ -1,0 +1,71 @@
+"""A table that somebody uses: the migration gives way to its readers and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from time import monotonic
+
+import psycopg
+import pytest
+
+from migration_sidecar.messages import OperationState
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
+from tests.integration.migration_sidecar.environments import carry_out, ended, kinds, request, rows
+
+READERS_WAIT_AT_MOST = 1.2  # lock_timeout and a little
+
+
+async def slowest_read(database: Database, enough: asyncio.Event) -> float:
+    slowest = 0.0
+    async with await psycopg.AsyncConnection.connect(database.url, autocommit=True) as reader:
+        while not enough.is_set():
+            begun = monotonic()
+            await reader.execute("SELECT count(*) FROM orders")
+            slowest = max(slowest, monotonic() - begun)
+            await asyncio.sleep(0.01)
+    return slowest
+
+
+@pytest.mark.parametrize("template", ["generic", "async"])
+async def test_readers_hardly_wait_for_a_migration_that_waits_for_their_table(
+    template: str, make_environment: MakeEnvironment, start_engine: StartEngine, database: Database
+) -> None:
+    environment = make_environment(template)
+    environment.revision("a1", 'op.execute("CREATE TABLE orders (id int)")')
+    engine = start_engine(environment)
+    await carry_out(engine)
+    environment.revision("a2", 'op.execute("ALTER TABLE orders ADD COLUMN note text")')
+
+    enough = asyncio.Event()
+    with closing(psycopg.connect(database.url)) as holder:
+        holder.execute("SELECT count(*) FROM orders")  # keeps its lock until the transaction ends
+        reading = asyncio.create_task(slowest_read(database, enough))
+        accepted = await engine.operations.accept(request())
+        async with asyncio.timeout(20):
+            while (await engine.operations.find(accepted.operation_id)).attempts < 2:
+                await asyncio.sleep(0.05)
+        waiting = await engine.operations.find(accepted.operation_id)
+        holder.rollback()
+    done = await ended(engine, accepted.operation_id)
+    enough.set()
+    assert 0.5 < await reading < READERS_WAIT_AT_MOST
+    assert waiting.state is OperationState.RUNNING
+    assert done.state is OperationState.SUCCEEDED
+    assert done.attempts > 1
+    ends = [kind for kind in kinds(database, accepted.operation_id) if kind not in ("attempt", "started")]
+    assert ends == ["failed"] * (done.attempts - 1) + ["applied"]
+
+
+async def test_a_setting_that_one_revision_leaves_behind_does_not_reach_the_next(
+    make_environment: MakeEnvironment, start_engine: StartEngine, database: Database
+) -> None:
+    environment = make_environment()
+    seen = """
+        op.execute("CREATE TABLE seen AS SELECT current_setting('lock_timeout') AS lock_timeout")
+    """
+    environment.revision("a1", """op.execute("SET lock_timeout = '1h'")""")
+    environment.revision("a2", seen)
+    await carry_out(start_engine(environment))
+    assert rows(database, "SELECT lock_timeout FROM seen") == [("1s",)]
