@@ -1,0 +1,421 @@
+"""The coordinator's surroundings in memory: state, audit, topic, services and a workflow engine, all of which can die."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from coordinator import activities, workflow
+from coordinator.acceptance import Acceptance
+from coordinator.activities import Tools
+from coordinator.command import Commander, Limits
+from coordinator.domain.catalog import Catalog, read_catalog
+from coordinator.domain.notice import Announcement
+from coordinator.errors import AuditNotReady, AuditUnavailable, BrokerUnavailable, ServiceUnreachable, StateUnavailable
+from coordinator.ports import Address, Document, Phase
+from coordinator.reception import Reception
+from coordinator.rejections import Rejections
+from coordinator.relay import Relay
+from coordinator.runs import Runs
+from coordinator.sweep import Sweep
+from coordinator.watching import Watchers
+from migration_sidecar.messages import (
+    Action,
+    AppliedRevision,
+    AuditEvent,
+    AuditPage,
+    AuditReceipt,
+    DatabaseState,
+    MigrationPlan,
+    Operation,
+    OperationRequest,
+    OperationState,
+    PlannedRevision,
+    Problem,
+    ServiceStatus,
+)
+
+CATALOG = """
+[fleet]
+name = "test"
+audit = "audit"
+[[services]]
+name = "audit"
+database = "audit_db"
+[[services]]
+name = "first"
+database = "first_db"
+[[services]]
+name = "second"
+database = "second_db"
+[[services]]
+name = "plain"
+no_database = "it keeps nothing"
+"""
+START = datetime(2026, 1, 1, tzinfo=UTC)
+HISTORY = ["r1", "r2"]
+
+
+class Died(BaseException):
+    """The process is gone: nothing catches this, and nothing works after it."""
+
+
+@dataclass
+class Fate:
+    """Lets the process die before or after its nth effect; `effects` counts what a life without death does."""
+
+    dies_at: int | None = None
+    before: bool = True
+    effects: int = 0
+    dead: bool = False
+
+    @asynccontextmanager
+    async def effect(self) -> AsyncIterator[None]:
+        self.effects += 1
+        here = self.effects == self.dies_at
+        self.dead = self.dead or (here and self.before)
+        if self.dead:
+            raise Died
+        yield
+        if here:
+            self.dead = True
+            raise Died
+
+
+@dataclass
+class Clock:
+    at: datetime = START
+
+    def __call__(self) -> datetime:
+        self.at += timedelta(milliseconds=10)
+        return self.at
+
+
+@dataclass
+class MemoryDocuments:
+    """Behaves as Dapr state does with first-write; `down` as it does without its database."""
+
+    fate: Fate = field(default_factory=Fate)
+    documents: dict[str, tuple[str, int]] = field(default_factory=dict)
+    down: bool = False
+
+    async def read(self, key: str) -> Document | None:
+        async with self.fate.effect():
+            self._require_up()
+            return self._found(key)
+
+    async def read_many(self, keys: Sequence[str]) -> dict[str, Document]:
+        async with self.fate.effect():
+            self._require_up()
+            found = {key: self._found(key) for key in keys}
+            return {key: document for key, document in found.items() if document is not None}
+
+    async def create(self, key: str, value: Mapping[str, Any]) -> bool:
+        async with self.fate.effect():
+            self._require_up()
+            if key in self.documents:
+                return False
+            self.documents[key] = (json.dumps(value), 1)
+            return True
+
+    async def replace(self, key: str, value: Mapping[str, Any], etag: str) -> bool:
+        async with self.fate.effect():
+            self._require_up()
+            if key not in self.documents or str(self.documents[key][1]) != etag:
+                return False
+            self.documents[key] = (json.dumps(value), int(etag) + 1)
+            return True
+
+    def _found(self, key: str) -> Document | None:
+        if key not in self.documents:
+            return None
+        text, version = self.documents[key]
+        return Document(json.loads(text), str(version))
+
+    def _require_up(self) -> None:
+        if self.down:
+            raise StateUnavailable("it is down in this test")
+
+
+@dataclass
+class MemoryAudit:
+    fate: Fate = field(default_factory=Fate)
+    events: dict[UUID, AuditEvent] = field(default_factory=dict)
+    conflicts: list[UUID] = field(default_factory=list)
+    down: bool = False
+    migrated: bool = True
+
+    async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
+        async with self.fate.effect():
+            if self.down:
+                raise AuditUnavailable("audit", "it is down in this test")
+            if not self.migrated:
+                raise AuditNotReady("audit", "its tables are not there")
+            new = [event for event in events if event.event_id not in self.events]
+            other = [e.event_id for e in events if e.event_id in self.events and self.events[e.event_id] != e]
+            self.events |= {event.event_id: event for event in new}
+            self.conflicts += other
+            repeated = len(events) - len(new) - len(other)
+            return AuditReceipt(stored=len(new), repeated=repeated, conflicts=other)
+
+    async def page(self, parameters: Mapping[str, str]) -> AuditPage:
+        return AuditPage(events=[])
+
+    def told(self, request_id: str | None = None) -> list[tuple[str, str | None]]:
+        found = [e for e in self.events.values() if request_id is None or e.request_id == request_id]
+        return [(event.event_type, event.service) for event in found]
+
+
+@dataclass
+class MemoryTopic:
+    fate: Fate = field(default_factory=Fate)
+    published: list[tuple[str, str]] = field(default_factory=list)
+    down: bool = False
+
+    async def publish(self, announcement: Announcement, event_id: str, at: datetime, data: Mapping[str, Any]) -> None:
+        async with self.fate.effect():
+            if self.down:
+                raise BrokerUnavailable("it is down in this test")
+            self.published.append((announcement.value, event_id))
+
+
+@dataclass
+class FakeService:
+    """A database that remembers every revision that was ever applied to it."""
+
+    address: Address
+    current: list[str] = field(default_factory=list)
+    applied: list[str] = field(default_factory=list)
+    operations: dict[str, Operation] = field(default_factory=dict)
+    fails_with: Problem | None = None
+    obstacles: list[Problem] = field(default_factory=list)
+    down: bool = False
+    polls_until_done: int = 1
+    polled: int = 0
+    answers: list[Operation | Exception] = field(default_factory=list)  # given before anything true
+
+    def plan(self, target: str) -> MigrationPlan:
+        goal = HISTORY[-1] if target == "head" else target
+        done = HISTORY.index(self.current[0]) + 1 if self.current else 0
+        todo = HISTORY[done : HISTORY.index(goal) + 1]
+        return MigrationPlan(
+            service=self.address.service,
+            database=self.address.database,
+            action=Action.UPGRADE,
+            target=target,
+            from_revisions=self.current,
+            to_revisions=[goal],
+            digest=f"{self.address.service}:{self.current}->{goal}",
+            revisions=[_revision(one) for one in todo],
+            obstacles=self.obstacles,
+        )
+
+    def begin(self, order: OperationRequest) -> Operation:
+        operation = Operation(
+            operation_id=order.operation_id,
+            service=self.address.service,
+            database=self.address.database,
+            action=order.action,
+            target=order.target,
+            state=OperationState.RUNNING,
+            from_revisions=self.current,
+            current_revisions=self.current,
+            accepted_at=START,
+        )
+        return self.operations.setdefault(order.operation_id, operation)
+
+    def poll(self, operation_id: str) -> Operation:
+        self.polled += 1
+        operation = self.operations[operation_id]
+        if operation.state.ended or self.polled < self.polls_until_done:
+            return operation
+        self.operations[operation_id] = self._ended(operation)
+        return self.operations[operation_id]
+
+    def _ended(self, operation: Operation) -> Operation:
+        facts: dict[str, Any] = {"attempts": 1, "finished_at": START + timedelta(seconds=1)}
+        if self.fails_with:
+            return operation.model_copy(update={**facts, "state": OperationState.FAILED, "error": self.fails_with})
+        todo = [revision.id for revision in self.plan(operation.target).revisions]
+        self.applied += todo
+        self.current = [todo[-1]]
+        applied = [AppliedRevision(revision=one, action=Action.UPGRADE, at=START, duration_ms=1) for one in todo]
+        facts |= {"state": OperationState.SUCCEEDED, "current_revisions": self.current, "applied": applied}
+        return operation.model_copy(update=facts)
+
+
+def _revision(name: str) -> PlannedRevision:
+    return PlannedRevision(id=name, message=name, sha256="0", transactional=True, reversible=True, destructive=False)
+
+
+@dataclass
+class FakeFleet:
+    """Implements FleetMessenger over FakeServices."""
+
+    services: dict[str, FakeService]
+    fate: Fate = field(default_factory=Fate)
+
+    async def status(self, address: Address) -> ServiceStatus:
+        service = self._up(address)
+        return ServiceStatus(service=address.service, database=service.address.database, state=DatabaseState.AT_HEAD)
+
+    async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan:
+        async with self.fate.effect():
+            return self._up(address).plan(target)
+
+    async def start(self, address: Address, order: OperationRequest) -> Operation:
+        async with self.fate.effect():
+            service = self._up(address)
+            return _canned(service) or service.begin(order)
+
+    async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation:
+        async with self.fate.effect():
+            service = self._up(address)
+            return _canned(service) or service.poll(operation_id)
+
+    def _up(self, address: Address) -> FakeService:
+        service = self.services[address.service]
+        if service.down:
+            raise ServiceUnreachable(address.service, "it is down in this test")
+        return service
+
+
+def _canned(service: FakeService) -> Operation | None:
+    if not service.answers:
+        return None
+    answer = service.answers.pop(0)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+class _Context:
+    """Stands for DaprWorkflowContext: hands out descriptions of tasks instead of tasks."""
+
+    def __init__(self) -> None:
+        self.again: Any = None
+
+    def call_activity(self, name: str, *, input: dict[str, Any], retry_policy: Any) -> tuple[str, dict[str, Any]]:
+        return (name, input)
+
+    def create_timer(self, duration: timedelta) -> tuple[str, timedelta]:
+        return ("timer", duration)
+
+    def continue_as_new(self, command: dict[str, Any]) -> None:
+        self.again = command
+
+
+@dataclass
+class Instance:
+    history: list[Any] = field(default_factory=list)
+    over: bool = False
+
+
+@dataclass
+class MemoryWorkflows:
+    """Replays history as Dapr does: what an activity answered is kept, what died in the middle is done again."""
+
+    fate: Fate = field(default_factory=Fate)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    timers: int = 0
+
+    async def schedule(self, request_id: str) -> None:
+        async with self.fate.effect():
+            known = self.instances.get(request_id)
+            if known is None or known.over:
+                self.instances[request_id] = Instance()
+
+    async def phase(self, request_id: str) -> Phase:
+        async with self.fate.effect():
+            known = self.instances.get(request_id)
+            return Phase.NONE if known is None else Phase.OVER if known.over else Phase.ALIVE
+
+    async def drive(self, tools: Tools, most_timers: int = 100) -> None:
+        """Until every instance is over, or waits longer than a test wants to."""
+        for request_id, instance in self.instances.items():
+            while not instance.over and self.timers < most_timers:
+                await self._turn(request_id, instance, tools, most_timers)
+
+    async def _turn(self, request_id: str, instance: Instance, tools: Tools, most_timers: int) -> None:
+        context = _Context()
+        generator = workflow.migrate(context, {"request_id": request_id})  # type: ignore[arg-type]
+        past = list(instance.history)
+        answer: Any = None
+        while self.timers < most_timers:
+            try:
+                ordered = generator.send(answer)
+            except StopIteration:
+                instance.over = context.again is None
+                instance.history = []
+                return
+            if past:
+                answer = past.pop(0)
+                continue
+            answer = await self._done(ordered, tools)
+            instance.history.append(answer)
+
+    async def _done(self, ordered: Any, tools: Tools) -> Any:
+        if isinstance(ordered, list):
+            return [await self._done(one, tools) for one in ordered]
+        name, order = ordered
+        if name == "timer":
+            self.timers += 1
+            return None
+        activity = partial(getattr(activities, name), tools=tools)
+        # Through JSON and back, as over the wire.
+        return json.loads(json.dumps(await activity(json.loads(json.dumps(order)))))
+
+
+@dataclass
+class World:
+    """Everything that outlives the coordinator's process; `life()` is one process in it."""
+
+    documents: MemoryDocuments = field(default_factory=MemoryDocuments)
+    audit: MemoryAudit = field(default_factory=MemoryAudit)
+    topic: MemoryTopic = field(default_factory=MemoryTopic)
+    workflows: MemoryWorkflows = field(default_factory=MemoryWorkflows)
+    clock: Clock = field(default_factory=Clock)
+    catalog: Catalog = field(default_factory=lambda: read_catalog(CATALOG))
+    fleet: FakeFleet = field(init=False)
+
+    def __post_init__(self) -> None:
+        databases = {s.name: FakeService(Address(s.name, s.database or "")) for s in self.catalog.databases}
+        self.fleet = FakeFleet(databases)
+
+    def life(self, fate: Fate | None = None) -> Life:
+        fate = fate or Fate()
+        for part in (self.documents, self.audit, self.topic, self.workflows, self.fleet):
+            part.fate = fate
+        return Life(self)
+
+
+class Life:
+    """One process: it remembers nothing of the one before."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.watchers = Watchers()
+        self.runs = Runs(world.documents, self.watchers)
+        self.rejections = Rejections(world.audit, world.documents, world.topic)
+        self.acceptance = Acceptance(self.runs, world.workflows, world.catalog, world.clock)
+        self.reception = Reception(self.acceptance, self.rejections, world.clock)
+        self.sweep = Sweep(self.runs, world.workflows, self.rejections, world.clock)
+        self.tools = Tools(
+            runs=self.runs,
+            relay=Relay(world.audit, world.topic),
+            commander=Commander(world.fleet, world.clock, Limits(conversation=timedelta(seconds=5))),
+            catalog=world.catalog,
+            clock=world.clock,
+            planning_patience_seconds=0,
+        )
+
+    async def drive(self, most_timers: int = 100) -> None:
+        await self.world.workflows.drive(self.tools, most_timers)
+        for task in list(self.tools.background):
+            await task

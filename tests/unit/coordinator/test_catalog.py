@@ -1,0 +1,91 @@
+"""The order of the fleet, and the catalogs that are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from coordinator.domain.catalog import read_catalog
+from coordinator.domain.request import read_request
+from coordinator.errors import BadCatalog, ServiceWithoutDatabase, UnknownService
+
+FLEET = '[fleet]\nname = "f"\naudit = "a"\n'
+
+
+def service(name: str, *depends_on: str, database: str | None = None) -> str:
+    listed = ", ".join(f'"{other}"' for other in depends_on)
+    return f'[[services]]\nname = "{name}"\ndatabase = "{database or name + "_db"}"\ndepends_on = [{listed}]\n'
+
+
+def names(text: str) -> list[str]:
+    return [one.name for one in read_catalog(text).services]
+
+
+def test_the_file_gives_the_order_and_the_audit_comes_first() -> None:
+    assert names(FLEET + service("c") + service("b") + service("a")) == ["a", "c", "b"]
+
+
+def test_a_dependency_pulls_a_service_behind_it_and_moves_nothing_else() -> None:
+    assert names(FLEET + service("a") + service("b", "d") + service("c") + service("d")) == ["a", "c", "d", "b"]
+
+
+def test_a_circle_is_shown_as_the_way_round() -> None:
+    with pytest.raises(BadCatalog, match="b -> c -> d -> b|c -> d -> b -> c|d -> b -> c -> d"):
+        read_catalog(FLEET + service("a") + service("b", "c") + service("c", "d") + service("d", "b"))
+
+
+def test_the_audit_cannot_wait_for_anybody() -> None:
+    with pytest.raises(BadCatalog, match="circle"):
+        read_catalog(FLEET + service("a", "b") + service("b"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("fleet = [", "not TOML"),
+        ("", "fleet"),
+        (FLEET, "services"),
+        (FLEET + service("b"), "audit service a"),
+        (FLEET + service("a") + service("a", database="x"), "service a more than once"),
+        (FLEET + service("a") + service("b", database="a_db"), "database a_db more than once"),
+        (FLEET + service("a") + service("b", "b"), "circle"),
+        (FLEET + service("a") + service("b", "nobody"), "depends on nobody"),
+        (FLEET + service("a") + '[[services]]\nname = "b"\n', "why it has none"),
+        (FLEET + service("a") + '[[services]]\nname = "B/../x"\ndatabase = "b"\n', "services.1.name"),
+        (FLEET + service("a") + 'port = 1\n', "services.0.port"),
+    ],
+)
+def test_a_catalog_that_cannot_be_right_is_refused_with_its_reason(text: str, says: str) -> None:
+    with pytest.raises(BadCatalog, match=says):
+        read_catalog(text)
+
+
+def test_a_request_chooses_in_migration_order_whatever_order_it_names() -> None:
+    catalog = read_catalog(FLEET + service("a") + service("b", "c") + service("c"))
+    asked = read_request({"services": ["b", "c", "a"]}, default_request_id="r")
+    chosen = catalog.chosen(asked)
+    assert [one.name for one in chosen] == ["a", "c", "b"]
+    assert catalog.dependencies(chosen[2], chosen) == ["a", "c"]
+    assert catalog.dependencies(chosen[2], chosen[2:]) == []
+    assert catalog.dependencies(chosen[0], chosen) == []
+
+
+def test_the_committed_catalog_is_the_fleet_of_nine() -> None:
+    catalog = read_catalog((Path(__file__).parents[3] / "fleet.toml").read_text())
+    assert len(catalog.databases) == 9
+    assert catalog.databases[0].name == catalog.fleet.audit == "cas-audit"
+    with pytest.raises(ServiceWithoutDatabase, match="it only calls other services"):
+        catalog.find("bff-service")
+
+
+@pytest.mark.parametrize("name", ["CDS-CLIENT", "nope", "http://169.254.169.254", "cds-client/../x", "cds%2fclient", ""])
+def test_a_name_is_found_exactly_or_not_at_all(name: str) -> None:
+    catalog = read_catalog((Path(__file__).parents[3] / "fleet.toml").read_text())
+    with pytest.raises(UnknownService):
+        catalog.find(name)
+
+
+def test_a_target_for_a_service_outside_the_catalog_is_refused() -> None:
+    catalog = read_catalog(FLEET + service("a"))
+    asked = read_request({"services": "all", "target": {"zz": "r1"}}, default_request_id="r")
+    with pytest.raises(UnknownService):
+        catalog.chosen(asked)

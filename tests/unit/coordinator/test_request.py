@@ -1,0 +1,143 @@
+"""What may be asked for, and when two requests are the same."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.domain.envelope import read_event
+from coordinator.domain.request import REQUEST_ID, MigrationRequest, read_request, request_id_for_event
+from coordinator.errors import CoordinatorError
+
+
+def read(**body: Any) -> MigrationRequest:
+    return read_request(body, default_request_id="given-by-the-door")
+
+
+def code_of(**body: Any) -> str:
+    with pytest.raises(CoordinatorError) as caught:
+        read(**body)
+    return caught.value.problem().code
+
+
+def test_only_the_services_must_be_given() -> None:
+    request = read(services="all")
+    assert request.request_id == "given-by-the-door"
+    assert (request.action, request.target, request.on_failure, request.max_parallel) == ("upgrade", "head", "stop", 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, "CM-202"),
+        ({"services": []}, "CM-202"),
+        ({"services": "everything"}, "CM-202"),
+        ({"services": 7}, "CM-202"),
+        ({"services": [7]}, "CM-202"),
+        ({"services": ["a", "a"]}, "CM-202"),
+        ({"services": [f"s{n}" for n in range(201)]}, "CM-202"),
+        ({"services": "all", "request_id": ""}, "CM-103"),
+        ({"services": "all", "request_id": "x" * 65}, "CM-103"),
+        ({"services": "all", "request_id": "a\nb"}, "CM-103"),
+        ({"services": "all", "request_id": "é"}, "CM-103"),
+        ({"services": "all", "request_id": None}, "CM-103"),
+        ({"services": "all", "request_id": 41}, "CM-103"),
+        ({"services": "all", "target": "base"}, "CM-203"),
+        ({"services": "all", "target": {}}, "CM-203"),
+        ({"services": "all", "target": {"a": "base"}}, "CM-203"),
+        ({"services": "all", "target": {"a": "-1"}}, "CM-203"),
+        ({"services": "all", "target": {"a": "branch@head"}}, "CM-203"),
+        ({"services": "all", "target": {"a": "x'; drop table y"}}, "CM-203"),
+        ({"services": "all", "target": {"a": "r" * 33}}, "CM-203"),
+        ({"services": ["a"], "target": {"b": "r1"}}, "CM-203"),
+        ({"services": "all", "target": 1}, "CM-203"),
+        ({"services": "all", "approved_by": "me"}, "CM-603"),
+        ({"services": "all", "max_parallel": 0}, "CM-603"),
+        ({"services": "all", "max_parallel": "2"}, "CM-603"),
+        ({"services": "all", "max_parallel": True}, "CM-603"),
+        ({"services": "all", "dry_run": "yes"}, "CM-603"),
+        ({"services": "all", "action": "stamp"}, "CM-603"),
+        ({"services": "all", "requested_by": ""}, "CM-603"),
+        ({"services": "all", "reason": None}, "CM-603"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(body: dict[str, Any], code: str) -> None:
+    assert code_of(**body) == code
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"action": "downgrade"},
+        {"on_failure": "continue"},
+        {"on_failure": "compensate"},
+        {"approval": "required"},
+        {"not_before": "2027-01-01T00:00:00Z"},
+        {"deadline": "2027-01-01T00:00:00Z"},
+    ],
+)
+def test_what_is_not_built_yet_is_refused_and_never_ignored(later: dict[str, str]) -> None:
+    with pytest.raises(CoordinatorError, match="not supported yet"):
+        read(services="all", **later)
+
+
+def test_the_id_is_no_part_of_the_digest_and_everything_else_is() -> None:
+    one = read(services="all", request_id="one")
+    assert one.digest == read(services="all", request_id="two").digest
+    assert one.digest == read(services="all", target="head", dry_run=False).digest
+    others = [{"services": ["a"]}, {"services": "all", "dry_run": True}, {"services": "all", "reason": "x"}]
+    assert len({one.digest, *(read(**other).digest for other in others)}) == 4
+
+
+@given(st.text(min_size=1, max_size=100), st.text(min_size=1, max_size=100))
+def test_every_event_gets_one_usable_id_whatever_its_own_looks_like(event_id: str, source: str) -> None:
+    found = request_id_for_event(event_id, source)
+    assert REQUEST_ID.fullmatch(found)
+    assert found == request_id_for_event(event_id, source)
+
+
+def event(**changes: Any) -> bytes:
+    body = {"specversion": "1.0", "id": "e-1", "source": "s", "type": "t", "data": {"services": "all"}} | changes
+    return json.dumps({name: value for name, value in body.items() if value != "absent"}).encode()
+
+
+def test_an_event_without_a_request_id_is_known_by_its_own() -> None:
+    assert read_event(event()).request_id == "e-1"
+    assert read_event(event(data={"services": "all", "request_id": "mine"})).request_id == "mine"
+    derived = read_event(event(id="not fit: for use")).request_id
+    assert derived == read_event(event(id="not fit: for use")).request_id != read_event(event(id="e 1")).request_id
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"specversion": "0.3"}, "CM-102"),
+        ({"specversion": "absent"}, "CM-102"),
+        ({"id": "absent"}, "CM-102"),
+        ({"source": "absent"}, "CM-102"),
+        ({"type": "absent"}, "CM-102"),
+        ({"source": 5}, "CM-102"),
+        ({"data": "absent"}, "CM-102"),
+        ({"data": '{"services": "all"}'}, "CM-102"),
+        ({"data": [1]}, "CM-102"),
+        ({"data_base64": "e30="}, "CM-102"),
+        ({"id": ""}, "CM-103"),
+        ({"id": 5}, "CM-103"),
+        ({"id": "x" * 10_000}, "CM-103"),
+        ({"data": {"services": "all", "status": "done"}}, "CM-603"),
+    ],
+)
+def test_an_event_that_is_none_is_refused_by_what_is_wrong_with_it(changes: dict[str, Any], code: str) -> None:
+    with pytest.raises(CoordinatorError) as caught:
+        read_event(event(**changes))
+    assert caught.value.problem().code == code
+
+
+def test_a_strangers_text_stands_in_a_sentence_short_and_escaped() -> None:
+    with pytest.raises(CoordinatorError) as caught:
+        read(services="all", request_id="\x1b[31m" + "é" * 500)
+    assert caught.value.detail.isascii()
+    assert "\x1b" not in caught.value.detail
+    assert len(caught.value.detail) < 600
