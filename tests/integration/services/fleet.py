@@ -21,11 +21,11 @@ _processes.set_forkserver_preload(["alembic.config", "migration_sidecar.environm
 
 @dataclass(frozen=True)
 class Service:
-    """`legacy_revision` is the one that migrations/init.sql is equal to."""
+    """`legacy_revision` is the one that migrations/init.sql is equal to; newer services have no such file."""
 
     folder: str
     tables: frozenset[str]
-    legacy_revision: str
+    legacy_revision: str | None = None
     uses_asyncpg: bool = False
 
     @property
@@ -36,7 +36,7 @@ class Service:
         return database.async_url if self.uses_asyncpg else database.url
 
 
-def _service(folder: str, tables: str, legacy_revision: str, uses_asyncpg: bool = False) -> Service:
+def _service(folder: str, tables: str, legacy_revision: str | None = None, uses_asyncpg: bool = False) -> Service:
     return Service(folder, frozenset(tables.split()), legacy_revision, uses_asyncpg)
 
 
@@ -56,6 +56,7 @@ FLEET = [
     ),
     _service("task_service", "tasks processed_events", "task_0002", uses_asyncpg=True),
 ]
+WITH_LEGACY_SQL = [(service, service.legacy_revision) for service in FLEET if service.legacy_revision]
 BY_FOLDER = {service.folder: service for service in FLEET}
 
 
