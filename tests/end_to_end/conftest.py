@@ -1,0 +1,30 @@
+"""One fleet for all tests that leave it standing; those that need another start their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.ground import Ground, standing
+
+
+@pytest.fixture(scope="session")
+def standing_ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """Started with MIGRATE_ON_STARTUP=check: the event does the work."""
+    with standing(tmp_path_factory.mktemp("fleet"), "check") as ground:
+        yield ground
+
+
+@pytest.fixture
+def ground(standing_ground: Ground) -> Ground:
+    """The fleet with nine empty databases."""
+    standing_ground.empty_databases()
+    return standing_ground
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Where a process that a test starts again writes."""
+    return tmp_path / "started-again.log"

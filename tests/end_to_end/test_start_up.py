@@ -1,0 +1,45 @@
+"""A plain `dapr run -f dapr.yaml` migrates by itself, and ending it leaves nothing behind."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.end_to_end.ground import SERVICES, TABLES, Ground, standing
+
+
+def test_a_plain_dapr_run_migrates_by_itself_and_the_audit_shows_it(tmp_path: Path) -> None:
+    with standing(tmp_path, "apply") as ground:
+        wait_until_at_head(ground)
+        for database, tables in TABLES.items():
+            assert ground.tables(database) == tables | {"alembic_version"}
+            assert len(ground.applied(database)) == len(set(ground.applied(database)))
+        by_service = (
+            "SELECT DISTINCT service FROM audit_events WHERE event_type = 'revision.applied' AND actor = 'start-up'"
+        )
+        recorded: set[str] = set()
+        deadline = time.monotonic() + 60
+        while recorded != set(SERVICES) and time.monotonic() < deadline:
+            recorded = {service for (service,) in ground.query("cas_audit", by_service)}
+            time.sleep(0.5)
+        assert recorded == set(SERVICES)
+
+        launcher = ground.fleet.program.process()
+        assert launcher is not None
+        started = launcher.children(recursive=True)
+        launcher.send_signal(signal.SIGINT)  # what Ctrl-C sends
+        _, alive = psutil.wait_procs([launcher, *started], timeout=30)
+        assert alive == []
+
+
+def wait_until_at_head(ground: Ground) -> None:
+    states: dict[str, str] = {}
+    deadline = time.monotonic() + 90
+    while set(states.values()) != {"at_head"} and time.monotonic() < deadline:
+        services = ground.ask("GET", "/fleet").json()["services"]
+        states = {each["service"]: each["state"] for each in services if each.get("database")}
+        time.sleep(0.3)
+    assert set(states.values()) == {"at_head"}, states
