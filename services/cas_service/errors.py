@@ -40,5 +40,5 @@ class NotStorable(ProblemError):
             "The events cannot be stored",
             "A text holds a character PostgreSQL refuses (such as NUL), or a number is out of range.",
             "Remove it and send the events again.",
-            status=422,
+            status=400,
         )
