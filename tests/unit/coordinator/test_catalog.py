@@ -51,7 +51,7 @@ def test_the_audit_cannot_wait_for_anybody() -> None:
         (FLEET + service("a") + service("b", "nobody"), "depends on nobody"),
         (FLEET + service("a") + '[[services]]\nname = "b"\n', "why it has none"),
         (FLEET + service("a") + '[[services]]\nname = "B/../x"\ndatabase = "b"\n', "services.1.name"),
-        (FLEET + service("a") + 'port = 1\n', "services.0.port"),
+        (FLEET + service("a") + "port = 1\n", "services.0.port"),
     ],
 )
 def test_a_catalog_that_cannot_be_right_is_refused_with_its_reason(text: str, says: str) -> None:
@@ -77,7 +77,9 @@ def test_the_committed_catalog_is_the_fleet_of_nine() -> None:
         catalog.find("bff-service")
 
 
-@pytest.mark.parametrize("name", ["CDS-CLIENT", "nope", "http://169.254.169.254", "cds-client/../x", "cds%2fclient", ""])
+@pytest.mark.parametrize(
+    "name", ["CDS-CLIENT", "nope", "http://169.254.169.254", "cds-client/../x", "cds%2fclient", ""]
+)
 def test_a_name_is_found_exactly_or_not_at_all(name: str) -> None:
     catalog = read_catalog((Path(__file__).parents[3] / "fleet.toml").read_text())
     with pytest.raises(UnknownService):

@@ -64,7 +64,9 @@ async def check(world: World, where: object) -> None:
     assert world.audit.conflicts == [], where
     told = Counter(world.audit.told("r-1"))
     assert set(told.values()) == {1}, where
-    steps = [(kind, name) for name in world.fleet.services for kind in ("migration.step_started", "migration.step_finished")]
+    steps = [
+        (kind, name) for name in world.fleet.services for kind in ("migration.step_started", "migration.step_finished")
+    ]
     once = [("migration.requested", None), ("migration.started", None), ("migration.finished", None)]
     assert set(told) == {*once, *steps}, where
     assert in_order(world), where

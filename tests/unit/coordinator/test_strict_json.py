@@ -12,7 +12,11 @@ from coordinator.errors import CoordinatorError
 
 plain_text = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.floats(allow_nan=False, allow_infinity=False) | plain_text,
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**17), 10**17)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | plain_text,
     lambda children: st.lists(children, max_size=4) | st.dictionaries(plain_text, children, max_size=4),
     max_leaves=20,
 )

@@ -1,0 +1,98 @@
+"""Dapr state under a real daprd and a real PostgreSQL keeps the contract that the coordinator relies on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from coordinator.adapters.dapr_state import DaprDocuments
+from coordinator.adapters.sidecar import open_client
+from coordinator.domain.request import read_request
+from coordinator.domain.run import Run, accepted
+from coordinator.errors import StateUnavailable
+from coordinator.ports import DocumentStore
+from scripts.infrastructure import ports
+from scripts.infrastructure.databases import prepare_state_store
+from scripts.infrastructure.postgres import PostgresServer
+from scripts.infrastructure.supervise import Program, dying_with_us
+from tests.document_store_contract import DocumentStoreContract, fresh
+
+ROOT = Path(__file__).parents[3]
+DAPRD = Path(sys.prefix) / "dapr" / ".dapr" / "bin" / "daprd"
+
+
+@pytest.fixture(scope="module")
+def sidecar(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A daprd with the committed state store and nothing else; gives its HTTP port."""
+    directory = tmp_path_factory.mktemp("daprd")
+    prepare_state_store(postgres.address)
+    _write_component(directory / "components", postgres.address.url("migration_coordinator"))
+    http, grpc, internal, metrics = ports.choose(4)
+    command = [
+        str(DAPRD),
+        *("--app-id", "migration-coordinator", "--resources-path", str(directory / "components")),
+        *("--dapr-http-port", str(http), "--dapr-grpc-port", str(grpc), "--metrics-port", str(metrics)),
+        *("--dapr-internal-grpc-port", str(internal), "--dapr-listen-addresses", "127.0.0.1"),
+        *("--dapr-internal-grpc-listen-address", "127.0.0.1", "--metrics-listen-address", "127.0.0.1"),
+    ]
+    program = Program("daprd", dying_with_us(command), directory, environment={"DAPR_HOST_IP": "127.0.0.1"})
+    try:
+        program.start()
+        program.wait_until(lambda: _is_up(http), "its outbound health", timeout_seconds=60)
+        yield http
+    finally:
+        program.stop()
+
+
+def _write_component(directory: Path, connection: str) -> None:
+    component = yaml.safe_load((ROOT / "components" / "statestore.yaml").read_text())
+    for entry in component["spec"]["metadata"]:
+        if entry["name"] == "connectionString":
+            entry["value"] = connection
+    # Actors need placement, which these tests do not.
+    component["spec"]["metadata"] = [e for e in component["spec"]["metadata"] if e["name"] != "actorStateStore"]
+    directory.mkdir()
+    (directory / "statestore.yaml").write_text(yaml.safe_dump(component))
+
+
+def _is_up(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/v1.0/healthz/outbound", trust_env=False).status_code == 204
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture
+async def client(sidecar: int) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_client(sidecar, "") as client:
+        yield client
+
+
+class TestDocumentsInDapr(DocumentStoreContract):
+    @pytest.fixture
+    def store(self, client: httpx.AsyncClient) -> DocumentStore:
+        return DaprDocuments(client, "statestore")
+
+    @pytest.fixture
+    def run(self) -> Run:
+        return accepted(read_request({"services": "all"}, default_request_id=fresh()), datetime.now(UTC))
+
+
+async def test_a_store_that_daprd_does_not_have_is_unavailable_and_says_so(client: httpx.AsyncClient) -> None:
+    documents = DaprDocuments(client, "nowhere")
+    with pytest.raises(StateUnavailable, match="ERR_STATE_STORE_NOT_FOUND"):
+        await documents.read("key")
+    with pytest.raises(StateUnavailable):
+        await documents.create("key", {})
+
+
+async def test_a_sidecar_that_is_away_makes_state_unavailable() -> None:
+    async with open_client(ports.choose(1)[0], "") as client:
+        with pytest.raises(StateUnavailable, match="ConnectError"):
+            await DaprDocuments(client, "statestore").read("key")

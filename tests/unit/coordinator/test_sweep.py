@@ -1,0 +1,111 @@
+"""What happens to accepted runs and refused events when nobody repeats anything."""
+
+from datetime import timedelta
+
+import pytest
+
+from coordinator.domain import audit
+from coordinator.domain.request import read_request
+from coordinator.errors import AuditUnavailable, NotJson, StateUnavailable
+from coordinator.rejections import PENDING, PENDING_LIMIT
+from coordinator.sweep import ABANDONED_AFTER
+from migration_sidecar.messages import AuditEvent
+from tests.unit.coordinator.fakes import START, Instance, World
+
+REQUEST = read_request({"services": "all"}, default_request_id="r-1")
+
+
+def refusal(number: int) -> AuditEvent:
+    return audit.about_rejection(("event", "s", str(number)), START, NotJson("it is not.").problem(), request_id=None)
+
+
+async def test_a_run_without_a_workflow_is_started(world: World) -> None:
+    life = world.life()
+    await life.acceptance.accept(REQUEST)
+    world.workflows.instances.clear()
+    await life.sweep.once()
+    assert list(world.workflows.instances) == ["r-1"]
+
+
+async def test_a_run_whose_workflow_ended_too_early_is_taken_up_again(world: World) -> None:
+    life = world.life()
+    await life.acceptance.accept(REQUEST)
+    world.workflows.instances["r-1"].over = True
+    await life.sweep.once()
+    assert not world.workflows.instances["r-1"].over
+
+
+async def test_a_run_that_is_being_carried_out_is_left_alone(world: World) -> None:
+    life = world.life()
+    await life.acceptance.accept(REQUEST)
+    alive = world.workflows.instances["r-1"]
+    await life.sweep.once()
+    assert world.workflows.instances["r-1"] is alive
+
+
+async def test_a_workflow_that_keeps_failing_is_retried_less_and_less_often(world: World) -> None:
+    life = world.life()
+    await life.acceptance.accept(REQUEST)
+    revivals = 0
+    for _ in range(40):
+        world.workflows.instances["r-1"] = Instance(over=True)
+        await life.sweep.once()
+        revivals += not world.workflows.instances["r-1"].over
+    assert 3 <= revivals <= 7
+
+
+async def test_an_entry_without_a_record_is_tidied_away_only_when_nobody_can_be_writing_it(world: World) -> None:
+    life = world.life()
+    await life.runs.enter("lost", world.clock())
+    await life.sweep.once()
+    assert [entry.request_id for entry in (await life.runs.index()).open] == ["lost"]
+    world.clock.at += ABANDONED_AFTER + timedelta(seconds=1)
+    await life.sweep.once()
+    index = await life.runs.index()
+    assert (index.open, index.recent) == ([], [])
+
+
+async def test_a_settled_run_leaves_the_open_list_and_stays_among_the_recent(world: World) -> None:
+    life = world.life()
+    await life.acceptance.accept(REQUEST)
+    await life.drive()
+    await life.runs.enter("r-1", world.clock())
+    await life.sweep.once()
+    index = await life.runs.index()
+    assert (index.open, index.recent) == ([], ["r-1"])
+    assert life.sweep.open_runs == 0
+
+
+async def test_refusals_wait_for_the_audit_and_are_then_recorded_once(world: World) -> None:
+    world.audit.migrated = False
+    life = world.life()
+    for number in (1, 2, 1):
+        await life.rejections.record(refusal(number))
+    with pytest.raises(AuditUnavailable):
+        await life.rejections.flush()
+    world.audit.migrated = True
+    assert await life.rejections.flush() == 2
+    assert await life.rejections.flush() == 0
+    assert list(world.audit.events) == [refusal(1).event_id, refusal(2).event_id]
+
+
+async def test_a_flood_of_refusals_keeps_the_newest_and_counts_the_rest(world: World) -> None:
+    world.audit.down = True
+    life = world.life()
+    for number in range(PENDING_LIMIT + 5):
+        await life.rejections.record(refusal(number))
+    document = await world.documents.read(PENDING)
+    assert document is not None
+    assert (len(document.value["events"]), document.value["dropped"]) == (PENDING_LIMIT, 5)
+
+
+async def test_a_refusal_that_can_be_kept_nowhere_is_asked_for_again(world: World) -> None:
+    world.audit.down = world.documents.down = True
+    with pytest.raises(StateUnavailable):
+        await world.life().rejections.record(refusal(1))
+
+
+async def test_a_refusal_is_recorded_also_while_the_broker_is_away(world: World) -> None:
+    world.topic.down = True
+    await world.life().rejections.record(refusal(1))
+    assert list(world.audit.events) == [refusal(1).event_id]
