@@ -78,9 +78,9 @@ class Attempts:
 
     async def _until_ended(self, run: Course) -> Operation:
         found = await self._truth.read(run.record)
+        run.went_on_from(found.last_attempt)
         if found.unclosed_attempt:
             # A service that died left an attempt without an end: the database tells how it ended.
-            run.number = found.unclosed_attempt
             found = await self._truth.read(run.record, unclear=run.number)
             verdict, problem = judge(Ending(lost=True), found, self._settings.service)
             if verdict is Next.ATTENTION:

@@ -41,6 +41,11 @@ class Course:
         self.update(state=OperationState.RUNNING, attempts=self.number, started_at=started, waiting_for=None)
         return self.attempt
 
+    def went_on_from(self, number: int) -> None:
+        """Another process made that many attempts; a number used twice would be taken for a repeat."""
+        self.number = number
+        self.record = self.record.model_copy(update={"attempts": number})
+
     def update(self, **facts: Any) -> None:
         self.record = self.record.model_copy(update=facts)
         self.note(self.record)

@@ -35,6 +35,10 @@ class Found:
     invalid_indexes: list[str]  # the statements that would drop them; looked for only when something is torn
 
     @property
+    def last_attempt(self) -> int:
+        return max((row.attempt for row in self.rows), default=0)
+
+    @property
     def unclosed_attempt(self) -> int:
         """The number of an attempt whose end nobody wrote down, or 0."""
         numbers = {row.attempt for row in self.rows if row.kind == "attempt"}
