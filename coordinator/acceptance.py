@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from coordinator.domain.catalog import Catalog
 from coordinator.domain.request import MigrationRequest
 from coordinator.domain.run import Run, accepted
-from coordinator.errors import OtherBody, StateUnavailable, WorkflowUnavailable
+from coordinator.errors import OtherBody
+from coordinator.outages import StateUnavailable, WorkflowUnavailable
 from coordinator.ports import Clock, Phase, WorkflowScheduler
 from coordinator.runs import Runs
 

@@ -17,7 +17,8 @@ from coordinator.domain.plan import FleetPlan, step_of
 from coordinator.domain.run import Change, Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import Step, StepState
-from coordinator.errors import AuditNotReady, AuditUnavailable, CoordinatorError, NoSuchRun, SidecarUnreachable
+from coordinator.errors import CoordinatorError, NoSuchRun
+from coordinator.outages import AuditNotReady, AuditUnavailable, SidecarUnreachable
 from coordinator.ports import Clock
 from coordinator.relay import Relay
 from coordinator.runs import Runs

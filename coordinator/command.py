@@ -12,7 +12,8 @@ from coordinator.domain.outcome import Outcome, nothing_conclusive, read_outcome
 from coordinator.domain.plan import nothing_to_do
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step, StepState
-from coordinator.errors import CoordinatorError, OtherBody, ServiceRefused, ServiceSilent
+from coordinator.errors import CoordinatorError, OtherBody
+from coordinator.outages import ServiceRefused, ServiceSilent
 from coordinator.ports import Address, Clock, FleetMessenger
 from migration_sidecar.messages import Operation, OperationRequest
 

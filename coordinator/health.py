@@ -8,7 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from coordinator.doors import problem_document
-from coordinator.errors import CoordinatorError, WorkflowUnavailable
+from coordinator.errors import CoordinatorError
+from coordinator.outages import WorkflowUnavailable
 from coordinator.reception import Reception
 from coordinator.runs import Runs
 from coordinator.sweep import Sweep

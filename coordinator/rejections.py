@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from coordinator.domain.notice import Announcement, announced_data
-from coordinator.errors import AuditUnavailable, BrokerUnavailable, SidecarUnreachable, StateContended
+from coordinator.outages import AuditUnavailable, BrokerUnavailable, SidecarUnreachable, StateContended
 from coordinator.ports import AuditTrail, Document, DocumentStore, EventPublisher
 from migration_sidecar.messages import AuditEvent
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from coordinator.domain.notice import Notice, announced_data
 from coordinator.domain.run import Run, delivered
-from coordinator.errors import BrokerUnavailable
+from coordinator.outages import BrokerUnavailable
 from coordinator.ports import AuditTrail, EventPublisher
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from coordinator.domain.run import Change, Run
-from coordinator.errors import NoSuchRun, StateContended
+from coordinator.errors import NoSuchRun
+from coordinator.outages import StateContended
 from coordinator.ports import DocumentStore
 from coordinator.watching import Watchers
 

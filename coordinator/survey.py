@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from coordinator.domain.catalog import Service
 from coordinator.domain.plan import FleetPlan, assemble, nothing_to_do
 from coordinator.domain.request import MigrationRequest
-from coordinator.errors import CoordinatorError, ServiceLied, ServiceUnreachable
+from coordinator.errors import CoordinatorError
+from coordinator.outages import ServiceLied, ServiceUnreachable
 from coordinator.ports import Address, FleetMessenger
 from migration_sidecar.messages import MigrationPlan, Problem
 

@@ -11,7 +11,7 @@ import httpx
 from coordinator.adapters.sidecar import call
 from coordinator.domain.audit import SOURCE
 from coordinator.domain.notice import Announcement
-from coordinator.errors import BrokerUnavailable, SidecarUnreachable
+from coordinator.outages import BrokerUnavailable, SidecarUnreachable
 
 
 class DaprPublisher:

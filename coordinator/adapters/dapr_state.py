@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from coordinator.adapters.sidecar import call
-from coordinator.errors import SidecarUnreachable, StateUnavailable
+from coordinator.outages import SidecarUnreachable, StateUnavailable
 from coordinator.ports import Document
 
 # With first-write, state.postgresql reports a lost race as 409, and an existing key only in the text of a 500.

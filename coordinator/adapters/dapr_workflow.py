@@ -11,7 +11,7 @@ import grpc  # type: ignore[import-untyped]
 from dapr.ext.workflow import DaprWorkflowContext, WorkflowActivityContext, WorkflowRuntime, WorkflowStatus
 from dapr.ext.workflow.aio import DaprWorkflowClient
 
-from coordinator.errors import WorkflowUnavailable
+from coordinator.outages import WorkflowUnavailable
 from coordinator.ports import Phase
 from coordinator.workflow import NAME, migrate
 

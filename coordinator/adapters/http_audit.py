@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from coordinator.adapters.http_services import ask
-from coordinator.errors import AuditNotReady, AuditUnavailable, ServiceLied, ServiceRefused, ServiceUnreachable
+from coordinator.outages import AuditNotReady, AuditUnavailable, ServiceLied, ServiceRefused, ServiceUnreachable
 from migration_sidecar.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
 
 # The audit service's own word for "my tables are not there yet".

@@ -9,7 +9,7 @@ import httpx
 from pydantic import ValidationError
 
 from coordinator.adapters.sidecar import CALL_SECONDS, call
-from coordinator.errors import ServiceLied, ServiceRefused, ServiceUnreachable
+from coordinator.outages import ServiceLied, ServiceRefused, ServiceUnreachable
 from coordinator.ports import Address
 from migration_sidecar.messages import (
     Action,

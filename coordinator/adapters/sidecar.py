@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from coordinator.errors import SidecarUnreachable
+from coordinator.outages import SidecarUnreachable
 
 CALL_SECONDS = 15.0
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from coordinator.domain.step import Step, StepState
-from coordinator.errors import ServiceLied
+from coordinator.outages import ServiceLied
 from migration_sidecar.messages import AppliedRevision, Operation, OperationState, Problem
 
 STATES = {

@@ -15,7 +15,7 @@ from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.sidecar import open_client
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run, accepted
-from coordinator.errors import StateUnavailable
+from coordinator.outages import StateUnavailable
 from coordinator.ports import DocumentStore
 from scripts.infrastructure import ports
 from scripts.infrastructure.databases import prepare_state_store

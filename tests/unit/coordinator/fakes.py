@@ -1,4 +1,4 @@
-"""The coordinator's surroundings in memory: state, audit, topic, services and a workflow engine, all of which can die."""
+"""What surrounds the coordinator, in memory: state, audit, topic, services, workflows; any moment can be its last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from coordinator.activities import Tools
 from coordinator.command import Commander, Limits
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.domain.notice import Announcement
-from coordinator.errors import AuditNotReady, AuditUnavailable, BrokerUnavailable, ServiceUnreachable, StateUnavailable
+from coordinator.outages import AuditNotReady, AuditUnavailable, BrokerUnavailable, ServiceUnreachable, StateUnavailable
 from coordinator.ports import Address, Document, Phase
 from coordinator.reception import Reception
 from coordinator.rejections import Rejections

@@ -15,11 +15,11 @@ from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.http_audit import HttpAudit
 from coordinator.adapters.http_services import HttpServices
 from coordinator.domain.notice import Announcement
-from coordinator.errors import (
+from coordinator.errors import CoordinatorError
+from coordinator.outages import (
     AuditNotReady,
     AuditUnavailable,
     BrokerUnavailable,
-    CoordinatorError,
     ServiceLied,
     ServiceRefused,
     ServiceUnreachable,

@@ -29,7 +29,7 @@ def test_a_dependency_pulls_a_service_behind_it_and_moves_nothing_else() -> None
 
 
 def test_a_circle_is_shown_as_the_way_round() -> None:
-    with pytest.raises(BadCatalog, match="b -> c -> d -> b|c -> d -> b -> c|d -> b -> c -> d"):
+    with pytest.raises(BadCatalog, match=r"b -> c -> d -> b|c -> d -> b -> c|d -> b -> c -> d"):
         read_catalog(FLEET + service("a") + service("b", "c") + service("c", "d") + service("d", "b"))
 
 

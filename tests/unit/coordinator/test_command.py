@@ -11,7 +11,7 @@ from coordinator.domain.outcome import read_outcome
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step
-from coordinator.errors import ServiceLied, ServiceRefused, ServiceUnreachable, SidecarUnreachable
+from coordinator.outages import ServiceLied, ServiceRefused, ServiceUnreachable, SidecarUnreachable
 from migration_sidecar.messages import Action, Operation, OperationState, Problem
 from tests.unit.coordinator.fakes import HISTORY, START, World
 

@@ -6,7 +6,8 @@ import pytest
 
 from coordinator.domain import audit
 from coordinator.domain.request import read_request
-from coordinator.errors import AuditUnavailable, NotJson, StateUnavailable
+from coordinator.errors import NotJson
+from coordinator.outages import AuditUnavailable, StateUnavailable
 from coordinator.rejections import PENDING, PENDING_LIMIT
 from coordinator.sweep import ABANDONED_AFTER
 from migration_sidecar.messages import AuditEvent
