@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import random
 import socket
-from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
 
 import psutil
 
-from scripts.infrastructure.errors import PortTaken
+from scripts.infrastructure.errors import InfrastructureError, PortTaken
 
 LOOPBACK = "127.0.0.1"
+# Below the ports that the kernel gives to outgoing connections: one of those could take a port between choice and use.
+BLOCK_SIZE = 100
+BLOCKS = range(20_000, 32_000, BLOCK_SIZE)
 
 
 def is_free(port: int) -> bool:
@@ -24,16 +31,14 @@ def is_free(port: int) -> bool:
 
 
 def owner(port: int) -> str:
-    """Names who listens, as far as this user may see it."""
+    """Names who listens, or else who is connected from there, as far as this user may see it."""
     try:
-        connections = psutil.net_connections("tcp")
+        connections = [each for each in psutil.net_connections("tcp") if each.laddr and each.laddr.port == port]
     except psutil.AccessDenied:
-        return "a program this user may not see"
-    for connection in connections:
-        listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
-        if listens and connection.pid:
-            return _describe(connection.pid)
-    return "a program this user may not see"
+        connections = []
+    connections.sort(key=lambda connection: connection.status != psutil.CONN_LISTEN)
+    seen = [connection.pid for connection in connections if connection.pid]
+    return _describe(seen[0]) if seen else "a program this user may not see"
 
 
 def _describe(pid: int) -> str:
@@ -50,10 +55,45 @@ def demand_free(port: int, advice: str) -> None:
         raise PortTaken(port, owner(port), advice)
 
 
+class Reservations:
+    """Blocks of ports of this process, each under a lock that ends with it, so that no two test sessions share one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._unused: list[int] = []
+
+    def choose(self, count: int) -> list[int]:
+        """Distinct ports that are free now and that no other process chooses while this one lives."""
+        chosen: list[int] = []
+        while len(chosen) < count:
+            if not self._unused:
+                self._unused = self.reserve_block()
+            port = self._unused.pop(0)
+            if is_free(port):
+                chosen.append(port)
+        return chosen
+
+    def reserve_block(self) -> list[int]:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        blocks = list(BLOCKS)
+        random.shuffle(blocks)
+        for first in blocks:
+            # Never closed: the kernel does it when this process ends, and that is what gives the block back.
+            lock = os.open(self._folder / str(first), os.O_CREAT | os.O_WRONLY, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+            else:
+                return list(range(first, first + BLOCK_SIZE))
+        raise InfrastructureError(f"Every block of test ports is in use; see who holds {self._folder} with fuser.")
+
+
 def choose(count: int) -> list[int]:
-    """Distinct ports the kernel holds free at this moment; somebody else may take one before we do."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
+    return _reservations().choose(count)
+
+
+@cache
+def _reservations() -> Reservations:
+    home = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME", "/")) / ".cache"
+    return Reservations(Path(home) / "rmbrain" / "ports")

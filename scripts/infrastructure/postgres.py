@@ -97,7 +97,7 @@ class PostgresServer:
             )
             ports.demand_free(self.address.port, advice)
             self._create_cluster()
-            self.program.start()
+        self.program.start()
         self.program.wait_until(self._answers, f"an answer on port {self.address.port}")
         self.prove_ours()
 

@@ -20,14 +20,14 @@ class ControlPlanePorts:
     """Dapr's own defaults collide with each other and with common tools; only the two that daprd looks for are kept."""
 
     placement: int = 50005
-    placement_healthz: int = 58080
-    placement_metrics: int = 59090
-    placement_raft: int = 58201
+    placement_healthz: int = 15081
+    placement_metrics: int = 15082
+    placement_raft: int = 15083
     scheduler: int = 50006
-    scheduler_healthz: int = 58081
-    scheduler_metrics: int = 59091
-    scheduler_etcd_client: int = 52379
-    scheduler_etcd_peer: int = 52380
+    scheduler_healthz: int = 15084
+    scheduler_metrics: int = 15085
+    scheduler_etcd_client: int = 15086
+    scheduler_etcd_peer: int = 15087
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> ControlPlanePorts:
