@@ -16,12 +16,13 @@ fi
 
 ask() { "$bin/psql" --no-psqlrc --no-password --tuples-only --no-align --dbname "$1" --command "$2"; }
 
-if ! directory="$(ask postgres 'SHOW data_directory' 2>&1)"; then
-  printf '%s\n' "${red}PostgreSQL on $PGHOST:$PGPORT cannot be used:${plain} $directory" \
+if ! said="$(ask postgres 'SELECT 1' 2>&1)"; then
+  printf '%s\n' "${red}PostgreSQL on $PGHOST:$PGPORT cannot be used:${plain} $said" \
     "Start ours with ./scripts/infra up, or name yours: export POSTGRES_HOST=... POSTGRES_PASSWORD=..." >&2
   exit 3
 fi
-if [ -z "${POSTGRES_HOST:-}" ] && ! [ "$directory" -ef "${RMBRAIN_STATE_DIR:-$root/.rmbrain}/postgres/data" ]; then
+ours="${RMBRAIN_STATE_DIR:-$root/.rmbrain}/postgres/data"
+if [ -z "${POSTGRES_HOST:-}" ] && ! [ "$(ask postgres 'SHOW data_directory' 2>/dev/null)" -ef "$ours" ]; then
   printf '%s\n' "${red}The PostgreSQL on $PGHOST:$PGPORT was not started by ./scripts/infra up, so nothing is created on it.${plain}" \
     "To use it all the same, name it: export POSTGRES_HOST=$PGHOST; to run ours beside it: export POSTGRES_PORT=$((PGPORT + 1))" >&2
   exit 3

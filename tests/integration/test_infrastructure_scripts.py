@@ -1,0 +1,134 @@
+"""The scripts as a user calls them, against a server of the tests' own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts.infrastructure import ports
+from scripts.infrastructure.catalog import members
+from scripts.infrastructure.errors import RunsOtherwise
+from scripts.infrastructure.leftovers import leftovers
+from scripts.infrastructure.postgres import Address, PostgresServer
+from scripts.infrastructure.settings import ROOT
+from scripts.infrastructure.supervise import Program
+
+
+def run(script: str, *arguments: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "scripts" / script, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """Where `scripts/infra up` would have put it under a state directory of its own."""
+    address = Address(host=ports.LOOPBACK, port=ports.choose(1)[0])
+    directory = tmp_path_factory.mktemp("state") / "postgres"
+    started = PostgresServer(directory, address, durable=False, dies_with_us=True)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+def environment(server: PostgresServer) -> dict[str, str]:
+    return {"POSTGRES_PORT": str(server.address.port), "RMBRAIN_STATE_DIR": str(server.directory.parent)}
+
+
+def databases(server: PostgresServer) -> set[str]:
+    with server.address.connect() as connection:
+        return {name for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall()}
+
+
+EXPECTED = {member.database for member in members()}
+
+
+def test_a_second_set_up_says_nothing_and_takes_no_time(tmp_path: Path) -> None:
+    assert run("setup").returncode == 0
+    started = time.monotonic()
+    again = run("setup", folder=tmp_path)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+    assert time.monotonic() - started < 2
+
+
+def test_no_database_is_made_on_a_server_that_nobody_named(server: PostgresServer, tmp_path: Path) -> None:
+    stranger = environment(server) | {"RMBRAIN_STATE_DIR": str(tmp_path)}
+    refused = run("setup_databases.sh", **stranger)
+    assert refused.returncode == 3
+    assert "was not started by ./scripts/infra up, so nothing is created on it" in refused.stderr
+    assert not databases(server) & EXPECTED
+
+
+def test_a_server_that_does_not_answer_is_reported_with_the_ways_out(tmp_path: Path) -> None:
+    nowhere = run("setup_databases.sh", POSTGRES_PORT=str(ports.choose(1)[0]), RMBRAIN_STATE_DIR=str(tmp_path))
+    assert nowhere.returncode == 3
+    assert "Start ours with ./scripts/infra up, or name yours: export POSTGRES_HOST=" in nowhere.stderr
+
+
+def test_databases_are_created_once_and_skipped_afterwards(server: PostgresServer, tmp_path: Path) -> None:
+    first = run("setup_databases.sh", folder=tmp_path, **environment(server))
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "9 created, 0 there already, 0 failed" in first.stdout
+    assert databases(server) >= EXPECTED
+    second = run("setup_databases.sh", **environment(server))
+    assert second.returncode == 0
+    assert "0 created, 9 there already, 0 failed" in second.stdout
+
+
+def test_a_database_that_cannot_be_created_is_in_the_report_and_in_the_exit_code(server: PostgresServer) -> None:
+    with server.address.connect() as connection:
+        connection.execute("CREATE ROLE modest LOGIN PASSWORD 'modest'")
+        connection.execute("DROP DATABASE IF EXISTS cds_task")
+    modest = environment(server) | {"POSTGRES_USER": "modest", "POSTGRES_PASSWORD": "modest"}
+    refused = run("setup_databases.sh", **modest, POSTGRES_HOST=ports.LOOPBACK)
+    assert refused.returncode == 1
+    assert "cds_task (cds-task): createdb: error" in refused.stderr
+    assert "1 failed" in refused.stdout
+
+
+def test_colour_is_for_terminals_and_for_who_asks(server: PostgresServer) -> None:
+    assert "\x1b[" not in run("setup_databases.sh", **environment(server)).stdout
+    assert "\x1b[3" in run("setup_databases.sh", **environment(server), FORCE_COLOR="1").stdout
+
+
+def test_infra_refuses_a_port_that_is_none_with_a_sentence() -> None:
+    refused = run("infra", "status", POSTGRES_PORT="five")
+    assert refused.returncode == 3
+    assert refused.stderr == "POSTGRES_PORT=five is not a port: give a number from 1 to 65535, or unset it.\n"
+
+
+def test_reset_without_a_yes_deletes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "postgres" / "data").mkdir(parents=True)
+    answer = run("infra", "reset", RMBRAIN_STATE_DIR=str(tmp_path))
+    assert answer.returncode == 2
+    assert "Nothing was deleted" in answer.stdout
+    assert (tmp_path / "postgres" / "data").is_dir()
+
+
+def test_what_a_test_left_running_is_found_by_its_folder(tmp_path: Path) -> None:
+    program = Program("sleeper", ("sleep", "60"), tmp_path, environment={"TMPDIR": str(tmp_path)})
+    process = program.start()
+    assert process in leftovers(str(tmp_path))
+    program.stop()
+    assert leftovers(str(tmp_path)) == []
+
+
+def test_a_server_started_on_another_port_before_is_not_silently_reused(server: PostgresServer) -> None:
+    moved = replace(server, address=replace(server.address, port=ports.choose(1)[0]))
+    with pytest.raises(
+        RunsOtherwise, match=rf"port={server.address.port}\) than asked for \(port={moved.address.port}\)"
+    ):
+        moved.start()
