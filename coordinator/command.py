@@ -66,7 +66,7 @@ class Commander:
             requested_by=run.request.requested_by,
             request_id=run.request_id,
         )
-        return await self.messenger.start(_address(step), order)
+        return await self.messenger.start(_address(step), order, wait_seconds=POLL_SECONDS)
 
     async def _poll(self, step: Step) -> Operation:
         return await self.messenger.operation(_address(step), step.operation_id or "", wait_seconds=POLL_SECONDS)

@@ -50,9 +50,17 @@ class HttpServices:
         )
         return _from_the_right_one(address, answer)
 
-    async def start(self, address: Address, order: OperationRequest) -> Operation:
-        body = order.model_dump(mode="json", exclude_none=True)
-        return await ask(self._client, address.service, "POST", "/migrations/operations", Operation, body=body)
+    async def start(self, address: Address, order: OperationRequest, *, wait_seconds: int) -> Operation:
+        return await ask(
+            self._client,
+            address.service,
+            "POST",
+            "/migrations/operations",
+            Operation,
+            body=order.model_dump(mode="json", exclude_none=True),
+            parameters={"wait_seconds": str(wait_seconds)},
+            seconds=wait_seconds + CALL_SECONDS,
+        )
 
     async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation:
         return await ask(

@@ -269,7 +269,7 @@ class FakeFleet:
         async with self.fate.effect():
             return self._up(address).plan(target)
 
-    async def start(self, address: Address, order: OperationRequest) -> Operation:
+    async def start(self, address: Address, order: OperationRequest, *, wait_seconds: int) -> Operation:
         async with self.fate.effect():
             service = self._up(address)
             return _canned(service) or service.begin(order)

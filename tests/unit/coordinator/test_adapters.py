@@ -108,7 +108,7 @@ async def test_the_service_is_a_header_and_the_path_is_fixed() -> None:
         for ask in (
             services.status(HERE),
             services.plan(HERE, action=Action.UPGRADE, target="head", with_sql=True),
-            services.start(HERE, order),
+            services.start(HERE, order, wait_seconds=5),
             services.operation(HERE, "r-1.first.1", wait_seconds=5),
         ):
             with pytest.raises(ServiceRefused):
@@ -116,7 +116,7 @@ async def test_the_service_is_a_header_and_the_path_is_fixed() -> None:
     assert [str(request.url) for request in seen] == [
         "http://127.0.0.1:3500/migrations",
         "http://127.0.0.1:3500/migrations/plan?action=upgrade&target=head&sql=true",
-        "http://127.0.0.1:3500/migrations/operations",
+        "http://127.0.0.1:3500/migrations/operations?wait_seconds=5",
         "http://127.0.0.1:3500/migrations/operations/r-1.first.1?wait_seconds=5",
     ]
     assert {request.headers["dapr-app-id"] for request in seen} == {"first"}
