@@ -40,6 +40,8 @@ def main() -> int:
     except (InfrastructureError, CommandFailed, RunWentWrong, NotAtHead, httpx.HTTPError) as error:
         print(f"The bench could not be run to its end: {error}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        return 130
     show(Console(width=None if sys.stdout.isatty() else 120), measured)
     if arguments.json:
         arguments.json.write_text(json.dumps(document(measured), indent=2) + "\n")
