@@ -11,20 +11,24 @@ from typing import Any
 from uuid import uuid4
 
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import MetaData, create_engine
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from migration_sidecar.address import UnusableAddress, database_url
 from migration_sidecar.child import hook
 from migration_sidecar.child.journal import Attempt, write
 from migration_sidecar.child.process import describe_failure
-from migration_sidecar.settings import database_url
 
 
 def run(metadata: MetaData, **options: Any) -> None:
     """Carries out whatever Alembic was asked for; `options` go to Alembic's context.configure as they are."""
-    url = database_url(Path(context.config.config_file_name or "alembic.ini"))
+    try:
+        url = database_url(Path(context.config.config_file_name or "alembic.ini"))
+    except UnusableAddress as error:
+        raise CommandError(str(error)) from None
     if context.is_offline_mode():
         context.configure(url=url, target_metadata=metadata, literal_binds=True, **options)
         with context.begin_transaction():
@@ -33,21 +37,30 @@ def run(metadata: MetaData, **options: Any) -> None:
     by_hand = None if hook.installed() else ByHand()
     if by_hand is not None:
         hook.install(by_hand.attempt, by_hand.tell, lock_wait_seconds=600)
-    if "asyncpg" in url.drivername:
-        asyncio.run(_run_async(url, metadata, by_hand, options))
-    else:
-        engine = create_engine(url, poolclass=NullPool)
-        with engine.connect() as connection:
-            _migrate(connection, metadata, by_hand, options)
+    try:
+        if "asyncpg" in url.drivername:
+            asyncio.run(_run_async(url, metadata, by_hand, options))
+        else:
+            engine = create_engine(url, poolclass=NullPool)
+            with engine.connect() as connection:
+                _migrate(connection, metadata, by_hand, options)
+    except (OSError, OperationalError) as error:
+        if by_hand is None or by_hand.connected:
+            raise
+        raise CommandError(_no_connection(url, error)) from None
 
 
 async def _run_async(url: URL, metadata: MetaData, by_hand: ByHand | None, options: dict[str, Any]) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine  # a synchronous service need not wait for it
+
     engine = create_async_engine(url, poolclass=NullPool)
     async with engine.connect() as connection:
         await connection.run_sync(_migrate, metadata, by_hand, options)
 
 
 def _migrate(connection: Connection, metadata: MetaData, by_hand: ByHand | None, options: dict[str, Any]) -> None:
+    if by_hand is not None:
+        by_hand.connected = True
     try:
         context.configure(connection=connection, target_metadata=metadata, **options)
         with context.begin_transaction():
@@ -58,6 +71,12 @@ def _migrate(connection: Connection, metadata: MetaData, by_hand: ByHand | None,
         raise
 
 
+def _no_connection(url: URL, error: Exception) -> str:
+    """Alembic prints it as one line; the driver's own text names the user and the server, never the password."""
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    return f"No session with database {url.database} at {url.host}:{url.port or 5432}: {reason}"
+
+
 class ByHand:
     """A person runs Alembic: nobody else would write the closing row of a failure or say what is waited for."""
 
@@ -65,6 +84,7 @@ class ByHand:
         person = f"{getpass.getuser()}@{os.uname().nodename}"
         self.attempt = Attempt(operation_id=f"by-hand-{uuid4()}", number=1, actor=person, way_in="by hand")
         self.revision: str | None = None
+        self.connected = False
 
     def tell(self, event: str, **facts: Any) -> None:
         if event == "revision":

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from configparser import ConfigParser, Error, RawConfigParser
+from configparser import Error, RawConfigParser
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 
+from migration_sidecar.address import UnusableAddress, database_url
 from migration_sidecar.errors import Misconfigured
 
 SECTION = "migration_sidecar"
@@ -59,10 +59,14 @@ def read_settings(config_file: Path, environment: Mapping[str, str] = os.environ
     startup = environment.get("MIGRATE_ON_STARTUP", OnStartup.APPLY)
     if startup not in set(OnStartup):
         raise Misconfigured("MIGRATE_ON_STARTUP", "it must be apply, check or off")
+    try:
+        url = database_url(config_file, environment)
+    except UnusableAddress as error:
+        raise Misconfigured(error.key, error.reason) from None
     return Settings(
         service=options.get("service") or environment.get("APP_ID") or config_file.resolve().parent.name,
         config_file=config_file.resolve(),
-        url=database_url(config_file, environment),
+        url=url,
         on_startup=OnStartup(startup),
         version_table=VersionTable(
             options.get("version_table", "alembic_version"), options.get("version_table_schema", "")
@@ -70,38 +74,6 @@ def read_settings(config_file: Path, environment: Mapping[str, str] = os.environ
         dapr_http_port=int(port) if (port := environment.get("DAPR_HTTP_PORT", "")).isdigit() else None,
         audit_app_id=options.get("audit", "cas-audit"),
     )
-
-
-def database_url(config_file: Path, environment: Mapping[str, str] = os.environ) -> URL:
-    """The URL a migration of this folder uses, whichever way it is started."""
-    if text := environment.get("DATABASE_URL"):
-        return _parse(text, "DATABASE_URL")
-    text = _alembic_url(config_file)
-    if not text:
-        raise Misconfigured("DATABASE_URL", "it is not set, and alembic.ini has no sqlalchemy.url")
-    url = _parse(text, "sqlalchemy.url")
-    port = environment.get("POSTGRES_PORT")
-    if port and not port.isdigit():
-        raise Misconfigured("POSTGRES_PORT", "it is not a number")
-    return url.set(
-        host=environment.get("POSTGRES_HOST") or url.host,
-        port=int(port) if port else url.port,
-        username=environment.get("POSTGRES_USER") or url.username,
-        password=environment.get("POSTGRES_PASSWORD") or url.password,
-    )
-
-
-def _parse(text: str, key: str) -> URL:
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        # `from None`: the parser's own message repeats the URL, password included.
-        raise Misconfigured(
-            key, "it is not a database URL like postgresql://user:password@host:5432/database"
-        ) from None
-    if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise Misconfigured(key, "only PostgreSQL is supported")
-    return url
 
 
 def _ini(config_file: Path) -> dict[str, str]:
@@ -113,12 +85,3 @@ def _ini(config_file: Path) -> dict[str, str]:
     except Error:
         raise Misconfigured(config_file.name, "it is not a valid ini file") from None
     return dict(parser[SECTION]) if parser.has_section(SECTION) else {}
-
-
-def _alembic_url(config_file: Path) -> str | None:
-    parser = ConfigParser({"here": str(config_file.resolve().parent).replace("%", "%%")})
-    try:
-        parser.read_string(config_file.read_text(encoding="utf-8"))
-        return parser.get("alembic", "sqlalchemy.url", fallback=None)
-    except (OSError, Error):
-        raise Misconfigured("sqlalchemy.url", "alembic.ini cannot be read") from None

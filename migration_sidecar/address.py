@@ -1,0 +1,61 @@
+"""Which database a folder's migrations go to; light, because every `alembic` command in the folder imports it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from configparser import ConfigParser, Error
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+
+class UnusableAddress(ValueError):
+    """A setting cannot be used; `key` names it, and its value is never shown because it may hold a password."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}.")
+        self.key, self.reason = key, reason
+
+
+def database_url(config_file: Path, environment: Mapping[str, str] = os.environ) -> URL:
+    """The URL a migration of this folder uses, whichever way it is started.
+
+    DATABASE_URL wins; otherwise it is the ini file's sqlalchemy.url, with the parts that POSTGRES_* name replaced.
+    """
+    if text := environment.get("DATABASE_URL"):
+        return _parse(text, "DATABASE_URL")
+    text = _alembic_url(config_file)
+    if not text:
+        raise UnusableAddress("DATABASE_URL", "it is not set, and alembic.ini has no sqlalchemy.url")
+    url = _parse(text, "sqlalchemy.url")
+    port = environment.get("POSTGRES_PORT")
+    if port and not port.isdigit():
+        raise UnusableAddress("POSTGRES_PORT", "it is not a number")
+    return url.set(
+        host=environment.get("POSTGRES_HOST") or url.host,
+        port=int(port) if port else url.port,
+        username=environment.get("POSTGRES_USER") or url.username,
+        password=environment.get("POSTGRES_PASSWORD") or url.password,
+    )
+
+
+def _parse(text: str, key: str) -> URL:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        # `from None`: the parser's own message repeats the URL, password included.
+        raise UnusableAddress(key, "it is not like postgresql://user:password@host:5432/database") from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise UnusableAddress(key, "only PostgreSQL is supported")
+    return url
+
+
+def _alembic_url(config_file: Path) -> str | None:
+    parser = ConfigParser({"here": str(config_file.resolve().parent).replace("%", "%%")})
+    try:
+        parser.read_string(config_file.read_text(encoding="utf-8"))
+        return parser.get("alembic", "sqlalchemy.url", fallback=None)
+    except (OSError, Error):
+        raise UnusableAddress("sqlalchemy.url", "alembic.ini cannot be read") from None
