@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 from migration_sidecar.errors import HistoryUnreadable
 from migration_sidecar.history import History
 from migration_sidecar.messages import MigrationPlan
 from migration_sidecar.warm import WarmProcesses
 
-INSPECTION_SECONDS = 30.0  # loading revision files runs them, so it happens in a process that can be ended
+INSPECTION_SECONDS = 15.0  # loading revision files runs them, so it happens in a process that can be ended
+HANGING_SECONDS = 20.0  # how long a file that never ended is believed to hang again, unless it changes
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 
@@ -25,13 +29,18 @@ class Scripts:
         self._folders: list[Path] = []
         self._fingerprint: Fingerprint = ()
         self._history: History | None = None
+        self._unreadable: HistoryUnreadable | None = None
+        self._unreadable_until = 0.0
         self._loading = asyncio.Lock()
 
     async def history(self) -> History:
         """Raises HistoryUnreadable (CM-301 to CM-305)."""
         async with self._loading:
-            if self._history is not None and self._fingerprint == self._look():
-                return self._history
+            if self._folders and self._fingerprint == self._look():
+                if self._unreadable is not None and monotonic() < self._unreadable_until:
+                    raise self._unreadable.with_traceback(None)
+                if self._unreadable is None and self._history is not None:
+                    return self._history
             return await self._load()
 
     @property
@@ -49,22 +58,15 @@ class Scripts:
         return plan.model_copy(update={"revisions": revisions})
 
     async def _load(self) -> History:
-        before = self._look()
+        before, folders = self._look(), self._folders
         answer = await self._processes.ask(self._job, timeout_seconds=INSPECTION_SECONDS)
-        if answer["event"] == "failed":
-            problem = answer["problem"]
-            raise HistoryUnreadable(problem["code"], problem["title"], problem["detail"], problem["next_step"])
-        if answer["event"] != "done":
-            raise HistoryUnreadable(
-                "CM-304",
-                "A revision file cannot be loaded",
-                f"Loading the files did not end properly within {INSPECTION_SECONDS:.0f} s; no database was touched.",
-                "Look for a file that exits or loops when it is imported.",
-            )
-        first = not self._folders
-        self._folders = [Path(folder) for folder in answer["result"]["folders"]]
+        self._folders = [Path(folder) for folder in answer.get("folders", [])] or folders
         # Files that changed while they were loaded are loaded again by the next caller.
-        self._fingerprint = self._look() if first else before
+        self._fingerprint = before if self._folders == folders else self._look()
+        self._unreadable = _refusal(answer)
+        self._unreadable_until = monotonic() + HANGING_SECONDS if "after_seconds" in answer else inf
+        if self._unreadable is not None:
+            raise self._unreadable
         self._history = History.from_inspection(answer["result"])
         return self._history
 
@@ -79,3 +81,17 @@ class Scripts:
         except OSError:
             return (0, 0)
         return (status.st_mtime_ns, status.st_size)
+
+
+def _refusal(answer: dict[str, Any]) -> HistoryUnreadable | None:
+    if answer["event"] == "done":
+        return None
+    if answer["event"] == "failed":
+        problem = answer["problem"]
+        return HistoryUnreadable(problem["code"], problem["title"], problem["detail"], problem["next_step"])
+    return HistoryUnreadable(
+        "CM-304",
+        "A revision file cannot be loaded",
+        f"Loading the files did not end properly within {INSPECTION_SECONDS:.0f} s; no database was touched.",
+        "Look for a file that exits or loops when it is imported.",
+    )

@@ -96,15 +96,16 @@ class WarmProcesses:
             transport.close()
 
     async def ask(self, job: dict[str, Any], *, timeout_seconds: float) -> dict[str, Any]:
-        """For jobs that only read files: the last report, `done` or `failed`; a process that hangs is ended."""
-        last: dict[str, Any] = {"event": "gone"}
+        """For jobs that only read files: all reports in one, ended by `done` or `failed`; one that hangs is ended."""
+        await self.start()  # takes a second, or many when a whole fleet starts: that is nobody's fault
+        facts: dict[str, Any] = {"event": "gone"}
         try:
             async with asyncio.timeout(timeout_seconds), self.run(job) as process:
                 async for report in process.reports():
-                    last = report
+                    facts.update(report)
         except TimeoutError:
-            return {"event": "gone", "after_seconds": timeout_seconds}
-        return last
+            return {**facts, "event": "gone", "after_seconds": timeout_seconds}
+        return facts
 
     def stop(self) -> None:
         """The forkserver and its children end with the socket."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from traceback import FrameSummary, extract_tb
 from typing import TYPE_CHECKING, Any
 
 from alembic.util import CommandError
@@ -21,31 +24,31 @@ _DESTRUCTIVE_CALLS = {"drop_table", "drop_column", "drop_table_comment", "bulk_d
 _DESTRUCTIVE_SQL = re.compile(r"\b(drop\s+(table|column|schema|database)|truncate|delete\s+from)\b", re.IGNORECASE)
 
 
-def load_history(config: Config) -> dict[str, Any]:
-    """Heads, folders and every revision of the environment; raises Refusal with file and line of a broken one."""
+def load_history(config: Config, report: Callable[..., None]) -> dict[str, Any]:
+    """Heads and every revision of the environment; raises Refusal with file and line of a broken one."""
     from alembic.script import ScriptDirectory
 
     try:
         directory = ScriptDirectory.from_config(config)
-        scripts = list(directory.walk_revisions())
-        heads = sorted(directory.get_heads())
+        # Told before any file is run: whoever waits for a file that never ends can still see it change.
+        report("folders", folders=[str(folder) for folder in _folders(directory)])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*present more than once")
+            scripts = list(directory.walk_revisions())
+            heads = sorted(directory.get_heads())
     except CommandError as error:
         raise _unreadable(config, str(error)) from None
-    except (KeyError, ValueError) as error:
-        raise Refusal(
-            "CM-302",
-            "The history does not hold together",
-            f"A revision that another one builds on is missing: {error}.",
-            "Restore that revision file, or correct down_revision.",
-        ) from None
+    except UserWarning as warning:
+        raise _unreadable(config, f"{warning}.") from None
     except SyntaxError as error:
         where = f"{Path(error.filename or '').name}:{error.lineno}"
         raise _broken(where, f"it is not valid Python ({error.msg})") from None
-    except Exception as error:
+    except BaseException as error:  # a file may raise SystemExit
+        if isinstance(error, KeyError) and _raised_by_alembic(error):
+            raise _missing(error) from None
         raise _broken(_line_of(error), f"it raised {type(error).__name__} when it was loaded") from None
     return {
         "heads": heads,
-        "folders": [str(folder) for folder in _folders(directory)],
         "revisions": [describe(script) for script in scripts],
     }
 
@@ -112,9 +115,19 @@ def _unreadable(config: Config, text: str) -> Refusal:
             f"{Path(config.config_file_name or 'alembic.ini').name} names a script_location that is not there.",
             "Correct script_location, or put the folder into the image.",
         )
-    code = "CM-301" if "head" in text.lower() else "CM-302"
     first_line = text.splitlines()[0].replace(str(Path.cwd()) + "/", "")
-    return Refusal(code, "The history does not hold together", first_line, "Correct the revision files and try again.")
+    return Refusal(
+        "CM-302", "The history does not hold together", first_line, "Correct the revision files and try again."
+    )
+
+
+def _missing(error: KeyError) -> Refusal:
+    return Refusal(
+        "CM-302",
+        "The history does not hold together",
+        f"A revision that another one builds on is missing: {error}.",
+        "Restore that revision file, or correct down_revision.",
+    )
 
 
 def _broken(where: str, reason: str) -> Refusal:
@@ -126,8 +139,17 @@ def _broken(where: str, reason: str) -> Refusal:
     )
 
 
-def _line_of(error: Exception) -> str:
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last else "a revision file"
+def _line_of(error: BaseException) -> str:
+    place = _place(error)
+    return f"{Path(place.filename).name}:{place.lineno}" if place else "a revision file"
+
+
+def _raised_by_alembic(error: BaseException) -> bool:
+    import alembic
+
+    place = _place(error)
+    return place is not None and Path(place.filename).is_relative_to(Path(alembic.__file__).parent)
+
+
+def _place(error: BaseException) -> FrameSummary | None:
+    return next(reversed(extract_tb(error.__traceback__)), None)

@@ -35,7 +35,7 @@ def carry_out(job: dict[str, Any], stream: TextIO) -> None:
         if job["kind"] == "inspect":
             from migration_sidecar.child.inspection import load_history
 
-            report("done", result=load_history(config))
+            report("done", result=load_history(config, report))
         elif job["kind"] == "render":
             from migration_sidecar.child.rendering import render
 
