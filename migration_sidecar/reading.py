@@ -36,7 +36,7 @@ def classify(facts: DatabaseFacts, history: History) -> DatabaseState:
         return DatabaseState.MIGRATING
     if unknown:
         # A database that our own journal wrote to was ours: this image is older than it.
-        return DatabaseState.AHEAD if facts.has_journal else DatabaseState.FOREIGN
+        return DatabaseState.AHEAD if facts.is_ours else DatabaseState.FOREIGN
     if not facts.revisions:
         return DatabaseState.UNMANAGED if facts.has_tables else DatabaseState.EMPTY
     at_head = set(history.heads) <= history.ancestors(facts.revisions)
@@ -178,7 +178,7 @@ _POOLED = Problem(
 def _misfit(state: DatabaseState, facts: DatabaseFacts, history: History) -> Problem | None:
     at, heads = ", ".join(facts.revisions) or "no revision", ", ".join(history.heads) or "nothing"
     if not set(facts.revisions) <= set(history.revisions):
-        ours = facts.has_journal
+        ours = facts.is_ours
         return Problem(
             code="CM-551" if ours else "CM-552",
             title="The database is newer than this image" if ours else "The database has another history",

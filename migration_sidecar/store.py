@@ -49,6 +49,7 @@ class DatabaseFacts:
     revisions: tuple[str, ...]
     has_version_table: bool
     has_journal: bool
+    is_ours: bool  # the journal tells of a migration, so unknown revisions come from a newer image
     has_tables: bool
     read_only: bool
     may_create: bool
@@ -60,8 +61,12 @@ async def read_facts(connection: AnyConnection, table: VersionTable) -> Database
     key = lock_key(table.name, table.schema)
     (row,) = await connection.fetch(_FACTS, table.qualified, key["class_id"], key["object_id"])
     revisions: list[str] = []
+    is_ours = False
     if row["has_version_table"]:
-        rows = await connection.fetch(f"SELECT version_num FROM {table.qualified}")  # noqa: S608 - quoted by us
+        journaled = "EXISTS (SELECT FROM migration_sidecar.journal)" if row["has_journal"] else "false"
+        query = f"SELECT version_num, {journaled} AS is_ours FROM {table.qualified}"  # noqa: S608 - quoted by us
+        rows = await connection.fetch(query)
+        is_ours = any(each["is_ours"] for each in rows)
         revisions = sorted(str(each["version_num"]) for each in rows)
     holder = None
     if row["holder_pid"] is not None:
@@ -70,6 +75,7 @@ async def read_facts(connection: AnyConnection, table: VersionTable) -> Database
         revisions=tuple(revisions),
         has_version_table=row["has_version_table"],
         has_journal=row["has_journal"],
+        is_ours=is_ours,
         has_tables=row["has_tables"],
         read_only=row["read_only"],
         may_create=row["may_create"],
