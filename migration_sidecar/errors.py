@@ -81,6 +81,19 @@ class UnknownTarget(ProblemError):
         )
 
 
+class NotApplied(ProblemError):
+    """A downgrade cannot end at a revision that the database never reached."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(
+            "CM-205",
+            "The target is not applied",
+            f"The database is not at or above {target!r}, so nothing can be reverted down to it.",
+            "Look at the status, and name a revision below the current one.",
+            status=422,
+        )
+
+
 class UnknownOperation(ProblemError):
     """No operation with this id was ever accepted here."""
 

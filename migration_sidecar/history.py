@@ -8,7 +8,7 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any
 
-from migration_sidecar.errors import HistoryUnreadable, UnknownTarget
+from migration_sidecar.errors import HistoryUnreadable, NotApplied, UnknownTarget
 from migration_sidecar.messages import Action, PlannedRevision
 
 
@@ -102,6 +102,8 @@ class History:
         if target == "base":
             return [self.revisions[revision] for revision in reversed(self.order) if revision in there]
         (goal,) = self.resolve(target)
+        if goal not in there:
+            raise NotApplied(target)
         above = [revision for revision in there if revision != goal and goal in self.ancestors([revision])]
         return [self.revisions[revision] for revision in reversed(self.order) if revision in above]
 
