@@ -106,7 +106,11 @@ class Database:
                 False,
             ),
             (
-                (asyncpg.ReadOnlySQLTransactionError, asyncpg.CannotConnectNowError),
+                (
+                    asyncpg.ReadOnlySQLTransactionError,
+                    asyncpg.CannotConnectNowError,
+                    asyncpg.ObjectNotInPrerequisiteStateError,  # ALLOW_CONNECTIONS false
+                ),
                 "CM-521",
                 "The server takes no writes now",
                 f"PostgreSQL at {host} is starting, stopping, or a standby.",
