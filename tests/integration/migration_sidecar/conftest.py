@@ -1,4 +1,4 @@
-"""Environments and engines for one test; the process that forks migrations is shared, because it takes a second to start."""
+"""Environments and engines for one test; the process that forks is shared, because it takes a second to start."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def make_environment(tmp_path: Path, database: Database) -> MakeEnvironment:
     """`template` is one of Alembic's own: generic or async."""
 
     def make(template: str = "generic", url: str | None = None, name: str = "orders") -> Environment:
-        return Environment(tmp_path / name, url or (database.async_url if template == "async" else database.url), template)
+        return Environment(
+            tmp_path / name, url or (database.async_url if template == "async" else database.url), template
+        )
 
     return make
 

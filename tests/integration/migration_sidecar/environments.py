@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import StringIO
 from itertools import count
@@ -115,6 +118,17 @@ async def ended(engine: Engine, operation_id: str) -> Operation:
     operation = await engine.operations.find(operation_id, wait_seconds=LONG_SECONDS)
     assert operation.state.ended, f"still {operation.state} after {LONG_SECONDS} s: {operation.waiting_for}"
     return operation
+
+
+async def until(condition: Callable[[], Any], *, within: float = 20.0) -> Any:
+    """Asks again and again; gives the first answer that is true."""
+    async with asyncio.timeout(within):
+        while True:
+            answer = condition()
+            answer = await answer if inspect.isawaitable(answer) else answer
+            if answer:
+                return answer
+            await asyncio.sleep(0.02)
 
 
 def rows(database: Database, query: str, *parameters: Any) -> list[tuple[Any, ...]]:

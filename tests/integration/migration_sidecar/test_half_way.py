@@ -124,7 +124,9 @@ async def test_a_failure_before_the_block_that_commits_leaves_nothing_behind(
 async def test_a_revision_that_throws_the_lock_away_is_refused_and_undone(
     engine: Engine, environment: Environment, database: Database
 ) -> None:
-    environment.revision("a1", 'op.execute("CREATE TABLE t_a1 (id int)"); op.execute("SELECT pg_advisory_unlock_all()")')
+    environment.revision(
+        "a1", 'op.execute("CREATE TABLE t_a1 (id int)"); op.execute("SELECT pg_advisory_unlock_all()")'
+    )
     operation = await carry_out(engine)
     assert operation.state is OperationState.FAILED
     assert operation.error is not None

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from migration_sidecar.child.lock import lock_key
-from migration_sidecar.messages import DatabaseState, OperationState
+from migration_sidecar.engine import Engine
+from migration_sidecar.messages import DatabaseState, Operation, OperationState
 from migration_sidecar.settings import VersionTable
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
@@ -25,6 +28,7 @@ from tests.integration.migration_sidecar.environments import (
     lock_is_free,
     request,
     rows,
+    until,
     version,
 )
 
@@ -59,6 +63,20 @@ async def test_ten_replicas_that_start_at_once_all_succeed_and_apply_each_revisi
     assert lock_is_free(database)
 
 
+async def is_ready(engine: Engine) -> bool:
+    return (await engine.startup.readiness())[0]
+
+
+async def waits(engine: Engine, operation_id: str) -> Operation | None:
+    operation = await engine.operations.find(operation_id)
+    return operation if operation.waiting_for else None
+
+
+def upgrade_in_a_process(ini: Path) -> int:
+    command = [sys.executable, "-c", "from migration_sidecar.cli import main; main()", "upgrade", "-c", str(ini)]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, timeout=60, check=False).returncode
+
+
 async def test_ten_start_ups_at_once_leave_a_database_at_head(
     environment: Environment, start_engine: StartEngine, database: Database
 ) -> None:
@@ -67,18 +85,15 @@ async def test_ten_start_ups_at_once_leave_a_database_at_head(
     engines = [start_engine(environment) for _ in range(10)]
     await asyncio.gather(*(engine.startup.run() for engine in engines))
     for engine in engines:
-        async with asyncio.timeout(30):
-            while not (await engine.startup.readiness())[0]:
-                await asyncio.sleep(0.1)
+        await until(partial(is_ready, engine))
     assert applied(database) == ["a1", "a2"]
 
 
 async def test_processes_of_their_own_take_turns_too(environment: Environment, database: Database) -> None:
     for name in ("a1", "a2", "a3"):
         environment.revision(name, WITNESSED)
-    command = [sys.executable, "-c", "from migration_sidecar.cli import main; main()", "upgrade", "head"]
-    processes = [subprocess.Popen([*command, "-c", str(environment.ini)], stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [await asyncio.to_thread(process.wait, 60) for process in processes] == [0, 0]
+    codes = await asyncio.gather(*(asyncio.to_thread(upgrade_in_a_process, environment.ini) for _ in range(2)))
+    assert codes == [0, 0]
     assert applied(database) == ["a1", "a2", "a3"]
     assert rows(database, "SELECT overlap, count(*)::int FROM witness GROUP BY 1") == [(False, 3)]
 
@@ -91,9 +106,7 @@ async def test_a_stranger_who_holds_the_lock_is_waited_for_and_named(
     with closing(psycopg.connect(database.url, autocommit=True, application_name="nightly report")) as stranger:
         stranger.execute("SELECT pg_advisory_lock(%s, %s)", KEY)
         accepted = await engine.operations.accept(request())
-        async with asyncio.timeout(10):
-            while not (waiting := await engine.operations.find(accepted.operation_id)).waiting_for:
-                await asyncio.sleep(0.05)
+        waiting = await until(partial(waits, engine, accepted.operation_id))
         assert f"pid {stranger.info.backend_pid} (nightly report)" in (waiting.waiting_for or "")
         status = await engine.reader.status()
         assert status.state is DatabaseState.MIGRATING
@@ -101,7 +114,7 @@ async def test_a_stranger_who_holds_the_lock_is_waited_for_and_named(
         assert status.lock_holder.pid == stranger.info.backend_pid
         assert waiting.state is OperationState.RUNNING
 
-        # The holder builds an index, which waits for every older snapshot: a waiter that blocked would deadlock with it.
+        # Building an index waits for every older snapshot: a waiter that blocked would deadlock with it.
         stranger.execute("CREATE TABLE busy (id int)")
         await asyncio.to_thread(stranger.execute, "CREATE INDEX CONCURRENTLY ix_busy ON busy (id)")
         stranger.execute("DROP TABLE busy")

@@ -1,0 +1,119 @@
+"""What a caller agreed to is what happens: targets, digests, expected revisions, downgrades."""
+
+from __future__ import annotations
+
+import pytest
+
+from migration_sidecar.engine import Engine
+from migration_sidecar.errors import NotApplied, PlanChanged, UnknownTarget
+from migration_sidecar.messages import Action, OperationState
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.environments import (
+    Environment,
+    applied,
+    carry_out,
+    kinds,
+    request,
+    tables,
+    version,
+)
+
+
+@pytest.fixture
+async def at_a3(engine: Engine, environment: Environment) -> Engine:
+    for name in ("a1", "a2", "a3"):
+        environment.revision(name)
+    await carry_out(engine)
+    return engine
+
+
+async def test_a_downgrade_to_a_full_id_reverts_what_lies_above_it(at_a3: Engine, database: Database) -> None:
+    operation = await carry_out(at_a3, action="downgrade", target="a1")
+    assert operation.state is OperationState.SUCCEEDED
+    assert [(step.revision, step.action) for step in operation.applied] == [
+        ("a3", Action.DOWNGRADE),
+        ("a2", Action.DOWNGRADE),
+    ]
+    assert version(database) == operation.current_revisions == ["a1"]
+    assert tables(database) == {"t_a1"}
+    assert kinds(database, operation.operation_id) == ["attempt", "started", "reverted", "started", "reverted"]
+    assert (await carry_out(at_a3)).current_revisions == ["a3"]
+    assert applied(database) == ["a1", "a2", "a3", "a2", "a3"]
+
+
+async def test_a_failing_downgrade_stops_at_a_whole_revision(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    environment.revision("a2", downgrade='op.execute("DROP TABLE t_a2"); op.execute("SELECT 1/0")')
+    environment.revision("a3")
+    await carry_out(engine)
+    operation = await carry_out(engine, action="downgrade", target="a1")
+    assert operation.state is OperationState.FAILED
+    assert operation.error is not None
+    assert (operation.error.revision, operation.error.sqlstate) == ("a2", "22012")
+    assert version(database) == operation.current_revisions == ["a2"]
+    assert tables(database) == {"t_a1", "t_a2"}
+
+
+async def test_an_upgrade_to_a_revision_in_the_middle_stops_there(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    for name in ("a1", "a2", "a3"):
+        environment.revision(name)
+    operation = await carry_out(engine, target="a2")
+    assert (operation.state, operation.current_revisions) == (OperationState.SUCCEEDED, ["a2"])
+    assert tables(database) == {"t_a1", "t_a2"}
+
+
+async def test_a_downgrade_to_where_the_database_never_was_is_no_success(at_a3: Engine, database: Database) -> None:
+    await carry_out(at_a3, action="downgrade", target="a1")
+    with pytest.raises(NotApplied):
+        await at_a3.operations.accept(request("a3", action="downgrade"))
+    assert version(database) == ["a1"]
+
+
+async def test_expected_revisions_that_are_not_the_databases_are_refused(at_a3: Engine, database: Database) -> None:
+    with pytest.raises(PlanChanged) as refusal:
+        await at_a3.operations.accept(request("head", expected_revisions=["a2"]))
+    assert (refusal.value.status, refusal.value.problem.code) == (409, "CM-306")
+    assert "at a3, not at a2" in refusal.value.problem.detail
+    agreed = await carry_out(at_a3, target="a2", action="downgrade", expected_revisions=["a3"])
+    assert agreed.state is OperationState.SUCCEEDED
+
+
+async def test_a_plan_that_changed_since_it_was_agreed_to_is_refused(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    plan = await engine.reader.plan(Action.UPGRADE, "head")
+    environment.revision("a1", 'op.execute("CREATE TABLE t_something_else (id int)")', below=None)
+    with pytest.raises(PlanChanged) as refusal:
+        await engine.operations.accept(request(plan_digest=plan.digest))
+    assert (refusal.value.status, refusal.value.problem.code) == (409, "CM-306")
+    fresh = await engine.reader.plan(Action.UPGRADE, "head")
+    assert (await carry_out(engine, plan_digest=fresh.digest)).state is OperationState.SUCCEEDED
+    assert tables(database) == {"t_something_else"}
+
+
+@pytest.mark.parametrize("target", ["base", "a", "a9", "abcd"])
+async def test_only_full_ids_are_targets(target: str, at_a3: Engine, database: Database) -> None:
+    for action in Action:
+        with pytest.raises(UnknownTarget) as refusal:
+            await at_a3.operations.accept(request(target, action=action))
+        assert (refusal.value.status, refusal.value.problem.code) == (422, "CM-203")
+    assert version(database) == ["a3"]
+
+
+async def test_the_plan_names_what_each_revision_is(engine: Engine, environment: Environment) -> None:
+    environment.revision("a1")
+    environment.revision("a2", 'op.drop_column("t_a1", "id")', "raise NotImplementedError")
+    environment.revision("a3", "with op.get_context().autocommit_block():\n    pass")
+    plan = await engine.scripts.with_sql(await engine.reader.plan(Action.UPGRADE, "head"))
+    assert (plan.from_revisions, plan.to_revisions) == ([], ["a3"])
+    flags = [(step.id, step.transactional, step.reversible, step.destructive) for step in plan.revisions]
+    assert flags == [("a1", True, True, False), ("a2", True, False, True), ("a3", False, True, False)]
+    assert plan.revisions[0].sql == "CREATE TABLE t_a1 (id int);"
+    await carry_out(engine, target="a2")
+    back = await engine.reader.plan(Action.DOWNGRADE, "a1")
+    assert [(step.id, step.destructive) for step in back.revisions] == [("a2", False)]

@@ -1,0 +1,141 @@
+"""A process that ends without a word, in whatever way, never counts as success."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+import migration_sidecar.attempts
+from migration_sidecar.engine import Engine
+from migration_sidecar.messages import OperationState
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.conftest import StartEngine
+from tests.integration.migration_sidecar.environments import (
+    Environment,
+    applied,
+    carry_out,
+    ended,
+    lock_is_free,
+    request,
+    rows,
+    tables,
+    until,
+    version,
+)
+
+LOCK_IS_FREE_WITHIN = 5.0
+
+SLEEPERS = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"
+
+
+def sleeps_the_first_time(marker: Path) -> str:
+    return f"""
+        import os, pathlib
+        marker = pathlib.Path({str(marker)!r})
+        op.execute("CREATE TABLE t_a2 (id int)")
+        if not marker.exists():
+            pathlib.Path({str(marker.with_suffix(".part"))!r}).write_text(str(os.getpid()))
+            os.replace({str(marker.with_suffix(".part"))!r}, marker)
+            op.execute("SELECT pg_sleep(60)")
+    """
+
+
+async def pid_of_the_sleeper(marker: Path, database: Database) -> int:
+    await until(lambda: marker.exists() and rows(database, SLEEPERS))
+    return read_pid(marker)
+
+
+def read_pid(marker: Path) -> int:
+    return int(marker.read_text())
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+async def test_a_killed_migration_is_carried_out_again_by_itself(
+    engine: Engine, environment: Environment, database: Database, tmp_path: Path
+) -> None:
+    marker = tmp_path / "pid"
+    environment.revision("a1")
+    environment.revision("a2", sleeps_the_first_time(marker))
+    accepted = await engine.operations.accept(request())
+    os.kill(await pid_of_the_sleeper(marker, database), signal.SIGKILL)
+    await until(lambda: not rows(database, SLEEPERS), within=LOCK_IS_FREE_WITHIN)
+    done = await ended(engine, accepted.operation_id)
+    assert (done.state, done.attempts) == (OperationState.SUCCEEDED, 2)
+    assert applied(database) == ["a1", "a2"]
+    assert lock_is_free(database)
+
+
+async def test_the_death_of_the_process_that_forks_migrations_is_survived(
+    environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
+) -> None:
+    marker = tmp_path / "pid"
+    environment.revision("a1")
+    environment.revision("a2", sleeps_the_first_time(marker))
+    engine = start_engine(environment, own_processes=True)
+    accepted = await engine.operations.accept(request())
+    os.kill(parent_of(await pid_of_the_sleeper(marker, database)), signal.SIGKILL)
+    done = await ended(engine, accepted.operation_id)
+    assert (done.state, done.attempts) == (OperationState.SUCCEEDED, 2)
+    assert applied(database) == ["a1", "a2"]
+
+
+async def test_a_process_that_exits_with_0_in_mid_revision_did_not_succeed(
+    engine: Engine, environment: Environment, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration_sidecar.attempts, "LOST_ATTEMPTS", 2)
+    environment.revision("a1")
+    environment.revision("a2", 'import os; op.execute("CREATE TABLE t_a2 (id int)"); os._exit(0)')
+    operation = await carry_out(engine)
+    assert operation.state is OperationState.FAILED
+    assert operation.error is not None
+    assert operation.error.code == "CM-514"
+    assert version(database) == operation.current_revisions == ["a1"]
+    assert tables(database) == {"t_a1"}
+
+
+@pytest.mark.parametrize("ending", ["raise SystemExit(0)", "raise KeyboardInterrupt", "raise BaseException('no')"])
+async def test_a_revision_that_raises_what_nobody_catches_is_a_failed_revision(
+    ending: str, engine: Engine, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    environment.revision("a2", f'op.execute("CREATE TABLE t_a2 (id int)")\n{ending}')
+    operation = await carry_out(engine)
+    assert operation.state is OperationState.FAILED
+    assert operation.error is not None
+    assert (operation.error.code, operation.error.revision) == ("CM-401", "a2")
+    assert version(database) == operation.current_revisions == ["a1"]
+    assert tables(database) == {"t_a1"}
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        "while True: pass",
+        'op.execute("SELECT pg_sleep(60)")',
+        "import time; time.sleep(60)",
+        "input()\nwhile True: pass",
+    ],
+)
+async def test_a_revision_that_never_ends_is_ended_at_the_deadline(
+    endless: str, engine: Engine, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    environment.revision("a2", f'op.execute("CREATE TABLE t_a2 (id int)")\n{endless}')
+    await carry_out(engine, target="a1")
+    begun = monotonic()
+    operation = await carry_out(engine, deadline_seconds=1)
+    assert operation.state is OperationState.FAILED
+    assert operation.error is not None
+    assert operation.error.code == "CM-403"
+    assert monotonic() - begun < 1 + LOCK_IS_FREE_WITHIN
+    assert version(database) == operation.current_revisions == ["a1"]
+    assert tables(database) == {"t_a1"}
+    assert lock_is_free(database)
+    assert not rows(database, SLEEPERS)

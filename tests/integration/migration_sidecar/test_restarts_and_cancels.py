@@ -1,0 +1,161 @@
+"""A service that stops leaves its operation to its successor; a person who cancels gets a whole revision."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+import psycopg
+
+from migration_sidecar.child.lock import lock_key
+from migration_sidecar.engine import Engine
+from migration_sidecar.messages import OperationState
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.conftest import StartEngine
+from tests.integration.migration_sidecar.environments import (
+    Environment,
+    applied,
+    carry_out,
+    ended,
+    kinds,
+    lock_is_free,
+    request,
+    rows,
+    tables,
+    until,
+    version,
+)
+from tests.integration.migration_sidecar.test_lost_processes import pid_of_the_sleeper, sleeps_the_first_time
+from tests.integration.migration_sidecar.test_one_at_a_time import waits
+
+KEY = tuple(lock_key("alembic_version", "").values())
+
+
+async def test_an_operation_that_a_stopped_service_left_is_ended_by_the_next_one(
+    environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
+) -> None:
+    marker = tmp_path / "pid"
+    environment.revision("a1")
+    environment.revision("a2", sleeps_the_first_time(marker))
+    before = start_engine(environment)
+    accepted = await before.operations.accept(request())
+    await pid_of_the_sleeper(marker, database)
+    await before.close()
+
+    after = start_engine(environment, MIGRATE_ON_STARTUP="check")
+    await after.startup.run()
+    done = await ended(after, accepted.operation_id)
+    assert done.state is OperationState.SUCCEEDED
+    assert [step.revision for step in done.applied] == ["a1", "a2"]
+    assert applied(database) == ["a1", "a2"]
+    assert kinds(database, done.operation_id) == [
+        *("attempt", "started", "applied"),
+        *("resolved", "attempt", "started", "applied"),
+    ]
+
+
+async def test_a_service_that_stops_between_two_attempts_goes_on_counting_where_it_was(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    environment.revision("a1", 'op.execute("CREATE TABLE orders (id int)")')
+    before = start_engine(environment)
+    await carry_out(before)
+    environment.revision("a2", 'op.execute("ALTER TABLE orders ADD COLUMN note text")')
+    with closing(psycopg.connect(database.url)) as holder:
+        holder.execute("SELECT count(*) FROM orders")
+        accepted = await before.operations.accept(request())
+        await until(lambda: kinds(database, accepted.operation_id)[-1:] == ["failed"])
+        await before.close()
+        holder.rollback()
+    after = start_engine(environment, MIGRATE_ON_STARTUP="check")
+    await after.startup.run()
+    done = await ended(after, accepted.operation_id)
+    assert done.state is OperationState.SUCCEEDED
+    attempts = rows(
+        database,
+        "SELECT attempt FROM migration_sidecar.journal WHERE operation_id = %s AND kind = 'attempt' ORDER BY seq",
+        done.operation_id,
+    )
+    assert attempts == [(number,) for number in range(1, len(attempts) + 1)]
+    assert done.attempts == len(attempts) > 1
+
+
+async def test_an_operation_that_was_done_when_the_service_stopped_is_only_read_back(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    """Between the last COMMIT and the stored outcome."""
+    environment.revision("a1")
+    before = start_engine(environment)
+    done = await carry_out(before)
+    await before.close()
+    with database.connect() as connection:
+        connection.execute(
+            "UPDATE migration_sidecar.operations SET state = 'accepted', record = record || %s",
+            [psycopg.types.json.Jsonb({"state": "accepted", "finished_at": None, "applied": [], "attempts": 0})],
+        )
+    after = start_engine(environment, MIGRATE_ON_STARTUP="check")
+    await after.startup.run()
+    again = await ended(after, done.operation_id)
+    assert again.state is OperationState.SUCCEEDED
+    assert (again.applied, again.attempts) == (done.applied, 1)
+    assert kinds(database, done.operation_id).count("attempt") == 1
+
+
+async def test_cancelling_in_mid_revision_stops_at_the_revision_before(
+    engine: Engine, environment: Environment, database: Database, tmp_path: Path
+) -> None:
+    marker = tmp_path / "pid"
+    environment.revision("a1")
+    environment.revision("a2", sleeps_the_first_time(marker))
+    accepted = await engine.operations.accept(request())
+    await pid_of_the_sleeper(marker, database)
+    begun = monotonic()
+    cancelled = await engine.operations.cancel(accepted.operation_id)
+    assert cancelled.state is OperationState.CANCELLED
+    assert monotonic() - begun < 5
+    assert cancelled.error is not None
+    assert (cancelled.error.code, cancelled.error.service) == ("CM-408", "orders")
+    assert version(database) == cancelled.current_revisions == ["a1"]
+    assert tables(database) == {"t_a1"}
+    assert lock_is_free(database)
+    assert kinds(database, accepted.operation_id) == ["attempt", "started", "applied", "cancelled"]
+    assert (await carry_out(engine)).state is OperationState.SUCCEEDED
+    assert applied(database) == ["a1", "a2"]
+
+
+async def test_cancelling_at_once_finds_the_process_on_its_way(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    environment.revision("a1", 'op.execute("SELECT pg_sleep(60)")')
+    engine = start_engine(environment)
+    await engine.reader.status()  # the files are known, so the attempt begins at once
+    for pause in (0, 0.01, 0.03, 0.06, 0.1, 0.2):
+        accepted = await engine.operations.accept(request())
+        await asyncio.sleep(pause)
+        assert (await engine.operations.cancel(accepted.operation_id)).state is OperationState.CANCELLED
+    assert lock_is_free(database)
+
+
+async def test_cancelling_while_the_lock_is_a_strangers_does_not_wait_for_the_stranger(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    with closing(psycopg.connect(database.url, autocommit=True)) as stranger:
+        stranger.execute("SELECT pg_advisory_lock(%s, %s)", KEY)
+        accepted = await engine.operations.accept(request())
+        await until(partial(waits, engine, accepted.operation_id))
+        begun = monotonic()
+        cancelled = await engine.operations.cancel(accepted.operation_id)
+        assert cancelled.state is OperationState.CANCELLED
+        assert monotonic() - begun < 5
+
+
+async def test_cancelling_what_has_ended_changes_nothing(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    done = await carry_out(engine)
+    assert await engine.operations.cancel(done.operation_id) == done

@@ -1,0 +1,144 @@
+"""Revision files that cannot be loaded: the status still answers, the plan says where, the database stays untouched."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+import pytest
+
+import migration_sidecar.scripts
+from migration_sidecar.engine import Engine
+from migration_sidecar.errors import HistoryUnreadable
+from migration_sidecar.messages import Action, Problem
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
+from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows, version
+
+BROKEN = {
+    "a syntax error": ("def upgrade(:\n", "a2.py:1"),
+    "an import that is not there": ("\n\nimport no_such_module_at_all\n", "a2.py:3"),
+    "an exit": ("import sys\n\nsys.exit(0)\n", "a2.py:3"),
+    "an exit without a word": ("import os\n\nos._exit(0)\n", ""),
+    "an endless loop": ("while True:\n    pass\n", ""),
+    "any other error": ("x = 1\nx / 0\n", "a2.py:2"),
+}
+
+
+async def refused(engine: Engine, target: str = "head") -> Problem:
+    with pytest.raises(HistoryUnreadable) as refusal:
+        await engine.reader.plan(Action.UPGRADE, target)
+    with pytest.raises(HistoryUnreadable):
+        await engine.operations.accept(request(target))
+    return refusal.value.problem
+
+
+@pytest.mark.parametrize(("text", "where"), BROKEN.values(), ids=BROKEN.keys())
+async def test_a_file_that_cannot_be_loaded_is_named_and_harms_no_status(
+    text: str,
+    where: str,
+    engine: Engine,
+    environment: Environment,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(migration_sidecar.scripts, "INSPECTION_SECONDS", 2.0)
+    environment.revision("a1")
+    await carry_out(engine)
+    (environment.versions / "a2.py").write_text(text)
+    problem = await refused(engine)
+    assert problem.code == "CM-304"
+    assert where in problem.detail
+    assert "no database was touched" in problem.detail
+    status = await engine.reader.status()
+    assert status.error == problem
+    assert status.current_revisions == ["a1"]
+    assert version(database) == ["a1"]
+
+
+async def test_a_file_that_never_ends_is_waited_for_once_and_not_at_every_question(
+    engine: Engine, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration_sidecar.scripts, "INSPECTION_SECONDS", 2.0)
+    file = environment.versions / "a1.py"
+    file.write_text("while True:\n    pass\n")
+    problem = await refused(engine)
+    begun = monotonic()
+    for _ in range(20):
+        assert (await engine.reader.status()).error == problem
+    assert monotonic() - begun < 1.0
+
+    environment.revision("a1", below=None)
+    assert [step.id for step in (await engine.reader.plan(Action.UPGRADE, "head")).revisions] == ["a1"]
+
+
+async def test_a_broken_file_at_the_first_look_still_lets_the_status_tell_the_revision(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    environment.revision("a1")
+    await carry_out(start_engine(environment))
+    (environment.versions / "a2.py").write_text("def upgrade(:\n")
+    status = await start_engine(environment).reader.status()
+    assert status.current_revisions == ["a1"]
+    assert status.error is not None
+    assert status.error.code == "CM-304"
+
+
+async def test_start_up_does_not_die_of_a_broken_file(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    (environment.versions / "a1.py").write_text("def upgrade(:\n")
+    engine = start_engine(environment)
+    await engine.startup.run()
+    ready, reason = await engine.startup.readiness()
+    assert not ready
+    assert "a1.py:1" in reason
+    assert rows(database, "SELECT to_regclass('alembic_version')") == [(None,)]
+
+
+async def test_a_missing_folder_is_named(engine: Engine, environment: Environment) -> None:
+    environment.revision("a1")
+    environment.versions.parent.rename(environment.folder / "elsewhere")
+    problem = await refused(engine)
+    assert problem.code == "CM-303"
+    assert str(environment.folder) not in problem.detail
+
+
+async def test_two_heads_are_named_and_only_head_is_refused(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    environment.revision("b1", below="a1")
+    environment.revision("b2", below="a1")
+    problem = await refused(engine)
+    assert problem.code == "CM-301"
+    assert "b1 (b1.py)" in problem.detail
+    assert "b2 (b2.py)" in problem.detail
+    assert "merge" in problem.next_step
+    await carry_out(engine, target="heads")
+    assert version(database) == ["b1", "b2"]
+
+
+@pytest.mark.parametrize("below", ["gone0001", "a1"], ids=["missing", "itself"])
+async def test_a_history_that_does_not_hold_together_is_refused(
+    below: str, engine: Engine, environment: Environment
+) -> None:
+    environment.revision("a1", below=below)
+    problem = await refused(engine)
+    assert problem.code == "CM-302"
+
+
+async def test_one_revision_id_in_two_files_is_refused(engine: Engine, environment: Environment) -> None:
+    file = environment.revision("a1")
+    (environment.versions / "copy_of_a1.py").write_text(file.read_text())
+    assert (await refused(engine)).code == "CM-302"
+
+
+async def test_a_repaired_file_is_noticed_at_once(make_environment: MakeEnvironment, start_engine: StartEngine) -> None:
+    environment = make_environment()
+    environment.revision("a1")
+    engine = start_engine(environment)
+    before = await engine.reader.plan(Action.UPGRADE, "head")
+    environment.revision("a1", 'op.execute("CREATE TABLE t_other (id int)")', below=None)
+    after = await engine.reader.plan(Action.UPGRADE, "head")
+    assert before.digest != after.digest
+    assert before.revisions[0].sha256 != after.revisions[0].sha256
