@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -77,6 +78,8 @@ class Fate:
 
     @asynccontextmanager
     async def effect(self) -> AsyncIterator[None]:
+        # An effect takes time, and others go on meanwhile.
+        await asyncio.sleep(0)
         self.effects += 1
         here = self.effects == self.dies_at
         self.dead = self.dead or (here and self.before)

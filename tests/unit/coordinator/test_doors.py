@@ -215,7 +215,10 @@ async def test_what_nobody_foresaw_is_told_without_detail(
     assert "Traceback" not in answer.text
 
 
-async def test_waiting_for_a_run_ends_with_its_next_change(client: httpx.AsyncClient, life: Life) -> None:
+async def test_waiting_for_a_run_ends_with_its_next_change(
+    client: httpx.AsyncClient, life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "LOOK_AGAIN_SECONDS", 20)
     await client.post("/migrations", json={"services": "all", "request_id": "r-1"})
     waiting = asyncio.create_task(client.get("/migrations/r-1?wait_seconds=20"))
     await asyncio.sleep(0.05)

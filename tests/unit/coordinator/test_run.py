@@ -2,9 +2,11 @@
 
 import pytest
 
+from coordinator.domain.outcome import Outcome
 from coordinator.domain.request import read_request
-from coordinator.domain.run import Run
+from coordinator.domain.run import Run, finished, step_begun, step_told
 from coordinator.domain.run_state import RunState
+from coordinator.domain.step import StepState
 from migration_sidecar.messages import Problem
 from tests.unit.coordinator.fakes import Life, World
 
@@ -63,6 +65,14 @@ async def test_a_failure_stops_the_rest_and_its_reason_is_the_runs(world: World)
     finished = [e for e in world.audit.events.values() if e.event_type == "migration.step_finished"]
     assert [e.outcome for e in finished] == ["succeeded", "failed", "skipped"]
     assert finished[1].detail["error"]["sqlstate"] == "23505"
+
+
+async def test_what_is_told_about_a_finished_step_later_changes_nothing(world: World) -> None:
+    run = await carried_out(world)
+    late = Outcome(state=StepState.FAILED, error=FAILURE)
+    assert step_told(run, "first", late, world.clock()) is run
+    assert step_begun(run, "first", world.clock()) is run
+    assert finished(run, world.clock()) is run
 
 
 async def test_one_obstacle_anywhere_means_that_no_step_starts_and_every_reason_is_named(world: World) -> None:
@@ -147,6 +157,7 @@ async def test_a_broker_that_is_away_stops_no_migration_and_gets_its_events_late
     world.topic.down = True
     run = await carried_out(world, most_timers=3)
     assert (run.state, run.audit, run.settled) == (RunState.SUCCEEDED, "recorded", False)
+    assert [entry.request_id for entry in (await world.life().runs.index()).open] == ["r-1"]
     world.topic.down = False
     life = world.life()
     await life.drive()
@@ -164,6 +175,16 @@ async def test_what_is_announced_carries_the_id_of_what_is_in_the_audit(world: W
     await carried_out(world)
     known = {str(event_id) for event_id in world.audit.events}
     assert {event_id for _, event_id in world.topic.published} <= known
+
+
+async def test_the_same_run_told_again_is_told_under_the_same_ids() -> None:
+    told = []
+    for _ in range(2):
+        world = World()
+        await carried_out(world)
+        told.append(list(world.audit.events))
+    assert told[0] == told[1]
+    assert len(set(told[0])) == 9
 
 
 async def test_the_record_that_others_see_has_no_outbox_but_says_whether_the_audit_has_everything(world: World) -> None:
