@@ -42,13 +42,17 @@ def _engine(request: Request) -> Engine:
 
 @router.get("/migrations", response_model_exclude_none=True)
 async def status(request: Request) -> ServiceStatus:
-    return await _engine(request).reader.status()
+    engine = _engine(request)
+    answer = await engine.reader.status()
+    engine.expect_from(answer)
+    return answer
 
 
 @router.get("/migrations/plan", response_model_exclude_none=True)
 async def plan(request: Request, query: Annotated[PlanQuery, Query()]) -> MigrationPlan:
     engine = _engine(request)
     answer = await engine.reader.plan(query.action, query.target)
+    engine.expect(answer)
     return await engine.scripts.with_sql(answer) if query.sql else answer
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import asdict
 from random import uniform
 from time import monotonic
 from typing import Any
 
 from migration_sidecar import store
+from migration_sidecar.child.journal import Attempt
 from migration_sidecar.course import CANCELLED, Course, Note, too_late
 from migration_sidecar.database import Database
 from migration_sidecar.errors import DatabaseUnreachable, ProblemError
@@ -23,9 +25,10 @@ from migration_sidecar.messages import (
 from migration_sidecar.patience import patient
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
+from migration_sidecar.standby import Standby
 from migration_sidecar.truth import Truth
 from migration_sidecar.verdict import FINISHED, Ending, Found, Next, judge
-from migration_sidecar.warm import MigrationProcess, WarmProcesses
+from migration_sidecar.warm import MigrationProcess
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +46,14 @@ class Attempts:
         section: str,
         database: Database,
         reader: Reader,
-        processes: WarmProcesses,
+        standby: Standby,
         truth: Truth,
     ) -> None:
         self._settings = settings
         self._section = section
         self._database = database
         self._reader = reader
-        self._processes = processes
+        self._standby = standby
         self._truth = truth
         self._cancelled: set[str] = set()
         self._ending: asyncio.Task[None] | None = None
@@ -123,36 +126,44 @@ class Attempts:
         await self._close(run, "failed", problem)
         return self._finished(run, OperationState.NEEDS_ATTENTION, found, problem)
 
+    def job(self, action: Action, target: str) -> dict[str, Any]:
+        """What a migration process must know before it has its orders."""
+        config_file = str(self._settings.config_file)
+        return {
+            "kind": "migrate",
+            "config_file": config_file,
+            "section": self._section,
+            "action": action,
+            "target": target,
+        }
+
     async def _attempt(self, run: Course) -> Ending:
         attempt = run.next_attempt()
-        job = {
-            "kind": "migrate",
-            "config_file": str(self._settings.config_file),
-            "section": self._section,
-            "action": run.request.action,
-            "target": run.request.target,
-            "lock_wait_seconds": max(0.0, run.deadline - monotonic()),
-            "attempt": {
-                "operation_id": attempt.operation_id,
-                "number": attempt.number,
-                "actor": attempt.actor,
-                "way_in": attempt.way_in,
-                "request_id": attempt.request_id,
-            },
-        }
-        ending = Ending(lost=True)
-        try:
-            async with asyncio.timeout(max(0.1, run.deadline - monotonic())), self._processes.run(job) as process:
-                self._running[run.request.operation_id] = (process, None)
-                async for report in process.reports():
-                    ending = self._heard(run, process, report) or ending
-                    if run.request.operation_id in self._cancelled:
-                        await self._end(run.request.operation_id)  # it may have been on its way when it was cancelled
-        except TimeoutError:
-            await self._end(run.request.operation_id)
-        finally:
-            self._running.pop(run.request.operation_id, None)
+        ending, reached = await self._converse(run, attempt, fresh=False)
+        if ending.lost and not reached and run.request.operation_id not in self._cancelled:
+            # A process that was kept ready may have lost its connection meanwhile; it had done nothing with it.
+            ending, _ = await self._converse(run, attempt, fresh=True)
         return ending
+
+    async def _converse(self, run: Course, attempt: Attempt, *, fresh: bool) -> tuple[Ending, bool]:
+        """How the process ended, and whether it had reached the database."""
+        job = self.job(run.request.action, run.request.target)
+        ending, reached, operation_id = Ending(lost=True), False, run.request.operation_id
+        left = max(0.1, run.deadline - monotonic())
+        try:
+            async with asyncio.timeout(left), self._standby.process(job, fresh=fresh) as process:
+                self._running[operation_id] = (process, None)
+                await process.order({"attempt": asdict(attempt), "lock_wait_seconds": left})
+                async for report in process.reports():
+                    reached = reached or report["event"] == "session"
+                    ending = self._heard(run, process, report) or ending
+                    if operation_id in self._cancelled:
+                        await self._end(operation_id)  # it may have been on its way when it was cancelled
+        except TimeoutError:
+            await self._end(operation_id)
+        finally:
+            self._running.pop(operation_id, None)
+        return ending, reached
 
     def _heard(self, run: Course, process: MigrationProcess, report: dict[str, Any]) -> Ending | None:
         match report["event"]:

@@ -132,6 +132,7 @@ class Database:
                     asyncpg.PostgresConnectionError,
                     asyncpg.AdminShutdownError,
                     asyncpg.InterfaceError,
+                    asyncpg.InternalClientError,  # its word that it ended an idle session meets our question
                 ),
                 "CM-513",
                 "The database cannot be reached",

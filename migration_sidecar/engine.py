@@ -6,11 +6,13 @@ from pathlib import Path
 
 from migration_sidecar.attempts import Attempts
 from migration_sidecar.database import Database
+from migration_sidecar.messages import Action, MigrationPlan, ServiceStatus
 from migration_sidecar.operations import Operations
 from migration_sidecar.reading import Reader
 from migration_sidecar.relay import Relay
 from migration_sidecar.scripts import Scripts
 from migration_sidecar.settings import Settings
+from migration_sidecar.standby import Standby
 from migration_sidecar.startup import Startup
 from migration_sidecar.truth import Truth
 from migration_sidecar.warm import WarmProcesses
@@ -27,11 +29,23 @@ class Engine:
         self.reader = Reader(settings, self.database, self.scripts)
         self.relay = Relay(settings, self.database)
         truth = Truth(self.database, self.reader, settings.version_table)
-        attempts = Attempts(settings, section, self.database, self.reader, self.processes, truth)
-        self.operations = Operations(settings, self.database, self.reader, attempts, self.relay.wake)
-        self.startup = Startup(settings, self.reader, self.operations)
+        self.standby = Standby(self.processes, self.scripts)
+        self.attempts = Attempts(settings, section, self.database, self.reader, self.standby, truth)
+        self.operations = Operations(settings, self.database, self.reader, self.attempts, self.relay.wake)
+        self.startup = Startup(settings, self.reader, self.operations, self.expect_from)
+
+    def expect(self, plan: MigrationPlan) -> None:
+        """A plan was asked for: where it has work to do, its process gets ready while others decide."""
+        if plan.revisions and not plan.obstacles:
+            self.standby.expect(self.attempts.job(plan.action, plan.target))
+
+    def expect_from(self, status: ServiceStatus) -> None:
+        """The same where only the status is known: what a coordinator asks for first is the head."""
+        if status.pending and status.error is None:
+            self.standby.expect(self.attempts.job(Action.UPGRADE, "head"))
 
     async def close(self) -> None:
         await self.operations.stop()
+        await self.standby.close()
         await self.database.close()
         self.processes.stop()

@@ -22,6 +22,8 @@ from migration_sidecar.child import hook
 from migration_sidecar.child.journal import Attempt, write
 from migration_sidecar.child.process import describe_failure
 
+LOCK_WAIT_SECONDS = 600.0  # by hand; Ctrl-C ends it sooner
+
 
 def run(metadata: MetaData, **options: Any) -> None:
     """Carries out whatever Alembic was asked for; `options` go to Alembic's context.configure as they are."""
@@ -36,7 +38,7 @@ def run(metadata: MetaData, **options: Any) -> None:
         return
     by_hand = None if hook.installed() else ByHand()
     if by_hand is not None:
-        hook.install(by_hand.attempt, by_hand.tell, lock_wait_seconds=600)
+        hook.install(lambda _: hook.Orders(by_hand.attempt, LOCK_WAIT_SECONDS), by_hand.tell)
     try:
         if "asyncpg" in url.drivername:
             asyncio.run(_run_async(url, metadata, by_hand, options))

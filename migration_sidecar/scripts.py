@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import sha256
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -42,6 +43,10 @@ class Scripts:
                 if self._unreadable is None and self._history is not None:
                     return self._history
             return await self._load()
+
+    def mark(self) -> str:
+        """A mark of the files as they are now; the same mark later means the same files."""
+        return sha256(repr(self._look()).encode()).hexdigest()
 
     @property
     def last_readable(self) -> History | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from uuid import uuid4
 
 from migration_sidecar.errors import ProblemError
@@ -14,16 +15,20 @@ from migration_sidecar.settings import OnStartup, Settings
 
 log = logging.getLogger(__name__)
 
+WATCH_SECONDS = 2.0
 MIGRATABLE = {DatabaseState.BEHIND, DatabaseState.EMPTY, DatabaseState.MIGRATING}
 
 
 class Startup:
     """Migrates in the background according to MIGRATE_ON_STARTUP; the port is open all the while."""
 
-    def __init__(self, settings: Settings, reader: Reader, operations: Operations) -> None:
+    def __init__(
+        self, settings: Settings, reader: Reader, operations: Operations, expect: Callable[[ServiceStatus], None]
+    ) -> None:
         self._settings = settings
         self._reader = reader
         self._operations = operations
+        self._expect = expect  # told while somebody is to migrate this database
 
     async def run(self) -> None:
         """Takes up unfinished operations, then migrates if that is the policy; waits for a database that is away."""
@@ -33,6 +38,8 @@ class Startup:
                 await self._operations.resume()
                 if self._settings.on_startup is OnStartup.APPLY:
                     await self._migrate()
+                if self._settings.on_startup is OnStartup.CHECK:
+                    await self._watch()
                 return
             except ProblemError as error:
                 log.warning("start_up_waits", extra={"service": self._settings.service, "code": error.problem.code})
@@ -50,6 +57,12 @@ class Startup:
             return
         request = OperationRequest(operation_id=f"start-up-{uuid4()}", target="heads", requested_by="start-up")
         await self._operations.accept(request, way_in="start-up")
+
+    async def _watch(self) -> None:
+        """Until somebody has migrated the database."""
+        while (status := await self._reader.status()).state is not DatabaseState.AT_HEAD:
+            self._expect(status)
+            await asyncio.sleep(WATCH_SECONDS)
 
     async def readiness(self) -> tuple[bool, str]:
         """Whether the service may take traffic, and one sentence why or why not; asked anew each time."""

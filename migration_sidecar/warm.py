@@ -20,17 +20,33 @@ _NOT_FOR_MIGRATIONS = ("DAPR_API_TOKEN", "APP_API_TOKEN")
 class MigrationProcess:
     """One forked process; iterate over its reports, which end when it is gone."""
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
+        self._writer = writer
         self._handle: int | None = None  # a pidfd: a pid could belong to somebody else by now
 
+    async def begin(self) -> None:
+        """Its first line is its pid: from now on it can be ended whatever it does."""
+        line = await self._reader.readline()
+        if line:
+            with suppress(ProcessLookupError):
+                self._handle = os.pidfd_open(json.loads(line)["pid"])
+
+    @property
+    def gone(self) -> bool:
+        return self._reader.at_eof()
+
+    async def order(self, orders: dict[str, Any]) -> None:
+        """What a migration waits for; a process that is gone is noticed by its reports."""
+        with suppress(ConnectionError):
+            self._writer.write(json.dumps(orders).encode() + b"\n")
+            await self._writer.drain()
+
     async def reports(self) -> AsyncIterator[dict[str, Any]]:
-        while line := await self._reader.readline():
-            report: dict[str, Any] = json.loads(line)
-            if report["event"] == "process":
-                with suppress(ProcessLookupError):
-                    self._handle = os.pidfd_open(report["pid"])
-            yield report
+        with suppress(ConnectionError):
+            while line := await self._reader.readline():
+                report: dict[str, Any] = json.loads(line)
+                yield report
 
     async def end(self) -> None:
         """SIGKILL; PostgreSQL then rolls back whatever revision was under way."""
@@ -39,6 +55,7 @@ class MigrationProcess:
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     def close(self) -> None:
+        self._writer.close()
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -77,23 +94,17 @@ class WarmProcesses:
     async def run(self, job: dict[str, Any]) -> AsyncIterator[MigrationProcess]:
         """Forks one process for the job; leaving the block ends it if it still runs."""
         await self.start()
-        read_end, write_end = os.pipe()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._connected(), [json.dumps(job).encode()], [theirs.fileno()])
+        reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_BYTES)
+        process = MigrationProcess(reader, writer)
         try:
-            socket.send_fds(self._connected(), [json.dumps(job).encode()], [write_end])
-        finally:
-            os.close(write_end)
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=_LINE_BYTES)
-        transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
-        )
-        process = MigrationProcess(reader)
-        try:
+            await process.begin()
             yield process
         finally:
             await process.end()
             process.close()
-            transport.close()
 
     async def ask(self, job: dict[str, Any], *, timeout_seconds: float) -> dict[str, Any]:
         """For jobs that only read files: all reports in one, ended by `done` or `failed`; one that hangs is ended."""

@@ -1,8 +1,9 @@
 """A warm process that has Alembic loaded and forks one fresh migration process per job.
 
-`python -m migration_sidecar.child.forkserver FD` serves jobs from the SOCK_SEQPACKET socket FD: one JSON message with
-one pipe per job; the pipe carries the job's reports, and its end means that the process is gone. Python's own
-multiprocessing forkserver is not used: its children import the parent's main module and need our interpreter.
+`python -m migration_sidecar.child.forkserver FD` serves jobs from the SOCK_SEQPACKET socket FD: one JSON message per
+job with one end of a socket pair, which carries orders and reports, and whose end means that the process is gone.
+Python's own multiprocessing forkserver is not used: its children import the parent's main module and need our
+interpreter.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ def main() -> None:
     for name in PRELOAD:
         with suppress(ImportError):  # a service need not have both drivers
             importlib.import_module(name)
+    with suppress(ImportError):
+        importlib.import_module("migration_sidecar.child.process").parser()
     gc.freeze()  # keeps the children from copying pages only because the collector touched them
     server.send(b"ready")
     while True:
@@ -57,7 +60,7 @@ def main() -> None:
         os.close(descriptors[0])
 
 
-def _child(job: dict[str, object], pipe: int) -> None:
+def _child(job: dict[str, object], channel: int) -> None:
     try:
         parent = os.getppid()
         # A service that dies takes its migration along: PostgreSQL rolls back to a whole revision.
@@ -68,8 +71,7 @@ def _child(job: dict[str, object], pipe: int) -> None:
         _silence()
         from migration_sidecar.child.process import carry_out
 
-        with os.fdopen(pipe, "w", encoding="utf-8") as stream:
-            carry_out(job, stream)
+        carry_out(job, socket.socket(fileno=channel))
     finally:
         os._exit(0)
 

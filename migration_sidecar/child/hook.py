@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -20,20 +21,32 @@ def installed() -> bool:
     return EnvironmentContext.configure is not _unguarded
 
 
-def install(attempt: Attempt, report: Callable[..., None], *, lock_wait_seconds: float) -> None:
-    """From now on whatever connection an env.py configures is guarded, however it was made."""
+@dataclass(frozen=True)
+class Orders:
+    """Which attempt this process carries out, and how long it may wait for the lock."""
+
+    attempt: Attempt
+    lock_wait_seconds: float
+
+
+def install(orders: Callable[[Any], Orders], report: Callable[..., None]) -> None:
+    """From now on whatever connection an env.py configures is guarded, however it was made.
+
+    `orders` is asked when a connection is there and nothing was done with it, and may wait until there are any.
+    """
 
     @wraps(_unguarded)
     def configure(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
         if connection is None or not _changes_the_database(self):
             return _unguarded(self, connection, *args, **options)
+        given = orders(connection)
         session = GuardedSession(
             connection,
-            attempt,
+            given.attempt,
             report,
             version_table=options.get("version_table") or "alembic_version",
             version_table_schema=options.get("version_table_schema") or "",
-            lock_wait_seconds=lock_wait_seconds,
+            lock_wait_seconds=given.lock_wait_seconds,
         )
         session.open()
         self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from functools import cache
 from pathlib import Path
+from select import select
+from socket import socket
 from typing import Any, TextIO
 
+from migration_sidecar.child.driver import socket_of
 from migration_sidecar.child.refusal import Refusal
 
 
@@ -26,9 +30,12 @@ class Reporter:
         self.stream.flush()
 
 
-def carry_out(job: dict[str, Any], stream: TextIO) -> None:
-    """Runs the job and reports `done` with its result or `failed` with a problem; never raises."""
-    report = Reporter(stream)
+def carry_out(job: dict[str, Any], channel: socket) -> None:
+    """Runs the job and reports `done` with its result or `failed` with a problem; never raises.
+
+    A migration reads its orders from the channel as one line of JSON; it gets ready while it waits for them.
+    """
+    report = Reporter(channel.makefile("w", encoding="utf-8"))
     report("process", pid=os.getpid())
     try:
         config = _config(job)
@@ -41,7 +48,7 @@ def carry_out(job: dict[str, Any], stream: TextIO) -> None:
 
             report("done", result=render(config, job["revisions"], job["action"]))
         else:
-            _migrate(config, job, report)
+            _migrate(config, job, report, channel)
             report("done", result=None)
     except Refusal as refusal:
         report("failed", problem={**refusal.facts, "revision": refusal.facts["revision"] or report.revision})
@@ -49,26 +56,45 @@ def carry_out(job: dict[str, Any], stream: TextIO) -> None:
         report("failed", problem=describe_failure(error, report.revision))
 
 
+@cache
+def parser() -> ArgumentParser:
+    """Alembic's own; making it takes longer than a small migration, so the forkserver makes it once."""
+    from alembic.config import CommandLine
+
+    return CommandLine().parser
+
+
 def _config(job: dict[str, Any]) -> Any:
-    from alembic.config import CommandLine, Config
+    from alembic.config import Config
 
     os.chdir(Path(job["config_file"]).parent)
     words = ["-c", job["config_file"], "-n", job["section"]]
     words += [word for pair in job.get("x", []) for word in ("-x", pair)]
     words += [job["action"], job["target"]] if job["kind"] == "migrate" else ["current"]
     # env.py files read config.cmd_opts, so it is made by Alembic's own parser.
-    options: Namespace = CommandLine().parser.parse_args(words)
+    options: Namespace = parser().parse_args(words)
     return Config(job["config_file"], ini_section=job["section"], cmd_opts=options)
 
 
-def _migrate(config: Any, job: dict[str, Any], report: Reporter) -> None:
+def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket) -> None:
     from alembic import command
     from alembic.util import CommandError
 
     from migration_sidecar.child import hook
     from migration_sidecar.child.journal import Attempt
 
-    hook.install(Attempt(**job["attempt"]), report, lock_wait_seconds=job["lock_wait_seconds"])
+    given: list[hook.Orders] = []
+
+    def orders(connection: Any = None) -> hook.Orders:
+        if not given:
+            report("prepared")
+            order = json.loads(_next_line(channel, connection))
+            given.append(hook.Orders(Attempt(**order["attempt"]), order["lock_wait_seconds"]))
+        return given[0]
+
+    hook.install(orders, report)
+    if not _only_connects(config):
+        orders()
     apply = command.upgrade if job["action"] == "upgrade" else command.downgrade
     try:
         apply(config, job["target"])
@@ -79,6 +105,24 @@ def _migrate(config: Any, job: dict[str, Any], report: Reporter) -> None:
             str(error).splitlines()[0],
             "Correct the history or the target, and try again.",
         ) from None
+
+
+def _only_connects(config: Any) -> bool:
+    """Our own env.py connects and does nothing before its orders; somebody else's may do anything."""
+    from alembic.script import ScriptDirectory
+
+    file = Path(ScriptDirectory.from_config(config).env_py_location)
+    return file.exists() and "from migration_sidecar.environment import run" in file.read_text(encoding="utf-8")
+
+
+def _next_line(channel: socket, connection: Any) -> str:
+    """Ends this process when its parent needs it no longer, or the server took the connection away meanwhile."""
+    waited_for = [channel, *([descriptor] if (descriptor := socket_of(connection)) is not None else [])]
+    ready, _, _ = select(waited_for, [], [])
+    line = channel.makefile("r", encoding="utf-8").readline() if channel in ready else ""
+    if not line:
+        raise SystemExit
+    return line
 
 
 _LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")

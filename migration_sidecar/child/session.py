@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from migration_sidecar.child import journal, lock
+from migration_sidecar.child.driver import backend_pid
 from migration_sidecar.child.inspection import is_transactional
 from migration_sidecar.child.refusal import Refusal
 
@@ -139,7 +140,7 @@ class GuardedSession:
                 "Point the service at the primary, or wait until the failover is over.",
                 retryable=True,
             )
-        ours = _driver_pid(self.connection)
+        ours = backend_pid(self.connection)
         if ours is not None and ours != row.pid:
             raise Refusal(
                 "CM-541",
@@ -147,13 +148,3 @@ class GuardedSession:
                 "The session that answers is not the one that was opened; behind a pooler the lock protects nothing.",
                 "Give migrations a direct connection to PostgreSQL.",
             )
-
-
-def _driver_pid(connection: Connection) -> int | None:
-    driver: Any = connection.connection.dbapi_connection
-    if hasattr(driver, "info") and hasattr(driver.info, "backend_pid"):  # psycopg and psycopg2
-        return int(driver.info.backend_pid)
-    inner = getattr(driver, "driver_connection", driver)
-    if hasattr(inner, "get_server_pid"):  # asyncpg
-        return int(inner.get_server_pid())
-    return None
