@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 
 from migration_sidecar.engine import Engine
 from migration_sidecar.errors import BadRequest, BodyTooLarge, ProblemError
-from migration_sidecar.messages import Action, MigrationPlan, Operation, OperationRequest, ServiceStatus
+from migration_sidecar.messages import Action, MigrationPlan, Operation, OperationId, OperationRequest, ServiceStatus
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +71,12 @@ async def accept(request: Request, query: Annotated[WaitQuery, Query()]) -> Oper
 
 
 @router.get("/migrations/operations/{operation_id}", response_model_exclude_none=True)
-async def operation(request: Request, operation_id: str, query: Annotated[WaitQuery, Query()]) -> Operation:
+async def operation(request: Request, operation_id: OperationId, query: Annotated[WaitQuery, Query()]) -> Operation:
     return await _engine(request).operations.find(operation_id, wait_seconds=query.wait_seconds)
 
 
 @router.delete("/migrations/operations/{operation_id}", response_model_exclude_none=True)
-async def cancel(request: Request, operation_id: str) -> Operation:
+async def cancel(request: Request, operation_id: OperationId) -> Operation:
     return await _engine(request).operations.cancel(operation_id)
 
 

@@ -10,6 +10,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 OperationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,160}$")]
+# PostgreSQL text holds no NUL, and nobody's control characters belong into a journal or a terminal.
+PlainText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
 Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,32}$")]
 
 
@@ -87,9 +89,9 @@ class OperationRequest(Message):
     action: Action = Action.UPGRADE
     target: str = Field(pattern=r"^(head|heads|[A-Za-z0-9_]{1,32})$")  # full revision ids only
     expected_revisions: list[Revision] | None = None  # refuse when the database is elsewhere
-    plan_digest: str | None = None  # refuse when the plan is another one
+    plan_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")  # refuse when the plan is another one
     deadline_seconds: int = Field(default=3600, ge=1, le=86_400)
-    requested_by: str = Field(default="unknown", max_length=200)
+    requested_by: PlainText = Field(default="unknown", max_length=200)
     request_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
 
 
