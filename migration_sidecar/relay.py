@@ -59,6 +59,10 @@ class Relay:
                 except (ProblemError, httpx.HTTPError) as error:
                     self._say_once(error)
                     more, pause = False, min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+                except Exception:
+                    # Whatever it is, the rows are still there: giving up would lose them until the next restart.
+                    log.exception("relay_stumbled", extra={"service": self._settings.service})
+                    more, pause = False, min(pause * 1.5, LONGEST_PAUSE_SECONDS)
                 if not more:
                     await self._sleep(pause)
 
@@ -119,8 +123,8 @@ def audit_event(row: Any, settings: Settings) -> AuditEvent:
         service=settings.service,
         database=settings.database,
         actor=detail.get("actor"),
-        from_revision=",".join(detail["before"]) if "before" in detail else None,
-        to_revision=",".join(detail["heads"]) if "heads" in detail else None,
+        from_revision=",".join(detail.get("before", [])) or None,
+        to_revision=",".join(detail.get("heads", [])) or None,
         outcome=problem.get("code") or kind,
         duration_ms=detail.get("duration_ms"),
         detail={
