@@ -132,6 +132,7 @@ class Database:
                     asyncpg.PostgresConnectionError,
                     asyncpg.AdminShutdownError,
                     asyncpg.InterfaceError,
+                    asyncpg.InternalClientError,  # what asyncpg says when a session ends under its hands
                     asyncpg.InternalClientError,  # its word that it ended an idle session meets our question
                 ),
                 "CM-513",
