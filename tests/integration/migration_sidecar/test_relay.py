@@ -1,0 +1,209 @@
+"""The journal's way to the audit, through an HTTP server that stands in for daprd."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+import migration_sidecar.relay
+from migration_sidecar.engine import Engine
+from migration_sidecar.messages import AuditBatch
+from scripts.infrastructure import ports
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.conftest import StartEngine
+from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, until
+
+
+class Audit:
+    """Answers each batch with the next of `answers`, at last with 200; None keeps the batch and hangs up."""
+
+    def __init__(self, *answers: int | None) -> None:
+        self.answers = list(answers)
+        self.batches: list[list[dict[str, Any]]] = []
+        self.headers: list[dict[str, str]] = []
+
+    @property
+    def event_types(self) -> list[str]:
+        return [event["event_type"] for batch in self.batches for event in batch]
+
+    @property
+    def event_ids(self) -> list[str]:
+        return [event["event_id"] for batch in self.batches for event in batch]
+
+    def take(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers["content-length"]))
+        if request.path != "/v1.0/invoke/cas-audit/method/audit/events":
+            return request.send_error(404)
+        AuditBatch.model_validate_json(body)
+        answer = self.answers.pop(0) if self.answers else 200
+        if answer is None or answer < 300:
+            self.batches.append(json.loads(body)["events"])
+            self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        if answer is None:
+            return request.connection.close()
+        request.send_response(answer)
+        request.send_header("content-length", "0")
+        return request.end_headers()
+
+
+@contextmanager
+def served(audit: Audit, port: int) -> Iterator[None]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            with suppress(OSError):
+                audit.take(self)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@asynccontextmanager
+async def relaying(engine: Engine) -> AsyncIterator[None]:
+    task = asyncio.create_task(engine.relay.run())
+    try:
+        yield
+    finally:
+        assert not task.done(), "the relay gave up"
+        task.cancel()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migration_sidecar.relay, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(migration_sidecar.relay, "LONGEST_PAUSE_SECONDS", 0.1)
+
+
+@pytest.fixture
+def port() -> int:
+    return ports.choose(1)[0]
+
+
+@pytest.fixture
+async def migrated(environment: Environment, start_engine: StartEngine, port: int) -> Engine:
+    """Two revisions applied, a third that failed."""
+    environment.revision("a1")
+    environment.revision("a2", "with op.get_context().autocommit_block():\n    pass")
+    environment.revision("a3", 'op.execute("SELECT 1/0")')
+    engine = start_engine(environment, DAPR_HTTP_PORT=str(port))
+    await carry_out(engine, request_id="run-1")
+    return engine
+
+
+EXPECTED = ["attempt.started", "revision.applied", "revision.started", "revision.applied", "attempt.failed"]
+WAITING = "SELECT count(*) FROM migration_sidecar.journal WHERE relayed_at IS NULL"
+
+
+def all_relayed(database: Database) -> bool:
+    return rows(database, WAITING) == [(0,)]
+
+
+async def test_journal_rows_arrive_once_and_in_their_order(migrated: Engine, port: int, database: Database) -> None:
+    audit = Audit()
+    with served(audit, port):
+        async with relaying(migrated):
+            await until(lambda: all_relayed(database))
+            await asyncio.sleep(0.3)
+    assert audit.event_types == EXPECTED
+    journal = rows(
+        database,
+        "SELECT event_id::text FROM migration_sidecar.journal WHERE kind <> 'started' ORDER BY seq",
+    )
+    assert [(event_id,) for event_id in audit.event_ids] == journal
+    (events,) = audit.batches
+    assert {(event["service"], event["request_id"], event["actor"]) for event in events} == {("orders", "run-1", "ada")}
+    assert (events[1]["from_revision"], events[1]["to_revision"]) == (None, "a1")
+    assert (events[3]["from_revision"], events[3]["to_revision"]) == ("a1", "a2")
+    assert events[-1]["outcome"] == "CM-401"
+
+
+async def test_an_audit_that_is_away_at_first_gets_everything_later(
+    migrated: Engine, port: int, database: Database
+) -> None:
+    audit = Audit()
+    async with relaying(migrated):
+        await asyncio.sleep(0.4)
+        assert not all_relayed(database)
+        with served(audit, port):
+            await until(lambda: all_relayed(database))
+    assert audit.event_types == EXPECTED
+
+
+@pytest.mark.parametrize("answer", [500, 503, 404, 429, 400])
+async def test_rows_are_marked_only_after_the_audit_took_them(
+    answer: int, migrated: Engine, port: int, database: Database
+) -> None:
+    audit = Audit(*[answer] * 3)
+    with served(audit, port):
+        async with relaying(migrated):
+            await until(lambda: len(audit.answers) < 3)
+            assert rows(database, WAITING) != [(0,)] or not audit.answers
+            await until(lambda: all_relayed(database))
+    assert audit.answers == []
+    assert audit.event_types == EXPECTED
+
+
+async def test_a_lost_answer_repeats_the_same_events_under_the_same_ids(
+    migrated: Engine, port: int, database: Database
+) -> None:
+    audit = Audit(None)
+    with served(audit, port):
+        async with relaying(migrated):
+            await until(lambda: all_relayed(database))
+    first, second = audit.batches
+    assert first == second
+
+
+async def test_a_long_journal_is_passed_on_in_batches_without_pausing(
+    migrated: Engine, port: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration_sidecar.relay, "BATCH", 2)
+    monkeypatch.setattr(migration_sidecar.relay, "IDLE_SECONDS", 60)
+    audit = Audit()
+    with served(audit, port):
+        async with relaying(migrated):
+            await until(lambda: all_relayed(database))
+    assert audit.event_types == EXPECTED
+    assert len(audit.batches) > 1
+
+
+async def test_sessions_that_are_ended_do_not_end_the_relay(migrated: Engine, port: int, database: Database) -> None:
+    audit = Audit()
+    with served(audit, port):
+        async with relaying(migrated):
+            for _ in range(3):
+                rows(
+                    database,
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+                )
+                await asyncio.sleep(0.1)
+            await until(lambda: all_relayed(database))
+    assert list(dict.fromkeys(audit.event_ids)) == audit.event_ids[: len(EXPECTED)]
+
+
+async def test_the_relay_shows_the_token_of_its_sidecar(
+    migrated: Engine, port: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAPR_API_TOKEN", "token of daprd")
+    audit = Audit()
+    with served(audit, port):
+        async with relaying(migrated):
+            await until(lambda: all_relayed(database))
+    assert audit.headers[0]["dapr-api-token"] == "token of daprd"
