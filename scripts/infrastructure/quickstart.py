@@ -133,6 +133,9 @@ def main() -> int:
     except InfrastructureError as error:
         print(error, file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was started keeps running; ./scripts/stop ends it.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import sys
 
+from scripts.infrastructure import ports
 from scripts.infrastructure.errors import InfrastructureError
-from scripts.infrastructure.fleet import Fleet
+from scripts.infrastructure.fleet import COORDINATOR, Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
+from scripts.infrastructure.render import read_fleet
 from scripts.infrastructure.settings import Settings
+
+
+def stop_fleet(fleet: Fleet) -> None:
+    """A fleet that was started by hand belongs to whoever started it: it is named, not ended."""
+    print("the fleet stopped" if fleet.stop() else "the fleet was not started by quickstart, or is stopped already")
+    port = read_fleet(fleet.file)[COORDINATOR]["daprHTTPPort"]
+    if not ports.is_free(port):
+        print(f"port {port} is still in use by {ports.owner(port)}: end that one where it was started, with Ctrl-C")
 
 
 def main() -> int:
     settings = Settings.from_environment()
     try:
-        print(f"the fleet {'stopped' if Fleet(settings).stop() else 'was not running'}")
+        stop_fleet(Fleet(settings))
         Infrastructure(settings, say=print).down()
     except InfrastructureError as error:
         print(error, file=sys.stderr)
