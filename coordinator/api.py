@@ -26,6 +26,8 @@ from coordinator.watching import Watchers
 PAGE = 50
 # Another replica's writes wake nobody here, so the store is looked at as well.
 LOOK_AGAIN_SECONDS = 1.0
+# Below the 30 s after which Dapr's resiliency gives a call up.
+LONGEST_WAIT_SECONDS = 25
 AUDIT_PARAMETERS = ("request_id", "service", "type", "limit", "cursor")
 
 
@@ -64,7 +66,7 @@ def routes(desk: Desk) -> APIRouter:
     @router.get("/migrations/{request_id}")
     async def show_run(request: Request, request_id: str) -> Response:
         given = parameters(request, ("wait_seconds", "after_version"))
-        wait_seconds = whole_number(given, "wait_seconds", 0, most=60)
+        wait_seconds = whole_number(given, "wait_seconds", 0, most=LONGEST_WAIT_SECONDS)
         after_version = whole_number(given, "after_version", 0, most=10**9)
         if not REQUEST_ID.fullmatch(request_id):
             raise BadRequestId(f"{quoted(request_id)} is not of the form [A-Za-z0-9_-]{{1,64}}")

@@ -57,6 +57,7 @@ class SidecarUnreachable(CoordinatorError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The Dapr sidecar of the coordinator cannot be used: {reason}.")
+        self.reason = reason
 
 
 class StateUnavailable(CoordinatorError):

@@ -51,6 +51,8 @@ class Index(BaseModel):
 class Runs:
     def __init__(self, documents: DocumentStore, watchers: Watchers) -> None:
         self._documents, self._watchers = documents, watchers
+        # Every acceptance changes the index: in one process they queue up, and only replicas race for it.
+        self._index_turn = asyncio.Lock()
 
     async def read(self, request_id: str) -> Run | None:
         document = await self._documents.read(_key(request_id))
@@ -103,14 +105,18 @@ class Runs:
             await self._change_index(lambda index: index.left(done, unknown))
 
     async def _change_index(self, change: Callable[[Index], Index]) -> None:
-        for attempt in range(ATTEMPTS):
-            document = await self._documents.read(INDEX)
-            index = Index() if document is None else Index.model_validate(document.value)
-            changed = change(index)
-            if changed == index or await self._write_index(changed.model_dump(mode="json"), document and document.etag):
-                return
-            await _a_moment(attempt)
+        async with self._index_turn:
+            for attempt in range(ATTEMPTS):
+                if await self._try_index(change):
+                    return
+                await _a_moment(attempt)
         raise StateContended(INDEX)
+
+    async def _try_index(self, change: Callable[[Index], Index]) -> bool:
+        document = await self._documents.read(INDEX)
+        index = Index() if document is None else Index.model_validate(document.value)
+        changed = change(index)
+        return changed == index or await self._write_index(changed.model_dump(mode="json"), document and document.etag)
 
     async def _write_index(self, value: dict[str, Any], etag: str | None) -> bool:
         if etag is None:

@@ -6,13 +6,15 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 from coordinator.domain.catalog import Service
 from coordinator.domain.plan import FleetPlan, assemble, nothing_to_do
 from coordinator.domain.request import MigrationRequest
 from coordinator.errors import CoordinatorError
 from coordinator.outages import ServiceLied, ServiceUnreachable
 from coordinator.ports import Address, FleetMessenger
-from migration_sidecar.messages import MigrationPlan, Problem
+from migration_sidecar.messages import MigrationPlan, OperationRequest, Problem
 
 PAUSE_SECONDS = 0.5
 
@@ -58,4 +60,10 @@ async def _ask(
 def _believed(plan: MigrationPlan) -> MigrationPlan:
     if not plan.obstacles and not plan.revisions and not nothing_to_do(plan):
         raise ServiceLied(plan.service, "its plan leads to another revision without applying any")
+    try:
+        OperationRequest(
+            operation_id="-", target="head", expected_revisions=plan.from_revisions, plan_digest=plan.digest
+        )
+    except ValidationError:
+        raise ServiceLied(plan.service, "its plan names revisions or a digest that no order can carry") from None
     return plan

@@ -63,7 +63,7 @@ class DaprDocuments:
         try:
             return await call(self._client, method, path, **arguments)
         except SidecarUnreachable as error:
-            raise StateUnavailable(error.detail) from error
+            raise StateUnavailable(f"the sidecar does not answer ({error.reason})") from error
         except TimeoutError as error:
             raise StateUnavailable("no answer in time") from error
 

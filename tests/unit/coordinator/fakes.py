@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -214,7 +215,7 @@ class FakeService:
             target=target,
             from_revisions=self.current,
             to_revisions=[goal],
-            digest=f"{self.address.service}:{self.current}->{goal}",
+            digest=sha256(f"{self.address.service}:{self.current}->{goal}".encode()).hexdigest(),
             revisions=[_revision(one) for one in todo],
             obstacles=self.obstacles,
         )

@@ -89,6 +89,16 @@ async def test_one_obstacle_anywhere_means_that_no_step_starts_and_every_reason_
     assert all(service.operations == {} for service in world.fleet.services.values())
 
 
+@pytest.mark.parametrize("lie", [{"digest": "none"}, {"from_revisions": ["'; drop table x"]}, {"revisions": []}])
+async def test_a_plan_that_cannot_be_true_is_an_obstacle(world: World, lie: dict[str, object]) -> None:
+    service = world.fleet.services["first"]
+    original = service.plan
+    service.plan = lambda target: original(target).model_copy(update=lie)  # type: ignore[method-assign]
+    run = await carried_out(world)
+    assert [(o.service, o.code) for o in run.obstacles] == [("first", "CM-801")]
+    assert service.operations == {}
+
+
 async def test_a_dry_run_shows_the_plan_and_touches_nothing(world: World) -> None:
     run = await carried_out(world, dry_run=True)
     assert run.state is RunState.PLANNED
