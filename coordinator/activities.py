@@ -6,7 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from coordinator.command import Commander
 from coordinator.domain import run as runs_domain
@@ -17,7 +17,7 @@ from coordinator.domain.plan import FleetPlan, step_of
 from coordinator.domain.run import Change, Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import Step, StepState
-from coordinator.errors import CoordinatorError, NoSuchRun
+from coordinator.errors import CoordinatorError, InternalError, NoSuchRun
 from coordinator.outages import AuditNotReady, AuditUnavailable, SidecarUnreachable
 from coordinator.ports import Clock
 from coordinator.relay import Relay
@@ -51,6 +51,28 @@ class Tools:
         with suppress(AuditUnavailable, SidecarUnreachable):
             await self.relay.record(run)
             await self.relay.announce(run)
+
+
+class Activity(Protocol):
+    """An order in, a report out; both travel through the workflow's history."""
+
+    __name__: str
+
+    async def __call__(self, order: dict[str, Any], *, tools: Tools) -> dict[str, Any]: ...
+
+
+async def visibly(activity: Activity, order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
+    """Any activity, with a mistake of our own told in the run record as well: Dapr repeats it without end."""
+    try:
+        return await activity(order, tools=tools)
+    except CoordinatorError:
+        raise
+    except Exception:
+        log.exception("activity_failed", extra={"request_id": order["request_id"], "activity": activity.__name__})
+        why = f"{InternalError().detail} It is tried again; the reason is in the coordinator's log."
+        with suppress(CoordinatorError):
+            await tools.runs.change(order["request_id"], lambda run: runs_domain.waiting(run, why))
+        raise
 
 
 async def make_plan(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:

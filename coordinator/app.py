@@ -87,9 +87,9 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, client: httpx.Asyn
         clock=now,
         planning_patience_seconds=settings.planning_patience.total_seconds(),
     )
-    orders = (activities.make_plan, activities.carry_out, activities.finish)
+    orders: tuple[activities.Activity, ...] = (activities.make_plan, activities.carry_out, activities.finish)
     workflows = DaprWorkflows(
-        settings.dapr_grpc_port, {order.__name__: partial(order, tools=tools) for order in orders}
+        settings.dapr_grpc_port, {order.__name__: partial(activities.visibly, order, tools=tools) for order in orders}
     )
     reception = Reception(Acceptance(runs, workflows, catalog, now), rejections, now)
     sweep = Sweep(runs, workflows, rejections, now)

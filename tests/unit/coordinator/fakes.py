@@ -371,7 +371,7 @@ class MemoryWorkflows:
         if name == "timer":
             self.timers += 1
             return None
-        activity = partial(getattr(activities, name), tools=tools)
+        activity = partial(activities.visibly, getattr(activities, name), tools=tools)
         # Through JSON and back, as over the wire.
         return json.loads(json.dumps(await activity(json.loads(json.dumps(order)))))
 

@@ -187,6 +187,19 @@ async def test_what_is_announced_carries_the_id_of_what_is_in_the_audit(world: W
     assert {event_id for _, event_id in world.topic.published} <= known
 
 
+async def test_a_mistake_of_our_own_is_told_in_the_record_without_its_detail(world: World) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("postgresql://user:secret@host")
+
+    world.fleet.plan = broken  # type: ignore[method-assign, assignment]
+    with pytest.raises(RuntimeError):
+        await carried_out(world)
+    run = await stored(world.life())
+    assert run.waiting_for is not None
+    assert "coordinator's log" in run.waiting_for
+    assert "secret" not in run.waiting_for
+
+
 async def test_the_same_run_told_again_is_told_under_the_same_ids() -> None:
     told = []
     for _ in range(2):
