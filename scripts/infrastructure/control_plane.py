@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import urllib.request
 from dataclasses import dataclass
 
-from scripts.infrastructure import ports
+from scripts.infrastructure import loopback, ports
 from scripts.infrastructure.settings import ControlPlanePorts, Settings
 from scripts.infrastructure.supervise import Program, dying_with_us
 
@@ -84,7 +83,7 @@ class ControlPlane:
 
 def healthy(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{HOST}:{port}/healthz", timeout=2) as answer:
+        with loopback.call(f"http://{HOST}:{port}/healthz", timeout_seconds=2) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.infrastructure import ports
+from scripts.infrastructure import loopback, ports
 from scripts.infrastructure.errors import NotHealthy
 from scripts.infrastructure.infrastructure import silent
 from scripts.infrastructure.render import PORT_KEYS, Rendering, read_fleet, render_fleet
@@ -87,7 +86,7 @@ class Fleet:
 def answer_of(url: str) -> str:
     """The status code, or why there is none."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with loopback.call(url, timeout_seconds=5) as answer:
             return str(answer.status)
     except urllib.error.HTTPError as error:
         return f"{error.code}: {error.read(200).decode(errors='replace')}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from scripts.infrastructure import loopback
 from scripts.infrastructure.catalog import members
 from scripts.infrastructure.errors import CannotConnect, InfrastructureError
 from scripts.infrastructure.fleet import COORDINATOR, Fleet
@@ -93,7 +94,7 @@ def publish(fleet: Fleet, body: dict[str, str]) -> None:
         headers={"Content-Type": "application/json"},
     )
     try:
-        urllib.request.urlopen(request, timeout=30).close()
+        loopback.call(request, timeout_seconds=30).close()
     except OSError as error:
         raise CannotConnect(
             "The broker", f"the event was not accepted ({error})", f"Look into {fleet.program.log}"
@@ -127,9 +128,10 @@ Stop:   ./scripts/stop"""
 
 def main() -> int:
     # The development fleet listens on loopback without a token, and `dapr publish` could not send one.
-    environment = {name: value for name, value in os.environ.items() if name not in ("DAPR_API_TOKEN", "APP_API_TOKEN")}
+    for name in ("DAPR_API_TOKEN", "APP_API_TOKEN"):
+        os.environ.pop(name, None)
     try:
-        return quickstart(Settings.from_environment(), environment)
+        return quickstart(Settings.from_environment(), os.environ)
     except InfrastructureError as error:
         print(error, file=sys.stderr)
         return 3
