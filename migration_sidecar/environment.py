@@ -87,16 +87,18 @@ class ByHand:
         self.attempt = Attempt(operation_id=f"by-hand-{uuid4()}", number=1, actor=person, way_in="by hand")
         self.revision: str | None = None
         self.connected = False
+        self.migrating = False  # what only looks leaves no trace
 
     def tell(self, event: str, **facts: Any) -> None:
+        self.migrating = self.migrating or event in ("waiting", "locked")
         if event == "revision":
             self.revision = facts["revision"]
         if event == "waiting" and facts["sentence"]:
             print(facts["sentence"], file=sys.stderr)
 
     def record_failure(self, connection: Connection, error: Exception) -> None:
-        if connection.invalidated or connection.closed:
-            return  # the attempt row is there without an end, which is what is known
+        if not self.migrating or connection.invalidated or connection.closed:
+            return  # an attempt row without an end is what is known
         connection.rollback()
         problem = describe_failure(error, self.revision)
         write(connection, self.attempt, "failed", error=problem["detail"], sqlstate=problem["sqlstate"])
