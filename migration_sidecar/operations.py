@@ -55,6 +55,8 @@ class Operations:
 
     async def accept(self, request: OperationRequest, *, way_in: str = "endpoint") -> Operation:
         """Stores the operation, then starts it; the same id and body again gives the same operation."""
+        if request.target == "base" and way_in == "endpoint":
+            raise UnknownTarget(request.target)  # taking everything down is for a person at the database
         digest = body_digest(request)
         async with self._database.connection() as connection:
             await store.prepare(connection)
@@ -113,8 +115,6 @@ class Operations:
 
     async def _first_record(self, connection: AnyConnection, request: OperationRequest) -> Operation:
         """Raises PlanChanged when the caller agreed to something else than what would happen now."""
-        if request.target == "base":
-            raise UnknownTarget(request.target)
         plan = await self._reader.plan_on(connection, request.action, request.target)
         expected = request.expected_revisions
         if expected is not None and sorted(expected) != sorted(plan.from_revisions):
