@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import uuid4
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from migration_sidecar.engine import Engine
@@ -39,6 +40,7 @@ TargetArgument = Annotated[str, typer.Argument(help="head, heads, a full revisio
 DEFAULT_CONFIG = Path("alembic.ini")
 EXIT = {OperationState.SUCCEEDED: 0, OperationState.NEEDS_ATTENTION: 4}
 Answer = TypeVar("Answer")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @app.command()
@@ -84,7 +86,7 @@ def plan(
     out.print(table if answer.revisions else "Nothing to do.")
     for each in answer.revisions:
         if each.sql:
-            out.print(f"\n-- {each.id}\n{each.sql}", markup=False)
+            out.print(f"\n-- {each.id}\n{_plain(each.sql)}", markup=False)
     for problem in (*answer.obstacles, *answer.warnings):
         _show(problem)
 
@@ -134,12 +136,7 @@ def serve(
 
 def _migrate(action: Action, target: str, config: Path, as_json: bool) -> None:
     async def ask(engine: Engine) -> Operation:
-        request = OperationRequest(
-            operation_id=f"by-hand-{uuid4()}",
-            action=action,
-            target=await _full_target(engine, action, target),
-            requested_by=f"{getpass.getuser()}@{os.uname().nodename}",
-        )
+        request = _request(action, await _full_target(engine, action, target))
         operation = await engine.operations.accept(request, way_in="by hand")
         told = None
         try:
@@ -166,6 +163,14 @@ def _migrate(action: Action, target: str, config: Path, as_json: bool) -> None:
         out.print(f"[{colour}]{escape(answer.service)}: {what}[/], at {at}")
         _show(answer.error)
     raise typer.Exit(EXIT.get(answer.state, 1))
+
+
+def _request(action: Action, target: str) -> OperationRequest:
+    who = f"{getpass.getuser()}@{os.uname().nodename}"
+    try:
+        return OperationRequest(operation_id=f"by-hand-{uuid4()}", action=action, target=target, requested_by=who)
+    except ValidationError:
+        raise UnknownTarget(target) from None
 
 
 async def _full_target(engine: Engine, action: Action, target: str) -> str:
@@ -198,6 +203,15 @@ def _run(config: Path, ask: Callable[[Engine], Awaitable[Answer]]) -> Answer:
     except ProblemError as error:
         _show(error.problem)
         raise typer.Exit(3 if error.problem.code.startswith("CM-5") else 2) from None
+
+
+def _plain(text: str) -> str:
+    """Text of a revision file must not draw on the terminal."""
+    return CONTROL.sub("�", text)
+
+
+def escape(text: str) -> str:
+    return escape_markup(_plain(text))
 
 
 def _show(problem: Problem | None) -> None:
