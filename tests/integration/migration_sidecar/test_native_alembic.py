@@ -1,0 +1,165 @@
+"""`alembic …` in a folder whose env.py is our three lines: same lock, same journal, and no harm by looking."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from migration_sidecar.child.lock import lock_key
+from migration_sidecar.messages import OperationState
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
+from tests.integration.migration_sidecar.environments import (
+    Environment,
+    applied,
+    carry_out,
+    lock_is_free,
+    rows,
+    tables,
+    version,
+)
+
+KEY = tuple(lock_key("alembic_version", "").values())
+OURS = """
+from sqlalchemy import Column, Integer, MetaData, Table
+
+from migration_sidecar.environment import run
+
+metadata = MetaData()
+Table("t_a1", metadata, Column("id", Integer))
+run(metadata)
+"""
+JOURNAL = """
+SELECT kind, revision, detail->>'way_in', detail->>'sqlstate' FROM migration_sidecar.journal ORDER BY seq
+"""
+
+
+@pytest.fixture
+def ours(request: pytest.FixtureRequest, make_environment: MakeEnvironment, database: Database) -> Environment:
+    environment = make_environment(url="postgresql://nobody@nowhere.invalid/nothing")
+    (environment.folder / "alembic" / "env.py").write_text(OURS)
+    environment.url = database.address.url(database.name, scheme=getattr(request, "param", "postgresql"))
+    environment.revision("a1")
+    environment.revision("a2")
+    return environment
+
+
+BOTH_DRIVERS = pytest.mark.parametrize("ours", ["postgresql", "postgresql+asyncpg"], indirect=True)
+
+
+def start(environment: Environment, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "alembic", *arguments],
+        cwd=environment.folder,
+        env={**os.environ, "DATABASE_URL": environment.url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def alembic(environment: Environment, *arguments: str, code: int = 0) -> str:
+    """Its standard output; its standard error is in the message when it ends otherwise than expected."""
+    process = start(environment, *arguments)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    return output + errors
+
+
+@BOTH_DRIVERS
+def test_upgrade_downgrade_and_stamp_are_journalled(ours: Environment, database: Database) -> None:
+    alembic(ours, "upgrade", "head")
+    assert (version(database), tables(database)) == (["a2"], {"t_a1", "t_a2"})
+    alembic(ours, "downgrade", "-1")
+    assert (version(database), tables(database)) == (["a1"], {"t_a1"})
+    alembic(ours, "stamp", "head")
+    assert rows(database, JOURNAL) == [
+        ("attempt", None, "by hand", None),
+        ("started", "a1", "by hand", None),
+        ("applied", "a1", "by hand", None),
+        ("started", "a2", "by hand", None),
+        ("applied", "a2", "by hand", None),
+        ("attempt", None, "by hand", None),
+        ("started", "a2", "by hand", None),
+        ("reverted", "a2", "by hand", None),
+        ("attempt", None, "by hand", None),
+        ("stamped", "a2", "by hand", None),
+    ]
+    assert lock_is_free(database)
+
+
+@BOTH_DRIVERS
+def test_a_failure_is_journalled_and_shown(ours: Environment, database: Database) -> None:
+    ours.revision("a2", 'op.execute("CREATE TABLE t_a2 (id int)"); op.execute("SELECT 1/0")', below="a1")
+    assert "division by zero" in alembic(ours, "upgrade", "head", code=1)
+    assert (version(database), tables(database)) == (["a1"], {"t_a1"})
+    assert rows(database, JOURNAL)[-1] == ("failed", None, "by hand", "22012")
+
+
+def test_it_waits_for_the_lock_and_says_for_whom(ours: Environment, database: Database) -> None:
+    with closing(psycopg.connect(database.url, autocommit=True, application_name="the other one")) as stranger:
+        stranger.execute("SELECT pg_advisory_lock(%s, %s)", KEY)
+        process = start(ours, "upgrade", "head")
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if "Waiting" in line)
+        assert f"held by pid {stranger.info.backend_pid} (the other one)" in line
+        assert rows(database, "SELECT to_regclass('t_a1')") == [(None,)]
+    assert process.wait(30) == 0
+    process.communicate()
+    assert applied(database) == ["a1", "a2"]
+
+
+def test_looking_changes_nothing_and_needs_no_lock(ours: Environment, database: Database) -> None:
+    with closing(psycopg.connect(database.url, autocommit=True)) as stranger:
+        stranger.execute("SELECT pg_advisory_lock(%s, %s)", KEY)
+        assert alembic(ours, "current").strip() == ""
+        assert "a1 -> a2 (head)" in alembic(ours, "history")
+        assert "CREATE TABLE t_a1" in alembic(ours, "upgrade", "head", "--sql")
+        assert "not up to date" in alembic(ours, "check", code=255)
+        assert rows(database, "SELECT count(*) FROM pg_namespace WHERE nspname = 'migration_sidecar'") == [(0,)]
+        assert rows(database, "SELECT to_regclass('alembic_version')") == [(None,)]
+
+
+def test_a_new_revision_is_written_without_touching_the_journal(ours: Environment, database: Database) -> None:
+    alembic(ours, "upgrade", "a1")
+    ours.versions.joinpath("a2.py").unlink()
+    before = rows(database, JOURNAL)
+    assert "No new upgrade operations" in alembic(ours, "check")
+    alembic(ours, "revision", "--autogenerate", "-m", "nothing new")
+    assert len(list(ours.versions.glob("*_nothing_new.py"))) == 1
+    assert rows(database, JOURNAL) == before
+
+
+async def test_a_person_and_a_service_at_once_take_turns(
+    ours: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    slow = 'import time; time.sleep(0.5); op.execute("CREATE TABLE t_{} (id int)")'
+    ours.revision("a3", slow.format("a3"))
+    ours.set_url(ours.url)
+    engine = start_engine(ours)
+    by_hand = asyncio.to_thread(alembic, ours, "upgrade", "head")
+    operation, _ = await asyncio.gather(carry_out(engine), by_hand)
+    assert operation.state is OperationState.SUCCEEDED
+    assert applied(database) == ["a1", "a2", "a3"]
+
+
+def test_a_service_of_the_fleet_migrates_so_too(database: Database, tmp_path: Path) -> None:
+    folder = Path(__file__).parents[3] / "services" / "client_service"
+    process = subprocess.run(
+        [sys.executable, "-m", "alembic", "upgrade", "head"],
+        cwd=folder,
+        env={**os.environ, "DATABASE_URL": database.url},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    files = list((folder / "alembic" / "versions").glob("*.py"))
+    assert len(applied(database)) == len(files)
