@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from configparser import ConfigParser, Error
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -39,6 +40,16 @@ def database_url(config_file: Path, environment: Mapping[str, str] = os.environ)
         username=environment.get("POSTGRES_USER") or url.username,
         password=environment.get("POSTGRES_PASSWORD") or url.password,
     )
+
+
+def without_password(text: str, url: URL) -> str:
+    """A revision may raise anything; the password of its own database is taken out of what is passed on."""
+    password = str(url.password or "")
+    if not password or password == url.username:
+        return text  # such a word is no secret, and taking it out would maim every sentence about the user
+    for spelling in (password, quote(password, safe=""), quote_plus(password)):
+        text = text.replace(spelling, "…")
+    return text
 
 
 def _parse(text: str, key: str) -> URL:

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 from migration_sidecar import store
+from migration_sidecar.address import without_password
 from migration_sidecar.child.journal import Attempt
 from migration_sidecar.course import CANCELLED, Course, Note, too_late
 from migration_sidecar.database import Database
@@ -174,7 +175,9 @@ class Attempts:
             case "done":
                 return Ending()
             case "failed":
-                return Ending(report["problem"], lost=bool(report["problem"].get("connection_lost")))
+                problem = report["problem"]
+                problem["detail"] = without_password(problem["detail"], self._settings.url)
+                return Ending(problem, lost=bool(problem.get("connection_lost")))
         return None
 
     async def _end(self, operation_id: str) -> None:

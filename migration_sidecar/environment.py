@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from migration_sidecar.address import UnusableAddress, database_url
+from migration_sidecar.address import UnusableAddress, database_url, without_password
 from migration_sidecar.child import hook
 from migration_sidecar.child.journal import Attempt, write
 from migration_sidecar.child.process import describe_failure
@@ -101,5 +101,6 @@ class ByHand:
             return  # an attempt row without an end is what is known
         connection.rollback()
         problem = describe_failure(error, self.revision)
-        write(connection, self.attempt, "failed", error=problem["detail"], sqlstate=problem["sqlstate"])
+        error_text = without_password(problem["detail"], connection.engine.url)
+        write(connection, self.attempt, "failed", error=error_text, sqlstate=problem["sqlstate"])
         connection.commit()
