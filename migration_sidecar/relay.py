@@ -51,7 +51,7 @@ class Relay:
     async def run(self) -> None:
         """Until cancelled."""
         pause = IDLE_SECONDS
-        async with httpx.AsyncClient(base_url=self._address(), timeout=10, headers=_token()) as client:
+        async with httpx.AsyncClient(base_url=self._address(), timeout=10, headers=_token(), trust_env=False) as client:
             while True:
                 try:
                     more = await self._pass_on(client)
