@@ -76,7 +76,9 @@ class Scripts:
         return self._history
 
     def _look(self) -> Fingerprint:
-        files = [self._config_file, *(file for folder in self._folders for file in folder.rglob("*.py"))]
+        environments = [folder.parent / "env.py" for folder in self._folders]
+        revisions = [file for folder in self._folders for file in folder.rglob("*.py")]
+        files = [self._config_file, *environments, *revisions]
         return tuple(sorted((str(file), *self._stamp(file)) for file in files))
 
     @staticmethod
