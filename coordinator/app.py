@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 
-import httpx
 from fastapi import FastAPI
 
 from coordinator import activities, api, health, subscriptions
@@ -20,7 +19,7 @@ from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.dapr_workflow import DaprWorkflows
 from coordinator.adapters.http_audit import HttpAudit
 from coordinator.adapters.http_services import HttpServices
-from coordinator.adapters.sidecar import open_client
+from coordinator.adapters.sidecar import Sidecar
 from coordinator.command import Commander, Limits
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.doors import answer_with_problems
@@ -59,8 +58,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     begin_logging()
     settings = Settings()
     catalog = _catalog(settings)
-    async with open_client(settings.dapr_http_port, settings.dapr_api_token) as client:
-        workflows, sweep = _wire(app, settings, catalog, client)
+    async with Sidecar(settings.dapr_http_port, settings.dapr_api_token) as sidecar:
+        workflows, sweep = _wire(app, settings, catalog, sidecar)
         # Neither waits for daprd, which itself waits for this port to open.
         tasks = [asyncio.create_task(workflows.work()), asyncio.create_task(sweep.forever(settings.sweep_every))]
         yield
@@ -71,11 +70,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 await workflows.stop()
 
 
-def _wire(app: FastAPI, settings: Settings, catalog: Catalog, client: httpx.AsyncClient) -> tuple[DaprWorkflows, Sweep]:
-    documents = DaprDocuments(client, settings.state_store)
-    publisher = DaprPublisher(client, settings.pubsub, settings.events_topic)
-    audit = HttpAudit(client, catalog.fleet.audit)
-    messenger = HttpServices(client)
+def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) -> tuple[DaprWorkflows, Sweep]:
+    documents = DaprDocuments(sidecar, settings.state_store)
+    publisher = DaprPublisher(sidecar, settings.pubsub, settings.events_topic)
+    audit = HttpAudit(sidecar, catalog.fleet.audit)
+    messenger = HttpServices(sidecar)
     watchers = Watchers()
     runs = Runs(documents, watchers)
     rejections = Rejections(audit, documents, publisher)

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import httpx
-
-from coordinator.adapters.sidecar import call
+from coordinator.adapters.sidecar import Caller
 from coordinator.domain.audit import SOURCE
 from coordinator.domain.notice import Announcement
 from coordinator.outages import BrokerUnavailable, SidecarUnreachable
@@ -17,8 +15,8 @@ from coordinator.outages import BrokerUnavailable, SidecarUnreachable
 class DaprPublisher:
     """Implements EventPublisher."""
 
-    def __init__(self, client: httpx.AsyncClient, pubsub: str, topic: str) -> None:
-        self._client, self._path = client, f"/v1.0/publish/{pubsub}/{topic}"
+    def __init__(self, sidecar: Caller, pubsub: str, topic: str) -> None:
+        self._sidecar, self._path = sidecar, f"/v1.0/publish/{pubsub}/{topic}"
 
     async def publish(self, announcement: Announcement, event_id: str, at: datetime, data: Mapping[str, Any]) -> None:
         event = {
@@ -31,10 +29,10 @@ class DaprPublisher:
             "data": data,
         }
         try:
-            response = await call(
-                self._client, "POST", self._path, body=event, headers={"content-type": "application/cloudevents+json"}
+            reply = await self._sidecar.call(
+                "POST", self._path, body=event, headers={"content-type": "application/cloudevents+json"}
             )
         except (SidecarUnreachable, TimeoutError) as error:
             raise BrokerUnavailable("the sidecar does not answer") from error
-        if response.status_code >= 300:
-            raise BrokerUnavailable(f"daprd answered {response.status_code}")
+        if reply.status >= 300:
+            raise BrokerUnavailable(f"daprd answered {reply.status}")

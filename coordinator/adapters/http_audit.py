@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import httpx
-
 from coordinator.adapters.http_services import ask
+from coordinator.adapters.sidecar import Caller
 from coordinator.outages import AuditNotReady, AuditUnavailable, ServiceLied, ServiceRefused, ServiceUnreachable
 from migration_sidecar.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
 
@@ -17,13 +16,13 @@ NOT_MIGRATED = "CM-522"
 class HttpAudit:
     """Implements AuditTrail."""
 
-    def __init__(self, client: httpx.AsyncClient, service: str) -> None:
-        self._client, self._service = client, service
+    def __init__(self, sidecar: Caller, service: str) -> None:
+        self._sidecar, self._service = sidecar, service
 
     async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
         body = AuditBatch(events=list(events)).model_dump(mode="json")
         try:
-            receipt = await ask(self._client, self._service, "POST", "/audit/events", AuditReceipt, body=body)
+            receipt = await ask(self._sidecar, self._service, "POST", "/audit/events", AuditReceipt, body=body)
         except ServiceRefused as error:
             kind = AuditNotReady if error.their_problem.code == NOT_MIGRATED else AuditUnavailable
             raise kind(self._service, error.detail) from error
@@ -34,4 +33,4 @@ class HttpAudit:
         return receipt
 
     async def page(self, parameters: Mapping[str, str]) -> AuditPage:
-        return await ask(self._client, self._service, "GET", "/audit/events", AuditPage, parameters=parameters)
+        return await ask(self._sidecar, self._service, "GET", "/audit/events", AuditPage, parameters=parameters)

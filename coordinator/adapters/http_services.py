@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import httpx
 from pydantic import ValidationError
 
-from coordinator.adapters.sidecar import CALL_SECONDS, call
+from coordinator.adapters.sidecar import CALL_SECONDS, Caller, Reply
 from coordinator.outages import ServiceLied, ServiceRefused, ServiceUnreachable
 from coordinator.ports import Address
 from migration_sidecar.messages import (
@@ -30,17 +29,17 @@ PLAN_SECONDS = 60.0
 class HttpServices:
     """Implements FleetMessenger. Paths are fixed, the service is a header: nothing a user sends becomes an address."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
+    def __init__(self, sidecar: Caller) -> None:
+        self._sidecar = sidecar
 
     async def status(self, address: Address) -> ServiceStatus:
-        answer = await ask(self._client, address.service, "GET", "/migrations", ServiceStatus)
+        answer = await ask(self._sidecar, address.service, "GET", "/migrations", ServiceStatus)
         return _from_the_right_one(address, answer)
 
     async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan:
         parameters = {"action": action.value, "target": target} | ({"sql": "true"} if with_sql else {})
         answer = await ask(
-            self._client,
+            self._sidecar,
             address.service,
             "GET",
             "/migrations/plan",
@@ -52,7 +51,7 @@ class HttpServices:
 
     async def start(self, address: Address, order: OperationRequest, *, wait_seconds: int) -> Operation:
         return await ask(
-            self._client,
+            self._sidecar,
             address.service,
             "POST",
             "/migrations/operations",
@@ -64,7 +63,7 @@ class HttpServices:
 
     async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation:
         return await ask(
-            self._client,
+            self._sidecar,
             address.service,
             "GET",
             f"/migrations/operations/{operation_id}",
@@ -75,7 +74,7 @@ class HttpServices:
 
 
 async def ask(
-    client: httpx.AsyncClient,
+    sidecar: Caller,
     service: str,
     method: str,
     path: str,
@@ -87,8 +86,7 @@ async def ask(
 ) -> Answer:
     """Raises SidecarUnreachable, ServiceUnreachable, ServiceRefused or ServiceLied."""
     try:
-        response = await call(
-            client,
+        reply = await sidecar.call(
             method,
             path,
             body=body,
@@ -98,33 +96,30 @@ async def ask(
         )
     except TimeoutError:
         raise ServiceUnreachable(service, f"no answer within {seconds:.0f} s") from None
-    if response.status_code >= 300:
-        raise _refusal(service, response)
+    if reply.status >= 300:
+        raise _refusal(service, reply)
     try:
-        return answer.model_validate_json(response.content)
+        return answer.model_validate_json(reply.content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the body"
         raise ServiceLied(service, f"its {answer.__name__} is not one: {where}: {first['msg'][:200]}") from None
 
 
-def _refusal(service: str, response: httpx.Response) -> ServiceRefused | ServiceUnreachable | ServiceLied:
-    try:
-        document = response.json()
-    except ValueError:
-        document = None
+def _refusal(service: str, reply: Reply) -> ServiceRefused | ServiceUnreachable | ServiceLied:
+    document = reply.document()
     if isinstance(document, dict):
         if "errorCode" in document:
             return ServiceUnreachable(service, f"{str(document['errorCode'])[:80]} from Dapr")
         try:
             # A problem document may carry members that this version does not know, `type` and `status` among them.
             known = {name: value for name, value in document.items() if name in Problem.model_fields}
-            return ServiceRefused(service, response.status_code, Problem.model_validate(known))
+            return ServiceRefused(service, reply.status, Problem.model_validate(known))
         except ValidationError:
             pass
-    if response.status_code >= 500:
-        return ServiceUnreachable(service, f"it answered {response.status_code} without saying why")
-    return ServiceLied(service, f"with {response.status_code} and no problem document")
+    if reply.status >= 500:
+        return ServiceUnreachable(service, f"it answered {reply.status} without saying why")
+    return ServiceLied(service, f"with {reply.status} and no problem document")
 
 
 def _from_the_right_one(address: Address, answer: Placed) -> Placed:

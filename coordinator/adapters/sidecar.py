@@ -4,51 +4,94 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, Self
 
-import httpx
+import aiohttp
 
 from coordinator.outages import SidecarUnreachable
 
 CALL_SECONDS = 15.0
+CONNECT_SECONDS = 2.0
 
 
-def open_client(http_port: int, api_token: str) -> httpx.AsyncClient:
-    """No proxies, no redirects: an answer comes from daprd or not at all."""
-    return httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{http_port}",
-        headers={"dapr-api-token": api_token} if api_token else {},
-        timeout=httpx.Timeout(CALL_SECONDS, connect=2.0),
-        limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
-        trust_env=False,
-        follow_redirects=False,
-    )
+class Reply(NamedTuple):
+    status: int
+    content: bytes
+    etag: str = ""
+
+    def document(self) -> Any:
+        """The JSON in it, or None."""
+        try:
+            return json.loads(self.content)
+        except ValueError:
+            return None
 
 
-async def call(
-    client: httpx.AsyncClient,
-    method: str,
-    path: str,
-    *,
-    body: Any = None,
-    content: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-    parameters: Mapping[str, str] | None = None,
-    seconds: float = CALL_SECONDS,
-) -> httpx.Response:
+class Caller(Protocol):
     """Raises SidecarUnreachable for a daprd that is away, and TimeoutError for one that does not answer in time."""
-    given = {"content-type": "application/json"} if body is not None else {}
-    payload = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode() if body is not None else content
-    try:
-        return await client.request(
-            method,
-            path,
-            content=payload,
-            headers={**given, **(headers or {})},
-            params=dict(parameters) if parameters else None,
-            timeout=httpx.Timeout(seconds, connect=2.0),
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        seconds: float = CALL_SECONDS,
+    ) -> Reply: ...
+
+
+class Sidecar:
+    """Implements Caller. No proxies, no redirects, no cookies: an answer comes from daprd or not at all.
+
+    aiohttp, which the Dapr SDK brings, takes a fifth of httpx's time per call, and a step makes ten of them.
+    """
+
+    def __init__(self, http_port: int, api_token: str = "") -> None:
+        self._base = f"http://127.0.0.1:{http_port}"
+        self._headers = {"content-type": "application/json"} | ({"dapr-api-token": api_token} if api_token else {})
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=200),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._headers,
         )
-    except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
-        raise TimeoutError from error
-    except httpx.HTTPError as error:
-        raise SidecarUnreachable(type(error).__name__) from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        seconds: float = CALL_SECONDS,
+    ) -> Reply:
+        payload = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+        try:
+            async with self._session.request(
+                method,
+                self._base + path,
+                data=payload,
+                headers=headers,
+                params=parameters,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                return Reply(response.status, await response.read(), response.headers.get("etag", ""))
+        except aiohttp.ConnectionTimeoutError as error:
+            raise SidecarUnreachable("no connection in time") from error
+        except TimeoutError:
+            raise
+        except (aiohttp.ClientError, OSError) as error:
+            raise SidecarUnreachable(type(error).__name__) from error

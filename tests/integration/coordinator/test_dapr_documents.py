@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from coordinator.adapters.dapr_state import DaprDocuments
-from coordinator.adapters.sidecar import open_client
+from coordinator.adapters.sidecar import Sidecar
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run, accepted
 from coordinator.outages import StateUnavailable
@@ -69,23 +69,23 @@ def _is_up(port: int) -> bool:
 
 
 @pytest.fixture
-async def client(sidecar: int) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_client(sidecar, "") as client:
-        yield client
+async def caller(sidecar: int) -> AsyncIterator[Sidecar]:
+    async with Sidecar(sidecar) as caller:
+        yield caller
 
 
 class TestDocumentsInDapr(DocumentStoreContract):
     @pytest.fixture
-    def store(self, client: httpx.AsyncClient) -> DocumentStore:
-        return DaprDocuments(client, "statestore")
+    def store(self, caller: Sidecar) -> DocumentStore:
+        return DaprDocuments(caller, "statestore")
 
     @pytest.fixture
     def run(self) -> Run:
         return accepted(read_request({"services": "all"}, default_request_id=fresh()), datetime.now(UTC))
 
 
-async def test_a_store_that_daprd_does_not_have_is_unavailable_and_says_so(client: httpx.AsyncClient) -> None:
-    documents = DaprDocuments(client, "nowhere")
+async def test_a_store_that_daprd_does_not_have_is_unavailable_and_says_so(caller: Sidecar) -> None:
+    documents = DaprDocuments(caller, "nowhere")
     with pytest.raises(StateUnavailable, match="ERR_STATE_STORE_NOT_FOUND"):
         await documents.read("key")
     with pytest.raises(StateUnavailable):
@@ -93,6 +93,6 @@ async def test_a_store_that_daprd_does_not_have_is_unavailable_and_says_so(clien
 
 
 async def test_a_sidecar_that_is_away_makes_state_unavailable() -> None:
-    async with open_client(ports.choose(1)[0], "") as client:
-        with pytest.raises(StateUnavailable, match="ConnectError"):
-            await DaprDocuments(client, "statestore").read("key")
+    async with Sidecar(ports.choose(1)[0]) as caller:
+        with pytest.raises(StateUnavailable, match="ClientConnectorError"):
+            await DaprDocuments(caller, "statestore").read("key")

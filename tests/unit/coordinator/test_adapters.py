@@ -1,19 +1,17 @@
 """What the adapters make of every kind of answer that daprd and the services give."""
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from coordinator.adapters.dapr_publish import DaprPublisher
 from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.http_audit import HttpAudit
 from coordinator.adapters.http_services import HttpServices
+from coordinator.adapters.sidecar import Reply
 from coordinator.domain.notice import Announcement
 from coordinator.errors import CoordinatorError
 from coordinator.outages import (
@@ -34,22 +32,26 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROBLEM = {"type": "about:blank", "status": 409, "code": "CM-404", "title": "t", "detail": "d", "next_step": "n"}
 STATUS = {"service": "first", "database": "first_db", "state": "at_head"}
 
-Handler = Callable[[httpx.Request], httpx.Response]
+
+class Daprd:
+    """Answers every call alike and remembers what was asked."""
+
+    def __init__(self, answer: Reply | Exception) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, str, dict[str, Any]]] = []
+
+    async def call(self, method: str, path: str, **given: Any) -> Reply:
+        self.asked.append((method, path, given))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
 
-@asynccontextmanager
-async def daprd(answer: httpx.Response | Handler) -> AsyncIterator[httpx.AsyncClient]:
-    handler = (lambda _: answer) if isinstance(answer, httpx.Response) else answer
-    async with httpx.AsyncClient(transport=httpx.MockTransport(handler), base_url="http://127.0.0.1:3500") as client:
-        yield client
+def reply(status: int, document: Any = None, *, text: str = "") -> Reply:
+    return Reply(status, text.encode() if document is None else json.dumps(document).encode())
 
 
-def away(request: httpx.Request) -> httpx.Response:
-    raise httpx.ConnectError("no")
-
-
-def slow(request: httpx.Request) -> httpx.Response:
-    raise httpx.ReadTimeout("no")
+AWAY, SLOW = SidecarUnreachable("ClientConnectorError"), TimeoutError()
 
 
 def event() -> AuditEvent:
@@ -59,35 +61,35 @@ def event() -> AuditEvent:
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (httpx.Response(500, json={"errorCode": "ERR_DIRECT_INVOKE", "message": "no host"}), ServiceUnreachable),
-        (httpx.Response(500, text="oops"), ServiceUnreachable),
-        (httpx.Response(502, json=["what"]), ServiceUnreachable),
-        (slow, ServiceUnreachable),
-        (away, SidecarUnreachable),
-        (httpx.Response(409, json=PROBLEM), ServiceRefused),
-        (httpx.Response(503, json=PROBLEM), ServiceRefused),
-        (httpx.Response(404, json={"detail": "Not Found"}), ServiceLied),
-        (httpx.Response(307, headers={"location": "http://evil"}), ServiceLied),
-        (httpx.Response(200), ServiceLied),
-        (httpx.Response(200, text="<html>"), ServiceLied),
-        (httpx.Response(200, json={"service": "first"}), ServiceLied),
-        (httpx.Response(200, json={**STATUS, "surprise": 1}), ServiceLied),
-        (httpx.Response(200, json={**STATUS, "service": "second"}), ServiceLied),
-        (httpx.Response(200, json={**STATUS, "database": "other"}), ServiceLied),
+        (reply(500, {"errorCode": "ERR_DIRECT_INVOKE", "message": "no host"}), ServiceUnreachable),
+        (reply(500, text="oops"), ServiceUnreachable),
+        (reply(502, ["what"]), ServiceUnreachable),
+        (SLOW, ServiceUnreachable),
+        (AWAY, SidecarUnreachable),
+        (reply(409, PROBLEM), ServiceRefused),
+        (reply(503, PROBLEM), ServiceRefused),
+        (reply(404, {"detail": "Not Found"}), ServiceLied),
+        (reply(307), ServiceLied),
+        (reply(200), ServiceLied),
+        (reply(200, text="<html>"), ServiceLied),
+        (reply(200, {"service": "first"}), ServiceLied),
+        (reply(200, {**STATUS, "surprise": 1}), ServiceLied),
+        (reply(200, {**STATUS, "service": "second"}), ServiceLied),
+        (reply(200, {**STATUS, "database": "other"}), ServiceLied),
     ],
 )
 async def test_every_answer_but_the_right_one_has_its_own_error(
-    answer: httpx.Response | Handler, error: type[CoordinatorError]
+    answer: Reply | Exception, error: type[CoordinatorError]
 ) -> None:
-    async with daprd(answer) as client:
-        with pytest.raises(error):
-            await HttpServices(client).status(HERE)
+    daprd = Daprd(answer)
+    with pytest.raises(error):
+        await HttpServices(daprd).status(HERE)
 
 
 async def test_a_problem_is_passed_on_with_the_service_it_came_from() -> None:
-    async with daprd(httpx.Response(409, json=PROBLEM)) as client:
-        with pytest.raises(ServiceRefused) as caught:
-            await HttpServices(client).status(HERE)
+    daprd = Daprd(reply(409, PROBLEM))
+    with pytest.raises(ServiceRefused) as caught:
+        await HttpServices(daprd).status(HERE)
     assert (caught.value.problem().code, caught.value.problem().service, caught.value.answered) == (
         "CM-404",
         "first",
@@ -96,77 +98,66 @@ async def test_a_problem_is_passed_on_with_the_service_it_came_from() -> None:
 
 
 async def test_the_service_is_a_header_and_the_path_is_fixed() -> None:
-    seen: list[httpx.Request] = []
-
-    def handler(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        return httpx.Response(503, json=PROBLEM)
-
-    order = OperationRequest(operation_id="r-1.first.1", target="head")
-    async with daprd(handler) as client:
-        services = HttpServices(client)
-        for ask in (
-            services.status(HERE),
-            services.plan(HERE, action=Action.UPGRADE, target="head", with_sql=True),
-            services.start(HERE, order, wait_seconds=5),
-            services.operation(HERE, "r-1.first.1", wait_seconds=5),
-        ):
-            with pytest.raises(ServiceRefused):
-                await ask
-    assert [str(request.url) for request in seen] == [
-        "http://127.0.0.1:3500/migrations",
-        "http://127.0.0.1:3500/migrations/plan?action=upgrade&target=head&sql=true",
-        "http://127.0.0.1:3500/migrations/operations?wait_seconds=5",
-        "http://127.0.0.1:3500/migrations/operations/r-1.first.1?wait_seconds=5",
+    daprd = Daprd(reply(503, PROBLEM))
+    services = HttpServices(daprd)
+    for ask in (
+        services.status(HERE),
+        services.plan(HERE, action=Action.UPGRADE, target="head", with_sql=True),
+        services.start(HERE, OperationRequest(operation_id="r-1.first.1", target="head"), wait_seconds=5),
+        services.operation(HERE, "r-1.first.1", wait_seconds=5),
+    ):
+        with pytest.raises(ServiceRefused):
+            await ask
+    assert [(method, path, given["parameters"]) for method, path, given in daprd.asked] == [
+        ("GET", "/migrations", None),
+        ("GET", "/migrations/plan", {"action": "upgrade", "target": "head", "sql": "true"}),
+        ("POST", "/migrations/operations", {"wait_seconds": "5"}),
+        ("GET", "/migrations/operations/r-1.first.1", {"wait_seconds": "5"}),
     ]
-    assert {request.headers["dapr-app-id"] for request in seen} == {"first"}
-    assert json.loads(seen[2].content)["operation_id"] == "r-1.first.1"
+    assert {given["headers"]["dapr-app-id"] for _, _, given in daprd.asked} == {"first"}
+    assert daprd.asked[2][2]["body"]["operation_id"] == "r-1.first.1"
 
 
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (httpx.Response(503, json={**PROBLEM, "code": "CM-522"}), AuditNotReady),
-        (httpx.Response(503, json={**PROBLEM, "code": "CM-513"}), AuditUnavailable),
-        (httpx.Response(500, text="oops"), AuditUnavailable),
-        (httpx.Response(200, json={"stored": 0, "repeated": 0}), AuditUnavailable),
+        (reply(503, {**PROBLEM, "code": "CM-522"}), AuditNotReady),
+        (reply(503, {**PROBLEM, "code": "CM-513"}), AuditUnavailable),
+        (reply(500, text="oops"), AuditUnavailable),
+        (reply(200, {"stored": 0, "repeated": 0}), AuditUnavailable),
     ],
 )
 async def test_only_the_audits_own_word_means_that_it_is_not_migrated(
-    answer: httpx.Response, error: type[CoordinatorError]
+    answer: Reply, error: type[CoordinatorError]
 ) -> None:
-    async with daprd(answer) as client:
-        with pytest.raises(AuditUnavailable) as caught:
-            await HttpAudit(client, "audit").append([event()])
+    daprd = Daprd(answer)
+    with pytest.raises(AuditUnavailable) as caught:
+        await HttpAudit(daprd, "audit").append([event()])
     assert type(caught.value) is error
 
 
 async def test_a_receipt_for_every_event_is_a_receipt() -> None:
     one, two, three = event(), event(), event()
     answer = {"stored": 1, "repeated": 1, "conflicts": [str(three.event_id)]}
-    async with daprd(httpx.Response(200, json=answer)) as client:
-        receipt = await HttpAudit(client, "audit").append([one, two, three])
+    daprd = Daprd(reply(200, answer))
+    receipt = await HttpAudit(daprd, "audit").append([one, two, three])
     assert receipt.conflicts == [three.event_id]
 
 
-@pytest.mark.parametrize("answer", [httpx.Response(403), httpx.Response(500), away, slow])
-async def test_a_broker_that_does_not_take_an_event_is_unavailable(answer: httpx.Response | Handler) -> None:
-    async with daprd(answer) as client:
-        with pytest.raises(BrokerUnavailable):
-            await DaprPublisher(client, "pubsub", "migrate.events").publish(Announcement.FINISHED, "id", NOW, {})
+@pytest.mark.parametrize("answer", [reply(403), reply(500), AWAY, SLOW])
+async def test_a_broker_that_does_not_take_an_event_is_unavailable(answer: Reply | Exception) -> None:
+    daprd = Daprd(answer)
+    with pytest.raises(BrokerUnavailable):
+        await DaprPublisher(daprd, "pubsub", "migrate.events").publish(Announcement.FINISHED, "id", NOW, {})
 
 
 async def test_what_is_published_is_a_whole_cloud_event_with_our_id() -> None:
-    seen: list[Any] = []
-
-    def handler(request: httpx.Request) -> httpx.Response:
-        seen.append((request.url.path, request.headers["content-type"], json.loads(request.content)))
-        return httpx.Response(204)
-
-    async with daprd(handler) as client:
-        await DaprPublisher(client, "pubsub", "migrate.events").publish(Announcement.FINISHED, "id-1", NOW, {"a": 1})
-    path, kind, body = seen[0]
-    assert (path, kind) == ("/v1.0/publish/pubsub/migrate.events", "application/cloudevents+json")
+    daprd = Daprd(reply(204))
+    await DaprPublisher(daprd, "pubsub", "migrate.events").publish(Announcement.FINISHED, "id-1", NOW, {"a": 1})
+    method, path, given = daprd.asked[0]
+    assert (method, path) == ("POST", "/v1.0/publish/pubsub/migrate.events")
+    assert given["headers"]["content-type"] == "application/cloudevents+json"
+    body = given["body"]
     assert (body["id"], body["type"], body["time"]) == ("id-1", "migrate.finished", "2026-01-01T00:00:00Z")
     assert (body["specversion"], body["data"]) == ("1.0", {"a": 1})
 
@@ -174,25 +165,25 @@ async def test_what_is_published_is_a_whole_cloud_event_with_our_id() -> None:
 @pytest.mark.parametrize(
     ("answer", "won"),
     [
-        (httpx.Response(204), True),
-        (httpx.Response(409, json={"message": "possible etag mismatch"}), False),
-        (httpx.Response(500, json={"message": "failed saving: no item was updated"}), False),
+        (reply(204), True),
+        (reply(409, {"message": "possible etag mismatch"}), False),
+        (reply(500, {"message": "failed saving: no item was updated"}), False),
     ],
 )
-async def test_a_lost_race_is_told_from_a_store_that_is_down(answer: httpx.Response, won: bool) -> None:
-    async with daprd(answer) as client:
-        assert await DaprDocuments(client, "store").create("key", {}) is won
+async def test_a_lost_race_is_told_from_a_store_that_is_down(answer: Reply, won: bool) -> None:
+    daprd = Daprd(answer)
+    assert await DaprDocuments(daprd, "store").create("key", {}) is won
 
 
-@pytest.mark.parametrize("answer", [httpx.Response(500, json={"errorCode": "ERR_STATE_SAVE"}), away, slow])
-async def test_a_store_that_is_down_is_unavailable_and_its_text_stays_inside(answer: httpx.Response | Handler) -> None:
-    async with daprd(answer) as client:
-        documents = DaprDocuments(client, "store")
-        for ask in (
-            documents.create("k", {}),
-            documents.replace("k", {}, "1"),
-            documents.read("k"),
-            documents.read_many(["k"]),
-        ):
-            with pytest.raises(StateUnavailable):
-                await ask
+@pytest.mark.parametrize("answer", [reply(500, {"errorCode": "ERR_STATE_SAVE"}), AWAY, SLOW])
+async def test_a_store_that_is_down_is_unavailable_and_its_text_stays_inside(answer: Reply | Exception) -> None:
+    daprd = Daprd(answer)
+    documents = DaprDocuments(daprd, "store")
+    for ask in (
+        documents.create("k", {}),
+        documents.replace("k", {}, "1"),
+        documents.read("k"),
+        documents.read_many(["k"]),
+    ):
+        with pytest.raises(StateUnavailable):
+            await ask
