@@ -104,8 +104,13 @@ class History:
         (goal,) = self.resolve(target)
         if goal not in there:
             raise NotApplied(target)
-        above = [revision for revision in there if revision != goal and goal in self.ancestors([revision])]
-        return [self.revisions[revision] for revision in reversed(self.order) if revision in above]
+        # As Alembic has it: what follows the goal goes, and what builds on that; what only depends on it may stay.
+        above = {revision for revision in there if goal in self.revisions[revision].down}
+        return [
+            self.revisions[revision]
+            for revision in reversed(self.order)
+            if revision in there and above & self.ancestors([revision])
+        ]
 
     def heads_after(self, action: Action, current: Iterable[str], steps: list[RevisionFile]) -> list[str]:
         """What the version table will hold when the steps are done."""
