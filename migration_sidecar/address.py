@@ -60,7 +60,8 @@ def _parse(text: str, key: str) -> URL:
         raise UnusableAddress(key, "it is not like postgresql://user:password@host:5432/database") from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise UnusableAddress(key, "only PostgreSQL is supported")
-    return url
+    # Platforms hand out the short scheme, which SQLAlchemy does not know.
+    return url.set(drivername="postgresql") if url.drivername == "postgres" else url
 
 
 def _alembic_url(config_file: Path) -> str | None:
