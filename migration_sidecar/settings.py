@@ -32,8 +32,8 @@ class VersionTable:
 
     @property
     def qualified(self) -> str:
-        quoted = '"' + self.name.replace('"', '""') + '"'
-        return f'"{self.schema}".{quoted}' if self.schema else quoted
+        parts = (self.schema, self.name) if self.schema else (self.name,)
+        return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
 @dataclass(frozen=True)
