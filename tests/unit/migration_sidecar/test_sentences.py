@@ -1,0 +1,90 @@
+"""Every refusal says what, why and what to do, and none repeats what it should not."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migration_sidecar import errors
+from migration_sidecar.child.process import describe_failure
+from migration_sidecar.child.refusal import Refusal
+from migration_sidecar.errors import ProblemError
+from migration_sidecar.messages import LockHolder, Problem
+
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "BadRequest": ("target: it is wrong.",),
+    "BodyTooLarge": (65536,),
+    "UnknownTarget": ("x",),
+    "NotApplied": ("x",),
+    "UnknownOperation": ("x",),
+    "OtherBody": ("x",),
+    "PlanChanged": ("It did.",),
+    "HistoryUnreadable": ("CM-304", "A title", "A detail.", "A step."),
+    "DatabaseUnreachable": ("CM-513", "A title", "A detail.", "A step."),
+    "LockBusy": (LockHolder(pid=7, application="x"),),
+    "Misconfigured": ("KEY", "it is not good"),
+}
+KINDS = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if inspect.isclass(kind) and issubclass(kind, ProblemError) and kind is not ProblemError
+}
+
+
+def test_every_kind_of_error_is_looked_at_here() -> None:
+    assert set(KINDS) == set(ARGUMENTS)
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_an_error_is_made_of_whole_sentences_and_a_stable_code(name: str) -> None:
+    error = KINDS[name](*ARGUMENTS[name])
+    problem: Problem = error.problem
+    assert problem.code.startswith("CM-")
+    assert 400 <= error.status < 600
+    assert not problem.title.endswith(".")
+    for sentence in (problem.detail, problem.next_step):
+        assert sentence[0].isupper() or sentence[0] in "'" or sentence.startswith(("target", "KEY"))
+        assert sentence.endswith(".")
+    assert problem.code in str(error)
+    assert ProblemError.of(problem).problem == problem
+
+
+def test_a_lock_without_a_visible_holder_still_makes_a_sentence() -> None:
+    assert "held by another session" in errors.LockBusy(None).problem.detail
+
+
+def test_a_refusal_of_the_migration_process_is_plain_data() -> None:
+    facts = Refusal("CM-404", "A title", "A detail.", "A step.", retryable=True).facts
+    assert Problem.model_validate(facts).retryable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("cannot reach postgresql://ada:secret@h/x now", "cannot reach … now"),
+        ("duplicate key value 'secret' in t", "duplicate key value … in t"),
+        ('failed for "ada:secret@h"', "failed for …"),
+        ("first line\nDETAIL: secret", "first line"),
+        ("", "ValueError"),
+    ],
+)
+def test_literals_addresses_and_details_are_left_out_of_a_failure(text: str, shown: str) -> None:
+    problem = describe_failure(ValueError(text), "a1")
+    assert shown in problem["detail"]
+    assert "secret" not in str(problem)
+
+
+def test_a_failure_before_any_revision_is_the_environments() -> None:
+    assert describe_failure(ValueError("x"), None)["code"] == "CM-407"
+    assert describe_failure(ValueError("x"), "a1")["code"] == "CM-401"
+
+
+@given(st.text())
+def test_any_text_an_exception_may_hold_makes_a_problem(text: str) -> None:
+    facts = describe_failure(RuntimeError(text), "a1")
+    facts.pop("connection_lost")
+    Problem.model_validate(facts).model_dump_json()

@@ -1,0 +1,144 @@
+"""Where the settings come from, and that a wrong one never shows its value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from migration_sidecar.address import without_password
+from migration_sidecar.errors import Misconfigured
+from migration_sidecar.settings import OnStartup, Settings, VersionTable, read_settings
+
+INI_URL = "postgresql://ini_user:ini_word@ini_host:1111/orders"
+
+
+@pytest.fixture
+def ini(tmp_path: Path) -> Path:
+    return written(tmp_path, INI_URL)
+
+
+def written(folder: Path, url: str, section: str = "") -> Path:
+    file = folder / "alembic.ini"
+    file.write_text(f"[alembic]\nscript_location = %(here)s/alembic\nsqlalchemy.url = {url}\n{section}")
+    return file
+
+
+def url(settings: Settings) -> str:
+    return settings.url.render_as_string(hide_password=False)
+
+
+def test_the_ini_is_used_when_nothing_else_is_said(ini: Path) -> None:
+    assert url(read_settings(ini, {})) == INI_URL
+
+
+def test_database_url_wins_over_everything(ini: Path) -> None:
+    wins = "postgresql+asyncpg://env_user:env_word@env_host:2222/other"
+    settings = read_settings(ini, {"DATABASE_URL": wins, "POSTGRES_HOST": "nowhere", "POSTGRES_PORT": "3"})
+    assert url(settings) == wins
+
+
+def test_postgres_parts_replace_parts_of_the_ini(ini: Path) -> None:
+    parts = {"POSTGRES_HOST": "h", "POSTGRES_PORT": "5433", "POSTGRES_USER": "u", "POSTGRES_PASSWORD": "p@%/ :"}
+    settings = read_settings(ini, parts)
+    assert (settings.url.host, settings.url.port, settings.url.username) == ("h", 5433, "u")
+    assert settings.url.password == "p@%/ :"
+    assert settings.url.database == "orders"
+    assert read_settings(ini, {"POSTGRES_HOST": "h"}).url.port == 1111
+
+
+@pytest.mark.parametrize("spelling", ["p%40ss", "100%25", "%3A%2F"])
+def test_a_percent_sign_is_doubled_in_the_ini_only(spelling: str, tmp_path: Path) -> None:
+    address = f"postgresql://u:{spelling}@h/orders"
+    from_ini = read_settings(written(tmp_path, address.replace("%", "%%")), {})
+    from_environment = read_settings(written(tmp_path, INI_URL), {"DATABASE_URL": address})
+    assert from_ini.url.password == from_environment.url.password == make_url(address).password
+
+
+def test_the_short_scheme_that_platforms_hand_out_is_understood(ini: Path) -> None:
+    settings = read_settings(ini, {"DATABASE_URL": "postgres://u:p@h/orders"})
+    assert settings.url.drivername == "postgresql"
+
+
+CANARY = "canary"
+
+
+@pytest.mark.parametrize(
+    ("environment", "key"),
+    [
+        ({"DATABASE_URL": f"postgresql://u:{CANARY}@h:port/x"}, "DATABASE_URL"),
+        ({"DATABASE_URL": f"{CANARY}"}, "DATABASE_URL"),
+        ({"DATABASE_URL": f"mysql://u:{CANARY}@h/x"}, "DATABASE_URL"),
+        ({"POSTGRES_PORT": CANARY}, "POSTGRES_PORT"),
+        ({"MIGRATE_ON_STARTUP": CANARY}, "MIGRATE_ON_STARTUP"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_not_shown(environment: dict[str, str], key: str, ini: Path) -> None:
+    with pytest.raises(Misconfigured) as refusal:
+        read_settings(ini, environment)
+    assert key in refusal.value.problem.detail
+    assert refusal.value.problem.code == "CM-701"
+    assert CANARY not in str(refusal.value)
+    assert refusal.value.__cause__ is None
+
+
+@pytest.mark.parametrize("address", [f"postgresql://u:{CANARY}%zz@h/x", f"mysql://u:{CANARY}@h/x", f"{CANARY}:"])
+def test_a_wrong_ini_is_named_and_not_shown(address: str, tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured) as refusal:
+        read_settings(written(tmp_path, address), {})
+    assert "sqlalchemy.url" in refusal.value.problem.detail
+    assert CANARY not in str(refusal.value)
+
+
+def test_no_address_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="DATABASE_URL"):
+        read_settings(written(tmp_path, ""), {})
+
+
+@pytest.mark.parametrize("text", [None, "[alembic", "no section\n"])
+def test_an_ini_that_is_none_is_refused(text: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "alembic.ini"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(Misconfigured, match=r"alembic\.ini"):
+        read_settings(file, {"DATABASE_URL": INI_URL})
+
+
+def test_the_section_of_ours_names_service_version_table_and_audit(tmp_path: Path) -> None:
+    section = "[migration_sidecar]\nservice = cds-x\nversion_table = v\nversion_table_schema = s\naudit = my-audit\n"
+    settings = read_settings(written(tmp_path, INI_URL, section), {"APP_ID": "other", "DAPR_HTTP_PORT": "3501"})
+    assert settings.service == "cds-x"
+    assert settings.version_table == VersionTable("v", "s")
+    assert (settings.audit_app_id, settings.dapr_http_port) == ("my-audit", 3501)
+
+
+def test_without_a_name_the_app_id_and_then_the_folder_is_the_name(ini: Path) -> None:
+    assert read_settings(ini, {"APP_ID": "cds-y"}).service == "cds-y"
+    assert read_settings(ini, {}).service == ini.parent.name
+
+
+@pytest.mark.parametrize("policy", list(OnStartup))
+def test_the_start_up_policy_is_read(policy: OnStartup, ini: Path) -> None:
+    assert read_settings(ini, {"MIGRATE_ON_STARTUP": policy.value}).on_startup is policy
+
+
+def test_a_service_without_dapr_relays_nothing(ini: Path) -> None:
+    assert read_settings(ini, {}).dapr_http_port is None
+    assert read_settings(ini, {"DAPR_HTTP_PORT": "none"}).dapr_http_port is None
+
+
+def test_a_version_table_is_quoted() -> None:
+    assert VersionTable().qualified == '"alembic_version"'
+    assert VersionTable('odd"name', "s").qualified == '"s"."odd""name"'
+    assert VersionTable("v", 's"x').qualified == '"s""x"."v"'
+
+
+def test_a_password_is_taken_out_of_any_text_in_every_spelling() -> None:
+    address = make_url("postgresql://ada:p%40%20w@h/x")
+    assert without_password("p@ w, p%40%20w and p%40+w by ada", address) == "…, … and … by ada"
+
+
+def test_a_password_that_is_the_user_is_no_secret() -> None:
+    assert without_password("user postgres", make_url("postgresql://postgres:postgres@h/x")) == "user postgres"
+    assert without_password("user postgres", make_url("postgresql://postgres@h/x")) == "user postgres"

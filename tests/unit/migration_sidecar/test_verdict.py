@@ -1,0 +1,136 @@
+"""Every branch of the table that decides what an attempt did."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from migration_sidecar.store import DatabaseFacts, JournalRow
+from migration_sidecar.verdict import Ending, Found, Next, judge, torn
+
+FACTS = DatabaseFacts(
+    revisions=("a2",),
+    has_version_table=True,
+    has_journal=True,
+    is_ours=True,
+    has_tables=True,
+    read_only=False,
+    may_create=True,
+    pooled=False,
+    lock_holder=None,
+)
+PROBLEM = {
+    "code": "CM-401",
+    "title": "A revision failed",
+    "detail": "It did.",
+    "next_step": "Mend it.",
+    "revision": "a3",
+}
+DONE, LOST, FAILED = Ending(), Ending(lost=True), Ending(PROBLEM)
+
+
+def row(kind: str, revision: str | None = "a3", attempt: int = 1) -> JournalRow:
+    return JournalRow(attempt, revision, kind, datetime.now(UTC), {}, None)
+
+
+def found(*rows: JournalRow, **facts: Any) -> Found:
+    defaults = {"facts": FACTS, "moved": [], "recorded": set(), "left": 1, "obstacles": [], "invalid_indexes": []}
+    return Found(**{**defaults, "rows": [row("attempt", None), *rows], **facts})
+
+
+APPLIED = (row("started"), row("applied"))
+NOTHING_LEFT = {"moved": ["a3"], "recorded": {"a3"}, "left": 0}
+
+
+@pytest.mark.parametrize("ending", [DONE, LOST, FAILED], ids=["done", "lost", "failed"])
+def test_nothing_left_to_do_is_success_however_the_process_ended(ending: Ending) -> None:
+    assert judge(ending, found(*APPLIED, **NOTHING_LEFT), "orders") == (Next.SUCCEEDED, None)
+
+
+@pytest.mark.parametrize("ending", [DONE, LOST, FAILED], ids=["done", "lost", "failed"])
+def test_a_revision_that_was_committed_half_way_needs_a_person_however_the_process_ended(ending: Ending) -> None:
+    verdict, problem = judge(ending, found(row("started")), "orders")
+    assert verdict is Next.ATTENTION
+    assert problem is not None
+    assert (problem.code, problem.revision, problem.service) == ("CM-402", "a3", "orders")
+
+
+def test_half_a_revision_is_not_forgotten_because_everything_else_is_done() -> None:
+    torn_before = found(row("started", "a2"), *APPLIED, **NOTHING_LEFT)
+    assert judge(DONE, torn_before, "orders")[0] is Next.ATTENTION
+
+
+def test_half_a_revision_outside_a_transaction_names_what_to_drop() -> None:
+    drop = "DROP INDEX CONCURRENTLY public.ix"
+    verdict, problem = judge(FAILED, found(row("nontx_started"), invalid_indexes=[drop]), "orders")
+    assert verdict is Next.ATTENTION
+    assert problem is not None
+    assert problem.code == "CM-405"
+    assert drop in problem.next_step
+    _, without = judge(FAILED, found(row("nontx_started")), "orders")
+    assert without is not None
+    assert "Compare the database" in without.next_step
+
+
+def test_a_revision_that_ended_in_another_attempt_is_still_half_done_in_this_one() -> None:
+    rows = [row("started", attempt=1), row("started", attempt=2), row("applied", attempt=2)]
+    assert torn(rows) == rows[0]
+
+
+@pytest.mark.parametrize("end", ["applied", "reverted"])
+def test_a_revision_that_ended_is_whole(end: str) -> None:
+    assert torn([row("started"), row(end)]) is None
+    assert torn([row("nontx_started"), row(end)]) is None
+
+
+@pytest.mark.parametrize("ending", [DONE, LOST, FAILED], ids=["done", "lost", "failed"])
+def test_a_version_that_moved_without_a_journal_row_needs_a_person(ending: Ending) -> None:
+    verdict, problem = judge(ending, found(moved=["a3"], left=0), "orders")
+    assert verdict is Next.ATTENTION
+    assert problem is not None
+    assert problem.code == "CM-552"
+    assert "a3" in problem.detail
+
+
+def test_a_lost_process_that_changed_nothing_is_tried_again() -> None:
+    verdict, problem = judge(LOST, found(), "orders")
+    assert verdict is Next.AGAIN
+    assert problem is not None
+    assert (problem.code, problem.retryable) == ("CM-514", True)
+
+
+def test_a_process_that_says_done_is_not_believed_while_revisions_are_left() -> None:
+    verdict, problem = judge(DONE, found(), "orders")
+    assert verdict is Next.ATTENTION
+    assert problem is not None
+    assert problem.code == "CM-552"
+
+
+def test_a_failed_revision_is_a_failure_with_its_own_problem() -> None:
+    verdict, problem = judge(FAILED, found(), "orders")
+    assert verdict is Next.FAILED
+    assert problem is not None
+    assert (problem.code, problem.revision, problem.service) == ("CM-401", "a3", "orders")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "verdict"), [("55P03", Next.AGAIN), ("53300", Next.AGAIN), ("53100", Next.FAILED)]
+)
+def test_only_reasons_that_pass_are_tried_again(sqlstate: str, verdict: Next) -> None:
+    assert judge(Ending({**PROBLEM, "sqlstate": sqlstate}), found(), "orders")[0] is verdict
+
+
+def test_facts_that_a_problem_has_no_room_for_are_left_out() -> None:
+    assert judge(Ending({**PROBLEM, "connection_lost": False}), found(), "orders")[1] is not None
+
+
+@pytest.mark.parametrize("closing", ["failed", "refused", "cancelled", "resolved"])
+def test_an_attempt_is_open_until_its_end_is_written(closing: str) -> None:
+    second = [row("attempt", None, attempt=2)]
+    assert found().unclosed_attempt == 1
+    assert found(row(closing, None)).unclosed_attempt == 0
+    assert found(row(closing, None), *second).unclosed_attempt == 2
+    assert found(row(closing, None), *second).last_attempt == 2
+    assert found(row(closing, None)).last_attempt == 1
