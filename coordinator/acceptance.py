@@ -69,4 +69,4 @@ class Acceptance:
             async with asyncio.timeout(SCHEDULING_LIMIT_SECONDS):
                 await self.scheduler.schedule(request_id)
         except (WorkflowUnavailable, TimeoutError) as error:
-            log.warning("start_postponed", extra={"request_id": request_id, "why": str(error)})
+            log.warning("start_postponed", extra={"request_id": request_id, "why": str(error) or "no answer in time"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from migration_sidecar.messages import Problem
 
@@ -29,6 +29,11 @@ class CoordinatorError(Exception):
     @property
     def answer_status(self) -> int:
         return self.status
+
+    def about(self, request_id: str) -> Self:
+        """The same error, naming the request it belongs to."""
+        self.request_id = self.request_id or request_id
+        return self
 
     def problem(self) -> Problem:
         return Problem(

@@ -33,6 +33,8 @@ class Reception:
                 )
             )
             raise
+        except CoordinatorError as error:
+            raise error.about(request.request_id) from None
         self.counts["accepted"] += 1
         return run
 

@@ -72,7 +72,9 @@ def read_request(body: dict[str, Any], *, default_request_id: str) -> MigrationR
     try:
         return MigrationRequest.model_validate({**body, "request_id": request_id})
     except ValidationError as error:
-        raise _explained(error) from None
+        raise _explained(error).about(request_id) from None
+    except CoordinatorError as error:
+        raise error.about(request_id) from None
 
 
 def request_id_for_event(event_id: str, source: str) -> str:

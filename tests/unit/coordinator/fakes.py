@@ -299,7 +299,7 @@ def _canned(service: FakeService) -> Operation | None:
     return answer
 
 
-class _Context:
+class Context:
     """Stands for DaprWorkflowContext: hands out descriptions of tasks instead of tasks."""
 
     def __init__(self) -> None:
@@ -347,7 +347,7 @@ class MemoryWorkflows:
                 await self._turn(request_id, instance, tools, most_timers)
 
     async def _turn(self, request_id: str, instance: Instance, tools: Tools, most_timers: int) -> None:
-        context = _Context()
+        context = Context()
         generator = workflow.migrate(context, {"request_id": request_id})  # type: ignore[arg-type]
         past = list(instance.history)
         answer: Any = None

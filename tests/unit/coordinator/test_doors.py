@@ -117,6 +117,12 @@ async def test_a_bad_body_is_a_problem_for_a_call_and_a_record_for_an_event(
     assert len(world.audit.events) == 1
 
 
+@pytest.mark.parametrize("body", [{"services": ["nobody"]}, {"services": []}, {"services": "all", "surprise": 1}])
+async def test_a_problem_names_the_request_it_is_about(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    answer = await client.post("/migrations", json={**body, "request_id": "r-1"})
+    assert answer.json()["request_id"] == "r-1"
+
+
 async def test_after_bad_events_the_next_good_one_works(client: httpx.AsyncClient) -> None:
     assert await deliver(client, event(services=7)) == "DROP"
     assert await deliver(client, b"\xff") == "DROP"

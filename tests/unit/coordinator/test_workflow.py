@@ -6,7 +6,7 @@ from typing import Any
 from coordinator.domain.course import Course, Leg
 from coordinator.domain.step import StepState
 from coordinator.workflow import ROUNDS_PER_HISTORY, migrate
-from tests.unit.coordinator.fakes import _Context as Context
+from tests.unit.coordinator.fakes import Context
 
 
 def leg(service: str, *after: str, state: StepState = StepState.PENDING) -> Leg:
