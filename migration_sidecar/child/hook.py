@@ -39,6 +39,7 @@ def install(orders: Callable[[Any], Orders], report: Callable[..., None]) -> Non
     def configure(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
         if connection is None or not _changes_the_database(self):
             return _unguarded(self, connection, *args, **options)
+        self.script.get_heads()  # loads the revision files: time that is better spent before the orders come
         given = orders(connection)
         session = GuardedSession(
             connection,
