@@ -157,6 +157,20 @@ class DatabaseUnreachable(ProblemError):
         super().__init__(code, title, detail, next_step, status=503, retryable=retryable, sqlstate=sqlstate)
 
 
+class NoProcess(ProblemError):
+    """Revision files are loaded and run in processes of their own, and none could be started."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "CM-409",
+            "No migration process can be started",
+            f"{reason}; no database was touched.",
+            "Look at the memory and process limits of this service, and at its log.",
+            status=503,
+            retryable=True,
+        )
+
+
 class LockBusy(ProblemError):
     """Somebody else migrates this database, and the time to wait is over."""
 

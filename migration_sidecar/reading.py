@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from migration_sidecar import store
 from migration_sidecar.database import Database
-from migration_sidecar.errors import HistoryUnreadable, ProblemError
+from migration_sidecar.errors import HistoryUnreadable, NoProcess, ProblemError
 from migration_sidecar.history import History
 from migration_sidecar.messages import (
     Action,
@@ -62,7 +62,7 @@ class Reader:
         history, unreadable = self._scripts.last_readable, None
         try:
             history = await self._scripts.history()
-        except HistoryUnreadable as error:
+        except (HistoryUnreadable, NoProcess) as error:
             unreadable = error.problem
         try:
             facts, last = await self._facts_and_last()

@@ -13,7 +13,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from migration_sidecar.errors import NoProcess
+
 _LINE_BYTES = 1 << 22
+START_SECONDS = 60.0  # it takes one, and many while a whole fleet starts on a small machine
 _NOT_FOR_MIGRATIONS = ("DAPR_API_TOKEN", "APP_API_TOKEN")
 
 
@@ -85,10 +88,14 @@ class WarmProcesses:
                 )
             ours.setblocking(False)
             self._socket = ours
-            async with asyncio.timeout(60):
-                ready = await asyncio.get_running_loop().sock_recv(ours, 16)
+            try:
+                async with asyncio.timeout(START_SECONDS):
+                    ready = await asyncio.get_running_loop().sock_recv(ours, 16)
+            except (TimeoutError, ConnectionError):
+                ready = b""
             if ready != b"ready":
-                raise RuntimeError("the process that runs migrations ended while it was loading Alembic")
+                self.stop()
+                raise NoProcess("The process that loads Alembic did not get ready")
 
     @asynccontextmanager
     async def run(self, job: dict[str, Any]) -> AsyncIterator[MigrationProcess]:
@@ -131,7 +138,7 @@ class WarmProcesses:
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
-            raise RuntimeError("the process that runs migrations was stopped")
+            raise NoProcess("The process that loads Alembic was stopped")
         return self._socket
 
     def _child_environment(self) -> dict[str, str]:
