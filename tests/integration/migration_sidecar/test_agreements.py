@@ -117,3 +117,20 @@ async def test_the_plan_names_what_each_revision_is(engine: Engine, environment:
     await carry_out(engine, target="a2")
     back = await engine.reader.plan(Action.DOWNGRADE, "a1")
     assert [(step.id, step.destructive) for step in back.revisions] == [("a2", False)]
+
+
+async def test_the_plan_foretells_the_version_rows_of_branches_merges_and_dependencies(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    environment.revision("b1", below="a1")
+    environment.revision("c1", below="a1")
+    environment.revision("x1", below=None, depends_on="b1")
+    environment.revision("m1", below=("b1", "c1"))
+    way = [("upgrade", "b1"), ("upgrade", "x1"), ("upgrade", "heads"), ("downgrade", "b1"), ("upgrade", "m1")]
+    for action, target in way:
+        foretold = await engine.reader.plan(Action(action), target)
+        operation = await carry_out(engine, action=action, target=target)
+        assert operation.state is OperationState.SUCCEEDED
+        assert [step.revision for step in operation.applied] == [step.id for step in foretold.revisions]
+        assert version(database) == foretold.to_revisions

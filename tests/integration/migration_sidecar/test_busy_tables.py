@@ -73,3 +73,29 @@ async def test_a_setting_that_one_revision_leaves_behind_does_not_reach_the_next
     environment.revision("a2", seen)
     await carry_out(start_engine(environment))
     assert rows(database, "SELECT lock_timeout FROM seen") == [("1s",)]
+
+
+async def test_an_index_that_is_built_concurrently_has_the_patience_it_needs(
+    make_environment: MakeEnvironment, start_engine: StartEngine, database: Database
+) -> None:
+    """It waits for older transactions by design; giving up after a second would leave an INVALID index."""
+    environment = make_environment()
+    environment.revision("a1", 'op.execute("CREATE TABLE orders (id int)")')
+    engine = start_engine(environment)
+    await carry_out(engine)
+    environment.revision(
+        "a2",
+        """
+        with op.get_context().autocommit_block():
+            op.create_index("ix_orders", "orders", ["id"], postgresql_concurrently=True)
+        """,
+    )
+    with closing(psycopg.connect(database.url)) as holder:
+        holder.execute("INSERT INTO orders VALUES (1)")
+        accepted = await engine.operations.accept(request())
+        await asyncio.sleep(2)
+        assert not (await engine.operations.find(accepted.operation_id)).state.ended
+        holder.commit()
+    done = await ended(engine, accepted.operation_id)
+    assert (done.state, done.attempts) == (OperationState.SUCCEEDED, 1)
+    assert rows(database, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)]

@@ -10,7 +10,9 @@ from time import monotonic
 import pytest
 
 import migration_sidecar.attempts
+import migration_sidecar.warm
 from migration_sidecar.engine import Engine
+from migration_sidecar.errors import NoProcess
 from migration_sidecar.messages import OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
@@ -26,31 +28,9 @@ from tests.integration.migration_sidecar.environments import (
     until,
     version,
 )
+from tests.integration.migration_sidecar.sleepers import SLEEPERS, pid_of_the_sleeper, sleeps_the_first_time
 
 LOCK_IS_FREE_WITHIN = 5.0
-
-SLEEPERS = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"
-
-
-def sleeps_the_first_time(marker: Path) -> str:
-    return f"""
-        import os, pathlib
-        marker = pathlib.Path({str(marker)!r})
-        op.execute("CREATE TABLE t_a2 (id int)")
-        if not marker.exists():
-            pathlib.Path({str(marker.with_suffix(".part"))!r}).write_text(str(os.getpid()))
-            os.replace({str(marker.with_suffix(".part"))!r}, marker)
-            op.execute("SELECT pg_sleep(60)")
-    """
-
-
-async def pid_of_the_sleeper(marker: Path, database: Database) -> int:
-    await until(lambda: marker.exists() and rows(database, SLEEPERS))
-    return read_pid(marker)
-
-
-def read_pid(marker: Path) -> int:
-    return int(marker.read_text())
 
 
 def parent_of(pid: int) -> int:
@@ -138,3 +118,33 @@ async def test_a_revision_that_never_ends_is_ended_at_the_deadline(
     assert tables(database) == {"t_a1"}
     assert lock_is_free(database)
     assert not rows(database, SLEEPERS)
+
+
+async def test_a_service_that_can_start_no_process_says_so_and_still_tells_its_status(
+    environment: Environment, start_engine: StartEngine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.revision("a1")
+    await carry_out(start_engine(environment))
+    monkeypatch.setattr(migration_sidecar.warm.sys, "executable", "/bin/false")
+    engine = start_engine(environment, own_processes=True)
+    status = await engine.reader.status()
+    assert status.current_revisions == ["a1"]
+    assert status.error is not None
+    assert (status.error.code, status.error.retryable) == ("CM-409", True)
+    with pytest.raises(NoProcess):
+        await engine.operations.accept(request())
+
+
+async def test_a_process_that_cannot_be_started_any_more_ends_the_operation_with_a_reason(
+    environment: Environment, start_engine: StartEngine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.revision("a1")
+    engine = start_engine(environment, own_processes=True)
+    await engine.reader.status()  # the files are known; what follows needs another process
+    engine.processes.stop()
+    monkeypatch.setattr(migration_sidecar.warm.sys, "executable", "/bin/false")
+    operation = await carry_out(engine)
+    assert operation.state is OperationState.FAILED
+    assert operation.error is not None
+    assert (operation.error.code, operation.error.service) == ("CM-409", "orders")
+    assert rows(database, "SELECT to_regclass('t_a1')") == [(None,)]

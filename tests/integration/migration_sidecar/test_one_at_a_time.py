@@ -15,7 +15,7 @@ import pytest
 
 from migration_sidecar.child.lock import lock_key
 from migration_sidecar.engine import Engine
-from migration_sidecar.messages import DatabaseState, Operation, OperationState
+from migration_sidecar.messages import DatabaseState, OperationState
 from migration_sidecar.settings import VersionTable
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
@@ -31,6 +31,7 @@ from tests.integration.migration_sidecar.environments import (
     until,
     version,
 )
+from tests.integration.migration_sidecar.sleepers import waits
 
 KEY = tuple(lock_key(VersionTable().name, VersionTable().schema).values())
 
@@ -65,11 +66,6 @@ async def test_ten_replicas_that_start_at_once_all_succeed_and_apply_each_revisi
 
 async def is_ready(engine: Engine) -> bool:
     return (await engine.startup.readiness())[0]
-
-
-async def waits(engine: Engine, operation_id: str) -> Operation | None:
-    operation = await engine.operations.find(operation_id)
-    return operation if operation.waiting_for else None
 
 
 def upgrade_in_a_process(ini: Path) -> int:

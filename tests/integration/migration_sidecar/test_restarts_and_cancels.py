@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from time import monotonic
 
+import httpx
+import psutil
 import psycopg
 
 from migration_sidecar.child.lock import lock_key
 from migration_sidecar.engine import Engine
 from migration_sidecar.messages import OperationState
+from scripts.infrastructure import ports
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (
@@ -28,8 +33,7 @@ from tests.integration.migration_sidecar.environments import (
     until,
     version,
 )
-from tests.integration.migration_sidecar.test_lost_processes import pid_of_the_sleeper, sleeps_the_first_time
-from tests.integration.migration_sidecar.test_one_at_a_time import waits
+from tests.integration.migration_sidecar.sleepers import SLEEPERS, pid_of_the_sleeper, sleeps_the_first_time, waits
 
 KEY = tuple(lock_key("alembic_version", "").values())
 
@@ -159,3 +163,35 @@ async def test_cancelling_what_has_ended_changes_nothing(
     environment.revision("a1")
     done = await carry_out(engine)
     assert await engine.operations.cancel(done.operation_id) == done
+
+
+def served(environment: Environment, port: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", "from migration_sidecar.cli import main; main()", "serve", "--port", str(port)]
+    return subprocess.Popen(
+        [*command, "--config", str(environment.ini)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+async def test_a_killed_service_takes_its_migration_along_and_its_successor_ends_it(
+    environment: Environment, database: Database, tmp_path: Path
+) -> None:
+    """The real server, killed as the platform does it; start-up's own operation is the one that goes on."""
+    marker = tmp_path / "pid"
+    environment.revision("a1")
+    environment.revision("a2", sleeps_the_first_time(marker))
+    (port,) = ports.choose(1)
+    with served(environment, port) as first:
+        migration = await pid_of_the_sleeper(marker, database)
+        first.kill()
+    await until(lambda: not psutil.pid_exists(migration), within=5)
+    await until(lambda: not rows(database, SLEEPERS), within=5)
+    with served(environment, port) as second:
+        try:
+            await until(lambda: applied(database) == ["a1", "a2"])
+            (operation,) = {name for (name,) in rows(database, "SELECT operation_id FROM migration_sidecar.journal")}
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                answer = await client.get(f"/migrations/operations/{operation}", params={"wait_seconds": 20})
+        finally:
+            second.terminate()
+    assert answer.json()["state"] == "succeeded"
+    assert [step["revision"] for step in answer.json()["applied"]] == ["a1", "a2"]

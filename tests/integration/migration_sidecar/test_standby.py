@@ -1,20 +1,14 @@
-"""The process that is kept ready: it saves time, and nothing else differs for having waited."""
+"""A process is kept ready while a migration is expected; it touches nothing, and nothing stale is ever used."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-from functools import partial
+from pathlib import Path
 
-import psutil
 import pytest
 
-import migration_sidecar.standby
 from migration_sidecar.engine import Engine
 from migration_sidecar.messages import Action, OperationState
 from tests.integration.databases import Database
-from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import (
     Environment,
     applied,
@@ -23,143 +17,95 @@ from tests.integration.migration_sidecar.environments import (
     rows,
     tables,
     until,
+    version,
 )
 
-OURS = """
-from sqlalchemy import MetaData
-
-from migration_sidecar.environment import run
-
-run(MetaData())
-"""
-
-# The engine's own sessions have this name; a migration that has its orders calls itself otherwise.
-CONNECTED = """
-SELECT pid FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = ''
+OUR_ENV = "from migration_sidecar.environment import run\nfrom sqlalchemy import MetaData\n\nrun(MetaData())\n"
+TRACES = """
+SELECT to_regclass('migration_sidecar.journal') IS NOT NULL OR to_regclass('alembic_version') IS NOT NULL
+       OR EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+                  AND xact_start IS NOT NULL)
 """
 
 
-@pytest.fixture(params=["ours", "generic"])
-def environment(request: pytest.FixtureRequest, make_environment: MakeEnvironment) -> Environment:
-    environment = make_environment()
-    if request.param == "ours":
-        (environment.folder / "alembic" / "env.py").write_text(OURS)
-    environment.revision("a1")
+@pytest.fixture
+def ours(environment: Environment) -> Environment:
+    """The environment with our own env.py, which connects and then waits."""
+    (environment.folder / "alembic" / "env.py").write_text(OUR_ENV)
+    environment.revision("one")
     return environment
 
 
-def is_ours(environment: Environment) -> bool:
-    return "migration_sidecar" in (environment.folder / "alembic" / "env.py").read_text()
-
-
-def sessions(database: Database) -> list[int]:
-    return [pid for (pid,) in rows(database, CONNECTED)]
-
-
-async def get_ready(engine: Engine, environment: Environment, database: Database) -> None:
-    """Asks for the plan as the endpoint does, and waits until the process waits."""
+async def made_ready(engine: Engine) -> None:
     engine.expect(await engine.reader.plan(Action.UPGRADE, "head"))
-    await until(lambda: engine.standby._ready is not None)
-    if is_ours(environment):
-        await until(partial(sessions, database))
+    await until(lambda: engine.standby.is_ready)
 
 
-async def test_waiting_touches_nothing(engine: Engine, environment: Environment, database: Database) -> None:
-    await get_ready(engine, environment, database)
-    assert rows(database, "SELECT count(*) FROM pg_namespace WHERE nspname = 'migration_sidecar'") == [(0,)]
+async def test_a_process_that_is_ready_has_left_no_trace(ours: Environment, engine: Engine, database: Database) -> None:
+    await made_ready(engine)
+
+    await until(lambda: sessions(database) >= 1)
+    assert rows(database, TRACES) == [(False,)]
     assert lock_is_free(database)
-    waiting = rows(database, "SELECT xact_start IS NULL FROM pg_stat_activity WHERE pid = ANY(%s)", sessions(database))
-    assert waiting == [(True,)] * is_ours(environment)
 
 
-async def test_what_was_kept_ready_is_used(engine: Engine, environment: Environment, database: Database) -> None:
-    await get_ready(engine, environment, database)
-    ready = sessions(database)
+async def test_the_process_that_is_ready_carries_the_operation_out(
+    ours: Environment, engine: Engine, database: Database
+) -> None:
+    await made_ready(engine)
     operation = await carry_out(engine)
+
     assert (operation.state, operation.attempts) == (OperationState.SUCCEEDED, 1)
-    used = rows(database, "SELECT (detail->>'pid')::int FROM migration_sidecar.journal WHERE kind = 'attempt'")
-    assert [pid for (pid,) in used] == ready or not is_ours(environment)
+    assert applied(database) == ["one"]
+    assert not engine.standby.is_ready
 
 
-async def test_files_that_changed_meanwhile_are_what_runs(
-    engine: Engine, environment: Environment, database: Database
+async def test_a_file_that_was_changed_meanwhile_counts_as_it_is_now(
+    ours: Environment, engine: Engine, database: Database
 ) -> None:
-    await get_ready(engine, environment, database)
-    environment.revision("a1", 'op.execute("CREATE TABLE t_other (id int)")', below=None)
-    environment.revision("a2")
-    assert (await carry_out(engine)).current_revisions == ["a2"]
-    assert tables(database) == {"t_other", "t_a2"}
-
-
-async def test_an_env_py_that_changed_meanwhile_is_what_runs(
-    engine: Engine, environment: Environment, database: Database
-) -> None:
-    await get_ready(engine, environment, database)
-    file = environment.folder / "alembic" / "env.py"
-    file.write_text("raise RuntimeError('the new one')\n" + file.read_text())
+    ours.revision("two", 'op.execute("SELECT 1/0")')
+    await made_ready(engine)
+    ours.revision("two", 'op.execute("CREATE TABLE t_repaired (id int)")', below="one")
     operation = await carry_out(engine)
-    assert operation.state is OperationState.FAILED
-    assert operation.error is not None
-    assert (operation.error.code, "the new one" in operation.error.detail) == ("CM-407", True)
 
-
-async def test_another_target_than_expected_is_what_is_reached(
-    engine: Engine, environment: Environment, database: Database
-) -> None:
-    environment.revision("a2")
-    await get_ready(engine, environment, database)
-    assert (await carry_out(engine, target="a1")).current_revisions == ["a1"]
-
-
-async def test_a_session_that_was_ended_while_it_waited_costs_nothing(
-    engine: Engine, environment: Environment, database: Database
-) -> None:
-    await get_ready(engine, environment, database)
-    for pid in sessions(database):
-        rows(database, "SELECT pg_terminate_backend(%s)", pid)
-    await asyncio.sleep(0.2)
-    operation = await carry_out(engine)
-    assert (operation.state, operation.attempts) == (OperationState.SUCCEEDED, 1)
-    assert applied(database) == ["a1"]
-
-
-async def test_a_session_that_ends_as_the_orders_come_costs_nothing(
-    engine: Engine, environment: Environment, database: Database
-) -> None:
-    await get_ready(engine, environment, database)
-    for pid in sessions(database):
-        rows(database, "SELECT pg_terminate_backend(%s)", pid)
-    operation = await carry_out(engine)
     assert operation.state is OperationState.SUCCEEDED
-    assert applied(database) == ["a1"]
+    assert tables(database) == {"t_one", "t_repaired"}
 
 
-async def test_a_process_that_was_killed_while_it_waited_costs_nothing(
-    environment: Environment, start_engine: StartEngine, database: Database
+async def test_a_connection_that_was_lost_meanwhile_costs_nothing(
+    ours: Environment, engine: Engine, database: Database
 ) -> None:
-    engine = start_engine(environment, own_processes=True)
-    await get_ready(engine, environment, database)
-    assert engine.processes._server is not None
-    for waiting in psutil.Process(engine.processes._server.pid).children():
-        os.kill(waiting.pid, signal.SIGKILL)
+    await made_ready(engine)
+    await until(lambda: sessions(database) >= 1)
+    rows(
+        database,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND application_name NOT LIKE 'migration-sidecar %'",
+    )
+    await until(lambda: not engine.standby.is_ready)
     operation = await carry_out(engine)
+
     assert (operation.state, operation.attempts) == (OperationState.SUCCEEDED, 1)
-    assert applied(database) == ["a1"]
+    assert version(database) == ["one"]
 
 
-async def test_nobody_waits_for_ever(
-    engine: Engine, environment: Environment, database: Database, monkeypatch: pytest.MonkeyPatch
+async def test_somebody_elses_env_py_is_not_run_before_there_are_orders(
+    environment: Environment, engine: Engine, tmp_path: Path, database: Database
 ) -> None:
-    monkeypatch.setattr(migration_sidecar.standby, "KEPT_SECONDS", 0.3)
-    await get_ready(engine, environment, database)
-    await until(lambda: engine.standby._ready is None)
-    await until(lambda: not sessions(database))
+    environment.revision("one")
+    trace = tmp_path / "env.py was here"
+    env = environment.folder / "alembic" / "env.py"
+    env.write_text(f"from pathlib import Path\nPath({str(trace)!r}).touch()\n" + env.read_text())
+    await made_ready(engine)
+
+    assert not trace.exists()
+    assert (await carry_out(engine)).state is OperationState.SUCCEEDED
+    assert trace.exists()
 
 
-async def test_a_closed_engine_leaves_nobody_waiting(
-    engine: Engine, environment: Environment, database: Database
-) -> None:
-    await get_ready(engine, environment, database)
-    await engine.close()
-    await until(lambda: not sessions(database))
+def sessions(database: Database) -> int:
+    """Of migration processes: the service's own sessions have a name."""
+    query = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+               AND pid <> pg_backend_pid() AND application_name NOT LIKE 'migration-sidecar %'"""
+    ((count,),) = rows(database, query, *())
+    return int(count)

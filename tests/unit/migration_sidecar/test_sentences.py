@@ -25,6 +25,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "PlanChanged": ("It did.",),
     "HistoryUnreadable": ("CM-304", "A title", "A detail.", "A step."),
     "DatabaseUnreachable": ("CM-513", "A title", "A detail.", "A step."),
+    "NoProcess": ("The process did not start",),
     "LockBusy": (LockHolder(pid=7, application="x"),),
     "Misconfigured": ("KEY", "it is not good"),
 }
