@@ -33,6 +33,10 @@ class Standby:
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_ready(self) -> bool:
+        return self._ready is not None and not self._ready.process.gone
+
     def expect(self, job: dict[str, Any]) -> None:
         """Somebody may soon want this migration; returns at once."""
         self._in_background(self._prepare(job))

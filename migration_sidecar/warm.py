@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from select import select
 from typing import Any
 
 from migration_sidecar.errors import NoProcess
@@ -37,7 +38,8 @@ class MigrationProcess:
 
     @property
     def gone(self) -> bool:
-        return self._reader.at_eof()
+        """A pidfd becomes readable when its process ends; reports may still be waiting then."""
+        return self._handle is None or bool(select([self._handle], [], [], 0)[0])
 
     async def order(self, orders: dict[str, Any]) -> None:
         """What a migration waits for; a process that is gone is noticed by its reports."""
