@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 from dapr.ext.workflow import DaprWorkflowContext, WorkflowActivityContext, WorkflowRuntime, WorkflowStatus
 from dapr.ext.workflow.aio import DaprWorkflowClient
 
