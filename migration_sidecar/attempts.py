@@ -28,7 +28,7 @@ from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
 from migration_sidecar.standby import Standby
 from migration_sidecar.truth import Truth
-from migration_sidecar.verdict import FINISHED, Ending, Found, Next, judge
+from migration_sidecar.verdict import FINISHED, LOCK_NOT_AVAILABLE, Ending, Found, Next, judge
 from migration_sidecar.warm import MigrationProcess
 
 log = logging.getLogger(__name__)
@@ -212,7 +212,19 @@ class Attempts:
         return problem.model_copy(update={"service": self._settings.service})
 
     async def _pause(self, run: Course, problem: Problem | None) -> None:
-        run.update(waiting_for=problem.detail if problem else None)
+        run.update(waiting_for=await self._in_the_way(problem) if problem else None)
         # Jitter, so that migrations that met once do not meet again at the same moment.
         longest = min(LONGEST_PAUSE_SECONDS, 0.25 * 2 ** min(run.number, 6))
         await asyncio.sleep(min(uniform(longest / 2, longest), max(0.0, run.deadline - monotonic())))
+
+    @patient
+    async def _in_the_way(self, problem: Problem) -> str:
+        """One sentence; a table that is in use names whoever may be using it."""
+        if problem.sqlstate != LOCK_NOT_AVAILABLE:
+            return problem.detail
+        async with self._database.connection() as connection:
+            others = await store.long_transactions(connection, older_than_seconds=1)
+        names = ", ".join(f"pid {who.pid} ({who.application or 'no application name'})" for who in others)
+        return (
+            f"Revision {problem.revision} waits for a table. Open transactions: {names}." if names else problem.detail
+        )
