@@ -30,9 +30,10 @@ async def slowest_read(database: Database, enough: asyncio.Event) -> float:
     return slowest
 
 
-async def second_attempt(engine: Engine, operation_id: str) -> Operation | None:
+async def second_wait(engine: Engine, operation_id: str) -> Operation | None:
+    """After the second attempt in a row gave way."""
     operation = await engine.operations.find(operation_id)
-    return operation if operation.attempts > 1 else None
+    return operation if operation.attempts > 1 and operation.waiting_for else None
 
 
 @pytest.mark.parametrize("template", ["generic", "async"])
@@ -46,16 +47,18 @@ async def test_readers_hardly_wait_for_a_migration_that_waits_for_their_table(
     environment.revision("a2", 'op.execute("ALTER TABLE orders ADD COLUMN note text")')
 
     enough = asyncio.Event()
-    with closing(psycopg.connect(database.url)) as holder:
+    with closing(psycopg.connect(database.url, application_name="month end")) as holder:
         holder.execute("SELECT count(*) FROM orders")  # keeps its lock until the transaction ends
         reading = asyncio.create_task(slowest_read(database, enough))
         accepted = await engine.operations.accept(request())
-        waiting = await until(partial(second_attempt, engine, accepted.operation_id))
+        waiting = await until(partial(second_wait, engine, accepted.operation_id))
+        pid = holder.info.backend_pid
         holder.rollback()
     done = await ended(engine, accepted.operation_id)
     enough.set()
     assert 0.5 < await reading < READERS_WAIT_AT_MOST
     assert waiting.state is OperationState.RUNNING
+    assert f"pid {pid} (month end)" in (waiting.waiting_for or "")
     assert done.state is OperationState.SUCCEEDED
     assert done.attempts > 1
     ends = [kind for kind in kinds(database, accepted.operation_id) if kind not in ("attempt", "started")]

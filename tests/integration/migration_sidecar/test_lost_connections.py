@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 import migration_sidecar.attempts
-from migration_sidecar.messages import OperationState
+from migration_sidecar.messages import DatabaseState, OperationState
+from scripts.infrastructure import ports
+from scripts.infrastructure.postgres import Address, PostgresServer
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.cutting_proxy import MARK, cutting_proxy
@@ -21,6 +26,7 @@ from tests.integration.migration_sidecar.environments import (
     until,
     version,
 )
+from tests.integration.migration_sidecar.sleepers import SLEEPERS
 
 TEMPLATES = pytest.mark.parametrize("template", ["generic", "async"])
 
@@ -122,3 +128,49 @@ async def test_a_commit_whose_answer_is_lost_counts_and_is_never_repeated(
     assert version(database) == ["a3"]
     # The second answer was lost at the last revision: nothing was left to do, so there was no third attempt.
     assert operation.attempts == 2
+
+
+END_THE_SERVICES_OWN = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'migration-sidecar orders'
+"""
+
+
+async def test_a_service_that_loses_its_own_sessions_meanwhile_still_tells_how_it_ended(
+    make_environment: MakeEnvironment, start_engine: StartEngine, database: Database
+) -> None:
+    """Among them is the one that claims the operation for this replica."""
+    environment = make_environment()
+    environment.revision("a1", 'op.execute("SELECT pg_sleep(1)"); op.execute("CREATE TABLE t_a1 (id int)")')
+    engine = start_engine(environment)
+    accepted = await engine.operations.accept(request())
+    await until(lambda: rows(database, SLEEPERS.replace("60", "1")))
+    assert rows(database, END_THE_SERVICES_OWN) != [(0,)]
+    done = await ended(engine, accepted.operation_id)
+    assert (done.state, done.attempts) == (OperationState.SUCCEEDED, 1)
+    assert applied(database) == ["a1"]
+
+
+async def test_a_server_that_restarts_in_mid_revision_is_waited_for(
+    tmp_path: Path, make_environment: MakeEnvironment, start_engine: StartEngine
+) -> None:
+    server = PostgresServer(tmp_path / "own", Address(host=ports.LOOPBACK, port=ports.choose(1)[0]), dies_with_us=True)
+    server.start()
+    try:
+        database = Database("postgres", server.address)
+        environment = make_environment(url=database.url)
+        environment.revision("a1")
+        environment.revision("a2", SLEEPS_THE_FIRST_TIME)
+        engine = start_engine(environment)
+        accepted = await engine.operations.accept(request())
+        await until(lambda: rows(database, SLEEPERS))
+        await asyncio.to_thread(server.stop)
+        assert (await engine.reader.status()).state is DatabaseState.UNREACHABLE
+        assert not (await engine.operations.find(accepted.operation_id)).state.ended
+        await asyncio.to_thread(server.start)
+        done = await ended(engine, accepted.operation_id)
+        assert done.state is OperationState.SUCCEEDED
+        assert applied(database) == ["a1", "a2"]
+        await engine.close()
+    finally:
+        server.stop()
