@@ -128,6 +128,7 @@ async def test_a_commit_whose_answer_is_lost_counts_and_is_never_repeated(
     assert version(database) == ["a3"]
     # The second answer was lost at the last revision: nothing was left to do, so there was no third attempt.
     assert operation.attempts == 2
+    assert kinds(database, operation.operation_id).count("failed") == 1
 
 
 END_THE_SERVICES_OWN = """
