@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from scripts.infrastructure.fleet import Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.render import Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import Settings
+
+REST_SECONDS = 4.0  # twice as long as a service waits before it looks at its database again
 
 Say = Callable[[str], None]
 
@@ -48,9 +51,13 @@ class Ground:
         self.settle()
 
     def settle(self) -> None:
-        """What was written so far is on disk, so that nobody pays for a checkpoint that another one caused."""
+        """What was written so far is on disk, so that nobody pays for a checkpoint that another one caused.
+
+        The rest that follows is what a fleet has before anybody migrates it: its services have seen what is pending.
+        """
         with self.infrastructure.settings.postgres.connect() as connection:
             connection.execute("CHECKPOINT")
+        time.sleep(REST_SECONDS)
 
     def heads(self) -> dict[str, str]:
         """The revision each database is at; empty where there is none."""
