@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
+
+from migration_sidecar.child.lock import HELD_BY_US, fence_lost
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -47,12 +49,24 @@ DO $create$ BEGIN
 END $create$
 """
 
-INSERT = text("""
-    INSERT INTO migration_sidecar.journal (event_id, operation_id, attempt, revision, kind, xid, detail)
-    VALUES (CAST(:event_id AS uuid), :operation_id, :attempt, :revision, :kind,
-            CASE WHEN :with_xid THEN CAST(pg_current_xact_id() AS text) END, CAST(:detail AS jsonb))
-    RETURNING xid
-""")
+
+def insert(*, fenced: bool = False, also: str = "") -> TextClause:
+    """Adds one row and gives its transaction id; `fenced`: only while this session holds the migration lock.
+
+    `also` are expressions evaluated with it, for what would otherwise be a round trip of its own.
+    """
+    return text(f"""
+        INSERT INTO migration_sidecar.journal (event_id, operation_id, attempt, revision, kind, xid, detail)
+        SELECT CAST(:event_id AS uuid), CAST(:operation_id AS text), CAST(:attempt AS integer),
+               CAST(:revision AS text), CAST(:kind AS text),
+               CASE WHEN CAST(:revision AS text) IS NOT NULL THEN CAST(pg_current_xact_id() AS text) END,
+               CAST(:detail AS jsonb)
+        {f"WHERE {HELD_BY_US}" if fenced else ""}
+        RETURNING xid{f", {also}" if also else ""}""")
+
+
+INSERT = insert()
+INSERT_FENCED = insert(fenced=True)
 
 
 @dataclass(frozen=True)
@@ -76,20 +90,32 @@ class Attempt:
 
 
 def write(
-    connection: Connection, attempt: Attempt, kind: str, *, revision: str | None = None, **detail: Any
+    connection: Connection,
+    attempt: Attempt,
+    kind: str,
+    *,
+    revision: str | None = None,
+    statement: TextClause = INSERT,
+    key: dict[str, int] | None = None,
+    **detail: Any,
 ) -> str | None:
-    """Adds one row to the transaction the connection is in; gives its transaction id where a revision is meant."""
+    """Adds one row to the transaction the connection is in; gives its transaction id where a revision is meant.
+
+    A fenced statement needs the lock's `key` and raises Refusal (CM-406) when this session no longer holds it.
+    """
     row = connection.execute(
-        INSERT,
+        statement,
         {
             "event_id": str(attempt.event_id(revision, kind)),
             "operation_id": attempt.operation_id,
             "attempt": attempt.number,
             "revision": revision,
             "kind": kind,
-            "with_xid": revision is not None,
             "detail": json.dumps(attempt.detail(**detail)),
+            **(key or {}),
         },
-    ).one()
+    ).first()
+    if row is None:
+        raise fence_lost(revision)
     xid: str | None = row[0]
     return xid

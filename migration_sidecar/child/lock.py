@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 LOCK_CLASS = 0x4D49  # documented in docs/engine.md, so that a person can find the lock in pg_locks
 
 TRY = text("SELECT pg_try_advisory_lock(:class_id, :object_id)")
-RELEASE = text("SELECT pg_advisory_unlock(:class_id, :object_id)")
 
 # objid is unsigned in pg_locks, hence the mask for negative keys.
 _HELD = """
     locktype = 'advisory' AND granted AND objsubid = 2
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND classid::bigint = :class_id AND objid::bigint = (CAST(:object_id AS bigint) & 4294967295)"""
-FENCE = text(f"SELECT count(*) = 1 FROM pg_locks WHERE pid = pg_backend_pid() AND {_HELD}")  # noqa: S608 - our own text
+HELD_BY_US = f"EXISTS (SELECT 1 FROM pg_locks WHERE pid = pg_backend_pid() AND {_HELD})"  # noqa: S608 - our own text
 HOLDER = text(f"""
     SELECT l.pid, coalesce(a.application_name, '') AS application, a.backend_start AS since
     FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid WHERE {_HELD} LIMIT 1""")  # noqa: S608 - our own text
@@ -71,16 +70,15 @@ def take(
         report("waiting", sentence=None)
 
 
-def require_fence(connection: Connection, key: dict[str, int], revision: str | None) -> None:
-    """Refuses to go on when this session no longer holds the lock, for example after DISCARD ALL in a revision."""
-    if not connection.execute(FENCE, key).scalar():
-        raise Refusal(
-            "CM-406",
-            "The migration lock was lost",
-            "This session no longer holds the lock of the database, so somebody else may be migrating it.",
-            "Nothing of this revision was kept; look for a statement that drops advisory locks, and try again.",
-            revision=revision,
-        )
+def fence_lost(revision: str | None) -> Refusal:
+    """This session no longer holds the lock, for example after DISCARD ALL in a revision."""
+    return Refusal(
+        "CM-406",
+        "The migration lock was lost",
+        "This session no longer holds the lock of the database, so somebody else may be migrating it.",
+        "Nothing of this revision was kept; look for a statement that drops advisory locks, and try again.",
+        revision=revision,
+    )
 
 
 def _describe(connection: Connection, key: dict[str, int]) -> str:

@@ -33,14 +33,20 @@ SETTINGS = {
 }
 # CONCURRENTLY waits for older transactions by design; giving up after a second leaves an INVALID index.
 PATIENT_LOCK_TIMEOUT = "10min"
-_SET = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in SETTINGS.items())
-PREAMBLE = text(f"SELECT {_SET}")
+
+
+def _set(settings: dict[str, str]) -> str:
+    return ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+
+
 OPEN = text(f"""
     SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby,
            current_setting('transaction_read_only') = 'on' AS read_only,
            to_regclass('migration_sidecar.journal') IS NOT NULL AS has_journal,
-           set_config('application_name', :application, false), {_SET}""")
-PATIENCE = text(f"SELECT set_config('lock_timeout', '{PATIENT_LOCK_TIMEOUT}', false)")
+           set_config('application_name', :application, false), {_set(SETTINGS)}""")
+# Set again with each revision's first row: a SET of the revision before leaks, and a rollback undoes ours.
+STARTED = journal.insert(fenced=True, also=_set(SETTINGS))
+STARTED_PATIENTLY = journal.insert(fenced=True, also=_set({**SETTINGS, "lock_timeout": PATIENT_LOCK_TIMEOUT}))
 
 
 class GuardedSession:
@@ -94,10 +100,10 @@ class GuardedSession:
         @wraps(apply)
         def run(*args: Any, **kwargs: Any) -> None:
             self.report("revision", revision=revision)
-            lock.require_fence(self.connection, self.key, revision)
-            self.connection.execute(PREAMBLE if transactional else PATIENCE)
-            kind = "started" if transactional else "nontx_started"
-            xid = journal.write(self.connection, self.attempt, kind, revision=revision)
+            statement, kind = (STARTED, "started") if transactional else (STARTED_PATIENTLY, "nontx_started")
+            xid = journal.write(
+                self.connection, self.attempt, kind, revision=revision, statement=statement, key=self.key
+            )
             self.report("started", revision=revision, xid=xid, transactional=transactional)
             self._started_at = monotonic()
             apply(*args, **kwargs)
@@ -108,7 +114,6 @@ class GuardedSession:
     def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
         """Called by Alembic after the version row changed and before its transaction ends: the journal row joins it."""
         revision = step.up_revision_id
-        lock.require_fence(self.connection, self.key, revision)
         kind = "stamped" if step.is_stamp else "applied" if step.is_upgrade else "reverted"
         duration = round((monotonic() - self._started_at) * 1000) if not step.is_stamp else 0
         journal.write(
@@ -116,6 +121,8 @@ class GuardedSession:
             self.attempt,
             kind,
             revision=revision,
+            statement=journal.INSERT_FENCED,
+            key=self.key,
             duration_ms=duration,
             heads=sorted(heads),
             before=sorted(step.source_revision_ids),
