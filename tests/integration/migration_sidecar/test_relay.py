@@ -198,6 +198,25 @@ async def test_sessions_that_are_ended_do_not_end_the_relay(migrated: Engine, po
     assert list(dict.fromkeys(audit.event_ids)) == audit.event_ids[: len(EXPECTED)]
 
 
+async def test_a_round_that_goes_wrong_in_a_way_nobody_thought_of_is_followed_by_another(
+    migrated: Engine, port: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stumbles = [ValueError("a row of a kind that is not known yet")] * 2
+    understand = migration_sidecar.relay.audit_event
+
+    def stumble(*row: Any) -> Any:
+        if stumbles:
+            raise stumbles.pop()
+        return understand(*row)
+
+    monkeypatch.setattr(migration_sidecar.relay, "audit_event", stumble)
+    audit = Audit()
+    with served(audit, port):
+        async with relaying(migrated):
+            await until(lambda: all_relayed(database))
+    assert audit.event_types == EXPECTED
+
+
 async def test_the_relay_shows_the_token_of_its_sidecar(
     migrated: Engine, port: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,25 @@ async def test_cancelling_at_once_finds_the_process_on_its_way(
     assert lock_is_free(database)
 
 
+async def test_cancelling_before_the_process_is_there_is_not_forgotten(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    """What forks processes takes a second to start, and the cancellation comes meanwhile."""
+    environment.revision("a1", 'op.execute("SELECT pg_sleep(60)")')
+    engine = start_engine(environment, own_processes=True)
+    await engine.reader.status()
+    engine.processes.stop()
+    accepted = await engine.operations.accept(request())
+    await until(partial(is_running, engine, accepted.operation_id))
+    cancelled = await engine.operations.cancel(accepted.operation_id)
+    assert cancelled.state is OperationState.CANCELLED
+    assert lock_is_free(database)
+
+
+async def is_running(engine: Engine, operation_id: str) -> bool:
+    return (await engine.operations.find(operation_id)).state is OperationState.RUNNING
+
+
 async def test_cancelling_while_the_lock_is_a_strangers_does_not_wait_for_the_stranger(
     engine: Engine, environment: Environment, database: Database
 ) -> None:
