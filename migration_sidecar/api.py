@@ -30,6 +30,10 @@ class PlanQuery(BaseModel):
     sql: bool = False
 
 
+class NoQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
 class WaitQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     wait_seconds: float = Field(default=0, ge=0, le=LONGEST_WAIT_SECONDS)
@@ -41,7 +45,7 @@ def _engine(request: Request) -> Engine:
 
 
 @router.get("/migrations", response_model_exclude_none=True)
-async def status(request: Request) -> ServiceStatus:
+async def status(request: Request, _: Annotated[NoQuery, Query()]) -> ServiceStatus:
     engine = _engine(request)
     answer = await engine.reader.status()
     engine.expect_from(answer)

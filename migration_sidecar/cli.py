@@ -22,6 +22,7 @@ from migration_sidecar.errors import ProblemError, UnknownTarget
 from migration_sidecar.history import History
 from migration_sidecar.messages import (
     Action,
+    DatabaseState,
     MigrationPlan,
     Operation,
     OperationRequest,
@@ -54,10 +55,10 @@ def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
     if as_json:
         _print_json(answer)
     else:
-        at, head = ", ".join(answer.current_revisions) or "base", ", ".join(answer.head_revisions) or "?"
-        out.print(
-            f"{escape(answer.service)}: [bold]{answer.state}[/], at {at}, head {head}, {len(answer.pending)} behind"
-        )
+        known = answer.state is not DatabaseState.UNREACHABLE
+        at = (", ".join(answer.current_revisions) or "base") if known else "?"
+        head, behind = ", ".join(answer.head_revisions) or "?", len(answer.pending) if known else "?"
+        out.print(f"{escape(answer.service)}: [bold]{answer.state}[/], at {at}, head {head}, {behind} behind")
         _show(answer.error)
     raise typer.Exit(3 if answer.state == "unreachable" else 0)
 

@@ -21,6 +21,7 @@ from migration_sidecar.address import UnusableAddress, database_url, without_pas
 from migration_sidecar.child import hook
 from migration_sidecar.child.journal import Attempt, write
 from migration_sidecar.child.process import describe_failure
+from migration_sidecar.child.refusal import Refusal
 
 LOCK_WAIT_SECONDS = 600.0  # by hand; Ctrl-C ends it sooner
 
@@ -70,6 +71,8 @@ def _migrate(connection: Connection, metadata: MetaData, by_hand: ByHand | None,
     except Exception as error:
         if by_hand is not None:
             by_hand.record_failure(connection, error)
+            if by_hand.migrating and (said := by_hand.sentence_for(connection, error)):
+                raise CommandError(said) from None  # Alembic prints it as one line instead of a long traceback
         raise
 
 
@@ -95,6 +98,18 @@ class ByHand:
             self.revision = facts["revision"]
         if event == "waiting" and facts["sentence"]:
             print(facts["sentence"], file=sys.stderr)
+        if event == "applied":
+            print(f"{facts['kind']} {facts['revision']} in {facts['duration_ms']} ms", file=sys.stderr)
+
+    def sentence_for(self, connection: Connection, error: Exception) -> str | None:
+        """For what PostgreSQL or a rule of ours refused; an error in Python needs its traceback."""
+        if isinstance(error, Refusal):
+            return str(error)
+        problem = describe_failure(error, self.revision)
+        if problem["sqlstate"] is None:
+            return None
+        text = f"{problem['code']} {problem['title']}: {problem['detail']} {problem['next_step']}"
+        return without_password(f"{text} (SQLSTATE {problem['sqlstate']})", connection.engine.url)
 
     def record_failure(self, connection: Connection, error: Exception) -> None:
         if not self.migrating or connection.invalidated or connection.closed:

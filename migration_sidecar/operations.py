@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from migration_sidecar import store
 from migration_sidecar.attempts import Attempts
@@ -160,7 +160,9 @@ class Operations:
                 if stored is not None and stored[1].state.ended:
                     return
                 if claimed:
-                    await self._keep(await self._attempts.carry_out(request, record, way_in, self._note))
+                    ended = await self._attempts.carry_out(request, record, way_in, self._note)
+                    await self._keep(ended)
+                    log.info("operation_ended", extra=_facts(ended, way_in))
                     return
             await asyncio.sleep(WATCH_SECONDS)
 
@@ -172,3 +174,15 @@ class Operations:
         """The end must be stored before anybody hears of it."""
         async with self._database.connection() as connection:
             await store.update_operation(connection, record)
+
+
+def _facts(ended: Operation, way_in: str) -> dict[str, Any]:
+    return {
+        "service": ended.service,
+        "operation": ended.operation_id,
+        "way_in": way_in,
+        "state": ended.state.value,
+        "applied": [each.revision for each in ended.applied],
+        "at": ended.current_revisions,
+        **({"error": ended.error.detail} if ended.error else {}),
+    }

@@ -114,6 +114,8 @@ def audit_event(row: Any, settings: Settings) -> AuditEvent:
     detail = json.loads(row["detail"])
     problem = detail.get("problem", {})
     kind = row["kind"]
+    revision = row["revision"] or problem.get("revision")
+    facts = {**detail, **{key: problem[key] for key in ("sqlstate",) if problem.get(key)}}
     return AuditEvent(
         event_id=row["event_id"],
         event_type=EVENT_TYPES[kind],
@@ -130,8 +132,8 @@ def audit_event(row: Any, settings: Settings) -> AuditEvent:
         detail={
             "operation_id": row["operation_id"],
             "attempt": row["attempt"],
-            **({"revision": row["revision"]} if row["revision"] else {}),
-            **{key: detail[key] for key in ("way_in", "sha256", "error", "sqlstate") if detail.get(key)},
+            **({"revision": revision} if revision else {}),
+            **{key: facts[key] for key in ("way_in", "sha256", "error", "sqlstate") if facts.get(key)},
             **({"error": problem["detail"]} if problem else {}),
         },
     )

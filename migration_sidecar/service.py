@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI
 
 from migration_sidecar.api import install_error_pages, router
 from migration_sidecar.engine import Engine
+from migration_sidecar.log_lines import begin_logging
 from migration_sidecar.settings import Settings, read_settings
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        begin_logging()
         engine = Engine(settings or read_settings(config_file))
         app.state.engine, app.state.database = engine, engine.database
         # Nothing here is waited for: the port must open at once, or daprd and live health see a dead service.

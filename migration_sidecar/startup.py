@@ -78,7 +78,8 @@ class Startup:
         if status.last_outcome is not None and status.last_outcome.error is not None:
             error = status.last_outcome.error
             return False, f"The last migration ended as {status.last_outcome.state}: {error.detail} {error.next_step}"
-        return False, f"The database is {len(status.pending)} revisions behind; somebody has to migrate it."
+        behind = f"{len(status.pending)} revision{'' if len(status.pending) == 1 else 's'} behind"
+        return False, f"The database is {behind}; somebody has to migrate it."
 
 
 def _half_done(status: ServiceStatus) -> bool:

@@ -58,7 +58,7 @@ def judge(ending: Ending, found: Found, service: str) -> tuple[Next, Problem | N
     """One row of the table in docs/engine.md per branch, most serious first."""
     half_done = torn(found.rows)
     if half_done is not None:
-        return Next.ATTENTION, _ended_its_transaction(half_done, found, service)
+        return Next.ATTENTION, _ended_its_transaction(half_done, ending, found, service)
     unexplained = [revision for revision in found.moved if revision not in found.recorded]
     if unexplained:
         return Next.ATTENTION, _moved_by_others(unexplained, service)
@@ -82,26 +82,31 @@ def torn(rows: list[JournalRow]) -> JournalRow | None:
     return next((row for row in reversed(started) if (row.attempt, row.revision) not in ended), None)
 
 
-def _ended_its_transaction(row: JournalRow, found: Found, service: str) -> Problem:
+def _ended_its_transaction(row: JournalRow, ending: Ending, found: Found, service: str) -> Problem:
     exists = " ".join(found.invalid_indexes)
+    own = ending.problem or {}
+    reason = f" {own['detail']}" if own.get("detail") else ""
+    reason = reason.replace("; the database is at the revision before it", "")
     if row.kind == "nontx_started":
         return Problem(
             code="CM-405",
             title="A revision stopped half way",
-            detail=f"Revision {row.revision} runs outside a transaction and did not end, so a part of it may exist.",
+            detail=f"Revision {row.revision} is not transactional and did not end: a part of it may exist.{reason}",
             next_step=f"Remove what it left ({exists})," + " then send a new request."
             if exists
             else "Compare the database with the revision file, remove what it left, then send a new request.",
             service=service,
             revision=row.revision,
+            sqlstate=own.get("sqlstate"),
         )
     return Problem(
         code="CM-402",
         title="A revision ended its own transaction",
-        detail=f"Revision {row.revision} committed by itself and then failed, so a part of it exists.",
+        detail=f"Revision {row.revision} committed by itself and then failed, so a part of it exists.{reason}",
         next_step="Compare the database with the revision file, remove what it left, then send a new request.",
         service=service,
         revision=row.revision,
+        sqlstate=own.get("sqlstate"),
     )
 
 

@@ -70,7 +70,7 @@ async def test_a_service_that_only_checks_stays_unready_until_somebody_migrates(
     async with door(MIGRATE_ON_STARTUP="check") as client:
         await asyncio.sleep(0.2)
         ready = (await client.get("/readyz")).json()
-        assert ready == {"ready": False, "reason": "The database is 1 revisions behind; somebody has to migrate it."}
+        assert ready == {"ready": False, "reason": "The database is 1 revision behind; somebody has to migrate it."}
         accepted = await client.post(OPERATIONS, params={"wait_seconds": 20}, json=wanted())
         assert (accepted.status_code, accepted.json()["state"]) == (202, "succeeded")
         assert (await client.get("/readyz")).json() == {"ready": True, "reason": "The database is at head."}
