@@ -72,8 +72,8 @@ class ControlPlane:
         if program.process() is None:
             for name, number in vars(self.ports).items():
                 if name.startswith(prefix):
-                    advice = f"To use another: export DAPR_{name.upper()}_PORT={number + 1000}."
-                    ports.demand_free(number, advice)
+                    another = f"export DAPR_{name.upper()}_PORT={number + 1000}"
+                    ports.demand_free(number, f"To use another: {another}.", another)
         program.start()
 
     def stop(self) -> list[str]:

@@ -45,6 +45,17 @@ class PortTaken(InfrastructureError):
         self.port = port
 
 
+class PortHeldForTheMoment(InfrastructureError):
+    """Nobody listens there, but the kernel keeps the port for a connection that goes away by itself."""
+
+    def __init__(self, port: int, holder: str, another: str) -> None:
+        super().__init__(
+            f"Port {port} is held for the moment by {holder}; nobody listens there. Wait a minute and start again, "
+            f"or choose another: {another}."
+        )
+        self.port = port
+
+
 class CannotConnect(InfrastructureError):
     """A server that should be there does not let us in."""
 

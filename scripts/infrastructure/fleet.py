@@ -60,7 +60,8 @@ class Fleet:
             return
         for name, application in read_fleet(self.file).items():
             for key in PORT_KEYS:
-                ports.demand_free(application[key], f"{name} needs it ({key} in {self.file}): stop that program first.")
+                where = f"{key} of {name} in {self.file}"
+                ports.demand_free(application[key], f"It is {where}: stop that program first.", where)
         self.program.start()
 
     def wait(self, say: Callable[[str], None] = silent, timeout_seconds: float = 180) -> None:

@@ -6,21 +6,23 @@ import fcntl
 import os
 import random
 import socket
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import psutil
 
-from scripts.infrastructure.errors import InfrastructureError, PortTaken
+from scripts.infrastructure.errors import InfrastructureError, PortHeldForTheMoment, PortTaken
 
 LOOPBACK = "127.0.0.1"
+UNSEEN = "a program this user may not see"
 # Below the ports that the kernel gives to outgoing connections: one of those could take a port between choice and use.
 BLOCK_SIZE = 100
 BLOCKS = range(20_000, 32_000, BLOCK_SIZE)
 
 
 def is_free(port: int) -> bool:
-    """Whether a program could listen there now; a connection in TIME_WAIT does not count as taken."""
+    """Whether a program could listen there now; what is left of a connection that was made to us does not count."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -30,18 +32,38 @@ def is_free(port: int) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who has a port; `listens` is false for an outgoing connection, which gives the port back by itself."""
+
+    who: str
+    listens: bool = True
+
+
 def owner(port: int) -> str:
     """Names who listens, or else who is connected from there, as far as this user may see it."""
+    return holder(port).who
+
+
+def holder(port: int) -> Holder:
     try:
         connections = [each for each in psutil.net_connections("tcp") if each.laddr and each.laddr.port == port]
     except psutil.AccessDenied:
         connections = []
-    connections.sort(key=lambda connection: connection.status != psutil.CONN_LISTEN)
-    seen = [connection.pid for connection in connections if connection.pid]
-    return _describe(seen[0]) if seen else "a program this user may not see"
+    connections.sort(key=lambda connection: (connection.status != psutil.CONN_LISTEN, not connection.pid))
+    if not connections:
+        return Holder(UNSEEN)
+    first = connections[0]
+    if first.status == psutil.CONN_LISTEN:
+        return Holder(describe(first.pid))
+    if first.status == psutil.CONN_TIME_WAIT:
+        return Holder("a connection that was closed a moment ago", listens=False)
+    return Holder(f"an outgoing connection of {describe(first.pid)}", listens=False)
 
 
-def _describe(pid: int) -> str:
+def describe(pid: int | None) -> str:
+    if pid is None:
+        return UNSEEN
     try:
         process = psutil.Process(pid)
         return f"{process.name()} (pid {pid}, user {process.username()})"
@@ -49,10 +71,14 @@ def _describe(pid: int) -> str:
         return f"pid {pid}"
 
 
-def demand_free(port: int, advice: str) -> None:
-    """Raises PortTaken with the owner's name; `advice` is the sentence that says what to do."""
-    if not is_free(port):
-        raise PortTaken(port, owner(port), advice)
+def demand_free(port: int, advice: str, another: str) -> None:
+    """Raises with the owner's name; `advice` is for a port where somebody listens, `another` how to choose one."""
+    if is_free(port):
+        return
+    found = holder(port)
+    if found.listens:
+        raise PortTaken(port, found.who, advice)
+    raise PortHeldForTheMoment(port, found.who, another)
 
 
 class Reservations:

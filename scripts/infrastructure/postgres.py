@@ -91,11 +91,9 @@ class PostgresServer:
     def start(self) -> None:
         """Returns when it answers and has shown that it is ours."""
         if self.program.process() is None:
-            advice = (
-                f"To use that server: export POSTGRES_HOST=localhost POSTGRES_PORT={self.address.port}; "
-                f"to run ours beside it: export POSTGRES_PORT={self.address.port + 1}."
-            )
-            ports.demand_free(self.address.port, advice)
+            port, beside = self.address.port, f"export POSTGRES_PORT={self.address.port + 1}"
+            use = f"To use that server: export POSTGRES_HOST=localhost POSTGRES_PORT={port}"
+            ports.demand_free(port, f"{use}; to run ours beside it: {beside}.", beside)
             self._create_cluster()
         self.program.start()
         self.program.wait_until(self._answers, f"an answer on port {self.address.port}")

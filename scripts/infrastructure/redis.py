@@ -50,11 +50,9 @@ class RedisServer:
     def start(self) -> None:
         """Returns when it answers and has shown that it is ours."""
         if self.program.process() is None:
-            advice = (
-                f"To use that server: export REDIS_HOST=localhost REDIS_PORT={self.port}; "
-                f"to run ours beside it: export REDIS_PORT={self.port + 1}."
-            )
-            ports.demand_free(self.port, advice)
+            use = f"To use that server: export REDIS_HOST=localhost REDIS_PORT={self.port}"
+            beside = f"export REDIS_PORT={self.port + 1}"
+            ports.demand_free(self.port, f"{use}; to run ours beside it: {beside}.", beside)
             self.data.mkdir(parents=True, exist_ok=True)
         self.program.start()
         self.program.wait_until(lambda: answers(ports.LOOPBACK, self.port), f"an answer on port {self.port}")

@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class ControlPlanePorts:
-    """Dapr's own defaults collide with each other and with common tools; only the two that daprd looks for are kept."""
+    """Dapr's own defaults collide with each other, with common tools and with the ports of outgoing connections."""
 
-    placement: int = 50005
+    placement: int = 15005
     placement_healthz: int = 15081
     placement_metrics: int = 15082
     placement_raft: int = 15083
-    scheduler: int = 50006
+    scheduler: int = 15006
     scheduler_healthz: int = 15084
     scheduler_metrics: int = 15085
     scheduler_etcd_client: int = 15086

@@ -52,6 +52,11 @@ def test_no_two_ports_of_the_committed_fleet_are_the_same() -> None:
     assert len(set(ports)) == len(ports)
 
 
+def test_every_port_of_the_committed_fleet_is_below_those_of_outgoing_connections() -> None:
+    """From 32768 on Linux takes the ports of outgoing connections: starts used to fail when one was there first."""
+    assert max(*every_port(COMMITTED), *vars(ControlPlanePorts()).values()) < 32_768
+
+
 def test_an_application_listens_where_its_sidecar_looks_for_it() -> None:
     for application in read_fleet(COMMITTED).values():
         command = application["command"]
@@ -117,6 +122,12 @@ def test_environment_reaches_all_applications_or_only_the_one_named(tmp_path: Pa
     fleet = read_fleet(render_fleet(tmp_path, rendering))
     assert fleet["cds-client"]["env"]["COLOUR"] == "red"
     assert fleet["cds-task"]["env"]["COLOUR"] == "blue"
+
+
+def test_the_committed_fleet_looks_for_placement_and_scheduler_where_they_are_started() -> None:
+    common, own = yaml.safe_load(COMMITTED.read_text())["common"], ControlPlanePorts()
+    assert common["placementHostAddress"] == f"127.0.0.1:{own.placement}"
+    assert common["schedulerHostAddress"] == f"127.0.0.1:{own.scheduler}"
 
 
 def test_rendering_with_the_defaults_changes_no_server(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_another_state_directory_needs_no_other_files() -> None:
         ("POSTGRES_PASSWORD", "other"),
         ("REDIS_PORT", "6380"),
         ("REDIS_HOST", "broker.example:6379"),
-        ("DAPR_PLACEMENT_PORT", "50015"),
+        ("DAPR_PLACEMENT_PORT", "16005"),
     ],
 )
 def test_another_server_or_port_needs_other_files(name: str, value: str) -> None:
