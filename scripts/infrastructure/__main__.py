@@ -6,25 +6,28 @@ import argparse
 import json
 import sys
 
-from scripts.infrastructure.errors import InfrastructureError
+from scripts.infrastructure import ports
+from scripts.infrastructure.errors import InfrastructureError, StillUsed
 from scripts.infrastructure.fleet import Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.settings import Settings
 from scripts.infrastructure.status import Status, status
+from scripts.infrastructure.telling import tell
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/infra", description="PostgreSQL, Redis and Dapr's control plane.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start what does not run; healthy when it returns")
-    commands.add_parser("down", help="stop what runs; data stays")
+    down = commands.add_parser("down", help="stop what runs, unless a fleet uses it; data stays")
+    down.add_argument("--yes", action="store_true", help="also under a running fleet")
     shown = commands.add_parser("status", help="what runs, where, and where its log is")
     shown.add_argument("--json", action="store_true")
     reset = commands.add_parser("reset", help="stop everything and delete the data of our own servers")
     reset.add_argument("--yes", action="store_true", help="do not ask")
     arguments = parser.parse_args()
     try:
-        return run(arguments, Infrastructure(Settings.from_environment(), say=print))
+        return run(arguments, Infrastructure(Settings.from_environment(), say=tell))
     except InfrastructureError as error:
         print(error, file=sys.stderr)
         return 3
@@ -35,6 +38,8 @@ def run(arguments: argparse.Namespace, infrastructure: Infrastructure) -> int:
         case "up":
             infrastructure.up()
         case "down":
+            if not arguments.yes:
+                refuse_under_a_fleet(infrastructure, "To stop them under it all the same: ./scripts/infra down --yes")
             infrastructure.down()
         case "status":
             return show(status(infrastructure), as_json=arguments.json)
@@ -55,9 +60,16 @@ def show(rows: list[Status], as_json: bool) -> int:
     return 0 if all(row.state in ("healthy", "yours") for row in rows) else 3
 
 
+def refuse_under_a_fleet(infrastructure: Infrastructure, anyway: str) -> None:
+    """A fleet of quickstart's is known by its pid file, one that was started by hand by its sidecars."""
+    launcher = Fleet(infrastructure.settings).program.process()
+    users = [ports.describe(launcher.pid)] if launcher else infrastructure.control_plane.users()
+    if users:
+        raise StillUsed(users, anyway)
+
+
 def reset_after_question(infrastructure: Infrastructure, agreed: bool) -> int:
-    if Fleet(infrastructure.settings).program.process() is not None:
-        raise InfrastructureError("The fleet is running on this data. Stop it first: ./scripts/stop")
+    refuse_under_a_fleet(infrastructure, "Then nothing loses the data it works on.")
     if not agreed:
         print(
             f"This deletes every database, event and run in {infrastructure.settings.state}. Type yes to go on: ",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import psutil
+
 from scripts.infrastructure import loopback, ports
 from scripts.infrastructure.settings import ControlPlanePorts, Settings
 from scripts.infrastructure.supervise import Program, dying_with_us
@@ -76,9 +78,20 @@ class ControlPlane:
                     ports.demand_free(number, f"To use another: {another}.", another)
         program.start()
 
+    def users(self) -> list[str]:
+        """Who is connected, which every sidecar of a fleet is, however it was started."""
+        ours = [process for each in (self.placement, self.scheduler) if (process := each.process()) is not None]
+        return ports.connected_to({_port_of(process) for process in ours}, besides={each.pid for each in ours})
+
     def stop(self) -> list[str]:
         """The scheduler may hang while it shuts down; it is then killed and needs longer the next time."""
         return [program.name for program in (self.scheduler, self.placement) if program.stop()]
+
+
+def _port_of(process: psutil.Process) -> int:
+    """Where it listens, whatever the settings are now."""
+    command = process.cmdline()
+    return int(command[command.index("--port") + 1])
 
 
 def healthy(port: int) -> bool:

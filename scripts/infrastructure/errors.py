@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -27,6 +28,17 @@ class RunsOtherwise(InfrastructureError):
         super().__init__(
             f"{name} already runs with other settings ({runs}) than asked for ({asked}). Stop it first with "
             "./scripts/stop, or go back to the settings it was started with."
+        )
+
+
+class StillUsed(InfrastructureError):
+    """Sidecars are connected to servers that somebody wants to stop."""
+
+    def __init__(self, users: Sequence[str], anyway: str) -> None:
+        more = f" and {len(users) - 1} more" if len(users) > 1 else ""
+        super().__init__(
+            f"A fleet runs on these servers: {users[0]}{more}. End it first: ./scripts/stop where quickstart started "
+            f"it, Ctrl-C where you started dapr run yourself. {anyway}"
         )
 
 

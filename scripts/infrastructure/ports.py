@@ -6,9 +6,11 @@ import fcntl
 import os
 import random
 import socket
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -46,10 +48,7 @@ def owner(port: int) -> str:
 
 
 def holder(port: int) -> Holder:
-    try:
-        connections = [each for each in psutil.net_connections("tcp") if each.laddr and each.laddr.port == port]
-    except psutil.AccessDenied:
-        connections = []
+    connections = [each for each in _connections() if each.laddr and each.laddr.port == port]
     connections.sort(key=lambda connection: (connection.status != psutil.CONN_LISTEN, not connection.pid))
     if not connections:
         return Holder(UNSEEN)
@@ -59,6 +58,24 @@ def holder(port: int) -> Holder:
     if first.status == psutil.CONN_TIME_WAIT:
         return Holder("a connection that was closed a moment ago", listens=False)
     return Holder(f"an outgoing connection of {describe(first.pid)}", listens=False)
+
+
+def connected_to(numbers: Set[int], besides: Set[int]) -> list[str]:
+    """The programs that hold a connection to one of these ports of this machine, but for the pids of `besides`."""
+    found = {
+        each.pid
+        for each in _connections()
+        if each.status == psutil.CONN_ESTABLISHED and each.raddr.ip == LOOPBACK and each.raddr.port in numbers
+    }
+    return sorted(describe(pid) for pid in found - besides)
+
+
+def _connections() -> list[Any]:
+    """None where the system does not let this user see them."""
+    try:
+        return list(psutil.net_connections("tcp"))
+    except psutil.AccessDenied:
+        return []
 
 
 def describe(pid: int | None) -> str:

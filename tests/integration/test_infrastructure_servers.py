@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import redis
 
 from scripts.infrastructure import ports
 from scripts.infrastructure.infrastructure import Infrastructure
-from scripts.infrastructure.settings import Settings
+from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.status import status
 
 
@@ -27,6 +30,13 @@ def infrastructure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Infrast
 
 def states(infrastructure: Infrastructure) -> dict[str, str]:
     return {row.name: row.state for row in status(infrastructure)}
+
+
+def infra(infrastructure: Infrastructure, *command: str) -> subprocess.CompletedProcess[str]:
+    """As from another shell, which knows no more than where the state is."""
+    environment = {**os.environ, "RMBRAIN_STATE_DIR": str(infrastructure.settings.state)}
+    script = [ROOT / "scripts" / "infra", *command]
+    return subprocess.run(script, capture_output=True, text=True, env=environment, check=False)
 
 
 ALL_HEALTHY = dict.fromkeys(("postgres", "redis", "placement", "scheduler"), "healthy")
@@ -99,6 +109,26 @@ def test_a_named_server_is_used_and_never_started_or_stopped_by_us(
     guest.down()
     guest.reset()
     assert states(infrastructure) == ALL_HEALTHY
+
+
+@pytest.mark.parametrize("command", [("down",), ("reset", "--yes")])
+def test_no_server_is_stopped_under_a_fleet_that_somebody_started_by_hand(
+    infrastructure: Infrastructure, command: tuple[str, ...]
+) -> None:
+    """Its sidecars are connected to the scheduler, as this test is here; no pid file knows them."""
+    assert infrastructure.control_plane.users() == []
+    with socket.create_connection((ports.LOOPBACK, infrastructure.settings.control_plane.scheduler)):
+        refused = infra(infrastructure, *command)
+    assert refused.returncode == 3
+    assert f"A fleet runs on these servers: {ports.describe(os.getpid())}. End it first" in refused.stderr
+    assert states(infrastructure) == ALL_HEALTHY
+
+
+def test_somebody_who_only_looks_into_redis_is_not_taken_for_a_fleet(
+    infrastructure: Infrastructure,
+) -> None:
+    with socket.create_connection((ports.LOOPBACK, infrastructure.settings.redis_port)):
+        assert infrastructure.control_plane.users() == []
 
 
 def test_down_and_reset_are_safe_while_nothing_runs(tmp_path: Path) -> None:
