@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scripts.infrastructure import ports
@@ -116,6 +118,34 @@ def test_reset_without_a_yes_deletes_nothing(tmp_path: Path) -> None:
     assert answer.returncode == 2
     assert "Nothing was deleted" in answer.stdout
     assert (tmp_path / "postgres" / "data").is_dir()
+
+
+def started_elsewhere(program: Program) -> psutil.Process:
+    """By a process that has ended since, so that nobody but the kernel has to see it go."""
+    start = "import sys, pathlib; from scripts.infrastructure.supervise import Program"
+    call = "Program(sys.argv[1], sys.argv[3:], pathlib.Path(sys.argv[2])).start()"
+    words = [program.name, str(program.directory), *program.command]
+    subprocess.run([sys.executable, "-c", f"{start}; {call}", *words], cwd=ROOT, check=True)
+    process = program.process()
+    assert process is not None
+    return process
+
+
+@pytest.mark.parametrize("command", [("stop",), ("infra", "down", "--yes")])
+def test_stopping_is_finished_also_when_nobody_reads_what_it_says(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """As in `./scripts/stop | head -3`, only that here the reader is gone from the first line on."""
+    servers = [Program(name, ("sleep", "60"), tmp_path / name) for name in ("postgres", "redis")]
+    processes = [started_elsewhere(server) for server in servers]
+    reader, writer = os.pipe()
+    os.close(reader)
+    script, *arguments = command
+    state = {**os.environ, "RMBRAIN_STATE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [ROOT / "scripts" / script, *arguments], stdout=writer, stderr=subprocess.PIPE, env=state, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert not any(process.is_running() for process in processes)
 
 
 def test_what_a_test_left_running_is_found_by_its_folder(tmp_path: Path) -> None:
