@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -19,10 +20,13 @@ from scripts.infrastructure.catalog import members
 from scripts.infrastructure.errors import CannotConnect, InfrastructureError
 from scripts.infrastructure.fleet import COORDINATOR, Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
+from scripts.infrastructure.postgres import Address
 from scripts.infrastructure.render import read_fleet
 from scripts.infrastructure.settings import ROOT, Settings
+from scripts.infrastructure.telling import tell
 
 PROGRAMS = Path(sys.prefix) / "bin"
+DEVELOPMENT = Address()
 COUNT_TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
 
 
@@ -33,7 +37,7 @@ class Progress:
     started: float
 
     def __call__(self, sentence: str) -> None:
-        print(f"[{time.monotonic() - self.started:3.0f} s] {sentence}", flush=True)
+        tell(f"[{time.monotonic() - self.started:3.0f} s] {sentence}")
 
 
 def quickstart(settings: Settings, environment: Mapping[str, str]) -> int:
@@ -62,8 +66,8 @@ def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
     request = f"quickstart-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     body = {"services": "all", "request_id": request, "requested_by": who(), "reason": "quickstart"}
     say("publishing migrate.requested, which in a second shell would be:")
-    print(f"  dapr publish --publish-app-id {COORDINATOR} --pubsub pubsub --topic migrate.requested \\")
-    print(f"    --data '{json.dumps(body)}'", flush=True)
+    tell(f"  dapr publish --publish-app-id {COORDINATOR} --pubsub pubsub --topic migrate.requested \\")
+    tell(f"    --data '{json.dumps(body)}'")
     publish(fleet, body)
     shell = {**environment, "DAPR_HTTP_PORT": fleet.sidecar.rpartition(":")[2]}
     say("watching the run")
@@ -74,8 +78,17 @@ def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
     call(["coordinator", "audit", "list", "--request", request, "--limit", "100"], shell)
     show_tables(fleet.settings)
     say("done; the fleet keeps running" if outcome == 0 else f"the run did not succeed (exit code {outcome})")
-    print(WHAT_NEXT.format(request=request, log=fleet.program.log, sidecar=fleet.sidecar))
+    psql = psql_command(fleet.settings.postgres)
+    tell(WHAT_NEXT.format(request=request, log=fleet.program.log, sidecar=fleet.sidecar, psql=psql))
     return outcome
+
+
+def psql_command(server: Address) -> str:
+    """Works as it stands; only the development password is shown, another is left in the variable that has it."""
+    password = DEVELOPMENT.password if server.password == DEVELOPMENT.password else '"$POSTGRES_PASSWORD"'
+    port = [] if server.port == DEVELOPMENT.port else ["-p", str(server.port)]
+    words = ["psql", "-h", server.host, *port, "-U", server.user, "-d", members()[1].database, "-c", "\\dt"]
+    return f"PGPASSWORD={password} {shlex.join(words)}"
 
 
 def who() -> str:
@@ -108,18 +121,18 @@ def call(command: list[str], environment: Mapping[str, str]) -> int:
 
 def show_tables(settings: Settings) -> None:
     """What is in the databases now, asked of PostgreSQL itself."""
-    print("Tables in public, the version table included:")
+    tell("Tables in public, the version table included:")
     for member in members():
         with settings.postgres.connect(member.database) as connection:
             tables = connection.execute(COUNT_TABLES).fetchone()
-        print(f"  {member.database:<16} {tables[0] if tables else 0}")
+        tell(f"  {member.database:<16} {tables[0] if tables else 0}")
 
 
 WHAT_NEXT = """
 Look:   source .venv/bin/activate        (then dapr, psql and coordinator are on the PATH)
         coordinator fleet                what every service is at
         coordinator status {request}
-        psql -h localhost -U postgres -d cds_client -c '\\dt'
+        {psql}
         dapr list                        the coordinator's sidecar is {sidecar}
         less {log}
 Again:  ./scripts/quickstart             everything is at its head now, so every service is `unchanged`
