@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import httpx
 from rich.console import Console
@@ -20,6 +23,8 @@ from bench.processes import CommandFailed, OurAlembic, PlainAlembic, Psql
 from bench.report import Measured, document, show
 from bench.rounds import NotAtHead, take_turns
 from scripts.infrastructure.errors import InfrastructureError
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
@@ -35,6 +40,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     say = _teller()
+    stop_everything_when_ended()
     try:
         measured = _measure_in(arguments.state, arguments.rounds, say)
     except (InfrastructureError, CommandFailed, RunWentWrong, NotAtHead, httpx.HTTPError) as error:
@@ -46,6 +52,20 @@ def main() -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(document(measured), indent=2) + "\n")
     return 0
+
+
+def stop_everything_when_ended() -> None:
+    """By SIGTERM or SIGHUP: both become an exit, on whose way out the fleet is stopped; what nohup ignores stays so."""
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _leave)
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    # timeout(1) sends its signal twice; the second must not end the stopping.
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def _measure_in(state: Path | None, rounds: int, say: Say) -> Measured:

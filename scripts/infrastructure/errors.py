@@ -20,6 +20,17 @@ class NotHealthy(InfrastructureError):
         self.name, self.log = name, log
 
 
+class ApplicationEnded(InfrastructureError):
+    """An application of a fleet that runs is not there any more, and its launcher does not start it again."""
+
+    def __init__(self, name: str, port: int, log: Path) -> None:
+        super().__init__(
+            f"{name} has ended: dapr run and its sidecar are still there, but nothing listens on port {port}, and "
+            "dapr run starts no application a second time. Stop the fleet with ./scripts/stop, then start it again "
+            f"with ./scripts/quickstart. Why it ended may be in {log}"
+        )
+
+
 class RunsOtherwise(InfrastructureError):
     """A program runs already, but not with the settings asked for."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import urllib.error
 from collections.abc import Callable, Mapping
@@ -9,13 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.infrastructure import loopback, ports
-from scripts.infrastructure.errors import NotHealthy
+from scripts.infrastructure.errors import ApplicationEnded, NotHealthy
 from scripts.infrastructure.infrastructure import silent
 from scripts.infrastructure.render import PORT_KEYS, Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import Program, dying_with_us
 
 COORDINATOR = "migration-coordinator"
+# After its sidecar; dapr run starts no application a second time, so waiting longer for one that ended would not help.
+SECONDS_TO_APPEAR = 20.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Fleet:
         command = [str(self.settings.dapr / "dapr"), "run", "-f", str(self.file)]
         return Program(
             name="dapr-run",
-            command=dying_with_us(command) if self.settings.dies_with_us else command,
+            # The launcher is asked, not killed: only it can end what it started.
+            command=dying_with_us(command, signal.SIGTERM) if self.settings.dies_with_us else command,
             directory=self.settings.state,
             # With -f the CLI lets daprd advertise the machine's outward address.
             environment={
@@ -69,16 +73,32 @@ class Fleet:
         deadline = time.monotonic() + timeout_seconds
         routes = {name: "readyz" if name == COORDINATOR else "healthz" for name in read_fleet(self.file)}
         for name, route in routes.items():
-            url = f"{self.sidecar}/v1.0/invoke/{name}/method/{route}"
-            answer = answer_of(url)
-            while answer != "200":
-                if self.program.process() is None:
-                    raise NotHealthy("dapr run", f"{name} ({answer})", "it ended", self.program.log)
-                if time.monotonic() > deadline:
-                    raise NotHealthy("The fleet", f"{name} ({answer})", "time was up", self.program.log)
-                time.sleep(0.2)
-                answer = answer_of(url)
+            self._wait_for(name, f"{self.sidecar}/v1.0/invoke/{name}/method/{route}", deadline)
             say(name)
+
+    def _wait_for(self, name: str, url: str, deadline: float) -> None:
+        there_at = time.monotonic()
+        while (answer := answer_of(url)) != "200":
+            now = time.monotonic()
+            if self.program.process() is None:
+                raise NotHealthy("dapr run", f"{name} ({answer})", "it ended", self.program.log)
+            if now > deadline:
+                raise NotHealthy("The fleet", f"{name} ({answer})", "time was up", self.program.log)
+            there_at = there_at if self._has_lost(name) else now
+            if now - there_at > SECONDS_TO_APPEAR:
+                raise ApplicationEnded(name, self._port(name, "appPort"), self.program.log)
+            time.sleep(0.2)
+
+    def _has_lost(self, name: str) -> bool:
+        """Its sidecar listens, but it does not, and there is no process of it that may still come to that."""
+        if ports.is_free(self._port(name, "daprHTTPPort")) or not ports.is_free(self._port(name, "appPort")):
+            return False
+        command = read_fleet(self.file)[name]["command"][1:]
+        return not any(words[1:] == command for words in self.program.command_lines())
+
+    def _port(self, name: str, key: str) -> int:
+        port: int = read_fleet(self.file)[name][key]
+        return port
 
     def stop(self) -> bool:
         return self.program.stop()

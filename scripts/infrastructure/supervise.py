@@ -121,6 +121,10 @@ class Program:
         self.pid_file.unlink(missing_ok=True)
         return process is not None or bool(left)
 
+    def command_lines(self) -> list[list[str]]:
+        """Of everything that it started and that still runs."""
+        return [words for each in self._descendants() if (words := _command_line_of(each))]
+
     def _descendants(self) -> list[psutil.Process]:
         """What it started, found by the mark in the environment, which outlives a killed parent."""
         if not self.ends_descendants:
@@ -142,9 +146,17 @@ def end(processes: Sequence[psutil.Process], name: str, signals: Sequence[signal
     raise WouldNotStop(name, alive[0].pid)
 
 
-def dying_with_us(command: Sequence[str]) -> list[str]:
+def dying_with_us(command: Sequence[str], number: signal.Signals = signal.SIGKILL) -> list[str]:
     """The command under a promise of the kernel: a test that is killed leaves no server behind."""
-    return ["setpriv", "--pdeathsig", "KILL", *command] if shutil.which("setpriv") else list(command)
+    name = number.name.removeprefix("SIG")
+    return ["setpriv", "--pdeathsig", name, *command] if shutil.which("setpriv") else list(command)
+
+
+def _command_line_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def _mark_of(process: psutil.Process) -> str | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,8 +13,23 @@ from bench import findings
 from bench.event import where_the_time_went
 from bench.findings import BASELINE, OURS
 from bench.rounds import AT_HEAD, FRESH, Sample, rotated
+from scripts.infrastructure.settings import ROOT
 
 BEGUN = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
+
+
+MEASURING = """
+import time
+from bench.__main__ import stop_everything_when_ended
+stop_everything_when_ended()
+try:
+    print("measuring", flush=True)
+    time.sleep(60)
+finally:
+    print("stopping", flush=True)
+    time.sleep(0.5)
+    print("stopped", flush=True)
+"""
 
 
 def samples(baseline: float, ours: float, own_per_step: float = 0.01) -> list[Sample]:
@@ -70,3 +88,17 @@ def test_the_parts_of_an_event_add_up_to_all_of_its_time() -> None:
 def test_every_way_starts_a_round_once() -> None:
     assert [rotated("abc", number)[0] for number in range(3)] == ["a", "b", "c"]
     assert sorted(rotated("abc", 2)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_bench_that_is_ended_stops_its_fleet_first(ending: signal.Signals) -> None:
+    """Also when it is told twice, as timeout(1) does."""
+    with subprocess.Popen([sys.executable, "-c", MEASURING], cwd=ROOT, stdout=subprocess.PIPE, text=True) as bench:
+        assert bench.stdout is not None
+        said = [bench.stdout.readline()]
+        bench.send_signal(ending)
+        said.append(bench.stdout.readline())
+        bench.send_signal(ending)
+        said.append(bench.stdout.readline())
+    assert said == ["measuring\n", "stopping\n", "stopped\n"]
+    assert bench.returncode == 128 + ending
