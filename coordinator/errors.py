@@ -170,7 +170,7 @@ class NotBuiltYet(BadField):
 
 class NoSuchRoute(BadField):
     title, status = "There is nothing at this address", 404
-    next_step = "See the routes in docs/architecture.md."
+    next_step = "See the routes in docs/api.md."
 
     def __init__(self, method: str) -> None:
         super().__init__(f"No route of the coordinator answers this {quoted(method)}.")
@@ -178,7 +178,7 @@ class NoSuchRoute(BadField):
 
 class WrongVerb(BadField):
     title, status = "This address does not answer to this verb", 405
-    next_step = "See the routes in docs/architecture.md."
+    next_step = "See the routes in docs/api.md."
 
     def __init__(self, method: str) -> None:
         super().__init__(f"The address exists, but not for {quoted(method)}.")
