@@ -89,7 +89,7 @@ class Commander:
             return refused(error.problem())
         if error.answered == 409 and not plan.obstacles and nothing_to_do(plan):
             return there_already(plan.from_revisions)
-        return refused(error.problem())
+        return refused(error.problem(), plan.from_revisions)
 
 
 def _address(step: Step) -> Address:

@@ -61,6 +61,8 @@ def change(step: StepView) -> str:
     """Where the database was and where it is meant to be, or is."""
     if not step.from_revisions and not step.to_revisions:
         return ""
+    if step.ended and not step.to_revisions and step.state != "reverted":
+        return f"was at {revisions(step.from_revisions)}"  # nobody could say where it is now
     if step.from_revisions == step.to_revisions or step.state == "skipped":
         return f"at {revisions(step.from_revisions)}"
     return f"{revisions(step.from_revisions)} → {revisions(step.to_revisions)}"

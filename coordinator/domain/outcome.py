@@ -43,8 +43,9 @@ class Outcome(BaseModel):
             "waiting_for": self.waiting_for,
             "error": self.error,
         }
-        if self.state.ended and self.current_revisions is not None:
-            facts["to_revisions"] = self.current_revisions
+        if self.state.ended:
+            # Never where it was meant to be: a reader of the audit would take that for where it is.
+            facts["to_revisions"] = self.current_revisions or []
         return facts
 
 
@@ -70,9 +71,9 @@ def read_outcome(step: Step, operation: Operation) -> Outcome:
     )
 
 
-def refused(problem: Problem) -> Outcome:
-    """The service would not even begin, so its database is where it was."""
-    return Outcome(state=StepState.FAILED, error=problem)
+def refused(problem: Problem, current_revisions: list[str] | None = None) -> Outcome:
+    """The service would not even begin."""
+    return Outcome(state=StepState.FAILED, error=problem, current_revisions=current_revisions)
 
 
 def nothing_conclusive(problem: Problem) -> Outcome:

@@ -102,14 +102,19 @@ def planned(run: Run, plan: FleetPlan, steps: Sequence[Step], now: datetime) -> 
     if plan.obstacles:
         return _stopped_before_it_began(run, now)
     if run.request.dry_run:
+        for step in _with_nothing_to_do(run, plan):
+            run = run.with_step(step.moved(StepState.UNCHANGED, finished_at=now, duration_ms=0))
         ended = run.became(RunState.PLANNED, plan_digest=plan.digest, finished_at=now)
         return ended.owing(ended._notice("migration.finished", now, outcome="planned", plan_digest=plan.digest))
     run = run.became(RunState.RUNNING, plan_digest=plan.digest, started_at=now)
     run = run.owing(run._notice("migration.started", now, plan_digest=plan.digest))
-    for step in run.steps:
-        if (found := plan.of(step.service)) and nothing_to_do(found):
-            run = _with_ended_step(run, step.moved(StepState.UNCHANGED, finished_at=now, duration_ms=0), now)
+    for step in _with_nothing_to_do(run, plan):
+        run = _with_ended_step(run, step.moved(StepState.UNCHANGED, finished_at=now, duration_ms=0), now)
     return run
+
+
+def _with_nothing_to_do(run: Run, plan: FleetPlan) -> list[Step]:
+    return [step for step in run.steps if (found := plan.of(step.service)) and nothing_to_do(found)]
 
 
 def step_begun(run: Run, service: str, now: datetime) -> Run:
@@ -140,7 +145,7 @@ def finished(run: Run, now: datetime) -> Run:
         return run
     for step in run.steps:
         if step.state is StepState.PENDING:
-            run = _with_ended_step(run, step.moved(StepState.SKIPPED, finished_at=now), now)
+            run = _with_ended_step(run, step.skipped(now), now)
     end = end_of([step.state for step in run.steps])
     cause = next((step.error for step in run.steps if step.error), None)
     ended = run.became(end, finished_at=now, error=cause)
@@ -169,8 +174,7 @@ def _with_ended_step(run: Run, step: Step, now: datetime) -> Run:
 def _stopped_before_it_began(run: Run, now: datetime) -> Run:
     reasons = {obstacle.service: obstacle for obstacle in reversed(run.obstacles)}
     for step in run.steps:
-        skipped = step.moved(StepState.SKIPPED, finished_at=now, error=reasons.get(step.service))
-        run = _with_ended_step(run, skipped, now)
+        run = _with_ended_step(run, step.skipped(now, error=reasons.get(step.service)), now)
     problem = PreflightFailed(run.obstacles, run.request_id).problem()
     ended = run.became(RunState.FAILED, finished_at=now, error=problem)
     notice = ended._notice(

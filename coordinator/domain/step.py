@@ -67,7 +67,7 @@ class Step(BaseModel):
     target: str = "head"
     after: list[str] = []  # services of this run whose steps must have reached their target before
     from_revisions: list[str] = []
-    to_revisions: list[str] = []
+    to_revisions: list[str] = []  # where it is meant to be; once ended, where the database is, empty if nobody knows
     planned: list[str] = []  # revision ids, in the order they would be applied
     plan_digest: str | None = None
     applied: list[AppliedRevision] = []
@@ -84,3 +84,7 @@ class Step(BaseModel):
         if state not in MOVES[self.state]:
             raise IllegalMove(f"The step of {self.service}", self.state, state)
         return self.model_copy(update={"state": state, **facts})
+
+    def skipped(self, now: datetime, error: Problem | None = None) -> Self:
+        """Its database stays where it was; what would have been done to it is still in `planned`."""
+        return self.moved(StepState.SKIPPED, finished_at=now, error=error, to_revisions=self.from_revisions)

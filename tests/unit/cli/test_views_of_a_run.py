@@ -61,6 +61,14 @@ def test_a_skipped_step_is_shown_where_it_stayed(coordinator: ScriptedCoordinato
     assert "cds-task  skipped  at 0f0\n" in command("watch", "release-41").stdout
 
 
+def test_a_step_that_nobody_could_tell_the_end_of_is_shown_where_it_was(
+    coordinator: ScriptedCoordinator, command: RunCommand
+) -> None:
+    silent = step("cds-task", "needs_attention", from_revisions=["0f0"], to_revisions=[], planned=["0f1"])
+    coordinator.answers("GET /migrations/release-41", (200, run_record("needs_attention", silent)))
+    assert "was at 0f0" in command("status", "release-41").stdout
+
+
 def test_a_pipe_gets_no_escape_sequences_even_without_no_color(coordinator: ScriptedCoordinator) -> None:
     coordinator.answers("GET /migrations/release-41", *STORY)
     result = subprocess.run([*PROGRAM, "watch", "release-41"], env=_environment(), capture_output=True, timeout=60)

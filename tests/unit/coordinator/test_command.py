@@ -72,6 +72,13 @@ async def test_a_clear_no_ends_the_step_with_the_services_own_reason(world: Worl
     run = await carried_out(world, ServiceRefused("first", status, problem("CM-203")))
     assert run.steps[0].state == "failed"
     assert run.steps[0].error == problem("CM-203", service="first")
+    assert run.steps[0].to_revisions == []
+
+
+async def test_a_refused_step_is_recorded_where_the_database_is_and_not_where_it_was_to_go(world: World) -> None:
+    world.fleet.services["first"].current = ["r1"]
+    run = await carried_out(world, ServiceRefused("first", 422, problem("CM-203")))
+    assert (run.steps[0].state, run.steps[0].to_revisions) == ("failed", ["r1"])
 
 
 async def test_a_plan_that_changed_because_somebody_was_faster_is_no_failure(world: World) -> None:
@@ -128,6 +135,7 @@ async def test_a_service_that_stays_silent_ends_as_needs_attention_and_never_as_
     assert run.steps[0].error is not None
     assert run.steps[0].error.code == "CM-803"
     assert "it is gone" in run.steps[0].error.detail
+    assert run.steps[0].to_revisions == []
 
 
 async def test_what_a_step_waits_for_stands_in_the_record(world: World) -> None:

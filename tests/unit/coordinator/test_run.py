@@ -10,6 +10,7 @@ from coordinator.domain.step import StepState
 from migration_sidecar.messages import Problem
 from tests.unit.coordinator.fakes import Life, World
 
+STEP_FINISHED = "migration.step_finished"
 FAILURE = Problem(code="CM-401", title="t", detail="r2 failed", next_step="n", revision="r2", sqlstate="23505")
 
 
@@ -67,6 +68,19 @@ async def test_a_failure_stops_the_rest_and_its_reason_is_the_runs(world: World)
     assert finished[1].detail["error"]["sqlstate"] == "23505"
 
 
+@pytest.mark.parametrize("stopped_by", ["a failure", "an obstacle"])
+async def test_a_skipped_step_is_recorded_where_its_database_stayed(world: World, stopped_by: str) -> None:
+    first, second = world.fleet.services["first"], world.fleet.services["second"]
+    second.current = ["r1"]
+    first.fails_with, first.obstacles = (FAILURE, []) if stopped_by == "a failure" else (None, [FAILURE])
+    run = await carried_out(world)
+    assert (run.steps[2].state, run.steps[2].to_revisions, run.steps[2].planned) == ("skipped", ["r1"], ["r2"])
+    life = world.life()
+    await life.drive()
+    told = [e for e in world.audit.events.values() if (e.event_type, e.service) == (STEP_FINISHED, "second")]
+    assert [(e.from_revision, e.to_revision, e.outcome) for e in told] == [("r1", "r1", "skipped")]
+
+
 async def test_what_is_told_about_a_finished_step_later_changes_nothing(world: World) -> None:
     run = await carried_out(world)
     late = Outcome(state=StepState.FAILED, error=FAILURE)
@@ -106,6 +120,13 @@ async def test_a_dry_run_shows_the_plan_and_touches_nothing(world: World) -> Non
     assert states(run) == ["pending"] * 3
     assert run.plan_digest
     assert all(service.operations == {} for service in world.fleet.services.values())
+
+
+async def test_a_dry_run_shows_what_is_there_already_and_records_no_step(world: World) -> None:
+    world.fleet.services["first"].current = ["r2"]
+    run = await carried_out(world, dry_run=True)
+    assert states(run) == ["pending", "unchanged", "pending"]
+    assert [kind for kind, _ in world.audit.told()] == ["migration.requested", "migration.finished"]
 
 
 async def test_the_audits_own_migration_goes_first_and_its_events_follow_in_order(world: World) -> None:
