@@ -5,11 +5,13 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from coordinator.cli.listing import Column, show_table
 from coordinator.cli.records import FleetPlanView, PlannedRevisionView, PlanView
 from coordinator.cli.run_table import show_problem
 from coordinator.cli.safe_text import safe
-from coordinator.cli.tables import table_of
 from coordinator.cli.wording import count, revisions
+
+REVISIONS = (Column("revision"), Column("message", folds=True), Column("kind", folds=True))
 
 
 def show_fleet_plan(console: Console, fleet_plan: FleetPlanView, *, with_sql: bool) -> None:
@@ -27,10 +29,8 @@ def _show_plan(console: Console, plan: PlanView) -> None:
     console.print(_headline(plan))
     if not plan.revisions:
         return
-    table = table_of("revision", "message", "kind")
-    for revision in plan.revisions:
-        table.add_row(safe(revision.id), safe(revision.message), _kind(revision))
-    console.print(table)
+    rows = [(safe(revision.id), safe(revision.message), _kind(revision)) for revision in plan.revisions]
+    show_table(console, REVISIONS, rows)
 
 
 def _kind(revision: PlannedRevisionView) -> Text:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from coordinator.cli.listing import Column, show_table
 from coordinator.cli.output import problem_text
 from coordinator.cli.records import ProblemView, RunView, StepView, now
 from coordinator.cli.safe_text import safe
-from coordinator.cli.tables import state_cell, table_of
+from coordinator.cli.tables import state_cell
 from coordinator.cli.wording import change, duration, moment
+
+STEPS = (
+    Column("service"),
+    Column("database", leaves=1),
+    Column("state"),
+    Column("revisions", folds=True),
+    Column("applied", leaves=3),
+    Column("took", leaves=2),
+)
 
 
 def show_run(console: Console, run: RunView) -> None:
@@ -20,7 +27,7 @@ def show_run(console: Console, run: RunView) -> None:
     console.print(headline)
     console.print(safe(_circumstances(run), "dim"))
     if run.steps:
-        console.print(_steps(run.steps))
+        show_table(console, STEPS, [_row(step) for step in run.steps])
     show_problems(console, run)
 
 
@@ -37,18 +44,15 @@ def _circumstances(run: RunView) -> str:
     return " · ".join(fact for fact in facts if fact)
 
 
-def _steps(steps: Iterable[StepView]) -> Table:
-    table = table_of("service", "database", "state", "revisions", "applied", "took")
-    for step in steps:
-        table.add_row(
-            safe(step.service),
-            safe(step.database),
-            state_cell(step.state),
-            safe(change(step)),
-            str(len(step.applied) or ""),
-            duration(step.seconds),
-        )
-    return table
+def _row(step: StepView) -> tuple[Text | str, ...]:
+    return (
+        safe(step.service),
+        safe(step.database),
+        state_cell(step.state),
+        safe(change(step)),
+        str(len(step.applied) or ""),
+        duration(step.seconds),
+    )
 
 
 def show_problems(console: Console, run: RunView) -> None:

@@ -4,21 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from coordinator.cli.listing import Column, show_table
 from coordinator.cli.records import AuditEventView, RunView, ServiceView, now
 from coordinator.cli.safe_text import safe
 from coordinator.cli.wording import duration, moment, style_of, summary
 
-
-def table_of(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+RUNS = (
+    Column("request"),
+    Column("state"),
+    Column("accepted", leaves=3, folds=True),
+    Column("took", leaves=2),
+    Column("steps", folds=True),
+    Column("requested by", leaves=1),
+)
+FLEET = (
+    Column("service"),
+    Column("database", leaves=1),
+    Column("state"),
+    Column("at"),
+    Column("head", leaves=2),
+    Column("behind by", leaves=3),
+    Column("note", folds=True),
+)
+AUDIT = (
+    Column("seq", leaves=3),
+    Column("occurred", leaves=5, folds=True),
+    Column("event"),
+    Column("service"),
+    Column("revisions", folds=True),
+    Column("outcome"),
+    Column("took", leaves=2),
+    Column("by", leaves=1),
+)
+REQUEST_OF_AN_EVENT = Column("request", leaves=4)
 
 
 def state_cell(state: str) -> Text:
@@ -26,55 +47,68 @@ def state_cell(state: str) -> Text:
 
 
 def show_runs(console: Console, runs: Iterable[RunView]) -> None:
-    table = table_of("request", "state", "accepted", "took", "steps", "requested by")
-    for run in runs:
-        took = duration(run.elapsed_seconds(now())) if run.finished_at else ""
-        by = run.request.get("requested_by") or ""
-        table.add_row(
-            safe(run.request_id), state_cell(run.state), moment(run.accepted_at), took, safe(summary(run)), safe(by)
+    rows = [
+        (
+            safe(run.request_id),
+            state_cell(run.state),
+            moment(run.accepted_at),
+            duration(run.elapsed_seconds(now())) if run.finished_at else "",
+            safe(summary(run)),
+            safe(run.request.get("requested_by") or ""),
         )
-    console.print(table if table.row_count else "No runs.")
+        for run in runs
+    ]
+    if rows:
+        show_table(console, RUNS, rows)
+    else:
+        console.print("No runs.")
 
 
 def show_fleet(console: Console, services: Iterable[ServiceView]) -> None:
-    table = table_of("service", "database", "state", "at", "head", "behind by", "note")
-    for service in services:
-        holder = service.lock_holder
-        notes = [service.reason] if service.reason else []
-        notes += [f"lock held by {holder.application} (pid {holder.pid})"] if holder else []
-        notes += [f"{service.error.code} {service.error.detail or service.error.title}"] if service.error else []
-        table.add_row(
+    rows = [
+        (
             safe(service.service),
             safe(service.database),
             state_cell(service.state),
             safe(", ".join(service.current_revisions)),
             safe(", ".join(service.head_revisions)),
             str(len(service.pending) or ""),
-            safe("; ".join(notes), "yellow"),
+            safe(_note(service), "yellow"),
         )
-    console.print(table)
+        for service in services
+    ]
+    show_table(console, FLEET, rows)
+
+
+def _note(service: ServiceView) -> str:
+    holder = service.lock_holder
+    notes = [service.reason] if service.reason else []
+    notes += [f"lock held by {holder.application} (pid {holder.pid})"] if holder else []
+    notes += [f"{service.error.code} {service.error.detail or service.error.title}"] if service.error else []
+    return "; ".join(notes)
 
 
 def show_audit(console: Console, events: Sequence[AuditEventView]) -> None:
+    if not events:
+        console.print("No audit events.")
+        return
     # A column that says the same in every line is left out for the sake of a narrow terminal.
     several = len({event.request_id for event in events}) > 1
-    table = table_of("seq", "occurred", "event", "service", "revisions", "outcome", "took", "by")
-    table.columns[2].no_wrap = True
-    if several:
-        table.add_column("request", overflow="fold")
-    for event in events:
-        row: list[Text | str] = [
-            str(event.seq),
-            moment(event.occurred_at),
-            safe(event.event_type),
-            safe(event.service),
-            safe(_way(event)),
-            safe(event.outcome, style_of(event.outcome)),
-            duration(None if event.duration_ms is None else event.duration_ms / 1000),
-            safe(event.actor or event.source),
-        ]
-        table.add_row(*row, *([safe(event.request_id)] if several else []))
-    console.print(table if table.row_count else "No audit events.")
+    rows = [[*_audit_row(event), *([safe(event.request_id)] if several else [])] for event in events]
+    show_table(console, (*AUDIT, REQUEST_OF_AN_EVENT) if several else AUDIT, rows)
+
+
+def _audit_row(event: AuditEventView) -> tuple[Text | str, ...]:
+    return (
+        str(event.seq),
+        moment(event.occurred_at),
+        safe(event.event_type),
+        safe(event.service),
+        safe(_way(event)),
+        safe(event.outcome, style_of(event.outcome)),
+        duration(None if event.duration_ms is None else event.duration_ms / 1000),
+        safe(event.actor or event.source),
+    )
 
 
 def _way(event: AuditEventView) -> str:
