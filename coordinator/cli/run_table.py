@@ -10,7 +10,7 @@ from coordinator.cli.output import problem_text
 from coordinator.cli.records import ProblemView, RunView, StepView, now
 from coordinator.cli.safe_text import safe
 from coordinator.cli.tables import state_cell
-from coordinator.cli.wording import change, duration, moment
+from coordinator.cli.wording import change, count, duration, moment
 
 STEPS = (
     Column("service"),
@@ -57,13 +57,21 @@ def _row(step: StepView) -> tuple[Text | str, ...]:
 
 def show_problems(console: Console, run: RunView) -> None:
     """The run's own problem and each step's, every one with what to do about it."""
-    steps = [(step.service, step.error) for step in run.steps if step.error]
-    if run.error and run.error not in [error for _, error in steps]:
-        # With obstacles, the run's own sentence only repeats them, all in one line.
-        own = run.error.model_copy(update={"detail": ""}) if run.obstacles else run.error
-        steps.insert(0, ("", own))
-    for service, problem in [*steps, *(("", obstacle) for obstacle in run.obstacles)]:
+    told = [(step.service, step.error) for step in run.steps if step.error]
+    # What stood in the way of a service is also the error of its step.
+    told += [(obstacle.service, obstacle) for obstacle in run.obstacles if (obstacle.service, obstacle) not in told]
+    if run.error and run.error not in [error for _, error in told]:
+        told.insert(0, ("", _summed_up(run.error, run.obstacles)))
+    for service, problem in told:
         show_problem(console, problem, service)
+
+
+def _summed_up(error: ProblemView, obstacles: list[ProblemView]) -> ProblemView:
+    """The run's own sentence repeats all obstacles in one line, and they follow one by one."""
+    if not obstacles:
+        return error
+    found = f"{count(len(obstacles), 'obstacle')} found before any database was touched; each is named below."
+    return error.model_copy(update={"detail": found})
 
 
 def show_problem(console: Console, problem: ProblemView, service: str = "") -> None:

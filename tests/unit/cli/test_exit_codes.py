@@ -161,12 +161,17 @@ def test_a_failed_step_is_explained(coordinator: ScriptedCoordinator, command: R
     assert shown.count("CM-401") == 1
 
 
-def test_everything_that_stood_in_the_way_is_named_once(coordinator: ScriptedCoordinator, command: RunCommand) -> None:
+def test_everything_that_stood_in_the_way_is_named_once_with_every_why(
+    coordinator: ScriptedCoordinator, command: RunCommand
+) -> None:
     obstacles = [problem("CM-511", "No such database", service="cds-client", detail="the database is missing")]
     obstacles += [problem("CM-301", "Two heads", service="cds-task", detail="there are two heads")]
     error = problem("CM-204", "The run was not started", detail="the database is missing; there are two heads")
-    coordinator.answers("GET /migrations/release-41", (200, run_record("failed", obstacles=obstacles, error=error)))
+    skipped = [step("cds-client", "skipped", error=obstacles[0]), step("cds-task", "skipped", error=obstacles[1])]
+    record = run_record("failed", *skipped, obstacles=obstacles, error=error)
+    coordinator.answers("GET /migrations/release-41", (200, record))
     shown = command("status", "release-41").stdout
     assert shown.count("the database is missing") == 1
     assert shown.count("there are two heads") == 1
+    assert "CM-204 The run was not started\n  why   2 obstacles found before any database was touched" in shown
     assert "cds-client\n  CM-511 No such database" in shown
