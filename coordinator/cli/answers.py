@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from coordinator.cli.failures import CannotReach, Refused
+from coordinator.cli.failures import CannotReach, NotListening, Refused
 
 Document = dict[str, Any]
 
@@ -40,7 +40,7 @@ def _stranger(status: int, document: Document) -> CannotReach:
             retryable=False,
         )
     if "connection refused" in message or "not in a ready state" in message:
-        return CannotReach("its sidecar runs but the coordinator does not listen yet", "try again in a few seconds")
+        return NotListening()
     if "no host found" in message or "couldn't find service" in message:
         return CannotReach(
             "the sidecar that answered knows no app migration-coordinator",

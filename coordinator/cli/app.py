@@ -106,7 +106,7 @@ def runs(
 def status(request_id: options.RequestIdArgument, url: options.Url = None, as_json: options.Json = False) -> None:
     """Shows one run: each step, and what went wrong. The exit code tells how the run ended (0 while it is running)."""
     with session(url, as_json=as_json) as client:
-        document = client.run(options.request_id(request_id))
+        document = client.run_now(options.request_id(request_id))
         run = read(RunView, document)
         print_json(document) if as_json else show_run(answers(), run)
         raise typer.Exit(of_run(run.state))

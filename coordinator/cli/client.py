@@ -11,10 +11,13 @@ from typing import Any, Self
 import httpx
 
 from coordinator.cli.answers import document_of
-from coordinator.cli.failures import BadInput, CannotReach
+from coordinator.cli.failures import BadInput, CannotReach, Gone, Lost, NotListening
 
 APP_ID = "migration-coordinator"
 TRIES = 3
+PAUSE_SECONDS = 0.5
+# As long as an application takes at most from its start until it listens.
+START_SECONDS = 10.0
 Document = dict[str, Any]
 
 
@@ -68,10 +71,13 @@ class CoordinatorClient:
         return self._call("GET", "/migrations", params=parameters)
 
     def run(self, request_id: str, wait_seconds: int = 0, after_version: int = 0) -> Document:
-        """With `wait_seconds` it is answered once the run is newer than `after_version`."""
+        """One try, for a caller that watches; with `wait_seconds` answered once it is newer than `after_version`."""
         parameters = {"wait_seconds": wait_seconds, "after_version": after_version}
         told = {name: value for name, value in parameters.items() if value}
-        return self._call("GET", f"/migrations/{request_id}", params=told, tries=1)
+        return self._once("GET", f"/migrations/{request_id}", params=told)
+
+    def run_now(self, request_id: str) -> Document:
+        return self._call("GET", f"/migrations/{request_id}")
 
     def plan(self, body: Document, *, with_sql: bool) -> Document:
         return self._call("POST", "/plans", json=body, params={"sql": "true"} if with_sql else {})
@@ -82,7 +88,23 @@ class CoordinatorClient:
     def audit(self, parameters: Document) -> Document:
         return self._call("GET", "/audit/events", params=parameters)
 
-    def _call(self, method: str, path: str, *, tries: int = TRIES, **content: Any) -> Document:
+    def _call(self, method: str, path: str, **content: Any) -> Document:
+        """Tries again where an answer was lost, and until an application that is only starting can listen."""
+        give_up = time.monotonic() + START_SECONDS
+        lost = 0
+        while True:
+            try:
+                return self._once(method, path, **content)
+            except NotListening as error:
+                if time.monotonic() >= give_up:
+                    raise Gone from error
+            except Lost:
+                lost += 1
+                if lost == TRIES:
+                    raise
+            time.sleep(PAUSE_SECONDS)
+
+    def _once(self, method: str, path: str, **content: Any) -> Document:
         try:
             return document_of(self._http.request(method, f"{self._address}{path}", **content))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -91,10 +113,7 @@ class CoordinatorClient:
                 "start the fleet (dapr run -f dapr.yaml), or set DAPR_HTTP_PORT or COORDINATOR_URL to where it runs",
             ) from error
         except httpx.TransportError as error:
-            if tries <= 1:
-                raise CannotReach(
-                    f"the connection to {self._shown} broke ({type(error).__name__})",
-                    "run the same command again; repeating it is safe",
-                ) from error
-        time.sleep(0.5)
-        return self._call(method, path, tries=tries - 1, **content)
+            raise Lost(
+                f"the connection to {self._shown} broke ({type(error).__name__})",
+                "run the same command again; repeating it is safe",
+            ) from error

@@ -41,6 +41,28 @@ class CannotReach(CommandFailed):
         )
 
 
+class Lost(CannotReach):
+    """The question went out and its answer never came."""
+
+
+class NotListening(CannotReach):
+    """The sidecar lives and the application behind it does not answer: for some seconds after a start, or for good."""
+
+    def __init__(self) -> None:
+        super().__init__("its sidecar runs but the coordinator does not listen yet", "try again in a few seconds")
+
+
+class Gone(CannotReach):
+    """It has not listened for longer than a start takes, and dapr run does not start an application again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "its sidecar runs but the coordinator behind it does not listen, so its process is probably gone",
+            "end the fleet and start it again (./scripts/stop, then ./scripts/quickstart or dapr run -f dapr.yaml); "
+            "runs under way go on by themselves",
+        )
+
+
 class Refused(CommandFailed):
     """The coordinator answered with a problem of its own."""
 

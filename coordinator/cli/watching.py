@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from coordinator.cli.exit_codes import WAITING_FOR_A_PERSON
-from coordinator.cli.failures import CannotReach, CommandFailed, Refused
+from coordinator.cli.failures import CannotReach, CommandFailed, Gone, NotListening, Refused
 from coordinator.cli.records import RunView, read
 
 PAUSE_SECONDS = 1.0
@@ -40,6 +40,7 @@ class Patience:
     """How long a watch bears silence, an unknown id (an event takes a moment), and an ended run without its audit."""
 
     silence_seconds: float = 600
+    start_seconds: float = 10  # from the start of an application until it listens
     unknown_seconds: float = 10
     audit_seconds: float = 5
     wait_seconds: int = 20
@@ -63,20 +64,22 @@ class Watch:
         self._ended_at: float | None = None
 
     def __iter__(self) -> Iterator[Seen | Waiting]:
-        complained = False
+        told: set[type[CommandFailed]] = set()
         while True:
             asked_at = self._clock()
             try:
                 document = self._ask()
-            except CommandFailed as failure:
-                self._give_up_or_go_on(failure)
-                if not complained:
+            except CommandFailed as error:
+                failure = self._give_up_or_go_on(error)
+                # Said once, and once more where it turns out that waiting alone may not help.
+                if not told or (isinstance(failure, Gone) and Gone not in told):
                     yield Waiting(_sentence(failure, self._patience))
-                complained = True
+                told.add(type(failure))
                 self._sleep(PAUSE_SECONDS)
                 continue
             answered_in = self._clock() - asked_at
-            complained, self._heard_at = False, self._clock()
+            told.clear()
+            self._heard_at = self._clock()
             if self._seen is None or document != self._seen.document:
                 self._seen = Seen(document, read(RunView, document))
                 yield self._seen
@@ -100,20 +103,27 @@ class Watch:
             return self._source.run(self._request_id)
         return self._source.run(self._request_id, self._patience.wait_seconds, self._seen.run.version)
 
-    def _give_up_or_go_on(self, failure: CommandFailed) -> None:
+    def _give_up_or_go_on(self, failure: CommandFailed) -> CommandFailed:
+        """Raises what ends the watch; else gives what this failure means after so long a silence."""
         silent_for = self._clock() - self._heard_at
         if isinstance(failure, Refused) and failure.http_status == NOT_FOUND:
             if self._seen or silent_for >= self._patience.unknown_seconds:
                 raise failure
-            return
-        never_answered = self._seen is None and isinstance(failure, CannotReach)
+            return failure
+        starting = isinstance(failure, NotListening) and silent_for < self._patience.start_seconds
+        if isinstance(failure, NotListening) and not starting:
+            failure = Gone()
+        never_answered = self._seen is None and isinstance(failure, CannotReach) and not starting
         bad_input = isinstance(failure, Refused) and failure.http_status < 500
         if never_answered or bad_input or silent_for >= self._patience.silence_seconds:
             raise failure
+        return failure
 
 
 def _sentence(failure: CommandFailed, patience: Patience) -> str:
     if isinstance(failure, Refused) and failure.http_status == NOT_FOUND:
         return f"No such run yet; an event takes a moment, waiting up to {patience.unknown_seconds:.0f} s for it"
     reason = failure.problem.get("detail") or failure.problem.get("title")
+    if isinstance(failure, Gone):
+        return f"Still no answer: {reason}. What to do: {failure.problem['next_step']}; this watch waits for them"
     return f"No answer from the coordinator ({reason}); the run does not depend on this command, trying again"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from typer.testing import CliRunner, Result
 
+from coordinator.cli import client
 from coordinator.cli.app import app
 from tests.unit.cli.scripted_coordinator import ScriptedCoordinator, scripted_coordinator
 
@@ -23,6 +24,12 @@ def coordinator(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedCoordinator
 @pytest.fixture
 def command() -> RunCommand:
     return lambda *arguments: CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture(autouse=True)
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "START_SECONDS", 0.1)
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0.01)
 
 
 @pytest.fixture(autouse=True)

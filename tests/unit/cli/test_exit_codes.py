@@ -90,7 +90,11 @@ def test_a_refusal_is_bad_input_unless_the_coordinator_is_at_fault(
     ("status", "answer", "said"),
     [
         (500, {"errorCode": "ERR_DIRECT_INVOKE", "message": "no host found with the given ID"}, "knows no app"),
-        (500, {"errorCode": "ERR_DIRECT_INVOKE", "message": "dial: connection refused"}, "does not listen yet"),
+        (
+            500,
+            {"errorCode": "ERR_DIRECT_INVOKE", "message": "dial: connection refused"},
+            "its process is probably gone",
+        ),
         (500, {"errorCode": "ERR_DIRECT_INVOKE", "message": "context deadline exceeded"}, "deadline exceeded"),
         (401, {"errorCode": "x", "message": "invalid api token"}, "DAPR_API_TOKEN"),
         (404, {"detail": "Not Found"}, "not the coordinator"),

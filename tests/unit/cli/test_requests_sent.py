@@ -66,6 +66,14 @@ def test_an_answer_that_stays_lost_ends_the_command(coordinator: ScriptedCoordin
     assert "repeating it is safe" in result.stderr
 
 
+def test_an_application_that_is_only_starting_is_waited_for(
+    coordinator: ScriptedCoordinator, command: RunCommand
+) -> None:
+    starting = (500, {"errorCode": "ERR_DIRECT_INVOKE", "message": "dial: connection refused"})
+    coordinator.answers("GET /fleet", starting, starting, (200, {"services": []}))
+    assert command("fleet").exit_code == 0
+
+
 def test_filters_are_passed_on_under_the_names_of_the_routes(
     coordinator: ScriptedCoordinator, command: RunCommand
 ) -> None:

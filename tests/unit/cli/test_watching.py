@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from coordinator.cli.exit_codes import ExitCode
-from coordinator.cli.failures import CannotReach, CommandFailed, Refused
+from coordinator.cli.failures import CannotReach, CommandFailed, Gone, NotListening, Refused
 from coordinator.cli.watching import Patience, Seen, Waiting, Watch
 from tests.unit.cli.scripted_coordinator import problem, run_record
 
@@ -128,3 +128,24 @@ def test_an_audit_that_stays_down_does_not_hold_the_watch_for_ever() -> None:
     scene = Scene(run_record("failed", audit="pending"))
     assert scene.states() == ["failed"]
     assert scene.seconds == PATIENCE.audit_seconds
+
+
+def test_an_application_that_stays_away_behind_its_sidecar_is_said_to_be_gone_with_what_to_do() -> None:
+    scene = Scene(run_record("running"), *[NotListening()] * 30, run_record("succeeded"))
+    why = [news.why for news in scene.watch() if isinstance(news, Waiting)]
+    assert len(why) == 2
+    assert "does not listen yet" in why[0]
+    assert "probably gone" in why[1]
+    assert "./scripts/stop" in why[1]
+
+
+def test_an_application_that_starts_in_time_is_not_called_gone() -> None:
+    scene = Scene(*[NotListening()] * 5, run_record("succeeded"))
+    assert scene.states() == ["no answer", "succeeded"]
+
+
+def test_a_watch_that_only_ever_met_the_sidecar_ends_with_that() -> None:
+    scene = Scene(NotListening())
+    with pytest.raises(Gone):
+        scene.states()
+    assert scene.seconds == PATIENCE.start_seconds
