@@ -38,14 +38,13 @@ class LineView:
         self._print(safe(why, "yellow"))
 
     def _run_line(self, run: RunView) -> None:
-        told = f"{run.state} {run.waiting_for} {run.ended and run.audit}"
+        told = f"{run.state} {run.waiting_for}"
         if self._said.get("") == told:
             return
         self._said[""] = told
         extra = [run.waiting_for] if run.waiting_for else []
         if run.ended:
             extra += [part for part in (summary(run), duration(run.elapsed_seconds(now()))) if part]
-            extra += ["its audit is still to be recorded"] if run.owes_the_audit else []
         self._print(_line(f"run {run.request_id}", run.state, "; ".join(extra)))
 
     def _step_line(self, step: StepView) -> None:

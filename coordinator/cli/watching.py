@@ -14,6 +14,7 @@ from coordinator.cli.records import RunView, read
 PAUSE_SECONDS = 1.0
 PAUSE_FOR_THE_AUDIT_SECONDS = 0.25
 NOT_FOUND = 404
+AUDIT_OWED = "The run has ended, but its audit is still to be recorded; the coordinator goes on trying"
 
 
 class RunSource(Protocol):
@@ -87,6 +88,8 @@ class Watch:
                 # No news and no long poll: do not ask in a tight loop.
                 self._sleep(PAUSE_SECONDS if self._ended_at is None else PAUSE_FOR_THE_AUDIT_SECONDS)
             if self._is_over(self._seen.run):
+                if self._seen.run.ended and self._seen.run.owes_the_audit:
+                    yield Waiting(AUDIT_OWED)
                 return
 
     def _is_over(self, run: RunView) -> bool:

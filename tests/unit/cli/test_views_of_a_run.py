@@ -69,6 +69,14 @@ def test_a_step_that_nobody_could_tell_the_end_of_is_shown_where_it_was(
     assert "was at 0f0" in command("status", "release-41").stdout
 
 
+def test_an_audit_that_follows_at_once_is_no_news(coordinator: ScriptedCoordinator, command: RunCommand) -> None:
+    owing, recorded = run_record("succeeded", audit="pending"), run_record("succeeded", audit="recorded")
+    coordinator.answers("GET /migrations/release-41", (200, owing), (200, recorded))
+    shown = command("watch", "release-41").stdout
+    assert shown.count("run release-41  succeeded") == 1
+    assert "audit" not in shown
+
+
 def test_a_pipe_gets_no_escape_sequences_even_without_no_color(coordinator: ScriptedCoordinator) -> None:
     coordinator.answers("GET /migrations/release-41", *STORY)
     result = subprocess.run([*PROGRAM, "watch", "release-41"], env=_environment(), capture_output=True, timeout=60)

@@ -126,7 +126,10 @@ def test_an_ended_run_is_watched_until_its_audit_is_recorded() -> None:
 
 def test_an_audit_that_stays_down_does_not_hold_the_watch_for_ever() -> None:
     scene = Scene(run_record("failed", audit="pending"))
-    assert scene.states() == ["failed"]
+    first, last = scene.watch()
+    assert isinstance(first, Seen)
+    assert isinstance(last, Waiting)
+    assert "audit is still to be recorded" in last.why
     assert scene.seconds == PATIENCE.audit_seconds
 
 
