@@ -10,7 +10,7 @@ from rich.text import Text
 
 from coordinator.cli.records import RunView, StepView, now
 from coordinator.cli.safe_text import safe
-from coordinator.cli.wording import change, duration, progress, style_of, summary
+from coordinator.cli.wording import change, duration, occupation, progress, style_of, summary
 
 
 class LineView:
@@ -42,7 +42,7 @@ class LineView:
         if self._said.get("") == told:
             return
         self._said[""] = told
-        extra = [run.waiting_for] if run.waiting_for else []
+        extra = [doing] if (doing := occupation(run)) else []
         if run.ended:
             extra += [part for part in (summary(run), duration(run.elapsed_seconds(now()))) if part]
         self._print(_line(f"run {run.request_id}", run.state, "; ".join(extra)))

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from coordinator.cli.records import RunView, StepView, now
 from coordinator.cli.safe_text import safe
-from coordinator.cli.wording import change, duration, progress, style_of, summary
+from coordinator.cli.wording import change, duration, occupation, progress, style_of, summary
 
 BAR_WIDTH = 24
 
@@ -46,8 +46,9 @@ class LiveView:
     def __rich__(self) -> RenderableType:
         # Rendered anew at each refresh, so that bars and clocks move between two answers.
         parts: list[RenderableType] = [_headline(self._run), _bars(self._run.steps)] if self._run else []
-        remark = self._remark or (self._run.waiting_for if self._run else "")
-        return Group(*parts, safe(remark, "yellow")) if remark else Group(*parts)
+        in_the_way = self._remark or (self._run.waiting_for if self._run else "")
+        remark = in_the_way or (occupation(self._run) if self._run else "")
+        return Group(*parts, safe(remark, "yellow" if in_the_way else "dim")) if remark else Group(*parts)
 
 
 def _headline(run: RunView) -> Text:

@@ -80,6 +80,15 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def occupation(run: RunView) -> str:
+    """What the run waits for or does while no step says it."""
+    if run.waiting_for or run.state != "accepted":
+        return run.waiting_for
+    asked = run.request.get("services")
+    whom = count(len(asked), "service") if isinstance(asked, list) else "every service"
+    return f"planning: asking {whom} what there is to do"
+
+
 def summary(run: RunView) -> str:
     """Such as `7 succeeded, 2 unchanged`."""
     states = [step.state for step in run.steps]

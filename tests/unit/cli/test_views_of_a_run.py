@@ -32,7 +32,7 @@ def test_a_pipe_gets_one_line_per_change(coordinator: ScriptedCoordinator, comma
     coordinator.answers("GET /migrations/release-41", *STORY)
     lines = [re.sub(r"^\d\d:\d\d:\d\d  ", "", line) for line in command("watch", "release-41").stdout.splitlines()]
     assert lines == [
-        "run release-41  accepted",
+        "run release-41  accepted  planning: asking every service what there is to do",
         "run release-41  running",
         "cds-client  running",
         "cds-client  succeeded  0a1 → 0c3; 3 revisions; 212 ms",
