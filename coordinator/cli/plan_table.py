@@ -9,7 +9,7 @@ from coordinator.cli.listing import Column, show_table
 from coordinator.cli.records import FleetPlanView, PlannedRevisionView, PlanView
 from coordinator.cli.run_table import show_problem
 from coordinator.cli.safe_text import safe
-from coordinator.cli.wording import count, revisions
+from coordinator.cli.wording import count, is_beyond, revisions
 
 REVISIONS = (Column("revision"), Column("message", folds=True), Column("kind", folds=True))
 
@@ -46,7 +46,10 @@ def _kind(revision: PlannedRevisionView) -> Text:
 def _headline(plan: PlanView) -> Text:
     line = safe(plan.service, "bold").append_text(safe(f" ({plan.database})  ", "dim"))
     if not plan.revisions:
-        return line.append_text(safe(f"nothing to do, at {revisions(plan.from_revisions)}", "green"))
+        where = f"nothing to do, at {revisions(plan.from_revisions)}"
+        if plan.from_revisions == plan.to_revisions and is_beyond(plan.target, plan.from_revisions):
+            return line.append_text(safe(f"{where}, already beyond the target {plan.target}", "yellow"))
+        return line.append_text(safe(where, "green"))
     steps = count(len(plan.revisions), "revision")
     return line.append_text(safe(f"{revisions(plan.from_revisions)} → {revisions(plan.to_revisions)}, {steps}"))
 

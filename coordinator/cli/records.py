@@ -59,6 +59,7 @@ class StepView(Timed):
     service: str = ""
     database: str = ""
     state: str = "pending"
+    target: str = ""
     from_revisions: list[str] = []
     to_revisions: list[str] = []
     planned: list[Any] = []
@@ -116,6 +117,7 @@ class PlanView(View):
     service: str = ""
     database: str = ""
     action: str = "upgrade"
+    target: str = ""
     from_revisions: list[str] = Field(default=[], alias="from")
     to_revisions: list[str] = Field(default=[], alias="to")
     digest: str = ""

@@ -57,6 +57,11 @@ def revisions(ids: list[str]) -> str:
     return ", ".join(ids) if ids else "nothing"
 
 
+def is_beyond(target: str, current: list[str]) -> bool:
+    """Of a database with nothing to do: whether the revision that was asked for lies below where it is."""
+    return target not in ("", "head", "heads") and target not in current
+
+
 def change(step: StepView) -> str:
     """Where the database was and where it is meant to be, or is."""
     if not step.from_revisions and not step.to_revisions:
@@ -64,7 +69,9 @@ def change(step: StepView) -> str:
     if step.ended and not step.to_revisions and step.state != "reverted":
         return f"was at {revisions(step.from_revisions)}"  # nobody could say where it is now
     if step.from_revisions == step.to_revisions or step.state == "skipped":
-        return f"at {revisions(step.from_revisions)}"
+        where = f"at {revisions(step.from_revisions)}"
+        beyond = step.state == "unchanged" and is_beyond(step.target, step.from_revisions)
+        return f"{where}, already beyond the target {step.target}" if beyond else where
     return f"{revisions(step.from_revisions)} → {revisions(step.to_revisions)}"
 
 

@@ -69,6 +69,18 @@ def test_a_step_that_nobody_could_tell_the_end_of_is_shown_where_it_was(
     assert "was at 0f0" in command("status", "release-41").stdout
 
 
+@pytest.mark.parametrize(("target", "beyond"), [("0f1", True), ("0f2", False), ("head", False)])
+def test_a_target_that_the_database_has_passed_is_said(
+    coordinator: ScriptedCoordinator, command: RunCommand, target: str, beyond: bool
+) -> None:
+    there = step("cds-task", "unchanged", from_revisions=["0f2"], to_revisions=["0f2"], target=target)
+    coordinator.answers("GET /migrations/release-41", (200, run_record("succeeded", there)))
+    plan = {"service": "cds-task", "database": "cds_task", "from": ["0f2"], "to": ["0f2"], "target": target}
+    coordinator.answers("POST /plans", (200, {"services": [plan]}))
+    for shown in (command("watch", "release-41"), command("status", "release-41"), command("plan", "cds-task")):
+        assert ("at 0f2, already beyond the target 0f1" in shown.stdout) is beyond
+
+
 def test_an_audit_that_follows_at_once_is_no_news(coordinator: ScriptedCoordinator, command: RunCommand) -> None:
     owing, recorded = run_record("succeeded", audit="pending"), run_record("succeeded", audit="recorded")
     coordinator.answers("GET /migrations/release-41", (200, owing), (200, recorded))
