@@ -14,10 +14,12 @@ from coordinator.cli.audit import audit
 from coordinator.cli.exit_codes import ExitCode, of_run
 from coordinator.cli.output import answers, print_json, remarks, say_more
 from coordinator.cli.plan_table import show_fleet_plan
-from coordinator.cli.records import FleetPlanView, RunView, ServiceView, read, read_list
+from coordinator.cli.records import FleetPlanView, RunView, ServiceView, now, read, read_list
 from coordinator.cli.run_table import show_run
+from coordinator.cli.safe_text import safe
 from coordinator.cli.session import session
 from coordinator.cli.watch_command import watch_run
+from coordinator.cli.wording import repeated
 
 app = typer.Typer(
     name="coordinator",
@@ -67,17 +69,22 @@ def request(
         # Made here, so that a repeat after a lost answer is the same request.
         identity = options.request_id(request_id if request_id is not None else str(uuid4()))
         told = {"requested_by": _who(), "reason": reason, "dry_run": dry_run or None}
+        asked_at = now()
         document = client.request({"request_id": identity, **chosen, **options.given(told.items())})
         run = read(RunView, document)
+        known = run.was_known_before(asked_at)
+        if known:
+            remarks().print(safe(repeated(run), "yellow"), soft_wrap=True)
         if watch:
-            if not as_json:
+            if not (as_json or known):
                 remarks().print(f"Accepted as {identity}")
             raise typer.Exit(watch_run(client, identity, as_json=as_json))
         if as_json:
             print_json(document)
         else:
             show_run(answers(), run)
-            remarks().print(f"To see how it goes: coordinator watch {identity}")
+            if not run.ended:
+                remarks().print(f"To see how it goes: coordinator watch {identity}")
 
 
 @app.command(

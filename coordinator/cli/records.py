@@ -103,6 +103,11 @@ class RunView(Timed):
     def begun_at(self) -> datetime | None:
         return self.accepted_at or self.started_at
 
+    def was_known_before(self, asked_at: datetime) -> bool:
+        """Whether a request met a run that was there; a new one is answered as first written, so clocks that differ
+        do no harm, and our own repeat after a lost answer meets one that is younger than the question."""
+        return self.version > 1 and self.accepted_at is not None and self.accepted_at < asked_at
+
 
 class PlannedRevisionView(View):
     id: str = ""

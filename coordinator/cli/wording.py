@@ -96,6 +96,17 @@ def occupation(run: RunView) -> str:
     return f"planning: asking {whom} what there is to do"
 
 
+def repeated(run: RunView) -> str:
+    """What to make of a run that was there before this request for it came."""
+    begun = f"Request {run.request_id} was accepted at {moment(run.accepted_at)} already"
+    if not run.ended:
+        return f"{begun} and is {run.state}: this is the same run, nothing new was begun."
+    return (
+        f"{begun} and is done ({run.state}): this is its outcome of then, nothing new was begun. "
+        "A new request needs a new id; coordinator fleet tells where the databases are now."
+    )
+
+
 def summary(run: RunView) -> str:
     """Such as `7 succeeded, 2 unchanged`."""
     states = [step.state for step in run.steps]

@@ -74,6 +74,41 @@ def test_an_application_that_is_only_starting_is_waited_for(
     assert command("fleet").exit_code == 0
 
 
+@pytest.mark.parametrize("watching", [[], ["--watch"], ["--json"]])
+def test_a_request_id_of_a_former_request_is_told_from_a_new_success(
+    coordinator: ScriptedCoordinator, command: RunCommand, watching: list[str]
+) -> None:
+    known = run_record("succeeded", version=9)
+    coordinator.answers("POST /migrations", (202, known))
+    coordinator.answers("GET /migrations/release-41", (200, known))
+    result = command("request", "--all", "--request-id", "release-41", *watching)
+    assert "was accepted at 2026-11-22 15:00:00Z already and is done (succeeded)" in result.stderr
+    assert "A new request needs a new id" in result.stderr
+    assert "Accepted as" not in result.stderr
+
+
+def test_a_repeat_of_a_request_that_is_running_is_the_same_run(
+    coordinator: ScriptedCoordinator, command: RunCommand
+) -> None:
+    coordinator.answers("POST /migrations", (202, run_record("running", version=3)))
+    assert "is running: this is the same run" in command("request", "--all").stderr
+
+
+def test_a_new_request_is_not_taken_for_an_old_one_whatever_the_clocks_say(
+    coordinator: ScriptedCoordinator, command: RunCommand
+) -> None:
+    coordinator.answers("POST /migrations", (202, run_record("accepted", version=1)))
+    assert "already" not in command("request", "--all").stderr
+
+
+def test_our_own_repeat_after_a_lost_answer_is_not_called_an_old_request(
+    coordinator: ScriptedCoordinator, command: RunCommand
+) -> None:
+    since = run_record("running", version=3, accepted_at="2999-01-01T00:00:00Z")
+    coordinator.answers("POST /migrations", (0, None), (202, since))
+    assert "already" not in command("request", "--all").stderr
+
+
 def test_filters_are_passed_on_under_the_names_of_the_routes(
     coordinator: ScriptedCoordinator, command: RunCommand
 ) -> None:
