@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -96,7 +97,13 @@ def _take(ground: Ground, http: httpx.Client, plain: Path, rounds: int, say: Say
 
 def _teller() -> Say:
     begun = time.monotonic()
-    return lambda text: print(f"[{time.monotonic() - begun:4.0f} s] {text}", file=sys.stderr, flush=True)
+
+    def say(text: str) -> None:
+        # A terminal that was closed hears nothing more, and everything is stopped all the same.
+        with suppress(OSError):
+            print(f"[{time.monotonic() - begun:4.0f} s] {text}", file=sys.stderr, flush=True)
+
+    return say
 
 
 def _positive(text: str) -> int:

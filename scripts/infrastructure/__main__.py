@@ -69,7 +69,7 @@ def refuse_under_a_fleet(infrastructure: Infrastructure, anyway: str) -> None:
 
 
 def reset_after_question(infrastructure: Infrastructure, agreed: bool) -> int:
-    refuse_under_a_fleet(infrastructure, "Then nothing loses the data it works on.")
+    refuse_under_a_fleet(infrastructure, "Nothing was deleted.")
     if not agreed:
         print(
             f"This deletes every database, event and run in {infrastructure.settings.state}. Type yes to go on: ",

@@ -7,8 +7,8 @@ import sys
 
 
 def tell(sentence: str) -> None:
-    """After `| head` has read enough nothing more is shown, and what was begun is finished all the same."""
+    """After `| head` has read enough, or the terminal was closed, what was begun is finished all the same."""
     try:
         print(sentence, flush=True)
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

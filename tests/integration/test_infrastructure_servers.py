@@ -111,9 +111,11 @@ def test_a_named_server_is_used_and_never_started_or_stopped_by_us(
     assert states(infrastructure) == ALL_HEALTHY
 
 
-@pytest.mark.parametrize("command", [("down",), ("reset", "--yes")])
+@pytest.mark.parametrize(
+    ("command", "end"), [(("down",), "./scripts/infra down --yes\n"), (("reset", "--yes"), "Nothing was deleted.\n")]
+)
 def test_no_server_is_stopped_under_a_fleet_that_somebody_started_by_hand(
-    infrastructure: Infrastructure, command: tuple[str, ...]
+    infrastructure: Infrastructure, command: tuple[str, ...], end: str
 ) -> None:
     """Its sidecars are connected to the scheduler, as this test is here; no pid file knows them."""
     assert infrastructure.control_plane.users() == []
@@ -121,6 +123,7 @@ def test_no_server_is_stopped_under_a_fleet_that_somebody_started_by_hand(
         refused = infra(infrastructure, *command)
     assert refused.returncode == 3
     assert f"A fleet runs on these servers: {ports.describe(os.getpid())}. End it first" in refused.stderr
+    assert refused.stderr.endswith(end)
     assert states(infrastructure) == ALL_HEALTHY
 
 
