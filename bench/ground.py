@@ -16,7 +16,7 @@ from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.render import Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import Settings
 
-REST_SECONDS = 4.0  # twice as long as a service waits before it looks at its database again
+REST_SECONDS = 7.0  # longer than a service that waits for its migration looks away from its database
 
 Say = Callable[[str], None]
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from migration_sidecar.settings import Settings
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 2.0  # how late a migration made by hand may appear in the audit
+GATHER_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 BATCH = 200
 EVENT_TYPES = {
@@ -67,11 +69,11 @@ class Relay:
                     await self._sleep(pause)
 
     async def _sleep(self, seconds: float) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wanted.wait()
-        except TimeoutError:
-            pass
+                # The next service of a run migrates now; what this one tells the audit can wait for a calmer moment.
+                await asyncio.sleep(GATHER_SECONDS)
         self._wanted.clear()
 
     async def _pass_on(self, client: httpx.AsyncClient) -> bool:

@@ -16,6 +16,7 @@ from migration_sidecar.settings import OnStartup, Settings
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 2.0
+WATCH_AT_HEAD_SECONDS = 5.0
 MIGRATABLE = {DatabaseState.BEHIND, DatabaseState.EMPTY, DatabaseState.MIGRATING}
 
 
@@ -59,10 +60,12 @@ class Startup:
         await self._operations.accept(request, way_in="start-up")
 
     async def _watch(self) -> None:
-        """Until somebody has migrated the database."""
-        while (status := await self._reader.status()).state is not DatabaseState.AT_HEAD:
+        """For as long as the service runs: new files or a database put back make it behind again."""
+        while True:
+            status = await self._reader.status()
             self._expect(status)
-            await asyncio.sleep(WATCH_SECONDS)
+            at_head = status.state is DatabaseState.AT_HEAD
+            await asyncio.sleep(WATCH_AT_HEAD_SECONDS if at_head else WATCH_SECONDS)
 
     async def readiness(self) -> tuple[bool, str]:
         """Whether the service may take traffic, and one sentence why or why not; asked anew each time."""
