@@ -22,5 +22,5 @@ class Settings(BaseSettings):
     planning_patience: timedelta = timedelta(seconds=10)
     operation_deadline: timedelta = timedelta(hours=1)
     dapr_http_port: int = Field(default=3500, validation_alias="DAPR_HTTP_PORT")
-    dapr_grpc_port: int = Field(default=50001, validation_alias="DAPR_GRPC_PORT")
+    dapr_grpc_port: int = Field(default=15100, validation_alias="DAPR_GRPC_PORT")
     dapr_api_token: str = Field(default="", validation_alias="DAPR_API_TOKEN", repr=False)
