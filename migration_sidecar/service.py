@@ -52,5 +52,6 @@ async def _begin(engine: Engine) -> None:
     try:
         await engine.processes.start()
         await engine.startup.run()
+        await engine.startup.watch()
     except Exception:
         log.exception("start_up_failed", extra={"service": engine.settings.service})

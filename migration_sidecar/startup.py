@@ -39,8 +39,6 @@ class Startup:
                 await self._operations.resume()
                 if self._settings.on_startup is OnStartup.APPLY:
                     await self._migrate()
-                if self._settings.on_startup is OnStartup.CHECK:
-                    await self._watch()
                 return
             except ProblemError as error:
                 log.warning("start_up_waits", extra={"service": self._settings.service, "code": error.problem.code})
@@ -59,9 +57,12 @@ class Startup:
         request = OperationRequest(operation_id=f"start-up-{uuid4()}", target="heads", requested_by="start-up")
         await self._operations.accept(request, way_in="start-up")
 
-    async def _watch(self) -> None:
-        """For as long as the service runs: new files or a database put back make it behind again."""
-        while True:
+    async def watch(self) -> None:
+        """For as long as a service runs that leaves migrating to others: gets ready whenever there is something to do.
+
+        New files or a database put back make it behind again, so this does not end at head.
+        """
+        while self._settings.on_startup is OnStartup.CHECK:
             status = await self._reader.status()
             self._expect(status)
             at_head = status.state is DatabaseState.AT_HEAD
