@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -36,12 +36,14 @@ class ProblemView(View):
 
 
 class Timed(View):
+    ended_states: ClassVar[frozenset[str]] = ENDED
+    state: str = ""
     started_at: Moment | None = None
     finished_at: Moment | None = None
 
     @property
     def ended(self) -> bool:
-        raise NotImplementedError
+        return self.state in self.ended_states
 
     @property
     def begun_at(self) -> datetime | None:
@@ -56,6 +58,7 @@ class Timed(View):
 
 
 class StepView(Timed):
+    ended_states: ClassVar[frozenset[str]] = STEP_ENDED
     service: str = ""
     database: str = ""
     state: str = "pending"
@@ -70,17 +73,12 @@ class StepView(Timed):
     error: ProblemView | None = None
 
     @property
-    def ended(self) -> bool:
-        return self.state in STEP_ENDED
-
-    @property
     def seconds(self) -> float | None:
         return None if self.duration_ms is None else self.duration_ms / 1000
 
 
 class RunView(Timed):
     request_id: str = ""
-    state: str = ""
     request: dict[str, Any] = {}
     plan_digest: str = ""
     accepted_at: Moment | None = None
@@ -90,10 +88,6 @@ class RunView(Timed):
     waiting_for: str = ""
     audit: str = ""
     error: ProblemView | None = None
-
-    @property
-    def ended(self) -> bool:
-        return self.state in ENDED
 
     @property
     def owes_the_audit(self) -> bool:
