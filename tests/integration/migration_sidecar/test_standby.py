@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from migration_sidecar.engine import Engine
 from migration_sidecar.messages import Action, OperationState
 from tests.integration.databases import Database
+from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (
     Environment,
     applied,
@@ -47,6 +49,17 @@ async def test_a_process_that_is_ready_has_left_no_trace(ours: Environment, engi
     await until(lambda: sessions(database) >= 1)
     assert rows(database, TRACES) == [(False,)]
     assert lock_is_free(database)
+
+
+async def test_a_service_that_leaves_migrating_to_others_gets_ready_by_itself(
+    ours: Environment, start_engine: StartEngine
+) -> None:
+    engine = start_engine(ours, MIGRATE_ON_STARTUP="check")
+    watching = asyncio.create_task(engine.startup.watch())
+    try:
+        await until(lambda: engine.standby.is_ready)
+    finally:
+        watching.cancel()
 
 
 async def test_the_process_that_is_ready_carries_the_operation_out(
