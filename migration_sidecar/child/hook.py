@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from alembic.runtime.environment import EnvironmentContext
 from alembic.util import to_tuple
 
+from migration_sidecar.child import failpoints
 from migration_sidecar.child.journal import Attempt
 from migration_sidecar.child.session import GuardedSession
 
@@ -55,6 +56,7 @@ def install(orders: Callable[[Any], Orders], report: Callable[..., None]) -> Non
         options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.applied)
         return _unguarded(self, connection, *args, **options)
 
+    failpoints.watch_autocommit_blocks()
     EnvironmentContext.configure = configure  # type: ignore[method-assign]
 
 
@@ -67,9 +69,10 @@ def _changes_the_database(environment: EnvironmentContext) -> bool:
 def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable[..., Any]:
     original = getattr(plan, "unguarded", plan)  # an env.py may configure several times
 
-    def guarded(heads: Any, context: Any) -> list[Any]:
+    def guarded(heads: Any, context: Any) -> Iterable[Any]:
         # A stamp's step has no revision file; it only moves the version row.
-        return [session.guard(step) if hasattr(step, "revision") else step for step in original(heads, context)]
+        steps = [session.guard(step) if hasattr(step, "revision") else step for step in original(heads, context)]
+        return failpoints.then_reach("all_done", steps, session.connection)
 
     guarded.unguarded = original  # type: ignore[attr-defined]
     return guarded

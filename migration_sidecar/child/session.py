@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from migration_sidecar.child import journal, lock
+from migration_sidecar.child import failpoints, journal, lock
 from migration_sidecar.child.driver import backend_pid
 from migration_sidecar.child.inspection import is_transactional
 from migration_sidecar.child.refusal import Refusal
@@ -82,6 +82,7 @@ class GuardedSession:
             self._end_transaction()
         journal.write(self.connection, self.attempt, "attempt", pid=row.pid)
         self._end_transaction()
+        failpoints.reach("attempt_written", self.connection)
         lock.take(
             self.connection,
             self.key,
@@ -90,6 +91,7 @@ class GuardedSession:
             report=self.report,
         )
         self.report("locked")
+        failpoints.reach("lock_taken", self.connection)
 
     def guard(self, step: Any) -> Any:
         """Puts fence, preamble and the `started` row before the revision's first statement, in its transaction."""
@@ -106,13 +108,16 @@ class GuardedSession:
             )
             self.report("started", revision=revision, xid=xid, transactional=transactional)
             self._started_at = monotonic()
+            failpoints.reach("revision_begun", self.connection)
             apply(*args, **kwargs)
+            failpoints.reach("statements_done", self.connection)
 
         step.migration_fn = run
         return step
 
     def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
         """Called by Alembic after the version row changed and before its transaction ends: the journal row joins it."""
+        failpoints.reach("version_moved", self.connection)
         revision = step.up_revision_id
         kind = "stamped" if step.is_stamp else "applied" if step.is_upgrade else "reverted"
         duration = round((monotonic() - self._started_at) * 1000) if not step.is_stamp else 0
@@ -129,6 +134,8 @@ class GuardedSession:
             sha256=None if step.is_stamp else sha256(Path(step.up_revision.path).read_bytes()).hexdigest(),
         )
         self.report("applied", revision=revision, kind=kind, duration_ms=duration)
+        failpoints.reach("journal_written", self.connection)
+        failpoints.watch_commit(self.connection)
 
     def _end_transaction(self) -> None:
         if not self.external:

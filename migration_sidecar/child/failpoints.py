@@ -1,0 +1,187 @@
+"""Named places where a test may kill, stop, upset or cut off a migration; without a test nothing happens there.
+
+`MIGRATION_FAILPOINTS=name:action@nth,…` with the actions kill, stop, raise, drop and delay:milliseconds. Arrivals are
+counted over all processes that share the file `MIGRATION_FAILPOINTS_LOG`, which also holds the evidence of each hit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from migration_sidecar.child.driver import socket_of
+
+NAMES = {
+    "attempt_written": "F08: the attempt's row is committed, the lock is not taken",
+    "lock_taken": "F09: the lock is ours, the revisions are not yet listed",
+    "revision_begun": "F10: before a revision's first statement",
+    "between_statements": "F11: a revision calls this one itself",
+    "statements_done": "F12: after a revision's last statement, before the version row changes",
+    "version_moved": "F13: after the version row changed, before the journal row",
+    "journal_written": "F14: after the journal row, before COMMIT",
+    "commit_sent": "F15: COMMIT is sent, its answer is not read",
+    "autocommit_begins": "F16: before an autocommit_block",
+    "autocommit_inside": "F17: inside one, after its beginning (1st) and before its end (2nd)",
+    "all_done": "F18: every revision is committed, the lock is not released",
+}
+_POINT = re.compile(r"(?P<name>[a-z_]+):(?P<action>kill|stop|raise|drop|delay:\d+)@(?P<nth>\d+)")
+
+
+class FailpointReached(Exception):
+    """What the action `raise` raises."""
+
+
+@dataclass(frozen=True)
+class Failpoint:
+    """One order: what happens at the nth arrival at a place."""
+
+    name: str
+    action: str
+    nth: int
+
+
+def reach(name: str, connection: Any = None) -> None:
+    """Says that the migration is at this place; returns at once unless a test asked for something to happen here."""
+    if _ACTIVE:
+        _arrive(name, connection)
+
+
+def watch_commit(connection: Any) -> None:
+    """Lets `commit_sent` be reached in this connection's next COMMIT."""
+    if any(point.name == "commit_sent" for point in _ACTIVE):
+        from sqlalchemy import event
+
+        event.listen(connection, "commit", _sent_but_unanswered, once=True)
+
+
+def then_reach(name: str, steps: list[Any], connection: Any) -> Iterable[Any]:
+    """The same steps; whoever has taken the last one and asks for more is at this place."""
+    if not any(point.name == name for point in _ACTIVE):
+        return steps
+    return _followed(steps, name, connection)
+
+
+def watch_autocommit_blocks() -> None:
+    """Lets the places around autocommit_block be reached from now on in this process."""
+    if not any(point.name.startswith("autocommit_") for point in _ACTIVE):
+        return
+    from alembic.runtime.migration import MigrationContext
+
+    original = MigrationContext.autocommit_block
+
+    @contextmanager
+    def autocommit_block(self: MigrationContext) -> Iterator[None]:
+        reach("autocommit_begins", self.connection)
+        with original(self):
+            reach("autocommit_inside", self.connection)
+            yield
+            reach("autocommit_inside", self.connection)
+
+    MigrationContext.autocommit_block = autocommit_block  # type: ignore[method-assign]
+
+
+def read(environment: Mapping[str, str]) -> tuple[Failpoint, ...]:
+    """What the environment asks for; raises ValueError where it asks outside a test or is not understood."""
+    text = environment.get("MIGRATION_FAILPOINTS", "")
+    if not text:
+        return ()
+    if environment.get("MIGRATION_TEST") != "1":
+        raise ValueError("MIGRATION_FAILPOINTS: it is for tests only, and MIGRATION_TEST=1 is not set")
+    if not environment.get("MIGRATION_FAILPOINTS_LOG"):
+        raise ValueError("MIGRATION_FAILPOINTS_LOG: it must name a file")
+    return tuple(_parse(part) for part in text.split(","))
+
+
+def _parse(part: str) -> Failpoint:
+    match = _POINT.fullmatch(part.strip())
+    if match is None or match["name"] not in NAMES:
+        raise ValueError("MIGRATION_FAILPOINTS: it is not like lock_taken:kill@1")
+    return Failpoint(match["name"], match["action"], int(match["nth"]))
+
+
+def _arrive(name: str, connection: Any) -> None:
+    wanted = [point for point in _ACTIVE if point.name == name]
+    if not wanted:
+        return
+    number = _record(name)
+    for point in wanted:
+        if point.nth == number:
+            _act(point, connection)
+
+
+def _record(name: str, hit: str = "") -> int:
+    """Appends one line; gives how many arrivals the file now has for this name."""
+    with open(os.environ["MIGRATION_FAILPOINTS_LOG"], "a+", encoding="utf-8") as file:  # noqa: PTH123 - O_APPEND
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(f"{'hit' if hit else 'at'} {name}{hit and ' ' + hit} {os.getpid()} {time.time():.3f}\n")
+        file.flush()
+        file.seek(0)
+        return sum(1 for line in file if line.startswith(f"at {name} "))
+
+
+def _act(point: Failpoint, connection: Any) -> None:
+    _record(point.name, point.action)
+    if point.action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif point.action == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif point.action == "raise":
+        raise FailpointReached(f"failpoint {point.name}")
+    elif point.action == "drop":
+        _cut_off(connection)
+    else:
+        time.sleep(int(point.action.partition(":")[2]) / 1000)
+
+
+def _followed(steps: list[Any], name: str, connection: Any) -> Iterator[Any]:
+    yield from steps
+    reach(name, connection)
+
+
+def _cut_off(connection: Any) -> None:
+    descriptor = socket_of(connection)
+    if descriptor is None:
+        raise FailpointReached("this driver does not show its socket, so it cannot be cut off")
+    with socket.socket(fileno=os.dup(descriptor)) as ours:
+        ours.shutdown(socket.SHUT_RDWR)
+
+
+def _sent_but_unanswered(connection: Any) -> None:
+    """SQLAlchemy is about to commit: arranges that the place is reached when the driver waits for the answer."""
+    driver = connection.connection.dbapi_connection
+    inner = getattr(driver, "driver_connection", driver)
+    if hasattr(
+        inner, "get_server_pid"
+    ):  # asyncpg writes before it yields, and what is ready runs before the socket is looked at
+        inner._loop.call_soon(reach, "commit_sent", connection)
+    elif hasattr(driver, "wait"):  # psycopg
+        driver.wait = _waiting_once(driver, driver.wait, lambda: reach("commit_sent", connection))
+
+
+def _waiting_once(driver: Any, wait: Callable[..., Any], sent: Callable[[], None]) -> Callable[..., Any]:
+    def wait_for(conversation: Any, *args: Any, **options: Any) -> Any:
+        del driver.wait
+
+        def told() -> Any:
+            asked = next(conversation)  # psycopg has sent the statement when it first asks for its socket
+            sent()
+            while True:
+                try:
+                    asked = conversation.send((yield asked))
+                except StopIteration as answer:
+                    return answer.value
+
+        return wait(told(), *args, **options)
+
+    return wait_for
+
+
+_ACTIVE = read(os.environ)
