@@ -5,18 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import tempfile
-import time
-from contextlib import suppress
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import httpx
 from rich.console import Console
 
+from bench.conduct import folder_for, positive, stop_everything_when_ended, teller
 from bench.event import Event, RunWentWrong
 from bench.ground import Ground, Say, prepared_ground
 from bench.plain_alembic import make_plain_folder
@@ -25,25 +21,24 @@ from bench.report import Measured, document, show
 from bench.rounds import NotAtHead, take_turns
 from scripts.infrastructure.errors import InfrastructureError
 
-ENDING = (signal.SIGTERM, signal.SIGHUP)
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="bench/fleet", description="Measures ways to migrate the fleet; asserts nothing."
     )
     parser.add_argument(
-        "--rounds", type=_positive, default=5, metavar="N", help="how many count, after one to warm up (5)"
+        "--rounds", type=positive, default=5, metavar="N", help="how many count, after one to warm up (5)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every sample and the medians there")
     parser.add_argument(
         "--state", type=Path, metavar="FOLDER", help="keep data and logs there (a new folder otherwise)"
     )
     arguments = parser.parse_args()
-    say = _teller()
+    say = teller()
     stop_everything_when_ended()
     try:
-        measured = _measure_in(arguments.state, arguments.rounds, say)
+        with folder_for(arguments.state, "bench-fleet-") as state:
+            measured = _measure(state, arguments.rounds, say)
     except (InfrastructureError, CommandFailed, RunWentWrong, NotAtHead, httpx.HTTPError) as error:
         print(f"The bench could not be run to its end: {error}", file=sys.stderr)
         return 3
@@ -53,27 +48,6 @@ def main() -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(document(measured), indent=2) + "\n")
     return 0
-
-
-def stop_everything_when_ended() -> None:
-    """By SIGTERM or SIGHUP: both become an exit, on whose way out the fleet is stopped; what nohup ignores stays so."""
-    for number in ENDING:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _leave)
-
-
-def _leave(number: int, _: FrameType | None) -> NoReturn:
-    # timeout(1) sends its signal twice; the second must not end the stopping.
-    for each in ENDING:
-        signal.signal(each, signal.SIG_IGN)
-    raise SystemExit(128 + number)
-
-
-def _measure_in(state: Path | None, rounds: int, say: Say) -> Measured:
-    if state is not None:
-        return _measure(state.absolute(), rounds, say)
-    with tempfile.TemporaryDirectory(prefix="bench-fleet-", ignore_cleanup_errors=True) as folder:
-        return _measure(Path(folder), rounds, say)
 
 
 def _measure(state: Path, rounds: int, say: Say) -> Measured:
@@ -93,24 +67,6 @@ def _take(ground: Ground, http: httpx.Client, plain: Path, rounds: int, say: Say
     samples = take_turns(ground, [PlainAlembic(folders), OurAlembic(ground), psql, event], rounds, say)
     door = event.door_milliseconds(calls=40)
     return Measured(samples, door, before, os.getloadavg())
-
-
-def _teller() -> Say:
-    begun = time.monotonic()
-
-    def say(text: str) -> None:
-        # A terminal that was closed hears nothing more, and everything is stopped all the same.
-        with suppress(OSError):
-            print(f"[{time.monotonic() - begun:4.0f} s] {text}", file=sys.stderr, flush=True)
-
-    return say
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
 
 
 if __name__ == "__main__":

@@ -36,9 +36,9 @@ class Budget:
 def lines(samples: Sequence[Sample]) -> list[Line]:
     found = []
     for situation in (FRESH, AT_HEAD):
-        ours = median(_seconds(samples, OURS, situation))
+        ours = median(seconds_of(samples, OURS, situation))
         for variant in dict.fromkeys(sample.variant for sample in samples):
-            seconds = _seconds(samples, variant, situation)
+            seconds = seconds_of(samples, variant, situation)
             middle = median(seconds)
             found.append(Line(variant, situation, middle, min(seconds), max(seconds), middle / ours))
     return sorted(found, key=lambda line: (line.situation != FRESH, -line.median_seconds))
@@ -69,5 +69,5 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
 
 
-def _seconds(samples: Sequence[Sample], variant: str, situation: str) -> list[float]:
+def seconds_of(samples: Sequence[Sample], variant: str, situation: str) -> list[float]:
     return [sample.seconds for sample in samples if (sample.variant, sample.situation) == (variant, situation)]

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from psycopg import sql
-
+from bench.databases import make_anew, revision_of
 from scripts.infrastructure.catalog import FleetMember, members
 from scripts.infrastructure.fleet import Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
@@ -41,35 +40,13 @@ class Ground:
         return self.infrastructure.settings.postgres.url(member.database)
 
     def make_databases_anew(self) -> None:
-        """Drops and creates all nine under the running services; refuses on any cluster but the bench's own."""
-        self.infrastructure.postgres.prove_ours()
-        with self.infrastructure.settings.postgres.connect() as connection:
-            for member in self.members:
-                name = sql.Identifier(member.database)
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-        self.settle()
-
-    def settle(self) -> None:
-        """What was written so far is on disk, so that nobody pays for a checkpoint that another one caused.
-
-        The rest that follows is what a fleet has before anybody migrates it: its services have seen what is pending.
-        """
-        with self.infrastructure.settings.postgres.connect() as connection:
-            connection.execute("CHECKPOINT")
+        """The rest is what a fleet has before anybody migrates it: its services have seen what is pending."""
+        make_anew(self.infrastructure.postgres, [member.database for member in self.members])
         time.sleep(REST_SECONDS)
 
     def heads(self) -> dict[str, str]:
-        """The revision each database is at; empty where there is none."""
-        return {member.name: self._revision(member) for member in self.members}
-
-    def _revision(self, member: FleetMember) -> str:
-        with self.infrastructure.settings.postgres.connect(member.database) as connection:
-            there = connection.execute("SELECT to_regclass('public.alembic_version') IS NOT NULL").fetchone()
-            if there is None or not there[0]:
-                return ""
-            rows = connection.execute("SELECT version_num FROM public.alembic_version").fetchall()
-            return ",".join(sorted(row[0] for row in rows))
+        address = self.infrastructure.settings.postgres
+        return {member.name: revision_of(address, member.database) for member in self.members}
 
 
 @contextmanager

@@ -13,26 +13,23 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import findings
+from bench.findings import Budget
 from bench.rounds import AT_HEAD, FRESH, Sample
+
+Load = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Measured:
     samples: Sequence[Sample]
     door_milliseconds: Sequence[float]
-    load_before: tuple[float, float, float]
-    load_after: tuple[float, float, float]
+    load_before: Load
+    load_after: Load
 
 
 def document(measured: Measured) -> dict[str, Any]:
     return {
-        "machine": {
-            "processors": os.cpu_count(),
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "load_before": measured.load_before,
-            "load_after": measured.load_after,
-        },
+        "machine": machine(measured.load_before, measured.load_after),
         "medians": [asdict(line) for line in findings.lines(measured.samples)],
         "parts_of_an_event_seconds": {where: findings.parts(measured.samples, where) for where in (FRESH, AT_HEAD)},
         "budgets": [asdict(budget) for budget in findings.budgets(measured.samples, measured.door_milliseconds)],
@@ -42,14 +39,26 @@ def document(measured: Measured) -> dict[str, Any]:
 
 
 def show(console: Console, measured: Measured) -> None:
-    console.print(_medians(measured.samples), _parts(measured.samples), _budgets(measured))
-    before, after = (f"{load[0]:.2f}" for load in (measured.load_before, measured.load_after))
-    console.print(
-        f"{os.cpu_count()} processors; load (1 min) {before} before, {after} after; the fleet was running throughout."
-    )
+    budgets = findings.budgets(measured.samples, measured.door_milliseconds)
+    console.print(_medians(measured.samples), _parts(measured.samples), budget_table(budgets))
+    console.print(f"{loads(measured.load_before, measured.load_after)}; the fleet was running throughout.")
 
 
-def _table(title: str, *columns: str) -> Table:
+def machine(before: Load, after: Load) -> dict[str, Any]:
+    return {
+        "processors": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load_before": before,
+        "load_after": after,
+    }
+
+
+def loads(before: Load, after: Load) -> str:
+    return f"{os.cpu_count()} processors; load (1 min) {before[0]:.2f} before, {after[0]:.2f} after"
+
+
+def named_table(title: str, *columns: str) -> Table:
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
@@ -57,7 +66,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _medians(samples: Sequence[Sample]) -> Table:
-    table = _table("Nine databases to head", "way", "databases", "median", "least", "most", "against one event")
+    table = named_table("Nine databases to head", "way", "databases", "median", "least", "most", "against one event")
     for line in findings.lines(samples):
         seconds = (f"{value:.3f} s" for value in (line.median_seconds, line.least_seconds, line.most_seconds))
         table.add_row(line.variant, line.situation, *seconds, f"{line.ratio:.1f} x")
@@ -65,7 +74,7 @@ def _medians(samples: Sequence[Sample]) -> Table:
 
 
 def _parts(samples: Sequence[Sample]) -> Table:
-    table = _table("Where the time of one event goes (medians)", "part", FRESH, AT_HEAD)
+    table = named_table("Where the time of one event goes (medians)", "part", FRESH, AT_HEAD)
     fresh, at_head = (findings.parts(samples, situation) for situation in (FRESH, AT_HEAD))
     explained = {
         "door": "door: published → accepted",
@@ -80,9 +89,9 @@ def _parts(samples: Sequence[Sample]) -> Table:
     return table
 
 
-def _budgets(measured: Measured) -> Table:
-    table = _table("Against the budgets", "what", "budget", "measured", "")
-    for budget in findings.budgets(measured.samples, measured.door_milliseconds):
+def budget_table(budgets: Sequence[Budget]) -> Table:
+    table = named_table("Against the budgets", "what", "budget", "measured", "")
+    for budget in budgets:
         verdict = "[green]kept[/]" if budget.kept else "[yellow]not kept[/]"
         table.add_row(budget.what, budget.budget, budget.measured, verdict)
     return table

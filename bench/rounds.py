@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from bench.ground import Ground, Say
+from bench.ground import Say
 
 FRESH, AT_HEAD = "fresh", "at head"
 
@@ -22,6 +22,14 @@ class Variant(Protocol):
     def fresh(self) -> None: ...
 
     def at_head(self) -> None: ...
+
+
+class Ground(Protocol):
+    """What the variants run on, made anew before each."""
+
+    def make_databases_anew(self) -> None: ...
+
+    def heads(self) -> dict[str, str]: ...
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ BEGUN = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
 
 MEASURING = """
 import time
-from bench.__main__ import stop_everything_when_ended
+from bench.conduct import stop_everything_when_ended
 stop_everything_when_ended()
 try:
     print("measuring", flush=True)

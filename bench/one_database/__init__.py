@@ -1,0 +1,1 @@
+"""Measures the engine on one database; asserts nothing about time."""
