@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from graphlib import TopologicalSorter
 from typing import Any
 
 from migration_sidecar.errors import HistoryUnreadable, NotApplied, UnknownTarget
 from migration_sidecar.messages import Action, PlannedRevision
+from migration_sidecar.walk import walk_down
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of a revision file that cannot do what its author meant, on the way `action` goes."""
+
+    kind: str  # concurrently | offline_only | no_way_back
+    action: Action
+    line: int
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,13 @@ class RevisionFile:
     reversible: bool
     destructive_upgrade: bool
     destructive_downgrade: bool
+    labels: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The file without its folder, which is nobody's business outside this machine."""
+        return self.path.rsplit("/", 1)[-1]
 
     @property
     def before(self) -> tuple[str, ...]:
@@ -49,20 +65,26 @@ class History:
 
     heads: tuple[str, ...]
     revisions: Mapping[str, RevisionFile]
+    makes_version_table: bool = False  # env.py names its column, so it may have another width than Alembic's 32
 
     @classmethod
     def from_inspection(cls, result: dict[str, Any]) -> History:
-        files = [
-            RevisionFile(**{**each, "down": tuple(each["down"]), "depends_on": tuple(each["depends_on"])})
-            for each in result["revisions"]
-        ]
-        return cls(heads=tuple(result["heads"]), revisions={file.id: file for file in files})
+        files = [_file(each) for each in result["revisions"]]
+        return cls(
+            heads=tuple(result["heads"]),
+            revisions={file.id: file for file in files},
+            makes_version_table=result["makes_version_table"],
+        )
 
     @cached_property
     def order(self) -> tuple[str, ...]:
         """Every revision behind all it builds on."""
-        graph = {revision: set(file.before) for revision, file in sorted(self.revisions.items())}
-        return tuple(TopologicalSorter(graph).static_order())
+        return tuple(reversed(self._down(self.revisions, self.resolve("heads"))))
+
+    @cached_property
+    def below(self) -> Mapping[str, tuple[str, ...]]:
+        """What each revision follows and depends on, unless something that it follows depends on that already."""
+        return {revision: self._needs(file) for revision, file in self.revisions.items()}
 
     def ancestors(self, revisions: Iterable[str]) -> set[str]:
         """The given revisions and everything under them."""
@@ -76,18 +98,16 @@ class History:
         return found
 
     def resolve(self, target: str) -> tuple[str, ...]:
-        """`head`, `heads` or a full id; raises UnknownTarget, or CM-301 when `head` is not one revision."""
+        """`head`, `heads`, `BRANCH@heads` or a full id; raises UnknownTarget, or CM-301 when `head` is not one."""
+        branch, _, name = target.rpartition("@")
         if target == "heads":
-            return self.heads
+            depended_on = {each for file in self.revisions.values() for each in file.depends_on}
+            return tuple(head for head in self.heads if head not in depended_on)
+        if name == "heads":
+            return tuple(head for head in self.heads if self._branch(branch) in self._line_below(head))
         if target == "head":
             if len(self.heads) > 1:
-                names = ", ".join(f"{head} ({self.revisions[head].path.rsplit('/', 1)[-1]})" for head in self.heads)
-                raise HistoryUnreadable(
-                    "CM-301",
-                    "The history has several heads",
-                    f"It ends in {names}, so head is not one revision.",
-                    "Create a merge revision: alembic merge heads.",
-                )
+                raise self._several_heads()
             return self.heads
         if target not in self.revisions:
             raise UnknownTarget(target)
@@ -97,25 +117,95 @@ class History:
         """What would be applied (oldest first) or reverted (newest first) to get from `current` to `target`."""
         there = self.ancestors(current)
         if action is Action.UPGRADE:
-            wanted = self.ancestors(self.resolve(target))
-            return [self.revisions[revision] for revision in self.order if revision in wanted - there]
-        if target == "base":
-            return [self.revisions[revision] for revision in reversed(self.order) if revision in there]
-        (goal,) = self.resolve(target)
-        if goal not in there:
-            raise NotApplied(target)
-        # As Alembic has it: what follows the goal goes, and what builds on that; what only depends on it may stay.
-        above = {revision for revision in there if goal in self.revisions[revision].down}
-        return [
-            self.revisions[revision]
-            for revision in reversed(self.order)
-            if revision in there and above & self.ancestors([revision])
-        ]
+            goals = self.resolve(target)
+            return list(reversed(self._files(self.ancestors(goals) - there, goals)))
+        return self._files(self._leaving(there, target), current)
+
+    def _files(self, wanted: Collection[str], ends: Iterable[str]) -> list[RevisionFile]:
+        return [self.revisions[revision] for revision in self._down(wanted, ends)]
+
+    def _down(self, wanted: Collection[str], ends: Iterable[str]) -> list[str]:
+        return walk_down(wanted, ends, self.below, self.ancestors)
+
+    def _leaving(self, there: set[str], target: str) -> set[str]:
+        """As Alembic has it: what follows the goal goes, and all that builds on that or depends on it."""
+        branch, _, goal = target.rpartition("@")
+        if goal != "base":
+            goal = self._one(goal)
+            if goal not in there:
+                raise NotApplied(target)
+        following = {file.id for file in self.revisions.values() if goal in (file.down or ("base",))}
+        if branch and len(following) > 1:
+            following &= self._line_below(self._branch(branch))
+            if not following:
+                raise NotApplied(target)
+        leaving: set[str] = set()
+        for revision in self.order:
+            if revision in there and (revision in following or leaving.intersection(self.revisions[revision].before)):
+                leaving.add(revision)
+        return leaving
+
+    def _one(self, target: str) -> str:
+        found = self.resolve(target)
+        if len(found) != 1:
+            raise UnknownTarget(target)
+        return found[0]
+
+    def _branch(self, name: str) -> str:
+        """The revision that a branch label stands at; as in Alembic, a revision can be named for its branch too."""
+        for file in self.revisions.values():
+            if name == file.id or name in file.labels:
+                return file.id
+        raise UnknownTarget(name)
+
+    def _line_below(self, revision: str) -> set[str]:
+        """The revision and what it follows, without what it only depends on."""
+        found: set[str] = set()
+        todo = [revision]
+        while todo:
+            each = todo.pop()
+            if each not in found:
+                found.add(each)
+                todo.extend(self.revisions[each].down)
+        return found
+
+    def _several_heads(self) -> HistoryUnreadable:
+        names = ", ".join(f"{head} ({self.revisions[head].name})" for head in self.heads)
+        return HistoryUnreadable(
+            "CM-301",
+            "The history has several heads",
+            f"It ends in {names}, so head is not one revision.",
+            "Create a merge revision (alembic merge heads), or name the target: heads for all of them.",
+        )
 
     def heads_after(self, action: Action, current: Iterable[str], steps: list[RevisionFile]) -> list[str]:
-        """What the version table will hold when the steps are done."""
-        there = self.ancestors(current)
-        moved = {step.id for step in steps}
-        there = there | moved if action is Action.UPGRADE else there - moved
-        covered = {below for revision in there for below in self.revisions[revision].before}
-        return sorted(there - covered)
+        """What the version table will hold when the steps are done, row by row as Alembic keeps it."""
+        rows = set(current)
+        for step in steps:
+            rows = self._risen(rows, step) if action is Action.UPGRADE else self._fallen(rows, step)
+        return sorted(rows)
+
+    def _risen(self, rows: set[str], step: RevisionFile) -> set[str]:
+        replaced = rows.intersection(self.below[step.id])
+        if len(replaced) > 1:
+            replaced -= self.ancestors(rows.difference(self.below[step.id]))
+        return rows - replaced | {step.id}
+
+    def _fallen(self, rows: set[str], step: RevisionFile) -> set[str]:
+        others, under = rows - {step.id}, set(self.below[step.id])
+        implied = self.ancestors(others) if others else self._strictly_below(under)
+        return others | (under - implied)
+
+    def _needs(self, file: RevisionFile) -> tuple[str, ...]:
+        line = self._line_below(file.id) - {file.id}
+        implied = {each for revision in line for each in self.revisions[revision].depends_on} | set(file.down)
+        return file.down + tuple(each for each in file.depends_on if each not in implied)
+
+    def _strictly_below(self, revisions: set[str]) -> set[str]:
+        return self.ancestors(below for revision in revisions for below in self.revisions[revision].before)
+
+
+def _file(described: dict[str, Any]) -> RevisionFile:
+    lists = {name: tuple(described[name]) for name in ("down", "depends_on", "labels")}
+    findings = tuple(Finding(each["kind"], Action(each["action"]), each["line"]) for each in described["findings"])
+    return RevisionFile(**{**described, **lists, "findings": findings})

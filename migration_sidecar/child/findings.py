@@ -1,0 +1,187 @@
+"""What the text of a revision file tells about it; nothing is executed, so all of it is a hint and not a proof."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DESTRUCTIVE_CALLS = {"drop_table", "drop_column", "drop_table_comment", "bulk_delete"}
+_DESTRUCTIVE_SQL = re.compile(r"\b(drop\s+(table|column|schema|database)|truncate|delete\s+from)\b", re.IGNORECASE)
+_CONCURRENTLY = re.compile(r"\b((create(\s+unique)?|drop)\s+index|reindex\s+\w+)\s+concurrently\b", re.IGNORECASE)
+_ENDS_TRANSACTION = re.compile(r"^\s*(commit|end|rollback)\b|autocommit", re.IGNORECASE)
+_SQL_NOISE = re.compile(r"--[^\n]*|/\*.*?\*/|'[^']*'", re.DOTALL)
+_RUNS_SQL = {"execute", "exec_driver_sql", "text", "DDL"}
+# Code that takes a connection into its own hands knows what it does; only plain code is judged.
+_OWN_HANDS = {"commit", "rollback", "connect", "create_engine", "execution_options", "raw_connection", "begin"}
+_OFFLINE = {"is_offline_mode", "as_sql"}
+_KNOWS_MODE = _OFFLINE | {"in_transaction", "autocommit_block", "isolation_level", "get_isolation_level"}
+
+
+def read(path: Path, source: bytes) -> dict[str, Any]:
+    """What a plan says about one revision; a compiled file tells next to nothing."""
+    tree = ast.parse(source) if path.suffix == ".py" else ast.Module(body=[], type_ignores=[])
+    upgrade, downgrade = _function(tree, "upgrade"), _function(tree, "downgrade")
+    return {
+        "transactional": _transactional(source),
+        "reversible": downgrade is None or not _does_nothing(downgrade) or _is_empty(upgrade, downgrade),
+        "destructive_upgrade": upgrade is not None and _destructive(upgrade),
+        "destructive_downgrade": downgrade is not None and _destructive(downgrade),
+        "findings": [
+            {"kind": kind, "action": function.name, "line": line}
+            for function in (upgrade, downgrade)
+            if function is not None
+            for kind, line in _findings(function)
+        ],
+    }
+
+
+@lru_cache(maxsize=512)
+def is_transactional(path: Path) -> bool:
+    """False when the file opens an autocommit_block, so that PostgreSQL commits in the middle of it."""
+    return _transactional(path.read_bytes())
+
+
+def line_of(path: str, name: str) -> int:
+    """The line on which a module gives a value to the name, or 1."""
+    try:
+        tree = ast.parse(Path(path).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return 1
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return node.lineno
+    return 1
+
+
+def _transactional(source: bytes) -> bool:
+    if b"autocommit_block" not in source:  # true of compiled files as well, and spares most files the tree
+        return True
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    return not any(isinstance(node, ast.Attribute) and node.attr == "autocommit_block" for node in ast.walk(tree))
+
+
+def _findings(function: ast.FunctionDef) -> Iterator[tuple[str, int]]:
+    line = _concurrently(function)
+    if line:
+        yield "concurrently", line
+    line = _offline_only(function)
+    if line:
+        yield "offline_only", line
+    body = _effective(function)
+    if body and isinstance(body[0], ast.Raise) and function.name == "downgrade":
+        yield "raises", body[0].lineno
+
+
+def _function(tree: ast.Module, name: str) -> ast.FunctionDef | None:
+    return next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name), None)
+
+
+def _effective(function: ast.FunctionDef) -> list[ast.stmt]:
+    return [node for node in function.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+
+
+def _does_nothing(function: ast.FunctionDef) -> bool:
+    return all(isinstance(node, (ast.Pass, ast.Raise)) for node in _effective(function))
+
+
+def _is_empty(upgrade: ast.FunctionDef | None, downgrade: ast.FunctionDef) -> bool:
+    """A merge: nothing on the way up and nothing on the way down."""
+    both = (upgrade, downgrade)
+    return all(f is not None and all(isinstance(node, ast.Pass) for node in _effective(f)) for f in both)
+
+
+def _destructive(function: ast.FunctionDef) -> bool:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Attribute) and node.attr in _DESTRUCTIVE_CALLS:
+            return True
+        if isinstance(node, ast.keyword) and node.arg == "type_":
+            return True  # a change of type rewrites the column and can lose data
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _DESTRUCTIVE_SQL.search(node.value):
+            return True
+    return False
+
+
+def _concurrently(function: ast.FunctionDef) -> int | None:
+    for statement in _plain(function.body):
+        if _takes_over(statement):
+            return None
+        for call in _calls(statement):
+            if _is_concurrent(call):
+                return call.lineno
+    return None
+
+
+def _plain(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements that run in the revision's own transaction, in the order of the text."""
+    for statement in body:
+        if isinstance(statement, ast.If) and not _names(statement.test) & _KNOWS_MODE:
+            yield from _plain(statement.body + statement.orelse)
+        elif isinstance(statement, ast.For):
+            yield from _plain(statement.body)
+        elif not isinstance(statement, (ast.With, ast.If, ast.FunctionDef)):
+            yield statement
+
+
+def _takes_over(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, (ast.Try, ast.Return, ast.Raise))
+        or bool(_names(statement) & _OWN_HANDS)
+        or any(_ENDS_TRANSACTION.search(text) for text in _texts(statement))
+    )
+
+
+def _is_concurrent(call: ast.Call) -> bool:
+    for each in call.keywords:
+        if each.arg == "postgresql_concurrently" and getattr(each.value, "value", None) is True:
+            return True
+    name = getattr(call.func, "attr", getattr(call.func, "id", None))
+    return name in _RUNS_SQL and any(_CONCURRENTLY.search(_SQL_NOISE.sub(" ", text)) for text in _texts(call))
+
+
+def _offline_only(function: ast.FunctionDef) -> int | None:
+    """The line of `if not context.is_offline_mode(): raise`, or of an assert that says the same."""
+    for node in function.body:
+        if isinstance(node, ast.Assert) and _asks_offline(node.test):
+            return node.lineno
+        if not isinstance(node, ast.If):
+            continue
+        refusing = node.orelse
+        if (
+            isinstance(node.test, ast.UnaryOp)
+            and isinstance(node.test.op, ast.Not)
+            and _asks_offline(node.test.operand)
+        ):
+            refusing = node.body
+        elif not _asks_offline(node.test):
+            continue
+        if refusing and isinstance(refusing[0], ast.Raise):
+            return node.lineno
+    return None
+
+
+def _asks_offline(test: ast.expr) -> bool:
+    asked = test.func if isinstance(test, ast.Call) else test
+    return getattr(asked, "attr", getattr(asked, "id", None)) in _OFFLINE
+
+
+def _calls(node: ast.AST) -> Iterator[ast.Call]:
+    return (each for each in ast.walk(node) if isinstance(each, ast.Call))
+
+
+def _texts(node: ast.AST) -> Iterator[str]:
+    return (each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str))
+
+
+def _names(node: ast.AST) -> set[str]:
+    named = {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+    return named | {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
