@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,18 +19,22 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from migration_sidecar.address import UnusableAddress, database_url, without_password
-from migration_sidecar.child import hook
-from migration_sidecar.child.journal import Attempt, write
+from migration_sidecar.child import hook, journal
+from migration_sidecar.child.guards import chosen
+from migration_sidecar.child.orders import Orders
 from migration_sidecar.child.process import describe_failure
 from migration_sidecar.child.refusal import Refusal
+from migration_sidecar.child.tables import journal_tables
+from migration_sidecar.config_files import ConfigFiles
 
 LOCK_WAIT_SECONDS = 600.0  # by hand; Ctrl-C ends it sooner
 
 
 def run(metadata: MetaData, **options: Any) -> None:
     """Carries out whatever Alembic was asked for; `options` go to Alembic's context.configure as they are."""
+    config_file = Path(context.config.config_file_name or "alembic.ini")
     try:
-        url = database_url(Path(context.config.config_file_name or "alembic.ini"))
+        url = database_url(config_file)
     except UnusableAddress as error:
         raise CommandError(str(error)) from None
     if context.is_offline_mode():
@@ -37,9 +42,9 @@ def run(metadata: MetaData, **options: Any) -> None:
         with context.begin_transaction():
             context.run_migrations()
         return
-    by_hand = None if hook.installed() else ByHand()
+    by_hand = None if hook.installed() else ByHand(ConfigFiles.found(config_file).own())
     if by_hand is not None:
-        hook.install(lambda _: hook.Orders(by_hand.attempt, LOCK_WAIT_SECONDS), by_hand.tell)
+        hook.install(lambda _: by_hand.orders, by_hand.tell)
     try:
         if "asyncpg" in url.drivername:
             asyncio.run(_run_async(url, metadata, by_hand, options))
@@ -85,9 +90,14 @@ def _no_connection(url: URL, error: Exception) -> str:
 class ByHand:
     """A person runs Alembic: nobody else would write the closing row of a failure or say what is waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, Any]) -> None:
         person = f"{getpass.getuser()}@{os.uname().nodename}"
-        self.attempt = Attempt(operation_id=f"by-hand-{uuid4()}", number=1, actor=person, way_in="by hand")
+        self.attempt = journal.Attempt(operation_id=f"by-hand-{uuid4()}", number=1, actor=person, way_in="by hand")
+        named = os.environ.get("MIGRATION_JOURNAL_TABLE") or settings.get("journal_table")
+        try:
+            self.orders = Orders(self.attempt, LOCK_WAIT_SECONDS, chosen(settings), journal_tables(named))
+        except ValueError as error:
+            raise CommandError(f"journal_table: {error}") from None
         self.revision: str | None = None
         self.connected = False
         self.migrating = False  # what only looks leaves no trace
@@ -116,6 +126,9 @@ class ByHand:
             return  # an attempt row without an end is what is known
         connection.rollback()
         problem = describe_failure(error, self.revision)
-        error_text = without_password(problem["detail"], connection.engine.url)
-        write(connection, self.attempt, "failed", error=error_text, sqlstate=problem["sqlstate"])
-        connection.commit()
+        if isinstance(error, Refusal):
+            problem.update(detail=error.facts["detail"])
+        facts = {"error": without_password(problem["detail"], connection.engine.url), "sqlstate": problem["sqlstate"]}
+        statement = journal.plain(self.orders.tables)
+        with connection.begin():
+            journal.write(connection, self.attempt, "failed", statement, **facts)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from migration_sidecar.facts import DatabaseFacts
 from migration_sidecar.messages import Problem
-from migration_sidecar.store import DatabaseFacts, JournalRow
+from migration_sidecar.store import JournalRow
 
 LOCK_NOT_AVAILABLE = "55P03"
 TOO_MANY_CONNECTIONS = "53300"
@@ -42,7 +43,7 @@ class Found:
     def unclosed_attempt(self) -> int:
         """The number of an attempt whose end nobody wrote down, or 0."""
         numbers = {row.attempt for row in self.rows if row.kind == "attempt"}
-        closed = {row.attempt for row in self.rows if row.kind in CLOSING}
+        closed = {row.attempt for row in self.rows if row.kind in CLOSING and row.revision is None}
         return max(numbers - closed, default=0)
 
 
@@ -77,9 +78,14 @@ def judge(ending: Ending, found: Found, service: str) -> tuple[Next, Problem | N
 def torn(rows: list[JournalRow]) -> JournalRow | None:
     """The row of a revision that began, was committed, and never ended."""
     # A `started` row is its own witness: a plain failure rolls it back, so one without an end was committed half way.
-    ended = {(row.attempt, row.revision) for row in rows if row.kind in FINISHED}
-    started = [row for row in rows if row.kind in ("started", "nontx_started")]
-    return next((row for row in reversed(started) if (row.attempt, row.revision) not in ended), None)
+    open_rows: dict[tuple[str, int, str | None], JournalRow] = {}
+    for row in rows:
+        key = (row.version_table, row.attempt, row.revision)
+        if row.kind in FINISHED:
+            open_rows.pop(key, None)
+        elif row.kind in ("started", "nontx_started"):
+            open_rows[key] = row
+    return next(reversed(open_rows.values()), None)
 
 
 def _ended_its_transaction(row: JournalRow, ending: Ending, found: Found, service: str) -> Problem:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
 from alembic.runtime.environment import EnvironmentContext
 from alembic.util import to_tuple
 
-from migration_sidecar.child import failpoints
-from migration_sidecar.child.journal import Attempt
+from migration_sidecar.child import checks
+from migration_sidecar.child.failpoints import then_reach, watch_autocommit_blocks
+from migration_sidecar.child.journal import PLAIN
+from migration_sidecar.child.lock import lock_key
+from migration_sidecar.child.orders import Orders
 from migration_sidecar.child.session import GuardedSession
+from migration_sidecar.child.tables import history_name
 
 _unguarded = EnvironmentContext.configure
 
@@ -22,42 +27,54 @@ def installed() -> bool:
     return EnvironmentContext.configure is not _unguarded
 
 
-@dataclass(frozen=True)
-class Orders:
-    """Which attempt this process carries out, and how long it may wait for the lock."""
+class Guard:
+    """Opens a guarded session for each connection and version table that an env.py configures."""
 
-    attempt: Attempt
-    lock_wait_seconds: float
+    def __init__(self, orders: Callable[[Any], Orders], report: Callable[..., None]) -> None:
+        self._orders = orders
+        self._report = report
+        self._turns: Counter[str] = Counter()
+        self._sessions: list[GuardedSession] = []
+
+    def session(self, connection: Any, options: dict[str, Any]) -> GuardedSession:
+        given = self._orders(connection)
+        table = options.get("version_table") or PLAIN
+        schema = options.get("version_table_schema") or given.default_schema
+        history = history_name(table, schema)
+        self._turns[history] += 1
+        attempt = replace(given.attempt, version_table=history, turn=self._turns[history])
+        session = GuardedSession(connection, given, attempt, self._report, key=lock_key(table, schema))
+        session.open()
+        self._sessions.append(session)
+        return session
+
+    def require_committed(self) -> None:
+        """Raises Refusal (CM-410) where env.py has ended without committing the transaction it began itself."""
+        if any(session.uncommitted for session in self._sessions):
+            raise checks.uncommitted()
 
 
-def install(orders: Callable[[Any], Orders], report: Callable[..., None]) -> None:
+def install(orders: Callable[[Any], Orders], report: Callable[..., None]) -> Guard:
     """From now on whatever connection an env.py configures is guarded, however it was made.
 
     `orders` is asked when a connection is there and nothing was done with it, and may wait until there are any.
     """
+    guard = Guard(orders, report)
+    watch_autocommit_blocks()
 
     @wraps(_unguarded)
     def configure(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
         if connection is None or not _changes_the_database(self):
             return _unguarded(self, connection, *args, **options)
         self.script.get_heads()  # loads the revision files: time that is better spent before the orders come
-        given = orders(connection)
-        session = GuardedSession(
-            connection,
-            given.attempt,
-            report,
-            version_table=options.get("version_table") or "alembic_version",
-            version_table_schema=options.get("version_table_schema") or "",
-            lock_wait_seconds=given.lock_wait_seconds,
-        )
-        session.open()
+        session = guard.session(connection, options)
         self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session)
         options["transaction_per_migration"] = True
         options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.applied)
         return _unguarded(self, connection, *args, **options)
 
-    failpoints.watch_autocommit_blocks()
     EnvironmentContext.configure = configure  # type: ignore[method-assign]
+    return guard
 
 
 def _changes_the_database(environment: EnvironmentContext) -> bool:
@@ -69,10 +86,13 @@ def _changes_the_database(environment: EnvironmentContext) -> bool:
 def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable[..., Any]:
     original = getattr(plan, "unguarded", plan)  # an env.py may configure several times
 
-    def guarded(heads: Any, context: Any) -> Iterable[Any]:
+    def guarded(heads: Any, context: Any) -> Any:
         # A stamp's step has no revision file; it only moves the version row.
-        steps = [session.guard(step) if hasattr(step, "revision") else step for step in original(heads, context)]
-        return failpoints.then_reach("all_done", steps, session.connection)
+        steps = list(original(heads, context))
+        if not heads and session.attempt.way_in == "by hand" and any(hasattr(step, "revision") for step in steps):
+            session.require_managed()
+        guarded_steps = [session.guard(step, context) if hasattr(step, "revision") else step for step in steps]
+        return then_reach("all_done", guarded_steps, session.connection)
 
     guarded.unguarded = original  # type: ignore[attr-defined]
     return guarded

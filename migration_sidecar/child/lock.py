@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from random import uniform
 from time import monotonic, sleep
@@ -41,7 +42,7 @@ def take(
     key: dict[str, int],
     *,
     wait_seconds: float,
-    release_transaction: Callable[[], None],
+    transaction: Callable[[], AbstractContextManager[Any]],
     report: Callable[..., None],
 ) -> None:
     """Polls until the lock is ours or the wait is over (CM-404 names the holder).
@@ -50,9 +51,12 @@ def take(
     """
     deadline = monotonic() + wait_seconds
     told: str | None = None
-    while not connection.execute(TRY, key).scalar():
-        who = _describe(connection, key)
-        release_transaction()  # nothing stays open between polls, so CONCURRENTLY never waits for us
+    while True:
+        # Nothing stays open between polls, so CONCURRENTLY never waits for us; the lock survives its transaction.
+        with transaction():
+            if connection.execute(TRY, key).scalar():
+                break
+            who = _describe(connection, key)
         if who != told:
             report("waiting", sentence=f"Waiting for the migration lock, {who}.")
             told = who
@@ -65,7 +69,6 @@ def take(
                 retryable=True,
             )
         sleep(uniform(0.05, 0.2))
-    release_transaction()  # the lock belongs to the session and survives this
     if told:
         report("waiting", sentence=None)
 

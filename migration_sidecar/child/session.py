@@ -3,50 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+from sqlalchemy import event, text
 
-from migration_sidecar.child import failpoints, journal, lock
-from migration_sidecar.child.driver import backend_pid
-from migration_sidecar.child.inspection import is_transactional
-from migration_sidecar.child.refusal import Refusal
+from migration_sidecar.child import blocks, checks, journal, lock, repair
+from migration_sidecar.child.driver import in_autocommit
+from migration_sidecar.child.failpoints import reach, watch_commit
+from migration_sidecar.child.findings import is_transactional
+from migration_sidecar.child.guards import preamble
+from migration_sidecar.child.orders import Orders
+from migration_sidecar.child.tables import create
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
-
-# Measured: with these a stopped or cut-off migrator loses its session within seconds, and no unprivileged role
-# lacks the right to set them. lock_timeout: a waiting DDL statement blocks every reader behind it.
-SETTINGS = {
-    "client_connection_check_interval": "1s",
-    "lock_timeout": "1s",
-    "tcp_user_timeout": "20s",
-    "idle_in_transaction_session_timeout": "60s",
-    "idle_session_timeout": "120s",
-    "tcp_keepalives_idle": "15",
-    "tcp_keepalives_interval": "5",
-    "tcp_keepalives_count": "3",
-}
-# CONCURRENTLY waits for older transactions by design; giving up after a second leaves an INVALID index.
-PATIENT_LOCK_TIMEOUT = "10min"
-
-
-def _set(settings: dict[str, str]) -> str:
-    return ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
-
-
-OPEN = text(f"""
-    SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby,
-           current_setting('transaction_read_only') = 'on' AS read_only,
-           to_regclass('migration_sidecar.journal') IS NOT NULL AS has_journal,
-           set_config('application_name', :application, false), {_set(SETTINGS)}""")
-# Set again with each revision's first row: a SET of the revision before leaks, and a rollback undoes ours.
-STARTED = journal.insert(fenced=True, also=_set(SETTINGS))
-STARTED_PATIENTLY = journal.insert(fenced=True, also=_set({**SETTINGS, "lock_timeout": PATIENT_LOCK_TIMEOUT}))
+    from sqlalchemy.sql.elements import TextClause
 
 
 class GuardedSession:
@@ -55,110 +31,127 @@ class GuardedSession:
     def __init__(
         self,
         connection: Connection,
+        orders: Orders,
         attempt: journal.Attempt,
         report: Callable[..., None],
         *,
-        version_table: str,
-        version_table_schema: str,
-        lock_wait_seconds: float,
+        key: dict[str, int],
     ) -> None:
         self.connection = connection
+        self.orders = orders
         self.attempt = attempt
         self.report = report
-        self.key = lock.lock_key(version_table, version_table_schema)
-        self.lock_wait_seconds = lock_wait_seconds
+        self.key = key
         # Alembic calls such a transaction external; it is its owner's to end, so nothing is committed in it here.
         self.external = connection.in_transaction()
+        self.uncommitted = False
         self._started_at = 0.0
+        self._invalid_before: set[repair.Index] = set()
 
     def open(self) -> None:
         """Preamble, checks, the attempt's own row, then the lock; raises Refusal before any DDL."""
-        row = self.connection.execute(OPEN, {"application": self._application_name()}).one()
-        self._end_transaction()
-        self._require_direct_primary(row)
+        if self.external:
+            event.listen(self.connection, "commit", self._committed)
+        with self.transaction():
+            row = checks.look(self.connection, self.orders, self.attempt)
+        checks.require_direct_primary(self.connection, row)
         self.report("session", pid=row.pid)
-        if not row.has_journal:
-            self.connection.exec_driver_sql(journal.CREATE_SCHEMA)
-            self._end_transaction()
-        journal.write(self.connection, self.attempt, "attempt", pid=row.pid)
-        self._end_transaction()
-        failpoints.reach("attempt_written", self.connection)
+        self._require_journal(row)
+        with self.transaction():
+            statement = checks.attempt_statement(self.orders)
+            if journal.write(self.connection, self.attempt, "attempt", statement, pid=row.pid) is None:
+                raise checks.other_database()
+        reach("attempt_written", self.connection)
         lock.take(
             self.connection,
             self.key,
-            wait_seconds=self.lock_wait_seconds,
-            release_transaction=self._end_transaction,
+            wait_seconds=self.orders.lock_wait_seconds,
+            transaction=self.transaction,
             report=self.report,
         )
         self.report("locked")
-        failpoints.reach("lock_taken", self.connection)
+        reach("lock_taken", self.connection)
 
-    def guard(self, step: Any) -> Any:
+    def transaction(self) -> AbstractContextManager[Any]:
+        """For our own statements around the revisions; alike in SQLAlchemy 1.4, where nothing begins by itself."""
+        return nullcontext() if self.external else self.connection.begin()
+
+    def guard(self, step: Any, context: Any) -> Any:
         """Puts fence, preamble and the `started` row before the revision's first statement, in its transaction."""
-        apply = step.migration_fn
-        revision = step.revision.revision
-        transactional = is_transactional(Path(step.revision.path))
+        apply, revision, file = step.migration_fn, step.revision.revision, Path(step.revision.path)
 
         @wraps(apply)
         def run(*args: Any, **kwargs: Any) -> None:
             self.report("revision", revision=revision)
-            statement, kind = (STARTED, "started") if transactional else (STARTED_PATIENTLY, "nontx_started")
-            xid = journal.write(
-                self.connection, self.attempt, kind, revision=revision, statement=statement, key=self.key
-            )
-            self.report("started", revision=revision, xid=xid, transactional=transactional)
-            self._started_at = monotonic()
-            failpoints.reach("revision_begun", self.connection)
-            apply(*args, **kwargs)
-            failpoints.reach("statements_done", self.connection)
+            transactional = is_transactional(file) and not in_autocommit(self.connection)
+            if not transactional:
+                self._invalid_before = repair.settle(self, context, revision, file)
+            self._begin(revision, transactional=transactional)
+            try:
+                apply(*args, **kwargs)
+            except Exception as error:
+                blocks.explain(error, revision, file, external=self.external)
+                raise
+            reach("statements_done", self.connection)
+            if not transactional:
+                repair.require_no_new(self.connection, revision, self._invalid_before)
 
         step.migration_fn = run
         return step
 
     def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
         """Called by Alembic after the version row changed and before its transaction ends: the journal row joins it."""
-        failpoints.reach("version_moved", self.connection)
+        reach("version_moved", self.connection)
         revision = step.up_revision_id
         kind = "stamped" if step.is_stamp else "applied" if step.is_upgrade else "reverted"
         duration = round((monotonic() - self._started_at) * 1000) if not step.is_stamp else 0
-        journal.write(
-            self.connection,
-            self.attempt,
+        self.write_fenced(
             kind,
-            revision=revision,
-            statement=journal.INSERT_FENCED,
-            key=self.key,
+            journal.fenced(self.orders.tables),
+            revision,
             duration_ms=duration,
             heads=sorted(heads),
             before=sorted(step.source_revision_ids),
             sha256=None if step.is_stamp else sha256(Path(step.up_revision.path).read_bytes()).hexdigest(),
         )
+        self.uncommitted = self.external
         self.report("applied", revision=revision, kind=kind, duration_ms=duration)
-        failpoints.reach("journal_written", self.connection)
-        failpoints.watch_commit(self.connection)
+        reach("journal_written", self.connection)
+        watch_commit(self.connection)
 
-    def _end_transaction(self) -> None:
-        if not self.external:
-            self.connection.commit()
+    def write_fenced(self, kind: str, statement: TextClause, revision: str | None, **detail: Any) -> Any:
+        """A journal row, or Refusal (CM-406) when this session no longer holds the lock."""
+        row = journal.write(self.connection, self.attempt, kind, statement, revision=revision, key=self.key, **detail)
+        if row is None:
+            raise lock.fence_lost(revision)
+        return row
 
-    def _application_name(self) -> str:
-        # PostgreSQL cuts at 63 bytes; the journal has the whole id.
-        return f"migration-sidecar:{self.attempt.operation_id}"[:63]
+    def require_managed(self) -> None:
+        """Raises Refusal (CM-552) where tables stand that no revision accounts for; by hand nobody looked before."""
+        if checks.has_other_tables(self.connection, self.orders, self.attempt):
+            raise checks.unmanaged()
 
-    def _require_direct_primary(self, row: Any) -> None:
-        if row.standby or row.read_only:
-            raise Refusal(
-                "CM-521",
-                "This is a read-only server",
-                "The database is a standby or set to read-only, so nothing can be migrated here.",
-                "Point the service at the primary, or wait until the failover is over.",
-                retryable=True,
-            )
-        ours = backend_pid(self.connection)
-        if ours is not None and ours != row.pid:
-            raise Refusal(
-                "CM-541",
-                "A connection pooler stands in front",
-                "The session that answers is not the one that was opened; behind a pooler the lock protects nothing.",
-                "Give migrations a direct connection to PostgreSQL.",
-            )
+    def _begin(self, revision: str, *, transactional: bool) -> None:
+        # Set again with each revision's first row: a SET of the revision before leaks, and a rollback undoes ours.
+        statement = journal.insert(
+            self.orders.tables, where=lock.HELD_BY_US, also=preamble(self.orders.guards, patient=not transactional)
+        )
+        detail = {} if transactional else {"invalid_before": sorted(str(index) for index in self._invalid_before)}
+        row = self.write_fenced("started" if transactional else "nontx_started", statement, revision, **detail)
+        self.report("started", revision=revision, xid=row[0], transactional=transactional)
+        self._started_at = monotonic()
+        reach("revision_begun", self.connection)
+
+    def _require_journal(self, row: Any) -> None:
+        if row.may_write:
+            return
+        if row.may_write is None and self.orders.same_database:
+            raise checks.other_database()
+        if row.may_write is None:
+            with self.transaction(), checks.grants_are_there(self.orders.tables, row.role):
+                self.connection.execute(text(create(self.orders.tables)))
+        else:
+            raise checks.missing_grant(self.orders.tables, row.role)
+
+    def _committed(self, _connection: Any) -> None:
+        self.uncommitted = False

@@ -1,0 +1,126 @@
+"""What must hold before a session may migrate: a direct connection to the right, writable database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from migration_sidecar.child import journal
+from migration_sidecar.child.driver import backend_pid, sqlstate_of
+from migration_sidecar.child.guards import preamble
+from migration_sidecar.child.orders import Orders
+from migration_sidecar.child.refusal import Refusal
+from migration_sidecar.child.tables import JournalTables, other_tables
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.sql.elements import TextClause
+
+INSUFFICIENT_PRIVILEGE = "42501"
+_NAMES = (":schema", ":journal", ":operations")
+
+
+def look(connection: Connection, orders: Orders, attempt: journal.Attempt) -> Any:
+    """Sets the guards and tells in one round trip who answers; `may_write` is None where there is no journal."""
+    # The catalog is asked by name, because to_regclass fails where the schema may not be used.
+    statement = text(f"""
+        SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, current_user AS role,
+               current_setting('transaction_read_only') = 'on' AS read_only,
+               (SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'INSERT')
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = '{orders.tables.schema}' AND c.relname = '{orders.tables.journal_name}') AS may_write,
+               set_config('application_name', :application, false), {preamble(orders.guards)}""")  # noqa: S608
+    # PostgreSQL cuts at 63 bytes; the journal has the whole id.
+    return connection.execute(statement, {"application": f"migration-sidecar:{attempt.operation_id}"[:63]}).first()
+
+
+def attempt_statement(orders: Orders) -> TextClause:
+    """Adds the attempt's row; only where the operation's own row stands, when the parent wrote one."""
+    if not orders.same_database:
+        return journal.plain(orders.tables)
+    seen = f"EXISTS (SELECT FROM {orders.tables.operations} WHERE operation_id = CAST(:operation_id AS text))"
+    return journal.insert(orders.tables, where=seen)
+
+
+def has_other_tables(connection: Connection, orders: Orders, attempt: journal.Attempt) -> bool:
+    tables = orders.tables
+    *schema, name = attempt.version_table.split(".", 1)
+    facts = {
+        "version_table": ".".join(f'"{part}"' for part in (*schema, name)),
+        "schema": tables.schema,
+        "journal": tables.journal_name,
+        "operations": tables.operations_name,
+    }
+    return bool(connection.execute(text(f"SELECT {other_tables(':version_table', *_NAMES)}"), facts).scalar())
+
+
+def require_direct_primary(connection: Connection, row: Any) -> None:
+    if row.standby or row.read_only:
+        raise Refusal(
+            "CM-521",
+            "This is a read-only server",
+            "The database is a standby or set to read-only, so nothing can be migrated here.",
+            "Point the service at the primary, or wait until the failover is over.",
+            retryable=True,
+        )
+    ours = backend_pid(connection)
+    if ours is not None and ours != row.pid:
+        raise Refusal(
+            "CM-541",
+            "A connection pooler stands in front",
+            "The session that answers is not the one that was opened; behind a pooler the lock protects nothing.",
+            "Give migrations a direct connection to PostgreSQL.",
+        )
+
+
+@contextmanager
+def grants_are_there(tables: JournalTables, role: str) -> Iterator[None]:
+    """Turns PostgreSQL's refusal to make our tables into the sentence that helps."""
+    try:
+        yield
+    except DBAPIError as error:
+        if sqlstate_of(error) != INSUFFICIENT_PRIVILEGE:
+            raise
+        raise missing_grant(tables, role) from None
+
+
+def missing_grant(tables: JournalTables, role: str) -> Refusal:
+    return Refusal(
+        "CM-504",
+        "A privilege is missing",
+        f"User {role} cannot keep the journal in {tables.schema}.{tables.journal_name}.",
+        f"GRANT USAGE, CREATE ON SCHEMA {tables.schema} TO {role}, with SELECT, INSERT and UPDATE on its tables,"
+        " or name a table with journal_table.",
+    )
+
+
+def other_database() -> Refusal:
+    return Refusal(
+        "CM-702",
+        "env.py connects to another database",
+        "The operation that was accepted is not in the database that env.py connects to; nothing was touched.",
+        "Let env.py use the URL that this service is configured with, or give --database-url.",
+    )
+
+
+def unmanaged() -> Refusal:
+    return Refusal(
+        "CM-552",
+        "The database has tables but no revision",
+        "It was not made by this history, or its version row is gone, so nothing can be assumed.",
+        "Compare it with a revision and stamp it with alembic, or start from an empty database.",
+    )
+
+
+def uncommitted() -> Refusal:
+    return Refusal(
+        "CM-410",
+        "env.py did not commit",
+        "It used the connection before context.configure, so every revision ran in that transaction, and nobody"
+        " committed it: nothing was kept.",
+        "Let env.py commit, or call connection.commit() before context.configure.",
+    )

@@ -1,0 +1,127 @@
+"""INVALID indexes: what a failed CREATE INDEX CONCURRENTLY leaves behind, and who made it."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from migration_sidecar.child import journal, lock
+from migration_sidecar.child.driver import in_autocommit
+from migration_sidecar.child.guards import preamble
+from migration_sidecar.child.refusal import Refusal
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from migration_sidecar.child.session import GuardedSession
+
+# 'I' is the index of a partitioned table, rightly invalid until its parts are attached.
+INVALID = text("""
+    SELECT n.nspname AS schema, k.relname AS name, quote_ident(n.nspname) || '.' || quote_ident(k.relname) AS quoted
+    FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid JOIN pg_namespace n ON n.oid = k.relnamespace
+    WHERE NOT i.indisvalid AND k.relkind = 'i'
+      AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index g WHERE g.index_relid = i.indexrelid)""")
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index as SQL names it, and as a revision file does."""
+
+    quoted: str
+    name: str
+
+    def __str__(self) -> str:
+        return self.quoted
+
+    def is_named_in(self, source: str) -> bool:
+        return re.search(rf"(?<!\w){re.escape(self.name)}(?!\w)", source) is not None
+
+
+def settle(session: GuardedSession, context: Any, revision: str, file: Path) -> set[Index]:
+    """Drops what an earlier attempt of this revision left INVALID; gives what else is INVALID before it begins.
+
+    Raises Refusal (CM-405) for an INVALID index that the revision would meet and did not make.
+    """
+    invalid = _invalid(session.connection)
+    met = sorted((index for index in invalid if index.is_named_in(file.read_text(encoding="utf-8"))), key=str)
+    if not met:
+        return invalid
+    earlier = _invalid_before_last_try(session, revision)
+    strangers = [index for index in met if earlier is None or index.quoted in earlier]
+    if strangers or session.external:
+        raise _in_the_way(revision, strangers or met)
+    _drop(session, context, revision, met)
+    return invalid - set(met)
+
+
+def require_no_new(connection: Connection, revision: str, before: set[Index]) -> None:
+    """Raises Refusal (CM-405) where the revision ended well and left an INVALID index all the same."""
+    if new := sorted(_invalid(connection) - before, key=str):
+        raise Refusal(
+            "CM-405",
+            "A revision left an invalid index",
+            f"{_listed(new)} is not valid, so nothing uses it.",
+            f"Send a new request: the index is dropped and built again. Or remove it yourself: {_statements(new)}",
+            revision=revision,
+        )
+
+
+def _invalid(connection: Connection) -> set[Index]:
+    return {Index(row.quoted, row.name) for row in connection.execute(INVALID)}
+
+
+def _invalid_before_last_try(session: GuardedSession, revision: str) -> set[str] | None:
+    """What was INVALID already when this revision was last begun and not ended; None when it never was."""
+    table = session.orders.tables.journal
+    row = session.connection.execute(
+        text(f"""
+            SELECT s.detail, EXISTS (SELECT FROM {table} e WHERE e.event_id <> s.event_id AND e.seq > s.seq
+                AND e.revision = s.revision AND e.version_table = s.version_table
+                AND e.kind IN ('applied', 'reverted')) AS ended
+            FROM {table} s
+            WHERE s.revision = :revision AND s.version_table = :version_table AND s.kind = 'nontx_started'
+            ORDER BY s.seq DESC LIMIT 1"""),  # noqa: S608 - quoted
+        {"revision": revision, "version_table": session.attempt.version_table},
+    ).first()
+    if row is None or row.ended:
+        return None
+    detail = row.detail if isinstance(row.detail, dict) else json.loads(row.detail)
+    return set(detail.get("invalid_before", []))
+
+
+def _drop(session: GuardedSession, context: Any, revision: str, indexes: list[Index]) -> None:
+    connection = session.connection
+    patient = text(f"SELECT {preamble(session.orders.guards, patient=True)} WHERE {lock.HELD_BY_US}")
+    if connection.execute(patient, session.key).first() is None:
+        raise lock.fence_lost(revision)
+    with nullcontext() if in_autocommit(connection) else context.autocommit_block():
+        for index in indexes:
+            context.connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {index.quoted}".replace("%", "%%"))
+    statement = journal.plain(session.orders.tables)
+    dropped = [str(index) for index in indexes]
+    journal.write(connection, session.attempt, "resolved", statement, revision=revision, dropped=dropped)
+    session.report("repaired", revision=revision, dropped=dropped)
+
+
+def _in_the_way(revision: str, indexes: list[Index]) -> Refusal:
+    return Refusal(
+        "CM-405",
+        "An invalid index is in the way",
+        f"{_listed(indexes)} is not valid, this revision names it and did not make it; nothing of it was done.",
+        f"Find out whose it is, then remove it ({_statements(indexes)}) and send a new request.",
+        revision=revision,
+    )
+
+
+def _listed(indexes: list[Index]) -> str:
+    return ", ".join(str(index) for index in indexes)
+
+
+def _statements(indexes: list[Index]) -> str:
+    return " ".join(f"DROP INDEX CONCURRENTLY {index};" for index in indexes)

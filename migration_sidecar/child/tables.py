@@ -1,0 +1,90 @@
+"""Where our records stand in a database: in a schema of their own, or in tables that the operator named."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Its index names grow from it and must not be cut at PostgreSQL's 63 bytes.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,45}")
+
+
+@dataclass(frozen=True)
+class JournalTables:
+    """Names as SQL, quoted; only `schema`, `journal_name` and `operations_name` are bare."""
+
+    journal: str
+    operations: str
+    schema: str
+    journal_name: str
+    operations_name: str
+
+
+def journal_tables(name: str | None = None) -> JournalTables:
+    """`ops.migrations`, or `migrations` for one in `public`; raises ValueError for anything less plain."""
+    if name is None:
+        return _named("migration_sidecar", "journal", "operations")
+    parts = name.split(".")
+    if len(parts) > 2 or not all(_NAME.fullmatch(part) for part in parts):
+        raise ValueError("it must be a table, or schema.table, of letters, digits and _, at most 46 each")
+    schema, table = parts if len(parts) == 2 else ("public", parts[0])
+    return _named(schema, table, f"{table}_operations")
+
+
+def history_name(version_table: str, version_table_schema: str | None) -> str:
+    """What tells the records of one history from those of another in the same database."""
+    return f"{version_table_schema}.{version_table}" if version_table_schema else version_table
+
+
+def other_tables(version_table: str, schema: str, journal: str, operations: str) -> str:
+    """An expression: are there tables beside Alembic's and ours? The arguments are SQL too, mostly parameters."""
+    return f"""EXISTS (
+        SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'migration_sidecar')
+          AND left(n.nspname, 3) <> 'pg_' AND c.oid <> coalesce(to_regclass({version_table}), 0)
+          AND NOT (n.nspname = {schema} AND c.relname IN ({journal}, {operations})))"""
+
+
+def create(tables: JournalTables) -> str:
+    """Makes what is missing; safe to run by many at once."""
+    # One statement, because asyncpg prepares what it sends. The lock makes racing replicas wait for each other here:
+    # CREATE … IF NOT EXISTS alone fails with a unique violation when two run at once. And it asks for the right to
+    # create a schema even where the schema exists.
+    return f"""
+DO $create$ BEGIN
+  PERFORM pg_advisory_xact_lock(19785, 0);
+  IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '{tables.schema}') THEN
+    CREATE SCHEMA "{tables.schema}";
+  END IF;
+  CREATE TABLE IF NOT EXISTS {tables.journal} (
+    seq bigint GENERATED ALWAYS AS IDENTITY,
+    event_id uuid PRIMARY KEY,
+    operation_id text NOT NULL,
+    version_table text NOT NULL,
+    attempt integer NOT NULL,
+    revision text,
+    kind text NOT NULL CHECK (kind IN ('attempt', 'started', 'nontx_started', 'applied', 'reverted', 'stamped',
+                                       'failed', 'refused', 'cancelled', 'resolved')),
+    xid text,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    detail jsonb NOT NULL DEFAULT '{{}}',
+    relayed_at timestamptz
+  );
+  CREATE INDEX IF NOT EXISTS "{tables.journal_name}_to_relay" ON {tables.journal} (seq) WHERE relayed_at IS NULL;
+  CREATE INDEX IF NOT EXISTS "{tables.journal_name}_by_operation" ON {tables.journal} (operation_id, seq);
+  CREATE TABLE IF NOT EXISTS {tables.operations} (
+    operation_id text PRIMARY KEY,
+    version_table text NOT NULL,
+    body_digest text NOT NULL,
+    request jsonb NOT NULL,
+    state text NOT NULL,
+    record jsonb NOT NULL,
+    accepted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+  );
+  CREATE INDEX IF NOT EXISTS "{tables.operations_name}_by_age" ON {tables.operations} (accepted_at);
+END $create$
+"""
+
+
+def _named(schema: str, journal: str, operations: str) -> JournalTables:
+    return JournalTables(f'"{schema}"."{journal}"', f'"{schema}"."{operations}"', schema, journal, operations)

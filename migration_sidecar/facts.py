@@ -1,0 +1,111 @@
+"""What one look at a database tells: where it stands, who is in the way, what may be done in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from migration_sidecar.child.lock import lock_key
+from migration_sidecar.child.tables import other_tables
+from migration_sidecar.messages import LockHolder
+from migration_sidecar.store import Records
+
+if TYPE_CHECKING:
+    from migration_sidecar.store import AnyConnection
+
+# Our tables are looked up by name in the catalog, because to_regclass fails where the schema may not be used.
+_FACTS = f"""
+SELECT to_regclass($1) IS NOT NULL AS has_version_table,
+       journal.oid IS NOT NULL AS has_journal,
+       pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS read_only,
+       CASE WHEN space.oid IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
+              THEN format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user)
+            WHEN space.oid IS NOT NULL AND NOT (has_schema_privilege(space.oid, 'USAGE')
+                 AND (has_schema_privilege(space.oid, 'CREATE') OR journal.oid IS NOT NULL))
+              THEN format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', $4::text, current_user)
+            WHEN journal.oid IS NOT NULL AND NOT (has_table_privilege(journal.oid, 'SELECT')
+                 AND has_table_privilege(journal.oid, 'INSERT') AND has_table_privilege(journal.oid, 'UPDATE'))
+              THEN format('GRANT SELECT, INSERT, UPDATE ON %I.%I, %I.%I TO %I', $4::text, $5::text, $4::text, $6::text,
+                          current_user)
+       END AS missing_grant,
+       {other_tables("$1", "$4", "$5", "$6")} AS has_tables,
+       holder.pid AS holder_pid, holder.application AS holder_application, holder.since AS holder_since,
+       pg_backend_pid() AS backend_pid
+FROM (SELECT 1) AS one
+LEFT JOIN pg_namespace AS space ON space.nspname = $4
+LEFT JOIN pg_class AS journal ON journal.relnamespace = space.oid AND journal.relname = $5
+LEFT JOIN LATERAL (
+  SELECT l.pid, coalesce(a.application_name, '') AS application, a.backend_start AS since
+  FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.classid::bigint = $2 AND l.objid::bigint = ($3::bigint & 4294967295) LIMIT 1
+) AS holder ON true
+"""  # noqa: S608 - our own text
+
+
+@dataclass(frozen=True)
+class DatabaseFacts:
+    """What one look at the database tells; `revisions` is what the version table holds, unsorted history aside."""
+
+    revisions: tuple[str, ...]
+    has_version_table: bool
+    has_journal: bool
+    is_ours: bool  # the journal tells of a migration, so unknown revisions come from a newer image
+    has_tables: bool
+    read_only: bool
+    missing_grant: str | None  # the statement without which our records cannot be kept
+    pooled: bool  # the session that answered is not the one that was opened
+    lock_holder: LockHolder | None
+
+
+async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFacts:
+    table, tables = records.version_table, records.tables
+    key = lock_key(table.name, table.schema)
+    names = (tables.schema, tables.journal_name, tables.operations_name)
+    (row,) = await connection.fetch(_FACTS, table.qualified, key["class_id"], key["object_id"], *names)
+    revisions, is_ours = await _version_rows(connection, records, row) if row["has_version_table"] else ([], False)
+    holder = None
+    if row["holder_pid"] is not None:
+        holder = LockHolder(pid=row["holder_pid"], application=row["holder_application"], since=row["holder_since"])
+    return DatabaseFacts(
+        revisions=tuple(revisions),
+        has_version_table=row["has_version_table"],
+        has_journal=row["has_journal"],
+        is_ours=is_ours,
+        has_tables=row["has_tables"],
+        read_only=row["read_only"],
+        missing_grant=row["missing_grant"],
+        pooled=row["backend_pid"] != connection.get_server_pid(),
+        lock_holder=holder,
+    )
+
+
+async def _version_rows(connection: AnyConnection, records: Records, row: Any) -> tuple[list[str], bool]:
+    readable = row["has_journal"] and row["missing_grant"] is None
+    journaled = f"EXISTS (SELECT FROM {records.tables.journal} WHERE version_table = $1)" if readable else "$1 = ''"
+    query = f"SELECT version_num, {journaled} AS is_ours FROM {records.version_table.qualified}"  # noqa: S608 - quoted
+    found = await connection.fetch(query, records.history)
+    return sorted(str(each["version_num"]) for each in found), any(each["is_ours"] for each in found)
+
+
+async def invalid_indexes(connection: AnyConnection) -> list[str]:
+    """The statements that would remove each INVALID index that nobody is building now."""
+    rows = await connection.fetch(
+        """SELECT format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, k.relname) AS statement
+           FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid JOIN pg_namespace n ON n.oid = k.relnamespace
+           WHERE NOT i.indisvalid AND k.relkind = 'i'
+             AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index g WHERE g.index_relid = i.indexrelid)"""
+    )
+    return [row["statement"] for row in rows]
+
+
+async def long_transactions(connection: AnyConnection, older_than_seconds: int) -> list[LockHolder]:
+    """Other sessions of this database whose transaction is older; DDL may have to wait for them."""
+    rows = await connection.fetch(
+        """SELECT pid, coalesce(application_name, '') AS application, xact_start AS since FROM pg_stat_activity
+           WHERE datname = current_database() AND pid <> pg_backend_pid()
+             AND xact_start < clock_timestamp() - make_interval(secs => $1)""",
+        older_than_seconds,
+    )
+    return [LockHolder(pid=row["pid"], application=row["application"], since=row["since"]) for row in rows]
