@@ -59,7 +59,8 @@ def watch_commit(connection: Any) -> None:
     if any(point.name == "commit_sent" for point in _ACTIVE):
         from sqlalchemy import event
 
-        event.listen(connection, "commit", _sent_but_unanswered, once=True)
+        # A function of its own each time: SQLAlchemy lets the same one listen once and never again.
+        event.listen(connection, "commit", lambda committing: _sent_but_unanswered(committing), once=True)
 
 
 def then_reach(name: str, steps: list[Any], connection: Any) -> Iterable[Any]:

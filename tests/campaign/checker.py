@@ -1,0 +1,164 @@
+"""Says what is wrong with a run, from SQL, pg_dump, the server's log and files; never from the code under test."""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from tests.campaign.corpus import CONCURRENT_INDEX, FAILS_FIRST, REVISIONS, TRANSACTIONAL
+from tests.campaign.course import Course, Ended, reached, version
+from tests.campaign.ground import CANARY, Database, Ground, schema_hash
+from tests.campaign.sampler import Sampler
+
+GONE_WITHIN_SECONDS = 6.0
+
+
+@dataclass(frozen=True)
+class ServerLog:
+    """The part of a server's log that one database wrote since the run began."""
+
+    file: Path
+    start: int
+    database: str
+
+    @classmethod
+    def from_now(cls, file: Path, database: Database) -> ServerLog:
+        return cls(file, file.stat().st_size, database.name)
+
+    def lines(self) -> list[str]:
+        with self.file.open("rb") as log:
+            log.seek(self.start)
+            text = log.read().decode(errors="replace")
+        return [line for line in text.splitlines() if f"@{self.database} " in line]
+
+
+def check_between(ended: Ended, database: Database, ground: Ground) -> list[str]:
+    """After an operation ended: the database is at a whole revision, and the record says which."""
+    found = [*_whole(database), *_schema(database, ground)]
+    said = tuple(sorted(ended.record.get("current_revisions", ())))
+    if said != ended.version:
+        found.append(f"I2: the record says {said or 'base'}, the database {ended.version or 'base'}")
+    if ended.state != "needs_attention":
+        found += _half_done(database)
+    if ended.code == "CM-401" and ended.record["error"].get("revision") == FAILS_FIRST and ended.version != ("c4",):
+        found.append(f"P4: {FAILS_FIRST} failed, but the database is at {ended.version or 'base'} and not at c4")
+    applied = {each["revision"] for each in ended.record.get("applied", ())}
+    if missing := applied - set(reached(ended.version)):
+        found.append(f"I2: the record calls {sorted(missing)} applied, the version row does not")
+    return [f"{ended.operation_id}: {each}" for each in found]
+
+
+def check_at_the_end(course: Course, database: Database, ground: Ground) -> list[str]:
+    """The database is at head, once."""
+    if version(database) != (REVISIONS[-1],):
+        return [f"I1: at {version(database) or 'base'}, not at head"]
+    found = [*_whole(database), *_half_done(database)]
+    if schema_hash(database) != ground.clean[REVISIONS[-1]]:
+        found.append("I2: the schema is not that of a clean build")
+    return [*found, *_journalled(database)]
+
+
+def check_nothing_is_left(database: Database) -> list[str]:
+    """Of the service, which was stopped: no lock, no session, no prepared transaction."""
+    deadline = time.monotonic() + GONE_WITHIN_SECONDS
+    while True:
+        sessions = database.rows(
+            """SELECT pid, application_name, state FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+        )
+        locks = database.rows(
+            """SELECT pid, classid FROM pg_locks WHERE locktype = 'advisory' AND classid IN (19785, 19786)
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+        )
+        prepared = database.rows("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()")
+        if not (sessions or locks or prepared):
+            return []
+        if time.monotonic() > deadline:
+            return [f"I7: left behind: sessions {sessions}, locks {locks}, prepared transactions {prepared}"]
+        time.sleep(0.05)
+
+
+def check_alone(log: ServerLog, sampler: Sampler) -> list[str]:
+    """Never two migrators at once."""
+    found = [f"I8: {line}" for line in log.lines() if "OVERLAP" in line]
+    return found + [f"I8: sampled {each}" for each in sampler.overlaps()[:3]]
+
+
+def check_secrets(texts: dict[str, str]) -> list[str]:
+    """The canary in no text, in no spelling."""
+    spellings = {
+        *(CANARY, quote(CANARY, safe=""), quote(CANARY), quote_plus(CANARY), repr(CANARY)[1:-1]),
+        *(json.dumps(CANARY)[1:-1], json.dumps(CANARY, ensure_ascii=False)[1:-1], b64encode(CANARY.encode()).decode()),
+        *(quote(CANARY, safe="").replace("%", "%%"), CANARY[:10]),
+    }
+    return [
+        f"I13: the password stands in {where}" for where, text in texts.items() if any(s in text for s in spellings)
+    ]
+
+
+def journal_text(database: Database) -> str:
+    tables = ("migration_sidecar.journal", "migration_sidecar.operations")
+    there = [name for name in tables if database.rows("SELECT to_regclass(%s) IS NOT NULL", name)[0][0]]
+    return "\n".join(str(row) for name in there for row in database.rows(f"SELECT row_to_json(t)::text FROM {name} t"))
+
+
+def _whole(database: Database) -> list[str]:
+    at = version(database)
+    found = []
+    if at and not reached(at):
+        found.append(f"I1: the version table holds {at}")
+    marks = {}
+    if database.rows("SELECT to_regclass('marks') IS NOT NULL")[0][0]:
+        marks = dict(database.rows("SELECT rev, count(*) FROM marks GROUP BY rev"))
+    for revision in TRANSACTIONAL:
+        expected = 3 if revision in reached(at) else 0
+        if marks.get(revision, 0) != expected:
+            found.append(f"I2: {revision} has {marks.get(revision, 0)} of its marks at {at or 'base'}")
+    return found
+
+
+def _schema(database: Database, ground: Ground) -> list[str]:
+    at = version(database)
+    if not at or (at == ("c2",) and _index_state(database) is not None):
+        return []  # the index of c3 may be there without c3: check_half_done judges it
+    return (
+        [] if schema_hash(database) == ground.clean.get(at[0]) else [f"I2: the schema at {at} is not a clean build's"]
+    )
+
+
+def _index_state(database: Database) -> bool | None:
+    rows = database.rows("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", CONCURRENT_INDEX)
+    return rows[0][0] if rows else None
+
+
+def _half_done(database: Database) -> list[str]:
+    invalid = database.rows("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
+    found = [f"I3: {name} is INVALID, and nobody is told" for (name,) in invalid]
+    if _index_state(database) is not None and "c3" not in reached(version(database)):
+        found.append("I3: the index of c3 is there without c3, and nobody is told")
+    if database.rows("SELECT to_regclass('migration_sidecar.journal') IS NOT NULL")[0][0]:
+        open_ended = database.rows(
+            """SELECT DISTINCT revision FROM migration_sidecar.journal s WHERE kind = 'nontx_started' AND NOT EXISTS
+               (SELECT FROM migration_sidecar.journal e WHERE e.kind = 'applied' AND e.revision = s.revision)"""
+        )
+        found += [
+            f"I3: {name} began outside a transaction and never ended, and nobody is told" for (name,) in open_ended
+        ]
+    return found
+
+
+def _journalled(database: Database) -> list[str]:
+    counted = dict(
+        database.rows(
+            "SELECT revision, count(*) FROM migration_sidecar.journal WHERE kind = 'applied' GROUP BY revision"
+        )
+    )
+    return [
+        f"I4: {revision} was applied once and recorded {counted.get(revision, 0)} times"
+        for revision in REVISIONS
+        if counted.get(revision, 0) != 1
+    ]

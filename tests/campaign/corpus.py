@@ -1,0 +1,141 @@
+"""The six revisions that every run migrates, and the folder they are in."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from random import Random
+from textwrap import indent
+
+from alembic import command
+from alembic.config import Config
+
+REVISIONS = ("c1", "c2", "c3", "c4", "c5", "c6")
+TRANSACTIONAL = ("c1", "c2", "c4", "c5", "c6")
+FAILS_FIRST = "c5"  # database and journal must then say c4
+CONCURRENT_INDEX = "orders_by_customer"
+LONGEST_PAUSE_SECONDS = 0.3
+
+# What every database of the campaign has before its first migration; no table, or it would count as unmanaged.
+GROUND = """
+CREATE SCHEMA campaign;
+CREATE SEQUENCE campaign.first_time;
+CREATE FUNCTION campaign.witness_enter() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(777, 777) THEN RAISE LOG 'OVERLAP of two migrators'; END IF;
+END $$;
+"""
+
+_STATEMENTS = {
+    "c1": (
+        "CREATE TABLE marks (rev text NOT NULL, step integer NOT NULL)",
+        "CREATE TABLE accounts (id integer PRIMARY KEY, owner text NOT NULL)",
+        "CREATE TABLE orders (id integer PRIMARY KEY, customer integer NOT NULL, total numeric NOT NULL DEFAULT 0)",
+    ),
+    "c2": (
+        "CREATE TABLE hot AS SELECT n AS id, n % 97 AS customer FROM generate_series(1, 50000) AS n",
+        "ALTER TABLE hot ADD PRIMARY KEY (id)",
+        "INSERT INTO orders SELECT n, n % 7 FROM generate_series(1, 3000) AS n",
+    ),
+    "c4": (
+        "ALTER TABLE hot ADD COLUMN note text",
+        "CREATE TABLE notes (id integer PRIMARY KEY)",
+        "ALTER TABLE accounts ADD COLUMN opened timestamptz",
+    ),
+    "c5": (
+        "CREATE TABLE ledger (id integer PRIMARY KEY)",
+        "ALTER TABLE ledger ADD COLUMN amount numeric",
+        "CREATE INDEX ledger_by_amount ON ledger (amount)",
+    ),
+    "c6": (
+        "ALTER TABLE hot ADD COLUMN filled integer",
+        "UPDATE hot SET filled = customer * 2",
+        "ALTER TABLE hot ALTER COLUMN filled SET NOT NULL",
+    ),
+}
+
+_FILE = '''\
+"""{revision} of the corpus."""
+
+from alembic import op
+
+from migration_sidecar.child.failpoints import reach
+
+revision = {revision!r}
+down_revision = {below!r}
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+{body}
+
+
+def downgrade():
+    raise NotImplementedError
+'''
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """`pauses` are the seconds between a revision's statements; `stumbles`: c5 fails once."""
+
+    pauses: tuple[float, ...]
+    template: str = "generic"
+    stumbles: bool = True
+    longer: tuple[str, float] = ("", 0.0)  # one revision sleeps so much longer
+
+    @classmethod
+    def drawn(cls, random: Random, **facts: object) -> Corpus:
+        pauses = tuple(round(random.uniform(0, LONGEST_PAUSE_SECONDS) / 3, 3) for _ in range(12))
+        return cls(pauses, template=random.choice(("generic", "async")), **facts)  # type: ignore[arg-type]
+
+    def write(self, folder: Path, url: str, settings: dict[str, str]) -> Path:
+        """The environment as `alembic init` makes it; gives its alembic.ini."""
+        ini = folder / "alembic.ini"
+        with redirect_stdout(StringIO()):
+            command.init(Config(str(ini)), str(folder / "alembic"), template=self.template)
+        driver = "postgresql+asyncpg" if self.template == "async" else "postgresql+psycopg"
+        line = "sqlalchemy.url = " + url.replace("postgresql", driver, 1).replace("%", "%%")
+        lines = [line if old.startswith("sqlalchemy.url") else old for old in ini.read_text().splitlines()]
+        ours = [f"{key} = {value}" for key, value in {"service": "orders", **settings}.items()]
+        ini.write_text("\n".join([*lines, "", "[migration_sidecar]", *ours, ""]))
+        for number, revision in enumerate(REVISIONS):
+            below = REVISIONS[number - 1] if number else None
+            text = _FILE.format(revision=revision, below=below, body=indent(self._body(number, revision), "    "))
+            (folder / "alembic" / "versions" / f"{revision}.py").write_text(text)
+        return ini
+
+    def _body(self, number: int, revision: str) -> str:
+        if revision not in _STATEMENTS:
+            return (
+                "with op.get_context().autocommit_block():\n"
+                f'    op.execute("CREATE INDEX CONCURRENTLY {CONCURRENT_INDEX} ON orders (customer)")'
+            )
+        lines = ['op.execute("SELECT campaign.witness_enter()")']
+        for step, statement in enumerate(_STATEMENTS[revision], start=1):
+            lines += [f"op.execute({statement!r})", f"op.execute(\"INSERT INTO marks VALUES ('{revision}', {step})\")"]
+            if step == 1:
+                lines.append('reach("between_statements", op.get_bind())')
+            if step < 3:
+                lines.append(f'op.execute("SELECT pg_sleep({self._pause(number, revision, step)})")')
+        if revision == FAILS_FIRST and self.stumbles:
+            lines += [
+                "if op.get_bind().exec_driver_sql(\"SELECT nextval('campaign.first_time')\").scalar() == 1:",
+                '    raise RuntimeError("it fails the first time")',
+            ]
+        return "\n".join(lines)
+
+    def _pause(self, number: int, revision: str, step: int) -> float:
+        longer = self.longer[1] if step == 2 and revision == self.longer[0] else 0.0
+        return self.pauses[2 * number + step - 1] + longer
+
+
+def cleared(folder: Path) -> Path:
+    """The folder, empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder

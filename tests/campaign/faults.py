@@ -1,0 +1,137 @@
+"""What is done to a running migration, and the evidence that it landed while work was in flight."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tests.campaign.ground import Database
+from tests.campaign.sampler import Sampler
+from tests.campaign.service import Service, signal_to
+
+TARGETS = ("service", "forkserver", "migration process", "backend")
+SESSIONS = """SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'migration-sidecar:%'"""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that was done at a moment; `holder` is the session that had the migration lock then."""
+
+    what: str
+    at: float
+    holder: int | None = None
+
+
+@dataclass
+class Attack:
+    """Runs beside the course; `faults` is what was really done."""
+
+    service: Service
+    database: Database
+    sampler: Sampler
+    random: Random
+    faults: list[Fault] = field(default_factory=list)
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def begin(self, work: Callable[[Attack], None]) -> None:
+        self._thread = threading.Thread(target=work, args=(self,), daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(timeout=60)
+
+    def wait(self, seconds: float) -> bool:
+        """False when the course is over."""
+        return not self._ended.wait(seconds)
+
+    def until(self, condition: Callable[[], object], within: float = 20.0) -> bool:
+        deadline = time.monotonic() + within
+        while not condition():
+            if time.monotonic() > deadline or not self.wait(0.01):
+                return False
+        return True
+
+    def pid_of(self, target: str) -> int | None:
+        if target == "service":
+            return self.service.pid
+        if target == "forkserver":
+            return self.service.forkserver()
+        if target == "migration process":
+            return self.service.migration_process()
+        rows = self.database.rows(SESSIONS)
+        return rows[0][0] if rows else None
+
+    def strike(self, target: str, number: signal.Signals = signal.SIGKILL) -> bool:
+        """Signals one of our own processes; a service that is harmed is no longer expected to answer."""
+        pid = self.pid_of(target)
+        if target == "service":
+            self.service.expected_alive = False
+        at = time.time()
+        if not signal_to(pid, number):
+            return False
+        self.faults.append(Fault(f"{number.name} {target}", at, self.sampler.holder_at(at)))
+        return True
+
+
+def random_kill(latest: float) -> Callable[[Attack], None]:
+    """N1: SIGKILL of one of the four, some time after a migration process is there."""
+
+    def work(attack: Attack) -> None:
+        target = attack.random.choice(TARGETS)
+        after = attack.random.uniform(0, latest)
+        if attack.until(attack.service.migration_process) and attack.wait(after):
+            attack.until(lambda: attack.strike(target), within=0.5)
+
+    return work
+
+
+@dataclass(frozen=True)
+class HitLog:
+    """What failpoints wrote."""
+
+    file: Path
+
+    def hits(self) -> list[tuple[str, str, int, float]]:
+        if not self.file.exists():
+            return []
+        words = [line.split() for line in self.file.read_text().splitlines()]
+        return [(each[1], each[2], int(each[3]), float(each[4])) for each in words if each[0] == "hit"]
+
+
+def continue_the_stopped(log: HitLog, rival: Callable[[], int], after: float) -> Callable[[Attack], None]:
+    """A process that stopped itself meets a rival migrator, and is continued later."""
+
+    def work(attack: Attack) -> None:
+        if attack.until(log.hits, within=60.0):
+            pid = note(attack, log)
+            rival()
+            attack.wait(after)
+            signal_to(pid, signal.SIGCONT)
+
+    return work
+
+
+def watch_hits(log: HitLog) -> Callable[[Attack], None]:
+    """Notes which session held the lock when a failpoint was hit."""
+
+    def work(attack: Attack) -> None:
+        if attack.until(log.hits, within=60.0):
+            note(attack, log)
+
+    return work
+
+
+def note(attack: Attack, log: HitLog) -> int:
+    """The pid that hit a failpoint; what it did is remembered with the session that held the lock then."""
+    name, action, pid, at = log.hits()[0]
+    attack.faults.append(Fault(f"{name} {action}", at, attack.sampler.holder_at(at)))
+    return pid

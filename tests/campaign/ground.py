@@ -1,0 +1,142 @@
+"""The campaign's own PostgreSQL, shown to be its own before anything is created or dropped there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from scripts.infrastructure import ports
+from scripts.infrastructure.errors import NotOurs
+from scripts.infrastructure.postgres import Address, PostgresServer, binaries
+from tests.campaign.corpus import GROUND, REVISIONS, Corpus, cleared
+
+# Every character that one encoding or another stumbles over; it must never be seen again.
+CANARY = "Canary7 %@:/'\"\\+&#é"
+
+
+@dataclass(frozen=True)
+class Cluster(PostgresServer):
+    """Its backends are killed, so a commit is in the kernel's hands before it is answered; the machine stays up."""
+
+    def _options(self) -> list[str]:
+        settings = {"synchronous_commit": "on", "log_lock_waits": "on", "max_prepared_transactions": "5"}
+        return [*super()._options(), *(part for name, value in settings.items() for part in ("-c", f"{name}={value}"))]
+
+
+@dataclass(frozen=True)
+class Database:
+    """One run's own."""
+
+    name: str
+    address: Address
+
+    @property
+    def url(self) -> str:
+        return self.address.url(self.name)
+
+    def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with self.address.connect(self.name) as connection:
+            return connection.execute(query, parameters or None).fetchall()  # type: ignore[arg-type]
+
+
+class Ground:
+    """A cluster, a template database and the schemas that a clean build has after each revision."""
+
+    def __init__(self, folder: Path, subject: Path) -> None:
+        self.folder, self.subject = cleared(folder), subject
+        (self.folder / "clean").mkdir()
+        address = Address(host=ports.LOOPBACK, port=ports.choose(1)[0], password=CANARY)
+        self.cluster = Cluster(self.folder / "postgres", address, durable=False, dies_with_us=True)
+        self._nonce = uuid4().hex
+        self._numbers = count(1)
+        self.clean: dict[str, str] = {}
+
+    def open(self) -> None:
+        self.cluster.start()
+        with self.cluster.address.connect() as connection:
+            connection.execute("CREATE TABLE campaign_nonce AS SELECT %s::text AS nonce", (self._nonce,))
+        self._create("corpus")
+        with self.cluster.address.connect("corpus") as connection:
+            connection.execute(GROUND)
+        self.clean = self._built_cleanly()
+
+    def close(self) -> None:
+        self.cluster.stop()
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        name = f"run_{next(self._numbers)}"
+        self._create(name, "corpus")
+        try:
+            yield Database(name, self.cluster.address)
+        finally:
+            self._on_our_own(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    @property
+    def log(self) -> Path:
+        return self.cluster.program.log
+
+    def _create(self, name: str, template: str = "template0") -> None:
+        self._on_our_own(f"CREATE DATABASE {name} TEMPLATE {template}")
+
+    def _on_our_own(self, statement: str) -> None:
+        self.cluster.prove_ours()
+        with self.cluster.address.connect() as connection:
+            row = (
+                connection.execute("SELECT nonce FROM campaign_nonce").fetchone() if self._marked(connection) else None
+            )
+            if row != (self._nonce,):
+                raise NotOurs("PostgreSQL", str(self.cluster.address.port), self.cluster.data)
+            connection.execute(statement)  # type: ignore[arg-type]
+
+    def _marked(self, connection: psycopg.Connection[Any]) -> bool:
+        return connection.execute("SELECT to_regclass('campaign_nonce') IS NOT NULL").fetchone() == (True,)
+
+    def _built_cleanly(self) -> dict[str, str]:
+        """By bare Alembic, without any part of ours."""
+        ini = Corpus((0.0,) * 12, stumbles=False).write(self.folder / "clean", "postgresql://unused", {})
+        hashes = {}
+        with self.database() as database:
+            url = database.url.replace("postgresql", "postgresql+psycopg", 1).replace("%", "%%")
+            ini.write_text("\n".join(_with_url(line, url) for line in ini.read_text().splitlines()))
+            hashes[""] = schema_hash(database)
+            for revision in REVISIONS:
+                subprocess.run(
+                    [sys.executable, "-m", "alembic", "-c", str(ini), "upgrade", revision],
+                    check=True,
+                    capture_output=True,
+                    env={**os.environ, "PYTHONPATH": str(self.subject)},
+                )
+                hashes[revision] = schema_hash(database)
+        return hashes
+
+
+def _with_url(line: str, url: str) -> str:
+    return f"sqlalchemy.url = {url}" if line.startswith("sqlalchemy.url") else line
+
+
+def schema_hash(database: Database) -> str:
+    """Of everything but our own journal's schema."""
+    dump = subprocess.run(
+        [str(binaries() / "pg_dump"), "-s", "-N", "migration_sidecar", "-N", "campaign"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={
+            **{"PGHOST": database.address.host, "PGPORT": str(database.address.port), "PGDATABASE": database.name},
+            **{"PGUSER": database.address.user, "PGPASSWORD": database.address.password},
+        },
+    ).stdout
+    lines = [line for line in dump.splitlines() if not line.startswith(("--", "\\restrict", "\\unrestrict"))]
+    return sha256("\n".join(lines).encode()).hexdigest()

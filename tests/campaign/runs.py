@@ -1,0 +1,183 @@
+"""One run: a fresh database, a real service, a fault, healing, and the checker's findings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.campaign import checker
+from tests.campaign.corpus import Corpus, cleared
+from tests.campaign.course import Course
+from tests.campaign.faults import Attack, HitLog, continue_the_stopped, random_kill, watch_hits
+from tests.campaign.ground import Database, Ground
+from tests.campaign.sampler import Sampler
+from tests.campaign.service import Service, Zygote
+
+# A stopped migrator is fenced by the server within this time, so that a run need not wait for production's minute.
+GUARDS = {"idle_in_transaction_session_timeout": "2s", "idle_session_timeout": "3s"}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a run is; the same spec and seed replay it."""
+
+    part: str
+    number: int
+    seed: int
+    failpoint: str = ""
+    action: str = ""
+    nemeses: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.part}-{self.number}"
+
+
+@dataclass
+class Outcome:
+    """What came of a run."""
+
+    spec: dict[str, Any]
+    hit: bool = False
+    states: list[str] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
+    attempts: list[int] = field(default_factory=list)
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    recovery_seconds: float | None = None
+    lock_free_seconds: float | None = None
+    slowest_health_seconds: float = 0.0
+    answers_lost: int = 0
+    seconds: float = 0.0
+    server_log: list[str] = field(default_factory=list)  # an excerpt, kept where something is wrong
+
+    @property
+    def resolved(self) -> bool:
+        """An outcome that was unknown for a while."""
+        return self.hit and any(number > 1 for number in self.attempts)
+
+
+@dataclass
+class Scene:
+    """The parts of one run."""
+
+    ground: Ground
+    database: Database
+    zygote: Zygote
+    folder: Path
+    ini: Path
+    spec: Spec
+    random: Random
+
+    def service(self, **environment: str) -> Service:
+        return Service(self.zygote, self.ini, self.folder / "service.log", {"MIGRATE_ON_STARTUP": "off", **environment})
+
+    def rival(self) -> int:
+        """Somebody else's `upgrade` of the same database, at the same time."""
+        return self.zygote.start(["upgrade", "--config", str(self.ini)], {}, self.folder / "rival.log")
+
+
+def carry_out(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
+    """Never raises for what the run did: what cannot be carried out is a violation."""
+    began, outcome = time.monotonic(), Outcome(asdict(spec))
+    random = Random(spec.seed)
+    folder = cleared(ground.folder / "run")
+    with ground.database() as database:
+        log = checker.ServerLog.from_now(ground.log, database)
+        try:
+            corpus = Corpus.drawn(random)
+            ini = corpus.write(folder, database.url, GUARDS)
+            _faulted(Scene(ground, database, zygote, folder, ini, spec, random), outcome, log)
+        except Exception as error:
+            outcome.violations.append(f"the run broke off: {type(error).__name__}: {error}")
+        if outcome.violations:
+            outcome.server_log = log.lines()[-200:]
+    outcome.seconds = round(time.monotonic() - began, 2)
+    return outcome
+
+
+def _faulted(scene: Scene, outcome: Outcome, log: checker.ServerLog) -> None:
+    spec, hits = scene.spec, HitLog(scene.folder / "hits")
+    service = scene.service(**_failpoints(scene, hits))
+    course = Course(service, scene.database, f"{spec.part}{spec.number}")
+    service.start()
+    try:
+        with Sampler(scene.database, [service]) as sampler:
+            attack = Attack(service, scene.database, sampler, scene.random)
+            attack.begin(_work(scene, hits))
+            course.to_head()
+            attack.end()
+            service.heal()
+            _check(scene, course, outcome)
+            in_time = service.stop()
+            _measure(outcome, course, attack, sampler)
+        outcome.violations += [] if in_time else ["I7: the service did not end within ten seconds of SIGTERM"]
+        outcome.violations += checker.check_nothing_is_left(scene.database)
+        outcome.violations += checker.check_alone(log, sampler)
+        outcome.violations += [f"I14: live health failed at {at}" for at in service.failed_looks]
+        outcome.violations += checker.check_secrets(_texts(scene, course, sampler, log))
+    finally:
+        service.stop()
+
+
+def _failpoints(scene: Scene, hits: HitLog) -> dict[str, str]:
+    spec = scene.spec
+    if not spec.failpoint:
+        return {}
+    nth = scene.random.randint(1, _arrivals(spec.failpoint))
+    asked = f"{spec.failpoint}:{spec.action}@{nth}"
+    return {"MIGRATION_TEST": "1", "MIGRATION_FAILPOINTS": asked, "MIGRATION_FAILPOINTS_LOG": str(hits.file)}
+
+
+def _arrivals(failpoint: str) -> int:
+    """How often the place is surely passed before the first stumble of the corpus, or at all."""
+    once = {"attempt_written", "lock_taken", "autocommit_begins", "all_done"}
+    return (
+        1
+        if failpoint in once
+        else 2
+        if failpoint == "autocommit_inside"
+        else 4
+        if failpoint != "between_statements"
+        else 3
+    )
+
+
+def _work(scene: Scene, hits: HitLog) -> Callable[[Attack], None]:
+    if not scene.spec.failpoint:
+        return random_kill(latest=1.2)
+    if scene.spec.action == "stop":
+        return continue_the_stopped(hits, scene.rival, after=scene.random.uniform(2.5, 4.0))
+    return watch_hits(hits)
+
+
+def _check(scene: Scene, course: Course, outcome: Outcome) -> None:
+    outcome.violations += course.problems
+    outcome.violations += checker.check_at_the_end(course, scene.database, scene.ground)
+    outcome.states = [each.state for each in course.operations]
+    outcome.codes = [each.code for each in course.operations if each.code]
+    outcome.attempts = [int(each.record.get("attempts", 0)) for each in course.operations]
+    outcome.answers_lost = course.answers_lost
+
+
+def _measure(outcome: Outcome, course: Course, attack: Attack, sampler: Sampler) -> None:
+    outcome.faults = [asdict(each) for each in attack.faults]
+    outcome.slowest_health_seconds = round(attack.service.slowest_look, 3)
+    flown = [(fault, op) for fault in attack.faults for op in course.operations if op.began <= fault.at < op.ended]
+    outcome.hit = bool(flown)
+    outcome.recovery_seconds = max((round(op.ended - fault.at, 3) for fault, op in flown), default=None)
+    freed = [sampler.free_after(each.holder, each.at) for each in attack.faults if each.holder is not None]
+    outcome.lock_free_seconds = max((round(each, 3) for each in freed if each is not None), default=None)
+
+
+def _texts(scene: Scene, course: Course, sampler: Sampler, log: checker.ServerLog) -> dict[str, str]:
+    texts = {"the journal": checker.journal_text(scene.database), "an answer": "\n".join(course.service.bodies)}
+    for name in ("service.log", "rival.log", "hits"):
+        with suppress(FileNotFoundError):
+            texts[name] = (scene.folder / name).read_text(errors="replace")
+    return {**texts, "a command line": "\n".join(sampler.command_lines), "the server's log": "\n".join(log.lines())}

@@ -1,0 +1,97 @@
+"""Looks at one run's database every 20 ms from a session of its own, and at live health every 100 ms."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+import psutil
+import psycopg
+
+from tests.campaign.ground import Database
+from tests.campaign.service import Service
+
+EVERY_SECONDS = 0.02
+HEALTH_EVERY_SECONDS = 0.1
+
+# A session that changes something outside our journal's schema holds such a lock until its transaction ends.
+_LOOK = """
+SELECT coalesce(array_agg(DISTINCT l.pid) FILTER (WHERE l.locktype = 'advisory' AND l.classid = 19785
+                                                   AND l.objid <> 0 AND l.objsubid = 2), '{}'),
+       coalesce(array_agg(DISTINCT l.pid) FILTER (
+         WHERE l.locktype = 'relation' AND l.relation >= 16384 AND a.application_name LIKE 'migration-sidecar:%'
+         AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
+                        'ExclusiveLock', 'AccessExclusiveLock')
+         AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                         WHERE c.oid = l.relation AND n.nspname NOT IN ('public'))), '{}')
+FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND l.pid <> pg_backend_pid()
+"""
+
+
+@dataclass(frozen=True)
+class Sample:
+    at: float
+    holders: tuple[int, ...]  # sessions with the migration lock
+    changing: tuple[int, ...]  # sessions of ours that change something
+
+
+class Sampler:
+    """`samples` is what was seen; a server that is away leaves a gap."""
+
+    def __init__(self, database: Database, services: list[Service]) -> None:
+        self._database, self._services = database, services
+        self.samples: list[Sample] = []
+        self.command_lines: set[str] = set()
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._watch_locks, self._watch_health)]
+
+    def __enter__(self) -> Sampler:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    def holder_at(self, moment: float) -> int | None:
+        """Who had the migration lock in the last sample before, unless that is too long ago to tell."""
+        before = [each for each in self.samples[-200:] if moment - 0.3 < each.at <= moment]
+        return next(iter(before[-1].holders), None) if before else None
+
+    def free_after(self, pid: int, since: float) -> float | None:
+        """Seconds until that session no longer held the lock; None when no sample tells."""
+        return next(
+            (max(0.0, each.at - since) for each in self.samples if each.at > since and pid not in each.holders), None
+        )
+
+    def overlaps(self) -> list[Sample]:
+        return [each for each in self.samples if len(each.holders) > 1 or len(each.changing) > 1]
+
+    def _watch_locks(self) -> None:
+        while not self._ended.is_set():
+            try:
+                with self._database.address.connect(self._database.name) as connection:
+                    while not self._ended.wait(EVERY_SECONDS):
+                        row = connection.execute(_LOOK).fetchone()
+                        assert row is not None
+                        self.samples.append(Sample(time.time(), tuple(row[0]), tuple(row[1])))
+            except psycopg.Error:
+                self._ended.wait(EVERY_SECONDS)
+
+    def _watch_health(self) -> None:
+        while not self._ended.wait(HEALTH_EVERY_SECONDS):
+            for service in self._services:
+                service.look()
+                self._read_command_lines(service)
+
+    def _read_command_lines(self, service: Service) -> None:
+        for process in service.descendants():
+            try:
+                self.command_lines.add(" ".join(process.cmdline()))
+            except psutil.Error:
+                continue
