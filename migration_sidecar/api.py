@@ -26,7 +26,7 @@ router = APIRouter()
 class PlanQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     action: Action = Action.UPGRADE
-    target: str = Field(default="head", pattern=r"^(head|heads|[A-Za-z0-9_]{1,32})$")
+    target: str = Field(default="head", pattern=r"^[A-Za-z0-9_.]{1,255}$")
     sql: bool = False
 
 

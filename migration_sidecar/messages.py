@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 OperationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,160}$")]
 # PostgreSQL text holds no NUL, and nobody's control characters belong into a journal or a terminal.
 PlainText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
-Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,32}$")]
+Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]{1,255}$")]
+# head, heads, base or a full id; by hand also of one branch only. Never relative: a repeat must not go further.
+Target = Annotated[str, StringConstraints(pattern=r"^([^@\x00-\x1f\x7f-\x9f]{1,255}@)?[A-Za-z0-9_.]{1,255}$")]
 
 
 class Message(BaseModel):
@@ -87,12 +89,17 @@ class OperationRequest(Message):
 
     operation_id: OperationId
     action: Action = Action.UPGRADE
-    target: str = Field(pattern=r"^(head|heads|[A-Za-z0-9_]{1,32})$")  # full revision ids only
+    target: Target
     expected_revisions: list[Revision] | None = None  # refuse when the database is elsewhere
     plan_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")  # refuse when the plan is another one
     deadline_seconds: int = Field(default=3600, ge=1, le=86_400)
     requested_by: PlainText = Field(default="unknown", max_length=200)
     request_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+
+    @property
+    def only_by_hand(self) -> bool:
+        """Taking everything down, or one branch, is for a person at the database."""
+        return self.target == "base" or "@" in self.target
 
 
 class Operation(Message):

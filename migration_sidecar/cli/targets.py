@@ -1,0 +1,26 @@
+"""What a person writes as a target, as one that stays the same: a repeat must not go further."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from migration_sidecar.engine import Engine
+from migration_sidecar.errors import ProblemError
+from migration_sidecar.messages import Action, DatabaseState
+
+TargetArgument = Annotated[
+    str, typer.Argument(help="head, heads, label@head, a revision or its unique beginning, +1 or -1.")
+]
+
+
+async def full_target(engine: Engine, action: Action, target: str) -> str:
+    """All that Alembic takes; raises ProblemError for a target that means nothing here, or nothing certain."""
+    known = await engine.scripts.history()
+    if target in known.revisions or target == "heads" or target == ("head" if action is Action.UPGRADE else "base"):
+        return target
+    at = await engine.reader.status()
+    if at.error is not None and at.state is not DatabaseState.UNMANAGED:
+        raise ProblemError.of(at.error)  # nothing can be counted from an unknown revision
+    return await engine.scripts.resolve(action, target, at.current_revisions)
