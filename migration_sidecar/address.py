@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from configparser import ConfigParser, Error
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from migration_sidecar.config_files import ConfigFiles, UnreadableFile
 
 
 class UnusableAddress(ValueError):
@@ -20,17 +21,20 @@ class UnusableAddress(ValueError):
         self.key, self.reason = key, reason
 
 
-def database_url(config_file: Path, environment: Mapping[str, str] = os.environ) -> URL:
+def database_url(config_file: Path, environment: Mapping[str, str] = os.environ, section: str = "alembic") -> URL:
     """The URL a migration of this folder uses, whichever way it is started.
 
-    DATABASE_URL wins; otherwise it is the ini file's sqlalchemy.url, with the parts that POSTGRES_* name replaced.
+    DATABASE_URL wins; otherwise it is the file's sqlalchemy.url, with the parts that POSTGRES_* name replaced.
     """
     if text := environment.get("DATABASE_URL"):
-        return _parse(text, "DATABASE_URL")
-    text = _alembic_url(config_file)
+        return parse_url(text, "DATABASE_URL")
+    try:
+        text = ConfigFiles.found(config_file).alembic("sqlalchemy.url", section) or ""
+    except UnreadableFile as error:
+        raise UnusableAddress("sqlalchemy.url", error.reason) from None
     if not text:
-        raise UnusableAddress("DATABASE_URL", "it is not set, and alembic.ini has no sqlalchemy.url")
-    url = _parse(text, "sqlalchemy.url")
+        raise UnusableAddress("DATABASE_URL", f"it is not set, and {config_file.name} has no sqlalchemy.url")
+    url = parse_url(text, "sqlalchemy.url")
     port = environment.get("POSTGRES_PORT")
     if port and not port.isdigit():
         raise UnusableAddress("POSTGRES_PORT", "it is not a number")
@@ -52,7 +56,8 @@ def without_password(text: str, url: URL) -> str:
     return text
 
 
-def _parse(text: str, key: str) -> URL:
+def parse_url(text: str, key: str) -> URL:
+    """Raises UnusableAddress, which names the key and never shows the text."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -62,12 +67,3 @@ def _parse(text: str, key: str) -> URL:
         raise UnusableAddress(key, "only PostgreSQL is supported")
     # Platforms hand out the short scheme, which SQLAlchemy does not know.
     return url.set(drivername="postgresql") if url.drivername == "postgres" else url
-
-
-def _alembic_url(config_file: Path) -> str | None:
-    parser = ConfigParser({"here": str(config_file.resolve().parent).replace("%", "%%")})
-    try:
-        parser.read_string(config_file.read_text(encoding="utf-8"))
-        return parser.get("alembic", "sqlalchemy.url", fallback=None)
-    except (OSError, Error):
-        raise UnusableAddress("sqlalchemy.url", "alembic.ini cannot be read") from None

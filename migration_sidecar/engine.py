@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from migration_sidecar.attempts import Attempts
 from migration_sidecar.database import Database
 from migration_sidecar.messages import Action, MigrationPlan, ServiceStatus
 from migration_sidecar.operations import Operations
+from migration_sidecar.place import Place
 from migration_sidecar.reading import Reader
 from migration_sidecar.relay import Relay
 from migration_sidecar.scripts import Scripts
@@ -21,17 +20,18 @@ from migration_sidecar.warm import WarmProcesses
 class Engine:
     """Everything one service needs; nothing is connected or started before it is used."""
 
-    def __init__(self, settings: Settings, section: str = "alembic", environment: dict[str, str] | None = None) -> None:
+    def __init__(self, settings: Settings, environment: dict[str, str] | None = None) -> None:
         self.settings = settings
-        self.processes = WarmProcesses(environment)
-        self.database = Database(settings.url, f"migration-sidecar {settings.service}")
-        self.scripts = Scripts(Path(settings.config_file), section, self.processes)
-        self.reader = Reader(settings, self.database, self.scripts)
-        self.relay = Relay(settings, self.database)
-        truth = Truth(self.database, self.reader, settings.version_table)
+        self.processes = WarmProcesses(environment, settings.python)
+        self.place = Place(settings, self.processes)
+        self.database = Database(self.place, f"migration-sidecar {settings.service}")
+        self.scripts = Scripts(settings, self.processes)
+        self.reader = Reader(settings, self.place, self.database, self.scripts)
+        self.relay = Relay(settings, self.place, self.database)
+        truth = Truth(self.database, self.reader, self.place)
         self.standby = Standby(self.processes, self.scripts)
-        self.attempts = Attempts(settings, section, self.database, self.reader, self.standby, truth)
-        self.operations = Operations(settings, self.database, self.reader, self.attempts, self.relay.wake)
+        self.attempts = Attempts(settings, self.place, self.database, self.reader, self.standby, truth)
+        self.operations = Operations(settings, self.place, self.database, self.reader, self.attempts, self.relay.wake)
         self.startup = Startup(settings, self.reader, self.operations, self.expect_from)
 
     def expect(self, plan: MigrationPlan) -> None:

@@ -160,12 +160,14 @@ class DatabaseUnreachable(ProblemError):
 class NoProcess(ProblemError):
     """Revision files are loaded and run in processes of their own, and none could be started."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(
+        self, reason: str, next_step: str = "Look at the memory and process limits of this service, and at its log."
+    ) -> None:
         super().__init__(
             "CM-409",
             "No migration process can be started",
             f"{reason}; no database was touched.",
-            "Look at the memory and process limits of this service, and at its log.",
+            next_step,
             status=503,
             retryable=True,
         )
@@ -195,4 +197,17 @@ class Misconfigured(ProblemError):
             "The configuration cannot be used",
             f"{key}: {reason}.",
             "Correct it and start again.",
+        )
+
+
+class OtherDatabase(ProblemError):
+    """The service was sent to one database and its env.py migrates another; neither was touched."""
+
+    def __init__(self, declared: str, configured: str) -> None:
+        super().__init__(
+            "CM-702",
+            "env.py migrates another database",
+            f"DATABASE_URL names database {declared}, and env.py connects to {configured}; nothing was touched.",
+            "Let env.py use DATABASE_URL, correct or unset it, or name the database with --database-url.",
+            status=409,
         )

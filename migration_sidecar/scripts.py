@@ -9,26 +9,27 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from migration_sidecar.config_files import ConfigFiles
 from migration_sidecar.errors import HistoryUnreadable
 from migration_sidecar.history import History
-from migration_sidecar.messages import MigrationPlan
+from migration_sidecar.messages import Action, MigrationPlan
+from migration_sidecar.settings import Settings
+from migration_sidecar.stamps import Stamps, stamps_of
 from migration_sidecar.warm import WarmProcesses
 
 INSPECTION_SECONDS = 15.0  # loading revision files runs them, so it happens in a process that can be ended
 HANGING_SECONDS = 20.0  # how long a file that never ended is believed to hang again, unless it changes
 
-Fingerprint = tuple[tuple[str, int, int], ...]
-
 
 class Scripts:
     """One per environment; loading happens in a child, so a broken or endless file harms nobody else."""
 
-    def __init__(self, config_file: Path, section: str, processes: WarmProcesses) -> None:
-        self._job = {"kind": "inspect", "config_file": str(config_file), "section": section}
-        self._config_file = config_file
+    def __init__(self, settings: Settings, processes: WarmProcesses) -> None:
+        self._settings = settings
+        self._files = ConfigFiles(settings.config_file)
         self._processes = processes
         self._folders: list[Path] = []
-        self._fingerprint: Fingerprint = ()
+        self._fingerprint: Stamps = ()
         self._history: History | None = None
         self._unreadable: HistoryUnreadable | None = None
         self._unreadable_until = 0.0
@@ -56,49 +57,51 @@ class Scripts:
     async def with_sql(self, plan: MigrationPlan) -> MigrationPlan:
         """The plan with the SQL of each revision that can be rendered without a database."""
         wanted = [revision.id for revision in plan.revisions]
-        job = {**self._job, "kind": "render", "revisions": wanted, "action": plan.action}
+        job = self._settings.job("render", revisions=wanted, action=plan.action)
         answer = await self._processes.ask(job, timeout_seconds=INSPECTION_SECONDS)
         sql = answer["result"] if answer["event"] == "done" else {}
         revisions = [revision.model_copy(update={"sql": sql.get(revision.id)}) for revision in plan.revisions]
         return plan.model_copy(update={"revisions": revisions})
 
+    async def resolve(self, action: Action, target: str, revisions: list[str]) -> str:
+        """What a person writes as a target, as one that stays the same; raises ProblemError (CM-203, CM-205)."""
+        job = self._settings.job("resolve", action=action, target=target, revisions=revisions)
+        answer = await self._processes.ask(job, timeout_seconds=INSPECTION_SECONDS)
+        if answer["event"] != "done":
+            raise _unreadable(answer)
+        absolute: str = answer["result"]["target"]
+        return absolute
+
     async def _load(self) -> History:
         before, folders = self._look(), self._folders
-        answer = await self._processes.ask(self._job, timeout_seconds=INSPECTION_SECONDS)
+        # The process gives up first, because it can say at which line.
+        job = self._settings.job("inspect", seconds=INSPECTION_SECONDS * 0.8)
+        answer = await self._processes.ask(job, timeout_seconds=INSPECTION_SECONDS)
         self._folders = [Path(folder) for folder in answer.get("folders", [])] or folders
         # Files that changed while they were loaded are loaded again by the next caller.
         self._fingerprint = before if self._folders == folders else self._look()
-        self._unreadable = _refusal(answer)
+        self._unreadable = None if answer["event"] == "done" else _unreadable(answer)
         self._unreadable_until = monotonic() + HANGING_SECONDS if "after_seconds" in answer else inf
         if self._unreadable is not None:
             raise self._unreadable
         self._history = History.from_inspection(answer["result"])
         return self._history
 
-    def _look(self) -> Fingerprint:
+    def _look(self) -> Stamps:
         environments = [folder.parent / "env.py" for folder in self._folders]
         revisions = [file for folder in self._folders for file in folder.rglob("*.py")]
-        files = [self._config_file, *environments, *revisions]
-        return tuple(sorted((str(file), *self._stamp(file)) for file in files))
-
-    @staticmethod
-    def _stamp(file: Path) -> tuple[int, int]:
-        try:
-            status = file.stat()
-        except OSError:
-            return (0, 0)
-        return (status.st_mtime_ns, status.st_size)
+        return stamps_of([self._files.ini, self._files.toml, *environments, *revisions])
 
 
-def _refusal(answer: dict[str, Any]) -> HistoryUnreadable | None:
-    if answer["event"] == "done":
-        return None
+def _unreadable(answer: dict[str, Any]) -> HistoryUnreadable:
     if answer["event"] == "failed":
         problem = answer["problem"]
         return HistoryUnreadable(problem["code"], problem["title"], problem["detail"], problem["next_step"])
+    where = f"{answer['file']}: " if "file" in answer else ""
+    reason = "it was not loaded in time" if "after_seconds" in answer else "it ended the process that loaded it"
     return HistoryUnreadable(
         "CM-304",
         "A revision file cannot be loaded",
-        f"Loading the files did not end properly within {INSPECTION_SECONDS:.0f} s; no database was touched.",
-        "Look for a file that exits or loops when it is imported.",
+        f"{where}{reason}; no database was touched.",
+        "Look for what exits or loops when that file is imported.",
     )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from select import select
 from typing import Any
 
@@ -18,6 +19,7 @@ from migration_sidecar.errors import NoProcess
 
 _LINE_BYTES = 1 << 22
 START_SECONDS = 60.0  # it takes one, and many while a whole fleet starts on a small machine
+_BOOTSTRAP = Path(__file__).parent / "child" / "bootstrap.py"
 _NOT_FOR_MIGRATIONS = ("DAPR_API_TOKEN", "APP_API_TOKEN")
 
 
@@ -48,10 +50,12 @@ class MigrationProcess:
             await self._writer.drain()
 
     async def reports(self) -> AsyncIterator[dict[str, Any]]:
+        """Ended by `exited`, which the forkserver writes; a killed process may have left half a line before it."""
         with suppress(ConnectionError):
             while line := await self._reader.readline():
-                report: dict[str, Any] = json.loads(line)
-                yield report
+                with suppress(ValueError):
+                    report: dict[str, Any] = json.loads(line)
+                    yield report
 
     async def end(self) -> None:
         """SIGKILL; PostgreSQL then rolls back whatever revision was under way."""
@@ -67,10 +71,14 @@ class MigrationProcess:
 
 
 class WarmProcesses:
-    """Owns one forkserver; `start` may be called at any time and again after it died."""
+    """Owns one forkserver; `start` may be called at any time and again after it died.
 
-    def __init__(self, environment: dict[str, str] | None = None) -> None:
+    `python` is the service's own interpreter, which needs Alembic and a driver; ours otherwise.
+    """
+
+    def __init__(self, environment: dict[str, str] | None = None, python: Path | None = None) -> None:
         self._environment = environment
+        self._python = str(python or sys.executable)
         self._server: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._starting = asyncio.Lock()
@@ -80,24 +88,34 @@ class WarmProcesses:
             if self._server is not None and self._server.poll() is None:
                 return
             self.stop()
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._socket.setblocking(False)
             with theirs:
-                self._server = subprocess.Popen(  # noqa: ASYNC220 - asyncio would reap it behind our back
-                    [sys.executable, "-P", "-m", "migration_sidecar.child.forkserver", str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    env=self._child_environment(),
-                )
-            ours.setblocking(False)
-            self._socket = ours
-            try:
-                async with asyncio.timeout(START_SECONDS):
-                    ready = await asyncio.get_running_loop().sock_recv(ours, 16)
-            except (TimeoutError, ConnectionError):
-                ready = b""
-            if ready != b"ready":
+                self._server = self._started(theirs)
+            said = await self._first_word(self._socket)
+            if said != "ready":
                 self.stop()
-                raise NoProcess("The process that loads Alembic did not get ready")
+                raise _unfit(said)
+
+    def _started(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                [self._python, str(_BOOTSTRAP), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=self._child_environment(),
+            )
+        except OSError:
+            self.stop()
+            raise NoProcess("The interpreter cannot be started") from None
+
+    @staticmethod
+    async def _first_word(ours: socket.socket) -> str:
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                return (await asyncio.get_running_loop().sock_recv(ours, 256)).decode()
+        except (TimeoutError, ConnectionError):
+            return ""
 
     @asynccontextmanager
     async def run(self, job: dict[str, Any]) -> AsyncIterator[MigrationProcess]:
@@ -122,7 +140,8 @@ class WarmProcesses:
         try:
             async with asyncio.timeout(timeout_seconds), self.run(job) as process:
                 async for report in process.reports():
-                    facts.update(report)
+                    ended = report["event"] in ("done", "failed")
+                    facts.update(report, event=report["event"] if ended else facts["event"])
         except TimeoutError:
             return {**facts, "event": "gone", "after_seconds": timeout_seconds}
         return facts
@@ -146,3 +165,12 @@ class WarmProcesses:
     def _child_environment(self) -> dict[str, str]:
         inherited = os.environ if self._environment is None else self._environment
         return {key: value for key, value in inherited.items() if key not in _NOT_FOR_MIGRATIONS}
+
+
+def _unfit(said: str) -> NoProcess:
+    if said.startswith("lacks "):
+        return NoProcess(
+            f"The interpreter {said}, or has a version older than Alembic 1.7 or SQLAlchemy 1.4",
+            "Install them there, or name the service's own interpreter with --python.",
+        )
+    return NoProcess("The process that loads Alembic did not get ready")

@@ -1,8 +1,8 @@
 """A warm process that has Alembic loaded and forks one fresh migration process per job.
 
-`python -m migration_sidecar.child.forkserver FD` serves jobs from the SOCK_SEQPACKET socket FD: one JSON message per
-job with one end of a socket pair, which carries orders and reports, and whose end means that the process is gone.
-Python's own multiprocessing forkserver is not used: its children import the parent's main module and need our
+It serves jobs from the SOCK_SEQPACKET socket whose number is its only argument: one JSON message per job with one end
+of a socket pair, which carries orders and reports; its last line, `exited`, is written here when the process was
+reaped. Python's own multiprocessing forkserver is not used: its children import the parent's main module and need our
 interpreter.
 """
 
@@ -13,11 +13,15 @@ import gc
 import importlib
 import json
 import os
+import resource
+import select
 import signal
 import socket
 import sys
 from contextlib import suppress
+from typing import Any
 
+NEEDED = (("alembic", (1, 7)), ("sqlalchemy", (1, 4)))
 PRELOAD = (
     "alembic.command",
     "alembic.config",
@@ -42,35 +46,78 @@ PR_SET_PDEATHSIG = 1
 def main() -> None:
     server = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the parent, which decides
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended children are reaped by the kernel
+    lacking = [name for name, oldest in NEEDED if not _has(name, oldest)]
+    if lacking:
+        server.send(f"lacks {' and '.join(lacking)}".encode())
+        return
     for name in PRELOAD:
         with suppress(ImportError):  # a service need not have both drivers
             importlib.import_module(name)
-    with suppress(ImportError):
-        importlib.import_module("migration_sidecar.child.process").parser()
+    from migration_sidecar.child import process
+
+    process.parser()
     gc.freeze()  # keeps the children from copying pages only because the collector touched them
     server.send(b"ready")
+    _serve(server)
+
+
+def _has(name: str, oldest: tuple[int, int]) -> bool:
+    try:
+        version = importlib.import_module(name).__version__
+    except ImportError:
+        return False
+    major, minor = str(version).split(".")[:2]
+    return (int(major), int(minor)) >= oldest
+
+
+def _serve(server: socket.socket) -> None:
+    """Until the parent closes its end."""
+    running: dict[int, tuple[int, int]] = {}  # a process's pidfd: its pid, and our end of its channel
     while True:
-        message, descriptors, _, _ = socket.recv_fds(server, MESSAGE_BYTES, 1)
-        if not message:
-            return
-        if os.fork() == 0:
-            server.close()
-            _child(json.loads(message), descriptors[0])
-        os.close(descriptors[0])
+        ready, _, _ = select.select([server.fileno(), *running], [], [])
+        for handle in running.keys() & set(ready):
+            _reap(handle, *running.pop(handle))
+        if server.fileno() in ready:
+            message, descriptors, _, _ = socket.recv_fds(server, MESSAGE_BYTES, 1)
+            if not message:
+                return
+            pid = os.fork()
+            if pid == 0:
+                server.close()
+                for handle, (_, channel) in running.items():  # or another's reports would not end before ours
+                    os.close(handle)
+                    os.close(channel)
+                _child(json.loads(message), descriptors[0])
+            running[os.pidfd_open(pid)] = (pid, descriptors[0])
 
 
-def _child(job: dict[str, object], channel: int) -> None:
+def _reap(handle: int, pid: int, channel: int) -> None:
+    os.close(handle)
+    _, status = os.waitpid(pid, 0)
+    killed = os.WIFSIGNALED(status)
+    end = {
+        "event": "exited",
+        "code": None if killed else os.WEXITSTATUS(status),
+        "signal": os.WTERMSIG(status) if killed else None,
+    }
+    with socket.socket(fileno=channel) as reports, suppress(OSError):
+        # A line break first: the process may have died within a line. And nobody is waited for.
+        reports.send(b"\n" + json.dumps(end).encode() + b"\n", socket.MSG_DONTWAIT)
+
+
+def _child(job: dict[str, Any], channel: int) -> None:
     try:
         parent = os.getppid()
         # A service that dies takes its migration along: PostgreSQL rolls back to a whole revision.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _silence()
+        _limit(job.get("memory_bytes"))
+        from migration_sidecar.child.fresh import trust_no_stale_bytecode
         from migration_sidecar.child.process import carry_out
 
+        trust_no_stale_bytecode()
         carry_out(job, socket.socket(fileno=channel))
     finally:
         os._exit(0)
@@ -84,5 +131,9 @@ def _silence() -> None:
     os.close(null)
 
 
-if __name__ == "__main__":
-    main()
+def _limit(memory_bytes: int | None) -> None:
+    """A revision that takes all memory gets MemoryError, and a crash leaves no core file with data in it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    if memory_bytes and (most == resource.RLIM_INFINITY or memory_bytes < most):
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, most))

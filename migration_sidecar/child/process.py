@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from functools import cache
 from pathlib import Path
 from select import select
 from socket import socket
 from typing import Any, TextIO
 
+from migration_sidecar.child.configuration import configuration_of
 from migration_sidecar.child.driver import socket_of
 from migration_sidecar.child.refusal import Refusal
+
+DID_NOTHING = 75  # the exit code of a process that was not needed any more
 
 
 class Reporter:
@@ -38,22 +41,33 @@ def carry_out(job: dict[str, Any], channel: socket) -> None:
     report = Reporter(channel.makefile("w", encoding="utf-8"))
     report("process", pid=os.getpid())
     try:
-        config = _config(job)
-        if job["kind"] == "inspect":
-            from migration_sidecar.child.inspection import load_history
-
-            report("done", result=load_history(config, report))
-        elif job["kind"] == "render":
-            from migration_sidecar.child.rendering import render
-
-            report("done", result=render(config, job["revisions"], job["action"]))
-        else:
-            _migrate(config, job, report, channel)
-            report("done", result=None)
+        report("done", result=_result(job, report, channel))
     except Refusal as refusal:
         report("failed", problem={**refusal.facts, "revision": refusal.facts["revision"] or report.revision})
     except BaseException as error:  # a revision may raise SystemExit or KeyboardInterrupt: it harms only this process
         report("failed", problem=describe_failure(error, report.revision))
+
+
+def _result(job: dict[str, Any], report: Reporter, channel: socket) -> Any:
+    config = configuration_of(job, parser())
+    kind = job["kind"]
+    if kind == "inspect":
+        from migration_sidecar.child.inspection import load_history
+
+        return load_history(config, report, job["seconds"])
+    if kind == "resolve":
+        from migration_sidecar.child.targets import resolve
+
+        return resolve(config, job["action"], job["target"], job["revisions"])
+    if kind == "render":
+        from migration_sidecar.child.rendering import render
+
+        return render(config, job["revisions"], job["action"])
+    if kind == "look":
+        from migration_sidecar.child.looking import look
+
+        return look(config, report)
+    return _migrate(config, job, report, channel)
 
 
 @cache
@@ -64,35 +78,22 @@ def parser() -> ArgumentParser:
     return CommandLine().parser
 
 
-def _config(job: dict[str, Any]) -> Any:
-    from alembic.config import Config
-
-    os.chdir(Path(job["config_file"]).parent)
-    words = ["-c", job["config_file"], "-n", job["section"]]
-    words += [word for pair in job.get("x", []) for word in ("-x", pair)]
-    words += [job["action"], job["target"]] if job["kind"] == "migrate" else ["current"]
-    # env.py files read config.cmd_opts, so it is made by Alembic's own parser.
-    options: Namespace = parser().parse_args(words)
-    return Config(job["config_file"], ini_section=job["section"], cmd_opts=options)
-
-
 def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket) -> None:
     from alembic import command
     from alembic.util import CommandError
 
     from migration_sidecar.child import hook
-    from migration_sidecar.child.journal import Attempt
+    from migration_sidecar.child.orders import Orders
 
-    given: list[hook.Orders] = []
+    given: list[Orders] = []
 
-    def orders(connection: Any = None) -> hook.Orders:
+    def orders(connection: Any = None) -> Orders:
         if not given:
             report("prepared")
-            order = json.loads(_next_line(channel, connection))
-            given.append(hook.Orders(Attempt(**order["attempt"]), order["lock_wait_seconds"]))
+            given.append(Orders.read(json.loads(_next_line(channel, connection))))
         return given[0]
 
-    hook.install(orders, report)
+    guard = hook.install(orders, report)
     if not _only_connects(config):
         orders()
     apply = command.upgrade if job["action"] == "upgrade" else command.downgrade
@@ -105,6 +106,7 @@ def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket
             str(error).splitlines()[0],
             "Correct the history or the target, and try again.",
         ) from None
+    guard.require_committed()
 
 
 def _only_connects(config: Any) -> bool:
@@ -121,7 +123,7 @@ def _next_line(channel: socket, connection: Any) -> str:
     ready, _, _ = select(waited_for, [], [])
     line = channel.makefile("r", encoding="utf-8").readline() if channel in ready else ""
     if not line:
-        os._exit(0)  # without a word: it did nothing, and nothing must be concluded from its end
+        os._exit(DID_NOTHING)  # nothing must be concluded from its end
     return line
 
 
@@ -148,6 +150,7 @@ def describe_failure(error: BaseException, revision: str | None) -> dict[str, An
         "revision": revision,
         "sqlstate": sqlstate,
         "connection_lost": _connection_lost(error, sqlstate),
+        "unconnected": sqlstate is None and type(driver).__name__ == "OperationalError",
     }
 
 

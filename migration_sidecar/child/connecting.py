@@ -1,0 +1,99 @@
+"""Where SQLAlchemy's engines connect to: tells it, and can send every one of them somewhere else."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Engine, make_url
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy.engine import Connection
+
+TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+
+
+def send_to(text: str, config: Config) -> None:
+    """From now on every PostgreSQL engine of this process connects there, wherever its own URL came from."""
+    url = _with_driver(make_url(text), config)
+    written = url.render_as_string(hide_password=False)
+    os.environ["DATABASE_URL"] = written
+    config.set_main_option("sqlalchemy.url", written.replace("%", "%%"))
+
+    def redirect(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+        if dialect.name == "postgresql":
+            _, ours = dialect.create_connect_args(url.set(drivername=f"postgresql+{dialect.driver}"))
+            for name in ("host", "port", "user", "password", "dbname", "database", "dsn"):
+                parameters.pop(name, None)
+            parameters.update(ours)
+
+    event.listen(Engine, "do_connect", redirect)
+
+
+def _with_driver(url: URL, config: Config) -> URL:
+    """env.py chose a driver, synchronous or not: a URL that names none gets that one."""
+    if "+" in url.drivername:
+        return url
+    declared = config.file_config.get(config.config_ini_section, "sqlalchemy.url", raw=True, fallback="") or ""
+    for scheme in (declared.partition("://")[0], os.environ.get("DATABASE_URL", "").partition("://")[0]):
+        if scheme.startswith("postgresql+"):
+            return url.set(drivername=scheme)
+    return url.set(drivername="postgresql")
+
+
+def url_of_parameters(dialect: Any, parameters: dict[str, Any]) -> str:
+    """What an engine is about to connect with; names differ between drivers."""
+    return _as_text(
+        dialect,
+        host=parameters.get("host"),
+        port=parameters.get("port"),
+        user=parameters.get("user"),
+        password=parameters.get("password"),
+        database=parameters.get("dbname") or parameters.get("database"),
+        tls={name: parameters[name] for name in TLS if isinstance(parameters.get(name), str)},
+    )
+
+
+def url_of_connection(connection: Connection) -> str:
+    """What the driver itself says: it knows what came from PGHOST, a service file or a password file."""
+    url, driver = connection.engine.url, connection.connection.dbapi_connection
+    tls = {name: value for name in TLS if isinstance(value := url.query.get(name), str)}
+    dialect, info = connection.dialect, getattr(driver, "info", None)
+    if info is not None and hasattr(info, "dbname"):  # psycopg and psycopg2
+        return _as_text(dialect, info.host, info.port, info.user, info.password or url.password, info.dbname, tls)
+    inner = getattr(driver, "driver_connection", None)
+    known, address = getattr(inner, "_params", None), getattr(inner, "_addr", None)
+    if known is not None and address is not None:  # asyncpg
+        host, port = address if isinstance(address, tuple) else (address.rpartition("/")[0], address.rpartition(".")[2])
+        password = known.password if isinstance(known.password, str) else url.password
+        return _as_text(dialect, host, port, known.user, password, known.database, tls)
+    return url.render_as_string(hide_password=False)
+
+
+def _as_text(
+    dialect: Any,
+    host: Any,
+    port: Any,
+    user: str | None,
+    password: Any,
+    database: str | None,
+    tls: dict[str, Any],
+) -> str:
+    socket = host if isinstance(host, str) and host.startswith("/") else None
+    by_socket = {"host": socket, "port": str(port or 5432)} if socket else {}
+    return URL.create(
+        f"{dialect.name}+{dialect.driver}",
+        username=user,
+        password=str(password) if password is not None else None,
+        host=None if socket else host,
+        port=None if socket or not port else int(port),
+        database=database,
+        query={**tls, **by_socket},
+    ).render_as_string(hide_password=False)
+
+
+def is_autocommit(connection: Connection) -> bool:
+    driver = connection.connection.dbapi_connection
+    return getattr(driver, "autocommit", False) is True or getattr(driver, "isolation_level", None) == "autocommit"

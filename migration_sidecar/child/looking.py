@@ -1,0 +1,112 @@
+"""A look: runs env.py as `alembic current` does and tells which database and version table it configures."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Any
+
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from migration_sidecar.child.connecting import is_autocommit, url_of_connection, url_of_parameters
+from migration_sidecar.child.refusal import Refusal
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+MOST_FILES = 500
+USUAL_SEARCH_PATH = '"$user", public'
+INSTALLED = str(Path(os.__file__).parent)
+
+
+def look(config: Config, report: Callable[..., None]) -> None:
+    """Reports `places`, one per context.configure; what was reported before env.py failed stands."""
+    before = set(sys.modules)
+    script = ScriptDirectory.from_config(config)
+    _tell_what_is_tried(report)
+    places = _note_each_configure()
+
+    def nothing_to_do(_: Any, context: Any) -> list[Any]:
+        if context.connection is not None:
+            places[-1]["default_schema"] = _default_schema(context.connection)
+        return []
+
+    try:
+        with EnvironmentContext(config, script, fn=nothing_to_do, dont_mutate=True):
+            script.run_env()
+    except KeyError as error:
+        raise _missing_x(Path(script.env_py_location), error) from error
+    finally:
+        report("looked", files=_files(script, before), places=places)
+
+
+def _default_schema(connection: Any) -> str:
+    """Where a version table without a schema stands, if env.py has a search_path of its own; else nothing."""
+    path, schema = connection.exec_driver_sql("SELECT current_setting('search_path'), current_schema()").one()
+    if path == USUAL_SEARCH_PATH:
+        return ""
+    # One that does not exist yet is made by env.py or a revision; then it is what current_schema() tells.
+    return str(schema or path.split(",")[0].strip().strip('"'))
+
+
+def _tell_what_is_tried(report: Callable[..., None]) -> None:
+    """Where env.py wants to connect is known before it has connected, and also when it cannot."""
+
+    def connecting(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+        if dialect.name == "postgresql":
+            report("connecting", tried=url_of_parameters(dialect, parameters))
+
+    event.listen(Engine, "do_connect", connecting)
+
+
+def _note_each_configure() -> list[dict[str, Any]]:
+    configure = EnvironmentContext.configure
+    places: list[dict[str, Any]] = []
+
+    @wraps(configure)
+    def noting(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
+        if connection is not None:
+            places.append(
+                {
+                    "url": url_of_connection(connection),
+                    "version_table": options.get("version_table") or "alembic_version",
+                    "version_table_schema": options.get("version_table_schema") or "",
+                    "default_schema": "",
+                    "in_transaction": connection.in_transaction(),
+                    "autocommit": is_autocommit(connection),
+                }
+            )
+        return configure(self, connection, *args, **options)
+
+    EnvironmentContext.configure = noting  # type: ignore[method-assign]
+    return places
+
+
+def _files(script: ScriptDirectory, before: set[str]) -> list[str]:
+    """env.py and what it imported of the service's own: when one of them changes, the answer may change."""
+    origins = {getattr(sys.modules[name], "__file__", None) or "" for name in set(sys.modules) - before}
+    own = sorted(
+        origin for origin in origins if origin and not origin.startswith(INSTALLED) and "-packages/" not in origin
+    )
+    return [str(Path(script.env_py_location).absolute()), *own[:MOST_FILES]]
+
+
+def _missing_x(env_file: Path, error: KeyError) -> BaseException:
+    """The same error, unless it is env.py that asked for an argument nobody gave."""
+    place = extract_tb(error.__traceback__)[-1]
+    text = env_file.read_text(encoding="utf-8", errors="replace")
+    if Path(place.filename).resolve() != env_file.resolve() or "get_x_argument" not in text:
+        return error
+    return Refusal(
+        "CM-701",
+        "The configuration cannot be used",
+        f"env.py asks in line {place.lineno} for -x {error.args[0]}=…, which was not given.",
+        f"Give it: -x {error.args[0]}=VALUE.",
+    )

@@ -1,0 +1,25 @@
+"""`migration-sidecar`: one database, migrated safely, for any Alembic environment, from a shell.
+
+Exit codes: 0 done, 1 the migration failed, 2 the request or the configuration cannot be used,
+3 the database cannot be reached or used, 4 a person has to look.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from migration_sidecar.cli.looking import history, plan, status
+from migration_sidecar.cli.migrating import downgrade, upgrade
+from migration_sidecar.cli.options import with_options
+from migration_sidecar.cli.serving import serve
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", help=__doc__)
+
+for command in (status, plan, upgrade, history, serve):
+    app.command()(with_options(command))
+# -1 is a target here and not an option.
+app.command(context_settings={"ignore_unknown_options": True})(with_options(downgrade))
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,84 @@
+"""The commands that touch nothing: status, plan, history."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from migration_sidecar.cli.options import Options
+from migration_sidecar.cli.output import escape, out, plain, print_json, print_json_list, show
+from migration_sidecar.cli.targets import TargetArgument, full_target
+from migration_sidecar.engine import Engine
+from migration_sidecar.history import History
+from migration_sidecar.messages import Action, DatabaseState, MigrationPlan, ServiceStatus
+
+
+def status(options: Options) -> None:
+    """Where the database stands; read by SQL, so a broken revision file does not break it.
+
+    Example: migration-sidecar status -c backend/alembic.ini --json
+    """
+
+    async def ask(engine: Engine) -> ServiceStatus:
+        return await engine.reader.status()
+
+    answer = options.ask(ask)
+    if options.as_json:
+        print_json(answer)
+    else:
+        known = answer.state is not DatabaseState.UNREACHABLE
+        at = (", ".join(answer.current_revisions) or "base") if known else "?"
+        head, behind = ", ".join(answer.head_revisions) or "?", len(answer.pending) if known else "?"
+        out.print(f"{escape(answer.service)}: [bold]{answer.state}[/], at {at}, head {head}, {behind} behind")
+        show(answer.error)
+    raise typer.Exit(0 if answer.state is not DatabaseState.UNREACHABLE else 3)
+
+
+def plan(
+    options: Options,
+    target: TargetArgument = "head",
+    sql: Annotated[bool, typer.Option("--sql", help="Show each revision's SQL where it can be rendered.")] = False,
+) -> None:
+    """What an upgrade would do; nothing is touched.
+
+    Example: migration-sidecar plan heads --sql
+    """
+
+    async def ask(engine: Engine) -> MigrationPlan:
+        found = await engine.reader.plan(Action.UPGRADE, await full_target(engine, Action.UPGRADE, target))
+        return await engine.scripts.with_sql(found) if sql else found
+
+    answer = options.ask(ask)
+    if options.as_json:
+        print_json(answer)
+        return
+    table = Table("revision", "message", "in a transaction", "reversible", "destructive")
+    for each in answer.revisions:
+        flags = ("yes" if flag else "no" for flag in (each.transactional, each.reversible, each.destructive))
+        table.add_row(each.id, escape(each.message), *flags)
+    out.print(table if answer.revisions else "Nothing to do.")
+    for each in answer.revisions:
+        if each.sql:
+            out.print(f"\n-- {each.id}\n{plain(each.sql)}", markup=False)
+    for problem in (*answer.obstacles, *answer.warnings):
+        show(problem)
+
+
+def history(options: Options) -> None:
+    """Every revision, newest first; an arrow marks where the database is.
+
+    Example: migration-sidecar history -c backend/alembic.ini
+    """
+
+    async def ask(engine: Engine) -> tuple[History, ServiceStatus]:
+        return await engine.scripts.history(), await engine.reader.status()
+
+    known, at = options.ask(ask)
+    if options.as_json:
+        print_json_list([known.revisions[name].planned(Action.UPGRADE) for name in reversed(known.order)])
+        return
+    for name in reversed(known.order):
+        mark = "→" if name in at.current_revisions else " "
+        out.print(f"{mark} {name}  {escape(known.revisions[name].message)}", soft_wrap=True)

@@ -1,0 +1,82 @@
+"""The commands that change the database: upgrade and downgrade."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from uuid import uuid4
+
+import typer
+from pydantic import ValidationError
+
+from migration_sidecar.cli.options import Options
+from migration_sidecar.cli.output import escape, out, print_json, remarks, show
+from migration_sidecar.cli.targets import TargetArgument, full_target
+from migration_sidecar.engine import Engine
+from migration_sidecar.errors import UnknownTarget
+from migration_sidecar.messages import Action, Operation, OperationRequest, OperationState
+
+EXIT = {OperationState.SUCCEEDED: 0, OperationState.NEEDS_ATTENTION: 4}
+
+
+def upgrade(options: Options, target: TargetArgument = "head") -> None:
+    """Apply revisions up to the target, under the lock and with a journal.
+
+    Example: migration-sidecar upgrade heads -c backend/alembic.ini -x tenant=acme
+    """
+    _migrate(Action.UPGRADE, target, options)
+
+
+def downgrade(options: Options, target: TargetArgument) -> None:
+    """Revert revisions down to the target.
+
+    Example: migration-sidecar downgrade -1
+    """
+    _migrate(Action.DOWNGRADE, target, options)
+
+
+def _migrate(action: Action, target: str, options: Options) -> None:
+    async def ask(engine: Engine) -> Operation:
+        return await _carry_out(engine, _request(action, await full_target(engine, action, target)))
+
+    answer = options.ask(ask)
+    if options.as_json:
+        print_json(answer)
+    else:
+        _print(answer)
+    raise typer.Exit(EXIT.get(answer.state, 1))
+
+
+async def _carry_out(engine: Engine, request: OperationRequest) -> Operation:
+    """Tells on stderr what it waits for; Ctrl-C cancels."""
+    operation = await engine.operations.accept(request, way_in="by hand")
+    told = None
+    try:
+        while not operation.state.ended:
+            operation = await engine.operations.find(request.operation_id, wait_seconds=0.5)
+            if operation.waiting_for and operation.waiting_for != told:
+                told = operation.waiting_for
+                remarks.print(escape(told))
+    finally:
+        if not operation.state.ended:
+            await engine.operations.cancel(request.operation_id)
+    return operation
+
+
+def _print(answer: Operation) -> None:
+    for each in answer.applied:
+        word = "applied" if each.action is Action.UPGRADE else "reverted"
+        out.print(f"  {word} {each.revision} in {each.duration_ms} ms")
+    colour = "green" if answer.state is OperationState.SUCCEEDED else "red"
+    at = ", ".join(answer.current_revisions) or "base"
+    what = "unchanged" if answer.state is OperationState.SUCCEEDED and not answer.applied else answer.state
+    out.print(f"[{colour}]{escape(answer.service)}: {what}[/], at {at}")
+    show(answer.error)
+
+
+def _request(action: Action, target: str) -> OperationRequest:
+    who = f"{getpass.getuser()}@{os.uname().nodename}"
+    try:
+        return OperationRequest(operation_id=f"by-hand-{uuid4()}", action=action, target=target, requested_by=who)
+    except ValidationError:
+        raise UnknownTarget(target) from None

@@ -1,0 +1,97 @@
+"""What every command takes: which environment, whose interpreter, which database; and how a command is run with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from migration_sidecar.cli.output import print_problem
+from migration_sidecar.engine import Engine
+from migration_sidecar.errors import ProblemError
+from migration_sidecar.settings import Given, Settings, read_settings
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Each field is an option of every command."""
+
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="alembic.ini or pyproject.toml; the one in this folder otherwise."),
+    ] = None
+    name: Annotated[str, typer.Option("--name", "-n", help="Section of the ini file, as in alembic -n.")] = "alembic"
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            help="The database, whatever env.py says. Others can see it in the list of processes: "
+            "with a password in it, set DATABASE_URL instead."
+        ),
+    ] = None
+    python: Annotated[
+        str | None,
+        typer.Option(help="The service's own interpreter; it needs Alembic and a driver, not this package."),
+    ] = None
+    service: Annotated[str | None, typer.Option(help="The service's name in journal and audit.")] = None
+    x: Annotated[
+        list[str] | None, typer.Option("-x", metavar="KEY=VALUE", help="For env.py, as in alembic -x; repeatable.")
+    ] = None
+    journal_table: Annotated[
+        str | None,
+        typer.Option(metavar="SCHEMA.TABLE", help="Where the role may create no schema: the journal's table."),
+    ] = None
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")] = False
+
+    def settings(self) -> Settings:
+        given = Given(
+            section=self.name,
+            database_url=self.database_url,
+            python=self.python,
+            service=self.service,
+            x=tuple(self.x or ()),
+            journal_table=self.journal_table,
+        )
+        return read_settings(self.config, given=given)
+
+    def ask(self, question: Callable[[Engine], Awaitable[Answer]]) -> Answer:
+        """Runs one question on an engine of its own; what cannot be answered ends the program with its sentence."""
+
+        async def run() -> Answer:
+            engine = Engine(self.settings())
+            try:
+                return await question(engine)
+            finally:
+                await engine.close()
+
+        try:
+            return asyncio.run(run())
+        except ProblemError as error:
+            raise self.refused(error) from None
+
+    def refused(self, error: ProblemError) -> typer.Exit:
+        print_problem(error.problem, as_json=self.as_json)
+        return typer.Exit(3 if error.problem.code.startswith("CM-5") else 2)
+
+
+def with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The command with every option of `Options` beside its own; it is given them as `options`."""
+    common = list(signature(Options, eval_str=True).parameters.values())
+    own = [each for each in signature(function, eval_str=True).parameters.values() if each.name != "options"]
+
+    @wraps(function)
+    def run(**given: Any) -> None:
+        options = Options(**{each.name: given.pop(each.name) for each in common})
+        function(options=options, **given)
+
+    parameters = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in (*own, *common)]
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run

@@ -1,0 +1,122 @@
+"""The two files that Alembic reads, an ini file and pyproject.toml; standard library only, the child reads them too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from configparser import ConfigParser, Error, RawConfigParser
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+TOML_NAME = "pyproject.toml"
+OWN_SECTION = "migration_sidecar"
+
+
+class UnreadableFile(ValueError):
+    """A configuration file cannot be used; `key` names it, and its text is never shown."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}.")
+        self.key, self.reason = key, reason
+
+
+@dataclass(frozen=True)
+class ConfigFiles:
+    """`named` is the one that was asked for; the other, if there is one, lies beside it."""
+
+    named: Path
+
+    @classmethod
+    def found(cls, named: Path | None, environment: Mapping[str, str] = os.environ) -> ConfigFiles:
+        """As `alembic` finds them: what is named, ALEMBIC_CONFIG, alembic.ini, pyproject.toml."""
+        if named is None:
+            named = Path(environment.get("ALEMBIC_CONFIG") or "alembic.ini")
+            if not named.exists() and Path(TOML_NAME).exists():
+                named = Path(TOML_NAME)
+        # Not resolve(): a link to the file is mounted where %(here)s is meant to be.
+        return cls(Path(os.path.abspath(named)))  # noqa: PTH100
+
+    @property
+    def folder(self) -> Path:
+        return self.named.parent
+
+    @property
+    def ini(self) -> Path:
+        return self.folder / "alembic.ini" if self.named.name == TOML_NAME else self.named
+
+    @property
+    def toml(self) -> Path:
+        return self.folder / TOML_NAME
+
+    def own(self) -> dict[str, Any]:
+        """What our own section says, in the ini file first; raises UnreadableFile."""
+        parser = RawConfigParser(default_section="")
+        _read(parser, self._ini_text, self.ini.name)
+        section = dict(parser[OWN_SECTION]) if parser.has_section(OWN_SECTION) else {}
+        return {**_table(self._tool, OWN_SECTION), **section}
+
+    def alembic(self, option: str, section: str = "alembic") -> str | None:
+        """One option as Alembic reads it, %(here)s replaced; raises UnreadableFile."""
+        here = str(self.folder)
+        parser = ConfigParser({"here": here.replace("%", "%%")})
+        _read(parser, self._ini_text, self.ini.name)
+        try:
+            value = parser.get(section, option, fallback=None)
+        except Error:
+            raise UnreadableFile(option, f"{self.ini.name} refers to something it does not define") from None
+        if value is None:
+            table: Any = _table(self._tool, "alembic")
+            value = table.get(option, _dotted(table, option))
+        return value.replace("%(here)s", here) if isinstance(value, str) else None
+
+    def has_section(self, section: str) -> bool:
+        parser = RawConfigParser()
+        _read(parser, self._ini_text, self.ini.name)
+        return parser.has_section(section) or "alembic" in self._tool
+
+    @cached_property
+    def _ini_text(self) -> str:
+        if self.ini != self.named and not self.ini.exists():
+            return ""
+        return _text(self.ini)
+
+    @cached_property
+    def _tool(self) -> dict[str, Any]:
+        if self.toml != self.named and not self.toml.exists():
+            return {}
+        try:
+            import tomllib
+        except ImportError:  # before Python 3.11; Alembic brings this one where it reads the file itself
+            import tomli as tomllib  # type: ignore[import-not-found, no-redef]
+        try:
+            return _table(tomllib.loads(_text(self.toml)), "tool")
+        except tomllib.TOMLDecodeError:
+            raise UnreadableFile(self.toml.name, "it is not valid TOML") from None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise UnreadableFile(file.name, "the file cannot be read") from None
+
+
+def _read(parser: RawConfigParser, text: str, name: str) -> None:
+    try:
+        parser.read_string(text)
+    except Error:
+        raise UnreadableFile(name, "it is not a valid ini file") from None
+
+
+def _table(parent: Any, name: str) -> dict[str, Any]:
+    child = parent.get(name) if isinstance(parent, dict) else None
+    return child if isinstance(child, dict) else {}
+
+
+def _dotted(table: Any, option: str) -> Any:
+    """TOML reads an unquoted sqlalchemy.url as a table in a table."""
+    for part in option.split("."):
+        table = table.get(part) if isinstance(table, dict) else None
+    return table
