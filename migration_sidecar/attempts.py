@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from dataclasses import asdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, replace
 from random import uniform
 from time import monotonic
-from typing import Any
+from typing import Any, overload
 
-from migration_sidecar import store
-from migration_sidecar.address import without_password
 from migration_sidecar.child.journal import Attempt
-from migration_sidecar.course import CANCELLED, Course, Note, too_late
+from migration_sidecar.conversation import Conversation
+from migration_sidecar.course import CANCELLED, Course, in_use, too_late
 from migration_sidecar.database import Database
-from migration_sidecar.errors import DatabaseUnreachable, ProblemError
-from migration_sidecar.messages import (
-    Action,
-    AppliedRevision,
-    Operation,
-    OperationRequest,
-    OperationState,
-    Problem,
-)
+from migration_sidecar.errors import DatabaseUnreachable, LockBusy, ProblemError
+from migration_sidecar.messages import Action, AppliedRevision, Operation, OperationState, Problem
 from migration_sidecar.patience import patient
+from migration_sidecar.place import Place
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
 from migration_sidecar.standby import Standby
 from migration_sidecar.truth import Truth
-from migration_sidecar.verdict import FINISHED, LOCK_NOT_AVAILABLE, Ending, Found, Next, judge
-from migration_sidecar.warm import MigrationProcess
-
-log = logging.getLogger(__name__)
+from migration_sidecar.verdict import FINISHED, LOCK_NOT_AVAILABLE, TOO_MANY_CONNECTIONS, Ending, Found, Next, judge
+from migration_sidecar.watch import look
 
 LONGEST_PAUSE_SECONDS = 15.0
+CROWDED_PAUSE_SECONDS = 1.0  # a server without a free connection is not asked more often
 LOST_ATTEMPTS = 5  # a server that keeps dropping the connection is a person's case
-REFUSALS = {"CM-404", "CM-406", "CM-521", "CM-541"}  # ours, before or instead of a revision's own failure
+LOOK_SECONDS = 0.5  # well below lock_timeout, so that a wait is seen while it lasts
+REFUSALS = {"CM-404", "CM-406", "CM-521", "CM-541", "CM-702"}  # ours, before or instead of a revision's own failure
 
 
 class Attempts:
@@ -44,41 +38,51 @@ class Attempts:
     def __init__(
         self,
         settings: Settings,
-        section: str,
+        place: Place,
         database: Database,
         reader: Reader,
         standby: Standby,
         truth: Truth,
     ) -> None:
         self._settings = settings
-        self._section = section
+        self._place = place
         self._database = database
         self._reader = reader
         self._standby = standby
         self._truth = truth
-        self._cancelled: set[str] = set()
-        self._ending: asyncio.Task[None] | None = None
-        self._running: dict[str, tuple[MigrationProcess, int | None]] = {}
 
-    def cancel(self, operation_id: str) -> None:
-        """The process under way is ended; what it had committed stays, the open revision is rolled back."""
-        self._cancelled.add(operation_id)
-        if operation_id in self._running:
-            self._ending = asyncio.create_task(self._end(operation_id))
-
-    async def carry_out(self, request: OperationRequest, record: Operation, way_in: str, note: Note) -> Operation:
+    async def carry_out(self, run: Course) -> Operation:
         """Gives the ended operation; never raises for anything the database or a revision did."""
-        run = Course(request, record, way_in, note, monotonic() + request.deadline_seconds)
         try:
-            return await self._until_ended(run)
-        except DatabaseUnreachable as error:
-            # After an attempt nobody knows what stands in a database that stays away: never call that failed.
+            async with self._watched(run):
+                return await self._until_ended(run)
+        except (DatabaseUnreachable, LockBusy) as error:
+            # After an attempt nobody knows what stands in a database that cannot be asked: never call that failed.
             state = OperationState.NEEDS_ATTENTION if run.number else OperationState.FAILED
             return run.ended(state, error=self._named(error.problem))
         except ProblemError as error:
             return run.ended(OperationState.FAILED, error=self._named(error.problem))
+
+    @asynccontextmanager
+    async def _watched(self, run: Course) -> AsyncIterator[None]:
+        watching = asyncio.create_task(self._watch(run))
+        try:
+            yield
         finally:
-            self._cancelled.discard(request.operation_id)
+            watching.cancel()
+
+    async def _watch(self, run: Course) -> None:
+        """Another replica may have been asked to cancel, and only the server knows who is in the way."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with suppress(ProblemError):
+                records = await self._place.records()
+                async with self._database.connection() as connection:
+                    seen = await look(connection, records, run.request.operation_id, run.session)
+                if run.session is not None:
+                    run.waits(seen.in_the_way)
+                if seen.cancelled:
+                    run.cancelled.set()
 
     async def _until_ended(self, run: Course) -> Operation:
         found = await self._truth.read(run.record)
@@ -88,38 +92,51 @@ class Attempts:
             found = await self._truth.read(run.record, unclear=run.number)
             verdict, problem = judge(Ending(lost=True), found, self._settings.service)
             if verdict is Next.ATTENTION:
-                return await self._needs_attention(run, problem, found)
+                return await self._needs_attention(run, self._named(problem), found)
             await self._close(run, "resolved", None)
         while True:
+            if run.cancelled.is_set() and (found.left or found.obstacles):
+                return self._finished(run, OperationState.CANCELLED, found, CANCELLED)
             if found.obstacles:
                 return self._finished(run, OperationState.FAILED, found, found.obstacles[0])
             if not found.left:
                 return self._finished(run, OperationState.SUCCEEDED, found)
-            if run.request.operation_id in self._cancelled:
-                return self._finished(run, OperationState.CANCELLED, found, CANCELLED)
-            ending = await self._attempt(run)
-            found = await self._truth.read(run.record, unclear=run.number if ending.lost else None)
-            verdict, problem = judge(ending, found, self._settings.service)
+            if not run.seconds_left:
+                return self._finished(run, OperationState.FAILED, found, too_late(run))
+            talk = await self._attempt(run)
+            found = await self._truth.read(run.record, unclear=None if talk.told else run.number)
+            verdict, problem = judge(talk.ending, found, self._settings.service)
+            if verdict is Next.FAILED and talk.unconnected:
+                verdict, problem = await self._no_session(run, problem)
+            problem = self._named(problem)
             ended = await self._decide(run, verdict, problem, found)
             if ended is not None:
                 return ended
-            await self._pause(run, problem)
+            await self._pause(run)
 
     async def _decide(self, run: Course, verdict: Next, problem: Problem | None, found: Found) -> Operation | None:
         """The ended operation, or None to try again; the attempt's closing row is written either way."""
-        cancelled = run.request.operation_id in self._cancelled
         if verdict is Next.SUCCEEDED:
             return self._finished(run, OperationState.SUCCEEDED, found)
         if verdict is Next.ATTENTION:
             return await self._needs_attention(run, problem, found)
-        if cancelled or monotonic() >= run.deadline:
-            why = CANCELLED if cancelled else too_late(run.request.deadline_seconds)
+        cancelled = run.cancelled.is_set()
+        if cancelled or not run.seconds_left:
+            why = CANCELLED if cancelled else too_late(run)
             await self._close(run, "cancelled", why)
             state = OperationState.CANCELLED if cancelled else OperationState.FAILED
             return self._finished(run, state, found, why)
-        await self._close(run, "refused" if problem is not None and problem.code in REFUSALS else "failed", problem)
+        kind = "refused" if problem is not None and problem.code in REFUSALS else "failed"
+        if problem is not None and problem.sqlstate == LOCK_NOT_AVAILABLE:
+            problem = in_use(run, problem)
+        await self._close(run, kind, problem)
+        run.gave_way_to = problem
         run.lost += 1 if problem is not None and problem.code == "CM-514" else 0
-        if verdict is Next.AGAIN and run.lost < LOST_ATTEMPTS and monotonic() < run.patience_ends:
+        if (
+            verdict is Next.AGAIN
+            and run.lost < LOST_ATTEMPTS
+            and monotonic() - run.began < self._settings.patience_seconds
+        ):
             return None
         return self._finished(run, OperationState.FAILED, found, problem)
 
@@ -127,71 +144,54 @@ class Attempts:
         await self._close(run, "failed", problem)
         return self._finished(run, OperationState.NEEDS_ATTENTION, found, problem)
 
+    async def _no_session(self, run: Course, problem: Problem | None) -> tuple[Next, Problem | None]:
+        """Most drivers keep to themselves why the server let nobody in; one that tells is asked."""
+        try:
+            await self._database.probe()
+        except DatabaseUnreachable as error:
+            return (Next.AGAIN if error.problem.retryable else Next.FAILED), self._named(error.problem)
+        run.lost += 1  # it lets us in again, or env.py knocks at another door
+        return (Next.AGAIN if run.lost < LOST_ATTEMPTS else Next.FAILED), problem
+
     def job(self, action: Action, target: str) -> dict[str, Any]:
         """What a migration process must know before it has its orders."""
-        config_file = str(self._settings.config_file)
-        return {
-            "kind": "migrate",
-            "config_file": config_file,
-            "section": self._section,
-            "action": action,
-            "target": target,
-        }
+        return self._settings.job("migrate", action=action, target=target)
 
-    async def _attempt(self, run: Course) -> Ending:
+    async def _attempt(self, run: Course) -> Conversation:
         attempt = run.next_attempt()
-        ending, reached = await self._converse(run, attempt, fresh=False)
-        if ending.lost and not reached and run.request.operation_id not in self._cancelled:
+        talk = await self._converse(run, attempt, fresh=False)
+        if talk.ending.lost and not talk.reached and not run.cancelled.is_set():
             # A process that was kept ready may have lost its connection meanwhile; it had done nothing with it.
-            ending, _ = await self._converse(run, attempt, fresh=True)
-        return ending
+            talk = await self._converse(run, attempt, fresh=True)
+        return talk
 
-    async def _converse(self, run: Course, attempt: Attempt, *, fresh: bool) -> tuple[Ending, bool]:
-        """How the process ended, and whether it had reached the database."""
+    async def _converse(self, run: Course, attempt: Attempt, *, fresh: bool) -> Conversation:
         job = self.job(run.request.action, run.request.target)
-        ending, reached, operation_id = Ending(lost=True), False, run.request.operation_id
-        left = max(0.1, run.deadline - monotonic())
-        try:
-            async with asyncio.timeout(left), self._standby.process(job, fresh=fresh) as process:
-                self._running[operation_id] = (process, None)
-                await process.order({"attempt": asdict(attempt), "lock_wait_seconds": left})
-                async for report in process.reports():
-                    reached = reached or report["event"] == "session"
-                    ending = self._heard(run, process, report) or ending
-                    if operation_id in self._cancelled:
-                        await self._end(operation_id)  # it may have been on its way when it was cancelled
-        except TimeoutError:
-            await self._end(operation_id)
-        finally:
-            self._running.pop(operation_id, None)
-        return ending, reached
+        talk = Conversation(run)
+        await talk.hold(self._standby.process(job, fresh=fresh), self._orders(run, attempt))
+        session, run.session = run.session, None
+        if not talk.told and session is not None:
+            with suppress(ProblemError):  # its lock is free a second sooner; the server sees to the rest
+                await self._truth.end_session(session)
+        return talk
 
-    def _heard(self, run: Course, process: MigrationProcess, report: dict[str, Any]) -> Ending | None:
-        match report["event"]:
-            case "session":
-                self._running[run.request.operation_id] = (process, report["pid"])
-            case "waiting":
-                run.update(waiting_for=report["sentence"])
-            case "done":
-                return Ending()
-            case "failed":
-                problem = report["problem"]
-                problem["detail"] = without_password(problem["detail"], self._settings.url)
-                return Ending(problem, lost=bool(problem.get("connection_lost")))
-        return None
-
-    async def _end(self, operation_id: str) -> None:
-        process, session = self._running.get(operation_id, (None, None))
-        if process is not None:
-            await process.end()
-        if session is not None:
-            await self._truth.end_session(session)
+    def _orders(self, run: Course, attempt: Attempt) -> dict[str, Any]:
+        return {
+            "attempt": asdict(attempt),
+            "lock_wait_seconds": max(0.1, run.seconds_left),
+            "guards": dict(self._settings.guards),
+            "journal_table": self._settings.journal_table,
+            "same_database": True,
+            "default_schema": self._place.default_schema,
+        }
 
     @patient
     async def _close(self, run: Course, kind: str, problem: Problem | None) -> None:
         detail = {} if problem is None else problem.model_dump(exclude_none=True)
+        records = await self._place.records()
+        attempt = replace(run.attempt, version_table=records.history)
         async with self._database.connection() as connection:
-            await store.append(connection, run.attempt, kind, **({"problem": detail} if detail else {}))
+            await records.append(connection, attempt, kind, **({"problem": detail} if detail else {}))
 
     def _finished(self, run: Course, state: OperationState, found: Found, error: Problem | None = None) -> Operation:
         applied = [
@@ -205,26 +205,25 @@ class Attempts:
             for row in found.rows
             if row.kind in FINISHED
         ]
-        error = None if error is None else self._named(error)
-        return run.ended(state, error=error, applied=applied, current_revisions=list(found.facts.revisions))
+        return run.ended(
+            state, error=self._named(error), applied=applied, current_revisions=list(found.facts.revisions)
+        )
 
-    def _named(self, problem: Problem) -> Problem:
-        return problem.model_copy(update={"service": self._settings.service})
+    @overload
+    def _named(self, problem: Problem) -> Problem: ...
+    @overload
+    def _named(self, problem: None) -> None: ...
+    def _named(self, problem: Problem | None) -> Problem | None:
+        """What a revision or a driver said may repeat the password."""
+        if problem is None:
+            return None
+        detail = self._place.scrubbed(problem.detail)
+        return problem.model_copy(update={"service": self._settings.service, "detail": detail})
 
-    async def _pause(self, run: Course, problem: Problem | None) -> None:
-        run.update(waiting_for=await self._in_the_way(problem) if problem else None)
+    async def _pause(self, run: Course) -> None:
+        problem = run.gave_way_to
+        run.update(waiting_for=problem.detail if problem else None)
         # Jitter, so that migrations that met once do not meet again at the same moment.
         longest = min(LONGEST_PAUSE_SECONDS, 0.25 * 2 ** min(run.number, 6))
-        await asyncio.sleep(min(uniform(longest / 2, longest), max(0.0, run.deadline - monotonic())))
-
-    @patient
-    async def _in_the_way(self, problem: Problem) -> str:
-        """One sentence; a table that is in use names whoever may be using it."""
-        if problem.sqlstate != LOCK_NOT_AVAILABLE:
-            return problem.detail
-        async with self._database.connection() as connection:
-            others = await store.long_transactions(connection, older_than_seconds=1)
-        names = ", ".join(f"pid {who.pid} ({who.application or 'no application name'})" for who in others)
-        return (
-            f"Revision {problem.revision} waits for a table. Open transactions: {names}." if names else problem.detail
-        )
+        crowded = problem is not None and problem.sqlstate == TOO_MANY_CONNECTIONS
+        await run.rest(max(CROWDED_PAUSE_SECONDS if crowded else 0.0, uniform(longest / 2, longest)))

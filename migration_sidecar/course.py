@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -10,20 +12,33 @@ from typing import Any
 from migration_sidecar.child.journal import Attempt
 from migration_sidecar.messages import Operation, OperationRequest, OperationState, Problem
 
-PATIENCE_SECONDS = 600.0  # for table locks and free connections
-
 Note = Callable[[Operation], None]
 
 
 class Course:
-    """An operation under way: its record grows, its attempts are numbered, its patience is bounded."""
+    """An operation under way; `cancelled` is set by whoever wants it ended, at any moment."""
 
-    def __init__(self, request: OperationRequest, record: Operation, way_in: str, note: Note, deadline: float) -> None:
+    def __init__(
+        self,
+        request: OperationRequest,
+        record: Operation,
+        way_in: str,
+        note: Note,
+        cancelled: asyncio.Event,
+    ) -> None:
         self.request, self.record, self.way_in, self.note = request, record, way_in, note
-        self.deadline = deadline
-        self.patience_ends = min(deadline, monotonic() + PATIENCE_SECONDS)
+        self.cancelled = cancelled
+        self.deadline = monotonic() + request.deadline_seconds
+        self.began = monotonic()
         self.number = 0
         self.lost = 0
+        self.session: int | None = None  # the server process that migrates
+        self.gave_way_to: Problem | None = None  # how the last attempt ended
+        self.in_the_way: str | None = None  # what the attempt was last seen waiting for, and who held it
+
+    @property
+    def seconds_left(self) -> float:
+        return max(0.0, self.deadline - monotonic())
 
     @property
     def attempt(self) -> Attempt:
@@ -37,6 +52,7 @@ class Course:
 
     def next_attempt(self) -> Attempt:
         self.number += 1
+        self.session = self.in_the_way = None
         started = self.record.started_at or datetime.now(UTC)
         self.update(state=OperationState.RUNNING, attempts=self.number, started_at=started, waiting_for=None)
         return self.attempt
@@ -49,6 +65,21 @@ class Course:
     def update(self, **facts: Any) -> None:
         self.record = self.record.model_copy(update=facts)
         self.note(self.record)
+
+    def waits(self, in_the_way: str | None) -> None:
+        """What the server says the migration's session waits for; what the session itself tells is kept."""
+        before = self.in_the_way and _sentence(self.in_the_way)
+        if in_the_way is not None:
+            self.in_the_way = in_the_way
+            self.update(waiting_for=_sentence(in_the_way))
+        elif before is not None and self.record.waiting_for == before:
+            self.update(waiting_for=None)
+
+    async def rest(self, seconds: float) -> None:
+        """Ends early when there is nothing left to wait for."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, self.seconds_left)):
+                await self.cancelled.wait()
 
     def ended(self, state: OperationState, **facts: Any) -> Operation:
         """The caller stores it before anybody may see it, so it is not noted here."""
@@ -64,6 +95,10 @@ class Course:
         )
 
 
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
 CANCELLED = Problem(
     code="CM-408",
     title="The operation was cancelled",
@@ -72,10 +107,26 @@ CANCELLED = Problem(
 )
 
 
-def too_late(seconds: int) -> Problem:
+def too_late(run: Course) -> Problem:
+    last = f" It last {run.in_the_way}." if run.in_the_way else ""
     return Problem(
         code="CM-403",
         title="The deadline passed",
-        detail=f"The operation was not done within {seconds} s; it was ended, and the database is at a whole revision.",
+        detail=f"The operation was not done within {run.request.deadline_seconds} s; it was ended, and the database is"
+        f" at a whole revision.{last}",
         next_step="Look at what the revision waits for, or give it a longer deadline.",
+    )
+
+
+def in_use(run: Course, problem: Problem) -> Problem:
+    """A revision that gave way to others until nobody wanted to wait any longer."""
+    waited = run.in_the_way or "waits for a lock that others hold"
+    return problem.model_copy(
+        update={
+            "code": "CM-404",
+            "title": "A lock is taken",
+            "detail": f"Revision {problem.revision} {waited}; the database is at the revision before it.",
+            "next_step": "Wait until that session is done, or look at what it does, and send a new request.",
+            "retryable": True,
+        }
     )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 from sqlalchemy.engine import URL
 
-from migration_sidecar.errors import DatabaseUnreachable
+from migration_sidecar.errors import DatabaseUnreachable, ProblemError
+from migration_sidecar.place import Place
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -22,9 +23,9 @@ STATEMENT_SECONDS = 10.0
 class Database:
     """A pool of at most four sessions, opened when first needed and let go when idle."""
 
-    def __init__(self, url: URL, application_name: str) -> None:
-        self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._url = url
+    def __init__(self, place: Place, application_name: str) -> None:
+        self._place = place
+        self._url: URL | None = None
         self._application_name = application_name[:63]
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
@@ -35,8 +36,21 @@ class Database:
             pool = await self._opened()
             async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
                 yield connection
-        except DatabaseUnreachable:
+        except ProblemError:
             raise
+        except Exception as error:
+            problem = self._unreachable(error)
+            if problem is None:
+                raise
+            raise problem from None
+
+    async def probe(self) -> None:
+        """Opens a session of its own and lets it go; raises DatabaseUnreachable with the server's own reason."""
+        try:
+            settings = {"application_name": self._application_name}
+            url = await self._place.url()
+            session = await asyncpg.connect(_dsn(url), timeout=CONNECT_SECONDS, server_settings=settings)
+            await session.close(timeout=CONNECT_SECONDS)
         except Exception as error:
             problem = self._unreachable(error)
             if problem is None:
@@ -49,9 +63,13 @@ class Database:
             self._pool = None
 
     async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
+        url = await self._place.url()
+        if url != self._url:  # the files say another database now
+            self._url = url
+            await self.close()
         if self._pool is None:
             self._pool = await asyncpg.create_pool(
-                self._dsn,
+                _dsn(url),
                 min_size=0,
                 max_size=4,
                 max_inactive_connection_lifetime=60,
@@ -63,82 +81,88 @@ class Database:
         return self._pool
 
     def _unreachable(self, error: Exception) -> DatabaseUnreachable | None:
-        host = f"{self._url.host or 'localhost'}:{self._url.port or 5432}"
-        for kinds, code, title, detail, next_step, retryable in self._table(host):
+        if self._url is None:
+            return None
+        for kinds, code, title, detail, next_step, retryable in _table(self._url):
             if isinstance(error, kinds):
                 sqlstate = getattr(error, "sqlstate", None)
                 return DatabaseUnreachable(code, title, detail, next_step, retryable=retryable, sqlstate=sqlstate)
         return None
 
-    def _table(self, host: str) -> tuple[tuple[Any, str, str, str, str, bool], ...]:
-        user, name = self._url.username or "", self._url.database or ""
-        return (
+
+def _dsn(url: URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _table(url: URL) -> tuple[tuple[Any, str, str, str, str, bool], ...]:
+    host = f"{url.host or 'localhost'}:{url.port or 5432}"
+    user, name = url.username or "", url.database or ""
+    return (
+        (
+            asyncpg.InvalidPasswordError,
+            "CM-501",
+            "The password was refused",
+            f"PostgreSQL at {host} refused the password of user {user}.",
+            "Correct the service's DATABASE_URL.",
+            False,
+        ),
+        (
+            asyncpg.InvalidAuthorizationSpecificationError,
+            "CM-502",
+            "The user was refused",
+            f"PostgreSQL at {host} does not let user {user} in.",
+            "Create the role, or correct the service's DATABASE_URL.",
+            False,
+        ),
+        (
+            asyncpg.InsufficientPrivilegeError,
+            "CM-504",
+            "A privilege is missing",
+            f"User {user} may not do this in database {name}.",
+            f"GRANT CONNECT, CREATE ON DATABASE {name} TO {user}.",
+            False,
+        ),
+        (
+            asyncpg.InvalidCatalogNameError,
+            "CM-511",
+            "The database does not exist",
+            f"There is no database {name} at {host}.",
+            f"Create it: createdb {name}, or ./scripts/setup_databases.sh for all.",
+            False,
+        ),
+        (
             (
-                asyncpg.InvalidPasswordError,
-                "CM-501",
-                "The password was refused",
-                f"PostgreSQL at {host} refused the password of user {user}.",
-                "Correct the service's DATABASE_URL.",
-                False,
+                asyncpg.ReadOnlySQLTransactionError,
+                asyncpg.CannotConnectNowError,
+                asyncpg.ObjectNotInPrerequisiteStateError,  # ALLOW_CONNECTIONS false
             ),
+            "CM-521",
+            "The server takes no writes now",
+            f"PostgreSQL at {host} is starting, stopping, or a standby.",
+            "Wait until the failover is over, or point the service at the primary.",
+            True,
+        ),
+        (
+            asyncpg.TooManyConnectionsError,
+            "CM-531",
+            "No connection is free",
+            f"PostgreSQL at {host} has no connection left for user {user}.",
+            "Raise max_connections or the role's limit, or close idle sessions.",
+            True,
+        ),
+        (
             (
-                asyncpg.InvalidAuthorizationSpecificationError,
-                "CM-502",
-                "The user was refused",
-                f"PostgreSQL at {host} does not let user {user} in.",
-                "Create the role, or correct the service's DATABASE_URL.",
-                False,
+                OSError,
+                TimeoutError,
+                asyncpg.PostgresConnectionError,
+                asyncpg.AdminShutdownError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,  # its word that it ended an idle session meets our question
             ),
-            (
-                asyncpg.InsufficientPrivilegeError,
-                "CM-504",
-                "A privilege is missing",
-                f"User {user} may not do this in database {name}.",
-                f"GRANT CONNECT, CREATE ON DATABASE {name} TO {user}.",
-                False,
-            ),
-            (
-                asyncpg.InvalidCatalogNameError,
-                "CM-511",
-                "The database does not exist",
-                f"There is no database {name} at {host}.",
-                f"Create it: createdb {name}, or ./scripts/setup_databases.sh for all.",
-                False,
-            ),
-            (
-                (
-                    asyncpg.ReadOnlySQLTransactionError,
-                    asyncpg.CannotConnectNowError,
-                    asyncpg.ObjectNotInPrerequisiteStateError,  # ALLOW_CONNECTIONS false
-                ),
-                "CM-521",
-                "The server takes no writes now",
-                f"PostgreSQL at {host} is starting, stopping, or a standby.",
-                "Wait until the failover is over, or point the service at the primary.",
-                True,
-            ),
-            (
-                asyncpg.TooManyConnectionsError,
-                "CM-531",
-                "No connection is free",
-                f"PostgreSQL at {host} has no connection left for user {user}.",
-                "Raise max_connections or the role's limit, or close idle sessions.",
-                True,
-            ),
-            (
-                (
-                    OSError,
-                    TimeoutError,
-                    asyncpg.PostgresConnectionError,
-                    asyncpg.AdminShutdownError,
-                    asyncpg.InterfaceError,
-                    asyncpg.InternalClientError,  # what asyncpg says when a session ends under its hands
-                    asyncpg.InternalClientError,  # its word that it ended an idle session meets our question
-                ),
-                "CM-513",
-                "The database cannot be reached",
-                f"No session with PostgreSQL at {host} within {CONNECT_SECONDS:.0f} s.",
-                "Check that it runs and that host and port are right.",
-                True,
-            ),
-        )
+            "CM-513",
+            "The database cannot be reached",
+            f"No session with PostgreSQL at {host} within {CONNECT_SECONDS:.0f} s.",
+            "Check that it runs and that host and port are right.",
+            True,
+        ),
+    )

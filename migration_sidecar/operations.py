@@ -6,19 +6,23 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from migration_sidecar import store
 from migration_sidecar.attempts import Attempts
+from migration_sidecar.course import Course
 from migration_sidecar.database import Database
 from migration_sidecar.errors import OtherBody, PlanChanged, UnknownOperation, UnknownTarget
 from migration_sidecar.messages import Operation, OperationRequest, OperationState
 from migration_sidecar.patience import patient
+from migration_sidecar.place import Place
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
+from migration_sidecar.store import claim
+from migration_sidecar.watch import ask_to_cancel, standing
 
 if TYPE_CHECKING:
     from migration_sidecar.store import AnyConnection
@@ -26,11 +30,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5  # how often an operation that another replica drives is looked at
+CANCEL_SECONDS = 10.0  # whoever cancels waits that long for the end
 
 
 def body_digest(request: OperationRequest) -> str:
     """The same for the same body, however it was spelt."""
     return sha256(json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass
+class Underway:
+    """An operation of which this replica has not seen the end."""
+
+    record: Operation
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def note(self, record: Operation) -> None:
+        self.record = record
 
 
 class Operations:
@@ -39,79 +55,99 @@ class Operations:
     def __init__(
         self,
         settings: Settings,
+        place: Place,
         database: Database,
         reader: Reader,
         attempts: Attempts,
         changed: Callable[[], None],
     ) -> None:
         self._settings = settings
+        self._place = place
         self._database = database
         self._reader = reader
         self._attempts = attempts
         self._changed = changed  # told whenever the journal may have new rows
-        self._live: dict[str, Operation] = {}
+        self._underway: dict[str, Underway] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._cancelling: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
     async def accept(self, request: OperationRequest, *, way_in: str = "endpoint") -> Operation:
         """Stores the operation, then starts it; the same id and body again gives the same operation."""
-        if request.target == "base" and way_in == "endpoint":
+        if request.only_by_hand and way_in == "endpoint":
             raise UnknownTarget(request.target)  # taking everything down is for a person at the database
         digest = body_digest(request)
+        records = await self._place.records()
         async with self._database.connection() as connection:
-            await store.prepare(connection)
-            known = await store.find_operation(connection, request.operation_id)
+            await records.prepare(connection)
+            known = await records.find_operation(connection, request.operation_id)
             if known is not None:
                 return self._again(request, digest, *known, way_in)
             record = await self._first_record(connection, request)
-            stored = await store.insert_operation(connection, request, digest, record)
+            stored = await records.insert_operation(connection, request, digest, record)
             if stored != digest:
                 raise OtherBody(request.operation_id)
         if request.operation_id not in self._tasks:  # the same request may have come in twice at once
             self._begin(request, record, way_in)
-        return self._live.get(request.operation_id, record)
+        return self._latest(record)
 
     async def find(self, operation_id: str, *, wait_seconds: float = 0) -> Operation:
         """Waits until the operation has ended or the time is over; raises UnknownOperation."""
         task = self._tasks.get(operation_id)
         if task is not None and wait_seconds > 0:
             await asyncio.wait([task], timeout=wait_seconds)
-        if (live := self._live.get(operation_id)) is not None:
-            return live
+        if (underway := self._underway.get(operation_id)) is not None:
+            return underway.record
+        records = await self._place.records()
         async with self._database.connection() as connection:
-            known = await store.find_operation(connection, operation_id)
+            known = await records.find_operation(connection, operation_id)
         if known is None:
             raise UnknownOperation(operation_id)
         return known[1]
 
     async def cancel(self, operation_id: str) -> Operation:
-        """Ends the attempt under way; an operation that has ended stays as it is."""
-        record = await self.find(operation_id)
-        if not record.state.ended:
-            self._attempts.cancel(operation_id)
-            return await self.find(operation_id, wait_seconds=10)
-        return record
+        """Whichever replica drives it, and also before its turn; what has ended stays as it is."""
+        if (underway := self._underway.get(operation_id)) is not None:
+            underway.cancelled.set()  # a database that is away must not keep the process alive
+        records = await self._place.records()
+        async with self._database.connection() as connection:
+            asked = await ask_to_cancel(connection, records, operation_id)
+        if asked is None:
+            raise UnknownOperation(operation_id)
+        request, record = asked
+        if record.state.ended:
+            return record
+        underway = self._underway.get(operation_id) or Underway(record)
+        underway.cancelled.set()
+        ending = asyncio.create_task(self._carry_out(request, underway, "endpoint", nullcontext()))
+        self._cancelling.add(ending)
+        ending.add_done_callback(self._cancelling.discard)
+        await asyncio.wait(
+            [ending, *self._driving(operation_id)], timeout=CANCEL_SECONDS, return_when="FIRST_COMPLETED"
+        )
+        return underway.record
 
     async def resume(self) -> None:
         """Takes up what was accepted or running when the service last stopped."""
+        records = await self._place.records()
         async with self._database.connection() as connection:
-            unfinished = await store.open_operations(connection)
+            unfinished = await records.open_operations(connection)
         for request, record in unfinished:
             if request.operation_id not in self._tasks:
                 self._begin(request, record, "endpoint")
 
     async def stop(self) -> None:
-        for task in self._tasks.values():
+        tasks = [*self._tasks.values(), *self._cancelling]
+        for task in tasks:
             task.cancel()
-        with suppress(Exception):
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _again(self, request: OperationRequest, digest: str, stored: str, record: Operation, way_in: str) -> Operation:
         if stored != digest:
             raise OtherBody(request.operation_id)
         if not record.state.ended and request.operation_id not in self._tasks:
             self._begin(request, record, way_in)  # its replica may have died; the claim sees to it that one drives
-        return self._live.get(request.operation_id, record)
+        return self._latest(record)
 
     async def _first_record(self, connection: AnyConnection, request: OperationRequest) -> Operation:
         """Raises PlanChanged when the caller agreed to something else than what would happen now."""
@@ -125,7 +161,7 @@ class Operations:
         return Operation(
             operation_id=request.operation_id,
             service=self._settings.service,
-            database=self._settings.database,
+            database=self._place.database,
             action=request.action,
             target=request.target,
             state=OperationState.ACCEPTED,
@@ -134,46 +170,62 @@ class Operations:
             accepted_at=datetime.now(UTC),
         )
 
-    def _begin(self, request: OperationRequest, record: Operation, way_in: str) -> None:
-        self._live[request.operation_id] = record
-        task = asyncio.create_task(self._carry_out(request, record, way_in))
-        self._tasks[request.operation_id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(request.operation_id, None))
+    def _latest(self, record: Operation) -> Operation:
+        underway = self._underway.get(record.operation_id)
+        return underway.record if underway else record
 
-    async def _carry_out(self, request: OperationRequest, record: Operation, way_in: str) -> None:
+    def _driving(self, operation_id: str) -> list[asyncio.Task[None]]:
+        return [task] if (task := self._tasks.get(operation_id)) is not None else []
+
+    def _begin(self, request: OperationRequest, record: Operation, way_in: str) -> None:
+        underway = self._underway[request.operation_id] = Underway(record)
+        task = asyncio.create_task(self._carry_out(request, underway, way_in, self._turn))
+        self._tasks[request.operation_id] = task
+        task.add_done_callback(lambda _: self._forget(request.operation_id))
+
+    def _forget(self, operation_id: str) -> None:
+        """From now on the database answers; memory does not grow with the number of operations."""
+        self._tasks.pop(operation_id, None)
+        self._underway.pop(operation_id, None)
+
+    async def _carry_out(
+        self, request: OperationRequest, underway: Underway, way_in: str, turn: AbstractAsyncContextManager[None]
+    ) -> None:
         try:
-            async with self._turn:
-                await self._drive(request, record, way_in)
+            async with turn:
+                await self._drive(request, underway, way_in)
         except Exception:
             log.exception("operation_stays_open", extra={"operation": request.operation_id})
         self._changed()
-        # From now on the database answers; memory does not grow with the number of operations.
-        self._live.pop(request.operation_id, None)
 
     @patient
-    async def _drive(self, request: OperationRequest, record: Operation, way_in: str) -> None:
+    async def _drive(self, request: OperationRequest, underway: Underway, way_in: str) -> None:
         """Several replicas may know an operation: the one whose session claims it drives, the others watch."""
+        records = await self._place.records()
         while True:
             async with self._database.connection() as connection:
-                claimed = await store.claim(connection, request.operation_id)
-                stored = await store.find_operation(connection, request.operation_id)
-                if stored is not None and stored[1].state.ended:
+                claimed = await claim(connection, request.operation_id)
+                stored = await standing(connection, records, request.operation_id)
+                if stored is not None and stored.record.state.ended:
+                    underway.note(stored.record)
                     return
                 if claimed:
-                    ended = await self._attempts.carry_out(request, record, way_in, self._note)
+                    if stored is not None and stored.cancelled:
+                        underway.cancelled.set()
+                    run = Course(request, underway.record, way_in, underway.note, underway.cancelled)
+                    ended = await self._attempts.carry_out(run)
                     await self._keep(ended)
+                    underway.note(ended)
                     log.info("operation_ended", extra=_facts(ended, way_in))
                     return
             await asyncio.sleep(WATCH_SECONDS)
 
-    def _note(self, record: Operation) -> None:
-        self._live[record.operation_id] = record
-
     @patient
     async def _keep(self, record: Operation) -> None:
         """The end must be stored before anybody hears of it."""
+        records = await self._place.records()
         async with self._database.connection() as connection:
-            await store.update_operation(connection, record)
+            await records.update_operation(connection, record)
 
 
 def _facts(ended: Operation, way_in: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from random import uniform
 
 import stamina
 
@@ -11,8 +12,11 @@ from migration_sidecar.errors import DatabaseUnreachable
 LONGEST = timedelta(minutes=10)  # then a person is told; a failover takes seconds, a restart minutes
 
 
-def _passes(error: Exception) -> bool:
-    return isinstance(error, DatabaseUnreachable) and error.problem.retryable
+def _passes(error: Exception) -> bool | float:
+    if not isinstance(error, DatabaseUnreachable) or not error.problem.retryable:
+        return False
+    # A server without a free connection is not asked more than once in a second.
+    return uniform(1, 3) if error.problem.code == "CM-531" else True
 
 
 # For steps that may be repeated: they read, or write under a key.

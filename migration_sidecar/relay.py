@@ -14,6 +14,7 @@ import httpx
 from migration_sidecar.database import Database
 from migration_sidecar.errors import ProblemError
 from migration_sidecar.messages import AuditBatch, AuditEvent
+from migration_sidecar.place import Place
 from migration_sidecar.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -40,8 +41,9 @@ NOT_RELAYED = ("started",)
 class Relay:
     """One per service; the audit recognises repeats by event id, so losing an answer is harmless."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, place: Place, database: Database) -> None:
         self._settings = settings
+        self._place = place
         self._database = database
         self._wanted = asyncio.Event()
         self._waiting_since_logged = False
@@ -79,28 +81,24 @@ class Relay:
     async def _pass_on(self, client: httpx.AsyncClient) -> bool:
         """True when there may be more; raises when the audit does not take them."""
         rows = await self._unrelayed()
-        events = [audit_event(row, self._settings) for row in rows if row["kind"] not in NOT_RELAYED]
+        events = [
+            audit_event(row, self._settings.service, self._place.database)
+            for row in rows
+            if row["kind"] not in NOT_RELAYED
+        ]
         if events:
             answer = await client.post("/audit/events", content=AuditBatch(events=events).model_dump_json())
             answer.raise_for_status()
         if rows:
+            records = await self._place.records()
             async with self._database.connection() as connection:
-                await connection.execute(
-                    "UPDATE migration_sidecar.journal SET relayed_at = clock_timestamp() WHERE seq = ANY($1::bigint[])",
-                    [row["seq"] for row in rows],
-                )
+                await records.relayed(connection, [row["seq"] for row in rows])
         return len(rows) == BATCH
 
     async def _unrelayed(self) -> list[Any]:
+        records = await self._place.records()
         async with self._database.connection() as connection:
-            if not await connection.fetchval("SELECT to_regclass('migration_sidecar.journal') IS NOT NULL"):
-                return []
-            return await connection.fetch(
-                """SELECT seq, event_id, operation_id, attempt, revision, kind, at, detail
-                   FROM migration_sidecar.journal
-                   WHERE relayed_at IS NULL ORDER BY seq LIMIT $1""",
-                BATCH,
-            )
+            return await records.unrelayed(connection, BATCH)
 
     def _address(self) -> str:
         return f"http://127.0.0.1:{self._settings.dapr_http_port}/v1.0/invoke/{self._settings.audit_app_id}/method"
@@ -111,7 +109,7 @@ class Relay:
             self._waiting_since_logged = True
 
 
-def audit_event(row: Any, settings: Settings) -> AuditEvent:
+def audit_event(row: Any, service: str, database: str) -> AuditEvent:
     """One journal row as the audit wants it; only fields that are known to hold no data of users are passed on."""
     detail = json.loads(row["detail"])
     problem = detail.get("problem", {})
@@ -122,10 +120,10 @@ def audit_event(row: Any, settings: Settings) -> AuditEvent:
         event_id=row["event_id"],
         event_type=EVENT_TYPES[kind],
         occurred_at=row["at"],
-        source=f"{settings.service}/journal",
+        source=f"{service}/journal",
         request_id=detail.get("request_id"),
-        service=settings.service,
-        database=settings.database,
+        service=service,
+        database=database,
         actor=detail.get("actor"),
         from_revision=",".join(detail.get("before", [])) or None,
         to_revision=",".join(detail.get("heads", [])) or None,

@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from migration_sidecar import store
 from migration_sidecar.child.lock import lock_key
 from migration_sidecar.database import Database
 from migration_sidecar.errors import LockBusy
+from migration_sidecar.facts import invalid_indexes, read_facts
 from migration_sidecar.messages import Action, Operation
 from migration_sidecar.patience import patient
+from migration_sidecar.place import Place
 from migration_sidecar.reading import Reader
-from migration_sidecar.settings import VersionTable
 from migration_sidecar.verdict import Found, torn
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ QUIET_SECONDS = 60.0  # an abandoned session ends within seconds by the guards i
 class Truth:
     """The database's own word on one service's migrations."""
 
-    def __init__(self, database: Database, reader: Reader, table: VersionTable) -> None:
+    def __init__(self, database: Database, reader: Reader, place: Place) -> None:
         self._database = database
         self._reader = reader
-        self._table = table
+        self._place = place
 
     @patient
     async def read(self, record: Operation, *, unclear: int | None = None) -> Found:
@@ -51,8 +51,9 @@ class Truth:
             )
 
     async def _found(self, connection: AnyConnection, record: Operation) -> Found:
-        facts = await store.read_facts(connection, self._table)
-        rows = await store.read_journal(connection, record.operation_id) if facts.has_journal else []
+        records = await self._place.records()
+        facts = await read_facts(connection, records)
+        rows = await records.read_journal(connection, record.operation_id) if facts.has_journal else []
         before, now = set(record.from_revisions), set(facts.revisions)
         # An upgrade is told by what entered the version table, a downgrade by what left it.
         moved = sorted(now - before if record.action is Action.UPGRADE else before - now)
@@ -61,23 +62,24 @@ class Truth:
             facts=facts,
             rows=rows,
             moved=moved,
-            recorded=await store.recorded_revisions(connection, moved) if moved and facts.has_journal else set(),
+            recorded=await records.recorded_revisions(connection, moved) if moved and facts.has_journal else set(),
             left=left,
             obstacles=obstacles,
-            invalid_indexes=await store.invalid_indexes(connection) if torn(rows) else [],
+            invalid_indexes=await invalid_indexes(connection) if torn(rows) else [],
         )
 
     @asynccontextmanager
     async def _quiet(self, connection: AnyConnection, operation_id: str, attempt: int) -> AsyncIterator[None]:
         """The attempt can have no more effect: the lock is ours, or a stranger's and its own session is gone."""
-        key = lock_key(self._table.name, self._table.schema)
+        records = await self._place.records()
+        key = lock_key(records.version_table.name, records.version_table.schema)
         deadline = monotonic() + QUIET_SECONDS
         while not await connection.fetchval("SELECT pg_try_advisory_lock($1::int, $2::int)", *key.values()):
-            if await store.session_is_gone(connection, operation_id, attempt):
+            if await records.session_is_gone(connection, operation_id, attempt):
                 yield
                 return
             if monotonic() > deadline:
-                raise LockBusy((await store.read_facts(connection, self._table)).lock_holder)
+                raise LockBusy((await read_facts(connection, records)).lock_holder)
             await asyncio.sleep(0.1)
         try:
             yield

@@ -1,0 +1,92 @@
+"""What is asked while an operation is under way: whether somebody wants it ended, and who is in its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from asyncpg import UndefinedTableError
+
+from migration_sidecar.messages import Operation, OperationRequest
+
+if TYPE_CHECKING:
+    from migration_sidecar.store import AnyConnection, Records
+
+CANCELLING = "cancelling"  # what stands in `state` from the request to cancel until the operation has ended
+
+# A prepared transaction has no session: pg_blocking_pids gives 0 for it.
+_LOOK = """
+SELECT o.state = 'cancelling' AS cancelled, blocker.pid, a.application_name AS application, a.xact_start AS since,
+       clock_timestamp() - a.xact_start AS open_for,
+       (SELECT l.relation::regclass::text FROM pg_locks l
+        WHERE l.pid = $2 AND NOT l.granted AND l.relation IS NOT NULL LIMIT 1) AS wanted
+FROM {operations} o
+LEFT JOIN LATERAL unnest(pg_blocking_pids($2::int)) AS blocker(pid) ON true
+LEFT JOIN pg_stat_activity a ON a.pid = blocker.pid
+WHERE o.operation_id = $1
+"""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An operation as it is stored, and whether somebody asked to cancel it."""
+
+    record: Operation
+    cancelled: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at an operation under way; `in_the_way` names what it waits for and who holds that."""
+
+    cancelled: bool
+    in_the_way: str | None
+
+
+async def ask_to_cancel(
+    connection: AnyConnection, records: Records, operation_id: str
+) -> tuple[OperationRequest, Operation] | None:
+    """Stored, so that it reaches whichever replica drives the operation; what has ended stays as it is."""
+    update = f"""UPDATE {records.tables.operations}
+                 SET state = CASE WHEN state IN ('accepted', 'running') THEN $3 ELSE state END
+                 WHERE operation_id = $1 AND version_table = $2 RETURNING request, record"""  # noqa: S608 - quoted
+    try:
+        row = await connection.fetchrow(update, operation_id, records.history, CANCELLING)
+    except UndefinedTableError:
+        return None
+    if row is None:
+        return None
+    return OperationRequest.model_validate_json(row["request"]), Operation.model_validate_json(row["record"])
+
+
+async def standing(connection: AnyConnection, records: Records, operation_id: str) -> Standing | None:
+    query = f"SELECT record, state FROM {records.tables.operations} WHERE operation_id = $1"  # noqa: S608 - quoted
+    row = await connection.fetchrow(query, operation_id)
+    if row is None:
+        return None
+    return Standing(Operation.model_validate_json(row["record"]), row["state"] == CANCELLING)
+
+
+async def look(connection: AnyConnection, records: Records, operation_id: str, session: int | None) -> Seen:
+    """`session` is the server process that migrates, where it is known."""
+    rows = await connection.fetch(_LOOK.format(operations=records.tables.operations), operation_id, session)
+    names = [holder(row["pid"], row["application"], row["open_for"]) for row in rows if row["pid"] is not None]
+    wanted = f"table {rows[0]['wanted']}" if names and rows[0]["wanted"] else "a lock"
+    return Seen(
+        cancelled=any(row["cancelled"] for row in rows),
+        in_the_way=f"waits for {wanted}, held by {' and '.join(dict.fromkeys(names))}" if names else None,
+    )
+
+
+def holder(pid: int, application: str | None, open_for: timedelta | None) -> str:
+    """A session in words: its age is hidden from roles that may not see other roles' statistics."""
+    if pid == 0:
+        return "a prepared transaction"
+    facts = [application or "no application name", *([_age(open_for)] if open_for is not None else [])]
+    return f"pid {pid} ({', '.join(facts)})"
+
+
+def _age(open_for: timedelta) -> str:
+    seconds = max(0, int(open_for.total_seconds()))
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"

@@ -1,0 +1,194 @@
+"""Whoever cancels need not know which replica drives the operation, nor how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+import psycopg
+import pytest
+
+import migration_sidecar.attempts
+from migration_sidecar.engine import Engine
+from migration_sidecar.errors import UnknownOperation
+from migration_sidecar.messages import OperationState
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.conftest import StartEngine
+from tests.integration.migration_sidecar.environments import (
+    Environment,
+    applied,
+    carry_out,
+    ended,
+    kinds,
+    lock_is_free,
+    request,
+    rows,
+    tables,
+    until,
+    version,
+)
+from tests.integration.migration_sidecar.sleepers import SLEEPERS, pid_of_the_sleeper, sleeps_the_first_time, waits
+
+LOCK_IS_FREE_WITHIN = 5.0
+
+
+async def test_a_replica_that_does_not_drive_an_operation_cancels_it(
+    environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
+) -> None:
+    marker = tmp_path / "pid"
+    environment.revision("a1")
+    environment.revision("a2", sleeps_the_first_time(marker))
+    first, second = start_engine(environment), start_engine(environment)
+    accepted = await first.operations.accept(request())
+    await pid_of_the_sleeper(marker, database)
+    begun = monotonic()
+    cancelled = await second.operations.cancel(accepted.operation_id)
+    assert monotonic() - begun < LOCK_IS_FREE_WITHIN
+    assert cancelled.state is OperationState.CANCELLED
+    assert lock_is_free(database)
+    assert (await ended(first, accepted.operation_id)) == cancelled
+    assert version(database) == cancelled.current_revisions == ["a1"]
+    assert tables(database) == {"t_a1"}
+    assert kinds(database, accepted.operation_id) == ["attempt", "started", "applied", "cancelled"]
+
+
+async def test_what_was_cancelled_while_its_service_was_away_stays_cancelled(
+    environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
+) -> None:
+    marker = tmp_path / "pid"
+    environment.revision("a1", sleeps_the_first_time(marker))
+    first, second = start_engine(environment), start_engine(environment)
+    accepted = await first.operations.accept(request())
+    await pid_of_the_sleeper(marker, database)
+    await first.close()
+    cancelled = await second.operations.cancel(accepted.operation_id)
+    assert cancelled.state is OperationState.CANCELLED
+    third = start_engine(environment, MIGRATE_ON_STARTUP="check")
+    await third.startup.run()
+    assert (await ended(third, accepted.operation_id)) == cancelled
+    assert tables(database) == set()
+
+
+async def test_a_request_to_cancel_that_nobody_heard_is_found_by_whoever_takes_the_operation_up(
+    environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
+) -> None:
+    marker = tmp_path / "pid"
+    environment.revision("a1", sleeps_the_first_time(marker))
+    first = start_engine(environment)
+    accepted = await first.operations.accept(request())
+    await pid_of_the_sleeper(marker, database)
+    await first.close()
+    with database.connect() as connection:
+        connection.execute("UPDATE migration_sidecar.operations SET state = 'cancelling'")
+    second = start_engine(environment, MIGRATE_ON_STARTUP="check")
+    await second.startup.run()
+    assert (await ended(second, accepted.operation_id)).state is OperationState.CANCELLED
+    assert kinds(database, accepted.operation_id).count("attempt") == 1
+
+
+async def test_what_waits_for_its_turn_is_cancelled_without_waiting_for_it(
+    engine: Engine, environment: Environment, database: Database, tmp_path: Path
+) -> None:
+    marker = tmp_path / "pid"
+    environment.revision("a1", sleeps_the_first_time(marker))
+    driven = await engine.operations.accept(request())
+    await pid_of_the_sleeper(marker, database)
+    waiting = await engine.operations.accept(request())
+    begun = monotonic()
+    assert (await engine.operations.cancel(waiting.operation_id)).state is OperationState.CANCELLED
+    assert monotonic() - begun < 2
+    assert (await engine.operations.find(waiting.operation_id)).state is OperationState.CANCELLED
+    assert not (await engine.operations.find(driven.operation_id)).state.ended
+    assert (await engine.operations.cancel(driven.operation_id)).state is OperationState.CANCELLED
+    assert kinds(database, waiting.operation_id) == []
+
+
+async def test_a_pause_between_two_attempts_ends_when_it_is_cancelled(
+    environment: Environment, start_engine: StartEngine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.revision("a1", 'op.execute("CREATE TABLE orders (id int)")')
+    engine = start_engine(environment)
+    await carry_out(engine)
+    environment.revision("a2", 'op.execute("ALTER TABLE orders ADD COLUMN note text")')
+    monkeypatch.setattr(migration_sidecar.attempts, "uniform", lambda *_: 60.0)
+    with closing(psycopg.connect(database.url)) as holder:
+        holder.execute("SELECT count(*) FROM orders")
+        accepted = await engine.operations.accept(request())
+        await until(lambda: kinds(database, accepted.operation_id)[-1:] == ["failed"])
+        begun = monotonic()
+        cancelled = await engine.operations.cancel(accepted.operation_id)
+        assert monotonic() - begun < 2
+    assert cancelled.state is OperationState.CANCELLED
+    assert version(database) == ["a1"]
+
+
+async def test_a_deadline_ends_a_pause_too(
+    environment: Environment, start_engine: StartEngine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.revision("a1", 'op.execute("CREATE TABLE orders (id int)")')
+    engine = start_engine(environment)
+    await carry_out(engine)
+    environment.revision("a2", 'op.execute("ALTER TABLE orders ADD COLUMN note text")')
+    monkeypatch.setattr(migration_sidecar.attempts, "uniform", lambda *_: 60.0)
+    with closing(psycopg.connect(database.url, application_name="month end")) as holder:
+        holder.execute("SELECT count(*) FROM orders")
+        begun = monotonic()
+        operation = await carry_out(engine, deadline_seconds=3)
+        assert monotonic() - begun < 3 + LOCK_IS_FREE_WITHIN
+    assert operation.state is OperationState.FAILED
+    assert operation.error is not None
+    assert operation.error.code in ("CM-403", "CM-404")
+    assert "month end" in operation.error.detail
+    assert version(database) == ["a1"]
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.6])
+async def test_at_any_moment_the_database_ends_at_a_whole_revision_and_the_lock_is_free(
+    moment: float, engine: Engine, environment: Environment, database: Database
+) -> None:
+    for number in range(1, 7):
+        name = f"a{number}"
+        body = f'op.execute("CREATE TABLE t_{name} (id int)"); op.execute("SELECT pg_sleep(0.05)")'
+        environment.revision(name, f'{body}; op.execute("CREATE TABLE t_{name}_too (id int)")')
+    await engine.reader.status()
+    accepted = await engine.operations.accept(request())
+    await asyncio.sleep(moment)
+    operation = await engine.operations.cancel(accepted.operation_id)
+    assert operation.state in (OperationState.CANCELLED, OperationState.SUCCEEDED)
+    await until(lambda: lock_is_free(database), within=LOCK_IS_FREE_WITHIN)
+    done = applied(database)
+    assert tables(database) == {f"t_{name}{half}" for name in done for half in ("", "_too")}
+    assert operation.current_revisions == done[-1:]
+
+
+async def test_cancelling_ends_the_server_side_too(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1", 'op.execute("SELECT pg_sleep(60)")')
+    accepted = await engine.operations.accept(request())
+    await until(lambda: rows(database, SLEEPERS))
+    await engine.operations.cancel(accepted.operation_id)
+    assert not rows(database, SLEEPERS)
+
+
+async def test_only_an_operation_that_exists_can_be_cancelled(engine: Engine, environment: Environment) -> None:
+    environment.revision("a1")
+    for _ in ("no table yet", "no row"):
+        with pytest.raises(UnknownOperation):
+            await engine.operations.cancel("nobody's")
+        await carry_out(engine)
+
+
+async def test_a_wait_for_a_stranger_ends_at_once_wherever_it_is_cancelled(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    environment.revision("a1")
+    first, second = start_engine(environment), start_engine(environment)
+    with closing(psycopg.connect(database.url, autocommit=True)) as stranger:
+        stranger.execute("SELECT pg_advisory_lock(19785, 285493415)")
+        accepted = await first.operations.accept(request())
+        await until(partial(waits, first, accepted.operation_id))
+        assert (await second.operations.cancel(accepted.operation_id)).state is OperationState.CANCELLED
