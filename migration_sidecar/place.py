@@ -27,14 +27,15 @@ AGAIN_SECONDS = 5.0  # how long an env.py that could not be asked is left alone,
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """What one look told; without a URL there is a reason why it could not."""
+    """What one look told."""
 
     url: URL | None = field(repr=False)
     table: VersionTable
     default_schema: str = ""  # where env.py's own search_path leads
     in_transaction: bool = False  # env.py opened a transaction itself: all revisions share it
     autocommit: bool = False  # env.py put its connection in AUTOCOMMIT: no revision is in a transaction
-    reason: Problem | None = None
+    certain: bool = True  # env.py was heard to the end
+    reason: Problem | None = None  # why not, unless it is for the server to say
 
 
 class Place:
@@ -63,6 +64,16 @@ class Place:
             raise ProblemError.of(found.reason) if found.reason else Misconfigured("env.py", self._settings.no_url)
         return found.url
 
+    @property
+    def default_schema(self) -> str:
+        """Of a version table that env.py leaves to a search_path of its own; empty before it was asked."""
+        return self._found.default_schema if self._found else ""
+
+    @property
+    def problem(self) -> Problem | None:
+        """What kept env.py from telling where it migrates; None before it was asked."""
+        return self._found.reason if self._found else None
+
     async def version_table(self) -> VersionTable:
         return (await self.found()).table
 
@@ -79,7 +90,7 @@ class Place:
                 return self._found
             found = self._heard(await self._asked())
             self._must_agree(found)
-            self._found, self._until = found, monotonic() + AGAIN_SECONDS if found.reason else inf
+            self._found, self._until = found, inf if found.certain else monotonic() + AGAIN_SECONDS
             return found
 
     def scrubbed(self, text: str) -> str:
@@ -109,11 +120,12 @@ class Place:
                 first["in_transaction"],
                 first["autocommit"],
             )
-        reason = Problem.model_validate(_known(answer["problem"])) if "problem" in answer else _no_end(answer)
-        reason = reason.model_copy(update={"detail": self.scrubbed(reason.detail)})
-        # env.py got as far as naming a server: that server's own answer says more than env.py's traceback.
-        tried = make_url(answer["tried"]) if answer.get("tried") else None
-        return Whereabouts(self._settings.given_url or tried or declared, self._settings.version_table, reason=reason)
+        table = self._settings.version_table
+        if answer.get("tried"):  # the server's own answer to us says more than env.py's traceback
+            return Whereabouts(self._settings.given_url or make_url(answer["tried"]), table, certain=False)
+        problem = Problem.model_validate(_known(answer["problem"])) if "problem" in answer else _no_end(answer)
+        problem = problem.model_copy(update={"detail": self.scrubbed(problem.detail)})
+        return Whereabouts(declared, table, certain=False, reason=problem)
 
     def _must_agree(self, found: Whereabouts) -> None:
         """A service that was sent to one database must not migrate another."""

@@ -14,6 +14,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from sqlalchemy.pool import Pool
 
 from migration_sidecar.child.connecting import is_autocommit, url_of_connection, url_of_parameters
 from migration_sidecar.child.refusal import Refusal
@@ -57,13 +58,14 @@ def _default_schema(connection: Any) -> str:
 
 
 def _tell_what_is_tried(report: Callable[..., None]) -> None:
-    """Where env.py wants to connect is known before it has connected, and also when it cannot."""
+    """`tried` is where env.py wants to connect, for as long as it has not succeeded."""
 
     def connecting(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
         if dialect.name == "postgresql":
             report("connecting", tried=url_of_parameters(dialect, parameters))
 
     event.listen(Engine, "do_connect", connecting)
+    event.listen(Pool, "connect", lambda *_: report("connected", tried=None))
 
 
 def _note_each_configure() -> list[dict[str, Any]]:
