@@ -13,7 +13,15 @@ from starlette.responses import JSONResponse
 
 from migration_sidecar.engine import Engine
 from migration_sidecar.errors import BadRequest, BodyTooLarge, ProblemError
-from migration_sidecar.messages import Action, MigrationPlan, Operation, OperationId, OperationRequest, ServiceStatus
+from migration_sidecar.messages import (
+    Action,
+    Asked,
+    MigrationPlan,
+    Operation,
+    OperationId,
+    OperationRequest,
+    ServiceStatus,
+)
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +33,7 @@ router = APIRouter()
 
 class PlanQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    action: Action = Action.UPGRADE
+    action: Asked = Action.UPGRADE
     target: str = Field(default="head", pattern=r"^[A-Za-z0-9_.]{1,255}$")
     sql: bool = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -40,6 +40,10 @@ class Problem(Message):
 class Action(StrEnum):
     UPGRADE = "upgrade"
     DOWNGRADE = "downgrade"
+    ADOPT = "adopt"  # only in a record: it is for a person at the database
+
+
+Asked = Literal[Action.UPGRADE, Action.DOWNGRADE]
 
 
 class DatabaseState(StrEnum):
@@ -88,7 +92,7 @@ class OperationRequest(Message):
     """Body of POST /migrations/operations; repeating it with the same id is answered, never carried out twice."""
 
     operation_id: OperationId
-    action: Action = Action.UPGRADE
+    action: Asked = Action.UPGRADE
     target: Target
     expected_revisions: list[Revision] | None = None  # refuse when the database is elsewhere
     plan_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")  # refuse when the plan is another one

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typer
 
+from migration_sidecar.cli.adopt import adopt
 from migration_sidecar.cli.looking import history, plan, status
 from migration_sidecar.cli.migrating import downgrade, upgrade
 from migration_sidecar.cli.options import with_options
@@ -15,7 +16,7 @@ from migration_sidecar.cli.serving import serve
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", help=__doc__)
 
-for command in (status, plan, upgrade, history, serve):
+for command in (status, plan, upgrade, history, adopt, serve):
     app.command()(with_options(command))
 # -1 is a target here and not an option.
 app.command(context_settings={"ignore_unknown_options": True})(with_options(downgrade))

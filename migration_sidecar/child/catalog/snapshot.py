@@ -1,9 +1,10 @@
-"""Puts the parts together into one query, and makes one digest of what it gives."""
+"""Puts the parts together into one query, reads what it gives, and makes one digest of that."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -27,10 +28,13 @@ SELECT set_config('search_path', '', true), set_config('TimeZone', 'UTC', true),
        set_config('quote_all_identifiers', 'off', true), set_config('bytea_output', 'hex', true)
 """
 
-_SCOPE = """
+_QUERY = """
 WITH space AS MATERIALIZED (
   SELECT n.oid, quote_ident(n.nspname) AS name FROM pg_namespace n
   WHERE left(n.nspname, 3) <> 'pg_' AND n.nspname <> 'information_schema' AND n.nspname <> ALL ({schemas})
+), left_out AS MATERIALIZED (
+  SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN unnest({schemas_of}, {names}) AS o (schema, name) ON c.relname = o.name AND o.schema IN (n.nspname, '')
 ), member AS MATERIALIZED (
   SELECT d.classid, d.objid FROM pg_depend d WHERE d.deptype = 'e'
 ), relation AS MATERIALIZED (
@@ -38,10 +42,8 @@ WITH space AS MATERIALIZED (
   FROM pg_class c JOIN space s ON s.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')
     AND NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid)
-    AND NOT EXISTS (SELECT FROM unnest({relations}) AS name
-                    WHERE c.oid = to_regclass(name)
-                       OR EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.refobjid = to_regclass(name)
-                                  AND c.relkind = 'S' AND d.deptype IN ('a', 'i')))
+    AND NOT EXISTS (SELECT FROM left_out o WHERE o.oid = c.oid OR c.relkind = 'S' AND EXISTS (
+                      SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.refobjid = o.oid AND d.deptype IN ('a', 'i')))
 ), thing (classid, objid, subid, kind, object, definition, owner, acl) AS MATERIALIZED (
 {parts}
 )
@@ -65,10 +67,22 @@ FROM thing WHERE thing.acl IS NOT NULL
 """
 
 
-def query(*, schemas: Iterable[str] = (), relations_: Iterable[str] = ()) -> str:
-    """Everything but the named schemas and relations (as `schema.name`, quoted); run it after PLAIN_PRINT."""
-    parts = "\nUNION ALL\n".join((*relations.PARTS, *types.PARTS, *database.PARTS))
-    return _SCOPE.format(schemas=_array(schemas), relations=_array(relations_), parts=parts)
+@dataclass(frozen=True)
+class LeftOut:
+    """What is no part of a schema: whole schemas, and relations as (schema, name); no schema means any."""
+
+    schemas: tuple[str, ...] = ()
+    relations: tuple[tuple[str, str], ...] = ()
+
+
+def query(left_out: LeftOut) -> str:
+    """Everything else there is; to be run after PLAIN_PRINT in the same transaction."""
+    return _QUERY.format(
+        schemas=_array(left_out.schemas),
+        schemas_of=_array(schema for schema, _ in left_out.relations),
+        names=_array(name for _, name in left_out.relations),
+        parts="\nUNION ALL\n".join((*relations.PARTS, *types.PARTS, *database.PARTS)),
+    )
 
 
 def digest(facts: Sequence[Fact]) -> str:

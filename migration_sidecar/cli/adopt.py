@@ -1,0 +1,124 @@
+"""The command that takes an existing database into its history, with proof."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from migration_sidecar.adoption import Adoption, AdoptionState, Wish
+from migration_sidecar.adoption import adopt as carry_out
+from migration_sidecar.catalog import COSMETIC, Difference
+from migration_sidecar.child.catalog.snapshot import WHOSE
+from migration_sidecar.cli.options import Options
+from migration_sidecar.cli.output import escape, out, print_json, print_problem, remarks
+from migration_sidecar.engine import Engine
+from migration_sidecar.messages import Problem
+from migration_sidecar.rebuilding import NotAdopted
+
+HEADLINES = {
+    AdoptionState.ADOPTED: "[green]adopted[/], at {at}",
+    AdoptionState.ALREADY: "[green]unchanged[/], at {at}",
+    AdoptionState.SAME: "[green]the same[/] as {at}; nothing was stamped",
+    AdoptionState.DIFFERENT: "[red]different[/] from {at} in {count}; nothing was stamped",
+}
+WITHIN = ("column", "constraint", "index", "not-null-name", "sequence", "trigger", "comment", "policy")
+
+
+def adopt(
+    options: Options,
+    revision: Annotated[str, typer.Option("--revision", help="The revision that the database is said to be.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only.")] = False,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help=f"A kind of difference that does not matter: {', '.join(COSMETIC)}.")
+    ] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(help=f"What is not looked at otherwise: {', '.join(WHOSE)}.")
+    ] = None,
+) -> None:
+    """Stamp a database that was made by hand, if it is to the last object what the revision makes.
+
+    Example: migration-sidecar adopt --revision client_0003
+    """
+    leaving = _chosen(ignore, COSMETIC, "--ignore") | (set(WHOSE) - _chosen(include, WHOSE, "--include"))
+    actor = f"{getpass.getuser()}@{os.uname().nodename}"
+    wish = Wish(revision, actor, dry_run, frozenset(leaving))
+
+    async def ask(engine: Engine) -> Adoption | Problem:
+        try:
+            return await carry_out(engine, wish, lambda sentence: remarks.print(escape(sentence)))
+        except NotAdopted as error:
+            return error.problem
+
+    answer = options.ask(ask)
+    if isinstance(answer, Problem):
+        print_problem(answer, as_json=options.as_json)
+        raise typer.Exit(1)
+    if options.as_json:
+        print_json(answer)
+    else:
+        _print(answer)
+    raise typer.Exit(1 if answer.state is AdoptionState.DIFFERENT else 0)
+
+
+def _chosen(words: list[str] | None, known: Iterable[str], option: str) -> set[str]:
+    chosen = {word for each in words or [] for word in each.split(",")}
+    if unknown := chosen - set(known):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: choose from {', '.join(known)}", param_hint=option)
+    return chosen
+
+
+def _print(adoption: Adoption) -> None:
+    for line in _lines(adoption.differences):
+        out.print(line, soft_wrap=True)
+    at, count = ", ".join(adoption.revisions) or "base", len(adoption.differences)
+    headline = HEADLINES[adoption.state].format(at=escape(at), count="one thing" if count == 1 else f"{count} things")
+    out.print(f"{escape(adoption.service)}: {headline}")
+    if adoption.given:
+        out.print(f"  given beforehand: {escape(', '.join(adoption.given))}", soft_wrap=True)
+    if adoption.objects:
+        out.print(
+            f"  {adoption.objects} facts compared; not looked at: {', '.join(adoption.not_looked_at) or 'none'}.",
+            soft_wrap=True,
+        )
+        out.print(f"  {adoption.not_compared}", soft_wrap=True)
+
+
+def _lines(differences: list[Difference]) -> list[str]:
+    """A table that is not there at all stands for everything that hangs on it."""
+    whole = {each.object for each in differences if each.kind == "table" and _is_alone(each)}
+    lines = []
+    for each in differences:
+        owner = each.object.rpartition(".")[0]
+        if each.kind in WITHIN and owner in whole:
+            continue
+        lines += _told(each, _hanging(each, differences) if each.object in whole else "")
+    return lines
+
+
+def _is_alone(each: Difference) -> bool:
+    return each.in_database is None or each.in_revision is None
+
+
+def _hanging(table: Difference, differences: list[Difference]) -> str:
+    within = [each for each in differences if each.object.startswith(f"{table.object}.") and each.kind in WITHIN]
+    inside = Counter(each.kind for each in within)
+    return f" (with {', '.join(f'{count} {kind}' for kind, count in sorted(inside.items()))})" if inside else ""
+
+
+def _told(each: Difference, hanging: str) -> list[str]:
+    name = f"[bold]{each.kind} {escape(each.object)}[/]"
+    if each.in_revision is None:
+        return [f"{name}: only in the database{hanging}"]
+    if each.in_database is None:
+        return [f"{name}: only in the revision{hanging}"]
+    return [name, *_side("database", each.in_database), *_side("revision", each.in_revision)]
+
+
+def _side(who: str, text: str) -> list[str]:
+    first, *rest = escape(text).splitlines() or ["(plain)"]
+    return [f"  {who}  {first or '(plain)'}", *(f"            {line}" for line in rest)]

@@ -1,0 +1,96 @@
+"""Builds a revision where nobody works, from the environment's own files, and reads what it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from migration_sidecar.catalog import left_out, snapshot
+from migration_sidecar.child.catalog.snapshot import Fact
+from migration_sidecar.engine import Engine
+from migration_sidecar.errors import ProblemError
+from migration_sidecar.facts import read_facts
+from migration_sidecar.messages import Operation, OperationRequest, OperationState, Problem
+from migration_sidecar.scratch import scratch_database
+
+if TYPE_CHECKING:
+    from migration_sidecar.store import AnyConnection
+
+# What an administrator may have prepared before the first revision ever ran.
+_PREPARED = """
+SELECT 'schema ' || n.nspname AS name, format('CREATE SCHEMA IF NOT EXISTS %I', n.nspname) AS statement, 1 AS turn
+FROM pg_namespace n
+WHERE left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'public', 'migration_sidecar')
+  AND NOT EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = 'pg_namespace'::regclass AND d.objid = n.oid AND d.deptype = 'e')
+UNION ALL
+SELECT 'extension ' || e.extname,
+       format('CREATE EXTENSION IF NOT EXISTS %I SCHEMA %I CASCADE', e.extname, n.nspname), 2
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql'
+ORDER BY turn, name
+"""
+
+
+class NotAdopted(ProblemError):
+    """Nothing was stamped, and the database is as it was."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A revision as it would be; `given` is what the scratch had before the first revision."""
+
+    facts: list[Fact]
+    revisions: list[str]
+    where: str
+    given: list[str]
+
+
+async def build(engine: Engine, connection: AnyConnection, target: str) -> Built:
+    """First on nothing; if that fails, with the schemas and extensions that the real database has."""
+    try:
+        return await _in_a_database(engine, connection, target, {})
+    except NotAdopted:
+        prepared = {row["name"]: row["statement"] for row in await connection.fetch(_PREPARED)}
+        if not prepared:
+            raise
+    return await _in_a_database(engine, connection, target, prepared)
+
+
+async def _in_a_database(engine: Engine, connection: AnyConnection, target: str, prepared: dict[str, str]) -> Built:
+    async with scratch_database(connection) as name:
+        url = (await engine.place.url()).set(database=name)
+        scratch = Engine(replace(engine.settings, given_url=url, journal_table=None))
+        try:
+            async with scratch.database.connection() as session:
+                for statement in prepared.values():
+                    await session.execute(statement)
+            await _upgrade(scratch, target)
+            records = await scratch.place.records()
+            async with scratch.database.connection() as session:
+                revisions = (await read_facts(session, records)).revisions
+                facts = await snapshot(session, left_out(records))
+        finally:
+            await scratch.close()
+    return Built(facts, list(revisions), "a scratch database", list(prepared))
+
+
+async def _upgrade(scratch: Engine, target: str) -> None:
+    request = OperationRequest(operation_id=f"scratch-{uuid4()}", target=target, requested_by="adopt")
+    operation: Operation = await scratch.operations.accept(request, way_in="by hand")
+    while not operation.state.ended:
+        operation = await scratch.operations.find(request.operation_id, wait_seconds=60)
+    if operation.state is not OperationState.SUCCEEDED:
+        raise _not_built(operation.error)
+
+
+def _not_built(problem: Problem | None) -> NotAdopted:
+    detail = problem.detail if problem is not None else "It did not end."
+    return NotAdopted(
+        "CM-555",
+        "The revision cannot be built",
+        f"In a scratch database it failed: {detail}",
+        "Try `migration-sidecar upgrade` on an empty database; the real one was not touched.",
+        revision=problem.revision if problem is not None else None,
+        sqlstate=problem.sqlstate if problem is not None else None,
+    )
