@@ -20,9 +20,9 @@ from sqlalchemy.pool import NullPool
 
 from migration_sidecar.address import UnusableAddress, database_url, without_password
 from migration_sidecar.child import hook, journal
+from migration_sidecar.child.failures import describe_failure
 from migration_sidecar.child.guards import chosen
 from migration_sidecar.child.orders import Orders
-from migration_sidecar.child.process import describe_failure
 from migration_sidecar.child.refusal import Refusal
 from migration_sidecar.child.tables import journal_tables
 from migration_sidecar.config_files import ConfigFiles

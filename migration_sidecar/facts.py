@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from migration_sidecar.child.lock import lock_key
-from migration_sidecar.child.tables import other_tables
+from migration_sidecar.child.tables import are_unaccounted, neighbours, other_tables
 from migration_sidecar.messages import LockHolder
 from migration_sidecar.store import Records
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 # Our tables are looked up by name in the catalog, because to_regclass fails where the schema may not be used.
 _FACTS = f"""
 SELECT to_regclass($1) IS NOT NULL AS has_version_table,
+       version.attnum IS NOT NULL AS has_version_column,
+       CASE WHEN version.atttypmod > 4 THEN version.atttypmod - 4 END AS version_width,
        journal.oid IS NOT NULL AS has_journal,
        pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS read_only,
        CASE WHEN space.oid IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
@@ -28,10 +31,12 @@ SELECT to_regclass($1) IS NOT NULL AS has_version_table,
               THEN format('GRANT SELECT, INSERT, UPDATE ON %I.%I, %I.%I TO %I', $4::text, $5::text, $4::text, $6::text,
                           current_user)
        END AS missing_grant,
-       {other_tables("$1", "$4", "$5", "$6")} AS has_tables,
+       {other_tables("$1", "$7::text", "$4", "$5", "$6")} AS has_tables,
        holder.pid AS holder_pid, holder.application AS holder_application, holder.since AS holder_since,
        pg_backend_pid() AS backend_pid
 FROM (SELECT 1) AS one
+LEFT JOIN pg_attribute AS version
+  ON version.attrelid = to_regclass($1) AND version.attname = 'version_num' AND NOT version.attisdropped
 LEFT JOIN pg_namespace AS space ON space.nspname = $4
 LEFT JOIN pg_class AS journal ON journal.relnamespace = space.oid AND journal.relname = $5
 LEFT JOIN LATERAL (
@@ -57,14 +62,24 @@ class DatabaseFacts:
     missing_grant: str | None  # the statement without which our records cannot be kept
     pooled: bool  # the session that answered is not the one that was opened
     lock_holder: LockHolder | None
+    has_version_column: bool = True  # a table of that name may be somebody else's
+    version_width: int | None = None  # in characters, where it is limited
+    neighbours: tuple[frozenset[str], ...] = ()  # what other histories applied here; asked only where it matters
+
+    def is_unmanaged(self, known: Collection[str]) -> bool:
+        """Tables stand here, and neither this history nor a neighbour accounts for them."""
+        return not self.revisions and self.has_tables and are_unaccounted(self.neighbours, known)
 
 
 async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFacts:
     table, tables = records.version_table, records.tables
     key = lock_key(table.name, table.schema)
-    names = (tables.schema, tables.journal_name, tables.operations_name)
+    names = (tables.schema, tables.journal_name, tables.operations_name, table.schema)
     (row,) = await connection.fetch(_FACTS, table.qualified, key["class_id"], key["object_id"], *names)
-    revisions, is_ours = await _version_rows(connection, records, row) if row["has_version_table"] else ([], False)
+    revisions, is_ours = await _version_rows(connection, records, row) if row["has_version_column"] else ([], False)
+    others: list[Any] = []
+    if row["has_tables"] and row["has_journal"] and not row["missing_grant"] and not revisions:
+        others = await connection.fetch(neighbours(tables, "$1"), records.history)
     holder = None
     if row["holder_pid"] is not None:
         holder = LockHolder(pid=row["holder_pid"], application=row["holder_application"], since=row["holder_since"])
@@ -78,6 +93,9 @@ async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFac
         missing_grant=row["missing_grant"],
         pooled=row["backend_pid"] != connection.get_server_pid(),
         lock_holder=holder,
+        has_version_column=row["has_version_column"] or not row["has_version_table"],
+        version_width=row["version_width"],
+        neighbours=tuple(frozenset(each["revisions"]) for each in others),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from migration_sidecar.child.driver import backend_pid, sqlstate_of
 from migration_sidecar.child.guards import preamble
 from migration_sidecar.child.orders import Orders
 from migration_sidecar.child.refusal import Refusal
-from migration_sidecar.child.tables import JournalTables, other_tables
+from migration_sidecar.child.tables import JournalTables, are_unaccounted, neighbours, other_tables
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -46,16 +46,27 @@ def attempt_statement(orders: Orders) -> TextClause:
     return journal.insert(orders.tables, where=seen)
 
 
-def has_other_tables(connection: Connection, orders: Orders, attempt: journal.Attempt) -> bool:
+def require_managed(connection: Connection, orders: Orders, attempt: journal.Attempt, known: Collection[str]) -> None:
+    """Raises Refusal (CM-552) where tables stand that neither this history nor a neighbour accounts for."""
     tables = orders.tables
     *schema, name = attempt.version_table.split(".", 1)
     facts = {
         "version_table": ".".join(f'"{part}"' for part in (*schema, name)),
+        "own_schema": "".join(schema),
         "schema": tables.schema,
         "journal": tables.journal_name,
         "operations": tables.operations_name,
     }
-    return bool(connection.execute(text(f"SELECT {other_tables(':version_table', *_NAMES)}"), facts).scalar())
+    if not connection.execute(text(f"SELECT {other_tables(':version_table', ':own_schema', *_NAMES)}"), facts).scalar():
+        return
+    others = connection.execute(text(neighbours(tables, ":history")), {"history": attempt.version_table})
+    if are_unaccounted([row.revisions for row in others], known):
+        raise Refusal(
+            "CM-552",
+            "The database has tables but no revision",
+            "It was not made by this history, or its version row is gone, so nothing can be assumed.",
+            "Compare it with a revision and stamp it with alembic, or start from an empty database.",
+        )
 
 
 def require_direct_primary(connection: Connection, row: Any) -> None:
@@ -104,15 +115,6 @@ def other_database() -> Refusal:
         "env.py connects to another database",
         "The operation that was accepted is not in the database that env.py connects to; nothing was touched.",
         "Let env.py use the URL that this service is configured with, or give --database-url.",
-    )
-
-
-def unmanaged() -> Refusal:
-    return Refusal(
-        "CM-552",
-        "The database has tables but no revision",
-        "It was not made by this history, or its version row is gone, so nothing can be assumed.",
-        "Compare it with a revision and stamp it with alembic, or start from an empty database.",
     )
 
 

@@ -90,7 +90,8 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
         # A stamp's step has no revision file; it only moves the version row.
         steps = list(original(heads, context))
         if not heads and session.attempt.way_in == "by hand" and any(hasattr(step, "revision") for step in steps):
-            session.require_managed()
+            known = {script.revision for script in context.script.walk_revisions()}  # by hand nobody looked before
+            checks.require_managed(session.connection, session.orders, session.attempt, known)
         guarded_steps = [session.guard(step, context) if hasattr(step, "revision") else step for step in steps]
         return then_reach("all_done", guarded_steps, session.connection)
 

@@ -126,11 +126,6 @@ class GuardedSession:
             raise lock.fence_lost(revision)
         return row
 
-    def require_managed(self) -> None:
-        """Raises Refusal (CM-552) where tables stand that no revision accounts for; by hand nobody looked before."""
-        if checks.has_other_tables(self.connection, self.orders, self.attempt):
-            raise checks.unmanaged()
-
     def _begin(self, revision: str, *, transactional: bool) -> None:
         # Set again with each revision's first row: a SET of the revision before leaks, and a rollback undoes ours.
         statement = journal.insert(

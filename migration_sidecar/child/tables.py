@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 # Its index names grow from it and must not be cut at PostgreSQL's 63 bytes.
@@ -36,13 +37,30 @@ def history_name(version_table: str, version_table_schema: str | None) -> str:
     return f"{version_table_schema}.{version_table}" if version_table_schema else version_table
 
 
-def other_tables(version_table: str, schema: str, journal: str, operations: str) -> str:
-    """An expression: are there tables beside Alembic's and ours? The arguments are SQL too, mostly parameters."""
+def other_tables(version_table: str, own_schema: str, schema: str, journal: str, operations: str) -> str:
+    """An expression: are there tables beside Alembic's and ours? The arguments are SQL too, mostly parameters.
+
+    Another schema with a version table of its own, as each tenant may have one, accounts for its own tables.
+    """
     return f"""EXISTS (
         SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'migration_sidecar')
           AND left(n.nspname, 3) <> 'pg_' AND c.oid <> coalesce(to_regclass({version_table}), 0)
-          AND NOT (n.nspname = {schema} AND c.relname IN ({journal}, {operations})))"""
+          AND NOT (n.nspname = {schema} AND c.relname IN ({journal}, {operations}))
+          AND (n.nspname = coalesce(nullif({own_schema}, ''), current_schema()) OR NOT EXISTS (
+            SELECT FROM pg_class v JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum = 1
+            WHERE v.relnamespace = n.oid AND v.relkind = 'r' AND v.relnatts = 1 AND a.attname = 'version_num')))"""  # noqa: S608 - our own text
+
+
+def neighbours(tables: JournalTables, version_table: str) -> str:
+    """A query: the revisions that each other history of this database applied through us."""
+    return f"""SELECT version_table, array_agg(DISTINCT revision) AS revisions FROM {tables.journal}
+               WHERE version_table <> {version_table} AND kind = 'applied' GROUP BY version_table"""  # noqa: S608 - quoted
+
+
+def are_unaccounted(histories: Iterable[Iterable[str]], known: Collection[str]) -> bool:
+    """Whether tables were made by no other history; one whose revisions we all know is ours under another name."""
+    return not any(set(revisions) - set(known) for revisions in histories)
 
 
 def create(tables: JournalTables) -> str:

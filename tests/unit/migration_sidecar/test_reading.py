@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from migration_sidecar.facts import DatabaseFacts
 from migration_sidecar.messages import Action, DatabaseState, LockHolder, OperationRequest
 from migration_sidecar.operations import body_digest
 from migration_sidecar.reading import classify, digest
-from migration_sidecar.store import DatabaseFacts
 from tests.unit.migration_sidecar.test_history import BRANCHES, LINE, history
 
 NOTHING: dict[str, Any] = {
@@ -20,7 +20,7 @@ NOTHING: dict[str, Any] = {
     "is_ours": False,
     "has_tables": False,
     "read_only": False,
-    "may_create": True,
+    "missing_grant": None,
     "pooled": False,
     "lock_holder": None,
 }

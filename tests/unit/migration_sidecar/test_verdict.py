@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.store import DatabaseFacts, JournalRow
+from migration_sidecar.facts import DatabaseFacts
+from migration_sidecar.store import JournalRow
 from migration_sidecar.verdict import Ending, Found, Next, judge, torn
 
 FACTS = DatabaseFacts(
@@ -17,7 +18,7 @@ FACTS = DatabaseFacts(
     is_ours=True,
     has_tables=True,
     read_only=False,
-    may_create=True,
+    missing_grant=None,
     pooled=False,
     lock_holder=None,
 )
