@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from argparse import ArgumentParser
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, TextIO
 
 from migration_sidecar.child.configuration import configuration_of
 from migration_sidecar.child.driver import socket_of
+from migration_sidecar.child.failures import describe_failure
 from migration_sidecar.child.refusal import Refusal
 
 DID_NOTHING = 75  # the exit code of a process that was not needed any more
@@ -96,9 +96,15 @@ def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket
     guard = hook.install(orders, report)
     if not _only_connects(config):
         orders()
-    apply = command.upgrade if job["action"] == "upgrade" else command.downgrade
     try:
-        apply(config, job["target"])
+        if job["action"] == "stamp":
+            from migration_sidecar.child.adopting import stamp
+
+            stamp(config, job["proof"])
+        elif job["action"] == "upgrade":
+            command.upgrade(config, job["target"])
+        else:
+            command.downgrade(config, job["target"])
     except CommandError as error:
         raise Refusal(
             "CM-302",
@@ -125,48 +131,3 @@ def _next_line(channel: socket, connection: Any) -> str:
     if not line:
         os._exit(DID_NOTHING)  # nothing must be concluded from its end
     return line
-
-
-_LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
-
-
-def describe_failure(error: BaseException, revision: str | None) -> dict[str, Any]:
-    """CM-401 with the driver's own first sentence; literals and URLs are taken out of it."""
-    driver = _driver_error(error)
-    sqlstate = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
-    text = _first_sentence(driver)
-    where = f"Revision {revision} stopped" if revision else "The migration stopped before any revision"
-    because = f"{type(driver).__name__}: {_LITERALS.sub('…', text)}" if text else type(driver).__name__
-    return {
-        "code": "CM-401" if revision else "CM-407",
-        "title": "A revision failed" if revision else "The migration environment failed",
-        "detail": f"{where} with {because}; the database is at the revision before it."
-        if revision
-        else f"{where} with {because}.",
-        "next_step": "Correct the revision file and send a new request; what was applied before stays applied."
-        if revision
-        else "Correct env.py or the connection, and try again.",
-        "retryable": False,
-        "revision": revision,
-        "sqlstate": sqlstate,
-        "connection_lost": _connection_lost(error, sqlstate),
-        "unconnected": sqlstate is None and type(driver).__name__ == "OperationalError",
-    }
-
-
-def _driver_error(error: BaseException) -> BaseException:
-    original = getattr(error, "orig", None) or error
-    cause = original.__cause__
-    # SQLAlchemy's asyncpg adapter wraps the driver's own error once more.
-    return cause if cause is not None and getattr(cause, "sqlstate", None) else original
-
-
-def _first_sentence(error: BaseException) -> str:
-    primary = getattr(getattr(error, "diag", None), "message_primary", None)
-    lines = str(primary or error).strip().splitlines()
-    return lines[0][:300] if lines else ""
-
-
-def _connection_lost(error: BaseException, sqlstate: str | None) -> bool:
-    invalidated = bool(getattr(error, "connection_invalidated", False))
-    return invalidated or (sqlstate or "").startswith(("08", "57P0")) or isinstance(error, ConnectionError)

@@ -294,5 +294,5 @@ async def test_a_password_that_env_py_knows_is_never_told(
 
 
 def test_no_file_is_named_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ProblemError, match="pyproject.toml: the file cannot be read"):
+    with pytest.raises(ProblemError, match=r"pyproject\.toml: the file cannot be read"):
         read_settings(tmp_path / "pyproject.toml", {})

@@ -1,0 +1,64 @@
+"""What is told about an error that is not ours: the driver's or Python's own first sentence, without its secrets."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from migration_sidecar.child.refusal import Refusal
+
+_LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
+
+
+def describe_failure(error: BaseException, revision: str | None) -> dict[str, Any]:
+    """CM-401 with the driver's own first sentence; literals and URLs are taken out of it."""
+    if isinstance(error, ModuleNotFoundError) and revision is None:
+        return _missing_module(error)
+    driver = _driver_error(error)
+    sqlstate = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
+    text = _first_sentence(driver)
+    where = f"Revision {revision} stopped" if revision else "The migration stopped before any revision"
+    because = f"{type(driver).__name__}: {_LITERALS.sub('…', text)}" if text else type(driver).__name__
+    return {
+        "code": "CM-401" if revision else "CM-407",
+        "title": "A revision failed" if revision else "The migration environment failed",
+        "detail": f"{where} with {because}; the database is at the revision before it."
+        if revision
+        else f"{where} with {because}.",
+        "next_step": "Correct the revision file and send a new request; what was applied before stays applied."
+        if revision
+        else "Correct env.py or the connection, and try again.",
+        "retryable": False,
+        "revision": revision,
+        "sqlstate": sqlstate,
+        "connection_lost": _connection_lost(error, sqlstate),
+        "unconnected": sqlstate is None and type(driver).__name__ == "OperationalError",
+    }
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    original = getattr(error, "orig", None) or error
+    cause = original.__cause__
+    # SQLAlchemy's asyncpg adapter wraps the driver's own error once more.
+    return cause if cause is not None and getattr(cause, "sqlstate", None) else original
+
+
+def _first_sentence(error: BaseException) -> str:
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    lines = str(primary or error).strip().splitlines()
+    return lines[0][:300] if lines else ""
+
+
+def _connection_lost(error: BaseException, sqlstate: str | None) -> bool:
+    invalidated = bool(getattr(error, "connection_invalidated", False))
+    return invalidated or (sqlstate or "").startswith(("08", "57P0")) or isinstance(error, ConnectionError)
+
+
+def _missing_module(error: ModuleNotFoundError) -> dict[str, Any]:
+    return Refusal(
+        "CM-701",
+        "The configuration cannot be used",
+        f"env.py needs the module {error.name}, which this interpreter does not find.",
+        "Install it there, or name the service's own interpreter with --python; for a module of the service's own, "
+        "correct prepend_sys_path.",
+    ).facts
