@@ -47,13 +47,13 @@ class RevisionFile:
     def before(self) -> tuple[str, ...]:
         return self.down + self.depends_on
 
-    def planned(self, action: Action) -> PlannedRevision:
+    def planned(self, action: Action, *, autocommit: bool = False) -> PlannedRevision:
         destructive = self.destructive_upgrade if action is Action.UPGRADE else self.destructive_downgrade
         return PlannedRevision(
             id=self.id,
             message=self.message,
             sha256=self.sha256,
-            transactional=self.transactional,
+            transactional=self.transactional and not autocommit,
             reversible=self.reversible,
             destructive=destructive,
         )
@@ -97,6 +97,17 @@ class History:
                 todo.extend(self.revisions[revision].before)
         return found
 
+    def line_below(self, revision: str) -> set[str]:
+        """The revision and what it follows, without what it only depends on."""
+        found: set[str] = set()
+        todo = [revision]
+        while todo:
+            each = todo.pop()
+            if each not in found:
+                found.add(each)
+                todo.extend(self.revisions[each].down)
+        return found
+
     def resolve(self, target: str) -> tuple[str, ...]:
         """`head`, `heads`, `BRANCH@heads` or a full id; raises UnknownTarget, or CM-301 when `head` is not one."""
         branch, _, name = target.rpartition("@")
@@ -104,7 +115,7 @@ class History:
             depended_on = {each for file in self.revisions.values() for each in file.depends_on}
             return tuple(head for head in self.heads if head not in depended_on)
         if name == "heads":
-            return tuple(head for head in self.heads if self._branch(branch) in self._line_below(head))
+            return tuple(head for head in self.heads if self._branch(branch) in self.line_below(head))
         if target == "head":
             if len(self.heads) > 1:
                 raise self._several_heads()
@@ -136,7 +147,7 @@ class History:
                 raise NotApplied(target)
         following = {file.id for file in self.revisions.values() if goal in (file.down or ("base",))}
         if branch and len(following) > 1:
-            following &= self._line_below(self._branch(branch))
+            following &= self.line_below(self._branch(branch))
             if not following:
                 raise NotApplied(target)
         leaving: set[str] = set()
@@ -157,17 +168,6 @@ class History:
             if name == file.id or name in file.labels:
                 return file.id
         raise UnknownTarget(name)
-
-    def _line_below(self, revision: str) -> set[str]:
-        """The revision and what it follows, without what it only depends on."""
-        found: set[str] = set()
-        todo = [revision]
-        while todo:
-            each = todo.pop()
-            if each not in found:
-                found.add(each)
-                todo.extend(self.revisions[each].down)
-        return found
 
     def _several_heads(self) -> HistoryUnreadable:
         names = ", ".join(f"{head} ({self.revisions[head].name})" for head in self.heads)
@@ -197,7 +197,7 @@ class History:
         return others | (under - implied)
 
     def _needs(self, file: RevisionFile) -> tuple[str, ...]:
-        line = self._line_below(file.id) - {file.id}
+        line = self.line_below(file.id) - {file.id}
         implied = {each for revision in line for each in self.revisions[revision].depends_on} | set(file.down)
         return file.down + tuple(each for each in file.depends_on if each not in implied)
 

@@ -98,7 +98,7 @@ async def test_a_plan_that_changed_since_it_was_agreed_to_is_refused(
 
 @pytest.mark.parametrize("target", ["base", "a", "a9", "abcd"])
 async def test_only_full_ids_are_targets(target: str, at_a3: Engine, database: Database) -> None:
-    for action in Action:
+    for action in (Action.UPGRADE, Action.DOWNGRADE):
         with pytest.raises(UnknownTarget) as refusal:
             await at_a3.operations.accept(request(target, action=action))
         assert (refusal.value.status, refusal.value.problem.code) == (422, "CM-203")

@@ -18,8 +18,13 @@ BROKEN = {
     "a syntax error": ("def upgrade(:\n", "a2.py:1"),
     "an import that is not there": ("\n\nimport no_such_module_at_all\n", "a2.py:3"),
     "an exit": ("import sys\n\nsys.exit(0)\n", "a2.py:3"),
-    "an exit without a word": ("import os\n\nos._exit(0)\n", ""),
-    "an endless loop": ("while True:\n    pass\n", ""),
+    "an exit without a word": ("import os\n\nos._exit(0)\n", "a2.py: it ended the process"),
+    "an endless loop": ("while True:\n    pass\n", "a2.py:"),
+    "a loop that nothing ends": (
+        "while True:\n    try:\n        pass\n    except BaseException:\n        pass\n",
+        "a2.py",
+    ),
+    "100 MB of prints before an error": ("print('x' * 100_000_000)\n1 / 0\n", "a2.py:2"),
     "any other error": ("x = 1\nx / 0\n", "a2.py:2"),
 }
 
