@@ -93,7 +93,7 @@ def _in_plain_words(target: str, error: BaseException) -> Refusal:
     if "overlaps" in text:
         return _refused(f"{target!r} means several heads, and one depends on another.", "Name one of them.")
     return _refused(
-        f"{target!r} is no revision, no unique beginning of one (four characters at least) and no branch of this history.",
+        f"{target!r} is no revision, no unique beginning of one and no branch of this history.",
         "See history for what there is.",
     )
 
