@@ -23,7 +23,6 @@ class Conversation:
     told: bool = False  # it said itself how it ended, so its session is at rest
     reached: bool = False  # it had a session with the database
     unconnected: bool = False  # the driver got no session, and gave no SQLSTATE for the reason
-    revision: str | None = None
 
     async def hold(self, process: AbstractAsyncContextManager[MigrationProcess], orders: dict[str, Any]) -> None:
         """Until the process is gone, the operation is cancelled, or its deadline passed: then it is killed."""
@@ -51,15 +50,15 @@ class Conversation:
                 case "waiting":
                     self.run.update(waiting_for=report["sentence"])
                 case "revision":
-                    self.revision = report["revision"]
+                    self.run.revision = report["revision"]
                 case "applied":
-                    self.revision = None
+                    self.run.revision = None
                 case "done":
                     self.ending, self.told = Ending(), True
                 case "failed":
                     self._failed(report["problem"])
                 case "exited" if not self.told and report["code"] not in (None, DID_NOTHING):
-                    self.ending = Ending(_ended_itself(report["code"], self.revision))
+                    self.ending = Ending(_ended_itself(report["code"], self.run.revision))
 
     def _failed(self, problem: dict[str, Any]) -> None:
         self.ending = Ending(problem, lost=bool(problem.get("connection_lost")))

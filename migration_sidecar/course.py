@@ -33,6 +33,7 @@ class Course:
         self.number = 0
         self.lost = 0
         self.session: int | None = None  # the server process that migrates
+        self.revision: str | None = None  # the one under way
         self.gave_way_to: Problem | None = None  # how the last attempt ended
         self.in_the_way: str | None = None  # what the attempt was last seen waiting for, and who held it
 
@@ -52,7 +53,7 @@ class Course:
 
     def next_attempt(self) -> Attempt:
         self.number += 1
-        self.session = self.in_the_way = None
+        self.session = self.revision = self.in_the_way = None
         started = self.record.started_at or datetime.now(UTC)
         self.update(state=OperationState.RUNNING, attempts=self.number, started_at=started, waiting_for=None)
         return self.attempt
@@ -68,12 +69,16 @@ class Course:
 
     def waits(self, in_the_way: str | None) -> None:
         """What the server says the migration's session waits for; what the session itself tells is kept."""
-        before = self.in_the_way and _sentence(self.in_the_way)
+        before = self._waiting(self.in_the_way)
         if in_the_way is not None:
             self.in_the_way = in_the_way
-            self.update(waiting_for=_sentence(in_the_way))
+            self.update(waiting_for=self._waiting(in_the_way))
         elif before is not None and self.record.waiting_for == before:
             self.update(waiting_for=None)
+
+    def _waiting(self, in_the_way: str | None) -> str | None:
+        who = f"Revision {self.revision}" if self.revision else "The migration"
+        return f"{who} {in_the_way}." if in_the_way else None
 
     async def rest(self, seconds: float) -> None:
         """Ends early when there is nothing left to wait for."""
@@ -93,10 +98,6 @@ class Course:
                 **facts,
             }
         )
-
-
-def _sentence(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}."
 
 
 CANCELLED = Problem(

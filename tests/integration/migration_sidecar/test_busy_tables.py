@@ -14,7 +14,17 @@ from migration_sidecar.engine import Engine
 from migration_sidecar.messages import Operation, OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
-from tests.integration.migration_sidecar.environments import carry_out, ended, kinds, request, rows, until
+from tests.integration.migration_sidecar.environments import (
+    Environment,
+    carry_out,
+    ended,
+    kinds,
+    request,
+    rows,
+    until,
+    version,
+)
+from tests.integration.migration_sidecar.sleepers import waits
 
 READERS_WAIT_AT_MOST = 1.2  # lock_timeout and a little
 
@@ -49,20 +59,86 @@ async def test_readers_hardly_wait_for_a_migration_that_waits_for_their_table(
     enough = asyncio.Event()
     with closing(psycopg.connect(database.url, application_name="month end")) as holder:
         holder.execute("SELECT count(*) FROM orders")  # keeps its lock until the transaction ends
-        reading = asyncio.create_task(slowest_read(database, enough))
+        reading = [asyncio.create_task(slowest_read(database, enough)) for _ in range(5)]
         accepted = await engine.operations.accept(request())
         waiting = await until(partial(second_wait, engine, accepted.operation_id))
         pid = holder.info.backend_pid
         holder.rollback()
     done = await ended(engine, accepted.operation_id)
     enough.set()
-    assert 0.5 < await reading < READERS_WAIT_AT_MOST
+    assert 0.5 < max(await asyncio.gather(*reading)) < READERS_WAIT_AT_MOST
     assert waiting.state is OperationState.RUNNING
-    assert f"pid {pid} (month end)" in (waiting.waiting_for or "")
+    assert f"Revision a2 waits for table orders, held by pid {pid} (month end, " in (waiting.waiting_for or "")
     assert done.state is OperationState.SUCCEEDED
     assert done.attempts > 1
     ends = [kind for kind in kinds(database, accepted.operation_id) if kind not in ("attempt", "started")]
     assert ends == ["failed"] * (done.attempts - 1) + ["applied"]
+
+
+async def test_whoever_is_in_the_way_is_named_while_the_revision_waits(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    """Not only afterwards: an index that is built concurrently may wait for hours."""
+    environment.revision("a1", 'op.execute("CREATE TABLE orders (id int)")')
+    engine = start_engine(environment)
+    await carry_out(engine)
+    environment.revision(
+        "a2",
+        """
+        with op.get_context().autocommit_block():
+            op.create_index("ix_orders", "orders", ["id"], postgresql_concurrently=True)
+        """,
+    )
+    with closing(psycopg.connect(database.url, application_name="month end")) as holder:
+        holder.execute("INSERT INTO orders VALUES (1)")
+        accepted = await engine.operations.accept(request())
+        waiting = await until(partial(waits, engine, accepted.operation_id))
+        assert waiting.attempts == 1
+        assert f"held by pid {holder.info.backend_pid} (month end, " in (waiting.waiting_for or "")
+        holder.commit()
+    done = await ended(engine, accepted.operation_id)
+    assert (done.state, done.attempts, done.waiting_for) == (OperationState.SUCCEEDED, 1, None)
+
+
+async def test_patience_that_has_ended_names_who_was_in_the_way(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    environment.revision("a1", 'op.execute("CREATE TABLE orders (id int)")')
+    await carry_out(start_engine(environment))
+    environment.revision("a2", 'op.execute("ALTER TABLE orders ADD COLUMN note text")')
+    environment.ini.write_text(environment.ini.read_text() + "patience_seconds = 2\n")
+    with closing(psycopg.connect(database.url, application_name="month end")) as holder:
+        holder.execute("SELECT count(*) FROM orders")
+        operation = await carry_out(start_engine(environment))
+        assert operation.state is OperationState.FAILED
+        assert operation.error is not None
+        assert (operation.error.code, operation.error.sqlstate) == ("CM-404", "55P03")
+        assert f"table orders, held by pid {holder.info.backend_pid} (month end, " in operation.error.detail
+        assert operation.attempts > 1
+    assert version(database) == ["a1"]
+
+
+async def test_a_lock_timeout_outside_a_transaction_is_not_tried_again(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    """Something of it may have taken effect, so it is a person's case."""
+    environment.revision("a1", 'op.execute("CREATE TABLE orders (id int)")')
+    await carry_out(start_engine(environment))
+    environment.revision(
+        "a2",
+        """
+        with op.get_context().autocommit_block():
+            op.execute("CREATE TABLE t_half (id int)")
+            op.execute("SET lock_timeout = '100ms'")
+            op.execute("ALTER TABLE orders ADD COLUMN note text")
+        """,
+    )
+    with closing(psycopg.connect(database.url)) as holder:
+        holder.execute("SELECT count(*) FROM orders")
+        operation = await carry_out(start_engine(environment))
+    assert (operation.state, operation.attempts) == (OperationState.NEEDS_ATTENTION, 1)
+    assert operation.error is not None
+    assert operation.error.code == "CM-405"
 
 
 async def test_a_setting_that_one_revision_leaves_behind_does_not_reach_the_next(
