@@ -78,7 +78,7 @@ class WarmProcesses:
 
     def __init__(self, environment: dict[str, str] | None = None, python: Path | None = None) -> None:
         self._environment = environment
-        self._python = str(python or sys.executable)
+        self.python = str(python or sys.executable)
         self._server: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._starting = asyncio.Lock()
@@ -100,7 +100,7 @@ class WarmProcesses:
     def _started(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
-                [self._python, str(_BOOTSTRAP), str(theirs.fileno())],
+                [self.python, str(_BOOTSTRAP), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=self._child_environment(),
