@@ -76,7 +76,7 @@ def _migrate(connection: Connection, metadata: MetaData, by_hand: ByHand | None,
     except Exception as error:
         if by_hand is not None:
             by_hand.record_failure(connection, error)
-            if by_hand.migrating and (said := by_hand.sentence_for(connection, error)):
+            if said := by_hand.sentence_for(connection, error):
                 raise CommandError(said) from None  # Alembic prints it as one line instead of a long traceback
         raise
 
@@ -116,7 +116,7 @@ class ByHand:
         if isinstance(error, Refusal):
             return str(error)
         problem = describe_failure(error, self.revision)
-        if problem["sqlstate"] is None:
+        if problem["sqlstate"] is None or not self.migrating:
             return None
         text = f"{problem['code']} {problem['title']}: {problem['detail']} {problem['next_step']}"
         return without_password(f"{text} (SQLSTATE {problem['sqlstate']})", connection.engine.url)

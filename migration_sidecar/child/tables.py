@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 # Its index names grow from it and must not be cut at PostgreSQL's 63 bytes.
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,45}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,44}")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def journal_tables(name: str | None = None) -> JournalTables:
         return _named("migration_sidecar", "journal", "operations")
     parts = name.split(".")
     if len(parts) > 2 or not all(_NAME.fullmatch(part) for part in parts):
-        raise ValueError("it must be a table, or schema.table, of letters, digits and _, at most 46 each")
+        raise ValueError("it must be a table, or schema.table, of letters, digits and _, at most 45 each")
     schema, table = parts if len(parts) == 2 else ("public", parts[0])
     return _named(schema, table, f"{table}_operations")
 

@@ -1,0 +1,115 @@
+"""Two histories in one database never meet: each has its own lock, its own records and its own operations."""
+
+from __future__ import annotations
+
+import pytest
+
+from migration_sidecar.errors import OtherBody
+from migration_sidecar.messages import DatabaseState, OperationState
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
+from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows
+
+CONFIGURE = "context.configure(\n            "
+
+
+def configures(environment: Environment, option: str) -> None:
+    env = environment.folder / "alembic" / "env.py"
+    assert CONFIGURE in env.read_text()
+    env.write_text(env.read_text().replace(CONFIGURE, f"{CONFIGURE}{option}, "))
+
+
+@pytest.fixture
+def ours(make_environment: MakeEnvironment) -> Environment:
+    environment = make_environment(name="ours")
+    environment.revision("shared_id", 'op.execute("CREATE TABLE t_ours (id int)")')
+    environment.revision("only_ours")
+    return environment
+
+
+@pytest.fixture
+def theirs(make_environment: MakeEnvironment) -> Environment:
+    environment = make_environment(name="theirs")
+    configures(environment, "version_table='their_version'")
+    environment.revision("shared_id", 'op.execute("CREATE TABLE t_theirs (id int)")')
+    environment.revision("only_theirs")
+    return environment
+
+
+async def test_each_history_sees_only_its_own_operations_and_rows(
+    ours: Environment, theirs: Environment, database: Database, start_engine: StartEngine
+) -> None:
+    first, second = start_engine(ours), start_engine(theirs)
+    one = await carry_out(first)
+    assert (await second.reader.status()).last_outcome is None
+    other = await carry_out(second)
+    assert [one.state, other.state] == [OperationState.SUCCEEDED] * 2, (one.error, other.error)
+    assert [(await engine.reader.status()).last_outcome for engine in (first, second)] == [one, other]
+    journal = "SELECT DISTINCT version_table, operation_id FROM migration_sidecar.journal ORDER BY 1"
+    assert rows(database, journal) == [("alembic_version", one.operation_id), ("their_version", other.operation_id)]
+
+
+async def test_the_same_revision_id_in_two_histories_is_two_events(
+    ours: Environment, theirs: Environment, database: Database, start_engine: StartEngine
+) -> None:
+    for environment in (ours, theirs):
+        await carry_out(start_engine(environment))
+    events = """SELECT count(DISTINCT event_id), count(DISTINCT version_table) FROM migration_sidecar.journal
+                WHERE revision = 'shared_id' AND kind = 'applied'"""
+    assert rows(database, events) == [(2, 2)]
+
+
+async def test_an_operation_id_of_one_history_is_refused_to_the_other(
+    ours: Environment, theirs: Environment, start_engine: StartEngine
+) -> None:
+    """Or the answer to the second would be the outcome of the first."""
+    wanted = request()
+    await carry_out(start_engine(ours), wanted)
+    with pytest.raises(OtherBody):
+        await start_engine(theirs).operations.accept(wanted)
+
+
+async def test_one_history_is_not_held_up_by_the_lock_of_the_other(
+    ours: Environment, theirs: Environment, database: Database, start_engine: StartEngine
+) -> None:
+    held = "SELECT objid FROM pg_locks WHERE classid = 19785"
+    ours.revision("asks", f'op.execute("CREATE TABLE t_locks AS {held}")')
+    theirs.revision("asks", f'op.execute("INSERT INTO t_locks {held}")')
+    for environment in (ours, theirs):
+        operation = await carry_out(start_engine(environment))
+        assert operation.state is OperationState.SUCCEEDED, operation.error
+    assert rows(database, "SELECT count(DISTINCT objid) FROM t_locks") == [(2,)]
+
+
+async def test_a_history_under_a_new_name_is_not_taken_for_a_neighbour(
+    ours: Environment, make_environment: MakeEnvironment, start_engine: StartEngine
+) -> None:
+    """All its revisions would run a second time on the tables they made."""
+    await carry_out(start_engine(ours))
+    configures(ours, "version_table='another_name'")
+    renamed = start_engine(ours)
+    assert (await renamed.reader.status()).state is DatabaseState.UNMANAGED
+    operation = await carry_out(renamed)
+    assert (operation.state, operation.error.code) == (OperationState.FAILED, "CM-552")
+
+
+async def test_tables_that_no_history_accounts_for_stop_the_second_history_too(
+    theirs: Environment, database: Database, start_engine: StartEngine
+) -> None:
+    with database.connect() as connection:
+        connection.execute("CREATE TABLE somebodys (id int)")
+    operation = await carry_out(start_engine(theirs))
+    assert (operation.state, operation.error.code) == (OperationState.FAILED, "CM-552")
+
+
+async def test_a_tenants_schema_is_empty_beside_the_schemas_of_other_tenants(
+    make_environment: MakeEnvironment, database: Database, start_engine: StartEngine
+) -> None:
+    for tenant in ("north", "south"):
+        with database.connect() as connection:
+            connection.execute(f"CREATE SCHEMA {tenant}")  # type: ignore[arg-type]
+        environment = make_environment(name=tenant)
+        configures(environment, f"version_table_schema={tenant!r}")
+        environment.revision("a", f'op.execute("CREATE TABLE {tenant}.t_a (id int)")')
+        operation = await carry_out(start_engine(environment))
+        assert operation.state is OperationState.SUCCEEDED, operation.error
