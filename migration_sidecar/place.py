@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from migration_sidecar.address import without_password
 from migration_sidecar.child.tables import journal_tables
 from migration_sidecar.config_files import ConfigFiles
-from migration_sidecar.errors import Misconfigured, OtherDatabase, ProblemError
+from migration_sidecar.errors import Misconfigured, NoProcess, OtherDatabase, ProblemError
 from migration_sidecar.messages import Problem
 from migration_sidecar.settings import Settings, VersionTable
 from migration_sidecar.stamps import Stamps, stamps_of
@@ -101,7 +101,10 @@ class Place:
         return text
 
     async def _asked(self) -> dict[str, Any]:
-        answer = await self._processes.ask(self._settings.job("look"), timeout_seconds=LOOK_SECONDS)
+        try:
+            answer = await self._processes.ask(self._settings.job("look"), timeout_seconds=LOOK_SECONDS)
+        except NoProcess as error:  # the status is still told
+            answer = {"event": "failed", "problem": error.problem.model_dump()}
         files = ConfigFiles(self._settings.config_file)
         self._files = [files.ini, files.toml, *(Path(file) for file in answer.get("files", []))]
         self._stamps = stamps_of(self._files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
@@ -90,7 +90,7 @@ async def test_a_server_whose_places_are_all_taken_is_waited_for_without_a_storm
         environment.revision("a1")
         engine = start_engine(environment, MIGRATE_ON_STARTUP="apply")
         with ExitStack() as others:
-            with pytest.raises(psycopg.OperationalError):
+            with suppress(psycopg.OperationalError):
                 while True:
                     others.enter_context(closing(psycopg.connect(url)))
             status = await engine.reader.status()
@@ -98,7 +98,7 @@ async def test_a_server_whose_places_are_all_taken_is_waited_for_without_a_storm
             assert status.error is not None
             assert (status.error.code, status.error.retryable) == ("CM-531", True)
             begun = monotonic()
-            refused = server.program.log.read_text().count("53300") + _refusals(server)
+            refused = _refusals(server)
             starting = asyncio.create_task(engine.startup.run())
             await asyncio.sleep(5)
             assert not starting.done()

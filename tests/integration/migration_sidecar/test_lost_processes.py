@@ -9,7 +9,6 @@ from time import monotonic
 
 import pytest
 
-import migration_sidecar.warm
 from migration_sidecar.engine import Engine
 from migration_sidecar.errors import NoProcess
 from migration_sidecar.messages import OperationState
@@ -106,12 +105,12 @@ async def test_a_revision_that_never_ends_is_ended_at_the_deadline(
 
 
 async def test_a_service_that_can_start_no_process_says_so_and_still_tells_its_status(
-    environment: Environment, start_engine: StartEngine, database: Database, monkeypatch: pytest.MonkeyPatch
+    environment: Environment, start_engine: StartEngine, database: Database
 ) -> None:
     environment.revision("a1")
     await carry_out(start_engine(environment))
-    monkeypatch.setattr(migration_sidecar.warm.sys, "executable", "/bin/false")
     engine = start_engine(environment, own_processes=True)
+    engine.processes.python = "/bin/false"
     status = await engine.reader.status()
     assert status.current_revisions == ["a1"]
     assert status.error is not None
@@ -121,13 +120,13 @@ async def test_a_service_that_can_start_no_process_says_so_and_still_tells_its_s
 
 
 async def test_a_process_that_cannot_be_started_any_more_ends_the_operation_with_a_reason(
-    environment: Environment, start_engine: StartEngine, database: Database, monkeypatch: pytest.MonkeyPatch
+    environment: Environment, start_engine: StartEngine, database: Database
 ) -> None:
     environment.revision("a1")
     engine = start_engine(environment, own_processes=True)
     await engine.reader.status()  # the files are known; what follows needs another process
     engine.processes.stop()
-    monkeypatch.setattr(migration_sidecar.warm.sys, "executable", "/bin/false")
+    engine.processes.python = "/bin/false"
     operation = await carry_out(engine)
     assert operation.state is OperationState.FAILED
     assert operation.error is not None
