@@ -20,9 +20,16 @@ from migration_sidecar.warm import WarmProcesses
 class Engine:
     """Everything one service needs; nothing is connected or started before it is used."""
 
-    def __init__(self, settings: Settings, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environment: dict[str, str] | None = None,
+        processes: WarmProcesses | None = None,
+    ) -> None:
+        """`processes` of another engine stay that one's to stop."""
         self.settings = settings
-        self.processes = WarmProcesses(environment, settings.python)
+        self._borrowed = processes is not None
+        self.processes = processes or WarmProcesses(environment, settings.python)
         self.place = Place(settings, self.processes)
         self.database = Database(self.place, f"migration-sidecar {settings.service}")
         self.scripts = Scripts(settings, self.processes)
@@ -48,4 +55,5 @@ class Engine:
         await self.operations.stop()
         await self.standby.close()
         await self.database.close()
-        self.processes.stop()
+        if not self._borrowed:
+            self.processes.stop()

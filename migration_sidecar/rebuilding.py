@@ -35,6 +35,13 @@ ORDER BY turn, name
 class NotAdopted(ProblemError):
     """Nothing was stamped, and the database is as it was."""
 
+    @classmethod
+    def because(cls, problem: Problem) -> NotAdopted:
+        """For what a process reported."""
+        error = cls(problem.code, problem.title, problem.detail, problem.next_step)
+        error.problem = problem
+        return error
+
 
 @dataclass(frozen=True)
 class Built:
@@ -60,7 +67,8 @@ async def build(engine: Engine, connection: AnyConnection, target: str) -> Built
 async def _in_a_database(engine: Engine, connection: AnyConnection, target: str, prepared: dict[str, str]) -> Built:
     async with scratch_database(connection) as name:
         url = (await engine.place.url()).set(database=name)
-        scratch = Engine(replace(engine.settings, given_url=url, journal_table=None))
+        settings = replace(engine.settings, given_url=url, journal_table=None)
+        scratch = Engine(settings, processes=engine.processes)
         try:
             async with scratch.database.connection() as session:
                 for statement in prepared.values():

@@ -75,7 +75,7 @@ class Stamping:
                 await records.append(connection, attempt, "refused", problem=facts)
             await records.update_operation(connection, ended)
         if ended.error is not None:
-            raise NotAdopted.of(ended.error)
+            raise NotAdopted.because(ended.error)
 
     def _first_record(self, proof: Proof) -> Operation:
         """It is stored as failed, so that nobody takes it up as a migration if we die here."""
