@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 
 from migration_sidecar.address import without_password
 from migration_sidecar.errors import Misconfigured
-from migration_sidecar.settings import OnStartup, Settings, VersionTable, read_settings
+from migration_sidecar.settings import Given, OnStartup, Settings, VersionTable, read_settings
 
 INI_URL = "postgresql://ini_user:ini_word@ini_host:1111/orders"
 
@@ -26,6 +26,7 @@ def written(folder: Path, url: str, section: str = "") -> Path:
 
 
 def url(settings: Settings) -> str:
+    assert settings.url is not None
     return settings.url.render_as_string(hide_password=False)
 
 
@@ -111,6 +112,106 @@ def test_the_section_of_ours_names_service_version_table_and_audit(tmp_path: Pat
     assert settings.service == "cds-x"
     assert settings.version_table == VersionTable("v", "s")
     assert (settings.audit_app_id, settings.dapr_http_port) == ("my-audit", 3501)
+
+
+OURS = {
+    "service": "cds-x",
+    "journal_table": "ops.migrations",
+    "memory_limit_mb": "512",
+    "patience_seconds": "30",
+    "lock_timeout": "500ms",
+    "tcp_user_timeout": "20 s",
+}
+
+
+@pytest.mark.parametrize("written_in", ["alembic.ini", "pyproject.toml"])
+def test_every_setting_is_read_from_either_file(written_in: str, tmp_path: Path) -> None:
+    file = written(tmp_path, INI_URL)
+    if written_in == "alembic.ini":
+        file.write_text(file.read_text() + section(OURS))
+    else:
+        (tmp_path / written_in).write_text("[tool.migration_sidecar]\n" + toml(OURS))
+    settings = read_settings(file, {})
+    assert (settings.service, settings.journal_table) == ("cds-x", "ops.migrations")
+    assert (settings.memory_bytes, settings.patience_seconds) == (512 << 20, 30)
+    assert settings.guards == {"lock_timeout": "500ms", "tcp_user_timeout": "20 s"}
+
+
+def section(values: dict[str, str]) -> str:
+    return "[migration_sidecar]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
+
+
+def toml(values: dict[str, str]) -> str:
+    return "".join(f"{key} = {value if value.isdigit() else repr(value)}\n" for key, value in values.items())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("lock_timout", CANARY),
+        ("memory_limit_mb", CANARY),
+        ("memory_limit_mb", "-1"),
+        ("patience_seconds", "1e9"),
+        ("lock_timeout", "1s'; DROP TABLE x --"),
+        ("idle_session_timeout", CANARY),
+        ("journal_table", f"a.b.{CANARY}"),
+        ("service", "two\n  lines"),
+        ("python", f"nowhere/{CANARY}"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_and_not_shown(key: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=key) as refusal:
+        read_settings(written(tmp_path, INI_URL, section({key: value})), {})
+    assert CANARY not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["[tool.migration_sidecar]\nservice = 5\n", "not toml", "[tool]\nmigration_sidecar = "]
+)
+def test_a_toml_that_cannot_be_used_is_refused(text: str, tmp_path: Path) -> None:
+    file = written(tmp_path, INI_URL)
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(Misconfigured, match=r"pyproject\.toml|service"):
+        read_settings(file, {})
+
+
+def test_what_is_given_by_option_wins(tmp_path: Path) -> None:
+    file = written(tmp_path, INI_URL, section(OURS))
+    given = Given(service="other", journal_table="public.journal", database_url="postgres://u:p@h/x", x=("a=1",))
+    settings = read_settings(file, {"DATABASE_URL": INI_URL}, given)
+    assert (settings.service, settings.journal_table, settings.x) == ("other", "public.journal", ("a=1",))
+    assert settings.given_url is not None
+    assert settings.given_url.database == "x"
+    assert "p@h" not in repr(settings) + repr(given)
+
+
+def test_a_wrong_option_is_named_and_not_shown(ini: Path) -> None:
+    for given in (Given(database_url=f"mysql://u:{CANARY}@h/x"), Given(section="nowhere")):
+        with pytest.raises(Misconfigured, match=r"--database-url|\[nowhere\]") as refusal:
+            read_settings(ini, {}, given)
+        assert CANARY not in str(refusal.value)
+
+
+def test_somebody_elses_env_py_may_know_its_database_from_anywhere(tmp_path: Path) -> None:
+    file = written(tmp_path, "driver://user:pass@localhost/dbname")
+    (tmp_path / "alembic").mkdir()
+    env = tmp_path / "alembic" / "env.py"
+    env.write_text("engine = create_engine(anything)")
+    assert read_settings(file, {}).url is None
+    env.write_text("from migration_sidecar.environment import run\n")
+    with pytest.raises(Misconfigured, match=r"sqlalchemy\.url"):
+        read_settings(file, {})
+
+
+def test_the_file_is_found_as_alembic_finds_it(tmp_path: Path, ini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_settings(None, {}).config_file == ini
+    other = written(tmp_path, INI_URL).rename(tmp_path / "other.ini")
+    assert read_settings(None, {"ALEMBIC_CONFIG": "other.ini"}).config_file == other
+    (tmp_path / "pyproject.toml").write_text('[tool.alembic]\n"sqlalchemy.url" = "postgresql://h/toml"\n')
+    settings = read_settings(None, {})
+    assert settings.config_file == tmp_path / "pyproject.toml"
+    assert url(settings) == "postgresql://h/toml"
 
 
 def test_without_a_name_the_app_id_and_then_the_folder_is_the_name(ini: Path) -> None:
