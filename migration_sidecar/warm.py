@@ -83,6 +83,10 @@ class WarmProcesses:
         self._socket: socket.socket | None = None
         self._starting = asyncio.Lock()
 
+    @property
+    def pid(self) -> int | None:
+        return self._server.pid if self._server is not None else None
+
     async def start(self) -> None:
         async with self._starting:
             if self._server is not None and self._server.poll() is None:
