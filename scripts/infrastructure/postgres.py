@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -55,6 +55,8 @@ class PostgresServer:
     max_connections: int = 200
     durable: bool = True
     dies_with_us: bool = False
+    programs: Path = field(default_factory=binaries)
+    locale: tuple[str, ...] = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
 
     @property
     def data(self) -> Path:
@@ -62,7 +64,7 @@ class PostgresServer:
 
     @property
     def program(self) -> Program:
-        command = [str(binaries() / "postgres"), "-D", str(self.data), *self._options()]
+        command = [str(self.programs / "postgres"), "-D", str(self.data), *self._options()]
         return Program(
             name="postgres",
             command=unprivileged(dying_with_us(command) if self.dies_with_us else command),
@@ -137,9 +139,9 @@ class PostgresServer:
         os.close(writer)
         try:
             command = [
-                *(str(binaries() / "initdb"), "-D", str(into), "-U", self.address.user, f"--pwfile=/dev/fd/{reader}"),
-                *("-A", "scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-                *("--locale=C", "--no-instructions", *([] if self.durable else ["--no-sync"])),
+                *(str(self.programs / "initdb"), "-D", str(into), "-U", self.address.user, f"--pwfile=/dev/fd/{reader}"),
+                *("-A", "scram-sha-256", "--encoding=UTF8", *self.locale),
+                *("--no-instructions", *([] if self.durable else ["--no-sync"])),
             ]
             done = subprocess.run(
                 unprivileged(command), capture_output=True, text=True, check=False, pass_fds=(reader,)

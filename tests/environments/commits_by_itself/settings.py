@@ -1,0 +1,1 @@
+DATABASE = "driver://user:pass@localhost/dbname"

@@ -1,0 +1,158 @@
+"""The ways to migrate an environment: bare Alembic, our command line, and our endpoint."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import httpx
+
+from scripts.infrastructure import ports
+from tests.environments.styles import Style
+from tests.integration.databases import Database
+
+OURS = (sys.executable, "-c", "from migration_sidecar.cli import main; main()")
+BARE = (sys.executable, "-c", "from alembic.config import main; main()")
+LIMIT_SECONDS = 120
+
+
+class DidNotMigrate(AssertionError):
+    """What was run, and everything that it said."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One style on one database."""
+
+    style: Style
+    config: Path
+    database: Database
+    python: Path | None = None
+
+    def run(self, *command: str) -> str:
+        """Raises DidNotMigrate; as a person does, it stands in the folder of the configuration."""
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd=self.config.parent,
+            env=self.environment(),
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            said = f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+            raise DidNotMigrate(f"{self.style.name}: {' '.join(command[3:])} ended with {done.returncode}\n{said}")
+        return done.stdout
+
+    def environment(self, **more: str) -> dict[str, str]:
+        ours = {name: self._filled(value) for name, value in self.style.variables}
+        return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", **ours, **more}
+
+    def x(self) -> list[str]:
+        return [word for pair in self.style.x for word in ("-x", self._filled(pair))]
+
+    def options(self, section: str) -> list[str]:
+        """What our commands take to be pointed at this environment."""
+        words = ["--config", str(self.config), *self.x()]
+        words += ["--name", section] if section != "alembic" else []
+        return [*words, "--python", str(self.python)] if self.python else words
+
+    def _filled(self, text: str) -> str:
+        address = self.database.address
+        return text.format(
+            url=address.url(self.database.name, scheme=self.style.scheme),
+            server=address.host,
+            port=address.port,
+            user=address.user,
+            password=address.password,
+            db=self.database.name,
+        )
+
+
+See = Callable[[str], None]  # is told "top", "floor" and "bottom" when the database is there
+
+
+def by_bare_alembic(place: Place, see: See) -> None:
+    _by_commands(
+        place, see, lambda section, *words: [*BARE, "-c", place.config.name, "-n", section, *place.x(), *words]
+    )
+
+
+def by_command_line(place: Place, see: See) -> None:
+    _by_commands(place, see, lambda section, *words: [*OURS, *words, *place.options(section)])
+
+
+def _by_commands(place: Place, see: See, command: Callable[..., list[str]]) -> None:
+    for section in place.style.sections:
+        place.run(*command(section, "upgrade", "heads"))
+    see("top")
+    for section in reversed(place.style.sections):
+        place.run(*command(section, "downgrade", place.style.floor))
+    see("floor")
+    for section in reversed(place.style.sections):
+        place.run(*command(section, "downgrade", "base"))
+    see("bottom")
+
+
+def by_endpoint(place: Place, see: See) -> None:
+    """One server per history, as one service has one history."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(served(place, section)) for section in place.style.sections]
+        for client in clients:
+            _order(client, "upgrade", "heads")
+        see("top")
+        for client in reversed(clients):
+            _order(client, "downgrade", place.style.floor)
+        see("floor")
+
+
+@contextmanager
+def served(place: Place, section: str) -> Iterator[httpx.Client]:
+    """`migration-sidecar serve`, as a process of its own."""
+    port = ports.choose(1)[0]
+    command = [*OURS, "serve", "--port", str(port), *place.options(section)]
+    said = place.config.parent / f"serve-{section}.log"
+    with said.open("w") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=place.config.parent,
+            env=place.environment(MIGRATE_ON_STARTUP="off"),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        with httpx.Client(base_url=f"http://{ports.LOOPBACK}:{port}", timeout=LIMIT_SECONDS) as client:
+            _wait_until_it_answers(client, process, said)
+            yield client
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait_until_it_answers(client: httpx.Client, process: subprocess.Popen[bytes], said: Path) -> None:
+    end = monotonic() + LIMIT_SECONDS
+    while monotonic() < end and process.poll() is None:
+        try:
+            if client.get("/healthz").status_code == 200:
+                return
+        except httpx.TransportError:
+            sleep(0.05)
+    raise DidNotMigrate(f"serve did not answer\n{said.read_text()[-4000:]}")
+
+
+def _order(client: httpx.Client, action: str, target: str) -> None:
+    operation: dict[str, Any] = {"operation_id": f"{action}-{target}", "action": action, "target": target}
+    answer = client.post("/migrations/operations", json=operation, params={"wait_seconds": 20})
+    while answer.is_success and answer.json()["state"] in ("accepted", "running"):
+        answer = client.get(f"/migrations/operations/{operation['operation_id']}", params={"wait_seconds": 20})
+    if not answer.is_success or answer.json()["state"] != "succeeded":
+        raise DidNotMigrate(f"{action} {target}: {answer.status_code} {answer.text}")
