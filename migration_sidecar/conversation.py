@@ -57,8 +57,12 @@ class Conversation:
                     self.ending, self.told = Ending(), True
                 case "failed":
                     self._failed(report["problem"])
-                case "exited" if not self.told and report["code"] not in (None, DID_NOTHING):
+                case "exited" if self._silent and report["code"] not in (None, DID_NOTHING):
                     self.ending = Ending(_ended_itself(report["code"], self.run.revision))
+
+    @property
+    def _silent(self) -> bool:
+        return not self.told and self.ending.problem is None
 
     def _failed(self, problem: dict[str, Any]) -> None:
         self.ending = Ending(problem, lost=bool(problem.get("connection_lost")))
