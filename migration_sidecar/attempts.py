@@ -12,7 +12,7 @@ from typing import Any, overload
 
 from migration_sidecar.child.journal import Attempt
 from migration_sidecar.conversation import Conversation
-from migration_sidecar.course import CANCELLED, Course, in_use, too_late
+from migration_sidecar.course import CANCELLED, Course, in_its_own_words, too_late
 from migration_sidecar.database import Database
 from migration_sidecar.errors import DatabaseUnreachable, LockBusy, ProblemError
 from migration_sidecar.messages import Action, AppliedRevision, Operation, OperationState, Problem
@@ -22,7 +22,7 @@ from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
 from migration_sidecar.standby import Standby
 from migration_sidecar.truth import Truth
-from migration_sidecar.verdict import FINISHED, LOCK_NOT_AVAILABLE, TOO_MANY_CONNECTIONS, Ending, Found, Next, judge
+from migration_sidecar.verdict import FINISHED, TOO_MANY_CONNECTIONS, Ending, Found, Next, judge
 from migration_sidecar.watch import look
 
 LONGEST_PAUSE_SECONDS = 15.0
@@ -127,8 +127,7 @@ class Attempts:
             state = OperationState.CANCELLED if cancelled else OperationState.FAILED
             return self._finished(run, state, found, why)
         kind = "refused" if problem is not None and problem.code in REFUSALS else "failed"
-        if problem is not None and problem.sqlstate == LOCK_NOT_AVAILABLE:
-            problem = in_use(run, problem)
+        problem = problem and in_its_own_words(run, problem)
         await self._close(run, kind, problem)
         run.gave_way_to = problem
         run.lost += 1 if problem is not None and problem.code == "CM-514" else 0

@@ -11,6 +11,7 @@ from typing import Any
 
 from migration_sidecar.child.journal import Attempt
 from migration_sidecar.messages import Operation, OperationRequest, OperationState, Problem
+from migration_sidecar.verdict import LOCK_NOT_AVAILABLE
 
 Note = Callable[[Operation], None]
 
@@ -119,7 +120,31 @@ def too_late(run: Course) -> Problem:
     )
 
 
-def in_use(run: Course, problem: Problem) -> Problem:
+RAN_OUT = {"53100": "disk space", "53200": "memory"}
+
+
+def in_its_own_words(run: Course, problem: Problem) -> Problem:
+    """What stopped a revision without being its fault has a code and a next step of its own."""
+    if problem.sqlstate == LOCK_NOT_AVAILABLE:
+        return _in_use(run, problem)
+    if problem.sqlstate in RAN_OUT and problem.revision is not None:
+        return _out_of_room(problem, RAN_OUT[problem.sqlstate])
+    return problem
+
+
+def _out_of_room(problem: Problem, what: str) -> Problem:
+    return problem.model_copy(
+        update={
+            "code": "CM-532",
+            "title": "The server has run out of something",
+            "detail": f"The server had no {what} left for revision {problem.revision}; the database is at the revision"
+            " before it.",
+            "next_step": f"Make room: the server needs more {what}. Then send a new request.",
+        }
+    )
+
+
+def _in_use(run: Course, problem: Problem) -> Problem:
     """A revision that gave way to others until nobody wanted to wait any longer."""
     waited = run.in_the_way or "waits for a lock that others hold"
     return problem.model_copy(

@@ -151,6 +151,14 @@ def _table(url: URL) -> tuple[tuple[Any, str, str, str, str, bool], ...]:
             True,
         ),
         (
+            (asyncpg.DiskFullError, asyncpg.OutOfMemoryError),
+            "CM-532",
+            "The server has run out of something",
+            f"PostgreSQL at {host} has no disk space or no memory left for what was asked.",
+            "Make room on the server; what was under way goes on by itself.",
+            True,
+        ),
+        (
             (
                 OSError,
                 TimeoutError,
