@@ -107,6 +107,34 @@ def test_a_failure_is_journalled_and_shown(ours: Environment, database: Database
     assert rows(database, JOURNAL)[-1] == ("failed", None, "by hand", "22012")
 
 
+@BOTH_DRIVERS
+def test_tables_that_no_revision_accounts_for_are_left_alone_until_they_are_stamped(
+    ours: Environment, database: Database
+) -> None:
+    with database.connect() as connection:
+        connection.execute("CREATE TABLE t_a1 (id int)")
+    said = alembic(ours, "upgrade", "head", code=255)
+    assert "CM-552" in said
+    assert "Traceback" not in said
+    assert rows(database, "SELECT to_regclass('alembic_version')") == [(None,)]
+    assert rows(database, JOURNAL)[-1] == ("failed", None, "by hand", None)
+    alembic(ours, "stamp", "a1")
+    alembic(ours, "upgrade", "head")
+    assert tables(database) == {"t_a1", "t_a2"}
+
+
+def test_a_history_of_its_own_begins_beside_a_neighbour_that_accounts_for_its_tables(
+    ours: Environment, database: Database, make_environment: MakeEnvironment
+) -> None:
+    alembic(ours, "upgrade", "head")
+    other = make_environment(name="other")
+    text = OURS.replace("run(metadata)", "run(metadata, version_table='other_version')")
+    (other.folder / "alembic" / "env.py").write_text(text)
+    other.revision("b1")
+    alembic(other, "upgrade", "head")
+    assert tables(database) == {"t_a1", "t_a2", "t_b1"}
+
+
 def test_it_waits_for_the_lock_and_says_for_whom(ours: Environment, database: Database) -> None:
     with closing(psycopg.connect(database.url, autocommit=True, application_name="the other one")) as stranger:
         stranger.execute("SELECT pg_advisory_lock(%s, %s)", KEY)
