@@ -15,8 +15,6 @@ from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, tables, until, version
 
-SAYS_HELLO = "print('hello')\n"
-
 
 async def ends_of(engine: Engine, job: dict[str, Any], *, kill: bool = False) -> list[dict[str, Any]]:
     """Every report of one process."""
@@ -68,7 +66,7 @@ async def test_no_process_is_left_unreaped(environment: Environment, start_engin
     server = engine.processes.pid
     children = Path(f"/proc/{server}/task/{server}/children")
     await until(lambda: children.read_text() == "")
-    assert len(os.listdir(f"/proc/{server}/fd")) < 12
+    assert len(list(Path(f"/proc/{server}/fd").iterdir())) < 12
 
 
 async def test_a_revision_that_takes_all_memory_harms_only_itself(
