@@ -16,6 +16,8 @@ from migration_sidecar.errors import LockBusy, ProblemError
 from migration_sidecar.facts import DatabaseFacts, read_facts
 from migration_sidecar.messages import Action, Message
 from migration_sidecar.rebuilding import Built, NotAdopted, build
+from migration_sidecar.rehearsing import build_in_a_schema
+from migration_sidecar.scratch import may_create_databases
 from migration_sidecar.stamping import Proof, Stamping
 
 if TYPE_CHECKING:
@@ -68,7 +70,10 @@ async def adopt(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Adop
             return _managed(engine, facts, wanted)
         await _require_usable(engine, facts, wish)
         tell(f"Building {', '.join(wanted)} beside the database.")
-        built = await build(engine, connection, wish.target)
+        if await may_create_databases(connection):
+            built = await build(engine, connection, wish.target)
+        else:
+            built = await build_in_a_schema(engine, connection, records, wish.target)
         found = await snapshot(connection, left_out(records))
     adoption = _compared(engine, wish, wanted, built, differences(found, built.facts, leaving=wish.leaving))
     if adoption.state is not AdoptionState.SAME or wish.dry_run:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from migration_sidecar.catalog import left_out, snapshot
@@ -89,16 +90,20 @@ async def _upgrade(scratch: Engine, target: str) -> None:
     while not operation.state.ended:
         operation = await scratch.operations.find(request.operation_id, wait_seconds=60)
     if operation.state is not OperationState.SUCCEEDED:
-        raise _not_built(operation.error)
+        facts = operation.error.model_dump() if operation.error is not None else None
+        raise not_built(facts, "a scratch database", scratch.place.scrubbed)
 
 
-def _not_built(problem: Problem | None) -> NotAdopted:
-    detail = problem.detail if problem is not None else "It did not end."
+def not_built(problem: dict[str, Any] | None, where: str, scrubbed: Callable[[str], str]) -> NotAdopted:
+    """For what a build failed with; None where its process was lost."""
+    known = problem or {"detail": "Its process was lost."}
     return NotAdopted(
         "CM-555",
         "The revision cannot be built",
-        f"In a scratch database it failed: {detail}",
-        "Try `migration-sidecar upgrade` on an empty database; the real one was not touched.",
-        revision=problem.revision if problem is not None else None,
-        sqlstate=problem.sqlstate if problem is not None else None,
+        f"In {where} it failed: {scrubbed(known['detail'])}",
+        "Try the upgrade on an empty database; this one is as it was."
+        if where == "a scratch database"
+        else "Let the role create databases for this (ALTER ROLE … CREATEDB): not everything can be built in a schema.",
+        revision=known.get("revision"),
+        sqlstate=known.get("sqlstate"),
     )

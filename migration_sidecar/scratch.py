@@ -46,11 +46,17 @@ async def may_create_databases(connection: AnyConnection) -> bool:
     return bool(await connection.fetchval(_MAY_CREATE))
 
 
+async def own_name(connection: AnyConnection) -> str:
+    """A name that tells whose scratch it is: of the session that is asked."""
+    name: str = await connection.fetchval(_NAME)
+    return name
+
+
 @asynccontextmanager
 async def scratch_database(connection: AnyConnection) -> AsyncIterator[str]:
     """Gives its name; it is removed at the end, and if we die by the next who needs one."""
     await remove_leftovers(connection)
-    name = await connection.fetchval(_NAME)
+    name = await own_name(connection)
     real = json.loads(await connection.fetchval(_REAL))
     try:
         await connection.execute(_create(name, real), timeout=CREATE_SECONDS)

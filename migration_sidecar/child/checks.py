@@ -65,7 +65,7 @@ def require_managed(connection: Connection, orders: Orders, attempt: journal.Att
             "CM-552",
             "The database has tables but no revision",
             "It was not made by this history, or its version row is gone, so nothing can be assumed.",
-            "Compare it with a revision and stamp it with alembic, or start from an empty database.",
+            "Adopt it: migration-sidecar adopt --revision …, or start from an empty database.",
         )
 
 

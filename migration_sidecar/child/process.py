@@ -67,6 +67,10 @@ def _result(job: dict[str, Any], report: Reporter, channel: socket) -> Any:
         from migration_sidecar.child.looking import look
 
         return look(config, report)
+    if "rehearsal" in job:
+        from migration_sidecar.child.rehearsal import rehearse
+
+        return rehearse(config, job["target"], job["rehearsal"], report)
     return _migrate(config, job, report, channel)
 
 

@@ -355,3 +355,64 @@ def test_the_password_is_told_nowhere(guarded: Environment, by_hand: Database) -
     assert "CM-555" in failed[1]
     assert "vo'gel" not in told + "".join(failed)
     assert "Kanari" not in told + "".join(failed)
+
+
+@pytest.fixture
+def without_createdb(history: Environment, by_hand: Database, postgres: PostgresServer) -> Iterator[Environment]:
+    """The database belongs to a role that may create no other."""
+    role, owner = sql.Identifier("plain_adopter"), sql.Identifier(by_hand.name)
+    with postgres.address.connect() as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'plain'").format(role))
+        connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(owner, role))
+        execute(by_hand, "GRANT ALL ON SCHEMA public TO plain_adopter; ALTER TABLE t_orders OWNER TO plain_adopter")
+        history.set_url(make_url(history.url).set(username="plain_adopter", password="plain").render_as_string(False))
+        yield history
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(owner))
+        connection.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+def schemas(database: Database) -> set[str]:
+    return {name for (name,) in rows(database, "SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%'")}
+
+
+def test_a_role_that_may_create_no_database_builds_in_a_schema_that_never_stays(
+    adopt: Adopt, without_createdb: Environment, by_hand: Database
+) -> None:
+    found = json.loads(adopt("--json", "--dry-run").stdout)
+    assert (found["state"], found["built_in"]) == ("same", "a scratch schema")
+    assert schemas(by_hand) == {"public", "information_schema"}
+    assert "only in the revision" in adopt(revision="a2", code=1).stdout
+    assert is_untouched(by_hand)
+    assert "adopted" in adopt().stdout
+    assert version(by_hand) == ["a1"]
+    assert schemas(by_hand) == {"public", "information_schema", "migration_sidecar"}
+
+
+@pytest.mark.parametrize(
+    "naughty",
+    [
+        'op.execute("DROP TABLE public.t_orders CASCADE")',
+        'op.execute("DROP TABLE public.t_orders CASCADE"); op.execute("COMMIT")',
+        "op.execute(\"UPDATE public.t_orders SET name = 'lost'\"); op.get_bind().commit()",
+        "op.execute(\"UPDATE public.t_orders SET name = 'lost'\"); op.get_bind().connection.dbapi_connection.commit()",
+        'op.execute("SET search_path TO public"); op.execute("ALTER TABLE t_orders ADD gone int")',
+        'op.get_context().autocommit_block().__enter__(); op.execute("DROP TABLE public.t_orders CASCADE")',
+    ],
+)
+def test_a_revision_built_in_a_schema_cannot_change_the_real_tables_whatever_it_does(
+    naughty: str, adopt: Adopt, without_createdb: Environment, by_hand: Database
+) -> None:
+    execute(by_hand, "INSERT INTO t_orders (name) VALUES ('kept')")
+    without_createdb.revision("b1", naughty, "pass", below=None)
+    adopt(revision="b1", code=1)
+    assert rows(by_hand, "SELECT * FROM t_orders") == [(1, "kept", "calm")]
+    assert schemas(by_hand) == {"public", "information_schema"}
+
+
+def test_objects_in_several_schemas_need_a_role_that_may_create_databases(
+    adopt: Adopt, without_createdb: Environment, by_hand: Database
+) -> None:
+    execute(by_hand, "CREATE SCHEMA stock CREATE TABLE t (id int)")
+    told = adopt(code=1).stderr
+    assert "CM-555" in told
+    assert "CREATEDB" in told

@@ -1,0 +1,77 @@
+"""Builds a revision in a schema of its own inside the real database, in one transaction that cannot be committed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from alembic import command
+from alembic.runtime.environment import EnvironmentContext
+
+from migration_sidecar.child.adopting import snapshot
+from migration_sidecar.child.catalog.snapshot import LeftOut
+from migration_sidecar.child.driver import in_autocommit
+from migration_sidecar.child.guards import preamble
+from migration_sidecar.child.refusal import Refusal
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy.engine import Connection
+
+FACTS_PER_REPORT = 500
+SEAL = "seal"
+
+
+def rehearse(config: Config, target: str, orders: dict[str, Any], report: Callable[..., None]) -> None:
+    """Reports what was built, then ends this process: nothing of env.py runs after that, and the server undoes all."""
+    configure, run_migrations = EnvironmentContext.configure, EnvironmentContext.run_migrations
+    schema = orders["schema"]
+
+    @wraps(configure)
+    def sealed(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
+        if connection is not None:
+            _seal(connection, schema, orders)
+            options.update(version_table_schema=schema, transaction_per_migration=False)
+        return configure(self, connection, *args, **options)
+
+    @wraps(run_migrations)
+    def run(self: EnvironmentContext, **arguments: Any) -> None:
+        run_migrations(self, **arguments)
+        context = self.get_context()
+        if context.connection is not None:
+            _tell(context.connection, schema, context.get_current_heads(), orders, report)
+            os._exit(0)
+
+    EnvironmentContext.configure = sealed  # type: ignore[method-assign]
+    EnvironmentContext.run_migrations = run  # type: ignore[method-assign]
+    command.upgrade(config, target)
+
+
+def _seal(connection: Connection, schema: str, orders: dict[str, Any]) -> None:
+    if in_autocommit(connection):
+        raise Refusal(
+            "CM-555",
+            "The revision cannot be built",
+            "env.py puts its connection in AUTOCOMMIT, so nothing could be undone in the real database.",
+            "Let the role create databases: ALTER ROLE … CREATEDB.",
+        )
+    if not connection.in_transaction():
+        connection.begin()
+    run = connection.exec_driver_sql
+    run(f"SELECT {preamble(orders['guards'])}".replace("\\:", ":"))
+    run(f"CREATE SCHEMA {schema}")
+    # The row breaks a rule that is looked at when the transaction ends: whoever commits it fails, and all is undone.
+    run(f"CREATE TABLE {schema}.{SEAL} (id int PRIMARY KEY, broken int REFERENCES {schema}.{SEAL} INITIALLY DEFERRED)")
+    run(f"INSERT INTO {schema}.{SEAL} VALUES (1, 0)")  # noqa: S608 - our own name
+    run(f"SET LOCAL search_path TO {', '.join((schema, *orders['search_path']))}")
+
+
+def _tell(connection: Connection, schema: str, heads: Any, orders: dict[str, Any], report: Callable[..., None]) -> None:
+    relations = tuple((each[0], each[1]) for each in orders["left_out"]["relations"])
+    left_out = LeftOut((*orders["left_out"]["schemas"], orders["instead_of"]), ((schema, SEAL), *relations))
+    facts = snapshot(connection, left_out)
+    for first in range(0, len(facts), FACTS_PER_REPORT):
+        report("facts", facts=facts[first : first + FACTS_PER_REPORT])
+    report("done", result={"revisions": sorted(heads)})
