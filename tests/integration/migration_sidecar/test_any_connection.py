@@ -77,7 +77,7 @@ async def test_a_failure_in_autocommit_needs_attention_because_a_part_may_exist(
 async def test_an_autocommit_revision_waits_patiently_and_a_transactional_one_does_not(
     environment: Environment, database: Database, start_engine: StartEngine
 ) -> None:
-    keep = 'op.execute("CREATE TABLE t_patience AS SELECT current_setting(\'lock_timeout\')")'
+    keep = "op.execute(\"CREATE TABLE t_patience AS SELECT current_setting('lock_timeout')\")"
     environment.revision("c", keep)
     hands_over(environment, engine=', isolation_level="AUTOCOMMIT"')
     await carry_out(start_engine(environment))
@@ -157,3 +157,37 @@ for tenant in ("north", "south"):
     made = "SELECT schemaname FROM pg_tables WHERE tablename = 't_b' ORDER BY 1"
     assert rows(database, made) == [("north",), ("south",)]
     assert applied(database) == ["a", "b", "a", "b"]
+
+
+BOTH = f"""
+for name in ("alembic_version", "second_version"):
+{indent(PLAIN.strip().replace("connection=connection", "connection=connection, version_table=name"), "    ")}
+"""
+
+
+async def test_one_env_py_may_migrate_two_version_tables(
+    environment: Environment, database: Database, start_engine: StartEngine
+) -> None:
+    environment.revision("a", 'op.execute("CREATE TABLE IF NOT EXISTS t_a ()")', below=None)
+    environment.revision("b", 'op.execute("CREATE TABLE IF NOT EXISTS t_b ()")', below="a")
+    hands_over(environment, body=BOTH)
+    operation = await carry_out(start_engine(environment))
+    assert operation.state is OperationState.SUCCEEDED, operation.error
+    journal = (
+        "SELECT version_table, count(*) FROM migration_sidecar.journal WHERE kind = 'applied' GROUP BY 1 ORDER BY 1"
+    )
+    assert rows(database, journal) == [("alembic_version", 2), ("second_version", 2)]
+
+
+async def test_a_failure_in_the_second_of_two_version_tables_is_not_called_success(
+    environment: Environment, database: Database, start_engine: StartEngine
+) -> None:
+    """The first one is at its head, and that is what the status looks at."""
+    hands_over(environment, body=BOTH)
+    operation = await carry_out(start_engine(environment))
+    assert operation.error is not None
+    assert (operation.state, operation.error.code, operation.error.sqlstate) == (
+        OperationState.FAILED,
+        "CM-401",
+        "42P07",
+    )

@@ -32,8 +32,8 @@ PROBLEM = {
 DONE, LOST, FAILED = Ending(), Ending(lost=True), Ending(PROBLEM)
 
 
-def row(kind: str, revision: str | None = "a3", attempt: int = 1) -> JournalRow:
-    return JournalRow(attempt, revision, kind, datetime.now(UTC), {}, None)
+def row(kind: str, revision: str | None = "a3", attempt: int = 1, history: str = "alembic_version") -> JournalRow:
+    return JournalRow(attempt, revision, kind, datetime.now(UTC), {}, None, history)
 
 
 def found(*rows: JournalRow, **facts: Any) -> Found:
@@ -135,3 +135,24 @@ def test_an_attempt_is_open_until_its_end_is_written(closing: str) -> None:
     assert found(row(closing, None), *second).unclosed_attempt == 2
     assert found(row(closing, None), *second).last_attempt == 2
     assert found(row(closing, None)).last_attempt == 1
+
+
+def test_an_index_that_was_repaired_does_not_end_its_attempt() -> None:
+    assert found(row("resolved", "a3")).unclosed_attempt == 1
+
+
+def test_the_end_of_a_revision_in_one_history_is_not_its_end_in_another() -> None:
+    rows = [row("started"), row("applied"), row("started", history="other")]
+    assert torn(rows) is rows[2]
+    assert torn([*rows, row("applied", history="other")]) is None
+
+
+def test_a_revision_that_was_begun_again_for_the_next_tenant_is_not_ended_by_the_first() -> None:
+    rows = [*APPLIED, row("started")]
+    assert torn(rows) is rows[2]
+
+
+def test_a_failure_in_another_history_of_the_same_env_py_is_not_called_success() -> None:
+    two = found(row("attempt", None, history="other"), *APPLIED, **NOTHING_LEFT)
+    assert judge(FAILED, two, "orders")[0] is Next.FAILED
+    assert judge(DONE, two, "orders")[0] is Next.SUCCEEDED
