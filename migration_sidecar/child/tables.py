@@ -40,13 +40,15 @@ def history_name(version_table: str, version_table_schema: str | None) -> str:
 def other_tables(version_table: str, own_schema: str, schema: str, journal: str, operations: str) -> str:
     """An expression: are there tables beside Alembic's and ours? The arguments are SQL too, mostly parameters.
 
-    Another schema with a version table of its own, as each tenant may have one, accounts for its own tables.
+    Another schema with a version table of its own, as each tenant may have one, accounts for its own tables, and an
+    extension such as PostGIS for those that it brought.
     """
     return f"""EXISTS (
         SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'migration_sidecar')
           AND left(n.nspname, 3) <> 'pg_' AND c.oid <> coalesce(to_regclass({version_table}), 0)
           AND NOT (n.nspname = {schema} AND c.relname IN ({journal}, {operations}))
+          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
           AND (n.nspname = coalesce(nullif({own_schema}, ''), current_schema()) OR NOT EXISTS (
             SELECT FROM pg_class v JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum = 1
             WHERE v.relnamespace = n.oid AND v.relkind = 'r' AND v.relnatts = 1 AND a.attname = 'version_num')))"""  # noqa: S608 - our own text

@@ -241,12 +241,14 @@ def test_the_search_path_of_the_database_holds_in_the_scratch_too(
 
 
 def test_a_migration_under_way_is_waited_for(adopt: Adopt, by_hand: Database) -> None:
+    execute(by_hand, "DROP INDEX by_name")
     with migration_lock(by_hand):
         running = threading.Thread(target=adopt)
         running.start()
-        running.join(timeout=2)
+        running.join(timeout=3)
         assert running.is_alive()
         assert is_untouched(by_hand)
+        execute(by_hand, "CREATE INDEX by_name ON t_orders (name)")
     running.join(timeout=30)
     assert version(by_hand) == ["a1"]
 

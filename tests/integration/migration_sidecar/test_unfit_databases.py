@@ -87,6 +87,17 @@ async def test_tables_without_a_version_row_are_never_guessed_about(
     assert tables(database) == {"t_legacy"}
 
 
+async def test_a_table_that_an_extension_brought_does_not_make_a_database_unmanaged(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    """As spatial_ref_sys of PostGIS."""
+    environment.revision("a1")
+    execute(database, "CREATE EXTENSION vector; CREATE TABLE spatial (id int)")
+    execute(database, "ALTER EXTENSION vector ADD TABLE spatial")
+    assert (await engine.reader.status()).state is DatabaseState.EMPTY
+    assert (await carry_out(engine)).state is OperationState.SUCCEEDED
+
+
 async def test_start_up_leaves_unfit_databases_alone(
     environment: Environment, start_engine: StartEngine, database: Database
 ) -> None:
