@@ -104,7 +104,7 @@ class Attempts:
             if not run.seconds_left:
                 return self._finished(run, OperationState.FAILED, found, too_late(run))
             talk = await self._attempt(run)
-            found = await self._truth.read(run.record, unclear=None if talk.told else run.number)
+            found = await self._truth.read(run.record, unclear=None if talk.at_rest else run.number)
             verdict, problem = judge(talk.ending, found, self._settings.service)
             if verdict is Next.FAILED and talk.unconnected:
                 verdict, problem = await self._no_session(run, problem)
@@ -169,7 +169,7 @@ class Attempts:
         talk = Conversation(run)
         await talk.hold(self._standby.process(job, fresh=fresh), self._orders(run, attempt))
         session, run.session = run.session, None
-        if not talk.told and session is not None:
+        if not talk.at_rest and session is not None:
             with suppress(ProblemError):  # its lock is free a second sooner; the server sees to the rest
                 await self._truth.end_session(session)
         return talk

@@ -20,9 +20,14 @@ class Conversation:
 
     run: Course
     ending: Ending = field(default_factory=lambda: Ending(lost=True))
-    told: bool = False  # it said itself how it ended, so its session is at rest
+    told: bool = False  # it said itself how it ended
     reached: bool = False  # it had a session with the database
     unconnected: bool = False  # the driver got no session, and gave no SQLSTATE for the reason
+
+    @property
+    def at_rest(self) -> bool:
+        """Its session can have no more effect."""
+        return self.told and not self.ending.lost
 
     async def hold(self, process: AbstractAsyncContextManager[MigrationProcess], orders: dict[str, Any]) -> None:
         """Until the process is gone, the operation is cancelled, or its deadline passed: then it is killed."""
@@ -66,7 +71,7 @@ class Conversation:
 
     def _failed(self, problem: dict[str, Any]) -> None:
         self.ending = Ending(problem, lost=bool(problem.get("connection_lost")))
-        self.told = not self.ending.lost
+        self.told = True
         self.unconnected = bool(problem.get("unconnected")) and not self.reached
 
 

@@ -1,4 +1,4 @@
-"""A way to PostgreSQL that breaks at the worst moment: after COMMIT took effect, before its answer arrives."""
+"""A way to PostgreSQL that breaks at the worst moment: around a COMMIT, or in the middle of a revision."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from sqlalchemy.engine import make_url
 
 MARK = "/* cut here */"
 
+ANSWER_LOST = "COMMIT took effect, and its answer does not arrive"
+DEAF = "nothing is passed on any more, and both ends stay connected"
+HALF_CLOSED = "the server hears that the client has said its last word, before COMMIT"
+
 
 @dataclass
 class CuttingProxy:
-    """Cuts a connection that sent the mark, at its next COMMIT, as often as it may."""
+    """Breaks a connection that sent the mark, as often as it may; most ways at its next COMMIT."""
 
     host: str
     port: int
     cuts_left: int
+    how: str = ANSWER_LOST
     own_port: int = 0
 
     def url(self, url: str) -> str:
@@ -33,17 +38,26 @@ class CuttingProxy:
         with suppress(ConnectionError):
             while data := await client_in.read(1 << 16):
                 marked = marked or MARK.encode() in data
-                if marked and b"COMMIT" in data and self.cuts_left:
+                if marked and self.cuts_left and (b"COMMIT" in data or self.how is DEAF):
                     self.cuts_left -= 1
                     answers.cancel()
                     await asyncio.wait([answers])
-                    server_out.write(data)
-                    await server_in.read(1 << 16)  # the answer that nobody will hear
+                    await self._break(data, server_in, server_out)
                     break
                 server_out.write(data)
         answers.cancel()
         for writer in (client_out, server_out):
             writer.transport.abort()
+
+    async def _break(self, data: bytes, server_in: asyncio.StreamReader, server_out: asyncio.StreamWriter) -> None:
+        if self.how is DEAF:
+            await asyncio.sleep(60)
+        elif self.how is HALF_CLOSED:
+            server_out.write_eof()
+            await server_in.read()
+        else:
+            server_out.write(data)
+            await server_in.read(1 << 16)  # the answer that nobody will hear
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,8 +68,8 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def cutting_proxy(host: str, port: int, *, cuts: int) -> AsyncIterator[CuttingProxy]:
-    proxy = CuttingProxy(host, port, cuts)
+async def cutting_proxy(host: str, port: int, *, cuts: int, how: str = ANSWER_LOST) -> AsyncIterator[CuttingProxy]:
+    proxy = CuttingProxy(host, port, cuts, how)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.own_port = server.sockets[0].getsockname()[1]
     try:

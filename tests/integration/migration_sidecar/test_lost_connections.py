@@ -13,7 +13,7 @@ from scripts.infrastructure import ports
 from scripts.infrastructure.postgres import Address, PostgresServer
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
-from tests.integration.migration_sidecar.cutting_proxy import MARK, cutting_proxy
+from tests.integration.migration_sidecar.cutting_proxy import HALF_CLOSED, MARK, cutting_proxy
 from tests.integration.migration_sidecar.environments import (
     applied,
     carry_out,
@@ -129,6 +129,22 @@ async def test_a_commit_whose_answer_is_lost_counts_and_is_never_repeated(
     # The second answer was lost at the last revision: nothing was left to do, so there was no third attempt.
     assert operation.attempts == 2
     assert kinds(database, operation.operation_id).count("failed") == 1
+
+
+@TEMPLATES
+async def test_a_client_whose_last_word_was_half_a_revision_is_tried_again(
+    template: str, make_environment: MakeEnvironment, start_engine: StartEngine, database: Database
+) -> None:
+    address = database.address
+    async with cutting_proxy(address.host, address.port, cuts=1, how=HALF_CLOSED) as proxy:
+        environment = make_environment(template)
+        environment.set_url(proxy.url(environment.url))
+        environment.revision("a1")
+        environment.revision("a2", f'op.execute("CREATE TABLE t_a2 (id int) {MARK}")')
+        operation = await carry_out(start_engine(environment))
+        assert proxy.cuts_left == 0
+    assert (operation.state, operation.attempts) == (OperationState.SUCCEEDED, 2)
+    assert applied(database) == ["a1", "a2"]
 
 
 END_THE_SERVICES_OWN = """
