@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
-from tests.campaign.corpus import CONCURRENT_INDEX, FAILS_FIRST, REVISIONS, TRANSACTIONAL
+from tests.campaign.corpus import CONCURRENT_INDEX, FAILS_FIRST, REVISIONS, STUMBLE, TRANSACTIONAL
 from tests.campaign.course import Course, Ended, reached, version
 from tests.campaign.ground import CANARY, Database, Ground, schema_hash
+from tests.campaign.outcome import Spec
 from tests.campaign.sampler import Sampler
 
 GONE_WITHIN_SECONDS = 6.0
+EXCUSES = {"disk full", "no connection free"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,14 @@ def check_between(ended: Ended, database: Database, ground: Ground) -> list[str]
     if missing := applied - set(reached(ended.version)):
         found.append(f"I2: the record calls {sorted(missing)} applied, the version row does not")
     return [f"{ended.operation_id}: {each}" for each in found]
+
+
+def check_reasons(course: Course, spec: Spec) -> list[str]:
+    """Whoever was killed, paused or cut off is tried again: only the corpus itself may fail, and only once."""
+    if spec.action == "raise" or EXCUSES & set(spec.nemeses):
+        return []
+    failed = [each for each in course.operations if each.state == "failed" and STUMBLE not in each.error]
+    return [f"P6: {each.operation_id} failed and was not tried again: {each.error}" for each in failed]
 
 
 def check_at_the_end(course: Course, database: Database, ground: Ground) -> list[str]:

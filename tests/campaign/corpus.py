@@ -15,6 +15,7 @@ from alembic.config import Config
 
 REVISIONS = ("c1", "c2", "c3", "c4", "c5", "c6")
 TRANSACTIONAL = ("c1", "c2", "c4", "c5", "c6")
+STUMBLE = "it stumbles the first time"
 FAILS_FIRST = "c5"  # database and journal must then say c4
 CONCURRENT_INDEX = "orders_by_customer"
 LONGEST_PAUSE_SECONDS = 0.3
@@ -27,6 +28,9 @@ CREATE FUNCTION campaign.witness_enter() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   IF NOT pg_try_advisory_xact_lock(777, 777) THEN RAISE LOG 'OVERLAP of two migrators'; END IF;
 END $$;
+GRANT USAGE ON SCHEMA campaign TO PUBLIC;
+GRANT USAGE ON SEQUENCE campaign.first_time TO PUBLIC;
+GRANT CREATE ON SCHEMA public TO PUBLIC;
 """
 
 _STATEMENTS = {
@@ -91,7 +95,8 @@ class Corpus:
     @classmethod
     def drawn(cls, random: Random, **facts: object) -> Corpus:
         pauses = tuple(round(random.uniform(0, LONGEST_PAUSE_SECONDS) / 3, 3) for _ in range(12))
-        return cls(pauses, template=random.choice(("generic", "async")), **facts)  # type: ignore[arg-type]
+        template = random.choice(("generic", "async"))
+        return cls(**{"pauses": pauses, "template": template, **facts})  # type: ignore[arg-type]
 
     def write(self, folder: Path, url: str, settings: dict[str, str]) -> Path:
         """The environment as `alembic init` makes it; gives its alembic.ini."""
@@ -125,7 +130,7 @@ class Corpus:
         if revision == FAILS_FIRST and self.stumbles:
             lines += [
                 "if op.get_bind().exec_driver_sql(\"SELECT nextval('campaign.first_time')\").scalar() == 1:",
-                '    raise RuntimeError("it fails the first time")',
+                f'    raise RuntimeError("{STUMBLE}")',
             ]
         return "\n".join(lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,10 @@ class Ended:
     def code(self) -> str:
         return str((self.record.get("error") or {}).get("code", ""))
 
+    @property
+    def error(self) -> str:
+        return f"{self.code} {self.record['error']['detail']}" if self.code else ""
+
 
 @dataclass
 class Course:
@@ -44,8 +49,9 @@ class Course:
     database: Database
     name: str
     operations: list[Ended] = field(default_factory=list)
-    answers_lost: int = 0
+    repeated: int = 0
     problems: list[str] = field(default_factory=list)
+    between: Callable[[Ended], list[str]] = lambda _: []
 
     def to_head(self) -> None:
         for number in range(1, MOST_OPERATIONS + 1):
@@ -53,6 +59,7 @@ class Course:
             if ended is None:
                 return
             self.operations.append(ended)
+            self.problems += self.between(ended)
             if ended.state == "succeeded":
                 return
             if ended.state == "needs_attention":
@@ -71,7 +78,7 @@ class Course:
                 else:
                     answer = self.service.ask("GET", f"/migrations/operations/{operation_id}?wait_seconds=5")
             except httpx.HTTPError:
-                self.answers_lost += 1
+                self.repeated += 1
                 self.service.heal()
                 accepted = False  # repeating it is harmless, and says at once whether it is still known
                 time.sleep(0.05)

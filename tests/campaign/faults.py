@@ -38,16 +38,24 @@ class Attack:
     random: Random
     faults: list[Fault] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _threads: list[threading.Thread] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
-    def begin(self, work: Callable[[Attack], None]) -> None:
-        self._thread = threading.Thread(target=work, args=(self,), daemon=True)
-        self._thread.start()
+    def begin(self, works: list[Callable[[Attack], None]]) -> None:
+        self._threads = [threading.Thread(target=self._do, args=(work,), daemon=True) for work in works]
+        for thread in self._threads:
+            thread.start()
 
     def end(self) -> None:
         self._ended.set()
-        if self._thread is not None:
-            self._thread.join(timeout=60)
+        for thread in self._threads:
+            thread.join(timeout=60)
+
+    def _do(self, work: Callable[[Attack], None]) -> None:
+        try:
+            work(self)
+        except Exception as error:
+            self.broken.append(f"the fault could not be made: {type(error).__name__}: {error}")
 
     def wait(self, seconds: float) -> bool:
         """False when the course is over."""
@@ -70,9 +78,20 @@ class Attack:
         rows = self.database.rows(SESSIONS)
         return rows[0][0] if rows else None
 
-    def strike(self, target: str, number: signal.Signals = signal.SIGKILL) -> bool:
+    def did(self, what: str) -> None:
+        now = time.time()
+        self.faults.append(Fault(what, now, self.sampler.holder_at(now)))
+
+    def carry_on(self, target: str, pid: int) -> None:
+        """Continues what was stopped."""
+        signal_to(pid, signal.SIGCONT)
+        if target == "service":
+            time.sleep(0.2)
+            self.service.expected_alive = True
+
+    def strike(self, target: str, number: signal.Signals = signal.SIGKILL, pid: int | None = None) -> bool:
         """Signals one of our own processes; a service that is harmed is no longer expected to answer."""
-        pid = self.pid_of(target)
+        pid = pid or self.pid_of(target)
         if target == "service":
             self.service.expected_alive = False
         at = time.time()
@@ -107,7 +126,7 @@ class HitLog:
         return [(each[1], each[2], int(each[3]), float(each[4])) for each in words if each[0] == "hit"]
 
 
-def continue_the_stopped(log: HitLog, rival: Callable[[], int], after: float) -> Callable[[Attack], None]:
+def continue_the_stopped(log: HitLog, rival: Callable[[], None], after: float) -> Callable[[Attack], None]:
     """A process that stopped itself meets a rival migrator, and is continued later."""
 
     def work(attack: Attack) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -15,13 +16,16 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+from psycopg import sql
 
 from scripts.infrastructure import ports
 from scripts.infrastructure.errors import NotOurs
 from scripts.infrastructure.postgres import Address, PostgresServer, binaries
+from scripts.infrastructure.unprivileged import own
 from tests.campaign.corpus import GROUND, REVISIONS, Corpus, cleared
 
 # Every character that one encoding or another stumbles over; it must never be seen again.
+AWAY_SECONDS = 30.0
 CANARY = "Canary7 %@:/'\"\\+&#é"
 
 
@@ -43,11 +47,27 @@ class Database:
 
     @property
     def url(self) -> str:
-        return self.address.url(self.name)
+        """For the service: as a role that may do nothing but own this database."""
+        return replace(self.address, user="migrator").url(self.name)
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with self.address.connect(self.name) as connection:
+        """Waits for a server that a fault took away."""
+        with self._connected() as connection:
             return connection.execute(query, parameters or None).fetchall()  # type: ignore[arg-type]
+
+    def command(self, statement: str) -> None:
+        with self._connected() as connection:
+            connection.execute(statement)  # type: ignore[arg-type]
+
+    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+        deadline = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                return self.address.connect(self.name)
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
 
 class Ground:
@@ -66,6 +86,7 @@ class Ground:
         self.cluster.start()
         with self.cluster.address.connect() as connection:
             connection.execute("CREATE TABLE campaign_nonce AS SELECT %s::text AS nonce", (self._nonce,))
+            connection.execute(sql.SQL("CREATE ROLE migrator LOGIN PASSWORD {}").format(CANARY))
         self._create("corpus")
         with self.cluster.address.connect("corpus") as connection:
             connection.execute(GROUND)
@@ -78,10 +99,23 @@ class Ground:
     def database(self) -> Iterator[Database]:
         name = f"run_{next(self._numbers)}"
         self._create(name, "corpus")
+        self._on_our_own(f"ALTER DATABASE {name} OWNER TO migrator")
         try:
             yield Database(name, self.cluster.address)
         finally:
             self._on_our_own(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def move_to_disk(self, database: Database, disk: Path) -> None:
+        """Its files lie in a folder of their own from now on."""
+        place = disk / "tablespace"
+        place.mkdir()
+        own(place)
+        self._on_our_own(f"CREATE TABLESPACE small LOCATION '{place}'")
+        self._on_our_own(f"ALTER DATABASE {database.name} SET TABLESPACE small")
+
+    def leave_disk(self, database: Database) -> None:
+        self._on_our_own(f"DROP DATABASE IF EXISTS {database.name} WITH (FORCE)")
+        self._on_our_own("DROP TABLESPACE IF EXISTS small")
 
     @property
     def log(self) -> Path:

@@ -4,62 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from shutil import rmtree
 
 from tests.campaign import checker
 from tests.campaign.corpus import Corpus, cleared
 from tests.campaign.course import Course
 from tests.campaign.faults import Attack, HitLog, continue_the_stopped, random_kill, watch_hits
 from tests.campaign.ground import Database, Ground
+from tests.campaign.nemeses import NEMESES, Prepared, Stage
+from tests.campaign.outcome import Outcome, Spec
 from tests.campaign.sampler import Sampler
 from tests.campaign.service import Service, Zygote
 
 # A stopped migrator is fenced by the server within this time, so that a run need not wait for production's minute.
 GUARDS = {"idle_in_transaction_session_timeout": "2s", "idle_session_timeout": "3s"}
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What a run is; the same spec and seed replay it."""
-
-    part: str
-    number: int
-    seed: int
-    failpoint: str = ""
-    action: str = ""
-    nemeses: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        return f"{self.part}-{self.number}"
-
-
-@dataclass
-class Outcome:
-    """What came of a run."""
-
-    spec: dict[str, Any]
-    hit: bool = False
-    states: list[str] = field(default_factory=list)
-    codes: list[str] = field(default_factory=list)
-    attempts: list[int] = field(default_factory=list)
-    faults: list[dict[str, Any]] = field(default_factory=list)
-    violations: list[str] = field(default_factory=list)
-    recovery_seconds: float | None = None
-    lock_free_seconds: float | None = None
-    slowest_health_seconds: float = 0.0
-    answers_lost: int = 0
-    seconds: float = 0.0
-    server_log: list[str] = field(default_factory=list)  # an excerpt, kept where something is wrong
-
-    @property
-    def resolved(self) -> bool:
-        """An outcome that was unknown for a while."""
-        return self.hit and any(number > 1 for number in self.attempts)
 
 
 @dataclass
@@ -73,46 +35,61 @@ class Scene:
     ini: Path
     spec: Spec
     random: Random
+    rivals: list[int] = field(default_factory=list)
 
-    def service(self, **environment: str) -> Service:
+    def service(self, environment: dict[str, str]) -> Service:
         return Service(self.zygote, self.ini, self.folder / "service.log", {"MIGRATE_ON_STARTUP": "off", **environment})
 
-    def rival(self) -> int:
+    def rival(self) -> None:
         """Somebody else's `upgrade` of the same database, at the same time."""
-        return self.zygote.start(["upgrade", "--config", str(self.ini)], {}, self.folder / "rival.log")
+        self.rivals.append(self.zygote.start(["upgrade", "--config", str(self.ini)], {}, self.folder / "rival.log"))
+
+    def rivals_ended(self) -> list[str]:
+        """A rival that outlived its run would meddle with the next one."""
+        return [f"a rival did not end: pid {pid}" for pid in self.rivals if self.zygote.code(pid, timeout=60) is None]
 
 
 def carry_out(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
     """Never raises for what the run did: what cannot be carried out is a violation."""
     began, outcome = time.monotonic(), Outcome(asdict(spec))
     random = Random(spec.seed)
-    folder = cleared(ground.folder / "run")
+    folder = cleared(ground.folder / f"run-{spec.seed}")
     with ground.database() as database:
         log = checker.ServerLog.from_now(ground.log, database)
         try:
-            corpus = Corpus.drawn(random)
-            ini = corpus.write(folder, database.url, GUARDS)
-            _faulted(Scene(ground, database, zygote, folder, ini, spec, random), outcome, log)
+            corpus = Corpus.drawn(random, **({"template": "generic"} if spec.action == "raise" else {}))
+            with ExitStack() as stack:
+                prepared = Prepared(database.url)
+                for name in spec.nemeses:
+                    stack.enter_context(NEMESES[name](Stage(ground, database, folder, random), prepared))
+                ini = corpus.write(folder, prepared.url, GUARDS)
+                _faulted(Scene(ground, database, zygote, folder, ini, spec, random), prepared, outcome, log)
         except Exception as error:
             outcome.violations.append(f"the run broke off: {type(error).__name__}: {error}")
         if outcome.violations:
             outcome.server_log = log.lines()[-200:]
+    if not outcome.violations:
+        rmtree(folder, ignore_errors=True)
     outcome.seconds = round(time.monotonic() - began, 2)
     return outcome
 
 
-def _faulted(scene: Scene, outcome: Outcome, log: checker.ServerLog) -> None:
+def _faulted(scene: Scene, prepared: Prepared, outcome: Outcome, log: checker.ServerLog) -> None:
     spec, hits = scene.spec, HitLog(scene.folder / "hits")
-    service = scene.service(**_failpoints(scene, hits))
+    service = scene.service({**prepared.environment, **_failpoints(scene, hits)})
     course = Course(service, scene.database, f"{spec.part}{spec.number}")
+    if spec.action != "stop":  # there a rival may be at work
+        course.between = lambda ended: checker.check_between(ended, scene.database, scene.ground)
     service.start()
     try:
         with Sampler(scene.database, [service]) as sampler:
             attack = Attack(service, scene.database, sampler, scene.random)
-            attack.begin(_work(scene, hits))
+            attack.begin(prepared.works or [_work(scene, hits)])
             course.to_head()
             attack.end()
+            outcome.violations += scene.rivals_ended()
             service.heal()
+            outcome.violations += attack.broken
             _check(scene, course, outcome)
             in_time = service.stop()
             _measure(outcome, course, attack, sampler)
@@ -160,9 +137,10 @@ def _check(scene: Scene, course: Course, outcome: Outcome) -> None:
     outcome.violations += course.problems
     outcome.violations += checker.check_at_the_end(course, scene.database, scene.ground)
     outcome.states = [each.state for each in course.operations]
-    outcome.codes = [each.code for each in course.operations if each.code]
+    outcome.errors = [each.error for each in course.operations if each.error]
+    outcome.violations += checker.check_reasons(course, scene.spec)
     outcome.attempts = [int(each.record.get("attempts", 0)) for each in course.operations]
-    outcome.answers_lost = course.answers_lost
+    outcome.repeated = course.repeated
 
 
 def _measure(outcome: Outcome, course: Course, attack: Attack, sampler: Sampler) -> None:

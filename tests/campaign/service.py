@@ -97,14 +97,20 @@ class Service:
 
     def start(self) -> None:
         """Returns when live health answers."""
-        argv = ["serve", "--config", str(self.ini), "--port", str(self.port)]
-        self.pid = self.zygote.start(argv, self.environment, self.log)
+        self.start_unseen(self.environment)
         deadline = time.monotonic() + READY_SECONDS
         while not self._looks_alive():
             if self.zygote.code(self.pid) is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the service did not start; see {self.log}")
             time.sleep(0.02)
         self.expected_alive = True
+
+    def start_unseen(self, environment: dict[str, str]) -> None:
+        argv = ["serve", "--config", str(self.ini), "--port", str(self.port)]
+        self.pid = self.zygote.start(argv, environment, self.log)
+
+    def code(self) -> int | None:
+        return self.zygote.code(self.pid)
 
     @property
     def alive(self) -> bool:

@@ -56,6 +56,9 @@ def _become(order: dict[str, Any]) -> NoReturn:
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     os.environ.update(order["environment"])
+    if "LD_PRELOAD" in order["environment"]:  # only a fresh start loads it
+        code = "from migration_sidecar.cli import main; main()"
+        os.execv(sys.executable, [sys.executable, "-P", "-c", code, *order["argv"]])
     sys.argv = ["migration-sidecar", *order["argv"]]
     code: Any = 1
     try:

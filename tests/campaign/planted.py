@@ -1,0 +1,4 @@
+"""placeholder"""
+
+
+def show_that_each_is_found(folder, seed, jobs): ...

@@ -1,0 +1,167 @@
+"""What a campaign found, as JSON with every run and as one page for a reader."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from scripts.infrastructure.postgres import binaries
+from tests.campaign.nemeses import LEFT_OUT
+from tests.campaign.outcome import Outcome
+from tests.campaign.schedule import Quota
+
+TITLES = {
+    "A": "kill -9 of the service, the forkserver, the migration process or a backend, at a random moment",
+    "B": "every failpoint with every action",
+    "C": "two nemeses at once",
+    "D": "3 to 10 replicas start at once, on a fresh and on an existing database",
+}
+KILLS = ("SIGKILL", " kill", " drop")
+KNOWN_LIMITS = (
+    "One service, one machine, PostgreSQL on loopback and with fsync off: the machine itself never loses power.",
+    "Services are forked from a process that has the code loaded; `migration-sidecar` is not started anew each time.",
+    "N6 is a proxy that falls silent, not a cut network interface; N12 is the coordinator's, N17 is in the test suite.",
+    "A wrong clock reaches the service and the migration process, not PostgreSQL.",
+    "`raise` is not tried on asyncpg, where nothing hears an exception between COMMIT and its answer.",
+)
+
+
+def write_report(outcomes: list[Outcome], quotas: list[Quota], into: Path, seed: int, seconds: float) -> str:
+    """Gives the path without its ending."""
+    document = summary(outcomes, quotas, seed, seconds)
+    name = f"{document['date']}-{document['commit']}-engine"
+    into.mkdir(parents=True, exist_ok=True)
+    runs = [{key: value for key, value in asdict(each).items() if value not in ([], None)} for each in outcomes]
+    text = json.dumps({**document, "all_runs": "one a line"}, indent=2)[:-2]
+    lines = ",\n".join("    " + json.dumps(run) for run in runs)
+    (into / f"{name}.json").write_text(f'{text},\n  "runs": [\n{lines}\n  ]\n}}\n')
+    (into / f"{name}.md").write_text(page(document))
+    return str(into / name)
+
+
+def summary(outcomes: list[Outcome], quotas: list[Quota], seed: int, seconds: float) -> dict[str, Any]:
+    hit = [each for each in outcomes if each.hit]
+    bad = [each for each in outcomes if each.violations]
+    return {
+        **{"tier": "T1: the migration engine on real PostgreSQL, without Dapr", "seed": seed},
+        **{"date": datetime.now(UTC).date().isoformat(), "commit": commit(), "seconds": round(seconds)},
+        "versions": versions(),
+        "parts": {part: _part([each for each in outcomes if each.spec["part"] == part], quotas) for part in TITLES},
+        "cells": {quota.name: {"planned": quota.wanted, "hit": quota.hits} for quota in quotas},
+        "hit": len(hit),
+        "violations": len(bad),
+        "bound": f"{3 / len(hit):.2%}" if hit else None,  # 95 %: zero of n seen
+        "lock_free_after_kill_seconds": spread(each.lock_free_seconds for each in hit if _killed(each)),
+        "fenced_after_stop_seconds": spread(each.lock_free_seconds for each in hit if each.spec["action"] == "stop"),
+        "recovery_seconds": spread(each.recovery_seconds for each in hit if each.spec["part"] != "D"),
+        "ready_seconds_of_the_last_replica": spread(each.recovery_seconds for each in hit if each.spec["part"] == "D"),
+        "slowest_live_health_seconds": max((each.slowest_health_seconds for each in outcomes), default=None),
+        "orders_repeated_without_effect": sum(each.repeated for each in outcomes),
+        "unknown_outcomes_resolved": sum(each.resolved for each in outcomes),
+        "needs_attention_told": sum("needs_attention" in each.states for each in outcomes),
+        "left_out": LEFT_OUT,
+        "known_limits": KNOWN_LIMITS,
+    }
+
+
+def page(document: dict[str, Any]) -> str:
+    """For somebody who decides whether to trust it."""
+    rows = [
+        f"| {part} | {TITLES[part]} | {each['planned']} | {each['hit']} | {each['ok']} | {each['resolved']} | {each['violations']} |"
+        for part, each in document["parts"].items()
+        if each["runs"]
+    ]
+    found = "\n".join(f"- {text}" for part in document["parts"].values() for text in part["found"]) or "None."
+    return f"""# Fault campaign on the engine, {document["date"]}, commit {document["commit"]}
+
+{document["hit"]} faults hit a migration under way; {document["violations"]} runs ended with a violation. Zero of {document["hit"]}
+bounds the true rate at about 3/n = {document["bound"]} with 95 % confidence; it proves nothing more. Tier: {document["tier"]}.
+Replay: `scripts/campaign engine --seed {document["seed"]}`. It took {document["seconds"]} s.
+
+| part | | planned | hit | ok | of them resolved after being unknown | violations |
+|---|---|---|---|---|---|---|
+{chr(10).join(rows)}
+
+| measured | p50 | p95 | max | of |
+|---|---|---|---|---|
+{_row("lock free after a kill or a cut connection, s", document["lock_free_after_kill_seconds"])}
+{_row("lock free after the holder was stopped (guard set to 2 s), s", document["fenced_after_stop_seconds"])}
+{_row("fault to the end of its operation, s", document["recovery_seconds"])}
+{_row("start to the last replica ready, s", document["ready_seconds_of_the_last_replica"])}
+
+Orders repeated because no answer came, without a second effect: {document["orders_repeated_without_effect"]}. Slowest live health:
+{document["slowest_live_health_seconds"]} s on a machine with {document["versions"]["cores"]} cores that was kept busy. Operations that told a person to look, each rightly:
+{document["needs_attention_told"]}.
+
+## Violations
+
+{found}
+
+## Known limits
+
+{chr(10).join(f"- {text}" for text in [*document["known_limits"], *(f"{name}: {why}." for name, why in document["left_out"].items())])}
+
+Versions: {", ".join(f"{name} {text}" for name, text in document["versions"].items())}.
+"""
+
+
+def _part(outcomes: list[Outcome], quotas: list[Quota]) -> dict[str, Any]:
+    names = {each.spec["quota"] for each in outcomes}
+    return {
+        "planned": sum(quota.wanted for quota in quotas if quota.name in names),
+        "runs": len(outcomes),
+        "hit": sum(each.hit for each in outcomes),
+        "ok": sum(each.hit and not each.violations for each in outcomes),
+        "resolved": sum(each.resolved for each in outcomes),
+        "violations": sum(bool(each.violations) for each in outcomes),
+        "found": [
+            f"{each.spec['quota']} {each.spec['number']}: {text}" for each in outcomes for text in each.violations
+        ],
+    }
+
+
+def _killed(outcome: Outcome) -> bool:
+    return any(word in fault["what"] for fault in outcome.faults for word in KILLS)
+
+
+def spread(values: Iterable[float | None]) -> dict[str, float] | None:
+    known = sorted(value for value in values if value is not None)
+    if not known:
+        return None
+    at = {"p50": known[len(known) // 2], "p95": known[min(len(known) - 1, round(len(known) * 0.95))], "max": known[-1]}
+    return {**{name: round(value, 3) for name, value in at.items()}, "of": len(known)}
+
+
+def _row(name: str, values: dict[str, float] | None) -> str:
+    return (
+        f"| {name} | " + (" | ".join(f"{value:g}" for value in values.values()) if values else "– | – | – | 0") + " |"
+    )
+
+
+def commit() -> str:
+    said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    changed = subprocess.run(
+        ["git", "status", "--short", "migration_sidecar"], capture_output=True, text=True, check=False
+    )
+    return (said.stdout.strip() or "unknown") + ("-changed" if changed.stdout.strip() else "")
+
+
+def versions() -> dict[str, str]:
+    server = subprocess.run(
+        [str(binaries() / "postgres"), "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    packages = ("alembic", "sqlalchemy", "psycopg", "asyncpg")
+    return {
+        "PostgreSQL": server.split()[2],
+        "Python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "cores": str(os.cpu_count()),
+    }
