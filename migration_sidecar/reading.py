@@ -63,7 +63,7 @@ def _obstacles(
 ) -> list[Problem]:
     there = misfit(classify(facts, history), facts, history)
     asked = [found.reason] if found.reason else []  # it would fail in the same way when it migrates
-    return [*asked, *in_the_way(facts, there), *in_the_files(steps, action, history, facts, found)]
+    return [*in_the_way(facts, there), *asked, *in_the_files(steps, action, history, facts, found)]
 
 
 class Reader:
@@ -98,7 +98,7 @@ class Reader:
             head_revisions=list(history.heads),
             pending=[step.id for step in pending],
             last_outcome=last,
-            error=unreadable or self._place.problem or misfit(state, facts, history),
+            error=unreadable or misfit(state, facts, history) or self._place.problem,
         )
 
     async def plan(self, action: Action, target: str) -> MigrationPlan:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from configparser import Error as IniError
 from typing import Any
+
+from sqlalchemy.exc import ArgumentError
 
 from migration_sidecar.child.refusal import Refusal
 
@@ -14,6 +17,8 @@ def describe_failure(error: BaseException, revision: str | None) -> dict[str, An
     """CM-401 with the driver's own first sentence; literals and URLs are taken out of it."""
     if isinstance(error, ModuleNotFoundError) and revision is None:
         return _missing_module(error)
+    if isinstance(error, IniError) or (isinstance(error, ArgumentError) and "Could not parse" in str(error)):
+        return unusable_setting(error).facts
     driver = _driver_error(error)
     sqlstate = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
     text = _first_sentence(driver)
@@ -52,6 +57,17 @@ def _first_sentence(error: BaseException) -> str:
 def _connection_lost(error: BaseException, sqlstate: str | None) -> bool:
     invalidated = bool(getattr(error, "connection_invalidated", False))
     return invalidated or (sqlstate or "").startswith(("08", "57P0")) or isinstance(error, ConnectionError)
+
+
+def unusable_setting(error: BaseException) -> Refusal:
+    """The text of such an error repeats the value, which may be an address with its password."""
+    if isinstance(error, IniError):
+        key, reason = getattr(error, "option", None) or "alembic.ini", "it holds a % that is not doubled"
+    else:
+        key, reason = "sqlalchemy.url", "it is not like postgresql://user:password@host:5432/database"
+    return Refusal(
+        "CM-701", "The configuration cannot be used", f"{key}: {reason}.", "Correct it and start again; write %% for %."
+    )
 
 
 def _missing_module(error: ModuleNotFoundError) -> dict[str, Any]:

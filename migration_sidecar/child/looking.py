@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 MOST_FILES = 500
+CONNECT_SECONDS = 5
 USUAL_SEARCH_PATH = '"$user", public'
 INSTALLED = str(Path(os.__file__).parent)
 
@@ -63,6 +64,10 @@ def _tell_what_is_tried(report: Callable[..., None]) -> None:
     def connecting(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
         if dialect.name == "postgresql":
             report("connecting", tried=url_of_parameters(dialect, parameters))
+            # A server that takes the connection and never answers is no reason to keep a status waiting.
+            parameters.setdefault(
+                "connect_timeout" if dialect.driver.startswith("psycopg") else "timeout", CONNECT_SECONDS
+            )
 
     event.listen(Engine, "do_connect", connecting)
     event.listen(Pool, "connect", lambda *_: report("connected", tried=None))

@@ -1,4 +1,4 @@
-"""What a person writes as a target, by Alembic's own rules, as a target that stays the same however often it is used."""
+"""What a person writes as a target, by Alembic's own rules, as one that stays the same however often it is used."""
 
 from __future__ import annotations
 

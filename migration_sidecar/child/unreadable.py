@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
+from migration_sidecar.child.failures import unusable_setting
 from migration_sidecar.child.refusal import Refusal
 from migration_sidecar.child.soundness import broken
 
@@ -21,12 +22,7 @@ if TYPE_CHECKING:
 def no_folder(config_file: str, error: Exception) -> Refusal:
     """Whatever `ScriptDirectory.from_config` raised; its text may hold a path or, in a broken ini, a password."""
     if isinstance(error, IniError):
-        return Refusal(
-            "CM-701",
-            "The configuration cannot be used",
-            f"{config_file}: a value has a % that is not doubled.",
-            "Write %% for %, and start again.",
-        )
+        return unusable_setting(error)
     if isinstance(error, ImportError):
         reason = f"names a package that cannot be imported ({error.name})"
     elif isinstance(error, CommandError) and "No 'script_location'" in str(error):
