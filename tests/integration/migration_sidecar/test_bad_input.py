@@ -1,4 +1,4 @@
-"""Every kind of history, database and configuration that cannot be migrated: one sentence with a code through every door.
+"""Every history, database and configuration that cannot be migrated: one sentence with a code through every door.
 
 The rows are B10 to B13, B19, B20, B24, B25 and B29 of the table of bad input; `B13 …` as a name says which.
 """
