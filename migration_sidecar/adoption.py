@@ -71,7 +71,7 @@ async def adopt(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Adop
         await _require_usable(engine, facts, wish)
         tell(f"Building {', '.join(wanted)} beside the database.")
         if await may_create_databases(connection):
-            built = await build(engine, connection, wish.target)
+            (built,) = await build(engine, connection, [wish.target])
         else:
             built = await build_in_a_schema(engine, connection, records, wish.target)
         found = await snapshot(connection, left_out(records))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -54,18 +54,20 @@ class Built:
     given: list[str]
 
 
-async def build(engine: Engine, connection: AnyConnection, target: str) -> Built:
-    """First on nothing; if that fails, with the schemas and extensions that the real database has."""
+async def build(engine: Engine, connection: AnyConnection, targets: Sequence[str]) -> list[Built]:
+    """One after the other in one scratch database; if that fails, with the schemas and extensions of the real one."""
     try:
-        return await _in_a_database(engine, connection, target, {})
+        return await _in_a_database(engine, connection, targets, {})
     except NotAdopted:
         prepared = {row["name"]: row["statement"] for row in await connection.fetch(_PREPARED)}
         if not prepared:
             raise
-    return await _in_a_database(engine, connection, target, prepared)
+    return await _in_a_database(engine, connection, targets, prepared)
 
 
-async def _in_a_database(engine: Engine, connection: AnyConnection, target: str, prepared: dict[str, str]) -> Built:
+async def _in_a_database(
+    engine: Engine, connection: AnyConnection, targets: Sequence[str], prepared: dict[str, str]
+) -> list[Built]:
     async with scratch_database(connection) as name:
         url = (await engine.place.url()).set(database=name)
         settings = replace(engine.settings, given_url=url, journal_table=None)
@@ -74,14 +76,18 @@ async def _in_a_database(engine: Engine, connection: AnyConnection, target: str,
             async with scratch.database.connection() as session:
                 for statement in prepared.values():
                     await session.execute(statement)
-            await _upgrade(scratch, target)
-            records = await scratch.place.records()
-            async with scratch.database.connection() as session:
-                revisions = (await read_facts(session, records)).revisions
-                facts = await snapshot(session, left_out(records))
+            return [await _built(scratch, target, list(prepared)) for target in targets]
         finally:
             await scratch.close()
-    return Built(facts, list(revisions), "a scratch database", list(prepared))
+
+
+async def _built(scratch: Engine, target: str, given: list[str]) -> Built:
+    await _upgrade(scratch, target)
+    records = await scratch.place.records()
+    async with scratch.database.connection() as session:
+        revisions = (await read_facts(session, records)).revisions
+        facts = await snapshot(session, left_out(records))
+    return Built(facts, list(revisions), "a scratch database", given)
 
 
 async def _upgrade(scratch: Engine, target: str) -> None:

@@ -17,6 +17,7 @@ from migration_sidecar.child.catalog.snapshot import WHOSE
 from migration_sidecar.cli.options import Options
 from migration_sidecar.cli.output import escape, out, print_json, print_problem, remarks
 from migration_sidecar.engine import Engine
+from migration_sidecar.matching import Matches, matches
 from migration_sidecar.messages import Problem
 from migration_sidecar.rebuilding import NotAdopted
 
@@ -31,7 +32,10 @@ WITHIN = ("column", "constraint", "index", "not-null-name", "sequence", "trigger
 
 def adopt(
     options: Options,
-    revision: Annotated[str, typer.Option("--revision", help="The revision that the database is said to be.")],
+    revision: Annotated[
+        str | None,
+        typer.Option("--revision", help="The revision that the database is said to be; without it each is tried."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only.")] = False,
     ignore: Annotated[
         list[str] | None, typer.Option(help=f"A kind of difference that does not matter: {', '.join(COSMETIC)}.")
@@ -42,27 +46,38 @@ def adopt(
 ) -> None:
     """Stamp a database that was made by hand, if it is to the last object what the revision makes.
 
-    Example: migration-sidecar adopt --revision client_0003
+    Without --revision it is only told which revision the database is. Example: migration-sidecar adopt --revision a1b2
     """
     leaving = _chosen(ignore, COSMETIC, "--ignore") | (set(WHOSE) - _chosen(include, WHOSE, "--include"))
     actor = f"{getpass.getuser()}@{os.uname().nodename}"
-    wish = Wish(revision, actor, dry_run, frozenset(leaving))
+    wish = Wish(revision or "", actor, dry_run, frozenset(leaving))
 
-    async def ask(engine: Engine) -> Adoption | Problem:
+    async def ask(engine: Engine) -> Adoption | Matches | Problem:
         try:
-            return await carry_out(engine, wish, lambda sentence: remarks.print(escape(sentence)))
+            return await (carry_out if revision else matches)(engine, wish, _tell)
         except NotAdopted as error:
             return error.problem
 
     answer = options.ask(ask)
     if isinstance(answer, Problem):
         print_problem(answer, as_json=options.as_json)
-        raise typer.Exit(1)
-    if options.as_json:
+    elif options.as_json:
         print_json(answer)
-    else:
+    elif isinstance(answer, Adoption):
         _print(answer)
-    raise typer.Exit(1 if answer.state is AdoptionState.DIFFERENT else 0)
+    else:
+        _print_matches(answer)
+    raise typer.Exit(_exit_code(answer))
+
+
+def _exit_code(answer: Adoption | Matches | Problem) -> int:
+    if isinstance(answer, Matches) or (isinstance(answer, Problem) and answer.code == "CM-203"):
+        return 2  # the revision must be named
+    return 1 if isinstance(answer, Problem) or answer.state is AdoptionState.DIFFERENT else 0
+
+
+def _tell(sentence: str) -> None:
+    remarks.print(escape(sentence))
 
 
 def _chosen(words: list[str] | None, known: Iterable[str], option: str) -> set[str]:
@@ -86,6 +101,18 @@ def _print(adoption: Adoption) -> None:
             soft_wrap=True,
         )
         out.print(f"  {adoption.not_compared}", soft_wrap=True)
+
+
+def _print_matches(found: Matches) -> None:
+    for each in found.matches:
+        count = each.differences
+        how_far = "[green]the same[/]" if not count else "1 difference" if count == 1 else f"{count} differences"
+        out.print(f"{each.revision}  {how_far}  {escape(each.message)}", soft_wrap=True)
+    same = [each.revision for each in found.matches if not each.differences]
+    advice = (
+        f"Adopt it with --revision {same[-1]}." if same else "It is none of them; see with --revision what differs."
+    )
+    remarks.print(f"{escape(found.service)}: {advice}")
 
 
 def _lines(differences: list[Difference]) -> list[str]:

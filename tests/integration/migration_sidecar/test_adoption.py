@@ -158,6 +158,19 @@ def test_differences_are_told_side_by_side(adopt: Adopt, by_hand: Database) -> N
     assert "  revision  character varying(40) not null" in lines
 
 
+def test_without_a_revision_it_is_told_which_one_it_is(adopt: Adopt, history: Environment, by_hand: Database) -> None:
+    words = ["adopt", "--config", str(history.ini)]
+    told = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert told.exit_code == 2
+    assert [line.split("  ")[:2] for line in told.stdout.splitlines()] == [["a1", "the same"], ["a2", "1 difference"]]
+    assert "--revision a1" in told.stderr
+    found = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert [each["differences"] for each in found["matches"]] == [0, 1]
+    history.revision("b1", below=None)
+    assert "Give --revision" in CliRunner().invoke(app, words).stderr
+    assert is_untouched(by_hand)
+
+
 def test_only_looking_stamps_nothing(adopt: Adopt, by_hand: Database) -> None:
     assert "the same as a1; nothing was stamped" in adopt("--dry-run").stdout
     assert is_untouched(by_hand)
