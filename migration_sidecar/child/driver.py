@@ -7,7 +7,7 @@ from typing import Any
 
 def backend_pid(connection: Any) -> int | None:
     """The server process that this connection was opened to, which a pooler may have exchanged since."""
-    driver = _driver(connection)
+    driver = driver_connection(connection)
     if hasattr(driver, "info") and hasattr(driver.info, "backend_pid"):  # psycopg and psycopg2
         return int(driver.info.backend_pid)
     inner = getattr(driver, "driver_connection", driver)
@@ -19,7 +19,7 @@ def backend_pid(connection: Any) -> int | None:
 
 def in_autocommit(connection: Any) -> bool:
     """Whether each statement is a transaction of its own, because env.py or its engine asked for that."""
-    return bool(getattr(_driver(connection), "autocommit", False))
+    return bool(getattr(driver_connection(connection), "autocommit", False))
 
 
 def sqlstate_of(error: BaseException) -> str | None:
@@ -42,13 +42,14 @@ def socket_of(connection: Any) -> int | None:
     """A descriptor that becomes readable when the server ends an idle connection."""
     if connection is None:
         return None
-    driver = _driver(connection)
+    driver = driver_connection(connection)
     if hasattr(driver, "fileno"):  # psycopg and psycopg2
         return int(driver.fileno())
     transport = getattr(getattr(driver, "driver_connection", None), "_transport", None)
     return transport.get_extra_info("socket").fileno() if transport is not None else None
 
 
-def _driver(connection: Any) -> Any:
+def driver_connection(connection: Any) -> Any:
+    """As the driver made it, below SQLAlchemy."""
     fairy = connection.connection
     return getattr(fairy, "dbapi_connection", None) or fairy.connection  # the name before SQLAlchemy 1.4.24

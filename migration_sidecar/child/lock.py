@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from hashlib import sha256
 from random import uniform
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.pool import NullPool
 
+from migration_sidecar.child.driver import driver_connection
 from migration_sidecar.child.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -71,6 +73,25 @@ def take(
         sleep(uniform(0.05, 0.2))
     if told:
         report("waiting", sentence=None)
+
+
+def release_on_return(connection: Connection, key: dict[str, int]) -> None:
+    """Frees the lock when env.py closes its connection, although the session behind it lives on in a pool.
+
+    Or the next connection of the same env.py would wait for the one before it.
+    """
+    pool, ours = connection.engine.pool, driver_connection(connection)
+    if isinstance(pool, NullPool):
+        return
+
+    def returned(driver: Any, _record: Any) -> None:
+        if driver is not ours:
+            return
+        with suppress(Exception):  # a session that is broken takes its lock along
+            driver.cursor().execute(f"SELECT pg_advisory_unlock({key['class_id']}, {key['object_id']})")
+            driver.rollback()
+
+    event.listen(pool, "checkin", returned)
 
 
 def fence_lost(revision: str | None) -> Refusal:

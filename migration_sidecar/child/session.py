@@ -69,6 +69,7 @@ class GuardedSession:
             transaction=self.transaction,
             report=self.report,
         )
+        lock.release_on_return(self.connection, self.key)
         self.report("locked")
         reach("lock_taken", self.connection)
 

@@ -34,6 +34,28 @@ with context.begin_transaction():
     context.run_migrations()
 """
 
+ASYNC = """
+import asyncio
+from alembic import context
+from sqlalchemy.ext.asyncio import create_async_engine
+
+
+def migrate(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def migrate_twice():
+    engines = [create_async_engine({url!r}) for _ in range(2)]
+    for engine in engines:
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+
+
+asyncio.run(migrate_twice())
+"""
+
 
 @pytest.fixture
 def environment(make_environment: MakeEnvironment) -> Environment:
@@ -117,7 +139,9 @@ async def test_an_env_py_that_never_commits_is_told_so(
 async def test_one_that_commits_what_it_began_succeeds(
     environment: Environment, database: Database, start_engine: StartEngine
 ) -> None:
-    hands_over(environment, body=f'connection.execute(text("SELECT 1"))\n{PLAIN.strip()}\nconnection.commit()')
+    """Also where it configured twice, so that the outcome is not told by the version table alone."""
+    begun = 'connection.execute(text("SELECT 1"))\ncontext.configure(connection=connection)'
+    hands_over(environment, body=f"{begun}\n{PLAIN.strip()}\nconnection.commit()")
     operation = await carry_out(start_engine(environment))
     assert operation.state is OperationState.SUCCEEDED, operation.error
     assert version(database) == ["b"]
@@ -160,7 +184,7 @@ for tenant in ("north", "south"):
 
 
 BOTH = f"""
-for name in ("alembic_version", "second_version"):
+for name in ("first_version", "second_version"):
 {indent(PLAIN.strip().replace("connection=connection", "connection=connection, version_table=name"), "    ")}
 """
 
@@ -176,7 +200,7 @@ async def test_one_env_py_may_migrate_two_version_tables(
     journal = (
         "SELECT version_table, count(*) FROM migration_sidecar.journal WHERE kind = 'applied' GROUP BY 1 ORDER BY 1"
     )
-    assert rows(database, journal) == [("alembic_version", 2), ("second_version", 2)]
+    assert rows(database, journal) == [("first_version", 2), ("second_version", 2)]
 
 
 async def test_a_failure_in_the_second_of_two_version_tables_is_not_called_success(
@@ -191,3 +215,22 @@ async def test_a_failure_in_the_second_of_two_version_tables_is_not_called_succe
         "CM-401",
         "42P07",
     )
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+async def test_an_env_py_may_go_on_with_another_engine_while_its_first_one_keeps_a_session_in_its_pool(
+    environment: Environment, database: Database, start_engine: StartEngine, driver: str
+) -> None:
+    second = f"""
+with create_engine(engine.url).connect() as connection:
+{indent(PLAIN.strip(), "    ")}
+"""
+    hands_over(environment)
+    env = environment.folder / "alembic" / "env.py"
+    text = env.read_text() + second
+    if driver == "asyncpg":
+        text = ASYNC.format(url=database.async_url)
+    env.write_text(text)
+    operation = await carry_out(start_engine(environment), deadline_seconds=20)
+    assert operation.state is OperationState.SUCCEEDED, operation.error
+    assert applied(database) == ["a", "b"]
