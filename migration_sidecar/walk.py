@@ -40,7 +40,11 @@ def walk_down(
             left.remove(here.revision)
         occupied = {end.revision for end in standing}
         further = [each for each in below[here.revision] if each in left and each not in occupied]
-        if further:
+        if further and len(below[here.revision]) == 1:
+            # Down a plain line only this one revision is left behind: counting anew would cost as much as all the rest.
+            here.under.discard(here.revision)
+            standing[at] = _End(further[0], here.under)
+        elif further:
             standing[at] = _End(further[0], under(further[:1]))
             standing += [_End(each, under([each])) for each in further[1:]]
         else:

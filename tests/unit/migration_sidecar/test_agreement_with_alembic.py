@@ -109,8 +109,9 @@ def test_an_upgrade_passes_what_alembic_passes_and_ends_where_it_ends(data: st.D
     try:
         passed, left = carried_out(theirs, rows, Action.UPGRADE, target)
     except RevisionError as error:
-        assert "overlaps" in str(error)  # Alembic takes no two heads of a branch where one depends on the other
-        return
+        if "overlaps" in str(error):
+            return  # Alembic takes no two heads of a branch where one depends on the other
+        raise
     assert ours == passed
     assert known.heads_after(Action.UPGRADE, rows, [known.revisions[each] for each in ours]) == left
     for position, revision in enumerate(ours):
