@@ -23,7 +23,7 @@ from migration_sidecar.child.lock import lock_key
 from migration_sidecar.cli import app
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database
-from tests.integration.migration_sidecar.conftest import SharedProcesses
+from tests.integration.migration_sidecar.conftest import MakeEnvironment, SharedProcesses
 from tests.integration.migration_sidecar.environments import Environment, rows, version
 
 COMMAND = [sys.executable, "-c", "from migration_sidecar.cli import main; main()"]
@@ -54,7 +54,7 @@ def adopt(history: Environment, shared_processes: SharedProcesses, monkeypatch: 
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*arguments: str, revision: str = "a1", code: int = 0) -> Result:
-        words = ["adopt", "--revision", revision, *arguments, "--config", str(history.ini)]
+        words = ["adopt", "--revision", revision, "--config", str(history.ini), *arguments]
         result = CliRunner().invoke(app, words, catch_exceptions=False)
         assert result.exit_code == code, result.output
         return result
@@ -258,9 +258,10 @@ def test_a_migration_under_way_is_waited_for(adopt: Adopt, by_hand: Database) ->
     with migration_lock(by_hand):
         running = threading.Thread(target=adopt)
         running.start()
-        running.join(timeout=3)
+        for _ in range(60):
+            running.join(timeout=0.05)
+            assert is_untouched(by_hand), "what is being migrated is not compared, so nothing needs to be built yet"
         assert running.is_alive()
-        assert is_untouched(by_hand)
         execute(by_hand, "CREATE INDEX by_name ON t_orders (name)")
     running.join(timeout=30)
     assert version(by_hand) == ["a1"]
@@ -431,3 +432,40 @@ def test_objects_in_several_schemas_need_a_role_that_may_create_databases(
     told = adopt(code=1).stderr
     assert "CM-555" in told
     assert "CREATEDB" in told
+
+
+STYLES = {
+    "a connection": ("poolclass=pool.NullPool", "poolclass=pool.NullPool"),
+    "a transaction of its own": ("connectable.connect()", "connectable.begin()"),
+    "autocommit": ("poolclass=pool.NullPool", 'poolclass=pool.NullPool, isolation_level="AUTOCOMMIT"'),
+    "a version table elsewhere": (
+        "connection=connection,",
+        'connection=connection, version_table="at", version_table_schema="public", include_schemas=True,',
+    ),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("template", ["generic", "async"])
+def test_any_env_py_adopts(
+    template: str, style: str, make_environment: MakeEnvironment, adopt: Adopt, by_hand: Database
+) -> None:
+    environment = make_environment(template, name=template)
+    environment.revision("a1", f"for each in {BY_HAND.strip().splitlines()!r}: op.execute(each)", "pass")
+    file = environment.folder / "alembic" / "env.py"
+    text = file.read_text()
+    assert STYLES[style][0] in text
+    file.write_text(text.replace(*STYLES[style]))
+    adopt("--config", str(environment.ini))
+    table = "at" if "version_table" in file.read_text() else "alembic_version"
+    assert rows(by_hand, f"SELECT version_num FROM {table}") == [("a1",)]
+    assert rows(by_hand, "SELECT count(*) FROM migration_sidecar.journal WHERE kind = 'stamped'") == [(1,)]
+
+
+def test_autocommit_cannot_be_undone_so_nothing_is_built_in_the_real_database(
+    adopt: Adopt, without_createdb: Environment, by_hand: Database
+) -> None:
+    file = without_createdb.folder / "alembic" / "env.py"
+    file.write_text(file.read_text().replace(*STYLES["autocommit"]))
+    assert "AUTOCOMMIT" in adopt(code=1).stderr
+    assert schemas(by_hand) == {"public", "information_schema"}
