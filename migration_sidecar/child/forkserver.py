@@ -34,6 +34,7 @@ PRELOAD = (
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.postgresql.asyncpg",
     "migration_sidecar.environment",
+    "migration_sidecar.child.fresh",
     "migration_sidecar.child.hook",
     "migration_sidecar.child.inspection",
     "migration_sidecar.child.process",

@@ -15,6 +15,7 @@ from migration_sidecar.child.configuration import configuration_of
 from migration_sidecar.child.driver import socket_of
 from migration_sidecar.child.failures import describe_failure
 from migration_sidecar.child.refusal import Refusal
+from migration_sidecar.env_file import calls_us
 
 DID_NOTHING = 75  # the exit code of a process that was not needed any more
 
@@ -124,7 +125,7 @@ def _only_connects(config: Any) -> bool:
     from alembic.script import ScriptDirectory
 
     file = Path(ScriptDirectory.from_config(config).env_py_location)
-    return file.exists() and "from migration_sidecar.environment import run" in file.read_text(encoding="utf-8")
+    return calls_us(file)
 
 
 def _next_line(channel: socket, connection: Any) -> str:

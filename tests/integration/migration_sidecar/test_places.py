@@ -192,7 +192,7 @@ async def test_an_address_by_option_finds_the_asynchronous_driver_of_env_py(
     make_environment: Callable[..., Environment], database: Database, create_database: CreateDatabase, open_engine: Any
 ) -> None:
     environment, wanted = make_environment("async"), create_database()
-    environment.revision("one")
+    environment.revision("one", 'assert op.get_bind().dialect.driver == "asyncpg"')
     engine = open_engine(environment, database_url=wanted.url.replace("postgresql+psycopg", "postgresql"))
 
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED
@@ -281,16 +281,16 @@ async def test_an_env_py_with_several_databases_is_refused(
         await engine.place.url()
 
 
-async def test_a_password_that_env_py_knows_is_never_told(
+async def test_a_password_in_what_env_py_raises_is_never_told(
     environment: Environment, database: Database, open_engine: OpenEngine
 ) -> None:
-    url = make_url(database.url).set(password="canary%40word", port=9).render_as_string(hide_password=False)
-    text = f"{FROM_ENVIRONMENT}\nengine.connect if False else None\n"
-    written(environment, text, run="\nraise RuntimeError('no way to ' + os.environ['ORDERS_DSN'])\n")
-    status = await open_engine(environment, {"ORDERS_DSN": url}).reader.status()
-
-    assert status.error is not None
-    assert "canary" not in status.model_dump_json()
+    url = make_url(database.url).set(password="canary@word").render_as_string(hide_password=False)
+    for text in ("os.environ['DATABASE_URL']", "'with canary@word it goes no further'"):
+        written(environment, f"raise RuntimeError({text})", run="")
+        reason = (await open_engine(environment, {"DATABASE_URL": url}).place.found()).reason
+        assert reason is not None
+        assert "RuntimeError" in reason.detail
+        assert "canary" not in reason.model_dump_json()
 
 
 def test_no_file_is_named_that_is_not_there(tmp_path: Path) -> None:
