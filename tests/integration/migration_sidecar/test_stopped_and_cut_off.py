@@ -1,4 +1,4 @@
-"""A migrator that is stopped, cut off or half deaf is shut out by the server, and whoever comes next finds the truth."""
+"""A migrator that is stopped or cut off is shut out by the server, and whoever comes next finds the truth."""
 
 from __future__ import annotations
 
