@@ -42,7 +42,7 @@ class Records:
     ) -> str | None:
         """Stores it unless the id is known; gives the digest that stands under the id, None for another history's."""
         # DO UPDATE, because DO NOTHING gives no row, and a SELECT beside it does not see what was committed meanwhile.
-        row = await connection.fetchrow(
+        (row,) = await connection.fetch(
             f"""INSERT INTO {self.tables.operations} AS known
                   (operation_id, version_table, body_digest, request, state, record)
                 VALUES ($1, $2, $3, $4::jsonb, $5, $6::jsonb)
@@ -146,9 +146,11 @@ class Records:
         return {row["revision"] for row in rows}
 
     async def unrelayed(self, connection: AnyConnection, limit: int) -> list[Any]:
-        """Rows the audit does not have yet, in order."""
-        query = f"""SELECT seq, event_id, operation_id, attempt, revision, kind, at, detail FROM {self.tables.journal}
-                    WHERE relayed_at IS NULL AND version_table = $2 ORDER BY seq LIMIT $1"""  # noqa: S608 - quoted
+        """Rows the audit does not have yet, in order: of this history, and of any that its operations migrated too."""
+        query = f"""SELECT seq, event_id, operation_id, attempt, revision, kind, at, detail FROM {self.tables.journal} j
+                    WHERE relayed_at IS NULL AND (version_table = $2 OR EXISTS (
+                      SELECT FROM {self.tables.operations} o
+                      WHERE o.operation_id = j.operation_id AND o.version_table = $2)) ORDER BY seq LIMIT $1"""  # noqa: S608
         try:
             return list(await connection.fetch(query, limit, self.history))
         except UndefinedTableError:

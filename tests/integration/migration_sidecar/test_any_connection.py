@@ -195,12 +195,16 @@ async def test_one_env_py_may_migrate_two_version_tables(
     environment.revision("a", 'op.execute("CREATE TABLE IF NOT EXISTS t_a ()")', below=None)
     environment.revision("b", 'op.execute("CREATE TABLE IF NOT EXISTS t_b ()")', below="a")
     hands_over(environment, body=BOTH)
-    operation = await carry_out(start_engine(environment))
+    engine = start_engine(environment)
+    operation = await carry_out(engine)
     assert operation.state is OperationState.SUCCEEDED, operation.error
     journal = (
         "SELECT version_table, count(*) FROM migration_sidecar.journal WHERE kind = 'applied' GROUP BY 1 ORDER BY 1"
     )
     assert rows(database, journal) == [("first_version", 2), ("second_version", 2)]
+    async with engine.database.connection() as connection:
+        unrelayed = await (await engine.place.records()).unrelayed(connection, 100)
+    assert [row["kind"] for row in unrelayed].count("applied") == 4
 
 
 async def test_a_failure_in_the_second_of_two_version_tables_is_not_called_success(
