@@ -50,13 +50,18 @@ def in_the_files(
     width = facts.version_width if facts.has_version_table else ALEMBICS_WIDTH
     for step in steps:
         for finding in step.findings:
-            if finding.action is action and not (finding.kind == "concurrently" and found.autocommit):
+            if finding.action is action and _matters(finding, found):
                 yield _FINDINGS[finding.kind](step, finding)
-        if found.in_transaction and not step.transactional:
-            yield _cannot_leave(step)
         is_wider = history.makes_version_table and not facts.has_version_table
         if action is Action.UPGRADE and width is not None and len(step.id) > width and not is_wider:
             yield _too_long(step, width)
+
+
+def _matters(finding: Finding, found: Whereabouts) -> bool:
+    """What cannot be done depends on the connection that env.py makes."""
+    if finding.kind == "autocommit_block":
+        return found.in_transaction
+    return finding.kind != "concurrently" or not found.autocommit
 
 
 def to_know(steps: Sequence[RevisionFile], found: Whereabouts, waiting: Sequence[LockHolder]) -> Iterator[Problem]:
@@ -135,11 +140,11 @@ def _concurrently(step: RevisionFile, finding: Finding) -> Problem:
     )
 
 
-def _cannot_leave(step: RevisionFile) -> Problem:
+def _cannot_leave(step: RevisionFile, finding: Finding) -> Problem:
     return Problem(
         code="CM-305",
         title="A statement cannot run in a transaction",
-        detail=f"{step.name} uses autocommit_block, and env.py began a transaction that it cannot leave.",
+        detail=f"{step.name}:{finding.line}: autocommit_block cannot leave the transaction that env.py began.",
         next_step="Let env.py hand over a connection without a transaction: connect() instead of begin().",
         revision=step.id,
     )
@@ -188,7 +193,13 @@ def _too_long(step: RevisionFile, width: int) -> Problem:
     )
 
 
-_FINDINGS = {"concurrently": _concurrently, "offline_only": _offline_only, "raises": _no_way_back, "missing": _missing}
+_FINDINGS = {
+    "concurrently": _concurrently,
+    "autocommit_block": _cannot_leave,
+    "offline_only": _offline_only,
+    "raises": _no_way_back,
+    "missing": _missing,
+}
 
 
 def _waits_for(who: LockHolder) -> Problem:

@@ -77,6 +77,9 @@ def _findings(function: ast.FunctionDef) -> Iterator[tuple[str, int]]:
     line = _offline_only(function)
     if line:
         yield "offline_only", line
+    line = _enters_block(function)
+    if line:
+        yield "autocommit_block", line
     body = _effective(function)
     if body and isinstance(body[0], ast.Raise) and function.name == "downgrade":
         yield "raises", body[0].lineno
@@ -118,6 +121,17 @@ def _concurrently(function: ast.FunctionDef) -> int | None:
         for call in _calls(statement):
             if _is_concurrent(call):
                 return call.lineno
+    return None
+
+
+def _enters_block(function: ast.FunctionDef) -> int | None:
+    """The line of the first autocommit_block, unless the revision ends its transaction by itself before."""
+    for statement in function.body:
+        if _takes_over(statement):
+            return None
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Attribute) and node.attr == "autocommit_block":
+                return node.lineno
     return None
 
 

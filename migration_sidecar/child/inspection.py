@@ -15,6 +15,7 @@ from alembic.script.revision import CycleDetected, RevisionError, RevisionMap
 from alembic.util import CommandError
 
 from migration_sidecar.child import findings, soundness, unreadable
+from migration_sidecar.child.prepared import after_env_file, needs_env_file
 from migration_sidecar.child.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -32,6 +33,16 @@ def load_history(config: Config, report: Report, seconds: float = 0) -> dict[str
     Loading runs the files; one that is not done after `seconds` is named.
     """
     directory = open_folder(config)
+    try:
+        return _history(directory, report, seconds)
+    except Refusal as refusal:
+        prepared = after_env_file(config) if needs_env_file(refusal) else None
+        if prepared is None:
+            raise
+    return _history(prepared, report, seconds)
+
+
+def _history(directory: ScriptDirectory, report: Report, seconds: float) -> dict[str, Any]:
     # Told before any file is run: whoever waits for a file that never ends can still see it change.
     report("folders", folders=[str(folder) for folder in _folders(directory)])
     env_file = unreadable.require_env_file(Path(directory.env_py_location))

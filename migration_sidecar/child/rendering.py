@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+
+from migration_sidecar.child.prepared import ready_folder
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def render(config: Config, revisions: list[str], action: str) -> dict[str, str]:
     """SQL per revision; a revision that needs a connection to know what to do is left out."""
-    directory = ScriptDirectory.from_config(config)
+    directory = ready_folder(config)
     rendered = {}
     for revision in revisions:
         script = directory.get_revision(revision)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.script.revision import MultipleHeads, RangeNotAncestorError, ResolutionError, RevisionError
 
-from migration_sidecar.child.inspection import open_folder
+from migration_sidecar.child.prepared import ready_folder
 from migration_sidecar.child.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def resolve(config: Config, action: str, target: str, rows: Sequence[str]) -> di
             f"The database is at {', '.join(rows)}, so {target!r} could mean several things.",
             f"Say from which one, as in {rows[0]}@{target}.",
         )
-    history = open_folder(config).revision_map
+    history = ready_folder(config).revision_map
     find = _up if action == "upgrade" else _down
     try:
         absolute = find(history, target, tuple(rows))

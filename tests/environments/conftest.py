@@ -29,7 +29,9 @@ def traveller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traveller]:
             "16": server("16", lambda: ground.postgres_16(folder / "wheel-16")),
             "other": server("other", lambda: next(iter(ground.installed().values()))),
         }
-        yield Traveller(folder, servers)
+        traveller = Traveller(folder, servers)
+        yield traveller
+        traveller.nurseries.close()
 
 
 @pytest.fixture(scope="session")

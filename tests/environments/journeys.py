@@ -10,6 +10,7 @@ from threading import Lock
 
 from scripts.infrastructure.postgres import PostgresServer
 from tests.environments import snapshot, ways
+from tests.environments.forking import Nurseries
 from tests.environments.ground import interpreter
 from tests.environments.snapshot import Snapshot
 from tests.environments.styles import BY_NAME
@@ -58,6 +59,7 @@ class Traveller:
 
     def __init__(self, folder: Path, servers: dict[str, Callable[[], PostgresServer]]) -> None:
         self.folder, self.servers = folder, servers
+        self.nurseries = Nurseries()
         self.interpreters = {
             lock: Once(lambda lock=lock: interpreter(folder / lock, lock))  # type: ignore[misc]
             for lock in ("oldest", "newest")
@@ -75,5 +77,6 @@ class Traveller:
             folder = Path(mkdtemp(prefix=f"{journey.way}-", dir=self.folder))
             config = style.place(folder, database.address.url(database.name, scheme=style.scheme))
             views: Views = {}
-            way(Place(style, config, database, python), lambda where: views.update({where: snapshot.take(database)}))
+            place = Place(style, config, database, self.nurseries.here(), python)
+            way(place, lambda where: views.update({where: snapshot.take(database)}))
             return views

@@ -51,6 +51,8 @@ PARTS = ("server", "port", "user", "password", "db")
 POSTGRES_PARTS = tuple((f"POSTGRES_{part.upper()}", f"{{{part}}}") for part in PARTS)
 TWO_ORGANIZATIONS = (
     "CREATE SCHEMA core",
+    "CREATE TABLE core.alembic_version (version_num varchar(32) PRIMARY KEY)",  # that schema has its own history
+    "INSERT INTO core.alembic_version VALUES ('f00d')",
     "CREATE TABLE core.organization (slug text PRIMARY KEY)",
     "INSERT INTO core.organization VALUES ('acme'), ('globex')",
     "CREATE SCHEMA organization_acme",

@@ -38,4 +38,4 @@ def test_every_environment_makes_something_and_takes_it_away_again(arrive: Arriv
     assert len(views["top"].schema) > len(views["floor"].schema) > len(views["bottom"].schema)
     assert views["top"].versions != views["floor"].versions
     assert any(views["floor"].versions.values())
-    assert not any(views["bottom"].versions.values())
+    assert not any(rows for table, rows in views["bottom"].versions.items() if not table.startswith("core."))

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGTERM
 from time import monotonic, sleep
 from typing import Any
 
 import httpx
 
 from scripts.infrastructure import ports
+from tests.environments.forking import Command, Nursery
 from tests.environments.styles import Style
 from tests.integration.databases import Database
 
-OURS = (sys.executable, "-c", "from migration_sidecar.cli import main; main()")
-BARE = (sys.executable, "-c", "from alembic.config import main; main()")
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = 120.0
+START_SECONDS = 60.0
 
 
 class DidNotMigrate(AssertionError):
@@ -34,24 +33,23 @@ class Place:
     style: Style
     config: Path
     database: Database
+    nursery: Nursery
     python: Path | None = None
 
-    def run(self, *command: str) -> str:
-        """Raises DidNotMigrate; as a person does, it stands in the folder of the configuration."""
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            cwd=self.config.parent,
-            env=self.environment(),
-            timeout=LIMIT_SECONDS,
-            check=False,
+    def run(self, program: str, *words: str) -> None:
+        """Raises DidNotMigrate."""
+        output = self.config.parent / "said.log"
+        output.unlink(missing_ok=True)
+        code = self.nursery.wait(self.begin(program, list(words), output))
+        if code != 0:
+            said = output.read_text(errors="replace")[-4000:]
+            raise DidNotMigrate(f"{self.style.name}: {program} {' '.join(words)} ended with {code}\n{said}")
+
+    def begin(self, program: str, words: list[str], output: Path, **variables: str) -> int:
+        """As a person does, it stands in the folder of the configuration."""
+        return self.nursery.begin(
+            Command(program, words, str(self.config.parent), self.environment(**variables), str(output))
         )
-        if done.returncode != 0:
-            said = f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-            raise DidNotMigrate(f"{self.style.name}: {' '.join(command[3:])} ended with {done.returncode}\n{said}")
-        return done.stdout
 
     def environment(self, **more: str) -> dict[str, str]:
         ours = {name: self._filled(value) for name, value in self.style.variables}
@@ -82,24 +80,29 @@ See = Callable[[str], None]  # is told "top", "floor" and "bottom" when the data
 
 
 def by_bare_alembic(place: Place, see: See) -> None:
-    _by_commands(
-        place, see, lambda section, *words: [*BARE, "-c", place.config.name, "-n", section, *place.x(), *words]
-    )
+    def run(section: str, *words: str) -> None:
+        place.run("alembic", "-c", place.config.name, "-n", section, *place.x(), *words)
+
+    _by_commands(place, see, run, floor=True)
 
 
 def by_command_line(place: Place, see: See) -> None:
-    _by_commands(place, see, lambda section, *words: [*OURS, *words, *place.options(section)])
+    def run(section: str, *words: str) -> None:
+        place.run("migration-sidecar", *words, *place.options(section))
+
+    _by_commands(place, see, run)
 
 
-def _by_commands(place: Place, see: See, command: Callable[..., list[str]]) -> None:
+def _by_commands(place: Place, see: See, run: Callable[..., None], *, floor: bool = False) -> None:
     for section in place.style.sections:
-        place.run(*command(section, "upgrade", "heads"))
+        run(section, "upgrade", "heads")
     see("top")
+    if floor:
+        for section in reversed(place.style.sections):
+            run(section, "downgrade", place.style.floor)
+        see("floor")
     for section in reversed(place.style.sections):
-        place.run(*command(section, "downgrade", place.style.floor))
-    see("floor")
-    for section in reversed(place.style.sections):
-        place.run(*command(section, "downgrade", "base"))
+        run(section, "downgrade", "base")
     see("bottom")
 
 
@@ -119,28 +122,20 @@ def by_endpoint(place: Place, see: See) -> None:
 def served(place: Place, section: str) -> Iterator[httpx.Client]:
     """`migration-sidecar serve`, as a process of its own."""
     port = ports.choose(1)[0]
-    command = [*OURS, "serve", "--port", str(port), *place.options(section)]
-    said = place.config.parent / f"serve-{section}.log"
-    with said.open("w") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=place.config.parent,
-            env=place.environment(MIGRATE_ON_STARTUP="off"),
-            stdout=log,
-            stderr=log,
-        )
+    words, said = ["serve", "--port", str(port), *place.options(section)], place.config.parent / f"serve-{section}.log"
+    pid = place.begin("migration-sidecar", words, said, MIGRATE_ON_STARTUP="off")
     try:
         with httpx.Client(base_url=f"http://{ports.LOOPBACK}:{port}", timeout=LIMIT_SECONDS) as client:
-            _wait_until_it_answers(client, process, said)
+            _wait_until_it_answers(client, said)
             yield client
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        os.kill(pid, SIGTERM)
+        place.nursery.wait(pid)
 
 
-def _wait_until_it_answers(client: httpx.Client, process: subprocess.Popen[bytes], said: Path) -> None:
-    end = monotonic() + LIMIT_SECONDS
-    while monotonic() < end and process.poll() is None:
+def _wait_until_it_answers(client: httpx.Client, said: Path) -> None:
+    end = monotonic() + START_SECONDS
+    while monotonic() < end:
         try:
             if client.get("/healthz").status_code == 200:
                 return

@@ -296,7 +296,7 @@ CREATE = 'op.create_index("i", "t", ["c"], postgresql_concurrently=True)'
     ],
 )
 def test_an_index_built_concurrently_inside_a_transaction_is_found(body: str, versions: Path) -> None:
-    ((kind, action, line),) = found(versions, body)
+    (kind, action, line) = found(versions, body)[0]
     text = (versions / "a1.py").read_text().splitlines()
     assert (kind, action) == ("concurrently", "upgrade")
     assert "concurrently" in text[line - 1].lower()
@@ -305,7 +305,6 @@ def test_an_index_built_concurrently_inside_a_transaction_is_found(body: str, ve
 @pytest.mark.parametrize(
     "body",
     [
-        f"with op.get_context().autocommit_block():\n    {CREATE}",
         f'op.execute("COMMIT")\n{CREATE}',
         f"op.get_bind().commit()\n{CREATE}",
         f'connection = op.get_bind().execution_options(isolation_level="AUTOCOMMIT")\n{CREATE}',
@@ -321,6 +320,19 @@ def test_an_index_built_concurrently_inside_a_transaction_is_found(body: str, ve
 )
 def test_code_that_takes_care_of_its_transaction_is_left_alone(body: str, versions: Path) -> None:
     assert found(versions, body) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "kinds"),
+    [
+        (f"with op.get_context().autocommit_block():\n    {CREATE}", ["autocommit_block"]),
+        (f"op.get_bind().commit()\nwith op.get_context().autocommit_block():\n    {CREATE}", []),
+    ],
+)
+def test_an_autocommit_block_matters_unless_the_revision_ends_its_transaction_before(
+    body: str, kinds: list[str], versions: Path
+) -> None:
+    assert [kind for kind, _, _ in found(versions, body)] == kinds
 
 
 @pytest.mark.parametrize(

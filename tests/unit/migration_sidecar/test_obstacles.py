@@ -44,8 +44,10 @@ def test_an_index_is_built_concurrently_where_env_py_commits_every_statement() -
 
 
 def test_a_transaction_that_env_py_opened_cannot_be_left() -> None:
-    assert codes([step(transactional=False)]) == []
-    assert codes([step(transactional=False)], ENV_PY_BEGINS) == ["CM-305"]
+    block = (Finding("autocommit_block", Action.UPGRADE, 4),)
+    assert codes([step(findings=block)]) == []
+    assert codes([step(findings=block)], ENV_PY_BEGINS) == ["CM-305"]
+    assert codes([step(findings=block)], ENV_PY_BEGINS, action=Action.DOWNGRADE) == []
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(1, []), (2, ["CM-411"])])

@@ -12,6 +12,7 @@ audit = Table(
 
 def record(ctx, step, heads, run_args, **kw):
     """Told by Alembic after each step; it hangs a row of its own into the same transaction."""
+    audit.create(ctx.connection, checkfirst=True)
     direction = "up" if step.is_upgrade else "down"
     ctx.connection.execute(audit.insert().values(step=f"{direction} {step.up_revision_id}"))
 
@@ -24,8 +25,6 @@ connectable = engine_from_config(
     config.get_section(config.config_ini_section), prefix="sqlalchemy.", poolclass=pool.NullPool, future=True
 )
 with connectable.connect() as connection:
-    audit.create(connection, checkfirst=True)
-    connection.commit()
     context.configure(
         connection=connection, on_version_apply=[record, write_down], transaction_per_migration=True
     )
