@@ -41,7 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--match", default="", metavar="TEXT", help="only quotas whose name has it, like commit_sent")
     parser.add_argument("--jobs", type=int, default=2, help="runs at the same time (2)")
     parser.add_argument("--resume", action="store_true", help="go on where a campaign of this seed and code stopped")
-    parser.add_argument("--planted", action="store_true", help="instead: show that each planted bug is found")
+    parser.add_argument("--planted", nargs="*", metavar="M1", help="instead: show that planted bugs are found")
     parser.add_argument("--report", type=Path, default=None, metavar="DIR", help="write one there")
     parser.add_argument("--state", type=Path, default=None, metavar="FILE", help="where outcomes are kept for --resume")
     return parser.parse_args()
@@ -50,8 +50,8 @@ def _arguments() -> argparse.Namespace:
 def _campaign(arguments: argparse.Namespace, folder: Path) -> int:
     seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
-    if arguments.planted:
-        return show_that_each_is_found(folder, seed, arguments.jobs)
+    if arguments.planted is not None:
+        return int(any(each.violation is None for each in show_that_each_is_found(folder, seed, arguments.planted)))
     subject = copied(folder / "subject")
     state = arguments.state or Path.home() / ".cache" / "rmbrain" / f"campaign-{seed}.jsonl"
     record = Record(state, digest(subject))

@@ -69,7 +69,7 @@ def check_at_the_end(course: Course, database: Database, ground: Ground) -> list
     found = [*_whole(database), *_half_done(database)]
     if schema_hash(database) != ground.clean[REVISIONS[-1]]:
         found.append("I2: the schema is not that of a clean build")
-    return [*found, *_journalled(database)]
+    return [*found, *_journalled(database), *_closed(database)]
 
 
 def check_nothing_is_left(database: Database) -> list[str]:
@@ -159,6 +159,25 @@ def _half_done(database: Database) -> list[str]:
             f"I3: {name} began outside a transaction and never ended, and nobody is told" for (name,) in open_ended
         ]
     return found
+
+
+def _closed(database: Database) -> list[str]:
+    """Each attempt that another one followed in its operation says how it ended."""
+    left_open = database.rows(
+        """SELECT a.operation_id, a.attempt FROM migration_sidecar.journal a
+           WHERE a.kind = 'attempt' AND a.attempt < (SELECT max(b.attempt) FROM migration_sidecar.journal b
+                                                     WHERE b.operation_id = a.operation_id)
+             AND NOT EXISTS (SELECT FROM migration_sidecar.journal c WHERE c.operation_id = a.operation_id
+                             AND c.attempt = a.attempt AND c.kind IN ('failed', 'refused', 'cancelled', 'resolved'))"""
+    )
+    return [f"I5: attempt {number} of {name} has no end" for name, number in left_open]
+
+
+def check_own_process(sampler: Sampler) -> list[str]:
+    """Alembic is not safe in threads: what migrates is a process that the forkserver made for it."""
+    if sampler.migration_processes or not any(each.changing for each in sampler.samples):
+        return []
+    return ["P3: a migration changed the database, and no process of its own was ever seen"]
 
 
 def _journalled(database: Database) -> list[str]:

@@ -136,7 +136,7 @@ class Corpus:
 
     def _pause(self, number: int, revision: str, step: int) -> float:
         longer = self.longer[1] if step == 2 and revision == self.longer[0] else 0.0
-        return self.pauses[2 * number + step - 1] + longer
+        return longer + self.pauses[2 * number + step - 1]
 
 
 def cleared(folder: Path) -> Path:

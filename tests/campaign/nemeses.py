@@ -28,6 +28,7 @@ class Prepared:
     url: str
     environment: dict[str, str] = field(default_factory=dict)
     works: list[Callable[[Attack], None]] = field(default_factory=list)
+    longer: tuple[str, float] = ("", 0.0)  # a revision, and the seconds that one of its statements takes longer
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,21 @@ def _some_time_after_it_began(attack: Attack, latest: float = 1.2) -> bool:
 def kill(_: Stage, prepared: Prepared) -> Iterator[None]:
     """N1"""
     prepared.works.append(random_kill(latest=1.2))
+    yield
+
+
+@contextmanager
+def kill_in_a_statement(_: Stage, prepared: Prepared) -> Iterator[None]:
+    """N1 with an orphan: the server goes on with a statement of six seconds whose client is dead."""
+    prepared.longer = ("c2", 6.0)
+
+    def work(attack: Attack) -> None:
+        sleeping = "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(6%'"
+        if attack.until(lambda: attack.database.rows(sleeping + " AND datname = current_database()")):
+            attack.wait(attack.random.uniform(0, 1))
+            attack.strike("migration process")
+
+    prepared.works.append(work)
     yield
 
 
@@ -261,7 +277,14 @@ def can_mount() -> bool:
 
 
 ALL = {
-    **{"kill": kill, "pause": pause, "restart": restart, "terminate": terminate, "lost answer": lost_answer},
+    **{
+        "kill": kill,
+        "kill in a statement": kill_in_a_statement,
+        "pause": pause,
+        "restart": restart,
+        "terminate": terminate,
+        "lost answer": lost_answer,
+    },
     **{"flaky network": flaky_network, "blackout": blackout, "clock": clock, "disk full": disk_full},
     **{"table in use": table_in_use, "lock taken": lock_taken, "no connection free": no_connection_free},
 }

@@ -1,4 +1,87 @@
-"""placeholder"""
+"""A checker that never fails is broken: each planted bug is a small patch to a copy, and must be found soon."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.campaign.conduct import conduct, copied
+from tests.campaign.outcome import Outcome, Spec
+from tests.campaign.schedule import Quota
+
+PATCHES = Path(__file__).with_name("planted")
 
 
-def show_that_each_is_found(folder, seed, jobs): ...
+@dataclass(frozen=True)
+class PlantedBug:
+    """`runs`: within so many hit runs of this kind it must be found, as a violation that begins like `sign`."""
+
+    name: str
+    what: str
+    runs: int
+    spec: Spec
+    sign: str
+
+
+ORPHAN = Spec("C", nemeses=("kill in a statement",))
+JOURNALLED = Spec("B", failpoint="journal_written", action="kill")
+CUT_OFF = Spec("B", failpoint="between_statements", action="drop")
+BUGS = (
+    PlantedBug("M1", "the lock on a second connection", 20, ORPHAN, "I8"),
+    PlantedBug("M4", "a lock that is waited for in a statement", 10, Spec("D"), "D"),
+    PlantedBug("M5", "the journal row outside the revision's transaction", 20, JOURNALLED, ""),
+    PlantedBug("M6", "a new attempt after a lost connection without asking the database", 10, CUT_OFF, "I5"),
+    PlantedBug("M7", "threads instead of processes", 1, Spec("A"), "P3"),
+    PlantedBug("M8", "one transaction for all revisions", 5, Spec("A"), "P4"),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many hit runs it took, and what gave it away; None where it was not found."""
+
+    bug: PlantedBug
+    hits: int
+    violation: str | None
+
+
+def show_that_each_is_found(folder: Path, seed: int, names: list[str]) -> list[Found]:
+    """One line each; stops at the first violation that tells of it."""
+    found = []
+    for bug in BUGS:
+        if not names or bug.name in names:
+            found.append(search(bug, folder / bug.name, seed))
+            print(_line(found[-1]), flush=True)
+    return found
+
+
+def search(bug: PlantedBug, folder: Path, seed: int) -> Found:
+    subject = planted(bug, folder / "subject")
+    quota = Quota(bug.name, bug.runs, lambda *_: bug.spec, seed)
+    seen: list[str] = []
+
+    def told(outcome: Outcome) -> None:
+        seen.extend(text for text in outcome.violations if bug.sign in text)
+        if seen:
+            quota.wanted = 0
+
+    conduct([quota], subject, folder, jobs=1, told=told)
+    return Found(bug, quota.hits, seen[0] if seen else None)
+
+
+def planted(bug: PlantedBug, into: Path) -> Path:
+    """A copy of the code with the bug in it; raises where the patch no longer fits."""
+    into.mkdir(parents=True)
+    subject = copied(into)
+    patch = PATCHES / f"{bug.name}.patch"
+    command = ["patch", "--batch", "--forward", "-p1", "-d", str(subject), "-i", str(patch)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{patch.name} no longer fits: {done.stdout}")
+    return subject
+
+
+def _line(found: Found) -> str:
+    told = f"found in {found.hits} hit runs: {found.violation}" if found.violation else f"NOT FOUND in {found.hits}"
+    return f"{found.bug.name} {found.bug.what}: {told}"[:400]

@@ -29,9 +29,9 @@ def race(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
         log = checker.ServerLog.from_now(ground.log, database)
         ini = Corpus.drawn(random, stumbles=False).write(folder, database.url, {})
         services = [Service(zygote, ini, folder / f"replica-{number}.log") for number in range(replicas)]
-        if spec.number % 2:
-            _migrate_to(EXISTING, services[0])
         try:
+            if spec.number % 2:
+                _migrate_to(EXISTING, services[0])
             with Sampler(database, services) as sampler:
                 _start_at_once(services, random)
                 outcome.recovery_seconds = _wait_until_ready(services, outcome)
@@ -92,7 +92,7 @@ def _judge(
     services: list[Service],
 ) -> None:
     outcome.violations += checker.check_at_the_end(Course(services[0], database, "race"), database, ground)
-    outcome.violations += checker.check_alone(log, sampler)
+    outcome.violations += [*checker.check_alone(log, sampler), *checker.check_own_process(sampler)]
     troubles = database.rows(
         "SELECT kind, detail::text FROM migration_sidecar.journal WHERE kind IN ('failed', 'refused', 'cancelled')"
     )

@@ -24,6 +24,7 @@ TITLES = {
     "C": "two nemeses at once",
     "D": "3 to 10 replicas start at once, on a fresh and on an existing database",
 }
+COUNTS = ("planned", "hit", "ok", "resolved", "violations")
 KILLS = ("SIGKILL", " kill", " drop")
 KNOWN_LIMITS = (
     "One service, one machine, PostgreSQL on loopback and with fsync off: the machine itself never loses power.",
@@ -75,16 +76,19 @@ def summary(outcomes: list[Outcome], quotas: list[Quota], seed: int, seconds: fl
 def page(document: dict[str, Any]) -> str:
     """For somebody who decides whether to trust it."""
     rows = [
-        f"| {part} | {TITLES[part]} | {each['planned']} | {each['hit']} | {each['ok']} | {each['resolved']} | {each['violations']} |"
+        " | ".join(["", part, TITLES[part], *(str(each[key]) for key in COUNTS), ""]).strip()
         for part, each in document["parts"].items()
         if each["runs"]
     ]
+    limits = [*document["known_limits"], *(f"{name}: {why}." for name, why in document["left_out"].items())]
     found = "\n".join(f"- {text}" for part in document["parts"].values() for text in part["found"]) or "None."
     return f"""# Fault campaign on the engine, {document["date"]}, commit {document["commit"]}
 
-{document["hit"]} faults hit a migration under way; {document["violations"]} runs ended with a violation. Zero of {document["hit"]}
-bounds the true rate at about 3/n = {document["bound"]} with 95 % confidence; it proves nothing more. Tier: {document["tier"]}.
-Replay: `scripts/campaign engine --seed {document["seed"]}`. It took {document["seconds"]} s.
+{document["hit"]} runs were hit while a migration was under way; {document["violations"]} runs ended with a violation.
+Where that is zero, it bounds the true rate at about 3/n = {document["bound"]} with 95 % confidence, and proves no more.
+
+- Tier: {document["tier"]}.
+- Replay: `scripts/campaign engine --seed {document["seed"]}`. It took {document["seconds"]} s.
 
 | part | | planned | hit | ok | of them resolved after being unknown | violations |
 |---|---|---|---|---|---|---|
@@ -97,9 +101,9 @@ Replay: `scripts/campaign engine --seed {document["seed"]}`. It took {document["
 {_row("fault to the end of its operation, s", document["recovery_seconds"])}
 {_row("start to the last replica ready, s", document["ready_seconds_of_the_last_replica"])}
 
-Orders repeated because no answer came, without a second effect: {document["orders_repeated_without_effect"]}. Slowest live health:
-{document["slowest_live_health_seconds"]} s on a machine with {document["versions"]["cores"]} cores that was kept busy. Operations that told a person to look, each rightly:
-{document["needs_attention_told"]}.
+- Orders repeated because no answer came, without a second effect: {document["orders_repeated_without_effect"]}
+- Operations that asked a person to look, with reason: {document["needs_attention_told"]}
+- Slowest answer of live health, on cores that were kept busy: {document["slowest_live_health_seconds"]} s
 
 ## Violations
 
@@ -107,7 +111,7 @@ Orders repeated because no answer came, without a second effect: {document["orde
 
 ## Known limits
 
-{chr(10).join(f"- {text}" for text in [*document["known_limits"], *(f"{name}: {why}." for name, why in document["left_out"].items())])}
+{chr(10).join(f"- {text}" for text in limits)}
 
 Versions: {", ".join(f"{name} {text}" for name, text in document["versions"].items())}.
 """
@@ -141,9 +145,7 @@ def spread(values: Iterable[float | None]) -> dict[str, float] | None:
 
 
 def _row(name: str, values: dict[str, float] | None) -> str:
-    return (
-        f"| {name} | " + (" | ".join(f"{value:g}" for value in values.values()) if values else "– | – | – | 0") + " |"
-    )
+    return f"| {name} | " + (" | ".join(f"{value:g}" for value in values.values()) if values else " | | | 0") + " |"
 
 
 def commit() -> str:

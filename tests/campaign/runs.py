@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
 from shutil import rmtree
@@ -62,7 +62,7 @@ def carry_out(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
                 prepared = Prepared(database.url)
                 for name in spec.nemeses:
                     stack.enter_context(NEMESES[name](Stage(ground, database, folder, random), prepared))
-                ini = corpus.write(folder, prepared.url, GUARDS)
+                ini = replace(corpus, longer=prepared.longer).write(folder, prepared.url, GUARDS)
                 _faulted(Scene(ground, database, zygote, folder, ini, spec, random), prepared, outcome, log)
         except Exception as error:
             outcome.violations.append(f"the run broke off: {type(error).__name__}: {error}")
@@ -95,7 +95,7 @@ def _faulted(scene: Scene, prepared: Prepared, outcome: Outcome, log: checker.Se
             _measure(outcome, course, attack, sampler)
         outcome.violations += [] if in_time else ["I7: the service did not end within ten seconds of SIGTERM"]
         outcome.violations += checker.check_nothing_is_left(scene.database)
-        outcome.violations += checker.check_alone(log, sampler)
+        outcome.violations += [*checker.check_alone(log, sampler), *checker.check_own_process(sampler)]
         outcome.violations += [f"I14: live health failed at {at}" for at in service.failed_looks]
         outcome.violations += checker.check_secrets(_texts(scene, course, sampler, log))
     finally:

@@ -45,6 +45,7 @@ class Sampler:
         self._database, self._services = database, services
         self.samples: list[Sample] = []
         self.command_lines: set[str] = set()
+        self.migration_processes: set[int] = set()
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._watch_locks, self._watch_health)]
 
@@ -88,6 +89,7 @@ class Sampler:
             for service in self._services:
                 service.look()
                 self._read_command_lines(service)
+                self.migration_processes |= {pid for pid in [service.migration_process()] if pid}
 
     def _read_command_lines(self, service: Service) -> None:
         for process in service.descendants():
