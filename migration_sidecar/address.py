@@ -16,9 +16,10 @@ from migration_sidecar.config_files import ConfigFiles, UnreadableFile
 class UnusableAddress(ValueError):
     """A setting cannot be used; `key` names it, and its value is never shown because it may hold a password."""
 
-    def __init__(self, key: str, reason: str) -> None:
+    def __init__(self, key: str, reason: str, *, malformed: bool = False) -> None:
         super().__init__(f"{key}: {reason}.")
         self.key, self.reason = key, reason
+        self.malformed = malformed  # nobody can make sense of it, env.py neither
 
 
 def database_url(config_file: Path, environment: Mapping[str, str] = os.environ, section: str = "alembic") -> URL:
@@ -31,7 +32,7 @@ def database_url(config_file: Path, environment: Mapping[str, str] = os.environ,
     try:
         text = ConfigFiles.found(config_file).alembic("sqlalchemy.url", section) or ""
     except UnreadableFile as error:
-        raise UnusableAddress("sqlalchemy.url", error.reason) from None
+        raise UnusableAddress("sqlalchemy.url", error.reason, malformed=error.malformed) from None
     if not text:
         raise UnusableAddress("DATABASE_URL", f"it is not set, and {config_file.name} has no sqlalchemy.url")
     url = parse_url(text, "sqlalchemy.url")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from configparser import ConfigParser, Error, RawConfigParser
+from configparser import ConfigParser, Error, InterpolationSyntaxError, RawConfigParser
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +17,9 @@ OWN_SECTION = "migration_sidecar"
 class UnreadableFile(ValueError):
     """A configuration file cannot be used; `key` names it, and its text is never shown."""
 
-    def __init__(self, key: str, reason: str) -> None:
+    def __init__(self, key: str, reason: str, *, malformed: bool = False) -> None:
         super().__init__(f"{key}: {reason}.")
-        self.key, self.reason = key, reason
+        self.key, self.reason, self.malformed = key, reason, malformed
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,9 @@ class ConfigFiles:
         _read(parser, self._ini_text, self.ini.name)
         try:
             value = parser.get(section, option, fallback=None)
-        except Error:
+        except InterpolationSyntaxError:
+            raise UnreadableFile(option, "it holds a % that is not doubled", malformed=True) from None
+        except Error:  # env.py may define it: config.set_section_option is often used so
             raise UnreadableFile(option, f"{self.ini.name} refers to something it does not define") from None
         if value is None:
             table: Any = _table(self._tool, "alembic")

@@ -138,7 +138,7 @@ def _declared(
     try:
         return database_url(files.named, environment, section), ""
     except UnusableAddress as error:
-        if needed or (error.key == "DATABASE_URL" and environment.get("DATABASE_URL")):
+        if needed or error.malformed or (error.key == "DATABASE_URL" and environment.get("DATABASE_URL")):
             raise
         return None, str(error)
 

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from migration_sidecar.cli.options import Options
-from migration_sidecar.cli.output import escape, out, plain, print_json, print_json_list, show
+from migration_sidecar.cli.output import escape, exit_code, out, plain, print_json, print_json_list, show
 from migration_sidecar.cli.targets import TargetArgument, full_target
 from migration_sidecar.engine import Engine
 from migration_sidecar.history import History
@@ -33,7 +33,7 @@ def status(options: Options) -> None:
         head, behind = ", ".join(answer.head_revisions) or "?", len(answer.pending) if known else "?"
         out.print(f"{escape(answer.service)}: [bold]{answer.state}[/], at {at}, head {head}, {behind} behind")
         show(answer.error)
-    raise typer.Exit(0 if answer.state is not DatabaseState.UNREACHABLE else 3)
+    raise typer.Exit(exit_code(answer.error) if answer.state is DatabaseState.UNREACHABLE else 0)
 
 
 def plan(

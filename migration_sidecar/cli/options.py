@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from migration_sidecar.cli.output import print_problem
+from migration_sidecar.cli.output import exit_code, print_problem
 from migration_sidecar.engine import Engine
 from migration_sidecar.errors import ProblemError
 from migration_sidecar.settings import Given, Settings, read_settings
@@ -78,7 +78,7 @@ class Options:
 
     def refused(self, error: ProblemError) -> typer.Exit:
         print_problem(error.problem, as_json=self.as_json)
-        return typer.Exit(3 if error.problem.code.startswith("CM-5") else 2)
+        return typer.Exit(exit_code(error.problem))
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -31,6 +31,11 @@ def show(problem: Problem | None) -> None:
         remarks.print(f"  why   {escape(problem.detail)}\n  next  {escape(problem.next_step)}")
 
 
+def exit_code(problem: Problem | None) -> int:
+    """3 where the database cannot be reached or used, 2 where the request or the configuration cannot."""
+    return 3 if problem is None or problem.code.startswith("CM-5") else 2
+
+
 def print_problem(problem: Problem, *, as_json: bool) -> None:
     if as_json:
         print_json(problem)
