@@ -41,8 +41,8 @@ async def test_a_process_that_was_killed_says_by_what(environment: Environment, 
 
 async def test_half_a_line_of_a_process_that_died_is_passed_over(environment: Environment, engine: Engine) -> None:
     env = environment.folder / "alembic" / "env.py"
-    half = 'import socket, os\nfor fd in range(3, 64):\n    try: os.write(fd, b\'{"event": "half\')\n    except OSError: pass\n'
-    env.write_text(f"{half}os._exit(7)\n")
+    half = """os.write(fd, b'{"event": "half')"""
+    env.write_text(f"import os\nfor fd in range(3, 64):\n    try: {half}\n    except OSError: pass\nos._exit(7)\n")
     reports = await ends_of(engine, engine.settings.job("look"))
 
     assert [report["event"] for report in reports] == ["exited"]
