@@ -95,7 +95,7 @@ async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFac
         lock_holder=holder,
         has_version_column=row["has_version_column"] or not row["has_version_table"],
         version_width=row["version_width"],
-        neighbours=tuple(frozenset(each["revisions"]) for each in others),
+        neighbours=tuple(frozenset(each["files"]) for each in others),
     )
 
 

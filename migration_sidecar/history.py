@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from migration_sidecar.child.tables import file_mark
 from migration_sidecar.errors import HistoryUnreadable, NotApplied, UnknownTarget
 from migration_sidecar.messages import Action, PlannedRevision
 from migration_sidecar.walk import walk_down
@@ -16,7 +17,7 @@ from migration_sidecar.walk import walk_down
 class Finding:
     """A line of a revision file that cannot do what its author meant, on the way `action` goes."""
 
-    kind: str  # concurrently | offline_only | no_way_back
+    kind: str  # concurrently | autocommit_block | offline_only | raises | missing
     action: Action
     line: int
 
@@ -80,6 +81,10 @@ class History:
     def order(self) -> tuple[str, ...]:
         """Every revision behind all it builds on."""
         return tuple(reversed(self._down(self.revisions, self.resolve("heads"))))
+
+    @cached_property
+    def file_marks(self) -> frozenset[str]:
+        return frozenset(file_mark(file.id, file.sha256) for file in self.revisions.values())
 
     @cached_property
     def below(self) -> Mapping[str, tuple[str, ...]]:

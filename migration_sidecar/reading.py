@@ -41,7 +41,7 @@ def classify(facts: DatabaseFacts, history: History) -> DatabaseState:
         # A database that our own journal wrote to was ours: this image is older than it.
         return DatabaseState.AHEAD if facts.is_ours else DatabaseState.FOREIGN
     if not facts.revisions:
-        return DatabaseState.UNMANAGED if facts.is_unmanaged(history.revisions) else DatabaseState.EMPTY
+        return DatabaseState.UNMANAGED if facts.is_unmanaged(history.file_marks) else DatabaseState.EMPTY
     at_head = set(history.heads) <= history.ancestors(facts.revisions)
     return DatabaseState.AT_HEAD if at_head else DatabaseState.BEHIND
 

@@ -60,7 +60,7 @@ def require_managed(connection: Connection, orders: Orders, attempt: journal.Att
     if not connection.execute(text(f"SELECT {other_tables(':version_table', ':own_schema', *_NAMES)}"), facts).scalar():
         return
     others = connection.execute(text(neighbours(tables, ":history")), {"history": attempt.version_table})
-    if are_unaccounted([row.revisions for row in others], known):
+    if are_unaccounted([row.files for row in others], known):
         raise Refusal(
             "CM-552",
             "The database has tables but no revision",

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from alembic.runtime.environment import EnvironmentContext
@@ -17,7 +19,7 @@ from migration_sidecar.child.journal import PLAIN
 from migration_sidecar.child.lock import lock_key
 from migration_sidecar.child.orders import Orders
 from migration_sidecar.child.session import GuardedSession
-from migration_sidecar.child.tables import history_name
+from migration_sidecar.child.tables import file_mark, history_name
 
 _unguarded = EnvironmentContext.configure
 
@@ -83,6 +85,10 @@ def _changes_the_database(environment: EnvironmentContext) -> bool:
     return bool(options.get("destination_rev")) and not options.get("as_sql") and not options.get("dont_mutate")
 
 
+def _mark(script: Any) -> str:
+    return file_mark(script.revision, sha256(Path(script.path).read_bytes()).hexdigest())
+
+
 def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable[..., Any]:
     original = getattr(plan, "unguarded", plan)  # an env.py may configure several times
 
@@ -90,7 +96,7 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
         # A stamp's step has no revision file; it only moves the version row.
         steps = list(original(heads, context))
         if not heads and session.attempt.way_in == "by hand" and any(hasattr(step, "revision") for step in steps):
-            known = {script.revision for script in context.script.walk_revisions()}  # by hand nobody looked before
+            known = {_mark(script) for script in context.script.walk_revisions()}  # by hand nobody looked before
             checks.require_managed(session.connection, session.orders, session.attempt, known)
         guarded_steps = [session.guard(step, context) if hasattr(step, "revision") else step for step in steps]
         return then_reach("all_done", guarded_steps, session.connection)

@@ -55,14 +55,20 @@ def other_tables(version_table: str, own_schema: str, schema: str, journal: str,
 
 
 def neighbours(tables: JournalTables, version_table: str) -> str:
-    """A query: the revisions that each other history of this database applied through us."""
-    return f"""SELECT version_table, array_agg(DISTINCT revision) AS revisions FROM {tables.journal}
+    """A query: the files, as `file_mark` writes them, that each other history of this database applied through us."""
+    files = "array_agg(DISTINCT revision || ' ' || coalesce(detail->>'sha256', '')) AS files"
+    return f"""SELECT version_table, {files} FROM {tables.journal}
                WHERE version_table <> {version_table} AND kind = 'applied' GROUP BY version_table"""  # noqa: S608 - quoted
 
 
+def file_mark(revision: str, sha256: str) -> str:
+    """Two histories may well use the same ids, 0001 and 0002, but not for the same files."""
+    return f"{revision} {sha256}"
+
+
 def are_unaccounted(histories: Iterable[Iterable[str]], known: Collection[str]) -> bool:
-    """Whether tables were made by no other history; one whose revisions we all know is ours under another name."""
-    return not any(set(revisions) - set(known) for revisions in histories)
+    """Whether tables were made by no other history; one whose files we all know is ours under another name."""
+    return not any(set(files) - set(known) for files in histories)
 
 
 def create(tables: JournalTables) -> str:
