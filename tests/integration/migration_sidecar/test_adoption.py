@@ -256,7 +256,7 @@ def test_the_search_path_of_the_database_holds_in_the_scratch_too(
 def test_a_migration_under_way_is_waited_for(adopt: Adopt, by_hand: Database) -> None:
     execute(by_hand, "DROP INDEX by_name")
     with migration_lock(by_hand):
-        running = threading.Thread(target=adopt)
+        running = threading.Thread(target=adopt, daemon=True)
         running.start()
         for _ in range(60):
             running.join(timeout=0.05)
