@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from textwrap import indent
 
 import pytest
@@ -237,4 +238,7 @@ with create_engine(engine.url).connect() as connection:
     env.write_text(text)
     operation = await carry_out(start_engine(environment), deadline_seconds=20)
     assert operation.state is OperationState.SUCCEEDED, operation.error
+    assert operation.finished_at is not None
+    assert operation.started_at is not None
+    assert operation.finished_at - operation.started_at < timedelta(seconds=15)  # it did not wait for its own lock
     assert applied(database) == ["a", "b"]

@@ -79,6 +79,23 @@ async def test_an_invalid_index_that_stood_there_before_is_named_and_left_alone(
     assert version(database) == ["a"]
 
 
+async def test_one_that_stood_there_when_the_revision_first_began_is_not_its_own_either(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    """The file named another index then."""
+    await carry_out(engine, target="a")
+    with pytest.raises(Exception, match="could not create unique index"):
+        run(database, "CREATE UNIQUE INDEX CONCURRENTLY ix_one ON t_orders (id)")
+    final = environment.versions / "b.py"
+    text = final.read_text()
+    final.write_text(text.replace("ix_one", "ix_two"))
+    operation = await carry_out(engine)
+    assert operation.state is OperationState.NEEDS_ATTENTION
+    final.write_text(text)
+    refused(await carry_out(engine))
+    assert rows(database, INDEXES) == [("ix_one", False)]
+
+
 async def test_one_of_an_earlier_begin_that_was_finished_is_not_taken_for_its_own(
     engine: Engine, environment: Environment, database: Database
 ) -> None:
@@ -100,7 +117,7 @@ async def test_an_invalid_index_that_the_revision_does_not_name_is_no_concern_of
 ) -> None:
     await carry_out(engine, target="a")
     with pytest.raises(Exception, match="could not create unique index"):
-        run(database, "CREATE UNIQUE INDEX CONCURRENTLY ix_one_of_another ON t_orders (id)")
+        run(database, "CREATE UNIQUE INDEX CONCURRENTLY ix_on ON t_orders (id)")
     run(database, DEDUPLICATE)
     operation = await carry_out(engine)
     assert operation.state is OperationState.SUCCEEDED, operation.error
