@@ -10,6 +10,7 @@ from pathlib import Path
 from signal import SIGTERM
 from time import monotonic, sleep
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -145,7 +146,7 @@ def _wait_until_it_answers(client: httpx.Client, said: Path) -> None:
 
 
 def _order(client: httpx.Client, action: str, target: str) -> None:
-    operation: dict[str, Any] = {"operation_id": f"{action}-{target}", "action": action, "target": target}
+    operation: dict[str, Any] = {"operation_id": f"{action}-{uuid4()}", "action": action, "target": target}
     answer = client.post("/migrations/operations", json=operation, params={"wait_seconds": 20})
     while answer.is_success and answer.json()["state"] in ("accepted", "running"):
         answer = client.get(f"/migrations/operations/{operation['operation_id']}", params={"wait_seconds": 20})

@@ -18,7 +18,7 @@ def upgrade() -> None:
     if "flow" not in sa.inspect(conn).get_table_names():
         op.create_table(
             "flow",
-            sa.Column("id", sa.Uuid() if hasattr(sa, "Uuid") else sa.CHAR(32), primary_key=True),
+            sa.Column("id", sa.CHAR(32), primary_key=True),
             sa.Column("name", sa.String(), nullable=False),
             sa.Column("data", sa.JSON(), nullable=True),
         )
