@@ -15,10 +15,10 @@ from migration_sidecar.history import History
 from migration_sidecar.messages import Action, MigrationPlan
 from migration_sidecar.settings import Settings
 from migration_sidecar.stamps import Stamps, stamps_of
-from migration_sidecar.warm import WarmProcesses
+from migration_sidecar.warm import WarmProcesses, was_killed
 
 INSPECTION_SECONDS = 15.0  # loading revision files runs them, so it happens in a process that can be ended
-HANGING_SECONDS = 20.0  # how long a file that never ended is believed to hang again, unless it changes
+HANGING_SECONDS = 20.0  # how long a file that never ended, or was killed, is believed to again, unless it changes
 
 
 class Scripts:
@@ -81,7 +81,8 @@ class Scripts:
         # Files that changed while they were loaded are loaded again by the next caller.
         self._fingerprint = before if self._folders == folders else self._look()
         self._unreadable = None if answer["event"] == "done" else _unreadable(answer)
-        self._unreadable_until = monotonic() + HANGING_SECONDS if "after_seconds" in answer else inf
+        passes = "after_seconds" in answer or was_killed(answer)
+        self._unreadable_until = monotonic() + HANGING_SECONDS if passes else inf
         if self._unreadable is not None:
             raise self._unreadable
         self._history = History.from_inspection(answer["result"])
@@ -99,6 +100,7 @@ def _unreadable(answer: dict[str, Any]) -> HistoryUnreadable:
         return HistoryUnreadable(problem["code"], problem["title"], problem["detail"], problem["next_step"])
     where = f"{answer['file']}: " if "file" in answer else ""
     reason = "it was not loaded in time" if "after_seconds" in answer else "it ended the process that loaded it"
+    reason = "the process that loaded it was killed, twice" if was_killed(answer) else reason
     return HistoryUnreadable(
         "CM-304",
         "A revision file cannot be loaded",

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from migration_sidecar.address import UnusableAddress, database_url, parse_url
+from migration_sidecar.child import failpoint_orders
 from migration_sidecar.child.tables import journal_tables
 from migration_sidecar.config_files import ConfigFiles, UnreadableFile
 from migration_sidecar.env_file import is_our_own
@@ -96,6 +97,7 @@ def read_settings(
     startup = environment.get("MIGRATE_ON_STARTUP", OnStartup.APPLY)
     if startup not in set(OnStartup):
         raise Misconfigured("MIGRATE_ON_STARTUP", "it must be apply, check or off")
+    _require_no_failpoints_outside_tests(environment)
     try:
         files = ConfigFiles.found(config_file, environment)
         section = Section(files)
@@ -129,6 +131,14 @@ def read_settings(
         guards=section.guards(),
         patience_seconds=float(section.number("patience_seconds", 600)),
     )
+
+
+def _require_no_failpoints_outside_tests(environment: Mapping[str, str]) -> None:
+    try:
+        failpoint_orders.read(environment)
+    except ValueError as error:
+        key, _, reason = str(error).partition(": ")
+        raise Misconfigured(key, reason) from None
 
 
 def _declared(

@@ -138,7 +138,14 @@ class WarmProcesses:
             process.close()
 
     async def ask(self, job: dict[str, Any], *, timeout_seconds: float) -> dict[str, Any]:
-        """For jobs that only read files: all reports in one, ended by `done` or `failed`; one that hangs is ended."""
+        """For jobs that only read files: all reports in one, ended by `done` or `failed`; one that hangs is ended.
+
+        One that somebody killed is asked again: that says nothing about the files.
+        """
+        facts = await self._ask_once(job, timeout_seconds)
+        return await self._ask_once(job, timeout_seconds) if was_killed(facts) else facts
+
+    async def _ask_once(self, job: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
         await self.start()  # takes a second, or many when a whole fleet starts: that is nobody's fault
         facts: dict[str, Any] = {"event": "gone"}
         try:
@@ -169,6 +176,11 @@ class WarmProcesses:
     def _child_environment(self) -> dict[str, str]:
         inherited = os.environ if self._environment is None else self._environment
         return {key: value for key, value in inherited.items() if key not in _NOT_FOR_MIGRATIONS}
+
+
+def was_killed(answer: dict[str, Any]) -> bool:
+    """It, or the forkserver with it; a process that ended itself has an exit code."""
+    return answer["event"] == "gone" and answer.get("code") is None and "after_seconds" not in answer
 
 
 def _unfit(said: str) -> NoProcess:

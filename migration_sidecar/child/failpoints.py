@@ -1,51 +1,24 @@
-"""Named places where a test may kill, stop, upset or cut off a migration; without a test nothing happens there.
-
-`MIGRATION_FAILPOINTS=name:action@nth,…` with the actions kill, stop, raise, drop and delay:milliseconds. Arrivals are
-counted over all processes that share the file `MIGRATION_FAILPOINTS_LOG`, which also holds the evidence of each hit.
-"""
+"""Named places where a test may kill, stop, upset or cut off a migration; without a test nothing happens there."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import re
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from migration_sidecar.child.driver import socket_of
+from alembic.util import CommandError
 
-NAMES = {
-    "attempt_written": "F08: the attempt's row is committed, the lock is not taken",
-    "lock_taken": "F09: the lock is ours, the revisions are not yet listed",
-    "revision_begun": "F10: before a revision's first statement",
-    "between_statements": "F11: a revision calls this one itself",
-    "statements_done": "F12: after a revision's last statement, before the version row changes",
-    "version_moved": "F13: after the version row changed, before the journal row",
-    "journal_written": "F14: after the journal row, before COMMIT",
-    "commit_sent": "F15: COMMIT is sent, its answer is not read",
-    "autocommit_begins": "F16: before an autocommit_block",
-    "autocommit_inside": "F17: inside one, after its beginning (1st) and before its end (2nd)",
-    "all_done": "F18: every revision is committed, the lock is not released",
-}
-_POINT = re.compile(r"(?P<name>[a-z_]+):(?P<action>kill|stop|raise|drop|delay:\d+)@(?P<nth>\d+)")
+from migration_sidecar.child.driver import socket_of
+from migration_sidecar.child.failpoint_orders import Failpoint, read
 
 
 class FailpointReached(Exception):
     """What the action `raise` raises."""
-
-
-@dataclass(frozen=True)
-class Failpoint:
-    """One order: what happens at the nth arrival at a place."""
-
-    name: str
-    action: str
-    nth: int
 
 
 def reach(name: str, connection: Any = None) -> None:
@@ -87,25 +60,6 @@ def watch_autocommit_blocks() -> None:
             reach("autocommit_inside", self.connection)
 
     MigrationContext.autocommit_block = autocommit_block  # type: ignore[method-assign]
-
-
-def read(environment: Mapping[str, str]) -> tuple[Failpoint, ...]:
-    """What the environment asks for; raises ValueError where it asks outside a test or is not understood."""
-    text = environment.get("MIGRATION_FAILPOINTS", "")
-    if not text:
-        return ()
-    if environment.get("MIGRATION_TEST") != "1":
-        raise ValueError("MIGRATION_FAILPOINTS: it is for tests only, and MIGRATION_TEST=1 is not set")
-    if not environment.get("MIGRATION_FAILPOINTS_LOG"):
-        raise ValueError("MIGRATION_FAILPOINTS_LOG: it must name a file")
-    return tuple(_parse(part) for part in text.split(","))
-
-
-def _parse(part: str) -> Failpoint:
-    match = _POINT.fullmatch(part.strip())
-    if match is None or match["name"] not in NAMES:
-        raise ValueError("MIGRATION_FAILPOINTS: it is not like lock_taken:kill@1")
-    return Failpoint(match["name"], match["action"], int(match["nth"]))
 
 
 def _arrive(name: str, connection: Any) -> None:
@@ -185,4 +139,7 @@ def _waiting_once(driver: Any, wait: Callable[..., Any], sent: Callable[[], None
     return wait_for
 
 
-_ACTIVE = read(os.environ)
+try:
+    _ACTIVE = read(os.environ)
+except ValueError as error:  # a CommandError, because Alembic prints it as one line
+    raise CommandError(f"CM-701 The configuration cannot be used: {error}. Correct it and start again.") from None

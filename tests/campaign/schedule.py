@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from migration_sidecar.child.failpoints import NAMES
+from migration_sidecar.child.failpoint_orders import NAMES
 from tests.campaign.nemeses import NEMESES
 from tests.campaign.outcome import Outcome, Spec
 

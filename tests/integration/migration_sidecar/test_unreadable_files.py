@@ -147,3 +147,31 @@ async def test_a_repaired_file_is_noticed_at_once(make_environment: MakeEnvironm
     after = await engine.reader.plan(Action.UPGRADE, "head")
     assert before.digest != after.digest
     assert before.revisions[0].sha256 != after.revisions[0].sha256
+
+
+async def test_a_loading_process_that_somebody_kills_says_nothing_about_the_files(
+    engine: Engine, environment: Environment
+) -> None:
+    """The server's out-of-memory killer, say: a service must not call its files unreadable until they change."""
+    once = environment.folder / "once"
+    killed = (
+        f"if not os.path.exists({str(once)!r}):\n    open({str(once)!r}, 'w').close()\n    os.kill(os.getpid(), 9)\n"
+    )
+    file = environment.revision("a1")
+    file.write_text(f"import os\n\n{killed}\n{file.read_text()}")
+    assert [step.id for step in (await engine.reader.plan(Action.UPGRADE, "head")).revisions] == ["a1"]
+    assert once.exists()
+
+
+async def test_one_that_is_killed_whenever_it_loads_is_told_so_and_tried_again_later(
+    engine: Engine, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration_sidecar.scripts, "HANGING_SECONDS", 0.0)
+    flag = environment.folder / "flag"
+    flag.touch()
+    file = environment.revision("a1")
+    file.write_text(f"import os\n\nif os.path.exists({str(flag)!r}):\n    os.kill(os.getpid(), 9)\n{file.read_text()}")
+    assert "a1.py: the process that loaded it was killed, twice" in (await refused(engine)).detail
+
+    flag.unlink()
+    assert [step.id for step in (await engine.reader.plan(Action.UPGRADE, "head")).revisions] == ["a1"]

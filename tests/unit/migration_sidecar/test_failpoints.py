@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from migration_sidecar.child.failpoints import Failpoint, read
+from migration_sidecar.child.failpoint_orders import Failpoint, read
+from migration_sidecar.errors import Misconfigured
+from migration_sidecar.settings import read_settings
 
 
 def asked(text: str, **more: str) -> dict[str, str]:
@@ -32,13 +34,40 @@ def test_what_is_not_understood_is_refused_without_being_repeated(text: str) -> 
     assert text not in str(refused.value).replace("lock_taken:kill@1", "")
 
 
-def test_a_process_outside_a_test_does_not_start_with_failpoints() -> None:
-    code = "import migration_sidecar.child.failpoints"
-    ended = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **asked("lock_taken:kill@1")}, capture_output=True, text=True
-    )
-    assert ended.returncode == 1
-    assert "MIGRATION_TEST=1 is not set" in ended.stderr
+def test_settings_are_refused_with_failpoints_outside_a_test(tmp_path: Path) -> None:
+    ini = tmp_path / "alembic.ini"
+    ini.write_text("[alembic]\nscript_location = alembic\nsqlalchemy.url = postgresql://h/orders\n")
+    with pytest.raises(Misconfigured, match=r"CM-701 .*: MIGRATION_FAILPOINTS: it is for tests only"):
+        read_settings(ini, asked("lock_taken:kill@1"))
+
+
+@pytest.mark.parametrize("command", ["status", "plan", "upgrade", "history", "serve"])
+def test_no_command_starts_with_failpoints_outside_a_test(command: str, tmp_path: Path) -> None:
+    ended = in_a_shell("migration_sidecar.cli", command, "--config", environment_in(tmp_path))
+    assert ended.returncode == 2
+    assert "CM-701" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_alembic_by_hand_does_not_start_with_failpoints_outside_a_test(tmp_path: Path) -> None:
+    ended = in_a_shell("alembic.config", "-c", environment_in(tmp_path), "upgrade", "head")
+    assert ended.returncode != 0
+    assert "CM-701 The configuration cannot be used: MIGRATION_FAILPOINTS: it is for tests only" in ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+def environment_in(folder: Path) -> str:
+    ini = folder / "alembic.ini"
+    ini.write_text(f"[alembic]\nscript_location = {folder}/alembic\nsqlalchemy.url = postgresql://127.0.0.1:1/orders\n")
+    (folder / "alembic" / "versions").mkdir(parents=True)
+    (folder / "alembic" / "env.py").write_text("from migration_sidecar.environment import run\n\nrun(None)\n")
+    return str(ini)
+
+
+def in_a_shell(module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    code = f"import sys; sys.argv = {['x', *words]!r}; from {module} import main; main()"
+    environment = {**os.environ, **asked("lock_taken:kill@1")}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
 
 
 def test_the_nth_arrival_is_counted_over_processes_and_a_hit_leaves_evidence(tmp_path: Path) -> None:
