@@ -1,0 +1,76 @@
+"""Database URLs as SQLAlchemy reads and writes them, but without it: loading it takes longer than a small migration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import parse_qs, quote, quote_plus, unquote
+
+_FORM = re.compile(
+    r"""
+    (?P<drivername>[\w+]+)://
+    (?: (?P<username>[^:/]*) (?: : (?P<password>[^@]*) )? @ )?
+    (?: (?: \[ (?P<ipv6>[^/?]+) \] | (?P<host>[^/:?]+) )? (?: : (?P<port>[^/?]*) )? )?
+    (?: / (?P<database>[^?]*) )?
+    (?: \? (?P<query>.*) )?
+    """,
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class URL:
+    """Its representation has no password."""
+
+    drivername: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    host: str | None = None
+    port: int | None = None
+    database: str | None = None
+    query: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict, repr=False)  # may hold a password too
+
+    def set(self, **changes: Any) -> URL:
+        return replace(self, **changes)
+
+    def get_backend_name(self) -> str:
+        return self.drivername.partition("+")[0]
+
+    def render_as_string(self, *, hide_password: bool) -> str:
+        text = f"{self.drivername}://"
+        if self.username is not None:
+            text += quote(self.username, safe=" +")
+            if self.password is not None:
+                text += ":" + ("***" if hide_password else quote(self.password, safe=" +"))
+            text += "@"
+        if self.host is not None:
+            text += f"[{self.host}]" if ":" in self.host else self.host
+        if self.port is not None:
+            text += f":{self.port}"
+        if self.database is not None:
+            text += "/" + quote(self.database, safe=" +/")
+        pairs = [(key, each) for key in sorted(self.query) for each in _all(self.query[key])]
+        return text + ("?" if pairs else "") + "&".join(f"{quote_plus(key)}={quote_plus(each)}" for key, each in pairs)
+
+
+def make_url(text: str) -> URL:
+    """Raises ValueError, which may repeat the text, password included."""
+    found = _FORM.match(text)
+    if found is None:
+        raise ValueError("not a URL")
+    parts = found.groupdict()
+    query = {key: each[0] if len(each) == 1 else tuple(each) for key, each in parse_qs(parts["query"] or "").items()}
+    return URL(
+        parts["drivername"],
+        *(None if parts[name] is None else unquote(parts[name]) for name in ("username", "password")),
+        host=parts["host"] or parts["ipv6"],
+        port=int(parts["port"]) if parts["port"] else None,
+        database=None if parts["database"] is None else unquote(parts["database"]),
+        query=query,
+    )
+
+
+def _all(values: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else values
