@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from migration_sidecar.child.lock import lock_key
-from migration_sidecar.child.tables import are_unaccounted, neighbours, other_tables
+from migration_sidecar.child.lock_key import lock_key
+from migration_sidecar.child.tables import HISTORY, are_unaccounted, neighbours, other_tables
 from migration_sidecar.messages import LockHolder
 from migration_sidecar.store import Records
 
@@ -79,7 +79,7 @@ async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFac
     revisions, is_ours = await _version_rows(connection, records, row) if row["has_version_column"] else ([], False)
     others: list[Any] = []
     if row["has_tables"] and row["has_journal"] and not row["missing_grant"] and not revisions:
-        others = await connection.fetch(neighbours(tables, "$1"), records.history)
+        others = await records.fetch(connection, neighbours(tables, "$1"), records.history)
     holder = None
     if row["holder_pid"] is not None:
         holder = LockHolder(pid=row["holder_pid"], application=row["holder_application"], since=row["holder_since"])
@@ -101,9 +101,9 @@ async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFac
 
 async def _version_rows(connection: AnyConnection, records: Records, row: Any) -> tuple[list[str], bool]:
     readable = row["has_journal"] and row["missing_grant"] is None
-    journaled = f"EXISTS (SELECT FROM {records.tables.journal} WHERE version_table = $1)" if readable else "$1 = ''"
+    journaled = f"EXISTS (SELECT FROM {records.tables.journal} WHERE ({HISTORY}) = $1)" if readable else "$1 = ''"
     query = f"SELECT version_num, {journaled} AS is_ours FROM {records.version_table.qualified}"  # noqa: S608 - quoted
-    found = await connection.fetch(query, records.history)
+    found = await records.fetch(connection, query, records.history)
     return sorted(str(each["version_num"]) for each in found), any(each["is_ours"] for each in found)
 
 

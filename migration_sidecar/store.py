@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from asyncpg import UndefinedTableError
+from asyncpg import UndefinedColumnError, UndefinedTableError
 
-from migration_sidecar.child import journal
-from migration_sidecar.child.tables import JournalTables, create, history_name
+from migration_sidecar.child.attempt import Attempt
+from migration_sidecar.child.tables import HISTORY, PLAIN, JournalTables, create, history_name
 from migration_sidecar.messages import Operation, OperationRequest
 from migration_sidecar.settings import VersionTable
 
@@ -33,9 +33,16 @@ class Records:
         return history_name(self.version_table.name, self.version_table.schema)
 
     async def prepare(self, connection: AnyConnection) -> None:
-        """Makes the tables where they are missing; safe to run by many at once."""
-        if not await self._has_operations(connection):
+        """Makes the tables where they are missing or of an older release; safe to run by many at once."""
+        if not await self._are_there(connection):
             await connection.execute(create(self.tables))
+
+    async def fetch(self, connection: AnyConnection, query: str, *parameters: Any) -> list[Any]:
+        """Reads tables that an older release made as what they are: of one history. Reading changes no table."""
+        try:
+            return list(await connection.fetch(query, *parameters))
+        except UndefinedColumnError:
+            return list(await connection.fetch(query.replace(f"({HISTORY})", f"('{PLAIN}')"), *parameters))
 
     async def insert_operation(
         self, connection: AnyConnection, request: OperationRequest, digest: str, record: Operation
@@ -69,30 +76,29 @@ class Records:
     async def find_operation(self, connection: AnyConnection, operation_id: str) -> tuple[str, Operation] | None:
         """The digest of the body it was accepted with, and its record."""
         query = f"""SELECT body_digest, record FROM {self.tables.operations}
-                    WHERE operation_id = $1 AND version_table = $2"""  # noqa: S608 - quoted
+                    WHERE operation_id = $1 AND ({HISTORY}) = $2"""  # noqa: S608 - quoted
         try:
-            row = await connection.fetchrow(query, operation_id, self.history)
+            rows = await self.fetch(connection, query, operation_id, self.history)
         except UndefinedTableError:  # reading must not make tables in a database that nobody migrates yet
             return None
-        return None if row is None else (row["body_digest"], Operation.model_validate_json(row["record"]))
+        return (rows[0]["body_digest"], Operation.model_validate_json(rows[0]["record"])) if rows else None
 
     async def last_operation(self, connection: AnyConnection) -> Operation | None:
-        row = await connection.fetchval(
-            f"""SELECT record FROM {self.tables.operations} WHERE version_table = $1
-                ORDER BY accepted_at DESC LIMIT 1""",  # noqa: S608 - quoted
-            self.history,
-        )
-        return None if row is None else Operation.model_validate_json(row)
+        query = f"""SELECT record FROM {self.tables.operations} WHERE ({HISTORY}) = $1
+                    ORDER BY accepted_at DESC LIMIT 1"""  # noqa: S608 - quoted
+        rows = await self.fetch(connection, query, self.history)
+        return Operation.model_validate_json(rows[0]["record"]) if rows else None
 
     async def open_operations(self, connection: AnyConnection) -> list[tuple[OperationRequest, Operation]]:
         """Accepted or running when the service last stopped, oldest first."""
-        if not await self._has_operations(connection):
+        query = f"""SELECT request, record FROM {self.tables.operations}
+                    WHERE ({HISTORY}) = $1 AND state IN ('accepted', 'running', 'cancelling') ORDER BY accepted_at"""  # noqa: S608
+        try:
+            rows = await self.fetch(connection, query, self.history)
+        except UndefinedTableError:
             return []
-        rows = await connection.fetch(
-            f"""SELECT request, record FROM {self.tables.operations}
-                WHERE version_table = $1 AND state IN ('accepted', 'running', 'cancelling') ORDER BY accepted_at""",  # noqa: S608
-            self.history,
-        )
+        if rows:
+            await self.prepare(connection)  # whoever takes them up writes
         return [
             (OperationRequest.model_validate_json(row["request"]), Operation.model_validate_json(row["record"]))
             for row in rows
@@ -101,13 +107,14 @@ class Records:
     async def read_journal(self, connection: AnyConnection, operation_id: str) -> list[JournalRow]:
         """The rows of one operation in the order they were written; its env.py may have migrated several histories."""
         rows = await connection.fetch(
-            f"""SELECT attempt, revision, kind, at, detail, xid, version_table FROM {self.tables.journal}
+            f"""SELECT attempt, revision, kind, at, detail, xid, version_table,
+                       extract(epoch FROM clock_timestamp() - at)::float AS seconds_ago FROM {self.tables.journal}
                 WHERE operation_id = $1 ORDER BY seq""",  # noqa: S608 - quoted
             operation_id,
         )
         return [JournalRow(**{**dict(row), "detail": json.loads(row["detail"])}) for row in rows]
 
-    async def append(self, connection: AnyConnection, attempt: journal.Attempt, kind: str, **detail: Any) -> None:
+    async def append(self, connection: AnyConnection, attempt: Attempt, kind: str, **detail: Any) -> None:
         """A row in a transaction of its own: how an attempt ended. Repeating it changes nothing."""
         await connection.execute(
             f"""INSERT INTO {self.tables.journal}
@@ -146,13 +153,11 @@ class Records:
         return {row["revision"] for row in rows}
 
     async def unrelayed(self, connection: AnyConnection, limit: int) -> list[Any]:
-        """Rows the audit does not have yet, in order: of this history, and of any that its operations migrated too."""
-        query = f"""SELECT seq, event_id, operation_id, attempt, revision, kind, at, detail FROM {self.tables.journal} j
-                    WHERE relayed_at IS NULL AND (version_table = $2 OR EXISTS (
-                      SELECT FROM {self.tables.operations} o
-                      WHERE o.operation_id = j.operation_id AND o.version_table = $2)) ORDER BY seq LIMIT $1"""  # noqa: S608
+        """Rows the audit does not have yet, in order, whichever history and service they are of."""
+        query = f"""SELECT seq, event_id, operation_id, attempt, revision, kind, at, detail FROM {self.tables.journal}
+                    WHERE relayed_at IS NULL ORDER BY seq LIMIT $1"""  # noqa: S608 - quoted
         try:
-            return list(await connection.fetch(query, limit, self.history))
+            return list(await connection.fetch(query, limit))
         except UndefinedTableError:
             return []
 
@@ -160,11 +165,15 @@ class Records:
         update = f"UPDATE {self.tables.journal} SET relayed_at = clock_timestamp()"  # noqa: S608 - quoted
         await connection.execute(f"{update} WHERE seq = ANY($1::bigint[])", numbers)
 
-    async def _has_operations(self, connection: AnyConnection) -> bool:
+    async def _are_there(self, connection: AnyConnection) -> bool:
         found: bool = await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = $2)",
+            """SELECT EXISTS (
+                 SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $3
+                 WHERE n.nspname = $1 AND c.relname = $2)""",
             self.tables.schema,
             self.tables.operations_name,
+            HISTORY,
         )
         return found
 
@@ -179,7 +188,8 @@ class JournalRow:
     at: datetime
     detail: dict[str, Any]
     xid: str | None
-    version_table: str = journal.PLAIN
+    version_table: str = PLAIN
+    seconds_ago: float = 0.0
 
 
 async def claim(connection: AnyConnection, operation_id: str) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from asyncpg import UndefinedTableError
 
+from migration_sidecar.child.tables import HISTORY
 from migration_sidecar.messages import Operation, OperationRequest
 
 if TYPE_CHECKING:
@@ -50,13 +51,14 @@ async def ask_to_cancel(
     """Stored, so that it reaches whichever replica drives the operation; what has ended stays as it is."""
     update = f"""UPDATE {records.tables.operations}
                  SET state = CASE WHEN state IN ('accepted', 'running') THEN $3 ELSE state END
-                 WHERE operation_id = $1 AND version_table = $2 RETURNING request, record"""  # noqa: S608 - quoted
+                 WHERE operation_id = $1 AND ({HISTORY}) = $2 RETURNING request, record"""  # noqa: S608 - quoted
     try:
-        row = await connection.fetchrow(update, operation_id, records.history, CANCELLING)
+        rows = await records.fetch(connection, update, operation_id, records.history, CANCELLING)
     except UndefinedTableError:
         return None
-    if row is None:
+    if not rows:
         return None
+    (row,) = rows
     return OperationRequest.model_validate_json(row["request"]), Operation.model_validate_json(row["record"])
 
 
@@ -66,6 +68,14 @@ async def standing(connection: AnyConnection, records: Records, operation_id: st
     if row is None:
         return None
     return Standing(Operation.model_validate_json(row["record"]), row["state"] == CANCELLING)
+
+
+async def keep_progress(connection: AnyConnection, records: Records, record: Operation) -> None:
+    """For replicas that only watch; never over an end that was stored meanwhile, nor over a wish to cancel."""
+    update = f"""UPDATE {records.tables.operations}
+                 SET record = $2::jsonb, state = CASE WHEN state = 'accepted' THEN $3 ELSE state END
+                 WHERE operation_id = $1 AND state IN ('accepted', 'running', 'cancelling')"""  # noqa: S608 - quoted
+    await connection.execute(update, record.operation_id, record.model_dump_json(), record.state)
 
 
 async def look(connection: AnyConnection, records: Records, operation_id: str, session: int | None) -> Seen:

@@ -14,7 +14,7 @@ from migration_sidecar.child.driver import backend_pid, sqlstate_of
 from migration_sidecar.child.guards import preamble
 from migration_sidecar.child.orders import Orders
 from migration_sidecar.child.refusal import Refusal
-from migration_sidecar.child.tables import JournalTables, are_unaccounted, neighbours, other_tables
+from migration_sidecar.child.tables import HISTORY, JournalTables, are_unaccounted, neighbours, other_tables
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -25,15 +25,19 @@ _NAMES = (":schema", ":journal", ":operations")
 
 
 def look(connection: Connection, orders: Orders, attempt: journal.Attempt) -> Any:
-    """Sets the guards and tells in one round trip who answers; `may_write` is None where there is no journal."""
+    """Sets the guards and tells in one round trip who answers; `may_write` is None where there is no journal.
+
+    One that an older release made is not `up_to_date`.
+    """
     # The catalog is asked by name, because to_regclass fails where the schema may not be used.
     statement = text(f"""
         SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, current_user AS role,
                current_setting('transaction_read_only') = 'on' AS read_only,
-               (SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'INSERT')
-                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                WHERE n.nspname = '{orders.tables.schema}' AND c.relname = '{orders.tables.journal_name}') AS may_write,
-               set_config('application_name', :application, false), {preamble(orders.guards)}""")  # noqa: S608
+               has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'INSERT') AS may_write,
+               EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = '{HISTORY}') AS up_to_date,
+               set_config('application_name', :application, false), {preamble(orders.guards)}
+        FROM (SELECT 1) AS one LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
+          ON n.nspname = '{orders.tables.schema}' AND c.relname = '{orders.tables.journal_name}'""")  # noqa: S608
     # PostgreSQL cuts at 63 bytes; the journal has the whole id.
     return connection.execute(statement, {"application": f"migration-sidecar:{attempt.operation_id}"[:63]}).first()
 

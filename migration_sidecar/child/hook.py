@@ -15,11 +15,10 @@ from alembic.util import to_tuple
 
 from migration_sidecar.child import checks
 from migration_sidecar.child.failpoints import then_reach, watch_autocommit_blocks
-from migration_sidecar.child.journal import PLAIN
-from migration_sidecar.child.lock import lock_key
+from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.child.orders import Orders
 from migration_sidecar.child.session import GuardedSession
-from migration_sidecar.child.tables import file_mark, history_name
+from migration_sidecar.child.tables import PLAIN, file_mark, history_name
 
 _unguarded = EnvironmentContext.configure
 

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid5
 
 from sqlalchemy import text
 
+from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.child.lock import HELD_BY_US
 from migration_sidecar.child.tables import JournalTables
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.sql.elements import TextClause
-
-NAMESPACE = UUID("7d8c7e0e-53c4-5c1b-9a53-0f6d7b2f4d49")
-
-PLAIN = "alembic_version"
-
 
 def insert(tables: JournalTables, *, where: str = "true", also: str = "") -> TextClause:
     """Adds one row while `where` holds and gives its transaction id.
@@ -48,31 +42,6 @@ def plain(tables: JournalTables) -> TextClause:
 def fenced(tables: JournalTables) -> TextClause:
     """Only while this session holds the migration lock; takes the lock's key as parameters."""
     return insert(tables, where=HELD_BY_US)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One try at one operation; who asked, and by which way in, stands in every row it writes."""
-
-    operation_id: str
-    number: int
-    actor: str
-    way_in: str  # endpoint | start-up | by hand
-    request_id: str | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-    version_table: str = PLAIN  # of which history it is, where a database has several
-    turn: int = 1  # counts how often an env.py configured this history
-
-    def event_id(self, revision: str | None, kind: str) -> UUID:
-        """The same for the same thing, so that repeating a write cannot double a record."""
-        parts = [self.operation_id, str(self.number), revision or "", kind]
-        if (self.version_table, self.turn) != (PLAIN, 1):
-            parts += [self.version_table, str(self.turn)]
-        return uuid5(NAMESPACE, "\0".join(parts))
-
-    def detail(self, **more: Any) -> dict[str, Any]:
-        base = {"actor": self.actor, "way_in": self.way_in, "request_id": self.request_id, **self.facts, **more}
-        return {key: value for key, value in base.items() if value is not None}
 
 
 def write(

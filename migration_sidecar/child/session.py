@@ -139,15 +139,14 @@ class GuardedSession:
         reach("revision_begun", self.connection)
 
     def _require_journal(self, row: Any) -> None:
-        if row.may_write:
+        if row.may_write and row.up_to_date:
             return
         if row.may_write is None and self.orders.same_database:
             raise checks.other_database()
-        if row.may_write is None:
-            with self.transaction(), checks.grants_are_there(self.orders.tables, row.role):
-                self.connection.execute(text(create(self.orders.tables)))
-        else:
+        if row.may_write is False:
             raise checks.missing_grant(self.orders.tables, row.role)
+        with self.transaction(), checks.grants_are_there(self.orders.tables, row.role):
+            self.connection.execute(text(create(self.orders.tables)))
 
     def _committed(self, _connection: Any) -> None:
         self.uncommitted = False

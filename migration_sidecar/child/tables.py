@@ -9,6 +9,11 @@ from dataclasses import dataclass
 # Its index names grow from it and must not be cut at PostgreSQL's 63 bytes.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,44}")
 
+PLAIN = "alembic_version"
+HISTORY = "version_table"
+# The first release knew one history, and its replicas still write while the next one is rolled out: hence the default.
+_HISTORY_COLUMN = f"{HISTORY} text NOT NULL DEFAULT '{PLAIN}'"
+
 
 @dataclass(frozen=True)
 class JournalTables:
@@ -57,8 +62,8 @@ def other_tables(version_table: str, own_schema: str, schema: str, journal: str,
 def neighbours(tables: JournalTables, version_table: str) -> str:
     """A query: the files, as `file_mark` writes them, that each other history of this database applied through us."""
     files = "array_agg(DISTINCT revision || ' ' || coalesce(detail->>'sha256', '')) AS files"
-    return f"""SELECT version_table, {files} FROM {tables.journal}
-               WHERE version_table <> {version_table} AND kind = 'applied' GROUP BY version_table"""  # noqa: S608 - quoted
+    return f"""SELECT ({HISTORY}) AS history, {files} FROM {tables.journal}
+               WHERE ({HISTORY}) <> {version_table} AND kind = 'applied' GROUP BY 1"""  # noqa: S608 - quoted
 
 
 def file_mark(revision: str, sha256: str) -> str:
@@ -72,7 +77,7 @@ def are_unaccounted(histories: Iterable[Iterable[str]], known: Collection[str]) 
 
 
 def create(tables: JournalTables) -> str:
-    """Makes what is missing; safe to run by many at once."""
+    """Makes what is missing and brings up to date what an older release made; safe to run by many at once."""
     # One statement, because asyncpg prepares what it sends. The lock makes racing replicas wait for each other here:
     # CREATE … IF NOT EXISTS alone fails with a unique violation when two run at once. And it asks for the right to
     # create a schema even where the schema exists.
@@ -86,7 +91,7 @@ DO $create$ BEGIN
     seq bigint GENERATED ALWAYS AS IDENTITY,
     event_id uuid PRIMARY KEY,
     operation_id text NOT NULL,
-    version_table text NOT NULL,
+    {_HISTORY_COLUMN},
     attempt integer NOT NULL,
     revision text,
     kind text NOT NULL CHECK (kind IN ('attempt', 'started', 'nontx_started', 'applied', 'reverted', 'stamped',
@@ -100,7 +105,7 @@ DO $create$ BEGIN
   CREATE INDEX IF NOT EXISTS "{tables.journal_name}_by_operation" ON {tables.journal} (operation_id, seq);
   CREATE TABLE IF NOT EXISTS {tables.operations} (
     operation_id text PRIMARY KEY,
-    version_table text NOT NULL,
+    {_HISTORY_COLUMN},
     body_digest text NOT NULL,
     request jsonb NOT NULL,
     state text NOT NULL,
@@ -108,8 +113,13 @@ DO $create$ BEGIN
     accepted_at timestamptz NOT NULL DEFAULT clock_timestamp()
   );
   CREATE INDEX IF NOT EXISTS "{tables.operations_name}_by_age" ON {tables.operations} (accepted_at);
+  IF NOT EXISTS (SELECT FROM pg_attribute
+                 WHERE attrelid = '{tables.journal}'::regclass AND attname = '{HISTORY}') THEN
+    ALTER TABLE {tables.journal} ADD COLUMN {_HISTORY_COLUMN};
+    ALTER TABLE {tables.operations} ADD COLUMN IF NOT EXISTS {_HISTORY_COLUMN};
+  END IF;
 END $create$
-"""
+"""  # noqa: S608 - quoted
 
 
 def _named(schema: str, journal: str, operations: str) -> JournalTables:
