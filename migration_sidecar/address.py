@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
-
 from migration_sidecar.config_files import ConfigFiles, UnreadableFile
+from migration_sidecar.url import URL, make_url
+
+if TYPE_CHECKING:
+    import sqlalchemy.engine
 
 
 class UnusableAddress(ValueError):
@@ -47,7 +49,7 @@ def database_url(config_file: Path, environment: Mapping[str, str] = os.environ,
     )
 
 
-def without_password(text: str, url: URL) -> str:
+def without_password(text: str, url: URL | sqlalchemy.engine.URL) -> str:
     """A revision may raise anything; the password of its own database is taken out of what is passed on."""
     password = str(url.password or "")
     if not password or password == url.username:
@@ -61,7 +63,7 @@ def parse_url(text: str, key: str) -> URL:
     """Raises UnusableAddress, which names the key and never shows the text."""
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError):
+    except ValueError:
         # `from None`: the parser's own message repeats the URL, password included.
         raise UnusableAddress(key, "it is not like postgresql://user:password@host:5432/database") from None
     if url.get_backend_name() not in ("postgresql", "postgres"):

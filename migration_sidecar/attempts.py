@@ -10,7 +10,7 @@ from random import uniform
 from time import monotonic
 from typing import Any, overload
 
-from migration_sidecar.child.journal import Attempt
+from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.conversation import Conversation
 from migration_sidecar.course import CANCELLED, Course, in_its_own_words, too_late
 from migration_sidecar.database import Database

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from migration_sidecar.child.process import DID_NOTHING
+from migration_sidecar.child.orders import DID_NOTHING
 from migration_sidecar.course import Course
 from migration_sidecar.verdict import Ending
 from migration_sidecar.warm import MigrationProcess

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
-from migration_sidecar.child.journal import Attempt
+from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.messages import Operation, OperationRequest, OperationState, Problem
 from migration_sidecar.verdict import LOCK_NOT_AVAILABLE
 

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from sqlalchemy.engine import URL
 
 from migration_sidecar.errors import DatabaseUnreachable, ProblemError
 from migration_sidecar.place import Place
+from migration_sidecar.url import URL
 
 if TYPE_CHECKING:
     from asyncpg import Connection

@@ -14,18 +14,20 @@ from uuid import uuid4
 from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import MetaData, create_engine
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from migration_sidecar.address import UnusableAddress, database_url, without_password
 from migration_sidecar.child import hook, journal
+from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.child.failures import describe_failure
 from migration_sidecar.child.guards import chosen
 from migration_sidecar.child.orders import Orders
 from migration_sidecar.child.refusal import Refusal
 from migration_sidecar.child.tables import journal_tables
 from migration_sidecar.config_files import ConfigFiles
+from migration_sidecar.url import URL
 
 LOCK_WAIT_SECONDS = 600.0  # by hand; Ctrl-C ends it sooner
 
@@ -38,7 +40,7 @@ def run(metadata: MetaData, **options: Any) -> None:
     except UnusableAddress as error:
         raise CommandError(str(error)) from None
     if context.is_offline_mode():
-        context.configure(url=url, target_metadata=metadata, literal_binds=True, **options)
+        context.configure(url=_text(url), target_metadata=metadata, literal_binds=True, **options)
         with context.begin_transaction():
             context.run_migrations()
         return
@@ -49,7 +51,7 @@ def run(metadata: MetaData, **options: Any) -> None:
         if "asyncpg" in url.drivername:
             asyncio.run(_run_async(url, metadata, by_hand, options))
         else:
-            engine = create_engine(url, poolclass=NullPool)
+            engine = create_engine(_text(url), poolclass=NullPool)
             with engine.connect() as connection:
                 _migrate(connection, metadata, by_hand, options)
     except (OSError, OperationalError) as error:
@@ -61,7 +63,7 @@ def run(metadata: MetaData, **options: Any) -> None:
 async def _run_async(url: URL, metadata: MetaData, by_hand: ByHand | None, options: dict[str, Any]) -> None:
     from sqlalchemy.ext.asyncio import create_async_engine  # a synchronous service need not wait for it
 
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = create_async_engine(_text(url), poolclass=NullPool)
     async with engine.connect() as connection:
         await connection.run_sync(_migrate, metadata, by_hand, options)
 
@@ -81,6 +83,10 @@ def _migrate(connection: Connection, metadata: MetaData, by_hand: ByHand | None,
         raise
 
 
+def _text(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
 def _no_connection(url: URL, error: Exception) -> str:
     """Alembic prints it as one line; the driver's own text names the user and the server, never the password."""
     reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
@@ -92,7 +98,7 @@ class ByHand:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         person = f"{getpass.getuser()}@{os.uname().nodename}"
-        self.attempt = journal.Attempt(operation_id=f"by-hand-{uuid4()}", number=1, actor=person, way_in="by hand")
+        self.attempt = Attempt(operation_id=f"by-hand-{uuid4()}", number=1, actor=person, way_in="by hand")
         named = os.environ.get("MIGRATION_JOURNAL_TABLE") or settings.get("journal_table")
         try:
             self.orders = Orders(self.attempt, LOCK_WAIT_SECONDS, chosen(settings), journal_tables(named))

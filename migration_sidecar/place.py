@@ -9,8 +9,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from sqlalchemy.engine import URL, make_url
-
 from migration_sidecar.address import without_password
 from migration_sidecar.child.tables import journal_tables
 from migration_sidecar.config_files import ConfigFiles
@@ -19,6 +17,7 @@ from migration_sidecar.messages import Problem
 from migration_sidecar.settings import Settings, VersionTable
 from migration_sidecar.stamps import Stamps, stamps_of
 from migration_sidecar.store import Records
+from migration_sidecar.url import URL, make_url
 from migration_sidecar.warm import WarmProcesses
 
 LOOK_SECONDS = 15.0

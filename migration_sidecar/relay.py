@@ -7,15 +7,16 @@ import json
 import logging
 import os
 from contextlib import suppress
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from migration_sidecar.database import Database
 from migration_sidecar.errors import ProblemError
 from migration_sidecar.messages import AuditBatch, AuditEvent
 from migration_sidecar.place import Place
 from migration_sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class Relay:
 
     async def run(self) -> None:
         """Until cancelled."""
+        import httpx  # a command by hand has nobody to tell, and need not wait for it
+
         pause = IDLE_SECONDS
         async with httpx.AsyncClient(base_url=self._address(), timeout=10, headers=_token(), trust_env=False) as client:
             while True:

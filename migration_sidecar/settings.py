@@ -9,8 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine import URL
-
 from migration_sidecar.address import UnusableAddress, database_url, parse_url
 from migration_sidecar.child import failpoint_orders
 from migration_sidecar.child.tables import journal_tables
@@ -18,6 +16,7 @@ from migration_sidecar.config_files import ConfigFiles, UnreadableFile
 from migration_sidecar.env_file import is_our_own
 from migration_sidecar.errors import Misconfigured
 from migration_sidecar.section import Section
+from migration_sidecar.url import URL
 
 
 class OnStartup(StrEnum):

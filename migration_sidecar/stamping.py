@@ -11,8 +11,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.child.catalog.snapshot import LeftOut
-from migration_sidecar.child.journal import Attempt
 from migration_sidecar.engine import Engine
 from migration_sidecar.facts import read_facts
 from migration_sidecar.messages import Action, Operation, OperationRequest, OperationState, Problem

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from migration_sidecar.child.lock import lock_key
+from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.database import Database
 from migration_sidecar.errors import LockBusy
 from migration_sidecar.facts import invalid_indexes, read_facts
@@ -52,7 +52,7 @@ class Truth:
 
     async def _found(self, connection: AnyConnection, record: Operation) -> Found:
         records = await self._place.records()
-        facts = await read_facts(connection, records)
+        facts, _ = await self._reader.facts(connection, record.action, record.target)
         rows = await records.read_journal(connection, record.operation_id) if facts.has_journal else []
         before, now = set(record.from_revisions), set(facts.revisions)
         # An upgrade is told by what entered the version table, a downgrade by what left it.

@@ -64,12 +64,17 @@ def make_url(text: str) -> URL:
     query = {key: each[0] if len(each) == 1 else tuple(each) for key, each in parse_qs(parts["query"] or "").items()}
     return URL(
         parts["drivername"],
-        *(None if parts[name] is None else unquote(parts[name]) for name in ("username", "password")),
-        host=parts["host"] or parts["ipv6"],
-        port=int(parts["port"]) if parts["port"] else None,
-        database=None if parts["database"] is None else unquote(parts["database"]),
-        query=query,
+        _unquoted(parts["username"]),
+        _unquoted(parts["password"]),
+        parts["host"] or parts["ipv6"],
+        int(parts["port"]) if parts["port"] else None,
+        _unquoted(parts["database"]),
+        query,
     )
+
+
+def _unquoted(part: str | None) -> str | None:
+    return None if part is None else unquote(part)
 
 
 def _all(values: str | tuple[str, ...]) -> tuple[str, ...]:

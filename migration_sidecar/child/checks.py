@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.sql.elements import TextClause
 
+    from migration_sidecar.child.attempt import Attempt
+
 INSUFFICIENT_PRIVILEGE = "42501"
 _NAMES = (":schema", ":journal", ":operations")
 
 
-def look(connection: Connection, orders: Orders, attempt: journal.Attempt) -> Any:
+def look(connection: Connection, orders: Orders, attempt: Attempt) -> Any:
     """Sets the guards and tells in one round trip who answers; `may_write` is None where there is no journal.
 
     One that an older release made is not `up_to_date`.
@@ -50,7 +52,7 @@ def attempt_statement(orders: Orders) -> TextClause:
     return journal.insert(orders.tables, where=seen)
 
 
-def require_managed(connection: Connection, orders: Orders, attempt: journal.Attempt, known: Collection[str]) -> None:
+def require_managed(connection: Connection, orders: Orders, attempt: Attempt, known: Collection[str]) -> None:
     """Raises Refusal (CM-552) where tables stand that neither this history nor a neighbour accounts for."""
     tables = orders.tables
     *schema, name = attempt.version_table.split(".", 1)

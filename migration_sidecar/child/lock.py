@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from hashlib import sha256
 from random import uniform
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,6 @@ from migration_sidecar.child.refusal import Refusal
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-LOCK_CLASS = 0x4D49  # documented in docs/engine.md, so that a person can find the lock in pg_locks
-
 TRY = text("SELECT pg_try_advisory_lock(:class_id, :object_id)")
 
 # objid is unsigned in pg_locks, hence the mask for negative keys.
@@ -31,12 +28,6 @@ HELD_BY_US = f"EXISTS (SELECT 1 FROM pg_locks WHERE pid = pg_backend_pid() AND {
 HOLDER = text(f"""
     SELECT l.pid, coalesce(a.application_name, '') AS application, a.backend_start AS since
     FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid WHERE {_HELD} LIMIT 1""")  # noqa: S608 - our own text
-
-
-def lock_key(version_table: str, version_table_schema: str) -> dict[str, int]:
-    """From what every way in sees alike; never a path, or two checkouts of one service would not meet."""
-    digest = sha256(f"{version_table_schema}\0{version_table}".encode()).digest()
-    return {"class_id": LOCK_CLASS, "object_id": int.from_bytes(digest[:4], "big", signed=True)}
 
 
 def take(

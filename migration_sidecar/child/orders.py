@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from migration_sidecar.child.journal import Attempt
+from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.child.tables import JournalTables, journal_tables
+
+DID_NOTHING = 75  # the exit code of a process that was not needed any more
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ from typing import Any, TextIO
 from migration_sidecar.child.configuration import configuration_of
 from migration_sidecar.child.driver import socket_of
 from migration_sidecar.child.failures import describe_failure
+from migration_sidecar.child.orders import DID_NOTHING, Orders
 from migration_sidecar.child.refusal import Refusal
 from migration_sidecar.env_file import calls_us
-
-DID_NOTHING = 75  # the exit code of a process that was not needed any more
 
 
 class Reporter:
@@ -88,7 +87,6 @@ def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket
     from alembic.util import CommandError
 
     from migration_sidecar.child import hook
-    from migration_sidecar.child.orders import Orders
 
     given: list[Orders] = []
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.sql.elements import TextClause
 
+    from migration_sidecar.child.attempt import Attempt
+
 
 class GuardedSession:
     """Owns nothing: the connection stays its maker's, and closing it frees the lock."""
@@ -32,7 +34,7 @@ class GuardedSession:
         self,
         connection: Connection,
         orders: Orders,
-        attempt: journal.Attempt,
+        attempt: Attempt,
         report: Callable[..., None],
         *,
         key: dict[str, int],

@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from typer.testing import CliRunner, Result
 
 import migration_sidecar.engine
-from migration_sidecar.child.lock import lock_key
+from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.cli import app
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migration_sidecar.child.lock import lock_key
+from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.messages import OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migration_sidecar.child.lock import lock_key
+from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.engine import Engine
 from migration_sidecar.messages import DatabaseState, OperationState
 from migration_sidecar.settings import VersionTable

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import psycopg
 
-from migration_sidecar.child.lock import lock_key
+from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.engine import Engine
 from migration_sidecar.messages import OperationState
 from scripts.infrastructure import ports
