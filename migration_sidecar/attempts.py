@@ -23,7 +23,7 @@ from migration_sidecar.settings import Settings
 from migration_sidecar.standby import Standby
 from migration_sidecar.truth import Truth
 from migration_sidecar.verdict import FINISHED, TOO_MANY_CONNECTIONS, Ending, Found, Next, judge
-from migration_sidecar.watch import look
+from migration_sidecar.watch import keep_progress, look
 
 LONGEST_PAUSE_SECONDS = 15.0
 CROWDED_PAUSE_SECONDS = 1.0  # a server without a free connection is not asked more often
@@ -72,7 +72,8 @@ class Attempts:
             watching.cancel()
 
     async def _watch(self, run: Course) -> None:
-        """Another replica may have been asked to cancel, and only the server knows who is in the way."""
+        """Another replica may have been asked to cancel, and those that only watch want to know how far it is."""
+        kept = run.record
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             with suppress(ProblemError):
@@ -83,10 +84,18 @@ class Attempts:
                     run.waits(seen.in_the_way)
                 if seen.cancelled:
                     run.cancelled.set()
+                if run.record is not kept:
+                    kept = await self._keep_progress(run.record)
+
+    async def _keep_progress(self, record: Operation) -> Operation:
+        records = await self._place.records()
+        async with self._database.connection() as connection:
+            await keep_progress(connection, records, record)
+        return record
 
     async def _until_ended(self, run: Course) -> Operation:
         found = await self._truth.read(run.record)
-        run.went_on_from(found.last_attempt)
+        run.went_on_from(found.last_attempt, found.began_seconds_ago)
         if found.unclosed_attempt:
             # A service that died left an attempt without an end: the database tells how it ended.
             found = await self._truth.read(run.record, unclear=run.number)

@@ -50,6 +50,7 @@ class Course:
             actor=self.request.requested_by,
             way_in=self.way_in,
             request_id=self.request.request_id,
+            facts={"service": self.record.service},
         )
 
     def next_attempt(self) -> Attempt:
@@ -59,9 +60,10 @@ class Course:
         self.update(state=OperationState.RUNNING, attempts=self.number, started_at=started, waiting_for=None)
         return self.attempt
 
-    def went_on_from(self, number: int) -> None:
+    def went_on_from(self, number: int, began_seconds_ago: float) -> None:
         """Another process made that many attempts; a number used twice would be taken for a repeat."""
         self.number = number
+        self.deadline -= began_seconds_ago
         self.record = self.record.model_copy(update={"attempts": number})
 
     def update(self, **facts: Any) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import getpass
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -44,7 +43,7 @@ def run(metadata: MetaData, **options: Any) -> None:
         with context.begin_transaction():
             context.run_migrations()
         return
-    by_hand = None if hook.installed() else ByHand(ConfigFiles.found(config_file).own())
+    by_hand = None if hook.installed() else ByHand(ConfigFiles.found(config_file))
     if by_hand is not None:
         hook.install(lambda _: by_hand.orders, by_hand.tell)
     try:
@@ -96,9 +95,11 @@ def _no_connection(url: URL, error: Exception) -> str:
 class ByHand:
     """A person runs Alembic: nobody else would write the closing row of a failure or say what is waited for."""
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, files: ConfigFiles) -> None:
+        settings = files.own()
         person = f"{getpass.getuser()}@{os.uname().nodename}"
-        self.attempt = Attempt(operation_id=f"by-hand-{uuid4()}", number=1, actor=person, way_in="by hand")
+        facts = {"service": settings.get("service") or os.environ.get("APP_ID") or files.folder.name}
+        self.attempt = Attempt(f"by-hand-{uuid4()}", number=1, actor=person, way_in="by hand", facts=facts)
         named = os.environ.get("MIGRATION_JOURNAL_TABLE") or settings.get("journal_table")
         try:
             self.orders = Orders(self.attempt, LOCK_WAIT_SECONDS, chosen(settings), journal_tables(named))

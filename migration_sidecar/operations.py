@@ -206,9 +206,10 @@ class Operations:
             async with self._database.connection() as connection:
                 claimed = await claim(connection, request.operation_id)
                 stored = await standing(connection, records, request.operation_id)
-                if stored is not None and stored.record.state.ended:
+                if stored is not None:
                     underway.note(stored.record)
-                    return
+                    if stored.record.state.ended:
+                        return
                 if claimed:
                     if stored is not None and stored.cancelled:
                         underway.cancelled.set()

@@ -113,8 +113,12 @@ class Relay:
 
 
 def audit_event(row: Any, service: str, database: str) -> AuditEvent:
-    """One journal row as the audit wants it; only fields that are known to hold no data of users are passed on."""
+    """One journal row as the audit wants it; only fields that are known to hold no data of users are passed on.
+
+    Services that share a journal relay each other's rows, so a row says itself whose it is: a repeat must be the same.
+    """
     detail = json.loads(row["detail"])
+    service = detail.get("service", service)
     problem = detail.get("problem", {})
     kind = row["kind"]
     revision = row["revision"] or problem.get("revision")

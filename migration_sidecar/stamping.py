@@ -58,7 +58,7 @@ class Stamping:
             number=1,
             actor=self._request.requested_by,
             way_in="by hand",
-            facts={"adopted": proof.journaled()},
+            facts={"service": self._engine.settings.service, "adopted": proof.journaled()},
             version_table=records.history,
         )
         record = self._first_record(proof)

@@ -11,6 +11,7 @@ from migration_sidecar.messages import Problem
 from migration_sidecar.store import JournalRow
 
 LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK = "40P01"  # the server chose the migration to give way
 TOO_MANY_CONNECTIONS = "53300"
 FINISHED = {"applied", "reverted"}
 CLOSING = {"failed", "refused", "cancelled", "resolved"}
@@ -38,6 +39,11 @@ class Found:
     @property
     def last_attempt(self) -> int:
         return max((row.attempt for row in self.rows), default=0)
+
+    @property
+    def began_seconds_ago(self) -> float:
+        """By the server's clock, which a restart or another replica does not change; 0 before the first attempt."""
+        return max((row.seconds_ago for row in self.rows), default=0.0)
 
     @property
     def unclosed_attempt(self) -> int:
@@ -76,7 +82,7 @@ def judge(ending: Ending, found: Found, service: str) -> tuple[Next, Problem | N
         return Next.ATTENTION, _version_changed(service)
     facts = {key: value for key, value in ending.problem.items() if key in Problem.model_fields}
     problem = Problem.model_validate({**facts, "service": service})
-    passes = problem.sqlstate in (LOCK_NOT_AVAILABLE, TOO_MANY_CONNECTIONS)
+    passes = problem.sqlstate in (LOCK_NOT_AVAILABLE, DEADLOCK, TOO_MANY_CONNECTIONS)
     return (Next.AGAIN if passes else Next.FAILED), problem
 
 

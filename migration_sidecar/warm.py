@@ -94,21 +94,22 @@ class WarmProcesses:
             self.stop()
             self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._socket.setblocking(False)
-            with theirs:
-                self._server = self._started(theirs)
+            # Its exec is waited for, which takes long on a busy machine: nobody else shall wait for it.
+            await asyncio.to_thread(self._launch, theirs)
             said = await self._first_word(self._socket)
             if said != "ready":
                 self.stop()
                 raise _unfit(said)
 
-    def _started(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+    def _launch(self, theirs: socket.socket) -> None:
         try:
-            return subprocess.Popen(
-                [self.python, str(_BOOTSTRAP), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env=self._child_environment(),
-            )
+            with theirs:
+                self._server = subprocess.Popen(
+                    [self.python, str(_BOOTSTRAP), str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    env=self._child_environment(),
+                )
         except OSError:
             self.stop()
             raise NoProcess("The interpreter cannot be started") from None

@@ -118,6 +118,44 @@ async def test_patience_that_has_ended_names_who_was_in_the_way(
     assert version(database) == ["a1"]
 
 
+MEETS_AN_OTHER_IN_THE_MIDDLE = """
+connection = op.get_bind()
+count = connection.exec_driver_sql("SELECT count(*) FROM migration_sidecar.journal WHERE kind = 'attempt'").scalar()
+op.execute("SET LOCAL deadlock_timeout = '50ms'")
+op.execute("LOCK TABLE orders")
+waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass)"
+while count == 2 and not connection.exec_driver_sql(waiting).scalar():
+    pass
+op.execute("ALTER TABLE lines ADD COLUMN note text")
+"""
+
+
+async def test_a_deadlock_that_the_migration_lost_is_tried_again(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    environment.revision("a1", 'op.execute("CREATE TABLE orders (id int); CREATE TABLE lines (id int)")')
+    engine = start_engine(environment)
+    await carry_out(engine)
+    environment.revision("a2", MEETS_AN_OTHER_IN_THE_MIDDLE)
+    async with await psycopg.AsyncConnection.connect(database.url) as other:
+        await other.execute("SET deadlock_timeout = '60s'")
+        await other.execute("LOCK TABLE lines")
+        accepted = await engine.operations.accept(request())
+        await until(lambda: "started" in started_now(database))
+        await other.execute("LOCK TABLE orders")
+        await other.rollback()
+    done = await ended(engine, accepted.operation_id)
+    assert done.state is OperationState.SUCCEEDED
+    assert done.attempts > 1
+    states = "SELECT detail->'problem'->>'sqlstate' FROM migration_sidecar.journal WHERE kind = 'failed' ORDER BY seq"
+    assert rows(database, states)[0] == ("40P01",)
+
+
+def started_now(database: Database) -> list[str]:
+    locked = "SELECT 'started' FROM pg_locks WHERE relation = 'orders'::regclass AND granted AND mode LIKE 'AccessEx%'"
+    return [word for (word,) in rows(database, locked)]
+
+
 async def test_a_lock_timeout_outside_a_transaction_is_not_tried_again(
     environment: Environment, start_engine: StartEngine, database: Database
 ) -> None:

@@ -55,6 +55,23 @@ async def test_a_replica_that_does_not_drive_an_operation_cancels_it(
     assert kinds(database, accepted.operation_id) == ["attempt", "started", "applied", "cancelled"]
 
 
+async def test_a_replica_that_only_watches_tells_how_far_it_is(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    environment.revision("a1")
+    first, second = start_engine(environment), start_engine(environment, MIGRATE_ON_STARTUP="check")
+    with closing(psycopg.connect(database.url, autocommit=True, application_name="month end")) as stranger:
+        stranger.execute("SELECT pg_advisory_lock(19785, 285493415)")
+        accepted = await first.operations.accept(request())
+        await second.startup.run()
+        seen = await until(partial(waits, second, accepted.operation_id))
+        assert (seen.state, seen.attempts) == (OperationState.RUNNING, 1)
+        assert "month end" in seen.waiting_for
+    done = await ended(second, accepted.operation_id)
+    assert done.state is OperationState.SUCCEEDED
+    assert done == await ended(first, accepted.operation_id)
+
+
 async def test_what_was_cancelled_while_its_service_was_away_stays_cancelled(
     environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
 ) -> None:
@@ -165,9 +182,12 @@ async def test_at_any_moment_the_database_ends_at_a_whole_revision_and_the_lock_
 
 
 async def test_cancelling_ends_the_server_side_too(
-    engine: Engine, environment: Environment, database: Database
+    environment: Environment, start_engine: StartEngine, database: Database
 ) -> None:
+    """At once, not when the server looks for its client the next time."""
+    environment.ini.write_text(environment.ini.read_text() + "client_connection_check_interval = 60s\n")
     environment.revision("a1", 'op.execute("SELECT pg_sleep(60)")')
+    engine = start_engine(environment)
     accepted = await engine.operations.accept(request())
     await until(lambda: rows(database, SLEEPERS))
     await engine.operations.cancel(accepted.operation_id)

@@ -9,6 +9,7 @@ from time import monotonic
 
 import pytest
 
+import migration_sidecar.truth
 from migration_sidecar.engine import Engine
 from migration_sidecar.errors import NoProcess
 from migration_sidecar.messages import OperationState
@@ -48,6 +49,36 @@ async def test_a_killed_migration_is_carried_out_again_by_itself(
     assert (done.state, done.attempts) == (OperationState.SUCCEEDED, 2)
     assert applied(database) == ["a1", "a2"]
     assert lock_is_free(database)
+
+
+async def test_a_session_that_outlives_its_process_and_keeps_the_lock_is_a_persons_case(
+    environment: Environment, start_engine: StartEngine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever tried again would wait for it, and whoever called it failed would not know what it still does."""
+    environment.ini.write_text(environment.ini.read_text() + "client_connection_check_interval = 60s\n")
+    environment.revision("a1", HIDES)
+    monkeypatch.setattr(migration_sidecar.truth, "QUIET_SECONDS", 1.0)
+    engine = start_engine(environment)
+    accepted = await engine.operations.accept(request())
+    ((session,),) = await until(lambda: rows(database, SLEEPERS))
+    os.kill(int(await until(lambda: process_id(database))), signal.SIGKILL)
+    operation = await ended(engine, accepted.operation_id)
+    assert (operation.state, operation.attempts) == (OperationState.NEEDS_ATTENTION, 1)
+    assert operation.error is not None
+    assert operation.error.code == "CM-404"
+    assert f"pid {session}" in operation.error.detail
+
+
+HIDES = """
+import os
+op.execute(f"SET application_name = 'nobody {os.getpid()}'")
+op.execute("SELECT pg_sleep(60)")
+"""
+
+
+def process_id(database: Database) -> str | None:
+    named = "SELECT split_part(application_name, ' ', 2) FROM pg_stat_activity WHERE application_name LIKE 'nobody %'"
+    return next((number for (number,) in rows(database, named)), None)
 
 
 async def test_the_death_of_the_process_that_forks_migrations_is_survived(

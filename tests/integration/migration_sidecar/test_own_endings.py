@@ -83,7 +83,7 @@ async def test_a_revision_that_wants_all_memory_gets_an_error_and_the_service_ke
     engine: Engine, environment: Environment, database: Database
 ) -> None:
     environment.revision("a1")
-    environment.revision("a2", f"{MAKES_T_A2}\nhog = [bytearray(1 << 26) for _ in range(1000)]")
+    environment.revision("a2", f"{MAKES_T_A2}\nhog = [bytearray(1 << 26) for _ in range(40)]")
     operation = await failed_at_a1(engine, database, "CM-401")
     assert operation.error is not None
     assert "MemoryError" in operation.error.detail
@@ -130,7 +130,7 @@ ENDINGS = {
     "exits": "import os; os._exit(0)",
     "raises SystemExit": "raise SystemExit(0)",
     "raises BaseException": "raise BaseException('no')",
-    "wants all memory": "hog = [bytearray(1 << 26) for _ in range(1000)]",
+    "wants all memory": "hog = [bytearray(1 << 26) for _ in range(40)]",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -17,7 +17,7 @@ from migration_sidecar.engine import Engine
 from migration_sidecar.messages import AuditBatch
 from scripts.infrastructure import ports
 from tests.integration.databases import Database
-from tests.integration.migration_sidecar.conftest import StartEngine
+from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, until
 
 
@@ -226,3 +226,40 @@ async def test_the_relay_shows_the_token_of_its_sidecar(
         async with relaying(migrated):
             await until(lambda: all_relayed(database))
     assert audit.headers[0]["dapr-api-token"] == "token of daprd"
+
+
+@pytest.fixture
+def neighbours(make_environment: MakeEnvironment, start_engine: StartEngine, port: int) -> list[Engine]:
+    """Two services with a history each in one database; neither may lose what the other did, or tell it twice."""
+    engines = []
+    for service in ("billing", "shipping"):
+        environment = make_environment(name=service)
+        environment.ini.write_text(environment.ini.read_text().replace("service = orders", f"service = {service}"))
+        env = environment.folder / "alembic" / "env.py"
+        env.write_text(env.read_text().replace("connection=connection,", f"{ELSEWHERE}'{service}_version',"))
+        environment.revision(service)
+        engines.append(start_engine(environment, DAPR_HTTP_PORT=str(port)))
+    return engines
+
+
+ELSEWHERE = "connection=connection, version_table="
+
+
+@pytest.mark.parametrize("relays", [1, 2])
+async def test_services_that_share_a_journal_lose_nothing_and_are_told_apart(
+    relays: int, neighbours: list[Engine], port: int, database: Database
+) -> None:
+    for engine in neighbours:
+        await carry_out(engine)
+    audit = Audit()
+    with served(audit, port):
+        async with AsyncExitStack() as relaying_all:
+            for engine in neighbours[:relays]:
+                await relaying_all.enter_async_context(relaying(engine))
+            await until(lambda: all_relayed(database))
+            await asyncio.sleep(0.2)
+    events = {event["event_id"]: event for batch in audit.batches for event in batch}
+    assert all(event == events[event["event_id"]] for batch in audit.batches for event in batch)
+    told = [(event["service"], event["event_type"]) for event in events.values()]
+    expected = [(service, kind) for service in ("billing", "shipping") for kind in EXPECTED[:2]]
+    assert sorted(told) == sorted(expected)

@@ -87,6 +87,31 @@ async def test_a_service_that_stops_between_two_attempts_goes_on_counting_where_
     assert done.attempts == len(attempts) > 1
 
 
+async def test_a_restart_does_not_begin_the_deadline_anew(
+    environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
+) -> None:
+    marker = tmp_path / "pid"
+    environment.revision("a1")
+    environment.revision("a2", sleeps_the_first_time(marker))
+    before = start_engine(environment)
+    accepted = await before.operations.accept(request(deadline_seconds=600))
+    await pid_of_the_sleeper(marker, database)
+    await before.close()
+    rows_of_an_hour_ago(database)
+    after = start_engine(environment, MIGRATE_ON_STARTUP="check")
+    await after.startup.run()
+    late = await ended(after, accepted.operation_id)
+    assert late.state is OperationState.FAILED
+    assert late.error is not None
+    assert (late.error.code, late.current_revisions) == ("CM-403", ["a1"])
+    assert kinds(database, accepted.operation_id) == ["attempt", "started", "applied", "resolved"]
+
+
+def rows_of_an_hour_ago(database: Database) -> None:
+    with database.connect() as connection:
+        connection.execute("UPDATE migration_sidecar.journal SET at = at - interval '1 hour'")
+
+
 async def test_an_operation_that_was_done_when_the_service_stopped_is_only_read_back(
     environment: Environment, start_engine: StartEngine, database: Database
 ) -> None:

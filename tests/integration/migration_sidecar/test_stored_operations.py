@@ -6,15 +6,14 @@ import asyncio
 from datetime import UTC, datetime
 
 from migration_sidecar.engine import Engine
-from migration_sidecar.messages import Action, Operation, OperationState
+from migration_sidecar.messages import Action, Operation, OperationRequest, OperationState
 from migration_sidecar.operations import body_digest
+from migration_sidecar.watch import ask_to_cancel, keep_progress, standing
 from tests.integration.migration_sidecar.environments import request
 
 
-async def test_an_operation_that_another_replica_stores_at_this_very_moment_is_recognised(engine: Engine) -> None:
-    """The other's row is committed after this statement took its snapshot."""
-    wanted = request()
-    record = Operation(
+def accepted(wanted: OperationRequest) -> Operation:
+    return Operation(
         operation_id=wanted.operation_id,
         service="orders",
         database="orders",
@@ -23,6 +22,12 @@ async def test_an_operation_that_another_replica_stores_at_this_very_moment_is_r
         state=OperationState.ACCEPTED,
         accepted_at=datetime.now(UTC),
     )
+
+
+async def test_an_operation_that_another_replica_stores_at_this_very_moment_is_recognised(engine: Engine) -> None:
+    """The other's row is committed after this statement took its snapshot."""
+    wanted = request()
+    record = accepted(wanted)
     records = await engine.place.records()
     async with engine.database.connection() as first, engine.database.connection() as second:
         await records.prepare(first)
@@ -33,3 +38,23 @@ async def test_an_operation_that_another_replica_stores_at_this_very_moment_is_r
         await asyncio.sleep(0.2)
         await transaction.commit()
         assert await meanwhile == body_digest(wanted)
+
+
+async def test_a_late_word_of_progress_changes_neither_an_end_nor_a_wish_to_cancel(engine: Engine) -> None:
+    wanted = request()
+    running = accepted(wanted).model_copy(update={"state": OperationState.RUNNING, "attempts": 1})
+    done = running.model_copy(update={"state": OperationState.SUCCEEDED})
+    records = await engine.place.records()
+    async with engine.database.connection() as connection:
+        await records.prepare(connection)
+        await records.insert_operation(connection, wanted, body_digest(wanted), accepted(wanted))
+        await ask_to_cancel(connection, records, wanted.operation_id)
+        await keep_progress(connection, records, running)
+        wish = await standing(connection, records, wanted.operation_id)
+        await records.update_operation(connection, done)
+        await keep_progress(connection, records, running)
+        end = await standing(connection, records, wanted.operation_id)
+    assert wish is not None
+    assert (wish.cancelled, wish.record) == (True, running)
+    assert end is not None
+    assert end.record == done

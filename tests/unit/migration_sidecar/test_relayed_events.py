@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import make_url
-
 from migration_sidecar.relay import audit_event
-from migration_sidecar.settings import Settings
 
-SETTINGS = Settings("orders", Path("alembic.ini"), make_url("postgresql://localhost/orders_db"))
+HERE = ("orders", "orders_db")
 
 
 def row(kind: str, revision: str | None = None, **detail: Any) -> dict[str, Any]:
@@ -31,7 +27,7 @@ def row(kind: str, revision: str | None = None, **detail: Any) -> dict[str, Any]
 
 def test_a_failed_attempt_names_its_revision_and_its_sqlstate() -> None:
     problem = {"code": "CM-401", "detail": "It stopped.", "revision": "a2", "sqlstate": "42703", "next_step": "…"}
-    event = audit_event(row("failed", problem=problem), SETTINGS)
+    event = audit_event(row("failed", problem=problem), *HERE)
 
     assert (event.event_type, event.outcome) == ("attempt.failed", "CM-401")
     assert event.detail == {
@@ -44,9 +40,13 @@ def test_a_failed_attempt_names_its_revision_and_its_sqlstate() -> None:
 
 
 def test_only_known_fields_are_passed_on() -> None:
-    event = audit_event(
-        row("applied", "a1", sha256="ab", heads=["a1"], before=[], client_name="Ada Lovelace"), SETTINGS
-    )
+    event = audit_event(row("applied", "a1", sha256="ab", heads=["a1"], before=[], client_name="Ada Lovelace"), *HERE)
 
     assert "Lovelace" not in event.model_dump_json()
     assert (event.from_revision, event.to_revision, event.actor) == (None, "a1", "ada")
+
+
+def test_a_row_says_itself_whose_it_is_whoever_relays_it() -> None:
+    event = audit_event(row("applied", "a1", service="billing"), *HERE)
+
+    assert (event.service, event.source) == ("billing", "billing/journal")

@@ -117,7 +117,8 @@ def test_a_failed_revision_is_a_failure_with_its_own_problem() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "verdict"), [("55P03", Next.AGAIN), ("53300", Next.AGAIN), ("53100", Next.FAILED)]
+    ("sqlstate", "verdict"),
+    [("55P03", Next.AGAIN), ("40P01", Next.AGAIN), ("53300", Next.AGAIN), ("53100", Next.FAILED)],
 )
 def test_only_reasons_that_pass_are_tried_again(sqlstate: str, verdict: Next) -> None:
     assert judge(Ending({**PROBLEM, "sqlstate": sqlstate}), found(), "orders")[0] is verdict
