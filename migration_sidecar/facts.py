@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from migration_sidecar.child.lock_key import lock_key
-from migration_sidecar.child.tables import HISTORY, are_unaccounted, neighbours, other_tables
+from migration_sidecar.child.tables import (
+    HISTORY,
+    are_unaccounted,
+    held_versions,
+    neighbours,
+    other_tables,
+    version_tables,
+)
 from migration_sidecar.messages import LockHolder
+from migration_sidecar.settings import VersionTable
 from migration_sidecar.store import Records
 
 if TYPE_CHECKING:
@@ -65,10 +73,13 @@ class DatabaseFacts:
     has_version_column: bool = True  # a table of that name may be somebody else's
     version_width: int | None = None  # in characters, where it is limited
     neighbours: tuple[frozenset[str], ...] = ()  # what other histories applied here; asked only where it matters
+    elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)  # what other version tables hold, likewise
 
     def is_unmanaged(self, known: Collection[str]) -> bool:
         """Tables stand here, and neither this history nor a neighbour accounts for them."""
-        return not self.revisions and self.has_tables and are_unaccounted(self.neighbours, known)
+        return (
+            not self.revisions and self.has_tables and are_unaccounted(self.neighbours, self.elsewhere.values(), known)
+        )
 
 
 async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFacts:
@@ -78,7 +89,8 @@ async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFac
     (row,) = await connection.fetch(_FACTS, table.qualified, key["class_id"], key["object_id"], *names)
     revisions, is_ours = await _version_rows(connection, records, row) if row["has_version_column"] else ([], False)
     others: list[Any] = []
-    if row["has_tables"] and row["has_journal"] and not row["missing_grant"] and not revisions:
+    unexplained = row["has_tables"] and not revisions
+    if unexplained and row["has_journal"] and not row["missing_grant"]:
         others = await records.fetch(connection, neighbours(tables, "$1"), records.history)
     holder = None
     if row["holder_pid"] is not None:
@@ -96,7 +108,15 @@ async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFac
         has_version_column=row["has_version_column"] or not row["has_version_table"],
         version_width=row["version_width"],
         neighbours=tuple(frozenset(each["files"]) for each in others),
+        elsewhere=await _versions_elsewhere(connection, table) if unexplained else {},
     )
+
+
+async def _versions_elsewhere(connection: AnyConnection, table: VersionTable) -> dict[str, frozenset[str]]:
+    found = await connection.fetch(version_tables("$1", "$2::text"), table.qualified, table.schema)
+    names = [row["name"] for row in found]
+    rows = await connection.fetch(held_versions(names)) if names else []
+    return {name: frozenset(row["held"] for row in rows if row["place"] == place) for place, name in enumerate(names)}
 
 
 async def _version_rows(connection: AnyConnection, records: Records, row: Any) -> tuple[list[str], bool]:

@@ -21,14 +21,27 @@ def misfit(state: DatabaseState, facts: DatabaseFacts, history: History) -> Prob
     if (twice := _said_twice(facts.revisions, history)) is not None:
         return _not_ours(f"The version table holds {', '.join(facts.revisions)}, and that includes {twice} twice.")
     if state is DatabaseState.UNMANAGED:
-        return Problem(
-            code="CM-552",
-            title="The database has tables but no revision",
-            detail="It was not made by this history, or its version row is gone, so nothing can be assumed.",
-            next_step="Prove which revision it is at: migration-sidecar adopt --revision REVISION; "
-            "or start from an empty database.",
-        )
+        return _unmanaged(facts)
     return None
+
+
+def _unmanaged(facts: DatabaseFacts) -> Problem:
+    elsewhere = [(name, held) for name, held in facts.elsewhere.items() if held]
+    if elsewhere:  # of no other history for certain, or this would not be asked
+        name, held = elsewhere[0]
+        detail = f"Table {name} holds {', '.join(sorted(held))}, an id that this history has too."
+        next_step = (
+            "If it is this history's, let env.py name it: version_table. If it is another's, give one of the two"
+            " a schema of its own, or let bare Alembic make the first upgrade."
+        )
+    else:
+        detail = "It was not made by this history, or its version row is gone, so nothing can be assumed."
+        next_step = (
+            "Prove which revision it is at: migration-sidecar adopt --revision REVISION; "
+            "or start from an empty database, or in a schema with a version table of its own."
+        )
+    title = "The database has tables but no revision"
+    return Problem(code="CM-552", title=title, detail=detail, next_step=next_step)
 
 
 def in_the_way(facts: DatabaseFacts, there: Problem | None) -> Iterator[Problem]:

@@ -14,7 +14,15 @@ from migration_sidecar.child.driver import backend_pid, sqlstate_of
 from migration_sidecar.child.guards import preamble
 from migration_sidecar.child.orders import Orders
 from migration_sidecar.child.refusal import Refusal
-from migration_sidecar.child.tables import HISTORY, JournalTables, are_unaccounted, neighbours, other_tables
+from migration_sidecar.child.tables import (
+    HISTORY,
+    JournalTables,
+    are_unaccounted,
+    held_versions,
+    neighbours,
+    other_tables,
+    version_tables,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -66,13 +74,20 @@ def require_managed(connection: Connection, orders: Orders, attempt: Attempt, kn
     if not connection.execute(text(f"SELECT {other_tables(':version_table', ':own_schema', *_NAMES)}"), facts).scalar():
         return
     others = connection.execute(text(neighbours(tables, ":history")), {"history": attempt.version_table})
-    if are_unaccounted([row.files for row in others], known):
+    if are_unaccounted([row.files for row in others], _versions_elsewhere(connection, facts), known):
         raise Refusal(
             "CM-552",
             "The database has tables but no revision",
             "It was not made by this history, or its version row is gone, so nothing can be assumed.",
             "Adopt it: migration-sidecar adopt --revision …, or start from an empty database.",
         )
+
+
+def _versions_elsewhere(connection: Connection, facts: dict[str, str]) -> list[list[str]]:
+    names = [row.name for row in connection.execute(text(version_tables(":version_table", ":own_schema")), facts)]
+    # Quoted names may hold a colon, which text() would take for a parameter.
+    rows = connection.execute(text(held_versions(names).replace(":", "\\:"))).fetchall() if names else []
+    return [[row.held for row in rows if row.place == place] for place in range(len(names))]
 
 
 def require_direct_primary(connection: Connection, row: Any) -> None:

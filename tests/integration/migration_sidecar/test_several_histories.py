@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from migration_sidecar.errors import OtherBody
 from migration_sidecar.messages import DatabaseState, OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
-from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows
+from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows, tables
 
 CONFIGURE = "context.configure(\n            "
 
@@ -100,6 +103,60 @@ async def test_tables_that_no_history_accounts_for_stop_the_second_history_too(
         connection.execute("CREATE TABLE somebodys (id int)")
     operation = await carry_out(start_engine(theirs))
     assert (operation.state, operation.error.code) == (OperationState.FAILED, "CM-552")
+
+
+def migrates_bare(environment: Environment, target: str = "head") -> None:
+    """Their own way, without a word to us."""
+    words = [sys.executable, "-m", "alembic", "-c", str(environment.ini), "upgrade", target]
+    subprocess.run(words, cwd=environment.folder, check=True, capture_output=True, timeout=60)
+
+
+async def test_a_history_that_bare_alembic_migrates_accounts_for_its_tables(
+    make_environment: MakeEnvironment, theirs: Environment, database: Database, start_engine: StartEngine
+) -> None:
+    bare = make_environment(name="bare")
+    bare.revision("of_bare", 'op.execute("CREATE TABLE t_bare (id int)")')
+    migrates_bare(bare)
+    operation = await carry_out(start_engine(theirs))
+    assert operation.state is OperationState.SUCCEEDED, operation.error
+    assert tables(database) == {"t_bare", "t_theirs", "t_only_theirs"}
+
+
+async def test_one_that_holds_an_id_of_ours_may_be_ours_under_another_name(
+    ours: Environment, theirs: Environment, database: Database, start_engine: StartEngine
+) -> None:
+    """Ids such as 0001 are in every other history: nobody but a person knows, so the person is told."""
+    migrates_bare(ours, "shared_id")
+    operation = await carry_out(start_engine(theirs))
+    assert (operation.state, operation.error.code) == (OperationState.FAILED, "CM-552")
+    assert "public.alembic_version holds shared_id" in operation.error.detail
+    assert "version_table" in operation.error.next_step
+    assert tables(database) == {"t_ours"}
+
+
+async def test_an_empty_version_table_accounts_for_nothing(
+    theirs: Environment, database: Database, start_engine: StartEngine
+) -> None:
+    with database.connect() as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+        engine = start_engine(theirs)
+        assert (await engine.reader.status()).state is DatabaseState.EMPTY
+        connection.execute("CREATE TABLE somebodys (id int)")
+        assert (await engine.reader.status()).state is DatabaseState.UNMANAGED
+
+
+@pytest.mark.parametrize(("held", "code"), [("of_bare", 0), ("shared_id", 255)])
+def test_by_hand_the_same_is_asked(held: str, code: int, theirs: Environment, database: Database) -> None:
+    (theirs.folder / "alembic" / "env.py").write_text(
+        "from migration_sidecar.environment import run\n\nrun(None, version_table='their_version')\n"
+    )
+    with database.connect() as connection:
+        connection.execute("CREATE TABLE somebodys (id int); CREATE TABLE alembic_version (version_num text)")
+        connection.execute("INSERT INTO alembic_version VALUES (%s)", (held,))
+    words = [sys.executable, "-m", "alembic", "-c", str(theirs.ini), "upgrade", "head"]
+    ended = subprocess.run(words, cwd=theirs.folder, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == code, ended.stderr
+    assert ("CM-552" in ended.stdout + ended.stderr) == bool(code)
 
 
 async def test_a_tenants_schema_is_empty_beside_the_schemas_of_other_tenants(
