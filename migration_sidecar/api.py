@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from migration_sidecar.engine import Engine
-from migration_sidecar.errors import BadRequest, BodyTooLarge, ProblemError
+from migration_sidecar.errors import BadRequest, BodyTooLarge, ProblemError, UnknownTarget
 from migration_sidecar.messages import (
     Action,
     Asked,
@@ -22,13 +23,21 @@ from migration_sidecar.messages import (
     OperationRequest,
     ServiceStatus,
 )
+from migration_sidecar.waiting import at_most
 
 log = logging.getLogger(__name__)
 
 BODY_BYTES = 64 * 1024
+LONGEST_LOADING_SECONDS = 10.0  # then the answer is that it still loads
 LONGEST_WAIT_SECONDS = 25.0  # below the 30 s that Dapr's resiliency file gives a call
 
-router = APIRouter()
+
+async def _answered_soon() -> AsyncIterator[None]:
+    with at_most(LONGEST_LOADING_SECONDS):
+        yield
+
+
+router = APIRouter(dependencies=[Depends(_answered_soon)])
 
 
 class PlanQuery(BaseModel):
@@ -74,7 +83,7 @@ async def accept(request: Request, query: Annotated[WaitQuery, Query()]) -> Oper
     try:
         wanted = OperationRequest.model_validate_json(body)
     except ValidationError as error:
-        raise BadRequest(sentence(error)) from None
+        raise refused(error) from None
     engine = _engine(request)
     operation = await engine.operations.accept(wanted)
     if query.wait_seconds and not operation.state.ended:
@@ -122,6 +131,14 @@ def sentence(error: ValidationError | RequestValidationError) -> str:
     return f"{where}: {first['msg'].rstrip('.')}."
 
 
+def refused(error: ValidationError | RequestValidationError) -> ProblemError:
+    """A target is refused as a target, in whatever way it is none."""
+    first = error.errors()[0]
+    if first["loc"][-1] == "target" and isinstance(target := first.get("input"), str):
+        return UnknownTarget(target)
+    return BadRequest(sentence(error))
+
+
 def install_error_pages(app: FastAPI) -> None:
     """Every refusal, also FastAPI's own, leaves as application/problem+json."""
 
@@ -131,7 +148,7 @@ def install_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return problem_response(BadRequest(sentence(error)))
+        return problem_response(refused(error))
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:

@@ -23,6 +23,7 @@ from migration_sidecar.settings import Settings
 from migration_sidecar.standby import Standby
 from migration_sidecar.truth import Truth
 from migration_sidecar.verdict import FINISHED, TOO_MANY_CONNECTIONS, Ending, Found, Next, judge
+from migration_sidecar.waiting import at_most
 from migration_sidecar.watch import keep_progress, look
 
 LONGEST_PAUSE_SECONDS = 15.0
@@ -94,7 +95,8 @@ class Attempts:
         return record
 
     async def _until_ended(self, run: Course) -> Operation:
-        found = await self._truth.read(run.record)
+        with at_most(run.seconds_left):  # for the files; once something was attempted, the truth is waited for
+            found = await self._truth.read(run.record)
         run.went_on_from(found.last_attempt, found.began_seconds_ago)
         if found.unclosed_attempt:
             # A service that died left an attempt without an end: the database tells how it ended.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from migration_sidecar.attempts import Attempts
 from migration_sidecar.database import Database
+from migration_sidecar.loading import Loading
 from migration_sidecar.messages import Action, MigrationPlan, ServiceStatus
 from migration_sidecar.operations import Operations
 from migration_sidecar.place import Place
@@ -30,9 +31,10 @@ class Engine:
         self.settings = settings
         self._borrowed = processes is not None
         self.processes = processes or WarmProcesses(environment, settings.python)
-        self.place = Place(settings, self.processes)
+        self.loading = Loading(settings, self.processes)
+        self.place = Place(settings, self.loading)
         self.database = Database(self.place, f"migration-sidecar {settings.service}")
-        self.scripts = Scripts(settings, self.processes)
+        self.scripts = Scripts(settings, self.processes, self.loading)
         self.reader = Reader(settings, self.place, self.database, self.scripts)
         self.relay = Relay(settings, self.place, self.database)
         truth = Truth(self.database, self.reader, self.place)
@@ -54,6 +56,7 @@ class Engine:
     async def close(self) -> None:
         await self.operations.stop()
         await self.standby.close()
+        await self.loading.stop()
         await self.database.close()
         if not self._borrowed:
             self.processes.stop()

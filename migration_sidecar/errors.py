@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from migration_sidecar.messages import LockHolder, Problem
 
+LONGEST_SHOWN = 80  # of what somebody sent
+
 
 class ProblemError(Exception):
     """Base of all errors a caller sees; `status` is the HTTP status that goes with the problem."""
@@ -72,10 +74,11 @@ class UnknownTarget(ProblemError):
     """The target is no revision of this history."""
 
     def __init__(self, target: str) -> None:
+        shown = target if len(target) <= LONGEST_SHOWN else f"{target[:LONGEST_SHOWN]}…"
         super().__init__(
             "CM-203",
             "The target is unknown",
-            f"{target!r} is no full revision id of this service.",
+            f"{shown!r} is no full revision id of this service.",
             "Name a full revision id, or head.",
             status=422,
         )
@@ -139,6 +142,33 @@ class HistoryUnreadable(ProblemError):
 
     def __init__(self, code: str, title: str, detail: str, next_step: str) -> None:
         super().__init__(code, title, detail, next_step, status=422)
+
+
+class StillLoading(ProblemError):
+    """Whoever asked cannot wait any longer; the loading goes on."""
+
+    def __init__(self, seconds: float, longest: float) -> None:
+        super().__init__(
+            "CM-308",
+            "The revision files are still being loaded",
+            f"They, env.py and what it imports have been loading for {seconds:.0f} s; no database was touched.",
+            f"Ask again; what is not loaded within {longest:.0f} s is ended and named.",
+            status=503,
+            retryable=True,
+        )
+
+
+class NoConfiguration(ProblemError):
+    """The file that was named is not there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            "CM-303",
+            "The migration folder cannot be used",
+            f"The file {name} is not there.",
+            "Name it with --config, or put it into the image; alembic init makes one.",
+            status=422,
+        )
 
 
 class DatabaseUnreachable(ProblemError):

@@ -22,6 +22,7 @@ from migration_sidecar.place import Place
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
 from migration_sidecar.store import claim
+from migration_sidecar.waiting import as_long_as_it_takes
 from migration_sidecar.watch import ask_to_cancel, standing
 
 if TYPE_CHECKING:
@@ -191,6 +192,7 @@ class Operations:
     async def _carry_out(
         self, request: OperationRequest, underway: Underway, way_in: str, turn: AbstractAsyncContextManager[None]
     ) -> None:
+        as_long_as_it_takes()  # not only as long as the request that began it
         try:
             async with turn:
                 await self._drive(request, underway, way_in)

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from math import inf
-from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from migration_sidecar.address import without_password
 from migration_sidecar.child.tables import journal_tables
-from migration_sidecar.config_files import ConfigFiles
-from migration_sidecar.errors import Misconfigured, NoProcess, OtherDatabase, ProblemError
+from migration_sidecar.child.time_limit import CONNECT_SECONDS
+from migration_sidecar.errors import DatabaseUnreachable, Misconfigured, OtherDatabase, ProblemError, StillLoading
+from migration_sidecar.loading import Loading, Told
 from migration_sidecar.messages import Problem
+from migration_sidecar.same_server import is_same_database
 from migration_sidecar.settings import Settings, VersionTable
-from migration_sidecar.stamps import Stamps, stamps_of
 from migration_sidecar.store import Records
 from migration_sidecar.url import URL, make_url
-from migration_sidecar.warm import WarmProcesses
 
-LOOK_SECONDS = 15.0
-AGAIN_SECONDS = 5.0  # how long an env.py that could not be asked is left alone, unless a file changes
+_unheard: ContextVar[bool] = ContextVar("may_do_without_env_file", default=False)
+
+
+@contextmanager
+def even_unheard() -> Iterator[None]:
+    """Within the block an env.py that is still being loaded is done without: for what only looks."""
+    token = _unheard.set(True)
+    try:
+        yield
+    finally:
+        _unheard.reset(token)
 
 
 @dataclass(frozen=True)
@@ -35,20 +43,18 @@ class Whereabouts:
     autocommit: bool = False  # env.py put its connection in AUTOCOMMIT: no revision is in a transaction
     certain: bool = True  # env.py was heard to the end
     reason: Problem | None = None  # why not, unless it is for the server to say
+    tables: tuple[VersionTable, ...] = ()  # all of them, where env.py keeps several in one database
 
 
 class Place:
     """Of one environment; env.py is asked in a process of its own, and again only when a file changed."""
 
-    def __init__(self, settings: Settings, processes: WarmProcesses) -> None:
+    def __init__(self, settings: Settings, loading: Loading) -> None:
         self._settings = settings
-        self._processes = processes
+        self._loading = loading
         self._tables = journal_tables(settings.journal_table)
+        self._told: Told | None = None
         self._found: Whereabouts | None = None
-        self._files: list[Path] = []
-        self._stamps: Stamps = ()
-        self._until = 0.0
-        self._looking = asyncio.Lock()
 
     @property
     def database(self) -> str:
@@ -57,10 +63,10 @@ class Place:
         return (url.database or "") if url is not None else ""
 
     async def url(self) -> URL:
-        """Raises OtherDatabase (CM-702), Misconfigured, or what kept env.py from telling."""
+        """Raises OtherDatabase (CM-702), Misconfigured, DatabaseUnreachable, or what kept env.py from telling."""
         found = await self.found()
         if found.url is None:
-            raise ProblemError.of(found.reason) if found.reason else Misconfigured("env.py", self._settings.no_url)
+            raise _error(found.reason) if found.reason else Misconfigured("env.py", self._settings.no_url)
         return found.url
 
     @property
@@ -80,17 +86,26 @@ class Place:
         """Where journal and operations of this history stand."""
         return Records(self._tables, await self.version_table())
 
+    async def all_records(self) -> list[Records]:
+        """Of every version table that env.py keeps in this database."""
+        found = await self.found()
+        return [Records(self._tables, table) for table in found.tables or (found.table,)]
+
     async def found(self) -> Whereabouts:
-        """Raises OtherDatabase (CM-702) when env.py and DATABASE_URL disagree."""
+        """Raises OtherDatabase (CM-702) when env.py and DATABASE_URL disagree, or StillLoading."""
         if self._settings.is_our_own:
             return Whereabouts(self._settings.given_url or self._settings.url, self._settings.version_table)
-        async with self._looking:
-            if self._found is not None and monotonic() < self._until and self._stamps == stamps_of(self._files):
-                return self._found
-            found = self._heard(await self._asked())
-            self._must_agree(found)
-            self._found, self._until = found, inf if found.certain else monotonic() + AGAIN_SECONDS
-            return found
+        try:
+            told = await self._loading.look()
+        except StillLoading as error:
+            if not _unheard.get():
+                raise
+            return self._found or self._declared(error.problem)
+        if told is not self._told or self._found is None:
+            found = self._heard(told.facts)
+            await self._must_agree(found)
+            self._found, self._told = found, told
+        return self._found
 
     def scrubbed(self, text: str) -> str:
         """The text without the password of any URL that is known here."""
@@ -99,45 +114,51 @@ class Place:
             text = without_password(text, url) if url is not None else text
         return text
 
-    async def _asked(self) -> dict[str, Any]:
-        try:
-            answer = await self._processes.ask(self._settings.job("look"), timeout_seconds=LOOK_SECONDS)
-        except NoProcess as error:  # the status is still told
-            answer = {"event": "failed", "problem": error.problem.model_dump()}
-        files = ConfigFiles(self._settings.config_file)
-        self._files = [files.ini, files.toml, *(Path(file) for file in answer.get("files", []))]
-        self._stamps = stamps_of(self._files)
-        return answer
+    def _declared(self, reason: Problem | None) -> Whereabouts:
+        """What is known without env.py."""
+        url = self._settings.given_url or self._settings.url
+        return Whereabouts(url, self._settings.version_table, certain=False, reason=reason)
 
-    def _heard(self, answer: dict[str, Any]) -> Whereabouts:
-        declared, places = self._settings.given_url or self._settings.url, answer.get("places", [])
-        if answer["event"] == "done" and places:
-            first = _only_one(places)
-            schema = first["version_table_schema"] or first["default_schema"]
-            url = self._settings.given_url or make_url(first["url"])
-            return Whereabouts(
-                url,
-                VersionTable(first["version_table"], schema),
-                first["default_schema"],
-                first["in_transaction"],
-                first["autocommit"],
-            )
-        table = self._settings.version_table
-        if answer.get("tried"):  # the server's own answer to us says more than env.py's traceback
-            return Whereabouts(self._settings.given_url or make_url(answer["tried"]), table, certain=False)
-        problem = Problem.model_validate(_known(answer["problem"])) if "problem" in answer else _no_end(answer)
-        problem = problem.model_copy(update={"detail": self.scrubbed(problem.detail)})
-        return Whereabouts(declared, table, certain=False, reason=problem)
+    def _heard(self, told: dict[str, Any]) -> Whereabouts:
+        if told.get("heard"):
+            return self._configured(told["places"])
+        if _gave_no_answer(told):
+            silent = _silent(make_url(told["tried"]))
+            return Whereabouts(None, self._settings.version_table, certain=False, reason=silent)
+        if told.get("tried"):  # the server's own answer to us says more than env.py's traceback
+            url = self._settings.given_url or make_url(told["tried"])
+            return Whereabouts(url, self._settings.version_table, certain=False)
+        problem = Problem.model_validate(_known(told["problem"])) if "problem" in told else _no_end(told)
+        return self._declared(problem.model_copy(update={"detail": self.scrubbed(problem.detail)}))
 
-    def _must_agree(self, found: Whereabouts) -> None:
+    def _configured(self, places: list[dict[str, Any]]) -> Whereabouts:
+        first = _only_one(places)
+        tables = tuple(dict.fromkeys(_table(place) for place in places))
+        return Whereabouts(
+            self._settings.given_url or make_url(first["url"]),
+            tables[0],
+            first["default_schema"],
+            first["in_transaction"],
+            first["autocommit"],
+            tables=tables,
+        )
+
+    async def _must_agree(self, found: Whereabouts) -> None:
         """A service that was sent to one database must not migrate another."""
         url, said = found.url, self._settings.url
         if url is None or self._settings.given_url is not None:
             return
         if url.get_backend_name() != "postgresql":
             raise Misconfigured("env.py", f"it connects to {url.get_backend_name()}, and only PostgreSQL is supported")
-        if self._settings.from_environment and said is not None and url.database != said.database:
+        if not self._settings.from_environment or said is None:
+            return
+        if url.database != said.database:
             raise OtherDatabase(said.database or "", url.database or "")
+        same = not found.certain or await is_same_database(said, url)
+        if same is None:
+            raise _error(_silent(said))
+        if not same:
+            raise OtherDatabase(_with_server(said), _with_server(url))
 
 
 def _only_one(places: list[dict[str, Any]]) -> dict[str, Any]:
@@ -149,17 +170,51 @@ def _only_one(places: list[dict[str, Any]]) -> dict[str, Any]:
     return places[0]
 
 
+def _table(place: dict[str, Any]) -> VersionTable:
+    return VersionTable(place["version_table"], place["version_table_schema"] or place["default_schema"])
+
+
+def _with_server(url: URL) -> str:
+    return f"{url.database} at {url.host or 'localhost'}:{url.port or 5432}"
+
+
 def _known(problem: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in problem.items() if key in Problem.model_fields}
 
 
-def _no_end(answer: dict[str, Any]) -> Problem:
-    ended = answer["event"] == "done"
+def _error(problem: Problem) -> ProblemError:
+    if problem.code != "CM-513":
+        return ProblemError.of(problem)
+    return DatabaseUnreachable(problem.code, problem.title, problem.detail, problem.next_step)
+
+
+def _gave_no_answer(told: dict[str, Any]) -> bool:
+    """The server took the connection and then kept silent: asking it once more would take as long again."""
+    waited = told.get("ended_at", 0) - told.get("tried_at", 0)
+    return bool(told.get("tried")) and waited > CONNECT_SECONDS * 0.9
+
+
+def _silent(url: URL) -> Problem:
+    return Problem(
+        code="CM-513",
+        title="The database cannot be reached",
+        detail=f"No session with PostgreSQL at {url.host or 'localhost'}:{url.port or 5432} within"
+        f" {CONNECT_SECONDS} s.",
+        next_step="Check that it runs and that host and port are right.",
+        retryable=True,
+    )
+
+
+def _no_end(told: dict[str, Any]) -> Problem:
+    if told["event"] == "done":
+        detail = "env.py configures no connection."
+    elif "after_seconds" in told:
+        detail = f"env.py did not get to context.configure within {told['after_seconds']:.0f} s."
+    else:
+        detail = "env.py ended its process before it got to context.configure."
     return Problem(
         code="CM-407",
         title="The migration environment failed",
-        detail="env.py configures no connection."
-        if ended
-        else f"env.py did not get to context.configure within {LOOK_SECONDS:.0f} s, or ended its process.",
+        detail=detail,
         next_step="Try `alembic current` with the same options; it does the same.",
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from math import inf
 from typing import TYPE_CHECKING
 
 from migration_sidecar.database import Database
-from migration_sidecar.errors import HistoryUnreadable, NoProcess, ProblemError
-from migration_sidecar.facts import DatabaseFacts, long_transactions, read_facts
+from migration_sidecar.errors import HistoryUnreadable, NoProcess, ProblemError, StillLoading
+from migration_sidecar.facts import DatabaseFacts, long_transactions
 from migration_sidecar.history import History, RevisionFile
 from migration_sidecar.messages import (
     Action,
@@ -20,14 +21,18 @@ from migration_sidecar.messages import (
     ServiceStatus,
 )
 from migration_sidecar.obstacles import in_the_files, in_the_way, misfit, to_know
-from migration_sidecar.place import Place, Whereabouts
+from migration_sidecar.place import Place, Whereabouts, even_unheard
 from migration_sidecar.scripts import Scripts
 from migration_sidecar.settings import Settings
+from migration_sidecar.several_tables import read_farthest
+from migration_sidecar.waiting import at_most
 
 if TYPE_CHECKING:
     from migration_sidecar.store import AnyConnection
 
 LONG_TRANSACTION_SECONDS = 60
+REFRESH_SECONDS = 2.0  # a changed file is waited for; after that the status tells what could be read before
+NO_HISTORY = History(heads=(), revisions={})
 
 
 def classify(facts: DatabaseFacts, history: History) -> DatabaseState:
@@ -77,17 +82,21 @@ class Reader:
 
     async def status(self) -> ServiceStatus:
         """Never raises: what cannot be told stands in `error`."""
+        with even_unheard(), at_most(REFRESH_SECONDS if self._scripts.last_readable else inf):
+            return await self._as_far_as_known()
+
+    async def _as_far_as_known(self) -> ServiceStatus:
         history, unreadable = self._scripts.last_readable, None
         try:
             history = await self._scripts.history()
-        except (HistoryUnreadable, NoProcess) as error:
+        except (HistoryUnreadable, NoProcess, StillLoading) as error:
             unreadable = error.problem
         try:
-            facts, last = await self._facts_and_last()
+            facts, several, last = await self._facts_and_last(history or NO_HISTORY)
         except ProblemError as error:
             heads = list(history.heads) if history else []
             return self._status(DatabaseState.UNREACHABLE, head_revisions=heads, error=error.problem)
-        history = history or History(heads=(), revisions={})
+        history = history or NO_HISTORY
         state = classify(facts, history)
         known = set(facts.revisions) <= set(history.revisions)
         pending = history.between(Action.UPGRADE, facts.revisions, "heads") if known else []
@@ -98,7 +107,7 @@ class Reader:
             head_revisions=list(history.heads),
             pending=[step.id for step in pending],
             last_outcome=last,
-            error=unreadable or misfit(state, facts, history) or self._place.problem,
+            error=unreadable or misfit(state, facts, history) or self._place.problem or several,
         )
 
     async def plan(self, action: Action, target: str) -> MigrationPlan:
@@ -110,7 +119,7 @@ class Reader:
         """The same on a session that the caller has open."""
         history = await self._scripts.history()
         found = await self._place.found()
-        facts = await read_facts(connection, await self._place.records())
+        facts, several = await self.facts(connection, action, target)
         waiting = [facts.lock_holder] if facts.lock_holder else []
         waiting += await long_transactions(connection, LONG_TRANSACTION_SECONDS)
         steps = _steps(history, facts, action, target)
@@ -126,8 +135,16 @@ class Reader:
             digest=digest(self._settings.service, action, before, after, [step.sha256 for step in steps]),
             revisions=[step.planned(action, autocommit=found.autocommit) for step in steps],
             obstacles=_obstacles(history, facts, found, action, steps),
-            warnings=list(to_know(steps, found, waiting)),
+            warnings=[*to_know(steps, found, waiting), *([several] if several else [])],
         )
+
+    async def facts(
+        self, connection: AnyConnection, action: Action, target: str
+    ) -> tuple[DatabaseFacts, Problem | None]:
+        """Of the version table with most to do, and a word about the others."""
+        tables = await self._place.all_records()
+        history = await self._scripts.history() if len(tables) > 1 else NO_HISTORY
+        return await read_farthest(connection, tables, history, action, target)
 
     async def outlook(self, facts: DatabaseFacts, action: Action, target: str) -> tuple[int, list[Problem]]:
         """How many revisions are left to the target, and what stands in the way."""
@@ -135,12 +152,12 @@ class Reader:
         steps = _steps(history, facts, action, target)
         return len(steps), _obstacles(history, facts, found, action, steps)
 
-    async def _facts_and_last(self) -> tuple[DatabaseFacts, Operation | None]:
-        records = await self._place.records()
+    async def _facts_and_last(self, history: History) -> tuple[DatabaseFacts, Problem | None, Operation | None]:
+        tables = await self._place.all_records()
         async with self._database.connection() as connection:
-            facts = await read_facts(connection, records)
+            facts, several = await read_farthest(connection, tables, history, Action.UPGRADE, "heads")
             readable = facts.has_journal and facts.missing_grant is None
-            return facts, await records.last_operation(connection) if readable else None
+            return facts, several, await tables[0].last_operation(connection) if readable else None
 
     def _status(self, state: DatabaseState, holder: LockHolder | None = None, **more: object) -> ServiceStatus:
         return ServiceStatus.model_validate(

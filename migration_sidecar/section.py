@@ -11,7 +11,7 @@ from migration_sidecar.config_files import OWN_SECTION, ConfigFiles
 from migration_sidecar.errors import Misconfigured
 
 WORDS = ("service", "version_table", "version_table_schema", "audit", "journal_table", "python")
-NUMBERS = ("memory_limit_mb", "patience_seconds")
+NUMBERS = ("memory_limit_mb", "patience_seconds", "loading_seconds")
 GUARDS = (
     "lock_timeout",
     "patient_lock_timeout",

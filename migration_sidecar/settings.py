@@ -14,7 +14,7 @@ from migration_sidecar.child import failpoint_orders
 from migration_sidecar.child.tables import journal_tables
 from migration_sidecar.config_files import ConfigFiles, UnreadableFile
 from migration_sidecar.env_file import is_our_own
-from migration_sidecar.errors import Misconfigured
+from migration_sidecar.errors import Misconfigured, NoConfiguration
 from migration_sidecar.section import Section
 from migration_sidecar.url import URL
 
@@ -72,6 +72,7 @@ class Settings:
     memory_bytes: int = 2048 << 20
     guards: Mapping[str, str] = field(default_factory=dict)
     patience_seconds: float = 600.0
+    loading_seconds: float = 120.0  # an application may take long to be imported, and a loop takes for ever
     directory: Path = field(default_factory=Path.cwd)  # where the service was started
 
     def job(self, kind: str, **facts: Any) -> dict[str, Any]:
@@ -92,13 +93,15 @@ class Settings:
 def read_settings(
     config_file: Path | None, environment: Mapping[str, str] = os.environ, given: Given = Given()
 ) -> Settings:
-    """Raises Misconfigured, which names the key and never shows its value."""
+    """Raises Misconfigured, which names the key and never shows its value, or NoConfiguration."""
     startup = environment.get("MIGRATE_ON_STARTUP", OnStartup.APPLY)
     if startup not in set(OnStartup):
         raise Misconfigured("MIGRATE_ON_STARTUP", "it must be apply, check or off")
     _require_no_failpoints_outside_tests(environment)
     try:
         files = ConfigFiles.found(config_file, environment)
+        if not files.named.exists():
+            raise NoConfiguration(files.named.name)
         section = Section(files)
         if not files.has_section(given.section):
             raise Misconfigured(files.named.name, f"it has no section [{given.section}]")
@@ -129,6 +132,7 @@ def read_settings(
         memory_bytes=section.number("memory_limit_mb", 2048) << 20,
         guards=section.guards(),
         patience_seconds=float(section.number("patience_seconds", 600)),
+        loading_seconds=float(section.number("loading_seconds", 120)),
     )
 
 

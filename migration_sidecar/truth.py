@@ -62,11 +62,16 @@ class Truth:
             facts=facts,
             rows=rows,
             moved=moved,
-            recorded=await records.recorded_revisions(connection, moved) if moved and facts.has_journal else set(),
+            recorded=await self._recorded(connection, moved) if moved and facts.has_journal else set(),
             left=left,
             obstacles=obstacles,
             invalid_indexes=await invalid_indexes(connection) if torn(rows) else [],
         )
+
+    async def _recorded(self, connection: AnyConnection, revisions: list[str]) -> set[str]:
+        """In whichever of the version tables that env.py keeps here."""
+        tables = await self._place.all_records()
+        return set().union(*[await records.recorded_revisions(connection, revisions) for records in tables])
 
     @asynccontextmanager
     async def _quiet(self, connection: AnyConnection, operation_id: str, attempt: int) -> AsyncIterator[None]:

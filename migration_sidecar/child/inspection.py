@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -15,11 +14,12 @@ from alembic.script.revision import CycleDetected, RevisionError, RevisionMap
 from alembic.util import CommandError
 
 from migration_sidecar.child import findings, soundness, unreadable
-from migration_sidecar.child.prepared import after_env_file, needs_env_file
+from migration_sidecar.child.prepared import after_env_file, needs_env_file, script_directory
 from migration_sidecar.child.refusal import Refusal
+from migration_sidecar.child.time_limit import time_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from alembic.config import Config
     from alembic.script import Script, ScriptDirectory
@@ -27,27 +27,28 @@ if TYPE_CHECKING:
 Report = Callable[..., None]
 
 
-def load_history(config: Config, report: Report, seconds: float = 0) -> dict[str, Any]:
+def load_history(config: Config, report: Report, seconds: float = 0, folders: Sequence[str] = ()) -> dict[str, Any]:
     """Heads and every revision in the order of loading; raises Refusal with file and line of what is wrong.
 
-    Loading runs the files; one that is not done after `seconds` is named.
+    Loading runs the files; one that is not done after `seconds` is named. `folders` is what env.py made of them.
     """
-    directory = open_folder(config)
+    directory = open_folder(config, folders)
     try:
-        return _history(directory, report, seconds)
+        return history_in(directory, report, seconds)
     except Refusal as refusal:
         prepared = after_env_file(config) if needs_env_file(refusal) else None
         if prepared is None:
             raise
-    return _history(prepared, report, seconds)
+    return history_in(prepared, report, seconds)
 
 
-def _history(directory: ScriptDirectory, report: Report, seconds: float) -> dict[str, Any]:
+def history_in(directory: ScriptDirectory, report: Report, seconds: float = 0) -> dict[str, Any]:
+    """The same for a folder as it stands."""
     # Told before any file is run: whoever waits for a file that never ends can still see it change.
     report("folders", folders=[str(folder) for folder in _folders(directory)])
     env_file = unreadable.require_env_file(Path(directory.env_py_location))
     loading = _Loading(report)
-    with _time_limit(seconds, report), loading.watched():
+    with time_limit(seconds, lambda where: unreadable.never_ends(where, seconds), report), loading.watched():
         scripts = _load(directory, loading)
     if not scripts:
         raise unreadable.no_revisions(_folders(directory))
@@ -66,12 +67,10 @@ def _history(directory: ScriptDirectory, report: Report, seconds: float) -> dict
     }
 
 
-def open_folder(config: Config) -> ScriptDirectory:
+def open_folder(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
     """Raises Refusal (CM-303) where script_location names nothing that can be used."""
-    from alembic.script import ScriptDirectory
-
     try:
-        return ScriptDirectory.from_config(config)
+        return script_directory(config, folders)
     except Exception as error:
         raise unreadable.no_folder(Path(config.config_file_name or "alembic.ini").name, error) from None
 
@@ -132,25 +131,6 @@ def _load(directory: ScriptDirectory, loading: _Loading) -> list[Script]:
         raise unreadable.loop(loading.file, error.revisions) from None
     except BaseException as error:  # a file may raise SystemExit
         raise unreadable.not_loaded(loading.file, error) from None
-
-
-@contextmanager
-def _time_limit(seconds: float, report: Report) -> Iterator[None]:
-    """Ends the loading with a Refusal that names the line; a file that swallows it is ended by the parent."""
-    if not seconds:
-        yield
-        return
-
-    def out_of_time(_: int, frame: Any) -> None:
-        report("hangs", after_seconds=seconds)
-        raise unreadable.never_ends(frame, seconds)
-
-    signal.signal(signal.SIGALRM, out_of_time)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _folders(directory: ScriptDirectory) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A look: runs env.py as `alembic current` does and tells which database and version table it configures."""
+"""A look: runs env.py as `alembic current` does, and tells what it configures and the history as it prepares it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from time import monotonic
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
@@ -17,21 +18,28 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
 from migration_sidecar.child.connecting import is_autocommit, url_of_connection, url_of_parameters
+from migration_sidecar.child.inspection import history_in
 from migration_sidecar.child.refusal import Refusal
+from migration_sidecar.child.time_limit import CONNECT_SECONDS, time_limit
+from migration_sidecar.child.unreadable import env_file_never_ends
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 MOST_FILES = 500
-CONNECT_SECONDS = 5
 USUAL_SEARCH_PATH = '"$user", public'
 INSTALLED = str(Path(os.__file__).parent)
 
 
-def look(config: Config, report: Callable[..., None]) -> None:
-    """Reports `places`, one per context.configure; what was reported before env.py failed stands."""
-    before = set(sys.modules)
+def look(config: Config, report: Callable[..., None], seconds: float = 0) -> dict[str, Any] | None:
+    """Reports `places`, one per context.configure; what was reported before env.py failed stands.
+
+    After `heard` it is the history that may fail. env.py may have named other folders by then, so that its own
+    ScriptDirectory is what counts.
+    """
+    before, until = set(sys.modules), monotonic() + seconds
     script = ScriptDirectory.from_config(config)
+    report("looking", files=_files(script, before))  # told first: one that never ends can still be seen to change
     _tell_what_is_tried(report)
     places = _note_each_configure()
 
@@ -41,12 +49,17 @@ def look(config: Config, report: Callable[..., None]) -> None:
         return []
 
     try:
-        with EnvironmentContext(config, script, fn=nothing_to_do, dont_mutate=True):
+        environment = EnvironmentContext(config, script, fn=nothing_to_do, dont_mutate=True)
+        with time_limit(seconds, lambda where: env_file_never_ends(where, seconds), report), environment:
             script.run_env()
     except KeyError as error:
         raise _missing_x(Path(script.env_py_location), error) from error
     finally:
-        report("looked", files=_files(script, before), places=places)
+        report("looked", files=_files(script, before), places=places, ended_at=monotonic())
+    if not places:
+        return None
+    report("heard", heard=True)
+    return history_in(script, report, max(1.0, until - monotonic()) if seconds else 0)
 
 
 def _default_schema(connection: Any) -> str:
@@ -63,7 +76,7 @@ def _tell_what_is_tried(report: Callable[..., None]) -> None:
 
     def connecting(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
         if dialect.name == "postgresql":
-            report("connecting", tried=url_of_parameters(dialect, parameters))
+            report("connecting", tried=url_of_parameters(dialect, parameters), tried_at=monotonic())
             # A server that takes the connection and never answers is no reason to keep a status waiting.
             parameters.setdefault(
                 "connect_timeout" if dialect.driver.startswith("psycopg") else "timeout", CONNECT_SECONDS

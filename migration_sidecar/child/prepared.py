@@ -10,7 +10,17 @@ from alembic.script import ScriptDirectory
 from migration_sidecar.child.refusal import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from alembic.config import Config
+
+
+def script_directory(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
+    """With the folders that env.py names where it was heard before; without them as the configuration has it."""
+    directory = ScriptDirectory.from_config(config)
+    if folders:
+        directory.version_locations = list(folders)
+    return directory
 
 
 def needs_env_file(refusal: Refusal) -> bool:
@@ -31,9 +41,9 @@ def after_env_file(config: Config) -> ScriptDirectory | None:
     return script
 
 
-def ready_folder(config: Config) -> ScriptDirectory:
+def ready_folder(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
     """For a history that was loaded before; prepared only where that is needed."""
-    script = ScriptDirectory.from_config(config)
+    script = script_directory(config, folders)
     try:
         if script.get_bases():
             return script

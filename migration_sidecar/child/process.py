@@ -54,19 +54,19 @@ def _result(job: dict[str, Any], report: Reporter, channel: socket) -> Any:
     if kind == "inspect":
         from migration_sidecar.child.inspection import load_history
 
-        return load_history(config, report, job["seconds"])
+        return load_history(config, report, job["seconds"], job.get("folders", ()))
     if kind == "resolve":
         from migration_sidecar.child.targets import resolve
 
-        return resolve(config, job["action"], job["target"], job["revisions"])
+        return resolve(config, job["action"], job["target"], job["revisions"], job.get("folders", ()))
     if kind == "render":
         from migration_sidecar.child.rendering import render
 
-        return render(config, job["revisions"], job["action"])
+        return render(config, job["revisions"], job["action"], job.get("folders", ()))
     if kind == "look":
         from migration_sidecar.child.looking import look
 
-        return look(config, report)
+        return look(config, report, job.get("seconds", 0))
     if "rehearsal" in job:
         from migration_sidecar.child.rehearsal import rehearse
 

@@ -12,12 +12,14 @@ from alembic.runtime.migration import MigrationContext
 from migration_sidecar.child.prepared import ready_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from alembic.config import Config
 
 
-def render(config: Config, revisions: list[str], action: str) -> dict[str, str]:
+def render(config: Config, revisions: list[str], action: str, folders: Sequence[str] = ()) -> dict[str, str]:
     """SQL per revision; a revision that needs a connection to know what to do is left out."""
-    directory = ready_folder(config)
+    directory = ready_folder(config, folders)
     rendered = {}
     for revision in revisions:
         script = directory.get_revision(revision)

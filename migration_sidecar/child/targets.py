@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from alembic.script.revision import RevisionMap
 
 
-def resolve(config: Config, action: str, target: str, rows: Sequence[str]) -> dict[str, Any]:
+def resolve(
+    config: Config, action: str, target: str, rows: Sequence[str], folders: Sequence[str] = ()
+) -> dict[str, Any]:
     """The absolute target, and the revisions on the way in their order; raises Refusal (CM-203, CM-205).
 
     `rows` is what the version table holds; relative targets count from there.
@@ -26,7 +28,7 @@ def resolve(config: Config, action: str, target: str, rows: Sequence[str]) -> di
             f"The database is at {', '.join(rows)}, so {target!r} could mean several things.",
             f"Say from which one, as in {rows[0]}@{target}.",
         )
-    history = ready_folder(config).revision_map
+    history = ready_folder(config, folders).revision_map
     find = _up if action == "upgrade" else _down
     try:
         absolute = find(history, target, tuple(rows))

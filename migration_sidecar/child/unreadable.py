@@ -6,7 +6,7 @@ import ast
 from configparser import Error as IniError
 from pathlib import Path
 from traceback import extract_tb
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
@@ -96,12 +96,20 @@ def not_loaded(file: Path | None, error: BaseException) -> Refusal:
     return _broken_file(where, f"it raised {type(error).__name__} when it was loaded")
 
 
-def never_ends(frame: Any, seconds: float) -> Refusal:
-    """For a file that is still being loaded; `frame` is what runs now."""
-    while frame is not None and frame.f_code.co_name != "<module>":
-        frame = frame.f_back
-    where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame is not None else "A revision file"
-    return _broken_file(where, f"it was not loaded after {seconds:.0f} s", "Look for a loop or a wait at that line.")
+def never_ends(where: str, seconds: float) -> Refusal:
+    """For a file that is still being loaded; `where` is its line, if that is known."""
+    reason = f"it was not loaded after {seconds:.0f} s"
+    return _broken_file(where or "A revision file", reason, "Look for a loop or a wait at that line.")
+
+
+def env_file_never_ends(where: str, seconds: float) -> Refusal:
+    """The same for env.py and what it imports."""
+    return Refusal(
+        "CM-407",
+        "The migration environment failed",
+        f"{where or 'env.py'}: env.py had not ended after {seconds:.0f} s; no database was touched.",
+        "Look for a loop or a wait at that line; if it only needs more time, raise loading_seconds.",
+    )
 
 
 def _named(file: Path | None, error: BaseException) -> str:

@@ -12,12 +12,13 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from migration_sidecar.cli.output import exit_code, print_problem
+from migration_sidecar.cli.output import exit_code, print_problem, remarks
 from migration_sidecar.engine import Engine
 from migration_sidecar.errors import ProblemError
 from migration_sidecar.settings import Given, Settings, read_settings
 
 Answer = TypeVar("Answer")
+SILENT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,11 @@ class Options:
 
         async def run() -> Answer:
             engine = Engine(self.settings())
+            telling = asyncio.create_task(_tell_what_is_waited_for(engine))
             try:
                 return await question(engine)
             finally:
+                telling.cancel()
                 await engine.close()
 
         try:
@@ -79,6 +82,13 @@ class Options:
     def refused(self, error: ProblemError) -> typer.Exit:
         print_problem(error.problem, as_json=self.as_json)
         return typer.Exit(exit_code(error.problem))
+
+
+async def _tell_what_is_waited_for(engine: Engine) -> None:
+    while engine.loading.seconds < SILENT_SECONDS:
+        await asyncio.sleep(0.5)
+    limit = engine.settings.loading_seconds
+    remarks.print(f"Waiting for env.py, all that it imports, and the revision files; ended after {limit:.0f} s.")
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -294,5 +294,5 @@ async def test_a_password_in_what_env_py_raises_is_never_told(
 
 
 def test_no_file_is_named_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ProblemError, match=r"pyproject\.toml: the file cannot be read"):
+    with pytest.raises(ProblemError, match=r"CM-303 .*The file pyproject\.toml is not there"):
         read_settings(tmp_path / "pyproject.toml", {})

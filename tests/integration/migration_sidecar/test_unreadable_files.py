@@ -6,13 +6,21 @@ from time import monotonic
 
 import pytest
 
-import migration_sidecar.scripts
+import migration_sidecar.loading
 from migration_sidecar.engine import Engine
 from migration_sidecar.errors import HistoryUnreadable
 from migration_sidecar.messages import Action, Problem
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows, version
+
+
+@pytest.fixture
+def environment(environment: Environment) -> Environment:
+    """Whose files have two seconds to be loaded."""
+    environment.ini.write_text(environment.ini.read_text() + "loading_seconds = 2\n")
+    return environment
+
 
 BROKEN = {
     "a syntax error": ("def upgrade(:\n", "a2.py:1"),
@@ -44,9 +52,7 @@ async def test_a_file_that_cannot_be_loaded_is_named_and_harms_no_status(
     engine: Engine,
     environment: Environment,
     database: Database,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(migration_sidecar.scripts, "INSPECTION_SECONDS", 2.0)
     environment.revision("a1")
     await carry_out(engine)
     (environment.versions / "a2.py").write_text(text)
@@ -61,9 +67,8 @@ async def test_a_file_that_cannot_be_loaded_is_named_and_harms_no_status(
 
 
 async def test_a_file_that_never_ends_is_waited_for_once_and_not_at_every_question(
-    engine: Engine, environment: Environment, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, environment: Environment
 ) -> None:
-    monkeypatch.setattr(migration_sidecar.scripts, "INSPECTION_SECONDS", 2.0)
     file = environment.versions / "a1.py"
     file.write_text("while True:\n    pass\n")
     problem = await refused(engine)
@@ -166,7 +171,7 @@ async def test_a_loading_process_that_somebody_kills_says_nothing_about_the_file
 async def test_one_that_is_killed_whenever_it_loads_is_told_so_and_tried_again_later(
     engine: Engine, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration_sidecar.scripts, "HANGING_SECONDS", 0.0)
+    monkeypatch.setattr(migration_sidecar.loading, "HANGING_SECONDS", 0.0)
     flag = environment.folder / "flag"
     flag.touch()
     file = environment.revision("a1")

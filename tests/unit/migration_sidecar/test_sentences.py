@@ -24,6 +24,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "OtherBody": ("x",),
     "PlanChanged": ("It did.",),
     "HistoryUnreadable": ("CM-304", "A title", "A detail.", "A step."),
+    "StillLoading": (12.0, 120.0),
+    "NoConfiguration": ("alembic.ini",),
     "DatabaseUnreachable": ("CM-513", "A title", "A detail.", "A step."),
     "NoProcess": ("The process did not start",),
     "LockBusy": (LockHolder(pid=7, application="x"),),
