@@ -11,16 +11,20 @@ import time
 from pathlib import Path
 
 from scripts.infrastructure.errors import InfrastructureError
-from tests.campaign.conduct import Record, conduct, copied, digest
+from tests.campaign.conduct import conduct, copied, digest
 from tests.campaign.outcome import Outcome, Spec
-from tests.campaign.planted import show_that_each_is_found
-from tests.campaign.report import write_report
-from tests.campaign.schedule import PARTS, Size, quotas
+from tests.campaign.planted import Found, show_that_each_is_found
+from tests.campaign.record import Record
+from tests.campaign.report import Session, commit, write_report
+from tests.campaign.schedule import PARTS, Quota, Size, quotas
+
+PLANTED = "M"
 
 
 def main() -> int:
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         with tempfile.TemporaryDirectory(prefix="rmbrain-campaign-", ignore_cleanup_errors=True) as folder:
             return _campaign(arguments, Path(folder))
@@ -37,32 +41,33 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=200, metavar="N", help="hit kills, mixes and races, each (200)")
     parser.add_argument("--each", type=int, default=5, metavar="N", help="hits of every failpoint and action (5)")
     parser.add_argument("--seed", type=int, default=None, help="replays that campaign's schedule")
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, like A,D")
+    parser.add_argument("--only", default=",".join((*PARTS, PLANTED)), help="parts, like A,D; M is the planted bugs")
     parser.add_argument("--match", default="", metavar="TEXT", help="only quotas whose name has it, like commit_sent")
     parser.add_argument("--jobs", type=int, default=2, help="runs at the same time (2)")
     parser.add_argument("--resume", action="store_true", help="go on where a campaign of this seed and code stopped")
-    parser.add_argument("--planted", nargs="*", metavar="M1", help="instead: show that planted bugs are found")
+    parser.add_argument("--planted", nargs="*", metavar="M1", help="only show that these planted bugs are found")
     parser.add_argument("--report", type=Path, default=None, metavar="DIR", help="write one there")
-    parser.add_argument("--state", type=Path, default=None, metavar="FILE", help="where outcomes are kept for --resume")
-    return parser.parse_args()
+    parser.add_argument(
+        "--state", type=Path, default=None, metavar="FILE", help="kept for --resume (beside the report)"
+    )
+    arguments = parser.parse_args()
+    if arguments.resume and (arguments.seed is None or not (arguments.state or arguments.report)):
+        parser.error("--resume needs the --seed and the --report or --state of the campaign that it goes on with")
+    return arguments
 
 
 def _campaign(arguments: argparse.Namespace, folder: Path) -> int:
     seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
-    if arguments.planted is not None:
-        return int(any(each.violation is None for each in show_that_each_is_found(folder, seed, arguments.planted)))
-    subject = copied(folder / "subject")
-    state = arguments.state or Path.home() / ".cache" / "rmbrain" / f"campaign-{seed}.jsonl"
+    parts = (PLANTED,) if arguments.planted is not None else tuple(arguments.only.split(","))
+    subject, session = copied(folder / "subject"), Session(seed, commit(), time.monotonic(), arguments.resume)
+    plan = quotas(Size(arguments.runs, arguments.each, parts), seed)
+    plan = [quota for quota in plan if arguments.match in quota.name]
+    state = arguments.state or (arguments.report or folder) / f"campaign-{seed}.unfinished.jsonl"
     record = Record(state, digest(subject))
     if not arguments.resume:
-        state.unlink(missing_ok=True)
-    plan = quotas(Size(arguments.runs, arguments.each, tuple(arguments.only.split(","))), seed)
-    plan = [quota for quota in plan if arguments.match in quota.name]
-    outcomes = list(record.earlier())
-    for outcome in outcomes:
-        next(quota for quota in plan if quota.name == outcome.spec["quota"]).remember(outcome)
-    began = time.monotonic()
+        record.begin_anew()
+    outcomes = record.take_up(plan)
     wanted = sum(quota.wanted for quota in plan)
 
     def told(outcome: Outcome) -> None:
@@ -70,14 +75,27 @@ def _campaign(arguments: argparse.Namespace, folder: Path) -> int:
         outcomes.append(outcome)
         print(_line(outcome, sum(quota.hits for quota in plan), wanted), flush=True)
 
-    conduct(plan, subject, folder, jobs=arguments.jobs, told=told)
+    if plan:
+        conduct(plan, subject, folder / "workers", jobs=arguments.jobs, told=told)
+    found = show_that_each_is_found(folder, seed, arguments.planted) if PLANTED in parts else []
     if arguments.report is not None:
-        print(write_report(outcomes, plan, arguments.report, seed, time.monotonic() - began))
+        print(write_report(outcomes, plan, found, arguments.report, session))
+    complete = _summed_up(outcomes, plan, found, seed)
+    if complete:
+        state.unlink(missing_ok=True)
+    return 0 if complete and not any(each.violations for each in outcomes) else 1
+
+
+def _summed_up(outcomes: list[Outcome], plan: list[Quota], found: list[Found], seed: int) -> bool:
+    """Whether everything that was planned was hit, and every planted bug found."""
     bad = [outcome for outcome in outcomes if outcome.violations]
     missing = [quota.name for quota in plan if quota.hits < quota.wanted]
+    missing += [each.bug.name for each in found if each.violation is None]
     print(f"{len(outcomes)} runs, {sum(each.hit for each in outcomes)} hit, {len(bad)} with violations, seed {seed}")
-    print(f"not hit often enough: {', '.join(missing)}" if missing else "every quota was hit")
-    return 1 if bad or missing else 0
+    if found:
+        print(f"{sum(each.violation is not None for each in found)} of {len(found)} planted bugs found")
+    print(f"not hit often enough or not found: {', '.join(missing)}" if missing else "every quota was hit")
+    return not missing
 
 
 def _line(outcome: Outcome, hits: int, wanted: int) -> str:

@@ -25,16 +25,20 @@ class ServerLog:
 
     file: Path
     start: int
+    number: int  # of the file's inode: a server that is started again begins another file
     database: str
 
     @classmethod
     def from_now(cls, file: Path, database: Database) -> ServerLog:
-        return cls(file, file.stat().st_size, database.name)
+        return cls(file, file.stat().st_size, file.stat().st_ino, database.name)
 
     def lines(self) -> list[str]:
-        with self.file.open("rb") as log:
+        restarted = self.file.stat().st_ino != self.number
+        before = self.file.with_suffix(".log.previous") if restarted else self.file
+        with before.open("rb") as log:
             log.seek(self.start)
             text = log.read().decode(errors="replace")
+        text += self.file.read_text(errors="replace") if restarted else ""
         return [line for line in text.splitlines() if f"@{self.database} " in line]
 
 

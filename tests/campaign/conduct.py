@@ -1,25 +1,23 @@
-"""Carries a campaign out on worker processes, each with a PostgreSQL of its own, and keeps every outcome."""
+"""Carries a campaign out: gives runs to workers, replaces a worker that broke, and ends when every quota is met."""
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from hashlib import sha256
-from multiprocessing import get_context
-from multiprocessing.util import Finalize
+from itertools import chain, count, islice
+from multiprocessing.connection import wait
 from pathlib import Path
+from time import monotonic
 
-from tests.campaign.ground import Ground
+from scripts.infrastructure.errors import InfrastructureError
 from tests.campaign.outcome import Outcome, Spec
-from tests.campaign.races import race
-from tests.campaign.runs import carry_out
 from tests.campaign.schedule import Quota
-from tests.campaign.service import Zygote
+from tests.campaign.workers import Worker, crew
 
 PACKAGE = Path(__file__).parents[2] / "migration_sidecar"
+MOST_BROKEN_WORKERS = 5  # one after the other: then it is the machine, and no finding
+LOOK_SECONDS = 0.5
 Told = Callable[[Outcome], None]
 
 
@@ -34,70 +32,36 @@ def digest(subject: Path) -> str:
     return sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
-@dataclass(frozen=True)
-class Record:
-    """Every outcome as one line; what an earlier session of the same campaign made is counted again."""
-
-    file: Path
-    subject: str
-
-    def earlier(self) -> Iterator[Outcome]:
-        if self.file.exists():
-            for line in self.file.read_text().splitlines():
-                kept = json.loads(line)
-                if kept.pop("subject") == self.subject:
-                    yield Outcome(**kept)
-
-    def keep(self, outcome: Outcome) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.open("a") as file:
-            file.write(json.dumps({"subject": self.subject, **asdict(outcome)}, default=str) + "\n")
-
-
-def conduct(quotas: list[Quota], subject: Path, folder: Path, *, jobs: int, told: Told) -> list[Outcome]:
-    """All of them, in about that order; `told` hears of each as it ends."""
-    outcomes: list[Outcome] = []
+def conduct(
+    quotas: list[Quota], subject: Path, folder: Path, *, jobs: int, told: Told, seconds: float = float("inf")
+) -> None:
+    """In about that order; `told` hears of each run as it ends. No run begins after `seconds`."""
     by_name = {quota.name: quota for quota in quotas}
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin_worker, (subject, folder)) as pool:
-        flying: set[Future[Outcome]] = set()
+    names, broken, until = count(jobs), 0, monotonic() + seconds
+    with crew(jobs, subject, folder) as workers:
         while True:
-            flying |= {pool.submit(_work, spec) for spec in _next(quotas, jobs - len(flying))}
-            if not flying:
-                return outcomes
-            ended, flying = wait(flying, return_when=FIRST_COMPLETED)
-            for each in ended:
-                outcome = each.result()
+            idle = [worker for worker in workers if worker.spec is None]
+            for worker, spec in zip(idle, _next(quotas, len(idle) if monotonic() < until else 0), strict=False):
+                worker.give(spec)
+            busy = [worker for worker in workers if worker.spec is not None]
+            if not busy:
+                return
+            wait([worker.channel for worker in busy], timeout=LOOK_SECONDS)
+            for worker in busy:
+                outcome = worker.outcome()
+                if outcome is None:
+                    continue
                 by_name[outcome.spec["quota"]].came_back(outcome)
-                outcomes.append(outcome)
                 told(outcome)
+                if worker.spec is None:
+                    broken = 0
+                    continue
+                broken += 1
+                if broken >= MOST_BROKEN_WORKERS:
+                    raise InfrastructureError(f"{broken} workers broke one after the other: {outcome.violations[0]}")
+                worker.end()
+                workers[workers.index(worker)] = Worker(subject, folder / f"worker-{next(names)}")
 
 
 def _next(quotas: list[Quota], most: int) -> list[Spec]:
-    found: list[Spec] = []
-    for quota in quotas:
-        for spec in quota.specs() if len(found) < most else ():
-            found.append(spec)
-            if len(found) >= most:
-                break
-    return found
-
-
-class Worker:
-    """The parts that outlive single runs."""
-
-    ground: Ground
-    zygote: Zygote
-
-
-def _begin_worker(subject: Path, folder: Path) -> None:
-    from os import getpid
-
-    Worker.ground = Ground(folder / str(getpid()), subject)
-    Finalize(None, Worker.ground.close, exitpriority=10)
-    Worker.ground.open()
-    Worker.zygote = Zygote(subject, Worker.ground.folder / "zygote.log")
-    Finalize(None, Worker.zygote.close, exitpriority=20)
-
-
-def _work(spec: Spec) -> Outcome:
-    return (race if spec.part == "D" else carry_out)(spec, Worker.ground, Worker.zygote)
+    return list(islice(chain.from_iterable(quota.specs() for quota in quotas), most))

@@ -101,7 +101,7 @@ class Course:
             return
         if "c3" not in reached(version(self.database)):
             with self.database.address.connect(self.database.name) as connection:
-                connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {CONCURRENT_INDEX}")  # type: ignore[arg-type]
+                connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {CONCURRENT_INDEX}")
 
 
 def version(database: Database) -> tuple[str, ...]:

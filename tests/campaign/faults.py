@@ -11,7 +11,6 @@ from pathlib import Path
 from random import Random
 
 from tests.campaign.ground import Database
-from tests.campaign.sampler import Sampler
 from tests.campaign.service import Service, signal_to
 
 TARGETS = ("service", "forkserver", "migration process", "backend")
@@ -21,11 +20,15 @@ WHERE datname = current_database() AND application_name LIKE 'migration-sidecar:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that was done at a moment; `holder` is the session that had the migration lock then."""
+    """Something that was done at a moment; `holding`: to a session that surely had the migration lock."""
 
     what: str
     at: float
-    holder: int | None = None
+    holding: bool = False
+
+    @property
+    def ends_sessions(self) -> bool:
+        return self.what.startswith(("SIGKILL", "immediate stop")) or self.what.endswith((" kill", " drop"))
 
 
 @dataclass
@@ -34,12 +37,24 @@ class Attack:
 
     service: Service
     database: Database
-    sampler: Sampler
     random: Random
     faults: list[Fault] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    _rivals: list[int] = field(default_factory=list)
+
+    def rival(self) -> None:
+        """Somebody else's `upgrade` of the same database, at the same time."""
+        argv, log = ["upgrade", "--config", str(self.service.ini)], self.service.log.with_name("rival.log")
+        self._rivals.append(self.service.zygote.start(argv, {}, log))
+
+    def rivals_ended(self) -> list[str]:
+        """A rival that outlived its run would meddle with the next one."""
+        alive = [pid for pid in self._rivals if self.service.zygote.code(pid, timeout=60) is None]
+        for pid in alive:
+            signal_to(pid, signal.SIGKILL)
+        return [f"a rival did not end: pid {pid}" for pid in alive]
 
     def begin(self, works: list[Callable[[Attack], None]]) -> None:
         self._threads = [threading.Thread(target=self._do, args=(work,), daemon=True) for work in works]
@@ -79,8 +94,7 @@ class Attack:
         return rows[0][0] if rows else None
 
     def did(self, what: str) -> None:
-        now = time.time()
-        self.faults.append(Fault(what, now, self.sampler.holder_at(now)))
+        self.faults.append(Fault(what, time.time()))
 
     def carry_on(self, target: str, pid: int) -> None:
         """Continues what was stopped."""
@@ -97,7 +111,7 @@ class Attack:
         at = time.time()
         if not signal_to(pid, number):
             return False
-        self.faults.append(Fault(f"{number.name} {target}", at, self.sampler.holder_at(at)))
+        self.faults.append(Fault(f"{number.name} {target}", at))
         return True
 
 
@@ -126,13 +140,13 @@ class HitLog:
         return [(each[1], each[2], int(each[3]), float(each[4])) for each in words if each[0] == "hit"]
 
 
-def continue_the_stopped(log: HitLog, rival: Callable[[], None], after: float) -> Callable[[Attack], None]:
+def continue_the_stopped(log: HitLog, after: float) -> Callable[[Attack], None]:
     """A process that stopped itself meets a rival migrator, and is continued later."""
 
     def work(attack: Attack) -> None:
         if attack.until(log.hits, within=60.0):
             pid = note(attack, log)
-            rival()
+            attack.rival()
             attack.wait(after)
             signal_to(pid, signal.SIGCONT)
 
@@ -140,7 +154,7 @@ def continue_the_stopped(log: HitLog, rival: Callable[[], None], after: float) -
 
 
 def watch_hits(log: HitLog) -> Callable[[Attack], None]:
-    """Notes which session held the lock when a failpoint was hit."""
+    """Notes when a failpoint was hit."""
 
     def work(attack: Attack) -> None:
         if attack.until(log.hits, within=60.0):
@@ -150,7 +164,7 @@ def watch_hits(log: HitLog) -> Callable[[Attack], None]:
 
 
 def note(attack: Attack, log: HitLog) -> int:
-    """The pid that hit a failpoint; what it did is remembered with the session that held the lock then."""
+    """The pid that hit a failpoint; what it did is remembered."""
     name, action, pid, at = log.hits()[0]
-    attack.faults.append(Fault(f"{name} {action}", at, attack.sampler.holder_at(at)))
+    attack.faults.append(Fault(f"{name} {action}", at, holding=name != "attempt_written"))
     return pid

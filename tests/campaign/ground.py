@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -53,11 +54,11 @@ class Database:
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Waits for a server that a fault took away."""
         with self._connected() as connection:
-            return connection.execute(query, parameters or None).fetchall()  # type: ignore[arg-type]
+            return connection.execute(query, parameters or None).fetchall()
 
     def command(self, statement: str) -> None:
         with self._connected() as connection:
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         deadline = time.monotonic() + AWAY_SECONDS
@@ -81,9 +82,15 @@ class Ground:
         self._nonce = uuid4().hex
         self._numbers = count(1)
         self.clean: dict[str, str] = {}
+        # The server dies with the thread that started it, so that one has to stay.
+        self._starter = ThreadPoolExecutor(1)
+
+    def start_again(self) -> None:
+        """After a fault stopped it."""
+        self._starter.submit(self.cluster.start).result()
 
     def open(self) -> None:
-        self.cluster.start()
+        self.start_again()
         with self.cluster.address.connect() as connection:
             connection.execute("CREATE TABLE campaign_nonce AS SELECT %s::text AS nonce", (self._nonce,))
             connection.execute(sql.SQL("CREATE ROLE migrator LOGIN PASSWORD {}").format(CANARY))
@@ -91,9 +98,6 @@ class Ground:
         with self.cluster.address.connect("corpus") as connection:
             connection.execute(GROUND)
         self.clean = self._built_cleanly()
-
-    def close(self) -> None:
-        self.cluster.stop()
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -132,7 +136,7 @@ class Ground:
             )
             if row != (self._nonce,):
                 raise NotOurs("PostgreSQL", str(self.cluster.address.port), self.cluster.data)
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)
 
     def _marked(self, connection: psycopg.Connection[Any]) -> bool:
         return connection.execute("SELECT to_regclass('campaign_nonce') IS NOT NULL").fetchone() == (True,)

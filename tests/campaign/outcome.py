@@ -17,6 +17,7 @@ class Spec:
     quota: str = ""
     number: int = 0
     seed: int = 0
+    replicas: int = 0  # of a race; drawn where it is 0
 
     def __str__(self) -> str:
         words = [self.part, str(self.number), self.failpoint, self.action, " + ".join(self.nemeses)]

@@ -6,11 +6,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.infrastructure.errors import InfrastructureError
 from tests.campaign.conduct import conduct, copied
 from tests.campaign.outcome import Outcome, Spec
 from tests.campaign.schedule import Quota
 
-PATCHES = Path(__file__).with_name("planted")
+PATCHES = {file.stem: file.read_text() for file in Path(__file__).with_name("planted").glob("*.patch")}
+SEARCH_SECONDS = 900.0  # no further run begins then
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ BUGS = (
     PlantedBug("M4", "a lock that is waited for in a statement", 10, Spec("D"), "D"),
     PlantedBug("M5", "the journal row outside the revision's transaction", 20, JOURNALLED, ""),
     PlantedBug("M6", "a new attempt after a lost connection without asking the database", 10, CUT_OFF, "I5"),
-    PlantedBug("M7", "threads instead of processes", 1, Spec("A"), "P3"),
+    PlantedBug("M7", "threads instead of processes", 1, Spec("D"), "P3"),
     PlantedBug("M8", "one transaction for all revisions", 5, Spec("A"), "P4"),
 )
 
@@ -46,7 +48,7 @@ class Found:
     violation: str | None
 
 
-def show_that_each_is_found(folder: Path, seed: int, names: list[str]) -> list[Found]:
+def show_that_each_is_found(folder: Path, seed: int, names: list[str] | None) -> list[Found]:
     """One line each; stops at the first violation that tells of it."""
     found = []
     for bug in BUGS:
@@ -66,19 +68,18 @@ def search(bug: PlantedBug, folder: Path, seed: int) -> Found:
         if seen:
             quota.wanted = 0
 
-    conduct([quota], subject, folder, jobs=1, told=told)
-    return Found(bug, quota.hits, seen[0] if seen else None)
+    conduct([quota], subject, folder / "workers", jobs=1, told=told, seconds=SEARCH_SECONDS)
+    return Found(bug, min(quota.hits, bug.runs), seen[0] if seen else None)
 
 
 def planted(bug: PlantedBug, into: Path) -> Path:
     """A copy of the code with the bug in it; raises where the patch no longer fits."""
     into.mkdir(parents=True)
     subject = copied(into)
-    patch = PATCHES / f"{bug.name}.patch"
-    command = ["patch", "--batch", "--forward", "-p1", "-d", str(subject), "-i", str(patch)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = ["patch", "--batch", "--forward", "-p1", "-d", str(subject)]
+    done = subprocess.run(command, input=PATCHES[bug.name], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"{patch.name} no longer fits: {done.stdout}")
+        raise InfrastructureError(f"{bug.name}.patch no longer fits: {done.stdout}")
     return subject
 
 

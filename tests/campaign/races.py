@@ -24,7 +24,7 @@ def race(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
     """3 to 10 replicas; every other race begins with a database that has two revisions already."""
     began, outcome, random = time.monotonic(), Outcome(asdict(spec)), Random(spec.seed)
     folder = cleared(ground.folder / "race")
-    replicas = random.randint(3, 10)
+    replicas = spec.replicas or random.randint(3, 10)
     with ground.database() as database:
         log = checker.ServerLog.from_now(ground.log, database)
         ini = Corpus.drawn(random, stumbles=False).write(folder, database.url, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 from shutil import rmtree
@@ -15,13 +15,17 @@ from tests.campaign.corpus import Corpus, cleared
 from tests.campaign.course import Course
 from tests.campaign.faults import Attack, HitLog, continue_the_stopped, random_kill, watch_hits
 from tests.campaign.ground import Database, Ground
-from tests.campaign.nemeses import NEMESES, Prepared, Stage
+from tests.campaign.nemeses import NEMESES
 from tests.campaign.outcome import Outcome, Spec
 from tests.campaign.sampler import Sampler
 from tests.campaign.service import Service, Zygote
+from tests.campaign.stage import Prepared, Stage
 
 # A stopped migrator is fenced by the server within this time, so that a run need not wait for production's minute.
 GUARDS = {"idle_in_transaction_session_timeout": "2s", "idle_session_timeout": "3s"}
+
+LOCK_FREE_SECONDS = 5.0
+HIDES_THE_END = {"lock taken", "pause", "blackout"}
 
 
 @dataclass
@@ -35,18 +39,9 @@ class Scene:
     ini: Path
     spec: Spec
     random: Random
-    rivals: list[int] = field(default_factory=list)
 
     def service(self, environment: dict[str, str]) -> Service:
         return Service(self.zygote, self.ini, self.folder / "service.log", {"MIGRATE_ON_STARTUP": "off", **environment})
-
-    def rival(self) -> None:
-        """Somebody else's `upgrade` of the same database, at the same time."""
-        self.rivals.append(self.zygote.start(["upgrade", "--config", str(self.ini)], {}, self.folder / "rival.log"))
-
-    def rivals_ended(self) -> list[str]:
-        """A rival that outlived its run would meddle with the next one."""
-        return [f"a rival did not end: pid {pid}" for pid in self.rivals if self.zygote.code(pid, timeout=60) is None]
 
 
 def carry_out(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
@@ -78,16 +73,16 @@ def _faulted(scene: Scene, prepared: Prepared, outcome: Outcome, log: checker.Se
     spec, hits = scene.spec, HitLog(scene.folder / "hits")
     service = scene.service({**prepared.environment, **_failpoints(scene, hits)})
     course = Course(service, scene.database, f"{spec.part}{spec.number}")
-    if spec.action != "stop":  # there a rival may be at work
+    if spec.action != "stop" and "kill in a statement" not in spec.nemeses:  # there a rival may be at work
         course.between = lambda ended: checker.check_between(ended, scene.database, scene.ground)
     service.start()
     try:
         with Sampler(scene.database, [service]) as sampler:
-            attack = Attack(service, scene.database, sampler, scene.random)
+            attack = Attack(service, scene.database, scene.random)
             attack.begin(prepared.works or [_work(scene, hits)])
             course.to_head()
             attack.end()
-            outcome.violations += scene.rivals_ended()
+            outcome.violations += attack.rivals_ended()
             service.heal()
             outcome.violations += attack.broken
             _check(scene, course, outcome)
@@ -129,7 +124,7 @@ def _work(scene: Scene, hits: HitLog) -> Callable[[Attack], None]:
     if not scene.spec.failpoint:
         return random_kill(latest=1.2)
     if scene.spec.action == "stop":
-        return continue_the_stopped(hits, scene.rival, after=scene.random.uniform(2.5, 4.0))
+        return continue_the_stopped(hits, after=scene.random.uniform(2.5, 4.0))
     return watch_hits(hits)
 
 
@@ -149,8 +144,20 @@ def _measure(outcome: Outcome, course: Course, attack: Attack, sampler: Sampler)
     flown = [(fault, op) for fault in attack.faults for op in course.operations if op.began <= fault.at < op.ended]
     outcome.hit = bool(flown)
     outcome.recovery_seconds = max((round(op.ended - fault.at, 3) for fault, op in flown), default=None)
-    freed = [sampler.free_after(each.holder, each.at) for each in attack.faults if each.holder is not None]
+    _measure_lock(outcome, attack, sampler)
+
+
+def _measure_lock(outcome: Outcome, attack: Attack, sampler: Sampler) -> None:
+    """Where nobody but the migrator can have the lock, and nothing keeps the server from hearing that it is gone."""
+    if HIDES_THE_END & set(outcome.spec["nemeses"]):
+        return
+    counted = [each for each in attack.faults if each.ends_sessions or outcome.spec["action"] == "stop"]
+    freed = [sampler.freed_after(each.at, surely_held=each.holding) for each in counted]
     outcome.lock_free_seconds = max((round(each, 3) for each in freed if each is not None), default=None)
+    if any(each.holding and found is None for each, found in zip(counted, freed, strict=True)):
+        outcome.violations.append("I7: nobody saw when the lock was free")
+    if outcome.spec["action"] != "stop" and (outcome.lock_free_seconds or 0) > LOCK_FREE_SECONDS:
+        outcome.violations.append(f"I7: the lock was free only {outcome.lock_free_seconds} s after its holder's end")
 
 
 def _texts(scene: Scene, course: Course, sampler: Sampler, log: checker.ServerLog) -> dict[str, str]:

@@ -14,6 +14,8 @@ from tests.campaign.service import Service
 
 EVERY_SECONDS = 0.02
 HEALTH_EVERY_SECONDS = 0.1
+LOOK_BACK_SECONDS = 0.5
+NOBODY = 0
 
 # A session that changes something outside our journal's schema holds such a lock until its transaction ends.
 _LOOK = """
@@ -59,16 +61,17 @@ class Sampler:
         for thread in self._threads:
             thread.join(timeout=10)
 
-    def holder_at(self, moment: float) -> int | None:
-        """Who had the migration lock in the last sample before, unless that is too long ago to tell."""
-        before = [each for each in self.samples[-200:] if moment - 0.3 < each.at <= moment]
-        return next(iter(before[-1].holders), None) if before else None
+    def freed_after(self, moment: float, *, surely_held: bool = False) -> float | None:
+        """Seconds until the session that had the migration lock at that moment no longer had it; None when none had.
 
-    def free_after(self, pid: int, since: float) -> float | None:
-        """Seconds until that session no longer held the lock; None when no sample tells."""
-        return next(
-            (max(0.0, each.at - since) for each in self.samples if each.at > since and pid not in each.holders), None
-        )
+        A lock that was surely taken, and in no sample yet, was free when the next sample shows none.
+        """
+        before = [each for each in self.samples if moment - LOOK_BACK_SECONDS < each.at <= moment]
+        after = [each for each in self.samples if each.at > moment]
+        holders = before[-1].holders if before else ()
+        if not holders and surely_held and after:
+            holders = after[0].holders or (NOBODY,)
+        return next((each.at - moment for each in after if holders and not set(holders) & set(each.holders)), None)
 
     def overlaps(self) -> list[Sample]:
         return [each for each in self.samples if len(each.holders) > 1 or len(each.changing) > 1]

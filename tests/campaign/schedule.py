@@ -11,7 +11,7 @@ from tests.campaign.nemeses import NEMESES
 from tests.campaign.outcome import Outcome, Spec
 
 ACTIONS = ("kill", "stop", "drop", "raise")
-PARTS = ("A", "B", "C", "D")
+PARTS = ("A", "B", "C", "D", "E")
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Quota:
 class Size:
     """How much of everything."""
 
-    runs: int = 200  # hit kills, nemesis mixes and races, each
+    runs: int = 200  # hit kills, nemesis mixes and races, of each so many
     each: int = 5  # hits of every failpoint with every action
     parts: tuple[str, ...] = PARTS
     actions: tuple[str, ...] = ACTIONS
@@ -71,6 +71,8 @@ def quotas(size: Size, seed: int) -> list[Quota]:
         found.append(Quota("C", size.runs, _mix(size.nemeses), seed))
     if "D" in size.parts:
         found.append(Quota("D", size.runs, lambda *_: Spec("D"), seed))
+    if "E" in size.parts:
+        found.append(Quota("E", 1, lambda *_: Spec("E"), seed))
     return found
 
 
@@ -79,5 +81,11 @@ def _cell(name: str, action: str) -> Callable[[int, Random], Spec]:
 
 
 def _mix(nemeses: tuple[str, ...]) -> Callable[[int, Random], Spec]:
-    """Two at once, every one as often as every other."""
-    return lambda _, random: Spec("C", nemeses=tuple(sorted(random.sample(nemeses, 2))))
+    """Two at once: every one in turn, with any other."""
+
+    def draw(number: int, random: Random) -> Spec:
+        first = nemeses[(number - 1) % len(nemeses)]
+        second = random.choice([each for each in nemeses if each != first])
+        return Spec("C", nemeses=tuple(sorted((first, second))))
+
+    return draw

@@ -22,6 +22,7 @@ from scripts.infrastructure.supervise import dying_with_us
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
+ZYGOTE = Path(__file__).with_name("zygote.py").read_text()
 
 
 class Zygote:
@@ -30,7 +31,7 @@ class Zygote:
     def __init__(self, subject: Path, log: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(subject)}
         self._process = subprocess.Popen(
-            dying_with_us([sys.executable, "-P", str(Path(__file__).with_name("zygote.py"))]),
+            dying_with_us([sys.executable, "-P", "-c", ZYGOTE]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log.open("ab"),

@@ -60,16 +60,16 @@ def _become(order: dict[str, Any]) -> NoReturn:
         code = "from migration_sidecar.cli import main; main()"
         os.execv(sys.executable, [sys.executable, "-P", "-c", code, *order["argv"]])
     sys.argv = ["migration-sidecar", *order["argv"]]
-    code: Any = 1
+    status = 1
     try:
         migration_sidecar.cli.main()
-        code = 0
+        status = 0
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(bool(end.code))
+        status = end.code if isinstance(end.code, int) else int(bool(end.code))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        os._exit(status)
 
 
 def _say(**facts: int) -> None:

@@ -1,0 +1,65 @@
+"""A campaign that is ended leaves nothing behind, and goes on where it stopped with every run counted once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+GONE_SECONDS = 10.0
+COMMAND = [sys.executable, "-m", "tests.campaign", "engine", "--only", "B", "--match", "B attempt_written"]
+COMMAND += ["--each", "1", "--seed", "41"]
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [*COMMAND, "--report", str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment(tmp_path)
+    ) as process:
+        yield process
+        process.kill()
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """A folder for temporary files of its own, by which everything that was started is known again."""
+    (folder / "temporary").mkdir(exist_ok=True)
+    return {**os.environ, "TMPDIR": str(folder / "temporary")}
+
+
+def processes_in(folder: Path) -> list[list[str]]:
+    found = []
+    for each in psutil.process_iter(["environ", "cmdline"]):
+        if (each.info["environ"] or {}).get("TMPDIR") == str(folder / "temporary"):
+            found.append(each.info["cmdline"])
+    return found
+
+
+def test_it_ends_at_a_signal_and_goes_on_where_it_stopped(campaign: subprocess.Popen[str], tmp_path: Path) -> None:
+    assert campaign.stdout is not None
+    assert any(line.startswith("[1/4]") for line in campaign.stdout)
+    assert processes_in(tmp_path)
+    began = time.monotonic()
+    campaign.send_signal(signal.SIGTERM)
+    assert campaign.wait(timeout=60) == 128 + signal.SIGTERM
+    assert time.monotonic() - began < GONE_SECONDS
+    assert processes_in(tmp_path) == []
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+    again = [*COMMAND, "--report", str(tmp_path), "--resume"]
+    said = subprocess.run(again, capture_output=True, text=True, env=environment(tmp_path), check=True).stdout
+    assert "[1/4]" not in said
+    (report,) = tmp_path.glob("*-engine.json")
+    document = json.loads(report.read_text())
+    assert document["parts"]["B"]["hit"] == document["parts"]["B"]["runs"] == 4
+    assert len({run["spec"]["seed"] for run in document["runs"]}) == 4
+    assert list(tmp_path.glob("*.unfinished.jsonl")) == []
