@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -17,6 +19,7 @@ UV = Path(sysconfig.get_path("scripts")) / "uv"
 LOCALE_BEFORE_17 = ("--locale=C",)
 # Where Debian, Red Hat and Homebrew put a server; ours of 18 and 16 come from wheels.
 INSTALLED = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
+OLDEST_PYTHON, NEWEST_PYTHON = 9, 13  # the minor versions that the locked files have wheels for
 
 
 @contextmanager
@@ -52,11 +55,28 @@ def installed() -> dict[int, Path]:
     return {major: folder for major, folder in found.items() if major >= 14 and major not in (16, 18)}
 
 
+def pythons() -> dict[int, Path]:
+    """Minor version -> program, for each Python that this machine has; the one that runs the tests among them."""
+    versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found: dict[int, Path] = {}
+    for minor in range(OLDEST_PYTHON, NEWEST_PYTHON + 1):
+        on_path = shutil.which(f"python3.{minor}")
+        for program in [*versions.glob(f"3.{minor}.*/bin/python"), *([Path(on_path)] if on_path else [])]:
+            # A shim may stand for a version that is not there, and a Python may lack what Debian packs apart.
+            if subprocess.run([program, "-c", "import ssl, ctypes"], capture_output=True, check=False).returncode == 0:
+                found[minor] = program
+                break
+    return found | {sys.version_info.minor: Path(sys.executable)}
+
+
 def interpreter(folder: Path, lock: str) -> Path:
     """A Python with Alembic, SQLAlchemy and drivers as the lock file has them, and nothing of ours."""
-    _uv("venv", "--quiet", "--python", sys.executable, str(folder))
+    found = pythons()
+    program = found[min(found) if lock == "oldest" else max(found)]
+    _uv("venv", "--quiet", "--python", str(program), str(folder))
     python = folder / "bin" / "python"
-    _uv("pip", "install", "--python", str(python), "--require-hashes", "-r", str(REQUIREMENTS / f"{lock}.lock"))
+    locked = ("--require-hashes", "-r", str(REQUIREMENTS / f"{lock}.lock"))
+    _uv("pip", "install", "--compile-bytecode", "--python", str(python), *locked)
     return python
 
 

@@ -35,7 +35,8 @@ def test_the_database_is_the_one_that_bare_alembic_leaves(arrive: Arrive, journe
 def test_every_environment_makes_something_and_takes_it_away_again(arrive: Arrive, journey: Journey) -> None:
     """Otherwise two equal databases would say nothing."""
     views = arrive(journey)
-    assert len(views["top"].schema) > len(views["floor"].schema) > len(views["bottom"].schema)
+    assert views["top"].schema != views["floor"].schema
+    assert len(views["floor"].schema) > len(views["bottom"].schema)
     assert views["top"].versions != views["floor"].versions
     assert any(views["floor"].versions.values())
     assert not any(rows for table, rows in views["bottom"].versions.items() if not table.startswith("core."))

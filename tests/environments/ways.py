@@ -54,7 +54,8 @@ class Place:
 
     def environment(self, **more: str) -> dict[str, str]:
         ours = {name: self._filled(value) for name, value in self.style.variables}
-        return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", **ours, **more}
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {**inherited, "NO_COLOR": "1", **ours, **more}
 
     def x(self) -> list[str]:
         return [word for pair in self.style.x for word in ("-x", self._filled(pair))]
@@ -112,10 +113,13 @@ def by_endpoint(place: Place, see: See) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(served(place, section)) for section in place.style.sections]
         for client in clients:
+            _require_told(client, "empty")
             _order(client, "upgrade", "heads")
+            _require_told(client, "at_head")
         see("top")
         for client in reversed(clients):
             _order(client, "downgrade", place.style.floor)
+            _require_told(client, "behind")
         see("floor")
 
 
@@ -143,6 +147,14 @@ def _wait_until_it_answers(client: httpx.Client, said: Path) -> None:
         except httpx.TransportError:
             sleep(0.05)
     raise DidNotMigrate(f"serve did not answer\n{said.read_text()[-4000:]}")
+
+
+def _require_told(client: httpx.Client, state: str) -> None:
+    """Status and plan agree with each other and with what was done."""
+    told, plan = client.get("/migrations").json(), client.get("/migrations/plan?target=heads").json()
+    left = [revision["id"] for revision in plan.get("revisions", [])]
+    if (told["state"], bool(left), plan.get("obstacles")) != (state, state != "at_head", []) or told["pending"] != left:
+        raise DidNotMigrate(f"it should be {state}\n{told}\n{plan}")
 
 
 def _order(client: httpx.Client, action: str, target: str) -> None:
