@@ -31,7 +31,9 @@ def kill_in_a_statement(_: Stage, prepared: Prepared) -> Iterator[None]:
         sleeping = "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(6%'"
         if attack.until(lambda: attack.database.rows(sleeping + " AND datname = current_database()")):
             attack.rival()
-            attack.wait(attack.random.uniform(0.3, 1.5))
+            waiting = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'migration-sidecar:by-hand-%'"
+            attack.until(lambda: attack.database.rows(waiting + " AND datname = current_database()"), within=4.0)
+            attack.wait(attack.random.uniform(0.1, 0.5))
             attack.strike(attack.random.choice(("migration process", "service")))
 
     prepared.works.append(work)

@@ -64,6 +64,7 @@ def search(bug: PlantedBug, folder: Path, seed: int) -> Found:
     seen: list[str] = []
 
     def told(outcome: Outcome) -> None:
+        print(f"  {bug.name} {outcome.seconds:5.1f} s {'hit' if outcome.hit else 'not hit'}", flush=True)
         seen.extend(text for text in outcome.violations if bug.sign in text)
         if seen:
             quota.wanted = 0

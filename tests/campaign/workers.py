@@ -82,12 +82,21 @@ class Worker:
         for each in left:
             with suppress(psutil.Error):
                 each.kill()
-        psutil.wait_procs(left, GONE_SECONDS)
+        deadline = time.monotonic() + GONE_SECONDS
+        while any(_alive(each) for each in left) and time.monotonic() < deadline:
+            time.sleep(0.02)
         self.channel.close()
 
     def _broken(self, why: str) -> Outcome:
         assert self.spec is not None
         return Outcome(asdict(self.spec), violations=[why], seconds=round(time.monotonic() - self._began, 2))
+
+
+def _alive(process: psutil.Process) -> bool:
+    """What nobody has reaped yet is gone for all purposes."""
+    with suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @contextmanager
