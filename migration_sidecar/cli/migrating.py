@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
+from asyncio import CancelledError
+from contextlib import suppress
 from uuid import uuid4
 
 import typer
@@ -11,31 +13,23 @@ from pydantic import ValidationError
 
 from migration_sidecar.cli.options import Options
 from migration_sidecar.cli.output import escape, out, print_json, remarks, show
-from migration_sidecar.cli.targets import TargetArgument, full_target
+from migration_sidecar.cli.targets import full_target
 from migration_sidecar.engine import Engine
-from migration_sidecar.errors import UnknownTarget
+from migration_sidecar.errors import ProblemError, UnknownTarget
 from migration_sidecar.messages import Action, Operation, OperationRequest, OperationState
 
 EXIT = {OperationState.SUCCEEDED: 0, OperationState.NEEDS_ATTENTION: 4}
 
 
-def upgrade(options: Options, target: TargetArgument = "head") -> None:
-    """Apply revisions up to the target, under the lock and with a journal.
-
-    Example: migration-sidecar upgrade heads -c backend/alembic.ini -x tenant=acme
-    """
-    _migrate(Action.UPGRADE, target, options)
+def upgrade(options: Options, target: str) -> None:
+    _migrate(options, Action.UPGRADE, target)
 
 
-def downgrade(options: Options, target: TargetArgument) -> None:
-    """Revert revisions down to the target.
-
-    Example: migration-sidecar downgrade -1
-    """
-    _migrate(Action.DOWNGRADE, target, options)
+def downgrade(options: Options, target: str) -> None:
+    _migrate(options, Action.DOWNGRADE, target)
 
 
-def _migrate(action: Action, target: str, options: Options) -> None:
+def _migrate(options: Options, action: Action, target: str) -> None:
     async def ask(engine: Engine) -> Operation:
         return await _carry_out(engine, _request(action, await full_target(engine, action, target)))
 
@@ -49,7 +43,12 @@ def _migrate(action: Action, target: str, options: Options) -> None:
 
 async def _carry_out(engine: Engine, request: OperationRequest) -> Operation:
     """Tells on stderr what it waits for; Ctrl-C cancels."""
-    operation = await engine.operations.accept(request, way_in="by hand")
+    try:
+        operation = await engine.operations.accept(request, way_in="by hand")
+    except CancelledError:  # it may be stored, and the next replica that starts would carry it out
+        with suppress(ProblemError):
+            await engine.operations.cancel(request.operation_id)
+        raise
     told = None
     try:
         while not operation.state.ended:

@@ -9,7 +9,8 @@ from migration_sidecar.messages import Operation
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import rows, until
 
-SLEEPERS = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"
+SLEEPERS = """SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%'
+              AND datname = current_database() AND pid <> pg_backend_pid()"""
 
 
 def sleeps_the_first_time(marker: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -47,34 +48,39 @@ async def served(
             yield client, process
 
 
-async def seconds_of_health(client: httpx.AsyncClient, enough: asyncio.Event) -> list[float]:
-    taken = []
+async def slowest_health(client: httpx.AsyncClient, service: int, enough: asyncio.Event) -> float:
+    """Without the time for which both ends could have gone on but other programs had the cores."""
+    slowest = 0.0
     while not enough.is_set():
-        begun = monotonic()
+        begun, kept_waiting = monotonic(), seconds_without_a_core(service)
         assert (await client.get("/healthz")).status_code == 200
-        taken.append(monotonic() - begun)
+        kept_waiting = seconds_without_a_core(service) - kept_waiting
+        slowest = max(slowest, monotonic() - begun - kept_waiting)
         await asyncio.sleep(0.05)
-    return sorted(taken)
+    return slowest
+
+
+def seconds_without_a_core(service: int) -> float:
+    """Of the service and of this program, as the kernel counts it: the second figure, in nanoseconds."""
+    threads = [Path(f"/proc/{pid}/task/{pid}/schedstat") for pid in (service, os.getpid())]
+    return sum(int(thread.read_text().split()[1]) for thread in threads) / 1e9
 
 
 async def test_live_health_answers_at_once_during_a_long_migration(
     environment: Environment, database: Database, tmp_path: Path
 ) -> None:
-    async with served(environment, tmp_path / "log") as (client, _):
+    async with served(environment, tmp_path / "log") as (client, process):
         environment.revision("a1", BUSY_IN_EVERY_WAY)
         wanted = {"operation_id": "long", "target": "head"}
         assert (await client.post("/migrations/operations", json=wanted)).status_code == 202
         enough = asyncio.Event()
-        watching = asyncio.create_task(seconds_of_health(client, enough))
+        watching = asyncio.create_task(slowest_health(client, process.pid, enough))
         states = []
         while not states or states[-1] in ("accepted", "running"):
             answer = await client.get("/migrations/operations/long", params={"wait_seconds": 2})
             states.append(answer.json()["state"])
         enough.set()
-        taken = await watching
-        # One answer in fifty may have waited for a core that another program had.
-        assert taken[len(taken) * 98 // 100] < ALIVE_WITHIN
-        assert taken[-1] < 1
+        assert await watching < ALIVE_WITHIN
         assert states[-1] == "succeeded"
         assert len(states) > 4
 

@@ -15,6 +15,8 @@ import migration_sidecar.attempts
 from migration_sidecar.engine import Engine
 from migration_sidecar.errors import UnknownOperation
 from migration_sidecar.messages import OperationState
+from migration_sidecar.operations import body_digest
+from migration_sidecar.watch import ask_to_cancel
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (
@@ -90,20 +92,23 @@ async def test_what_was_cancelled_while_its_service_was_away_stays_cancelled(
 
 
 async def test_a_request_to_cancel_that_nobody_heard_is_found_by_whoever_takes_the_operation_up(
-    environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
+    environment: Environment, start_engine: StartEngine, database: Database
 ) -> None:
-    marker = tmp_path / "pid"
-    environment.revision("a1", sleeps_the_first_time(marker))
+    environment.revision("a1")
     first = start_engine(environment)
-    accepted = await first.operations.accept(request())
-    await pid_of_the_sleeper(marker, database)
-    await first.close()
-    with database.connect() as connection:
-        connection.execute("UPDATE migration_sidecar.operations SET state = 'cancelling'")
+    done = await carry_out(first)
+    environment.revision("a2")
+    wanted = request()
+    record = done.model_copy(update={"operation_id": wanted.operation_id, "state": OperationState.ACCEPTED})
+    records = await first.place.records()
+    async with first.database.connection() as connection:
+        await records.insert_operation(connection, wanted, body_digest(wanted), record)
+        await ask_to_cancel(connection, records, wanted.operation_id)
     second = start_engine(environment, MIGRATE_ON_STARTUP="check")
     await second.startup.run()
-    assert (await ended(second, accepted.operation_id)).state is OperationState.CANCELLED
-    assert kinds(database, accepted.operation_id).count("attempt") == 1
+    assert (await ended(second, wanted.operation_id)).state is OperationState.CANCELLED
+    assert kinds(database, wanted.operation_id) == []
+    assert tables(database) == {"t_a1"}
 
 
 async def test_what_waits_for_its_turn_is_cancelled_without_waiting_for_it(

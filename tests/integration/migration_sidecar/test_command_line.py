@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -16,10 +17,11 @@ from sqlalchemy.engine import make_url
 from typer.testing import CliRunner, Result
 
 import migration_sidecar.engine
-from migration_sidecar.cli import app
+import migration_sidecar.store
+from migration_sidecar.cli import app, migrating
 from tests.integration.databases import Database
-from tests.integration.migration_sidecar.conftest import SharedProcesses
-from tests.integration.migration_sidecar.environments import Environment, kinds, rows, tables, version
+from tests.integration.migration_sidecar.conftest import SharedProcesses, StartEngine
+from tests.integration.migration_sidecar.environments import Environment, kinds, request, rows, tables, version
 
 COMMAND = [sys.executable, "-c", "from migration_sidecar.cli import main; main()"]
 
@@ -125,13 +127,14 @@ def test_text_of_a_revision_cannot_draw_on_the_terminal(shell: Any, environment:
 def test_ctrl_c_cancels(environment: Environment, database: Database) -> None:
     environment.revision("a1")
     environment.revision("a2", 'op.execute("SELECT pg_sleep(60)")')
-    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"
+    sleeping = """SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%'
+                  AND datname = current_database() AND pid <> pg_backend_pid()"""
     process = subprocess.Popen(
         [*COMMAND, "upgrade", "head", "-c", str(environment.ini)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     with process, closing(psycopg.connect(database.url, autocommit=True)) as watcher:
         while watcher.execute(sleeping).fetchone() == (0,):
-            assert process.poll() is None
+            assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=20)
         assert watcher.execute(sleeping).fetchone() == (0,)
@@ -141,3 +144,23 @@ def test_ctrl_c_cancels(environment: Environment, database: Database) -> None:
     ((operation,),) = rows(database, "SELECT operation_id FROM migration_sidecar.operations")
     assert kinds(database, operation) == ["attempt", "started", "applied", "cancelled"]
     assert rows(database, "SELECT state FROM migration_sidecar.operations") == [("cancelled",)]
+
+
+async def test_ctrl_c_before_the_answer_leaves_nothing_for_the_next_replica(
+    environment: Environment, start_engine: StartEngine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.revision("a1")
+    engine, wanted = start_engine(environment), request()
+    store = migration_sidecar.store.Records.insert_operation
+
+    async def stored_and_interrupted(*arguments: Any) -> None:
+        await store(*arguments)
+        command.cancel()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(migration_sidecar.store.Records, "insert_operation", stored_and_interrupted)
+    command = asyncio.create_task(migrating._carry_out(engine, wanted))
+    with pytest.raises(asyncio.CancelledError):
+        await command
+    assert rows(database, "SELECT state FROM migration_sidecar.operations") == [("cancelled",)]
+    assert tables(database) == set()

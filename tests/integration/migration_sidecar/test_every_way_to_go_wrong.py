@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
@@ -54,6 +55,7 @@ with op.get_context().autocommit_block():
     {MAKES}
     op.execute("SELECT 1/0")
 """
+RUNS_OUT = "DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '{}'; END $$"
 ROWS = {
     "B14 raises": Row(f"{MAKES}\nraise ValueError('no')", "CM-401", "Revision a2 stopped with ValueError"),
     "B14 fails": Row(f'{MAKES}\nop.execute("SELECT 1/0")', "CM-401", "DivisionByZero", sqlstate="22012"),
@@ -64,6 +66,8 @@ ROWS = {
     "B17 a lock": Row('op.execute("DROP TABLE orders")', "CM-404", "table orders, held by pid", in_the_way=True),
     "B18 half": Row(HALF, "CM-405", "a part of it may exist", "needs_attention", 4),
     "B18 unique": Row(UNIQUE, "CM-405", "DROP INDEX CONCURRENTLY public.ix_orders", "needs_attention", 4),
+    "B22 disk full": Row(f'op.execute("{RUNS_OUT.format(53100)}")', "CM-532", "disk space", sqlstate="53100"),
+    "B22 out of memory": Row(f'op.execute("{RUNS_OUT.format(53200)}")', "CM-532", "memory", sqlstate="53200"),
 }
 ALL = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 
@@ -106,12 +110,12 @@ def reader(database: Database, row: Row) -> Iterator[None]:
         yield
 
 
-def told(operation: dict[str, Any], row: Row) -> None:
+def told(operation: dict[str, Any], row: Row, revision: str | None = "a2") -> None:
     error = operation["error"]
     assert (operation["state"], error["code"]) == (row.state, row.code), error
     assert row.says in f"{error['detail']} {error['next_step']}"
     assert error.get("sqlstate") == row.sqlstate or row.sqlstate is None
-    assert error["revision"] == "a2"
+    assert error.get("revision") == revision
     assert operation["current_revisions"] == ["a1"]
     assert "Traceback" not in json.dumps(operation)
 
@@ -145,3 +149,37 @@ def test_by_hand(row: Row, at_a1: Environment, database: Database) -> None:
     assert exit_code == row.exit_code
     told(operation, row)
     assert version(database) == ["a1"]
+
+
+HANGS = {"a loop": "while True: pass", "a statement": 'op.execute("SELECT pg_sleep(1000000)")'}
+
+
+@pytest.mark.parametrize("body", HANGS.values(), ids=HANGS.keys())
+async def test_what_hangs_is_ended_at_its_deadline(
+    body: str, at_a1: Environment, endpoint: httpx.AsyncClient, database: Database
+) -> None:
+    """B16; by hand there is no deadline, but Ctrl-C."""
+    at_a1.revision("a2", f"{MAKES}\n{body}")
+    answer = await endpoint.post(
+        "/migrations/operations",
+        params={"wait_seconds": 20},
+        json={"operation_id": "hangs", "target": "head", "deadline_seconds": 1},
+    )
+    told(answer.json(), Row(body, "CM-403", "within 1 s"), revision=None)
+    await stands_at_a1(database)
+
+
+async def test_a_database_that_takes_no_writes_is_refused_at_both_doors(
+    at_a1: Environment, endpoint: httpx.AsyncClient, database: Database
+) -> None:
+    """B21, before anything is touched."""
+    at_a1.revision("a2", MAKES)
+    with database.connect() as connection:
+        connection.execute(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on")  # type: ignore[arg-type]
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        connection.execute(f"{ended} AND pid <> pg_backend_pid()")
+    answer = await endpoint.post("/migrations/operations", json={"operation_id": "written", "target": "head"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "CM-521")
+    exit_code, problem = await asyncio.to_thread(by_hand, at_a1)
+    assert (exit_code, problem["code"]) == (3, "CM-521")
+    await stands_at_a1(database)
