@@ -134,7 +134,7 @@ def sentence(error: ValidationError | RequestValidationError) -> str:
 def refused(error: ValidationError | RequestValidationError) -> ProblemError:
     """A target is refused as a target, in whatever way it is none."""
     first = error.errors()[0]
-    if first["loc"][-1] == "target" and isinstance(target := first.get("input"), str):
+    if "target" in first["loc"][-1:] and isinstance(target := first.get("input"), str):
         return UnknownTarget(target)
     return BadRequest(sentence(error))
 

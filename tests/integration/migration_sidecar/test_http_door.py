@@ -136,8 +136,12 @@ REFUSED = {
     "bytes that are no UTF-8": (b'{"operation_id": "x", "target": "head", "requested_by": "\xff"}', 422, "CM-603"),
     "65 KiB": (json.dumps(wanted(requested_by="x" * 65 * 1024)).encode(), 413, "CM-106"),
     "deep nesting": (b"[" * 60_000, 422, "CM-603"),
-    "a target that is SQL": (json.dumps(wanted(target="'; drop table t")).encode(), 422, "CM-603"),
-    "a relative target": (json.dumps(wanted(target="-1")).encode(), 422, "CM-603"),
+    "a target that is SQL": (json.dumps(wanted(target="'; drop table t")).encode(), 422, "CM-203"),
+    "a relative target": (json.dumps(wanted(target="-1")).encode(), 422, "CM-203"),
+    "a relative target of a branch": (json.dumps(wanted(target="a1@-1")).encode(), 422, "CM-203"),
+    "a head of a branch": (json.dumps(wanted(target="a1@head")).encode(), 422, "CM-203"),
+    "a target of 60 KiB": (json.dumps(wanted(target="x" * 60 * 1024)).encode(), 422, "CM-203"),
+    "a target that is no text": (json.dumps(wanted(target=1)).encode(), 422, "CM-603"),
     "base": (json.dumps(wanted(target="base")).encode(), 422, "CM-203"),
     "a partial id": (json.dumps(wanted(target="a")).encode(), 422, "CM-203"),
 }
@@ -153,7 +157,17 @@ async def test_bodies_that_are_not_of_the_agreed_form_are_refused_with_a_problem
             assert (name, answer.status_code, answer.json()["code"]) == (name, status, code)
             assert answer.headers["content-type"] == "application/problem+json"
             assert {"title", "detail", "next_step"} <= answer.json().keys()
+            assert len(answer.text) < 1000
         assert (await client.get("/migrations")).json()["state"] == "empty"
+
+
+async def test_a_plan_is_asked_for_by_the_same_targets(door: OpenDoor, environment: Environment) -> None:
+    environment.revision("a1")
+    async with door(MIGRATE_ON_STARTUP="check") as client:
+        for target in ("-1", "+1", "a", "base", "a1@head", "a1@-1", "head-1", "'; drop table t", "x" * 60_000):
+            answer = await client.get("/migrations/plan", params={"target": target})
+            assert (target[:20], answer.status_code, answer.json()["code"]) == (target[:20], 422, "CM-203")
+            assert len(answer.text) < 1000
 
 
 @pytest.mark.parametrize(
