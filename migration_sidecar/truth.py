@@ -76,17 +76,19 @@ class Truth:
     @asynccontextmanager
     async def _quiet(self, connection: AnyConnection, operation_id: str, attempt: int) -> AsyncIterator[None]:
         """The attempt can have no more effect: the lock is ours, or a stranger's and its own session is gone."""
-        records = await self._place.records()
-        key = lock_key(records.version_table.name, records.version_table.schema)
-        deadline = monotonic() + QUIET_SECONDS
-        while not await connection.fetchval("SELECT pg_try_advisory_lock($1::int, $2::int)", *key.values()):
-            if await records.session_is_gone(connection, operation_id, attempt):
-                yield
-                return
-            if monotonic() > deadline:
-                raise LockBusy((await read_facts(connection, records)).lock_holder)
-            await asyncio.sleep(0.1)
+        deadline, held = monotonic() + QUIET_SECONDS, []
         try:
+            for records in await self._place.all_records():
+                key = lock_key(records.version_table.name, records.version_table.schema)
+                while not await connection.fetchval("SELECT pg_try_advisory_lock($1::int, $2::int)", *key.values()):
+                    if await records.session_is_gone(connection, operation_id, attempt):
+                        break
+                    if monotonic() > deadline:
+                        raise LockBusy((await read_facts(connection, records)).lock_holder)
+                    await asyncio.sleep(0.1)
+                else:
+                    held.append(key)
             yield
         finally:
-            await connection.fetchval("SELECT pg_advisory_unlock($1::int, $2::int)", *key.values())
+            for key in held:
+                await connection.fetchval("SELECT pg_advisory_unlock($1::int, $2::int)", *key.values())

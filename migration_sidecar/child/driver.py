@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+USUAL_SEARCH_PATH = '"$user", public'
+
 
 def backend_pid(connection: Any) -> int | None:
     """The server process that this connection was opened to, which a pooler may have exchanged since."""
@@ -20,6 +22,15 @@ def backend_pid(connection: Any) -> int | None:
 def in_autocommit(connection: Any) -> bool:
     """Whether each statement is a transaction of its own, because env.py or its engine asked for that."""
     return bool(getattr(driver_connection(connection), "autocommit", False))
+
+
+def default_schema(connection: Any) -> str:
+    """Where a version table without a schema stands, if env.py has a search_path of its own; else nothing."""
+    path, schema = connection.exec_driver_sql("SELECT current_setting('search_path'), current_schema()").one()
+    if path == USUAL_SEARCH_PATH:
+        return ""
+    # One that does not exist yet is made by env.py or a revision; then it is what current_schema() tells.
+    return str(schema or path.split(",")[0].strip().strip('"'))
 
 
 def sqlstate_of(error: BaseException) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import wraps
 from hashlib import sha256
@@ -14,6 +15,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.util import to_tuple
 
 from migration_sidecar.child import checks
+from migration_sidecar.child.driver import default_schema
 from migration_sidecar.child.failpoints import then_reach, watch_autocommit_blocks
 from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.child.orders import Orders
@@ -40,7 +42,7 @@ class Guard:
     def session(self, connection: Any, options: dict[str, Any]) -> GuardedSession:
         given = self._orders(connection)
         table = options.get("version_table") or PLAIN
-        schema = options.get("version_table_schema") or given.default_schema
+        schema = options.get("version_table_schema") or _schema_of_its_own(connection, given)
         history = history_name(table, schema)
         self._turns[history] += 1
         attempt = replace(given.attempt, version_table=history, turn=self._turns[history])
@@ -68,7 +70,8 @@ def install(orders: Callable[[Any], Orders], report: Callable[..., None]) -> Gua
         if connection is None or not _changes_the_database(self):
             return _unguarded(self, connection, *args, **options)
         self.script.get_heads()  # loads the revision files: time that is better spent before the orders come
-        session = guard.session(connection, options)
+        # What was given to an earlier configure holds for this one too: Alembic never forgets an option.
+        session = guard.session(connection, {**self.context_opts, **options})
         self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session)
         options["transaction_per_migration"] = True
         options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.applied)
@@ -82,6 +85,14 @@ def _changes_the_database(environment: EnvironmentContext) -> bool:
     # upgrade, downgrade and stamp name a destination; current, check, history and revision do not.
     options = environment.context_opts
     return bool(options.get("destination_rev")) and not options.get("as_sql") and not options.get("dont_mutate")
+
+
+def _schema_of_its_own(connection: Any, given: Orders) -> str:
+    """env.py may have set another search_path for each of its tenants."""
+    if not given.default_schema:
+        return ""
+    with nullcontext() if connection.in_transaction() else connection.begin():
+        return default_schema(connection) or given.default_schema
 
 
 def _mark(script: Any) -> str:

@@ -18,8 +18,10 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
 from migration_sidecar.child.connecting import is_autocommit, url_of_connection, url_of_parameters
+from migration_sidecar.child.driver import default_schema
 from migration_sidecar.child.inspection import history_in
 from migration_sidecar.child.refusal import Refusal
+from migration_sidecar.child.tables import PLAIN
 from migration_sidecar.child.time_limit import CONNECT_SECONDS, time_limit
 from migration_sidecar.child.unreadable import env_file_never_ends
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 MOST_FILES = 500
-USUAL_SEARCH_PATH = '"$user", public'
 INSTALLED = str(Path(os.__file__).parent)
 
 
@@ -45,7 +46,7 @@ def look(config: Config, report: Callable[..., None], seconds: float = 0) -> dic
 
     def nothing_to_do(_: Any, context: Any) -> list[Any]:
         if context.connection is not None:
-            places[-1]["default_schema"] = _default_schema(context.connection)
+            places[-1].update(default_schema=default_schema(context.connection), migrates=True)
         return []
 
     try:
@@ -55,20 +56,12 @@ def look(config: Config, report: Callable[..., None], seconds: float = 0) -> dic
     except KeyError as error:
         raise _missing_x(Path(script.env_py_location), error) from error
     finally:
-        report("looked", files=_files(script, before), places=places, ended_at=monotonic())
+        migrated = [place for place in places if place["migrates"]]  # another may only have been configured to look
+        report("looked", files=_files(script, before), places=migrated or places, ended_at=monotonic())
     if not places:
         return None
     report("heard", heard=True)
     return history_in(script, report, max(1.0, until - monotonic()) if seconds else 0)
-
-
-def _default_schema(connection: Any) -> str:
-    """Where a version table without a schema stands, if env.py has a search_path of its own; else nothing."""
-    path, schema = connection.exec_driver_sql("SELECT current_setting('search_path'), current_schema()").one()
-    if path == USUAL_SEARCH_PATH:
-        return ""
-    # One that does not exist yet is made by env.py or a revision; then it is what current_schema() tells.
-    return str(schema or path.split(",")[0].strip().strip('"'))
 
 
 def _tell_what_is_tried(report: Callable[..., None]) -> None:
@@ -93,12 +86,14 @@ def _note_each_configure() -> list[dict[str, Any]]:
     @wraps(configure)
     def noting(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
         if connection is not None:
+            kept = {**self.context_opts, **options}  # Alembic never forgets an option of an earlier configure
             places.append(
                 {
                     "url": url_of_connection(connection),
-                    "version_table": options.get("version_table") or "alembic_version",
-                    "version_table_schema": options.get("version_table_schema") or "",
+                    "version_table": kept.get("version_table") or PLAIN,
+                    "version_table_schema": kept.get("version_table_schema") or "",
                     "default_schema": "",
+                    "migrates": False,  # until it comes to run_migrations
                     "in_transaction": connection.in_transaction(),
                     "autocommit": is_autocommit(connection),
                 }

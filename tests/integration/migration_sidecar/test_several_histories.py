@@ -105,6 +105,20 @@ async def test_tables_that_no_history_accounts_for_stop_the_second_history_too(
     assert (operation.state, operation.error.code) == (OperationState.FAILED, "CM-552")
 
 
+async def test_an_option_of_an_earlier_configure_holds_for_the_next_as_in_alembic(
+    theirs: Environment, database: Database, start_engine: StartEngine
+) -> None:
+    env = theirs.folder / "alembic" / "env.py"
+    once = "context.configure(connection=connection, version_table='their_version')"
+    text = env.read_text().replace("version_table='their_version', ", "")
+    env.write_text(text.replace(CONFIGURE, f"{once}\n        {CONFIGURE}"))
+    engine = start_engine(theirs)
+    operation = await carry_out(engine)
+    assert operation.state is OperationState.SUCCEEDED, operation.error
+    journal = "SELECT DISTINCT version_table FROM migration_sidecar.journal"
+    assert rows(database, journal) == [("their_version",)]
+
+
 def migrates_bare(environment: Environment, target: str = "head") -> None:
     """Their own way, without a word to us."""
     words = [sys.executable, "-m", "alembic", "-c", str(environment.ini), "upgrade", target]
