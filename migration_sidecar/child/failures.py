@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.exc import ArgumentError
 
+from migration_sidecar.child.handed_over import missing_connection
 from migration_sidecar.child.refusal import Refusal
 
 _LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
@@ -19,6 +20,8 @@ def describe_failure(error: BaseException, revision: str | None) -> dict[str, An
         return _missing_module(error)
     if isinstance(error, IniError) or (isinstance(error, ArgumentError) and "Could not parse" in str(error)):
         return unusable_setting(error).facts
+    if revision is None and (missing := missing_connection(error)):
+        return missing
     driver = _driver_error(error)
     sqlstate = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
     text = _first_sentence(driver)
