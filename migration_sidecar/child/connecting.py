@@ -92,8 +92,3 @@ def _as_text(
         database=database,
         query={**tls, **by_socket},
     ).render_as_string(hide_password=False)
-
-
-def is_autocommit(connection: Connection) -> bool:
-    driver = connection.connection.dbapi_connection
-    return getattr(driver, "autocommit", False) is True or getattr(driver, "isolation_level", None) == "autocommit"

@@ -17,8 +17,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
-from migration_sidecar.child.connecting import is_autocommit, url_of_connection, url_of_parameters
-from migration_sidecar.child.driver import default_schema
+from migration_sidecar.child.connecting import url_of_connection, url_of_parameters
+from migration_sidecar.child.driver import default_schema, in_autocommit
 from migration_sidecar.child.inspection import history_in
 from migration_sidecar.child.refusal import Refusal
 from migration_sidecar.child.tables import PLAIN
@@ -95,7 +95,7 @@ def _note_each_configure() -> list[dict[str, Any]]:
                     "default_schema": "",
                     "migrates": False,  # until it comes to run_migrations
                     "in_transaction": connection.in_transaction(),
-                    "autocommit": is_autocommit(connection),
+                    "autocommit": in_autocommit(connection),
                 }
             )
         return configure(self, connection, *args, **options)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from textwrap import indent
 
 import pytest
 
+from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.engine import Engine
 from migration_sidecar.messages import Action, DatabaseState, OperationState
+from migration_sidecar.truth import Truth
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows
@@ -129,3 +132,22 @@ with engine.connect() as connection:
     operation = await carry_out(start_engine(environment))
     assert operation.state is OperationState.SUCCEEDED, operation.error
     assert rows(database, "SELECT to_regclass('only_looked_at')") == [(None,)]
+
+
+async def test_what_an_attempt_did_is_not_judged_while_its_session_holds_the_lock_of_any_tenant(
+    migrated: Engine, database: Database
+) -> None:
+    """The first tenant's lock is free again while a later one is still being migrated."""
+    record = (await migrated.reader.status()).last_outcome
+    assert record is not None
+    key = lock_key("alembic_version", "west")
+    with database.connect() as connection:
+        connection.execute("SELECT pg_advisory_lock(%s, %s)", (key["class_id"], key["object_id"]))
+        connection.execute(
+            """UPDATE migration_sidecar.journal SET at = clock_timestamp(),
+                 detail = detail || jsonb_build_object('pid', pg_backend_pid()) WHERE kind = 'attempt'"""
+        )
+        reading = asyncio.create_task(Truth(migrated.database, migrated.reader, migrated.place).read(record, unclear=1))
+        await asyncio.sleep(0.5)
+        assert not reading.done()
+    assert (await reading).left == 0
