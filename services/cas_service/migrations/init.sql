@@ -1,7 +1,7 @@
 -- Legacy: how cas_audit was set up before Alembic. Kept for reference; new changes are Alembic revisions.
 -- Makes audit_events exactly as revision audit_0001 does.
 -- Safe to run again: what exists is left as it is.
--- To go on with Alembic: alembic stamp audit_0001, alembic upgrade head.
+-- To go on with Alembic: migration-sidecar adopt --revision audit_0001, alembic upgrade head.
 
 CREATE TABLE IF NOT EXISTS audit_events (
     seq BIGINT NOT NULL,

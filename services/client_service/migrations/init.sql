@@ -1,7 +1,7 @@
 -- Legacy: how cds_client was set up before Alembic. Kept for reference; new changes are Alembic revisions.
 -- Makes clients, client_links and processed_events exactly as revision client_0003 does.
 -- Safe to run again: what exists is left as it is.
--- To go on with Alembic: alembic stamp client_0003, alembic upgrade head.
+-- To go on with Alembic: migration-sidecar adopt --revision client_0003, alembic upgrade head.
 
 CREATE TABLE IF NOT EXISTS clients (
     client_id UUID DEFAULT gen_random_uuid() NOT NULL,

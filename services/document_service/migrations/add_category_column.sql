@@ -1,7 +1,7 @@
 -- Legacy: how documents got its category before Alembic. Kept for reference; new changes are Alembic revisions.
 -- Run init.sql first. Brings cds_document exactly to revision document_0002.
 -- Safe to run again: what exists is left as it is.
--- To go on with Alembic: alembic stamp document_0002, alembic upgrade head.
+-- To go on with Alembic: migration-sidecar adopt --revision document_0002, alembic upgrade head.
 
 BEGIN;
 

@@ -1,7 +1,7 @@
 -- Legacy: how cds_document was set up before Alembic. Kept for reference; new changes are Alembic revisions.
 -- Makes documents and the first form of processed_events exactly as revision document_0001 does.
 -- Safe to run again: what exists is left as it is.
--- To go on with Alembic: alembic stamp document_0001, alembic upgrade head.
+-- To go on with Alembic: migration-sidecar adopt --revision document_0001, alembic upgrade head.
 
 CREATE TABLE IF NOT EXISTS documents (
     document_id UUID DEFAULT gen_random_uuid() NOT NULL,

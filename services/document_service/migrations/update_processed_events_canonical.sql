@@ -1,7 +1,7 @@
 -- Legacy: how processed_events got its canonical structure before Alembic. Kept for reference; new changes are
 -- Alembic revisions. Run init.sql and add_category_column.sql first. Brings cds_document exactly to revision
 -- document_0003. Safe to run again: a table that is canonical already is left as it is.
--- To go on with Alembic: alembic stamp document_0003, alembic upgrade head.
+-- To go on with Alembic: migration-sidecar adopt --revision document_0003, alembic upgrade head.
 
 DO $$
 BEGIN

@@ -1,7 +1,7 @@
 -- Legacy: how relationship_db was set up before Alembic. Kept for reference; new changes are Alembic revisions.
 -- Makes relationships and processed_events exactly as revision relationship_0002 does.
 -- Safe to run again: what exists is left as it is.
--- To go on with Alembic: alembic stamp relationship_0002, alembic upgrade head.
+-- To go on with Alembic: migration-sidecar adopt --revision relationship_0002, alembic upgrade head.
 
 CREATE TABLE IF NOT EXISTS relationships (
     relationship_id UUID DEFAULT gen_random_uuid() NOT NULL,

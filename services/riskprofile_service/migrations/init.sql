@@ -1,7 +1,7 @@
 -- Legacy: how riskprofile_db was set up before Alembic. Kept for reference; new changes are Alembic revisions.
 -- Makes risk_profiles, suitability_assessments and processed_events exactly as revision riskprofile_0003 does.
 -- Safe to run again: what exists is left as it is.
--- To go on with Alembic: alembic stamp riskprofile_0003, alembic upgrade head.
+-- To go on with Alembic: migration-sidecar adopt --revision riskprofile_0003, alembic upgrade head.
 
 CREATE TABLE IF NOT EXISTS risk_profiles (
     risk_profile_id UUID DEFAULT gen_random_uuid() NOT NULL,

@@ -1,7 +1,7 @@
 -- Legacy: how rmbrain_mainapp was set up before Alembic. Kept for reference; new changes are Alembic revisions.
 -- Makes plugins, tenant_plugins, plugin_event_registry and event_mappings exactly as revision mainapp_0003 does.
 -- Safe to run again: what exists is left as it is.
--- To go on with Alembic: alembic stamp mainapp_0003, alembic upgrade head.
+-- To go on with Alembic: migration-sidecar adopt --revision mainapp_0003, alembic upgrade head.
 
 CREATE TABLE IF NOT EXISTS plugins (
     plugin_id UUID DEFAULT gen_random_uuid() NOT NULL,

@@ -1,7 +1,7 @@
 -- Legacy: how cds_task was set up before Alembic. Kept for reference; new changes are Alembic revisions.
 -- Makes tasks and processed_events exactly as revision task_0002 does.
 -- Safe to run again: what exists is left as it is.
--- To go on with Alembic: alembic stamp task_0002, alembic upgrade head.
+-- To go on with Alembic: migration-sidecar adopt --revision task_0002, alembic upgrade head.
 
 CREATE TABLE IF NOT EXISTS tasks (
     task_id UUID DEFAULT gen_random_uuid() NOT NULL,
