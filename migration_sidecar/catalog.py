@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from migration_sidecar.child.catalog.snapshot import PLAIN_PRINT, WHOSE, Fact, LeftOut, query
+from migration_sidecar.child.catalog.snapshot import COLUMN_ORDER, PLAIN_PRINT, WHOSE, Fact, LeftOut, query
 from migration_sidecar.messages import Message
 from migration_sidecar.store import Records
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 SNAPSHOT_SECONDS = 60.0
 OUR_SCHEMA = "migration_sidecar"
-COLUMN_ORDER = "column-order"
-COSMETIC = (COLUMN_ORDER, "comment", "not-null-name")  # may be ignored where somebody says so
 
 
 class Difference(Message):

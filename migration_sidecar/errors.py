@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from migration_sidecar.messages import LockHolder, Problem
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from migration_sidecar.messages import LockHolder, Problem
 
 LONGEST_SHOWN = 80  # of what somebody sent
 
@@ -22,6 +25,8 @@ class ProblemError(Exception):
         revision: str | None = None,
         sqlstate: str | None = None,
     ) -> None:
+        from migration_sidecar.messages import Problem  # takes longer to load than settings without an error to read
+
         super().__init__(f"{code} {title}: {detail} {next_step}")
         self.status = status
         self.problem = Problem(

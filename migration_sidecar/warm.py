@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -16,11 +15,10 @@ from select import select
 from typing import Any
 
 from migration_sidecar.errors import NoProcess
+from migration_sidecar.launching import Launched, launch
 
 _LINE_BYTES = 1 << 22
 START_SECONDS = 60.0  # it takes one, and many while a whole fleet starts on a small machine
-_BOOTSTRAP = Path(__file__).parent / "child" / "bootstrap.py"
-_NOT_FOR_MIGRATIONS = ("DAPR_API_TOKEN", "APP_API_TOKEN")
 
 
 class MigrationProcess:
@@ -73,45 +71,49 @@ class MigrationProcess:
 class WarmProcesses:
     """Owns one forkserver; `start` may be called at any time and again after it died.
 
-    `python` is the service's own interpreter, which needs Alembic and a driver; ours otherwise.
+    `python` is the service's own interpreter, which needs Alembic and a driver; ours otherwise. `launched` is a
+    forkserver of that interpreter which is starting already.
     """
 
-    def __init__(self, environment: dict[str, str] | None = None, python: Path | None = None) -> None:
+    def __init__(
+        self,
+        environment: dict[str, str] | None = None,
+        python: Path | None = None,
+        launched: Launched | None = None,
+    ) -> None:
         self._environment = environment
         self.python = str(python or sys.executable)
-        self._server: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
+        self._launched = launched
+        self._is_ready = False
         self._starting = asyncio.Lock()
 
     @property
     def pid(self) -> int | None:
-        return self._server.pid if self._server is not None else None
+        return self._launched.process.pid if self._launched is not None else None
+
+    @property
+    def is_running(self) -> bool:
+        return self._launched is not None and self._launched.process.poll() is None
 
     async def start(self) -> None:
         async with self._starting:
-            if self._server is not None and self._server.poll() is None:
+            if not self.is_running:
+                self.stop()
+            if self._is_ready:
                 return
-            self.stop()
-            self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            self._socket.setblocking(False)
-            # Its exec is waited for, which takes long on a busy machine: nobody else shall wait for it.
-            await asyncio.to_thread(self._launch, theirs)
-            said = await self._first_word(self._socket)
+            if self._launched is None:
+                self._launched = await self._launch()
+            said = await self._first_word(self._launched.socket)
             if said != "ready":
                 self.stop()
                 raise _unfit(said)
+            self._is_ready = True
 
-    def _launch(self, theirs: socket.socket) -> None:
+    async def _launch(self) -> Launched:
         try:
-            with theirs:
-                self._server = subprocess.Popen(
-                    [self.python, str(_BOOTSTRAP), str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    env=self._child_environment(),
-                )
+            # Its exec is waited for, which takes long on a busy machine: nobody else shall wait for it.
+            return await asyncio.to_thread(launch, self.python, self._environment)
         except OSError:
-            self.stop()
             raise NoProcess("The interpreter cannot be started") from None
 
     @staticmethod
@@ -160,23 +162,14 @@ class WarmProcesses:
 
     def stop(self) -> None:
         """The forkserver and its children end with the socket."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        if self._server is not None:
-            with suppress(ProcessLookupError):
-                self._server.terminate()
-            self._server.wait(timeout=10)
-            self._server = None
+        launched, self._launched, self._is_ready = self._launched, None, False
+        if launched is not None:
+            launched.stop()
 
     def _connected(self) -> socket.socket:
-        if self._socket is None:
+        if self._launched is None:
             raise NoProcess("The process that loads Alembic was stopped")
-        return self._socket
-
-    def _child_environment(self) -> dict[str, str]:
-        inherited = os.environ if self._environment is None else self._environment
-        return {key: value for key, value in inherited.items() if key not in _NOT_FOR_MIGRATIONS}
+        return self._launched.socket
 
 
 def was_killed(answer: dict[str, Any]) -> bool:

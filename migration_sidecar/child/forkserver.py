@@ -1,6 +1,6 @@
 """A warm process that has Alembic loaded and forks one fresh migration process per job.
 
-It serves jobs from the SOCK_SEQPACKET socket whose number is its only argument: one JSON message per job with one end
+It serves jobs from the SOCK_SEQPACKET socket whose number is its first argument: one JSON message per job with one end
 of a socket pair, which carries orders and reports; its last line, `exited`, is written here when the process was
 reaped. Python's own multiprocessing forkserver is not used: its children import the parent's main module and need our
 interpreter.
@@ -22,44 +22,51 @@ from contextlib import suppress
 from typing import Any
 
 NEEDED = (("alembic", (1, 7)), ("sqlalchemy", (1, 4)))
-PRELOAD = (
+FIRST = (  # what every job needs
     "alembic.command",
-    "alembic.config",
-    "asyncio",
-    "logging.config",
-    "sqlalchemy.dialects.postgresql",
-    "sqlalchemy.ext.asyncio",
-    "psycopg",
-    "asyncpg",
-    "sqlalchemy.dialects.postgresql.psycopg",
-    "sqlalchemy.dialects.postgresql.asyncpg",
-    "migration_sidecar.environment",
     "migration_sidecar.child.fresh",
-    "migration_sidecar.child.hook",
     "migration_sidecar.child.inspection",
     "migration_sidecar.child.process",
-    "migration_sidecar.child.rendering",
 )
+THEN = (  # what most need, loaded while there is no job
+    "migration_sidecar.environment",
+    "migration_sidecar.child.hook",
+    "sqlalchemy.dialects.postgresql",
+    "logging.config",
+)
+DRIVERS = {
+    "psycopg": ("psycopg", "sqlalchemy.dialects.postgresql.psycopg"),
+    "asyncpg": ("sqlalchemy.ext.asyncio", "asyncpg", "sqlalchemy.dialects.postgresql.asyncpg"),
+    "psycopg2": ("psycopg2", "sqlalchemy.dialects.postgresql.psycopg2"),
+}
 MESSAGE_BYTES = 1 << 17
 PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
+    gc.disable()  # it would look through all that is loaded, again and again, and find nothing
     server = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the parent, which decides
+    # Mako would load it to colour the errors of templates; here are neither templates nor eyes.
+    sys.modules["pygments"] = None  # type: ignore[assignment]
     lacking = [name for name, oldest in NEEDED if not _has(name, oldest)]
     if lacking:
         server.send(f"lacks {' and '.join(lacking)}".encode())
         return
-    for name in PRELOAD:
-        with suppress(ImportError):  # a service need not have both drivers
-            importlib.import_module(name)
+    for name in FIRST:
+        importlib.import_module(name)
+    del sys.modules["pygments"]
     from migration_sidecar.child import process
 
     process.parser()
-    gc.freeze()  # keeps the children from copying pages only because the collector touched them
     server.send(b"ready")
-    _serve(server)
+    _serve(server, [*THEN, *_modules_of(sys.argv[2])])
+
+
+def _modules_of(driver: str) -> list[str]:
+    """Of one driver, as in a URL; of all where nobody knows which one it will be."""
+    names = [driver.partition("+")[2] or "psycopg2"] if driver else list(DRIVERS)
+    return [module for name in names for module in DRIVERS.get(name, ())]
 
 
 def _has(name: str, oldest: tuple[int, int]) -> bool:
@@ -71,11 +78,13 @@ def _has(name: str, oldest: tuple[int, int]) -> bool:
     return (int(major), int(minor)) >= oldest
 
 
-def _serve(server: socket.socket) -> None:
+def _serve(server: socket.socket, still_to_load: list[str]) -> None:
     """Until the parent closes its end."""
     running: dict[int, tuple[int, int]] = {}  # a process's pidfd: its pid, and our end of its channel
     while True:
-        ready, _, _ = select.select([server.fileno(), *running], [], [])
+        ready, _, _ = select.select([server.fileno(), *running], [], [], 0 if still_to_load else None)
+        if not ready:
+            _load(still_to_load)
         for handle in running.keys() & set(ready):
             _reap(handle, *running.pop(handle))
         if server.fileno() in ready:
@@ -90,6 +99,12 @@ def _serve(server: socket.socket) -> None:
                     os.close(channel)
                 _child(json.loads(message), descriptors[0])
             running[os.pidfd_open(pid)] = (pid, descriptors[0])
+
+
+def _load(names: list[str]) -> None:
+    """The next one, so that a job is not kept waiting for the others."""
+    with suppress(ImportError):  # a service need not have every driver
+        importlib.import_module(names.pop(0))
 
 
 def _reap(handle: int, pid: int, channel: int) -> None:
@@ -113,6 +128,8 @@ def _child(job: dict[str, Any], channel: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
+        gc.freeze()  # what is shared with the forkserver is not copied only because the collector touches it
+        gc.enable()
         _silence()
         _limit(job.get("memory_bytes"))
         from migration_sidecar.child.fresh import trust_no_stale_bytecode

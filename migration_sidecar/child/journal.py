@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.sql.elements import TextClause
 
+
 def insert(tables: JournalTables, *, where: str = "true", also: str = "") -> TextClause:
     """Adds one row while `where` holds and gives its transaction id.
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import typer
 
-from migration_sidecar.cli.adopt import adopt
-from migration_sidecar.cli.looking import history, plan, status
-from migration_sidecar.cli.migrating import downgrade, upgrade
+from migration_sidecar.cli.commands import adopt, downgrade, history, plan, serve, status, upgrade
 from migration_sidecar.cli.options import with_options
-from migration_sidecar.cli.serving import serve
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", help=__doc__)
 

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 from rich.table import Table
 
 from migration_sidecar.cli.options import Options
 from migration_sidecar.cli.output import escape, exit_code, out, plain, print_json, print_json_list, show
-from migration_sidecar.cli.targets import TargetArgument, full_target
+from migration_sidecar.cli.targets import full_target
 from migration_sidecar.engine import Engine
 from migration_sidecar.history import History
 from migration_sidecar.messages import Action, DatabaseState, MigrationPlan, ServiceStatus
 
 
 def status(options: Options) -> None:
-    """Where the database stands; read by SQL, so a broken revision file does not break it.
-
-    Example: migration-sidecar status -c backend/alembic.ini --json
-    """
-
     async def ask(engine: Engine) -> ServiceStatus:
         return await engine.reader.status()
 
@@ -36,16 +29,7 @@ def status(options: Options) -> None:
     raise typer.Exit(exit_code(answer.error) if answer.state is DatabaseState.UNREACHABLE else 0)
 
 
-def plan(
-    options: Options,
-    target: TargetArgument = "head",
-    sql: Annotated[bool, typer.Option("--sql", help="Show each revision's SQL where it can be rendered.")] = False,
-) -> None:
-    """What an upgrade would do; nothing is touched.
-
-    Example: migration-sidecar plan heads --sql
-    """
-
+def plan(options: Options, target: str, *, sql: bool) -> None:
     async def ask(engine: Engine) -> MigrationPlan:
         found = await engine.reader.plan(Action.UPGRADE, await full_target(engine, Action.UPGRADE, target))
         return await engine.scripts.with_sql(found) if sql else found
@@ -67,11 +51,6 @@ def plan(
 
 
 def history(options: Options) -> None:
-    """Every revision, newest first; an arrow marks where the database is.
-
-    Example: migration-sidecar history -c backend/alembic.ini
-    """
-
     async def ask(engine: Engine) -> tuple[History, ServiceStatus]:
         return await engine.scripts.history(), await engine.reader.status()
 

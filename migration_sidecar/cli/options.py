@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from migration_sidecar.cli.output import exit_code, print_problem, remarks
-from migration_sidecar.engine import Engine
 from migration_sidecar.errors import ProblemError
+from migration_sidecar.launching import Launched, launch
 from migration_sidecar.settings import Given, Settings, read_settings
 
+if TYPE_CHECKING:
+    from migration_sidecar.engine import Engine
+
 Answer = TypeVar("Answer")
-SILENT_SECONDS = 3.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Options:
-    """Each field is an option of every command."""
+    """Each field that is given is an option of every command."""
 
     config: Annotated[
         Path | None,
@@ -50,6 +52,7 @@ class Options:
         typer.Option(metavar="SCHEMA.TABLE", help="Where the role may create no schema: the journal's table."),
     ] = None
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")] = False
+    _launched: Launched | None = field(default=None, init=False)
 
     def settings(self) -> Settings:
         given = Given(
@@ -62,17 +65,33 @@ class Options:
         )
         return read_settings(self.config, given=given)
 
+    def begin(self) -> None:
+        """Lets the interpreter load Alembic while we load what will ask it; `ask` tells what is wrong."""
+        with suppress(ProblemError, OSError):
+            settings = self.settings()
+            url, python = settings.given_url or settings.url, settings.python or sys.executable
+            self._launched = launch(str(python), driver=url.drivername if url is not None else "")
+
     def ask(self, question: Callable[[Engine], Awaitable[Answer]]) -> Answer:
         """Runs one question on an engine of its own; what cannot be answered ends the program with its sentence."""
 
+        import asyncio
+
+        from migration_sidecar.cli.waiting import tell_what_is_waited_for
+        from migration_sidecar.engine import Engine
+        from migration_sidecar.warm import WarmProcesses
+
         async def run() -> Answer:
-            engine = Engine(self.settings())
-            telling = asyncio.create_task(_tell_what_is_waited_for(engine))
+            settings = self.settings()
+            processes = WarmProcesses(None, settings.python, self._launched)
+            engine = Engine(settings, processes=processes)
+            telling = asyncio.create_task(tell_what_is_waited_for(engine))
             try:
                 return await question(engine)
             finally:
                 telling.cancel()
                 await engine.close()
+                processes.stop()
 
         try:
             return asyncio.run(run())
@@ -80,15 +99,10 @@ class Options:
             raise self.refused(error) from None
 
     def refused(self, error: ProblemError) -> typer.Exit:
+        from migration_sidecar.cli.output import exit_code, print_problem
+
         print_problem(error.problem, as_json=self.as_json)
         return typer.Exit(exit_code(error.problem))
-
-
-async def _tell_what_is_waited_for(engine: Engine) -> None:
-    while engine.loading.seconds < SILENT_SECONDS:
-        await asyncio.sleep(0.5)
-    limit = engine.settings.loading_seconds
-    remarks.print(f"Waiting for env.py, all that it imports, and the revision files; ended after {limit:.0f} s.")
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+import uvicorn
 
 from migration_sidecar.cli.options import Options
 from migration_sidecar.errors import ProblemError
+from migration_sidecar.service import make_app
 
 
-def serve(options: Options, port: Annotated[int, typer.Option(help="Port on loopback.")] = 8080) -> None:
-    """Give the endpoint to a service that is not a FastAPI application.
-
-    Example: migration-sidecar serve -c backend/alembic.ini --python backend/.venv/bin/python --port 8080
-    """
-    import uvicorn
-
-    from migration_sidecar.service import make_app
-
+def serve(options: Options, port: int) -> None:
     try:
         settings = options.settings()
     except ProblemError as error:

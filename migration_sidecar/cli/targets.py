@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from migration_sidecar.engine import Engine
 from migration_sidecar.errors import ProblemError
 from migration_sidecar.messages import Action, DatabaseState
-
-TargetArgument = Annotated[
-    str, typer.Argument(help="head, heads, label@head, a revision or its unique beginning, +1 or -1.")
-]
 
 
 async def full_target(engine: Engine, action: Action, target: str) -> str:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from migration_sidecar.child.catalog import database, relations, types
 
 WHOSE = ("owner", "grants")  # who may use an object, not what it is
+COLUMN_ORDER = "column-order"
+COSMETIC = (COLUMN_ORDER, "comment", "not-null-name")  # may be ignored where somebody says so
 
 
 class Fact(NamedTuple):

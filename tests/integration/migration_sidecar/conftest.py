@@ -23,7 +23,7 @@ class SharedProcesses(WarmProcesses):
     """Outlives the engines of single tests."""
 
     def stop(self) -> None:
-        if self._server is not None and self._server.poll() is not None:
+        if not self.is_running:
             super().stop()
 
     def really_stop(self) -> None:

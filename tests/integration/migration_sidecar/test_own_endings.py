@@ -9,6 +9,7 @@ from time import monotonic
 import psutil
 import pytest
 
+import migration_sidecar.attempts
 from migration_sidecar.engine import Engine
 from migration_sidecar.messages import Operation, OperationState
 from tests.integration.databases import Database
@@ -66,9 +67,14 @@ async def test_a_revision_that_exits_after_a_commit_of_its_own_needs_a_person(
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 async def test_a_process_that_is_always_killed_is_tried_five_times(
-    number: signal.Signals, engine: Engine, environment: Environment, database: Database
+    number: signal.Signals,
+    engine: Engine,
+    environment: Environment,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As the platform does it when memory runs out: it may pass, so it is not the revision's fault."""
+    monkeypatch.setattr(migration_sidecar.attempts, "uniform", lambda *_: 0.05)
     environment.revision("a1")
     environment.revision("a2", f"{MAKES_T_A2}\nimport os; os.kill(os.getpid(), {int(number)})")
     operation = await carry_out(engine)
@@ -178,18 +184,18 @@ async def test_after_every_kind_of_ending_the_next_operation_is_as_fast_as_ever(
     engine = start_engine(environment, own_processes=True)
     environment.revision("a1")
     await carry_out(engine)
-    server = engine.processes._server
+    server = engine.processes.pid
     assert server is not None
-    files = descriptors(server.pid)
+    files = descriptors(server)
     for body in ("import os; os._exit(1)", "raise SystemExit(3)", "bytearray(1 << 40)", "raise KeyboardInterrupt"):
         environment.revision("a2", body, below="a1")
         assert (await carry_out(engine)).state is OperationState.FAILED
-    assert engine.processes._server is server
-    await until(lambda: descriptors(server.pid) == files, within=5)
-    assert not [child for child in psutil.Process(server.pid).children() if child.status() == psutil.STATUS_ZOMBIE]
+    assert engine.processes.pid == server
+    await until(lambda: descriptors(server) == files, within=5)
+    assert not [child for child in psutil.Process(server).children() if child.status() == psutil.STATUS_ZOMBIE]
     environment.revision("a2", below="a1")
     begun = monotonic()
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED
     assert monotonic() - begun < 2
     assert rows(database, "SELECT to_regclass('t_a2') IS NOT NULL") == [(True,)]
-    assert Path(f"/proc/{server.pid}").exists()
+    assert Path(f"/proc/{server}").exists()

@@ -98,8 +98,7 @@ async def test_a_process_that_was_killed_while_it_waited_costs_nothing(
 ) -> None:
     engine = start_engine(environment, own_processes=True)
     await get_ready(engine, environment, database)
-    assert engine.processes._server is not None
-    for waiting in psutil.Process(engine.processes._server.pid).children():
+    for waiting in psutil.Process(engine.processes.pid).children():
         os.kill(waiting.pid, signal.SIGKILL)
     operation = await carry_out(engine)
     assert (operation.state, operation.attempts) == (OperationState.SUCCEEDED, 1)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 from collections import Counter
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Collection
 
 import typer
 
 from migration_sidecar.adoption import Adoption, AdoptionState, Wish
 from migration_sidecar.adoption import adopt as carry_out
-from migration_sidecar.catalog import COSMETIC, Difference
-from migration_sidecar.child.catalog.snapshot import WHOSE
+from migration_sidecar.catalog import Difference
 from migration_sidecar.cli.options import Options
 from migration_sidecar.cli.output import escape, out, print_json, print_problem, remarks
 from migration_sidecar.engine import Engine
@@ -30,27 +28,8 @@ HEADLINES = {
 WITHIN = ("column", "constraint", "index", "not-null-name", "sequence", "trigger", "comment", "policy")
 
 
-def adopt(
-    options: Options,
-    revision: Annotated[
-        str | None,
-        typer.Option("--revision", help="The revision that the database is said to be; without it each is tried."),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only.")] = False,
-    ignore: Annotated[
-        list[str] | None, typer.Option(help=f"A kind of difference that does not matter: {', '.join(COSMETIC)}.")
-    ] = None,
-    include: Annotated[
-        list[str] | None, typer.Option(help=f"What is not looked at otherwise: {', '.join(WHOSE)}.")
-    ] = None,
-) -> None:
-    """Stamp a database that was made by hand, if it is to the last object what the revision makes.
-
-    Without --revision it is only told which revision the database is. Example: migration-sidecar adopt --revision a1b2
-    """
-    leaving = _chosen(ignore, COSMETIC, "--ignore") | (set(WHOSE) - _chosen(include, WHOSE, "--include"))
-    actor = f"{getpass.getuser()}@{os.uname().nodename}"
-    wish = Wish(revision or "", actor, dry_run, frozenset(leaving))
+def adopt(options: Options, revision: str | None, leaving: Collection[str], *, dry_run: bool) -> None:
+    wish = Wish(revision or "", f"{getpass.getuser()}@{os.uname().nodename}", dry_run, frozenset(leaving))
 
     async def ask(engine: Engine) -> Adoption | Matches | Problem:
         try:
@@ -78,13 +57,6 @@ def _exit_code(answer: Adoption | Matches | Problem) -> int:
 
 def _tell(sentence: str) -> None:
     remarks.print(escape(sentence))
-
-
-def _chosen(words: list[str] | None, known: Iterable[str], option: str) -> set[str]:
-    chosen = {word for each in words or [] for word in each.split(",")}
-    if unknown := chosen - set(known):
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: choose from {', '.join(known)}", param_hint=option)
-    return chosen
 
 
 def _print(adoption: Adoption) -> None:

@@ -1,0 +1,116 @@
+"""What a person can type; the room that does it is loaded only then, while the interpreter for it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from migration_sidecar.child.catalog.snapshot import COSMETIC, WHOSE
+from migration_sidecar.cli.options import Options
+
+TargetArgument = Annotated[
+    str, typer.Argument(help="head, heads, label@head, a revision or its unique beginning, +1 or -1.")
+]
+
+
+def status(options: Options) -> None:
+    """Where the database stands; read by SQL, so a broken revision file does not break it.
+
+    Example: migration-sidecar status -c backend/alembic.ini --json
+    """
+    options.begin()
+    from migration_sidecar.cli import looking
+
+    looking.status(options)
+
+
+def plan(
+    options: Options,
+    target: TargetArgument = "head",
+    sql: Annotated[bool, typer.Option("--sql", help="Show each revision's SQL where it can be rendered.")] = False,
+) -> None:
+    """What an upgrade would do; nothing is touched.
+
+    Example: migration-sidecar plan heads --sql
+    """
+    options.begin()
+    from migration_sidecar.cli import looking
+
+    looking.plan(options, target, sql=sql)
+
+
+def upgrade(options: Options, target: TargetArgument = "head") -> None:
+    """Apply revisions up to the target, under the lock and with a journal.
+
+    Example: migration-sidecar upgrade heads -c backend/alembic.ini -x tenant=acme
+    """
+    options.begin()
+    from migration_sidecar.cli import migrating
+
+    migrating.upgrade(options, target)
+
+
+def downgrade(options: Options, target: TargetArgument) -> None:
+    """Revert revisions down to the target.
+
+    Example: migration-sidecar downgrade -1
+    """
+    options.begin()
+    from migration_sidecar.cli import migrating
+
+    migrating.downgrade(options, target)
+
+
+def history(options: Options) -> None:
+    """Every revision, newest first; an arrow marks where the database is.
+
+    Example: migration-sidecar history -c backend/alembic.ini
+    """
+    options.begin()
+    from migration_sidecar.cli import looking
+
+    looking.history(options)
+
+
+def adopt(
+    options: Options,
+    revision: Annotated[
+        str | None,
+        typer.Option("--revision", help="The revision that the database is said to be; without it each is tried."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only.")] = False,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help=f"A kind of difference that does not matter: {', '.join(COSMETIC)}.")
+    ] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(help=f"What is not looked at otherwise: {', '.join(WHOSE)}.")
+    ] = None,
+) -> None:
+    """Stamp a database that was made by hand, if it is to the last object what the revision makes.
+
+    Without --revision it is only told which revision the database is. Example: migration-sidecar adopt --revision a1b2
+    """
+    left_out = _chosen(ignore, COSMETIC, "--ignore") | (set(WHOSE) - _chosen(include, WHOSE, "--include"))
+    options.begin()
+    from migration_sidecar.cli import adopting
+
+    adopting.adopt(options, revision, left_out, dry_run=dry_run)
+
+
+def serve(options: Options, port: Annotated[int, typer.Option(help="Port on loopback.")] = 8080) -> None:
+    """Give the endpoint to a service that is not a FastAPI application.
+
+    Example: migration-sidecar serve -c backend/alembic.ini --python backend/.venv/bin/python --port 8080
+    """
+    from migration_sidecar.cli import serving
+
+    serving.serve(options, port)
+
+
+def _chosen(words: list[str] | None, known: Iterable[str], option: str) -> set[str]:
+    chosen = {word for each in words or [] for word in each.split(",")}
+    if unknown := chosen - set(known):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: choose from {', '.join(known)}", param_hint=option)
+    return chosen
