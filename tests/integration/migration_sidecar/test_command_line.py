@@ -100,7 +100,7 @@ def test_input_that_makes_no_sense_ends_with_2(
 def test_a_missing_ini_ends_with_2(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["status", "--config", str(tmp_path / "alembic.ini")])
     assert result.exit_code == 2
-    assert "CM-701" in result.stderr
+    assert "CM-303" in result.stderr
 
 
 def test_a_database_out_of_reach_ends_with_3(shell: Any, two_revisions: Environment) -> None:

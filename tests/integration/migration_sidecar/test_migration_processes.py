@@ -45,8 +45,8 @@ async def test_half_a_line_of_a_process_that_died_is_passed_over(environment: En
     env.write_text(f"import os\nfor fd in range(3, 64):\n    try: {half}\n    except OSError: pass\nos._exit(7)\n")
     reports = await ends_of(engine, engine.settings.job("look"))
 
-    assert [report["event"] for report in reports] == ["exited"]
-    assert reports[0]["code"] == 7
+    assert [report["event"] for report in reports] == ["looking", "exited"]
+    assert reports[-1]["code"] == 7
 
 
 async def test_the_end_of_one_process_is_told_while_others_run(environment: Environment, engine: Engine) -> None:
