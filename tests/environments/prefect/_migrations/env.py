@@ -12,7 +12,7 @@ config = context.config
 target_metadata = sqlalchemy.MetaData()
 connection_url = os.environ["PREFECT_API_DATABASE_CONNECTION_URL"]
 dialect = sqlalchemy.engine.make_url(connection_url).get_dialect()()
-versions_dir = Path(__file__).parent / "versions" / dialect.name
+versions_dir = Path(__file__).resolve().parent / "versions" / dialect.name
 
 
 def include_object(object, name, type_, reflected, compare_to):
