@@ -24,9 +24,9 @@ OPERATIONS = 100
 BUSY_IN_EVERY_WAY = """
 import time
 op.execute("CREATE TABLE t_a1 AS SELECT i, md5(i::text) AS hash FROM generate_series(1, 300000) AS i")
-end = time.monotonic() + 5
+end = time.monotonic() + 2
 while time.monotonic() < end: sum(range(10000))
-op.execute("SELECT pg_sleep(10)")
+op.execute("SELECT pg_sleep(3)")
 """
 
 
@@ -77,7 +77,7 @@ async def test_live_health_answers_at_once_during_a_long_migration(
         watching = asyncio.create_task(slowest_health(client, process.pid, enough))
         states = []
         while not states or states[-1] in ("accepted", "running"):
-            answer = await client.get("/migrations/operations/long", params={"wait_seconds": 2})
+            answer = await client.get("/migrations/operations/long", params={"wait_seconds": 1})
             states.append(answer.json()["state"])
         enough.set()
         assert await watching < ALIVE_WITHIN

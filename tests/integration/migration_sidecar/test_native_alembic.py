@@ -92,6 +92,7 @@ def test_upgrade_downgrade_and_stamp_are_journalled(ours: Environment, database:
         ("attempt", None, "by hand", None),
         ("stamped", "a2", "by hand", None),
     ]
+    assert rows(database, "SELECT DISTINCT detail->>'service' FROM migration_sidecar.journal") == [("orders",)]
     assert lock_is_free(database)
 
 
