@@ -28,6 +28,7 @@ class PlantedBug:
 
 ORPHAN = Spec("C", nemeses=("kill in a statement",))
 JOURNALLED = Spec("B", failpoint="journal_written", action="kill")
+KILLED = Spec("B", failpoint="between_statements", action="kill")
 CUT_OFF = Spec("B", failpoint="between_statements", action="drop")
 BUGS = (
     PlantedBug("M1", "the lock on a second connection", 20, ORPHAN, "I8"),
@@ -35,7 +36,7 @@ BUGS = (
     PlantedBug("M5", "the journal row outside the revision's transaction", 20, JOURNALLED, ""),
     PlantedBug("M6", "a new attempt after a lost connection without asking the database", 10, CUT_OFF, "I5"),
     PlantedBug("M7", "threads instead of processes", 1, Spec("D"), "P3"),
-    PlantedBug("M8", "one transaction for all revisions", 5, Spec("A"), "P4"),
+    PlantedBug("M8", "one transaction for all revisions", 5, KILLED, "P4"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -26,7 +27,9 @@ SELECT coalesce(array_agg(DISTINCT l.pid) FILTER (WHERE l.locktype = 'advisory' 
          AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
                         'ExclusiveLock', 'AccessExclusiveLock')
          AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                         WHERE c.oid = l.relation AND n.nspname NOT IN ('public'))), '{}')
+                         WHERE c.oid = l.relation AND n.nspname NOT IN ('public'))), '{}'),
+       coalesce(array_agg(DISTINCT a.client_port) FILTER (WHERE l.locktype = 'advisory' AND l.classid = 19785
+                                                   AND l.objsubid = 2), '{}')
 FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND l.pid <> pg_backend_pid()
@@ -47,7 +50,8 @@ class Sampler:
         self._database, self._services = database, services
         self.samples: list[Sample] = []
         self.command_lines: set[str] = set()
-        self.migration_processes: set[int] = set()
+        self.holders_ports: set[int] = set()  # of the sessions that had the migration lock
+        self.forkservers_ports: set[int] = set()
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._watch_locks, self._watch_health)]
 
@@ -84,6 +88,7 @@ class Sampler:
                         row = connection.execute(_LOOK).fetchone()
                         assert row is not None
                         self.samples.append(Sample(time.time(), tuple(row[0]), tuple(row[1])))
+                        self.holders_ports.update(row[2])
             except psycopg.Error:
                 self._ended.wait(EVERY_SECONDS)
 
@@ -92,7 +97,7 @@ class Sampler:
             for service in self._services:
                 service.look()
                 self._read_command_lines(service)
-                self.migration_processes |= {pid for pid in [service.migration_process()] if pid}
+                self.forkservers_ports |= _ports_of(service.forkserver())
 
     def _read_command_lines(self, service: Service) -> None:
         for process in service.descendants():
@@ -100,3 +105,9 @@ class Sampler:
                 self.command_lines.add(" ".join(process.cmdline()))
             except psutil.Error:
                 continue
+
+
+def _ports_of(pid: int | None) -> set[int]:
+    with suppress(psutil.Error):
+        return {each.laddr.port for each in psutil.Process(pid).net_connections("tcp")} if pid else set()
+    return set()

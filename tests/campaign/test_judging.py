@@ -53,9 +53,10 @@ def test_a_lock_that_no_sample_saw_was_free_by_the_next_one() -> None:
 
 def test_a_migration_without_a_process_of_its_own_is_a_violation() -> None:
     seen = sampler((1.0, [7], [7]))
-    assert check_own_process(seen)
-    seen.migration_processes.add(9)
+    seen.holders_ports.add(40001)
     assert check_own_process(seen) == []
+    seen.forkservers_ports.add(40001)
+    assert check_own_process(seen)
 
 
 def test_an_operation_that_failed_of_a_fault_is_a_violation_and_one_of_the_corpus_is_not() -> None:
