@@ -13,6 +13,7 @@ from random import Random
 from tests.campaign.ground import Database
 from tests.campaign.service import Service, signal_to
 
+EARLY = 0.2
 TARGETS = ("service", "forkserver", "migration process", "backend")
 SESSIONS = """SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'migration-sidecar:%'"""
@@ -83,6 +84,9 @@ class Attack:
                 return False
         return True
 
+    def has_session(self) -> bool:
+        return bool(self.database.rows(SESSIONS))
+
     def pid_of(self, target: str) -> int | None:
         if target == "service":
             return self.service.pid
@@ -116,12 +120,13 @@ class Attack:
 
 
 def random_kill(latest: float) -> Callable[[Attack], None]:
-    """N1: SIGKILL of one of the four, some time after a migration process is there."""
+    """N1: SIGKILL of one of the four, some time after a migration has a session, or now and then while it is made."""
 
     def work(attack: Attack) -> None:
         target = attack.random.choice(TARGETS)
         after = attack.random.uniform(0, latest)
-        if attack.until(attack.service.migration_process) and attack.wait(after):
+        begun = attack.service.migration_process if attack.random.random() < EARLY else attack.has_session
+        if attack.until(begun) and attack.wait(after):
             attack.until(lambda: attack.strike(target), within=0.5)
 
     return work

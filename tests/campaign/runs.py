@@ -122,7 +122,7 @@ def _arrivals(failpoint: str) -> int:
 
 def _work(scene: Scene, hits: HitLog) -> Callable[[Attack], None]:
     if not scene.spec.failpoint:
-        return random_kill(latest=1.2)
+        return random_kill(latest=1.0)
     if scene.spec.action == "stop":
         return continue_the_stopped(hits, after=scene.random.uniform(2.5, 4.0))
     return watch_hits(hits)

@@ -59,7 +59,7 @@ def disk_full(stage: Stage, prepared: Prepared) -> Iterator[None]:
         stage.ground.move_to_disk(stage.database, disk)
 
         def work(attack: Attack) -> None:
-            if attack.until(attack.service.migration_process) and attack.wait(attack.random.uniform(0, 0.8)):
+            if attack.until(attack.has_session) and attack.wait(attack.random.uniform(0, 0.8)):
                 filler = disk / "filler"
                 attack.did("the disk is full")
                 _fill(filler)

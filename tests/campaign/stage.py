@@ -35,7 +35,7 @@ class Stage:
 
 
 def some_time_after_it_began(attack: Attack, latest: float = 1.2) -> bool:
-    return attack.until(attack.service.migration_process) and attack.wait(attack.random.uniform(0, latest))
+    return attack.until(attack.has_session) and attack.wait(attack.random.uniform(0, latest))
 
 
 @cache
