@@ -84,6 +84,24 @@ async def test_one_history_is_not_held_up_by_the_lock_of_the_other(
     assert rows(database, "SELECT count(DISTINCT objid) FROM t_locks") == [(2,)]
 
 
+async def test_a_neighbour_with_the_same_ids_is_known_by_its_files(
+    make_environment: MakeEnvironment, database: Database, start_engine: StartEngine
+) -> None:
+    """Extensions of one application often number their revisions alike, from 0001 on."""
+    for name in ("forum", "reports"):
+        environment = make_environment(name=name)
+        configures(environment, f"version_table='{name}_version'")
+        for revision in ("0001", "0002"):
+            environment.revision(revision, f'op.execute("CREATE TABLE {name}_{revision} (id int)")')
+        engine = start_engine(environment)
+        assert (await engine.reader.status()).state is DatabaseState.EMPTY
+        operation = await carry_out(engine)
+        assert operation.state is OperationState.SUCCEEDED, operation.error
+    assert rows(database, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE '%000_'") == [
+        (4,)
+    ]
+
+
 async def test_a_history_under_a_new_name_is_not_taken_for_a_neighbour(
     ours: Environment, make_environment: MakeEnvironment, start_engine: StartEngine
 ) -> None:
