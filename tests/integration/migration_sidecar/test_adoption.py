@@ -273,6 +273,7 @@ def test_a_migration_under_way_is_waited_for(adopt: Adopt, by_hand: Database) ->
     def migrate() -> None:
         with migration_lock(by_hand):
             is_held.set()
+            until(lambda: sessions(by_hand, "datname = current_database() AND application_name LIKE 'migration-%'"))
             time.sleep(0.5)
             execute(by_hand, "CREATE INDEX by_name ON t_orders (name)")
 

@@ -1,0 +1,97 @@
+"""Whoever asks for a status runs somebody else's env.py, and nothing of what that writes is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from migration_sidecar.messages import DatabaseState, OperationState
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
+from tests.integration.migration_sidecar.environments import carry_out, rows
+
+ENV = """
+from alembic import context
+from sqlalchemy import create_engine, text
+
+engine = create_engine({url!r}{options})
+with engine.begin() as connection:
+    connection.execute(text("CREATE SCHEMA IF NOT EXISTS stock"))
+    connection.execute(text("CREATE TABLE IF NOT EXISTS settings (id int)"))
+{more}
+with engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+READS_IT = """
+with engine.connect() as connection:
+    connection.execute(text("SELECT * FROM settings"))
+"""
+WAITS_FOR_IT = """
+first = engine.connect()
+first.execute(text("LOCK TABLE pg_catalog.pg_language IN SHARE MODE"))
+first.commit()
+with engine.begin() as connection:
+    connection.execute(text("LOCK TABLE pg_catalog.pg_language IN ROW EXCLUSIVE MODE"))
+first.close()
+"""
+ASYNC = """
+import asyncio
+from alembic import context
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+
+def migrate(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def main():
+    engine = create_async_engine({url!r})
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE SCHEMA IF NOT EXISTS stock"))
+        await connection.execute(text("CREATE TABLE IF NOT EXISTS settings (id int)"))
+    async with engine.connect() as connection:
+        await connection.run_sync(migrate)
+
+
+asyncio.run(main())
+"""
+MADE = "SELECT to_regnamespace('stock')::text, to_regclass('settings')::text"
+
+
+@pytest.mark.parametrize("template", ["generic", "async"])
+async def test_a_status_makes_nothing_and_the_database_stays_empty(
+    template: str, make_environment: MakeEnvironment, database: Database, start_engine: StartEngine
+) -> None:
+    environment = make_environment(template)
+    environment.revision("a")
+    text = (
+        ASYNC.format(url=environment.url)
+        if template == "async"
+        else ENV.format(url=environment.url, options="", more="")
+    )
+    (environment.folder / "alembic" / "env.py").write_text(text)
+    engine = start_engine(environment)
+    status = await engine.reader.status()
+    assert (status.state, status.error) == (DatabaseState.EMPTY, None)
+    assert rows(database, MADE) == [(None, None)]
+    operation = await carry_out(engine)
+    assert operation.state is OperationState.SUCCEEDED, operation.error
+    assert rows(database, MADE) == [("stock", "settings")]
+
+
+@pytest.mark.parametrize("more", [READS_IT, WAITS_FOR_IT], ids=["reads it", "waits for it"])
+async def test_an_env_py_that_needs_what_it_wrote_is_heard_all_the_same(
+    more: str, make_environment: MakeEnvironment, start_engine: StartEngine
+) -> None:
+    environment = make_environment()
+    environment.revision("a")
+    text = ENV.format(url=environment.url, options="", more=more)
+    (environment.folder / "alembic" / "env.py").write_text(text)
+    engine = start_engine(environment)
+    status = await engine.reader.status()
+    assert status.state is DatabaseState.UNMANAGED
+    assert (await engine.place.found()).certain
