@@ -77,7 +77,7 @@ def _campaign(arguments: argparse.Namespace, folder: Path) -> int:
 
     if plan:
         conduct(plan, subject, folder / "workers", jobs=arguments.jobs, told=told)
-    found = show_that_each_is_found(folder, seed, arguments.planted) if PLANTED in parts else []
+    found = show_that_each_is_found(subject, folder, seed, arguments.planted) if PLANTED in parts else []
     if arguments.report is not None:
         print(write_report(outcomes, plan, found, arguments.report, session))
     complete = _summed_up(outcomes, plan, found, seed)

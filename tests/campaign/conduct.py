@@ -15,20 +15,20 @@ from tests.campaign.outcome import Outcome, Spec
 from tests.campaign.schedule import Quota
 from tests.campaign.workers import Worker, crew
 
-PACKAGE = Path(__file__).parents[2] / "migration_sidecar"
+ROOT, PACKAGE = Path(__file__).parents[2], "migration_sidecar"
 MOST_BROKEN_WORKERS = 5  # one after the other: then it is the machine, and no finding
 LOOK_SECONDS = 0.5
 Told = Callable[[Outcome], None]
 
 
-def copied(into: Path) -> Path:
+def copied(into: Path, source: Path = ROOT) -> Path:
     """The code under test as it is now: what is edited meanwhile changes nothing."""
-    shutil.copytree(PACKAGE, into / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(source / PACKAGE, into / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
     return into
 
 
 def digest(subject: Path) -> str:
-    files = sorted((subject / PACKAGE.name).rglob("*.py"))
+    files = sorted((subject / PACKAGE).rglob("*.py"))
     return sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 

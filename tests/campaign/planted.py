@@ -49,18 +49,18 @@ class Found:
     violation: str | None
 
 
-def show_that_each_is_found(folder: Path, seed: int, names: list[str] | None) -> list[Found]:
+def show_that_each_is_found(subject: Path, folder: Path, seed: int, names: list[str] | None) -> list[Found]:
     """One line each; stops at the first violation that tells of it."""
     found = []
     for bug in BUGS:
         if not names or bug.name in names:
-            found.append(search(bug, folder / bug.name, seed))
+            found.append(search(bug, subject, folder / bug.name, seed))
             print(_line(found[-1]), flush=True)
     return found
 
 
-def search(bug: PlantedBug, folder: Path, seed: int) -> Found:
-    subject = planted(bug, folder / "subject")
+def search(bug: PlantedBug, sound: Path, folder: Path, seed: int) -> Found:
+    subject = planted(bug, sound, folder / "subject")
     quota = Quota(bug.name, bug.runs, lambda *_: bug.spec, seed)
     seen: list[str] = []
 
@@ -74,10 +74,10 @@ def search(bug: PlantedBug, folder: Path, seed: int) -> Found:
     return Found(bug, min(quota.hits, bug.runs), seen[0] if seen else None)
 
 
-def planted(bug: PlantedBug, into: Path) -> Path:
+def planted(bug: PlantedBug, sound: Path, into: Path) -> Path:
     """A copy of the code with the bug in it; raises where the patch no longer fits."""
     into.mkdir(parents=True)
-    subject = copied(into)
+    subject = copied(into, sound)
     command = ["patch", "--batch", "--forward", "-p1", "-d", str(subject)]
     done = subprocess.run(command, input=PATCHES[bug.name], capture_output=True, text=True, check=False)
     if done.returncode != 0:

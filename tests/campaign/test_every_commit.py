@@ -49,5 +49,5 @@ def test_replicas_that_start_together_migrate_once_and_none_fails(outcomes: dict
 
 @pytest.mark.parametrize("bug", [bug for bug in BUGS if bug.name in QUICK], ids=QUICK)
 def test_a_planted_bug_is_found(bug: PlantedBug, tmp_path: Path) -> None:
-    found = search(bug, tmp_path, SEED)
+    found = search(bug, copied(tmp_path / "sound"), tmp_path, SEED)
     assert found.violation is not None
