@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 import migration_sidecar.attempts
+import migration_sidecar.operations
 from migration_sidecar.engine import Engine
-from migration_sidecar.errors import UnknownOperation
+from migration_sidecar.errors import DatabaseUnreachable, UnknownOperation
 from migration_sidecar.messages import OperationState
 from migration_sidecar.operations import body_digest
 from migration_sidecar.watch import ask_to_cancel
@@ -217,3 +218,20 @@ async def test_a_wait_for_a_stranger_ends_at_once_wherever_it_is_cancelled(
         accepted = await first.operations.accept(request())
         await until(partial(waits, first, accepted.operation_id))
         assert (await second.operations.cancel(accepted.operation_id)).state is OperationState.CANCELLED
+
+
+async def test_a_database_that_is_away_keeps_nobody_from_ending_the_process(
+    engine: Engine, environment: Environment, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.revision("a1", 'op.execute("SELECT pg_sleep(60)")')
+    accepted = await engine.operations.accept(request())
+    await until(lambda: rows(database, SLEEPERS))
+
+    async def away(*_: object) -> None:
+        raise DatabaseUnreachable("CM-513", "away", "It is away.", "Wait.", retryable=True)
+
+    monkeypatch.setattr(migration_sidecar.operations, "ask_to_cancel", away)
+    with pytest.raises(DatabaseUnreachable):
+        await engine.operations.cancel(accepted.operation_id)
+    assert (await ended(engine, accepted.operation_id)).state is OperationState.CANCELLED
+    assert not rows(database, SLEEPERS)
