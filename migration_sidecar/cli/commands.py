@@ -88,9 +88,11 @@ def adopt(
         list[str] | None, typer.Option(help=f"What is not looked at otherwise: {', '.join(WHOSE)}.")
     ] = None,
 ) -> None:
-    """Stamp a database that was made by hand, if it is to the last object what the revision makes.
+    """Take a database that was made by hand under Alembic: stamp it, if nothing in it differs from the revision.
 
-    Without --revision it is only told which revision the database is. Example: migration-sidecar adopt --revision a1b2
+    Without --revision it only tells which revision the database is at.
+
+    Example: migration-sidecar adopt --revision a1b2
     """
     left_out = _chosen(ignore, COSMETIC, "--ignore") | (set(WHOSE) - _chosen(include, WHOSE, "--include"))
     options.begin()
@@ -100,7 +102,7 @@ def adopt(
 
 
 def serve(options: Options, port: Annotated[int, typer.Option(help="Port on loopback.")] = 8080) -> None:
-    """Give the endpoint to a service that is not a FastAPI application.
+    """Serve the HTTP endpoint, for a service in any language; at its start it does what MIGRATE_ON_STARTUP says.
 
     Example: migration-sidecar serve -c backend/alembic.ini --python backend/.venv/bin/python --port 8080
     """

@@ -10,7 +10,7 @@ from migration_sidecar.cli.output import escape, exit_code, out, plain, print_js
 from migration_sidecar.cli.targets import full_target
 from migration_sidecar.engine import Engine
 from migration_sidecar.history import History
-from migration_sidecar.messages import Action, DatabaseState, MigrationPlan, ServiceStatus
+from migration_sidecar.messages import Action, DatabaseState, MigrationPlan, OperationState, Problem, ServiceStatus
 
 
 def status(options: Options) -> None:
@@ -23,10 +23,20 @@ def status(options: Options) -> None:
     else:
         known = answer.state is not DatabaseState.UNREACHABLE
         at = (", ".join(answer.current_revisions) or "base") if known else "?"
-        head, behind = ", ".join(answer.head_revisions) or "?", len(answer.pending) if known else "?"
+        head = ", ".join(answer.head_revisions) or "?"
+        behind = len(answer.pending) if known and answer.head_revisions else "?"
         out.print(f"{escape(answer.service)}: [bold]{answer.state}[/], at {at}, head {head}, {behind} behind")
         show(answer.error)
+        show(_half_done(answer))
     raise typer.Exit(exit_code(answer.error) if answer.state is DatabaseState.UNREACHABLE else 0)
+
+
+def _half_done(answer: ServiceStatus) -> Problem | None:
+    """What somebody has to look at before the next upgrade."""
+    last = answer.last_outcome
+    if last is None or last.state is not OperationState.NEEDS_ATTENTION or answer.state is DatabaseState.AT_HEAD:
+        return None
+    return last.error
 
 
 def plan(options: Options, target: str, *, sql: bool) -> None:
