@@ -119,7 +119,8 @@ def _table(url: URL) -> tuple[tuple[Any, str, str, str, str, bool], ...]:
             "CM-504",
             "A privilege is missing",
             f"User {user} may not do this in database {name}.",
-            f"GRANT CONNECT, CREATE ON DATABASE {name} TO {user}.",
+            f"GRANT CONNECT, CREATE ON DATABASE {name} TO {user}; or name a table that the journal may use: "
+            "--journal-table.",
             False,
         ),
         (

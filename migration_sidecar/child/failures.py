@@ -54,7 +54,7 @@ def _driver_error(error: BaseException) -> BaseException:
 def _first_sentence(error: BaseException) -> str:
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
     lines = str(primary or error).strip().splitlines()
-    return lines[0][:300] if lines else ""
+    return lines[0][:300].rstrip(".") if lines else ""
 
 
 def _connection_lost(error: BaseException, sqlstate: str | None) -> bool:

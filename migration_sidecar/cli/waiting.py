@@ -14,4 +14,5 @@ async def tell_what_is_waited_for(engine: Engine) -> None:
     while engine.loading.seconds < SILENT_SECONDS:
         await asyncio.sleep(0.5)
     limit = engine.settings.loading_seconds
-    remarks.print(f"Waiting for env.py, all that it imports, and the revision files; ended after {limit:.0f} s.")
+    told = f"Waiting for env.py and the revision files, and all that they import; {limit:.0f} s at most."
+    remarks.print(told, soft_wrap=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from migration_sidecar.child.tables import journal_tables
+from migration_sidecar.errors import DatabaseUnreachable
 from migration_sidecar.messages import OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
@@ -74,6 +75,9 @@ async def test_without_a_name_it_is_refused_with_the_grant_that_is_missing(
     (obstacle,) = [each for each in plan.obstacles if each.code == "CM-504"]
     assert f"GRANT CREATE ON DATABASE {database.name} TO lowly" in obstacle.next_step
     assert rows(database, MADE) == []
+    with pytest.raises(DatabaseUnreachable) as refused:
+        await carry_out(start_engine(environment))
+    assert "--journal-table" in refused.value.problem.next_step
 
 
 async def test_a_schema_that_a_dba_made_is_enough(

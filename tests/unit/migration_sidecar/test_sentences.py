@@ -91,3 +91,8 @@ def test_a_failure_before_any_revision_is_the_environments() -> None:
 def test_any_text_an_exception_may_hold_makes_a_problem(text: str) -> None:
     facts = describe_failure(RuntimeError(text), "a1")
     Problem.model_validate({key: facts[key] for key in Problem.model_fields.keys() & facts.keys()}).model_dump_json()
+
+
+def test_a_sentence_that_ends_already_is_not_ended_twice() -> None:
+    assert str(describe_failure(RuntimeError("No connection is set."), None)["detail"]).endswith("connection is set.")
+    assert "is set; the database" in str(describe_failure(RuntimeError("No connection is set."), "a1")["detail"])
