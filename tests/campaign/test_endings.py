@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import psutil
 import pytest
 
 GONE_SECONDS = 10.0
+ROOT = Path(__file__).parents[2]
+PARTS = ("migration_sidecar", "scripts", "tests/campaign")
 COMMAND = [sys.executable, "-m", "tests.campaign", "engine", "--only", "B", "--match", "B attempt_written"]
 COMMAND += ["--each", "1", "--seed", "41"]
 
@@ -22,9 +25,18 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
-def campaign(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def checkout(tmp_path: Path) -> Path:
+    """A copy: outcomes of code that was edited meanwhile would rightly not be taken up again."""
+    for part in PARTS:
+        shutil.copytree(ROOT / part, tmp_path / "checkout" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "checkout"
+
+
+@pytest.fixture
+def campaign(tmp_path: Path, checkout: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [*COMMAND, "--report", str(tmp_path)]
     with subprocess.Popen(
-        [*COMMAND, "--report", str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment(tmp_path)
+        command, stdout=subprocess.PIPE, text=True, env=environment(tmp_path), cwd=checkout
     ) as process:
         yield process
         process.kill()
@@ -44,7 +56,9 @@ def processes_in(folder: Path) -> list[list[str]]:
     return found
 
 
-def test_it_ends_at_a_signal_and_goes_on_where_it_stopped(campaign: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_it_ends_at_a_signal_and_goes_on_where_it_stopped(
+    campaign: subprocess.Popen[str], checkout: Path, tmp_path: Path
+) -> None:
     assert campaign.stdout is not None
     assert any(line.startswith("[1/4]") for line in campaign.stdout)
     assert processes_in(tmp_path)
@@ -56,8 +70,8 @@ def test_it_ends_at_a_signal_and_goes_on_where_it_stopped(campaign: subprocess.P
     assert list((tmp_path / "temporary").iterdir()) == []
 
     again = [*COMMAND, "--report", str(tmp_path), "--resume"]
-    said = subprocess.run(again, capture_output=True, text=True, env=environment(tmp_path), check=True).stdout
-    assert "[1/4]" not in said
+    done = subprocess.run(again, capture_output=True, text=True, env=environment(tmp_path), cwd=checkout, check=True)
+    assert "[1/4]" not in done.stdout
     (report,) = tmp_path.glob("*-engine.json")
     document = json.loads(report.read_text())
     assert document["parts"]["B"]["hit"] == document["parts"]["B"]["runs"] == 4
