@@ -139,7 +139,14 @@ class PostgresServer:
         os.close(writer)
         try:
             command = [
-                *(str(self.programs / "initdb"), "-D", str(into), "-U", self.address.user, f"--pwfile=/dev/fd/{reader}"),
+                *(
+                    str(self.programs / "initdb"),
+                    "-D",
+                    str(into),
+                    "-U",
+                    self.address.user,
+                    f"--pwfile=/dev/fd/{reader}",
+                ),
                 *("-A", "scram-sha-256", "--encoding=UTF8", *self.locale),
                 *("--no-instructions", *([] if self.durable else ["--no-sync"])),
             ]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from migration_sidecar.address import without_password
-from migration_sidecar.errors import Misconfigured
+from migration_sidecar.errors import Misconfigured, NoConfiguration
 from migration_sidecar.settings import Given, OnStartup, Settings, VersionTable, read_settings
 
 INI_URL = "postgresql://ini_user:ini_word@ini_host:1111/orders"
@@ -97,13 +97,17 @@ def test_no_address_at_all_is_refused(tmp_path: Path) -> None:
         read_settings(written(tmp_path, ""), {})
 
 
-@pytest.mark.parametrize("text", [None, "[alembic", "no section\n"])
-def test_an_ini_that_is_none_is_refused(text: str | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["[alembic", "no section\n"])
+def test_an_ini_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "alembic.ini"
-    if text is not None:
-        file.write_text(text)
+    file.write_text(text)
     with pytest.raises(Misconfigured, match=r"alembic\.ini"):
         read_settings(file, {"DATABASE_URL": INI_URL})
+
+
+def test_an_ini_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoConfiguration, match=r"CM-303 .*alembic\.ini is not there"):
+        read_settings(tmp_path / "alembic.ini", {"DATABASE_URL": INI_URL})
 
 
 def test_the_section_of_ours_names_service_version_table_and_audit(tmp_path: Path) -> None:
