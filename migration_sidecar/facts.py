@@ -7,14 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from migration_sidecar.child.lock_key import lock_key
-from migration_sidecar.child.tables import (
-    HISTORY,
-    are_unaccounted,
-    held_versions,
-    neighbours,
-    other_tables,
-    version_tables,
-)
+from migration_sidecar.child.neighbours import are_unaccounted, held_versions, neighbours, other_tables, version_tables
+from migration_sidecar.child.tables import HISTORY
 from migration_sidecar.messages import LockHolder
 from migration_sidecar.settings import VersionTable
 from migration_sidecar.store import Records

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from migration_sidecar.child.tables import file_mark
+from migration_sidecar.child.neighbours import file_mark
 from migration_sidecar.errors import HistoryUnreadable, NotApplied, UnknownTarget
 from migration_sidecar.messages import Action, PlannedRevision
 from migration_sidecar.walk import walk_down

@@ -12,17 +12,10 @@ from sqlalchemy.exc import DBAPIError
 from migration_sidecar.child import journal
 from migration_sidecar.child.driver import backend_pid, sqlstate_of
 from migration_sidecar.child.guards import preamble
+from migration_sidecar.child.neighbours import are_unaccounted, held_versions, neighbours, other_tables, version_tables
 from migration_sidecar.child.orders import Orders
 from migration_sidecar.child.refusal import Refusal
-from migration_sidecar.child.tables import (
-    HISTORY,
-    JournalTables,
-    are_unaccounted,
-    held_versions,
-    neighbours,
-    other_tables,
-    version_tables,
-)
+from migration_sidecar.child.tables import HISTORY, JournalTables
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -18,9 +18,10 @@ from migration_sidecar.child import checks
 from migration_sidecar.child.driver import default_schema
 from migration_sidecar.child.failpoints import then_reach, watch_autocommit_blocks
 from migration_sidecar.child.lock_key import lock_key
+from migration_sidecar.child.neighbours import file_mark
 from migration_sidecar.child.orders import Orders
 from migration_sidecar.child.session import GuardedSession
-from migration_sidecar.child.tables import PLAIN, file_mark, history_name
+from migration_sidecar.child.tables import PLAIN, history_name
 
 _unguarded = EnvironmentContext.configure
 
