@@ -1,4 +1,4 @@
-"""Targets as a person writes them: a head of a branch, a number of steps, the beginning of an id; as Alembic has it."""
+"""Targets as a person writes them, a head of a branch, a number of steps, the beginning of an id: as bare Alembic."""
 
 from __future__ import annotations
 
