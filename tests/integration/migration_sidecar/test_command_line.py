@@ -69,6 +69,12 @@ def test_the_whole_way_up_and_down(shell: Any, two_revisions: Environment, datab
     assert "orders: succeeded, at a1" in shell("upgrade", "+1").stdout
 
 
+def test_how_far_behind_is_unknown_where_the_files_cannot_be_read(shell: Any, environment: Environment) -> None:
+    answer = shell("status")
+    assert "orders: empty, at base, head ?, ? behind" in answer.stdout
+    assert "CM-303" in answer.stderr
+
+
 def test_json_is_all_there_is_on_standard_output(shell: Any, two_revisions: Environment) -> None:
     assert json.loads(shell("status", "--json").stdout)["pending"] == ["a1", "a2"]
     assert json.loads(shell("plan", "--json", "--sql").stdout)["revisions"][0]["sql"] == "CREATE TABLE t_a1 (id int);"
