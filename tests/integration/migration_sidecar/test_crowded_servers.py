@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
@@ -20,6 +21,7 @@ from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import applied, carry_out, ended, kinds, request, rows, until
+from tests.integration.migration_sidecar.sleepers import waits
 from tests.integration.migration_sidecar.troubled_servers import database_of, running, server_in
 
 TEMPLATES = pytest.mark.parametrize("template", ["generic", "async"])
@@ -62,7 +64,7 @@ async def test_a_migration_that_finds_no_free_connection_tries_again_at_most_onc
             others.enter_context(closing(psycopg.connect(of_limited(database.url))))
         accepted = await engine.operations.accept(request())
         await until(lambda: kinds(database, accepted.operation_id).count("failed") >= 2, within=30)
-        waiting = await engine.operations.find(accepted.operation_id)
+        waiting = await until(partial(waits, engine, accepted.operation_id))
         assert not waiting.state.ended
         assert "connection" in (waiting.waiting_for or "")
     done = await ended(engine, accepted.operation_id)
