@@ -55,7 +55,7 @@ async def _carry_out(engine: Engine, request: OperationRequest) -> Operation:
             operation = await engine.operations.find(request.operation_id, wait_seconds=0.5)
             if operation.waiting_for and not is_told(operation.waiting_for, told):
                 told = operation.waiting_for
-                remarks.print(escape(told))
+                remarks.print(escape(told), soft_wrap=True)
     finally:
         if not operation.state.ended:
             await engine.operations.cancel(request.operation_id)

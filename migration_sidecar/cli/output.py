@@ -27,8 +27,9 @@ def escape(text: str) -> str:
 def show(problem: Problem | None) -> None:
     """What, why, and what to do, on stderr."""
     if problem is not None:
-        remarks.print(f"[bold red]{problem.code}[/] [bold]{escape(problem.title)}[/]")
-        remarks.print(f"  why   {escape(problem.detail)}\n  next  {escape(problem.next_step)}")
+        # The terminal folds what is too long; a file or a log gets each sentence in one line.
+        remarks.print(f"[bold red]{problem.code}[/] [bold]{escape(problem.title)}[/]", soft_wrap=True)
+        remarks.print(f"  why   {escape(problem.detail)}\n  next  {escape(problem.next_step)}", soft_wrap=True)
 
 
 def exit_code(problem: Problem | None) -> int:
