@@ -56,7 +56,7 @@ def test_what_is_written_is_read_again_by_us_and_by_sqlalchemy(url: URL) -> None
 def test_what_sqlalchemy_cannot_read_is_no_url(text: str) -> None:
     with pytest.raises((ValueError, sqlalchemy.exc.ArgumentError)):
         sqlalchemy.make_url(text)
-    with pytest.raises(ValueError, match="not a URL|invalid literal"):
+    with pytest.raises(ValueError, match=r"not a URL|invalid literal"):
         make_url(text)
 
 
