@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from alembic import command
@@ -38,7 +40,10 @@ def rehearse(config: Config, target: str, orders: dict[str, Any], report: Callab
 
     @wraps(run_migrations)
     def run(self: EnvironmentContext, **arguments: Any) -> None:
-        run_migrations(self, **arguments)
+        try:
+            run_migrations(self, **arguments)
+        except AssertionError as error:
+            raise _cannot_leave(error) or error from None
         context = self.get_context()
         if context.connection is not None:
             _tell(context.connection, schema, context.get_current_heads(), orders, report)
@@ -47,6 +52,20 @@ def rehearse(config: Config, target: str, orders: dict[str, Any], report: Callab
     EnvironmentContext.configure = sealed  # type: ignore[method-assign]
     EnvironmentContext.run_migrations = run  # type: ignore[method-assign]
     command.upgrade(config, target)
+
+
+def _cannot_leave(error: AssertionError) -> Refusal | None:
+    """For Alembic's bare word about an autocommit_block; None where a revision asserted something of its own."""
+    for frame in extract_tb(error.__traceback__):
+        if "autocommit_block(" in (frame.line or ""):
+            return Refusal(
+                "CM-555",
+                "The revision cannot be built",
+                f"{Path(frame.filename).name}:{frame.lineno}: autocommit_block cannot leave the transaction in which"
+                " everything is undone.",
+                "Let the role create databases: ALTER ROLE … CREATEDB.",
+            )
+    return None
 
 
 def _seal(connection: Connection, schema: str, orders: dict[str, Any]) -> None:

@@ -480,6 +480,18 @@ def test_any_env_py_adopts(
     assert rows(by_hand, "SELECT count(*) FROM migration_sidecar.journal WHERE kind = 'stamped'") == [(1,)]
 
 
+def test_a_revision_that_leaves_its_transaction_needs_a_role_that_may_create_databases(
+    adopt: Adopt, without_createdb: Environment, by_hand: Database
+) -> None:
+    file = next((without_createdb.folder / "alembic" / "versions").glob("*a1*.py"))
+    block = "def upgrade():\n    with op.get_context().autocommit_block():\n        pass\n"
+    file.write_text(file.read_text().replace("def upgrade():\n", block, 1))
+    told = adopt(code=1).stderr
+    assert f"{file.name}:" in told
+    assert "autocommit_block cannot leave" in told
+    assert schemas(by_hand) == {"public", "information_schema"}
+
+
 def test_autocommit_cannot_be_undone_so_nothing_is_built_in_the_real_database(
     adopt: Adopt, without_createdb: Environment, by_hand: Database
 ) -> None:
