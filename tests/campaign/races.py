@@ -17,6 +17,7 @@ from tests.campaign.sampler import Sampler
 from tests.campaign.service import Service, Zygote
 
 READY_SECONDS = 60.0
+SETTLED_SECONDS = 15.0
 NO_RECORDS_YET = 'relation "migration_sidecar.operations" does not exist'  # how a replica learns that there are none
 EXISTING = REVISIONS[1]
 
@@ -36,6 +37,7 @@ def race(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
             with Sampler(database, services) as sampler:
                 _start_at_once(services, random)
                 outcome.recovery_seconds = _wait_until_ready(services, outcome)
+                _wait_until_settled(database)
                 ended = [each.stop() for each in services]
             _judge(outcome, database, ground, log, sampler, services)
             outcome.violations += [] if all(ended) else ["I7: a replica did not end within ten seconds of SIGTERM"]
@@ -77,6 +79,17 @@ def _wait_until_ready(services: list[Service], outcome: Outcome) -> float:
     return round(time.monotonic() - began, 3)
 
 
+def _wait_until_settled(database: Database) -> None:
+    """A replica is ready as soon as another has migrated; what it asked for itself may still wait for its turn."""
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while time.monotonic() < deadline and _unfinished(database):
+        time.sleep(0.05)
+
+
+def _unfinished(database: Database) -> list[tuple[str, str]]:
+    return database.rows("SELECT operation_id, state FROM migration_sidecar.operations WHERE state <> 'succeeded'")
+
+
 def _ready(service: Service) -> bool:
     try:
         return httpx.get(service.url + "/readyz", timeout=10.0).status_code == 200
@@ -103,7 +116,4 @@ def _judge(
         for line in log.lines()
         if (" ERROR: " in line or "FATAL" in line) and NO_RECORDS_YET not in line
     ]
-    unfinished = database.rows(
-        "SELECT operation_id, state FROM migration_sidecar.operations WHERE state <> 'succeeded'"
-    )
-    outcome.violations += [f"D: operation {name} is {state}" for name, state in unfinished]
+    outcome.violations += [f"D: operation {name} is {state}" for name, state in _unfinished(database)]
