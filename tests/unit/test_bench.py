@@ -90,10 +90,20 @@ def test_every_way_starts_a_round_once() -> None:
     assert sorted(rotated("abc", 2)) == ["a", "b", "c"]
 
 
+def hear_all_signals() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
 def test_a_bench_that_is_ended_stops_its_fleet_first(ending: signal.Signals) -> None:
     """Also when it is told twice, as timeout(1) does."""
-    with subprocess.Popen([sys.executable, "-c", MEASURING], cwd=ROOT, stdout=subprocess.PIPE, text=True) as bench:
+    with subprocess.Popen(
+        [sys.executable, "-c", MEASURING],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_all_signals,  # tests that run under nohup would hand on that it ignores its end
+    ) as bench:
         assert bench.stdout is not None
         said = [bench.stdout.readline()]
         bench.send_signal(ending)
