@@ -91,12 +91,11 @@ class Records:
 
     async def open_operations(self, connection: AnyConnection) -> list[tuple[OperationRequest, Operation]]:
         """Accepted or running when the service last stopped, oldest first."""
+        if await _is_absent(connection, self.tables.operations):
+            return []
         query = f"""SELECT request, record FROM {self.tables.operations}
                     WHERE ({HISTORY}) = $1 AND state IN ('accepted', 'running', 'cancelling') ORDER BY accepted_at"""  # noqa: S608
-        try:
-            rows = await self.fetch(connection, query, self.history)
-        except UndefinedTableError:
-            return []
+        rows = await self.fetch(connection, query, self.history)
         if rows:
             await self.prepare(connection)  # whoever takes them up writes
         return [
@@ -154,12 +153,11 @@ class Records:
 
     async def unrelayed(self, connection: AnyConnection, limit: int) -> list[Any]:
         """Rows the audit does not have yet, in order, whichever history and service they are of."""
+        if await _is_absent(connection, self.tables.journal):
+            return []
         query = f"""SELECT seq, event_id, operation_id, attempt, revision, kind, at, detail FROM {self.tables.journal}
                     WHERE relayed_at IS NULL ORDER BY seq LIMIT $1"""  # noqa: S608 - quoted
-        try:
-            return list(await connection.fetch(query, limit))
-        except UndefinedTableError:
-            return []
+        return list(await connection.fetch(query, limit))
 
     async def relayed(self, connection: AnyConnection, numbers: list[int]) -> None:
         update = f"UPDATE {self.tables.journal} SET relayed_at = clock_timestamp()"  # noqa: S608 - quoted
@@ -196,3 +194,8 @@ async def claim(connection: AnyConnection, operation_id: str) -> bool:
     """True when this session may drive the operation; given back when the session returns to its pool or dies."""
     claimed: bool = await connection.fetchval("SELECT pg_try_advisory_lock(19786, hashtext($1))", operation_id)
     return claimed
+
+
+async def _is_absent(connection: AnyConnection, table: str) -> bool:
+    # Asked by everything that looks again and again: a failed query would stand in the server's log as an error.
+    return bool(await connection.fetchval("SELECT to_regclass($1) IS NULL", table))
