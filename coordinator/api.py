@@ -148,4 +148,5 @@ async def _row(messenger: FleetMessenger, service: Service) -> dict[str, Any]:
         status = await messenger.status(Address(service.name, service.database))
     except CoordinatorError as error:
         return {**row, "state": "unreachable", "error": error.problem().model_dump(mode="json")}
-    return {**row, "reachable": True, "behind": len(status.pending), **status.model_dump(mode="json")}
+    behind = len(status.pending) if status.head_revisions else None
+    return {**row, "reachable": True, "behind": behind, **status.model_dump(mode="json")}

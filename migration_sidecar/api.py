@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -27,6 +28,7 @@ from migration_sidecar.waiting import at_most
 
 log = logging.getLogger(__name__)
 
+MEMBER = re.compile(r"<\w+\.\w+: ('[^']*')>")  # how pydantic shows a word of a list that may be chosen from
 BODY_BYTES = 64 * 1024
 LONGEST_LOADING_SECONDS = 10.0  # then the answer is that it still loads
 LONGEST_WAIT_SECONDS = 25.0  # below the 30 s that Dapr's resiliency file gives a call
@@ -128,7 +130,7 @@ def sentence(error: ValidationError | RequestValidationError) -> str:
     """The first thing that is wrong, without the value that was sent."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part not in ("query", "body")) or "the body"
-    return f"{where}: {first['msg'].rstrip('.')}."
+    return f"{where}: {MEMBER.sub(lambda found: found[1], first['msg']).rstrip('.')}."
 
 
 def refused(error: ValidationError | RequestValidationError) -> ProblemError:

@@ -83,7 +83,7 @@ class Database:
     def _unreachable(self, error: Exception) -> DatabaseUnreachable | None:
         if self._url is None:
             return None
-        for kinds, code, title, detail, next_step, retryable in _table(self._url):
+        for kinds, code, title, detail, next_step, retryable in _table(self._url, error):
             if isinstance(error, kinds):
                 sqlstate = getattr(error, "sqlstate", None)
                 return DatabaseUnreachable(code, title, detail, next_step, retryable=retryable, sqlstate=sqlstate)
@@ -94,9 +94,10 @@ def _dsn(url: URL) -> str:
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def _table(url: URL) -> tuple[tuple[Any, str, str, str, str, bool], ...]:
+def _table(url: URL, error: Exception) -> tuple[tuple[Any, str, str, str, str, bool], ...]:
     host = f"{url.host or 'localhost'}:{url.port or 5432}"
     user, name = url.username or "", url.database or ""
+    words = str(error).partition("\n")[0].rstrip(".")  # such as: permission denied for table orders
     return (
         (
             asyncpg.InvalidPasswordError,
@@ -118,9 +119,8 @@ def _table(url: URL) -> tuple[tuple[Any, str, str, str, str, bool], ...]:
             asyncpg.InsufficientPrivilegeError,
             "CM-504",
             "A privilege is missing",
-            f"User {user} may not do this in database {name}.",
-            f"GRANT CONNECT, CREATE ON DATABASE {name} TO {user}; or name a table that the journal may use: "
-            "--journal-table.",
+            f"User {user} may not do this in database {name}: {words}.",
+            f"GRANT CONNECT, CREATE ON DATABASE {name} TO {user}, or what the server says is missing.",
             False,
         ),
         (

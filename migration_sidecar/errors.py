@@ -169,7 +169,7 @@ class NoConfiguration(ProblemError):
     def __init__(self, name: str) -> None:
         super().__init__(
             "CM-303",
-            "The migration folder cannot be used",
+            "The configuration file is not there",
             f"The file {name} is not there.",
             "Name it with --config, or put it into the image; alembic init makes one.",
             status=422,

@@ -55,6 +55,7 @@ class DatabaseState(StrEnum):
     UNMANAGED = "unmanaged"  # tables, but no version row
     MIGRATING = "migrating"
     UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"  # at a revision, and no history can be read that would tell what it is
 
 
 class LockHolder(Message):

@@ -52,8 +52,8 @@ def in_the_way(facts: DatabaseFacts, there: Problem | None) -> Iterator[Problem]
         yield READ_ONLY
     if facts.pooled:
         yield POOLED
-    if facts.missing_grant is not None:
-        yield _may_not_keep_records(facts.missing_grant)
+    if (lacking := no_records(facts)) is not None:
+        yield lacking
 
 
 def in_the_files(
@@ -134,12 +134,16 @@ def _not_ours(detail: str) -> Problem:
     )
 
 
-def _may_not_keep_records(grant: str) -> Problem:
+def no_records(facts: DatabaseFacts) -> Problem | None:
+    """Why this role cannot keep the journal, which a migration begins with."""
+    if facts.missing_grant is None:
+        return None
+    privilege, _, role = facts.missing_grant.removeprefix("GRANT ").rpartition(" TO ")
     return Problem(
         code="CM-504",
         title="A privilege is missing",
-        detail="The journal cannot be kept in this database.",
-        next_step=f"{grant}; or name a table that the journal may use: --journal-table.",
+        detail=f"The journal cannot be kept in this database: {role} lacks {privilege}.",
+        next_step=f"{facts.missing_grant}; or name a table that the journal may use: --journal-table.",
     )
 
 

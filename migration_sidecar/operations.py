@@ -19,6 +19,7 @@ from migration_sidecar.errors import OtherBody, PlanChanged, UnknownOperation, U
 from migration_sidecar.messages import Operation, OperationRequest, OperationState
 from migration_sidecar.patience import patient
 from migration_sidecar.place import Place
+from migration_sidecar.privileges import naming_the_grant
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
 from migration_sidecar.store import claim
@@ -79,7 +80,7 @@ class Operations:
             raise UnknownTarget(request.target)  # taking everything down is for a person at the database
         digest = body_digest(request)
         records = await self._place.records()
-        async with self._database.connection() as connection:
+        async with self._database.connection() as connection, naming_the_grant(connection, records):
             await records.prepare(connection)
             known = await records.find_operation(connection, request.operation_id)
             if known is not None:

@@ -20,7 +20,7 @@ from migration_sidecar.messages import (
     Problem,
     ServiceStatus,
 )
-from migration_sidecar.obstacles import in_the_files, in_the_way, misfit, to_know
+from migration_sidecar.obstacles import in_the_files, in_the_way, misfit, no_records, to_know
 from migration_sidecar.place import Place, Whereabouts, even_unheard
 from migration_sidecar.scripts import Scripts
 from migration_sidecar.settings import Settings
@@ -33,16 +33,19 @@ if TYPE_CHECKING:
 LONG_TRANSACTION_SECONDS = 60
 REFRESH_SECONDS = 2.0  # a changed file is waited for; after that the status tells what could be read before
 NO_HISTORY = History(heads=(), revisions={})
+TO_BE_MIGRATED = {DatabaseState.BEHIND, DatabaseState.EMPTY}
 
 
-def classify(facts: DatabaseFacts, history: History) -> DatabaseState:
+def classify(facts: DatabaseFacts, history: History | None) -> DatabaseState:
     """Where a database stands; the lock decides first, because a migrating database has no settled state."""
-    unknown = [revision for revision in facts.revisions if revision not in history.revisions]
     if facts.lock_holder is not None:
         return DatabaseState.MIGRATING
     if not facts.has_version_column:
         return DatabaseState.FOREIGN
-    if unknown:
+    if history is None and facts.revisions:
+        return DatabaseState.UNKNOWN
+    history = history or NO_HISTORY
+    if not set(facts.revisions) <= set(history.revisions):
         # A database that our own journal wrote to was ours: this image is older than it.
         return DatabaseState.AHEAD if facts.is_ours else DatabaseState.FOREIGN
     if not facts.revisions:
@@ -96,8 +99,8 @@ class Reader:
         except ProblemError as error:
             heads = list(history.heads) if history else []
             return self._status(DatabaseState.UNREACHABLE, head_revisions=heads, error=error.problem)
-        history = history or NO_HISTORY
         state = classify(facts, history)
+        history = history or NO_HISTORY
         known = set(facts.revisions) <= set(history.revisions)
         pending = history.between(Action.UPGRADE, facts.revisions, "heads") if known else []
         return self._status(
@@ -107,7 +110,11 @@ class Reader:
             head_revisions=list(history.heads),
             pending=[step.id for step in pending],
             last_outcome=last,
-            error=unreadable or misfit(state, facts, history) or self._place.problem or several,
+            error=unreadable
+            or misfit(state, facts, history)
+            or self._place.problem
+            or (no_records(facts) if state in TO_BE_MIGRATED else None)
+            or several,
         )
 
     async def plan(self, action: Action, target: str) -> MigrationPlan:

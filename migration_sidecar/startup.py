@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 2.0
 WATCH_AT_HEAD_SECONDS = 5.0
+UNTOLD = {DatabaseState.UNREACHABLE, DatabaseState.UNKNOWN}
 MIGRATABLE = {DatabaseState.BEHIND, DatabaseState.EMPTY, DatabaseState.MIGRATING}
 
 
@@ -49,7 +50,7 @@ class Startup:
 
     async def _migrate(self) -> None:
         status = await self._reader.status()
-        if status.state is DatabaseState.UNREACHABLE and status.error is not None:
+        if status.state in UNTOLD and status.error is not None:
             raise ProblemError.of(status.error)
         if status.state not in MIGRATABLE or _half_done(status):
             log.info("start_up_done", extra={"service": self._settings.service, "state": status.state})

@@ -29,6 +29,7 @@ STYLES = {
     "foreign": "red",
     "unmanaged": "red",
     "unreachable": "red",
+    "unknown": "red",
     "needs_attention": "bold red",
 }
 

@@ -22,6 +22,8 @@ def describe_failure(error: BaseException, revision: str | None) -> dict[str, An
         return unusable_setting(error).facts
     if revision is None and (missing := missing_connection(error)):
         return missing
+    if revision is None and isinstance(error, SystemExit) and isinstance(error.code, (int, type(None))):
+        return _ended_itself(error.code or 0)
     driver = _driver_error(error)
     sqlstate = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
     text = _first_sentence(driver)
@@ -71,6 +73,16 @@ def unusable_setting(error: BaseException) -> Refusal:
     return Refusal(
         "CM-701", "The configuration cannot be used", f"{key}: {reason}.", "Correct it and start again; write %% for %."
     )
+
+
+def _ended_itself(code: int) -> dict[str, Any]:
+    """Nothing that env.py prints is passed on: it is unbounded and may hold secrets."""
+    return Refusal(
+        "CM-407",
+        "The migration environment failed",
+        f"env.py ended itself with exit code {code}; what it printed about that is not shown here.",
+        "Run `alembic current` with the same options and environment to see what it prints.",
+    ).facts
 
 
 def _missing_module(error: ModuleNotFoundError) -> dict[str, Any]:

@@ -59,9 +59,21 @@ def no_revisions(folders: Sequence[Path]) -> Refusal:
             f"{names} holds only compiled files (.pyc), and sourceless is off.",
             "Put the .py files into the image, or set sourceless = true.",
         )
+    if any("down_revision" in _text_of(file) for folder in present for file in folder.glob("*/**/*.py")):
+        return _unusable(
+            f"{names} holds no revision, and its subfolders do, which are not looked into.",
+            "Set recursive_version_locations = true, or name each folder in version_locations.",
+        )
     return _unusable(
         f"{names} holds no revision.", "Put the revision files into the image; alembic revision makes the first one."
     )
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def loop(file: Path | None, revisions: Sequence[str]) -> Refusal:

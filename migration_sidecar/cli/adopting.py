@@ -13,7 +13,7 @@ from migration_sidecar.adoption import Adoption, AdoptionState, Wish
 from migration_sidecar.adoption import adopt as carry_out
 from migration_sidecar.catalog import Difference
 from migration_sidecar.cli.options import Options
-from migration_sidecar.cli.output import escape, out, print_json, print_problem, remarks
+from migration_sidecar.cli.output import escape, first_line, out, print_json, print_problem, remarks
 from migration_sidecar.engine import Engine
 from migration_sidecar.matching import Matches, matches
 from migration_sidecar.messages import Problem
@@ -79,7 +79,7 @@ def _print_matches(found: Matches) -> None:
     for each in found.matches:
         count = each.differences
         how_far = "[green]the same[/]" if not count else "1 difference" if count == 1 else f"{count} differences"
-        out.print(f"{each.revision}  {how_far}  {escape(each.message)}", soft_wrap=True)
+        out.print(f"{each.revision}  {how_far}  {first_line(each.message)}", soft_wrap=True)
     same = [each.revision for each in found.matches if not each.differences]
     advice = (
         f"Adopt it with --revision {same[-1]}." if same else "It is none of them; see with --revision what differs."

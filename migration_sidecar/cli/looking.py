@@ -6,11 +6,13 @@ import typer
 from rich.table import Table
 
 from migration_sidecar.cli.options import Options
-from migration_sidecar.cli.output import escape, exit_code, out, plain, print_json, print_json_list, show
+from migration_sidecar.cli.output import escape, exit_code, first_line, out, plain, print_json, print_json_list, show
 from migration_sidecar.cli.targets import full_target
 from migration_sidecar.engine import Engine
 from migration_sidecar.history import History
 from migration_sidecar.messages import Action, DatabaseState, MigrationPlan, OperationState, Problem, ServiceStatus
+
+UNCOUNTED = {DatabaseState.UNREACHABLE, DatabaseState.UNKNOWN, DatabaseState.AHEAD, DatabaseState.FOREIGN}
 
 
 def status(options: Options) -> None:
@@ -21,14 +23,20 @@ def status(options: Options) -> None:
     if options.as_json:
         print_json(answer)
     else:
-        known = answer.state is not DatabaseState.UNREACHABLE
-        at = (", ".join(answer.current_revisions) or "base") if known else "?"
+        read = answer.state is not DatabaseState.UNREACHABLE
+        at = (", ".join(answer.current_revisions) or "base") if read else "?"
         head = ", ".join(answer.head_revisions) or "?"
-        behind = len(answer.pending) if known and answer.head_revisions else "?"
+        behind = len(answer.pending) if answer.head_revisions and answer.state not in UNCOUNTED else "?"
         out.print(f"{escape(answer.service)}: [bold]{answer.state}[/], at {at}, head {head}, {behind} behind")
         show(answer.error)
         show(_half_done(answer))
-    raise typer.Exit(exit_code(answer.error) if answer.state is DatabaseState.UNREACHABLE else 0)
+    raise typer.Exit(_exit_code(answer))
+
+
+def _exit_code(answer: ServiceStatus) -> int:
+    """0 only where all was told and nobody has to do anything but upgrade."""
+    told = exit_code(answer.error) if answer.error is not None else 0
+    return told or (4 if _half_done(answer) else 0)
 
 
 def _half_done(answer: ServiceStatus) -> Problem | None:
@@ -47,11 +55,16 @@ def plan(options: Options, target: str, *, sql: bool) -> None:
     answer = options.ask(ask)
     if options.as_json:
         print_json(answer)
-        return
+    else:
+        _print(answer)
+    raise typer.Exit(1 if answer.obstacles else 0)  # as the upgrade would
+
+
+def _print(answer: MigrationPlan) -> None:
     table = Table("revision", "message", "in a transaction", "reversible", "destructive")
     for each in answer.revisions:
         flags = ("yes" if flag else "no" for flag in (each.transactional, each.reversible, each.destructive))
-        table.add_row(each.id, escape(each.message), *flags)
+        table.add_row(each.id, first_line(each.message), *flags)
     out.print(table if answer.revisions else "Nothing to do.")
     for each in answer.revisions:
         if each.sql:
@@ -70,4 +83,4 @@ def history(options: Options) -> None:
         return
     for name in reversed(known.order):
         mark = "→" if name in at.current_revisions else " "
-        out.print(f"{mark} {name}  {escape(known.revisions[name].message)}", soft_wrap=True)
+        out.print(f"{mark} {name}  {first_line(known.revisions[name].message)}", soft_wrap=True)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import getpass
 import os
 from asyncio import CancelledError
-from contextlib import suppress
 from uuid import uuid4
 
 import typer
 from pydantic import ValidationError
 
-from migration_sidecar.cli.options import Options
+from migration_sidecar.cli.options import INTERRUPTED, Options
 from migration_sidecar.cli.output import escape, out, print_json, remarks, show
 from migration_sidecar.cli.targets import full_target
 from migration_sidecar.engine import Engine
-from migration_sidecar.errors import ProblemError, UnknownTarget
+from migration_sidecar.errors import UnknownOperation, UnknownTarget
 from migration_sidecar.messages import Action, Operation, OperationRequest, OperationState
 
 EXIT = {OperationState.SUCCEEDED: 0, OperationState.NEEDS_ATTENTION: 4}
@@ -30,35 +29,38 @@ def downgrade(options: Options, target: str) -> None:
 
 
 def _migrate(options: Options, action: Action, target: str) -> None:
-    async def ask(engine: Engine) -> Operation:
+    async def ask(engine: Engine) -> tuple[Operation, bool]:
         return await _carry_out(engine, _request(action, await full_target(engine, action, target)))
 
-    answer = options.ask(ask)
+    answer, interrupted = options.ask(ask)
     if options.as_json:
         print_json(answer)
     else:
         _print(answer)
-    raise typer.Exit(EXIT.get(answer.state, 1))
+    raise typer.Exit(EXIT.get(answer.state, INTERRUPTED if interrupted else 1))
 
 
-async def _carry_out(engine: Engine, request: OperationRequest) -> Operation:
-    """Tells on stderr what it waits for; Ctrl-C cancels."""
+async def _carry_out(engine: Engine, request: OperationRequest) -> tuple[Operation, bool]:
+    """Ctrl-C cancels; whether it did comes with what became of the operation."""
     try:
-        operation = await engine.operations.accept(request, way_in="by hand")
-    except CancelledError:  # it may be stored, and the next replica that starts would carry it out
-        with suppress(ProblemError):
-            await engine.operations.cancel(request.operation_id)
-        raise
+        return await _followed(engine, request), False
+    except CancelledError:
+        try:  # it may be stored, and the next replica that starts would carry it out
+            return await engine.operations.cancel(request.operation_id), True
+        except UnknownOperation:
+            remarks.print("Nothing was changed.")
+            raise CancelledError from None
+
+
+async def _followed(engine: Engine, request: OperationRequest) -> Operation:
+    """To its end; tells on stderr what it waits for."""
+    operation = await engine.operations.accept(request, way_in="by hand")
     told = None
-    try:
-        while not operation.state.ended:
-            operation = await engine.operations.find(request.operation_id, wait_seconds=0.5)
-            if operation.waiting_for and not is_told(operation.waiting_for, told):
-                told = operation.waiting_for
-                remarks.print(escape(told), soft_wrap=True)
-    finally:
-        if not operation.state.ended:
-            await engine.operations.cancel(request.operation_id)
+    while not operation.state.ended:
+        operation = await engine.operations.find(request.operation_id, wait_seconds=0.5)
+        if operation.waiting_for and not is_told(operation.waiting_for, told):
+            told = operation.waiting_for
+            remarks.print(escape(told), soft_wrap=True)
     return operation
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from migration_sidecar.errors import ProblemError
+from migration_sidecar.errors import NoConfiguration, ProblemError
 from migration_sidecar.launching import Launched, launch
 from migration_sidecar.settings import Given, Settings, read_settings
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from migration_sidecar.engine import Engine
 
 Answer = TypeVar("Answer")
+
+
+INTERRUPTED = 130
 
 
 @dataclass
@@ -63,7 +66,10 @@ class Options:
             x=tuple(self.x or ()),
             journal_table=self.journal_table,
         )
-        return read_settings(self.config, given=given)
+        try:
+            return read_settings(self.config, given=given)
+        except NoConfiguration as error:
+            raise NoConfiguration(str(self.config)) if self.config else error from None
 
     def begin(self) -> None:
         """Lets the interpreter load Alembic while we load what will ask it; `ask` tells what is wrong."""
@@ -97,6 +103,9 @@ class Options:
             return asyncio.run(run())
         except ProblemError as error:
             raise self.refused(error) from None
+        except KeyboardInterrupt:
+            typer.echo("Stopped.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
 
     def refused(self, error: ProblemError) -> typer.Exit:
         from migration_sidecar.cli.output import exit_code, print_problem

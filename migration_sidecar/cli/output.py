@@ -13,6 +13,9 @@ from rich.markup import escape as escape_markup
 from migration_sidecar.messages import Problem
 
 out, remarks = Console(highlight=False), Console(stderr=True, highlight=False)
+HARMLESS = {"CM-412"}  # an upgrade sees to it
+FOR_A_PERSON = {"CM-551", "CM-552"}  # the database is not what these files made of it
+REQUEST = re.compile(r"[Ss]end a new request")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -29,12 +32,27 @@ def show(problem: Problem | None) -> None:
     if problem is not None:
         # The terminal folds what is too long; a file or a log gets each sentence in one line.
         remarks.print(f"[bold red]{problem.code}[/] [bold]{escape(problem.title)}[/]", soft_wrap=True)
-        remarks.print(f"  why   {escape(problem.detail)}\n  next  {escape(problem.next_step)}", soft_wrap=True)
+        next_step = REQUEST.sub(_by_hand, problem.next_step)
+        remarks.print(f"  why   {escape(problem.detail)}\n  next  {escape(next_step)}", soft_wrap=True)
 
 
-def exit_code(problem: Problem | None) -> int:
-    """3 where the database cannot be reached or used, 2 where the request or the configuration cannot."""
-    return 3 if problem is None or problem.code.startswith("CM-5") else 2
+def _by_hand(words: re.Match[str]) -> str:
+    """Whoever typed a command sends no requests."""
+    return "Run it again" if words[0].startswith("S") else "run it again"
+
+
+def first_line(text: str) -> str:
+    """Of a revision's message, which may go on for as long as its author liked."""
+    return escape(text.partition("\n")[0].rstrip())
+
+
+def exit_code(problem: Problem) -> int:
+    """One rule for every command: what is to be done about it, and by whom."""
+    if problem.code in HARMLESS:
+        return 0
+    if problem.code in FOR_A_PERSON:
+        return 4
+    return 3 if problem.code.startswith("CM-5") else 2
 
 
 def print_problem(problem: Problem, *, as_json: bool) -> None:

@@ -7,7 +7,9 @@ import json
 import signal
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,14 @@ from typer.testing import CliRunner, Result
 
 import migration_sidecar.engine
 import migration_sidecar.store
-from migration_sidecar.cli import app, migrating
+from migration_sidecar.cli import RELEASE, app, migrating
+from migration_sidecar.messages import OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import SharedProcesses, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, kinds, request, rows, tables, version
 
+ANOTHER_HISTORY = "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('zz99')"
+NO_JOURNAL = "The journal cannot be kept in this database:"
 COMMAND = [sys.executable, "-c", "from migration_sidecar.cli import main; main()"]
 
 
@@ -39,6 +44,19 @@ def shell(environment: Environment, shared_processes: SharedProcesses, monkeypat
         return result
 
     return run
+
+
+@contextmanager
+def lowly(database: Database, environment: Environment) -> Iterator[None]:
+    """The environment connects as somebody who was given nothing."""
+    with database.connect() as connection:
+        connection.execute("CREATE ROLE lowly_one LOGIN PASSWORD 'secret'")
+        try:
+            url = make_url(environment.url).set(username="lowly_one", password="secret")
+            environment.set_url(url.render_as_string(hide_password=False))
+            yield
+        finally:
+            connection.execute("DROP ROLE lowly_one")
 
 
 @pytest.fixture
@@ -70,9 +88,47 @@ def test_the_whole_way_up_and_down(shell: Any, two_revisions: Environment, datab
 
 
 def test_how_far_behind_is_unknown_where_the_files_cannot_be_read(shell: Any, environment: Environment) -> None:
-    answer = shell("status")
+    answer = shell("status", code=2)
     assert "orders: empty, at base, head ?, ? behind" in answer.stdout
     assert "CM-303" in answer.stderr
+
+
+def test_a_status_that_is_not_whole_does_not_end_with_0(shell: Any, two_revisions: Environment) -> None:
+    shell("upgrade", "a1")
+    (two_revisions.versions / "a2.py").write_text("def upgrade(:\n")
+    answer = shell("status", code=2)
+    assert "orders: unknown, at a1, head ?, ? behind" in answer.stdout
+    assert "CM-304" in answer.stderr
+    shell("status", "--json", code=2)
+
+
+@pytest.mark.parametrize("made", ["CREATE TABLE orders (id int)", ANOTHER_HISTORY], ids=["unmanaged", "foreign"])
+def test_a_database_that_is_not_this_history_s_is_a_case_for_a_person(
+    made: str, shell: Any, two_revisions: Environment, database: Database
+) -> None:
+    with database.connect() as connection:
+        connection.execute(made)
+    assert "CM-552" in shell("status", code=4).stderr
+    shell("upgrade", "+1", code=4 if made == ANOTHER_HISTORY else 1)
+    assert "CM-552" in shell("plan", code=1).stderr
+
+
+def test_a_role_that_may_keep_no_journal_is_told_so_by_each_command(
+    shell: Any, two_revisions: Environment, database: Database
+) -> None:
+    with lowly(database, two_revisions):
+        for command, code in (("status", 3), ("plan", 1), ("upgrade", 3)):
+            told = shell(command, code=code).stderr
+            assert f"CM-504 A privilege is missing\n  why   {NO_JOURNAL} lowly_one lacks CREATE ON DATABASE" in told
+            assert f"GRANT CREATE ON DATABASE {database.name} TO lowly_one" in told
+
+
+def test_what_else_a_role_may_not_do_is_told_in_the_server_s_words(
+    shell: Any, two_revisions: Environment, database: Database
+) -> None:
+    shell("upgrade", "a1")
+    with lowly(database, two_revisions):
+        assert "permission denied for table alembic_version" in shell("status", code=3).stderr
 
 
 def test_json_is_all_there_is_on_standard_output(shell: Any, two_revisions: Environment) -> None:
@@ -88,6 +144,7 @@ def test_a_failed_migration_ends_with_1(shell: Any, environment: Environment) ->
     result = shell("upgrade", "head", code=1)
     assert "CM-401" in result.stderr
     assert "division by zero" in result.stderr
+    assert "Correct the revision file and run it again" in result.stderr
     assert json.loads(shell("upgrade", "head", "--json", code=1).stdout)["error"]["sqlstate"] == "22012"
 
 
@@ -103,10 +160,27 @@ def test_input_that_makes_no_sense_ends_with_2(
     assert "Traceback" not in result.stderr
 
 
-def test_a_missing_ini_ends_with_2(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["status", "--config", str(tmp_path / "alembic.ini")])
+@pytest.mark.parametrize("command", ["status", "upgrade", "serve"])
+def test_a_missing_ini_ends_with_2_and_is_named_as_it_was_typed(command: str, tmp_path: Path) -> None:
+    typed = str(tmp_path / "alembic.ini")
+    result = CliRunner().invoke(app, [command, "--config", typed])
     assert result.exit_code == 2
-    assert "CM-303" in result.stderr
+    assert result.stderr.startswith("CM-303 The configuration file is not there\n")
+    assert f"The file {typed} is not there." in result.stderr
+
+
+def test_the_release_is_told() -> None:
+    told = CliRunner().invoke(app, ["--version"])
+    assert (told.exit_code, told.stdout) == (0, f"migration-sidecar {version_of(RELEASE)}\n")
+
+
+def test_an_env_py_that_ends_itself_points_to_what_it_printed(shell: Any, two_revisions: Environment) -> None:
+    env = two_revisions.folder / "alembic" / "env.py"
+    env.write_text("print('No SECRET_KEY is set')\nraise SystemExit(1)\n")
+    told = shell("status", code=2).stderr
+    assert "env.py ended itself with exit code 1" in told
+    assert "alembic current" in told
+    assert "SECRET_KEY" not in told
 
 
 def test_a_database_out_of_reach_ends_with_3(shell: Any, two_revisions: Environment) -> None:
@@ -121,6 +195,7 @@ def test_what_needs_a_person_ends_with_4(shell: Any, environment: Environment) -
         "a1", 'op.execute("CREATE TABLE t_a1 (id int)"); op.execute("COMMIT"); op.execute("SELECT 1/0")'
     )
     assert "CM-402" in shell("upgrade", "head", code=4).stderr
+    assert "CM-402" in shell("status", code=4).stderr
 
 
 def test_text_of_a_revision_cannot_draw_on_the_terminal(shell: Any, environment: Environment) -> None:
@@ -128,6 +203,14 @@ def test_text_of_a_revision_cannot_draw_on_the_terminal(shell: Any, environment:
     file.write_text(file.read_text().replace("Make a1", "[bold]big[/bold] \\x1b[2J"))
     assert "[bold]big[/bold]" in shell("history").stdout
     assert "\x1b" not in shell("history").stdout + shell("plan").stdout
+
+
+def test_of_a_long_message_only_the_first_line_is_listed(shell: Any, environment: Environment) -> None:
+    file = environment.revision("a1")
+    file.write_text(file.read_text().replace("Make a1.", "Make a1.\nAnd tell at length why."))
+    assert shell("history").stdout == "  a1  Make a1.\n"
+    assert "at length" not in shell("plan").stdout
+    assert "at length" in shell("history", "--json").stdout
 
 
 def test_ctrl_c_cancels(environment: Environment, database: Database) -> None:
@@ -144,7 +227,9 @@ def test_ctrl_c_cancels(environment: Environment, database: Database) -> None:
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=20)
         assert watcher.execute(sleeping).fetchone() == (0,)
-    assert process.returncode not in (0, None)
+    assert process.returncode == 130
+    assert b"orders: cancelled, at a1\n" in output
+    assert b"Run it again when it should go on." in errors
     assert b"Traceback" not in output + errors
     assert version(database) == ["a1"]
     ((operation,),) = rows(database, "SELECT operation_id FROM migration_sidecar.operations")
@@ -166,7 +251,8 @@ async def test_ctrl_c_before_the_answer_leaves_nothing_for_the_next_replica(
 
     monkeypatch.setattr(migration_sidecar.store.Records, "insert_operation", stored_and_interrupted)
     command = asyncio.create_task(migrating._carry_out(engine, wanted))
-    with pytest.raises(asyncio.CancelledError):
-        await command
+    operation, interrupted = await command
+    assert interrupted
+    assert operation.state is OperationState.CANCELLED
     assert rows(database, "SELECT state FROM migration_sidecar.operations") == [("cancelled",)]
     assert tables(database) == set()

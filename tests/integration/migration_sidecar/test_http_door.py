@@ -198,6 +198,7 @@ async def test_questions_that_make_no_sense_are_refused_with_a_problem(
     async with door(MIGRATE_ON_STARTUP="check") as client:
         await client.post(OPERATIONS, params={"wait_seconds": 20}, json=wanted())  # there is something to look into
         answer = await client.request(method, path)
+        assert "<" not in answer.text, "no word of Python's"
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["code"].startswith("CM-")

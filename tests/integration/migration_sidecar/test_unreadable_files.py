@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from time import monotonic
+from typing import Any
 
 import pytest
 
 import migration_sidecar.loading
 from migration_sidecar.engine import Engine
-from migration_sidecar.errors import HistoryUnreadable
-from migration_sidecar.messages import Action, Problem
+from migration_sidecar.errors import HistoryUnreadable, NoProcess
+from migration_sidecar.messages import Action, DatabaseState, Problem, ServiceStatus
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows, version
@@ -88,9 +89,37 @@ async def test_a_broken_file_at_the_first_look_still_lets_the_status_tell_the_re
     await carry_out(start_engine(environment))
     (environment.versions / "a2.py").write_text("def upgrade(:\n")
     status = await start_engine(environment).reader.status()
-    assert status.current_revisions == ["a1"]
+    assert (status.state, status.current_revisions) == (DatabaseState.UNKNOWN, ["a1"])
     assert status.error is not None
     assert status.error.code == "CM-304"
+
+
+async def test_start_up_asks_again_where_no_process_can_be_started_to_read_the_files(
+    environment: Environment, start_engine: StartEngine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.revision("a1")
+    await carry_out(start_engine(environment))
+    environment.revision("a2")
+    engine = start_engine(environment)
+    ask, status = engine.loading._ask, engine.reader.status
+    states: list[DatabaseState] = []
+
+    async def crowded(kind: str, **facts: Any) -> Any:
+        if kind == "inspect" and not states:
+            raise NoProcess("None is left")
+        # What heard env.py would have read the files as well.
+        return await ask(kind, **facts) if kind == "inspect" else {"event": "done", "result": None}
+
+    async def noted() -> ServiceStatus:
+        answer = await status()
+        states.append(answer.state)
+        return answer
+
+    monkeypatch.setattr(engine.loading, "_ask", crowded)
+    monkeypatch.setattr(engine.reader, "status", noted)
+    await engine.startup.run()
+    assert states == [DatabaseState.UNKNOWN, DatabaseState.BEHIND]
+    assert rows(database, "SELECT count(*)::int FROM migration_sidecar.operations") == [(2,)]
 
 
 async def test_start_up_does_not_die_of_a_broken_file(

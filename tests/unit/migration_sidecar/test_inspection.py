@@ -227,6 +227,14 @@ def test_a_file_that_is_no_revision_is_named(versions: Path) -> None:
     assert refusal(versions) == ("CM-303", "stray.py is in the folder of revisions, but it is no revision.")
 
 
+def test_revisions_in_subfolders_that_are_not_looked_into_are_told(versions: Path) -> None:
+    (versions / "2024").mkdir()
+    (versions / "2024" / "seed.py").write_text("rows = []\n")
+    assert refusal(versions) == ("CM-303", "alembic/versions holds no revision.")
+    (versions / "2024" / "a1.py").write_text("revision = 'a1'\ndown_revision = None\n")
+    assert "its subfolders do" in refusal(versions)[1]
+
+
 def test_a_folder_without_revisions_is_refused(versions: Path) -> None:
     assert refusal(versions) == ("CM-303", "alembic/versions holds no revision.")
     (versions / "a1.pyc").write_bytes(b"")

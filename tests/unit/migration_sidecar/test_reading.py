@@ -53,6 +53,21 @@ def test_a_database_stands_where_its_facts_say(known: dict[str, Any], state: Dat
 
 
 @pytest.mark.parametrize(
+    ("known", "state"),
+    [
+        ({}, DatabaseState.EMPTY),
+        ({"has_tables": True}, DatabaseState.UNMANAGED),
+        ({"revisions": ("a1",)}, DatabaseState.UNKNOWN),
+        ({"revisions": ("a1",), "has_journal": True, "is_ours": True}, DatabaseState.UNKNOWN),
+        ({"has_version_table": True, "has_version_column": False}, DatabaseState.FOREIGN),
+        ({"lock_holder": HOLDER, "revisions": ("a1",)}, DatabaseState.MIGRATING),
+    ],
+)
+def test_without_a_history_only_what_sql_tells_is_told(known: dict[str, Any], state: DatabaseState) -> None:
+    assert classify(facts(**known), None) is state
+
+
+@pytest.mark.parametrize(
     ("rows", "state"),
     [
         (("b1",), DatabaseState.BEHIND),
