@@ -109,7 +109,8 @@ def _ended_its_transaction(row: JournalRow, ending: Ending, found: Found, servic
             code="CM-405",
             title="A revision stopped half way",
             detail=f"Revision {row.revision} is not transactional and did not end: a part of it may exist.{reason}",
-            next_step=f"Remove what it left ({exists})," + " then send a new request."
+            next_step=f"Mend what made it fail, then send a new request: it drops the INVALID index that this revision "
+            f"left and builds it again; by hand that is {exists}."
             if exists
             else "Compare the database with the revision file, remove what it left, then send a new request.",
             service=service,
