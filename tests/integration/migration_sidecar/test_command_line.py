@@ -191,6 +191,8 @@ def test_a_database_out_of_reach_ends_with_3(shell: Any, two_revisions: Environm
 
 
 def test_what_needs_a_person_ends_with_4(shell: Any, environment: Environment) -> None:
+    environment.revision("a0")
+    shell("upgrade")
     environment.revision(
         "a1", 'op.execute("CREATE TABLE t_a1 (id int)"); op.execute("COMMIT"); op.execute("SELECT 1/0")'
     )
