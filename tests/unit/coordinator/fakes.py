@@ -200,6 +200,7 @@ class FakeService:
     fails_with: Problem | None = None
     obstacles: list[Problem] = field(default_factory=list)
     down: bool = False
+    unreadable: bool = False  # its revision files
     polls_until_done: int = 1
     polled: int = 0
     answers: list[Operation | Exception] = field(default_factory=list)  # given before anything true
@@ -267,7 +268,9 @@ class FakeFleet:
 
     async def status(self, address: Address) -> ServiceStatus:
         service = self._up(address)
-        return ServiceStatus(service=address.service, database=service.address.database, state=DatabaseState.AT_HEAD)
+        state, heads = (DatabaseState.UNKNOWN, []) if service.unreadable else (DatabaseState.AT_HEAD, HISTORY)
+        database = service.address.database
+        return ServiceStatus(service=address.service, database=database, state=state, head_revisions=heads)
 
     async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan:
         async with self.fate.effect():

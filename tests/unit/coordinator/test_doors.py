@@ -276,8 +276,11 @@ async def test_the_fleet_shows_every_service_and_why_one_cannot_be_seen(
     client: httpx.AsyncClient, world: World
 ) -> None:
     world.fleet.services["first"].down = True
+    world.fleet.services["second"].unreadable = True
     rows = {row["service"]: row for row in (await client.get("/fleet")).json()["services"]}
     assert rows["audit"]["reachable"]
+    assert rows["audit"]["behind"] == 0
+    assert (rows["second"]["state"], rows["second"]["behind"]) == ("unknown", None)
     assert rows["first"]["error"]["code"] == "CM-802"
     assert rows["plain"]["reason"] == "it keeps nothing"
 
