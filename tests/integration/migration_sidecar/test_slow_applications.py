@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -23,7 +24,7 @@ from migration_sidecar.service import make_app
 from migration_sidecar.waiting import at_most
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
-from tests.integration.migration_sidecar.environments import Environment, carry_out, request, version
+from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows, version
 
 SLOW = """
 import time
@@ -187,3 +188,18 @@ def test_the_command_line_waits_says_so_and_imports_the_application_twice(
     assert json.loads(out)["state"] == "succeeded"
     assert version(database) == ["a1"]
     assert gate.imports == 2  # to look, and to migrate
+
+
+def test_ctrl_c_while_env_py_is_loaded_ends_the_command_and_changes_nothing(
+    environment: Environment, gate: Gate, database: Database
+) -> None:
+    gate.shut()
+    program = str(Path(sys.executable).with_name("migration-sidecar"))
+    words = [program, "upgrade", "-c", str(environment.ini)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as upgrade:
+        assert upgrade.stderr is not None
+        assert "Waiting for env.py" in upgrade.stderr.readline()
+        upgrade.send_signal(signal.SIGINT)
+        _, errors = upgrade.communicate(timeout=20)
+    assert (upgrade.returncode, errors) == (130, "Stopped.\n")
+    assert rows(database, "SELECT to_regclass('alembic_version')") == [(None,)]
