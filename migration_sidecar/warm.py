@@ -30,11 +30,12 @@ class MigrationProcess:
         self._handle: int | None = None  # a pidfd: a pid could belong to somebody else by now
 
     async def begin(self) -> None:
-        """Its first line is its pid: from now on it can be ended whatever it does."""
-        line = await self._reader.readline()
-        if line:
-            with suppress(ProcessLookupError):
-                self._handle = os.pidfd_open(json.loads(line)["pid"])
+        """Its first line is its pid: from now on it can be ended whatever it does.
+
+        Of one that was killed before it could write that line only `exited` is left, after a line break.
+        """
+        with suppress(ProcessLookupError, ValueError):
+            self._handle = os.pidfd_open(json.loads(await self._reader.readline())["pid"])
 
     @property
     def gone(self) -> bool:

@@ -1,0 +1,66 @@
+"""An accepted operation is gone on with, whatever comes between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from migration_sidecar import perseverance
+from migration_sidecar.errors import DatabaseUnreachable, UnknownTarget
+from migration_sidecar.messages import Problem
+from migration_sidecar.perseverance import TIMES, carry_through
+
+AWAY = DatabaseUnreachable("CM-513", "Away", "The server is away.", "Start it.")
+
+
+class Driver:
+    """Raises what it was given, one after the other, and then ends."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.ended = False
+        self.given_up: list[Problem] = []
+
+    async def drive(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.ended = True
+
+    async def give_up(self, problem: Problem) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.given_up.append(problem)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(perseverance, "FIRST_PAUSE_SECONDS", 0.0)
+
+
+async def carried(*errors: Exception) -> Driver:
+    driver = Driver(*errors)
+    await carry_through("one", driver.drive, driver.give_up)
+    return driver
+
+
+async def test_what_breaks_off_is_gone_on_with() -> None:
+    assert (await carried(RuntimeError(), ValueError())).ended
+
+
+async def test_a_database_that_is_away_is_waited_for_however_long() -> None:
+    driver = await carried(*[AWAY] * (TIMES * 3))
+    assert driver.ended
+    assert driver.given_up == []
+
+
+@pytest.mark.parametrize(("error", "code"), [(RuntimeError, "CM-901"), (lambda: UnknownTarget("gone"), "CM-203")])
+async def test_what_breaks_off_again_and_again_is_a_persons_case(error: Callable[[], Exception], code: str) -> None:
+    driver = await carried(*[error() for _ in range(TIMES)])
+    assert not driver.ended
+    assert [problem.code for problem in driver.given_up] == [code]
+
+
+async def test_giving_up_waits_for_the_database_too() -> None:
+    driver = await carried(*[RuntimeError()] * TIMES, AWAY, AWAY)
+    assert [problem.code for problem in driver.given_up] == ["CM-901"]
