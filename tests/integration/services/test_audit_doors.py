@@ -11,12 +11,13 @@ from uuid import uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy.engine import make_url
 
 from migration_sidecar.api import install_error_pages
-from migration_sidecar.database import Database as Sessions
+from migration_sidecar.engine import Engine
+from migration_sidecar.settings import read_settings
 from services.cas_service.audit import router
 from tests.integration.databases import Database
+from tests.integration.services.fleet import BY_FOLDER
 
 
 @asynccontextmanager
@@ -24,11 +25,12 @@ async def doors(url: str) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     install_error_pages(app)
     app.include_router(router)
-    app.state.database = Sessions(make_url(url), "test")
+    engine = Engine(read_settings(BY_FOLDER["cas_service"].path / "alembic.ini", {"DATABASE_URL": url}))
+    app.state.database = engine.database
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://audit") as client:
         yield client
-    await app.state.database.close()
+    await engine.close()
 
 
 @pytest.fixture
