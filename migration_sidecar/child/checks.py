@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,18 @@ def require_managed(connection: Connection, orders: Orders, attempt: Attempt, kn
             "The database has tables but no revision",
             "It was not made by this history, or its version row is gone, so nothing can be assumed.",
             "Adopt it: migration-sidecar adopt --revision …, or start from an empty database.",
+        )
+
+
+def require_agreed(revisions: Iterable[str], orders: Orders) -> None:
+    """Raises Refusal (CM-306) where others migrated while this session waited for the lock."""
+    more = [revision for revision in revisions if orders.agreed is not None and revision not in orders.agreed]
+    if more:
+        raise Refusal(
+            "CM-306",
+            "The plan has changed",
+            f"Others have moved the database since; {', '.join(more)} would come on top.",
+            "Ask for the plan again and decide again.",
         )
 
 
