@@ -10,6 +10,9 @@ from random import uniform
 from time import monotonic
 from typing import Any, overload
 
+from asyncpg import PostgresError
+
+from migration_sidecar.agreement import agreed_steps, other_files
 from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.conversation import Conversation
 from migration_sidecar.course import CANCELLED, Course, in_its_own_words, too_late
@@ -18,7 +21,7 @@ from migration_sidecar.errors import DatabaseUnreachable, LockBusy, ProblemError
 from migration_sidecar.messages import Action, AppliedRevision, Operation, OperationState, Problem
 from migration_sidecar.patience import patient
 from migration_sidecar.place import Place
-from migration_sidecar.reading import Reader
+from migration_sidecar.scripts import Scripts
 from migration_sidecar.settings import Settings
 from migration_sidecar.standby import Standby
 from migration_sidecar.truth import Truth
@@ -30,7 +33,8 @@ LONGEST_PAUSE_SECONDS = 15.0
 CROWDED_PAUSE_SECONDS = 1.0  # a server without a free connection is not asked more often
 LOST_ATTEMPTS = 5  # a server that keeps dropping the connection is a person's case
 LOOK_SECONDS = 0.5  # well below lock_timeout, so that a wait is seen while it lasts
-REFUSALS = {"CM-404", "CM-406", "CM-521", "CM-541", "CM-702"}  # ours, before or instead of a revision's own failure
+# Ours, before or instead of a revision's own failure.
+REFUSALS = {"CM-306", "CM-404", "CM-406", "CM-521", "CM-541", "CM-702"}
 
 
 class Attempts:
@@ -41,14 +45,14 @@ class Attempts:
         settings: Settings,
         place: Place,
         database: Database,
-        reader: Reader,
+        scripts: Scripts,
         standby: Standby,
         truth: Truth,
     ) -> None:
         self._settings = settings
         self._place = place
         self._database = database
-        self._reader = reader
+        self._scripts = scripts
         self._standby = standby
         self._truth = truth
 
@@ -77,7 +81,8 @@ class Attempts:
         kept = run.record
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            with suppress(ProblemError):
+            # Whatever kept one look from being answered: the wish to cancel is still there at the next.
+            with suppress(ProblemError, PostgresError):
                 records = await self._place.records()
                 async with self._database.connection() as connection:
                     seen = await look(connection, records, run.request.operation_id, run.session)
@@ -108,12 +113,10 @@ class Attempts:
         while True:
             if run.cancelled.is_set() and (found.left or found.obstacles):
                 return self._finished(run, OperationState.CANCELLED, found, CANCELLED)
-            if found.obstacles:
-                return self._finished(run, OperationState.FAILED, found, found.obstacles[0])
+            if (problem := await self._in_the_way(run, found)) is not None:
+                return self._finished(run, OperationState.FAILED, found, problem)
             if not found.left:
                 return self._finished(run, OperationState.SUCCEEDED, found)
-            if not run.seconds_left:
-                return self._finished(run, OperationState.FAILED, found, too_late(run))
             talk = await self._attempt(run)
             found = await self._truth.read(run.record, unclear=None if talk.at_rest else run.number)
             verdict, problem = judge(talk.ending, found, self._settings.service)
@@ -124,6 +127,19 @@ class Attempts:
             if ended is not None:
                 return ended
             await self._pause(run)
+
+    async def _in_the_way(self, run: Course, found: Found) -> Problem | None:
+        """Of another attempt; of nothing, where nothing is left to do."""
+        if found.obstacles or not found.left:
+            return found.obstacles[0] if found.obstacles else None
+        history = await self._scripts.history()
+        agreed = agreed_steps(run.request, run.record, history)
+        if agreed is not None:
+            several = len(await self._place.all_records()) > 1  # each may be elsewhere
+            run.agreed = None if several else [step.id for step in agreed]
+            if (changed := other_files(run.request, run.record, agreed, history)) is not None:
+                return changed
+        return None if run.seconds_left else too_late(run)
 
     async def _decide(self, run: Course, verdict: Next, problem: Problem | None, found: Found) -> Operation | None:
         """The ended operation, or None to try again; the attempt's closing row is written either way."""
@@ -193,6 +209,7 @@ class Attempts:
             "journal_table": self._settings.journal_table,
             "same_database": True,
             "default_schema": self._place.default_schema,
+            "agreed": run.agreed,
         }
 
     @patient

@@ -39,7 +39,7 @@ class Engine:
         self.relay = Relay(settings, self.place, self.database)
         truth = Truth(self.database, self.reader, self.place)
         self.standby = Standby(self.processes, self.scripts)
-        self.attempts = Attempts(settings, self.place, self.database, self.reader, self.standby, truth)
+        self.attempts = Attempts(settings, self.place, self.database, self.scripts, self.standby, truth)
         self.operations = Operations(settings, self.place, self.database, self.reader, self.attempts, self.relay.wake)
         self.startup = Startup(settings, self.reader, self.operations, self.expect_from)
 

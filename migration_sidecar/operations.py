@@ -9,15 +9,18 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from migration_sidecar.agreement import require_agreed
 from migration_sidecar.attempts import Attempts
 from migration_sidecar.course import Course
 from migration_sidecar.database import Database
-from migration_sidecar.errors import OtherBody, PlanChanged, UnknownOperation, UnknownTarget
-from migration_sidecar.messages import Operation, OperationRequest, OperationState
+from migration_sidecar.errors import OtherBody, UnknownOperation, UnknownTarget
+from migration_sidecar.messages import Operation, OperationRequest, OperationState, Problem
 from migration_sidecar.patience import patient
+from migration_sidecar.perseverance import carry_through
 from migration_sidecar.place import Place
 from migration_sidecar.privileges import naming_the_grant
 from migration_sidecar.reading import Reader
@@ -152,14 +155,8 @@ class Operations:
         return self._latest(record)
 
     async def _first_record(self, connection: AnyConnection, request: OperationRequest) -> Operation:
-        """Raises PlanChanged when the caller agreed to something else than what would happen now."""
         plan = await self._reader.plan_on(connection, request.action, request.target)
-        expected = request.expected_revisions
-        if expected is not None and sorted(expected) != sorted(plan.from_revisions):
-            at = ", ".join(plan.from_revisions) or "no revision"
-            raise PlanChanged(f"The database is at {at}, not at {', '.join(expected) or 'no revision'}.")
-        if request.plan_digest is not None and request.plan_digest != plan.digest:
-            raise PlanChanged("The revision files or the database are not what the plan was made of.")
+        require_agreed(request, plan)
         return Operation(
             operation_id=request.operation_id,
             service=self._settings.service,
@@ -194,12 +191,16 @@ class Operations:
         self, request: OperationRequest, underway: Underway, way_in: str, turn: AbstractAsyncContextManager[None]
     ) -> None:
         as_long_as_it_takes()  # not only as long as the request that began it
-        try:
-            async with turn:
-                await self._drive(request, underway, way_in)
-        except Exception:
-            log.exception("operation_stays_open", extra={"operation": request.operation_id})
+        async with turn:
+            drive, give_up = partial(self._drive, request, underway, way_in), partial(self._give_up, underway)
+            await carry_through(request.operation_id, drive, give_up)
         self._changed()
+
+    async def _give_up(self, underway: Underway, problem: Problem) -> None:
+        facts = {"state": OperationState.NEEDS_ATTENTION, "finished_at": datetime.now(UTC), "waiting_for": None}
+        ended = underway.record.model_copy(update={**facts, "error": problem})
+        await self._keep(ended)
+        underway.note(ended)
 
     @patient
     async def _drive(self, request: OperationRequest, underway: Underway, way_in: str) -> None:

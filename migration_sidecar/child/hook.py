@@ -109,6 +109,8 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
         if not heads and session.attempt.way_in == "by hand" and any(hasattr(step, "revision") for step in steps):
             known = {_mark(script) for script in context.script.walk_revisions()}  # by hand nobody looked before
             checks.require_managed(session.connection, session.orders, session.attempt, known)
+        # Here the lock is ours, so from here on nobody else moves the database.
+        checks.require_agreed([step.revision.revision for step in steps if hasattr(step, "revision")], session.orders)
         guarded_steps = [session.guard(step, context) if hasattr(step, "revision") else step for step in steps]
         return then_reach("all_done", guarded_steps, session.connection)
 

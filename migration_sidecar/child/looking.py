@@ -15,7 +15,6 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 
 from migration_sidecar.child.connecting import url_of_connection, url_of_parameters
@@ -24,7 +23,7 @@ from migration_sidecar.child.inspection import history_in
 from migration_sidecar.child.refusal import Refusal
 from migration_sidecar.child.tables import PLAIN
 from migration_sidecar.child.time_limit import CONNECT_SECONDS, time_limit
-from migration_sidecar.child.undone import nothing_kept
+from migration_sidecar.child.undone import run_without_a_trace
 from migration_sidecar.child.unreadable import env_file_never_ends
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def look(config: Config, report: Callable[..., None], seconds: float = 0) -> dic
 
     try:
         with time_limit(seconds, lambda where: env_file_never_ends(where, seconds), report):
-            _run_without_a_trace(run, places)
+            run_without_a_trace(run, places.clear)
     except KeyError as error:
         raise _missing_x(Path(script.env_py_location), error) from error
     finally:
@@ -67,18 +66,6 @@ def look(config: Config, report: Callable[..., None], seconds: float = 0) -> dic
         return None
     report("heard", heard=True)
     return history_in(script, report, max(1.0, until - monotonic()) if seconds else 0)
-
-
-def _run_without_a_trace(run: Callable[[], None], places: list[dict[str, Any]]) -> None:
-    """Or a status would make what env.py makes before it migrates, and an empty database would be none any more."""
-    try:
-        with nothing_kept() as forgotten:
-            run()
-    except SQLAlchemyError:
-        if not forgotten:
-            raise
-        places.clear()
-        run()  # it needs on one connection what it wrote on another
 
 
 def _tell_what_is_tried(report: Callable[..., None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ class Orders:
     tables: JournalTables = field(default_factory=journal_tables)
     same_database: bool = False  # the operation's own row must be visible to the connection that migrates
     default_schema: str = ""  # of the version table, where env.py leaves it to a search_path of its own
+    agreed: Collection[str] | None = None  # the revisions that may be applied or reverted; None for any
 
     @classmethod
     def read(cls, order: Mapping[str, Any]) -> Orders:
@@ -33,4 +34,5 @@ class Orders:
             tables=journal_tables(order.get("journal_table")),
             same_database=bool(order.get("same_database")),
             default_schema=order.get("default_schema") or "",
+            agreed=order.get("agreed"),
         )

@@ -8,6 +8,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
 from migration_sidecar.child.refusal import Refusal
+from migration_sidecar.child.undone import run_without_a_trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,9 +34,13 @@ def needs_env_file(refusal: Refusal) -> bool:
 def after_env_file(config: Config) -> ScriptDirectory | None:
     """The folder as env.py leaves it, run as `alembic current` runs it; None where it fails."""
     script = ScriptDirectory.from_config(config)
-    try:
+
+    def run() -> None:
         with EnvironmentContext(config, script, fn=_nothing_to_do, dont_mutate=True):
             script.run_env()
+
+    try:
+        run_without_a_trace(run)
     except BaseException:  # what kept the revisions from being loaded without it says more
         return None
     return script

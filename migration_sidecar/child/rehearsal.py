@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.runtime.environment import EnvironmentContext
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from migration_sidecar.child.adopting import snapshot
 from migration_sidecar.child.catalog.snapshot import LeftOut
@@ -49,9 +51,16 @@ def rehearse(config: Config, target: str, orders: dict[str, Any], report: Callab
             _tell(context.connection, schema, context.get_current_heads(), orders, report)
             os._exit(0)
 
+    event.listen(Pool, "connect", _only_read)
     EnvironmentContext.configure = sealed  # type: ignore[method-assign]
     EnvironmentContext.run_migrations = run  # type: ignore[method-assign]
     command.upgrade(config, target)
+
+
+def _only_read(driver: Any, _: Any) -> None:
+    """Of any session: whoever leaves the sealed transaction, or takes another connection, changes nothing."""
+    driver.cursor().execute("SET default_transaction_read_only = on")
+    driver.commit()
 
 
 def _cannot_leave(error: AssertionError) -> Refusal | None:
@@ -79,6 +88,7 @@ def _seal(connection: Connection, schema: str, orders: dict[str, Any]) -> None:
     if not connection.in_transaction():
         connection.begin()
     run = connection.exec_driver_sql
+    run("SET TRANSACTION READ WRITE")  # this one alone
     run(f"SELECT {preamble(orders['guards'])}".replace("\\:", ":"))
     run(f"CREATE SCHEMA {schema}")
     # The row breaks a rule that is looked at when the transaction ends: whoever commits it fails, and all is undone.

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 
 # One connection of env.py may now wait for what another one of it has not committed.
 IMPATIENT = "SET lock_timeout = '2s'"
+
+
+def run_without_a_trace(run: Callable[[], None], begin_again: Callable[[], None] = lambda: None) -> None:
+    """Or a status would make what env.py makes before it migrates, and an empty database would be none any more."""
+    try:
+        with nothing_kept() as forgotten:
+            run()
+    except SQLAlchemyError:
+        if not forgotten:
+            raise
+        begin_again()
+        run()  # it needs on one connection what it wrote on another
 
 
 @contextmanager

@@ -431,6 +431,8 @@ def test_a_role_that_may_create_no_database_builds_in_a_schema_that_never_stays(
         "op.execute(\"UPDATE public.t_orders SET name = 'lost'\"); op.get_bind().connection.dbapi_connection.commit()",
         'op.execute("SET search_path TO public"); op.execute("ALTER TABLE t_orders ADD gone int")',
         'op.get_context().autocommit_block().__enter__(); op.execute("DROP TABLE public.t_orders CASCADE")',
+        'op.execute("ROLLBACK"); op.execute("DROP TABLE public.t_orders CASCADE"); op.execute("COMMIT")',
+        "with op.get_bind().engine.begin() as other: other.exec_driver_sql('TRUNCATE public.t_orders')",
     ],
 )
 def test_a_revision_built_in_a_schema_cannot_change_the_real_tables_whatever_it_does(

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import pytest
 
+from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.engine import Engine
 from migration_sidecar.errors import NotApplied, PlanChanged, UnknownTarget
-from migration_sidecar.messages import Action, OperationState
+from migration_sidecar.messages import Action, OperationRequest, OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import (
     Environment,
     applied,
     carry_out,
+    ended,
     kinds,
+    lock_is_free,
     request,
+    rows,
     tables,
+    until,
     version,
 )
 
@@ -134,3 +139,58 @@ async def test_the_plan_foretells_the_version_rows_of_branches_merges_and_depend
         assert operation.state is OperationState.SUCCEEDED
         assert [step.revision for step in operation.applied] == [step.id for step in foretold.revisions]
         assert version(database) == foretold.to_revisions
+
+
+@pytest.fixture
+async def agreed_downgrade(engine: Engine, environment: Environment) -> OperationRequest:
+    """To a1 from a2, where a3 has not been written yet."""
+    for name in ("a1", "a2"):
+        environment.revision(name)
+    await carry_out(engine)
+    plan = await engine.reader.plan(Action.DOWNGRADE, "a1")
+    return request("a1", action="downgrade", expected_revisions=["a2"], plan_digest=plan.digest)
+
+
+async def test_a_downgrade_that_waited_its_turn_reverts_nothing_that_came_meanwhile(
+    engine: Engine, environment: Environment, database: Database, agreed_downgrade: OperationRequest
+) -> None:
+    environment.revision("a3", 'op.execute("CREATE TABLE t_a3 (id int)"); op.execute("SELECT pg_sleep(1)")')
+    upgrade = await engine.operations.accept(request())
+    await until(lambda: not lock_is_free(database))
+    refused = await carry_out(engine, agreed_downgrade)
+    assert (await ended(engine, upgrade.operation_id)).state is OperationState.SUCCEEDED
+    assert (refused.state, refused.error.code) == (OperationState.FAILED, "CM-306")  # type: ignore[union-attr]
+    assert "a3 would come on top" in refused.error.detail  # type: ignore[union-attr]
+    assert version(database) == ["a3"]
+
+
+async def test_one_that_waited_for_the_lock_reverts_nothing_that_came_meanwhile_either(
+    engine: Engine, environment: Environment, database: Database, agreed_downgrade: OperationRequest
+) -> None:
+    environment.revision("a3")
+    await engine.reader.status()
+    with database.connect() as stranger:
+        stranger.execute("SELECT pg_advisory_lock(%s, %s)", list(lock_key("alembic_version", "").values()))
+        accepted = await engine.operations.accept(agreed_downgrade)
+        await until(lambda: rows(database, "SELECT FROM migration_sidecar.journal WHERE kind = 'attempt' OFFSET 1"))
+        stranger.execute("CREATE TABLE t_a3 (id int)")
+        stranger.execute("UPDATE alembic_version SET version_num = 'a3'")
+    refused = await ended(engine, accepted.operation_id)
+    assert (refused.state, refused.error.code) == (OperationState.FAILED, "CM-306")  # type: ignore[union-attr]
+    assert version(database) == ["a3"]
+
+
+async def test_files_that_changed_after_a_plan_was_accepted_are_not_run(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1", 'op.execute("CREATE TABLE t_a1 (id int)"); op.execute("SELECT pg_sleep(1)")')
+    file = environment.revision("a2")
+    first = await engine.operations.accept(request("a1"))
+    await until(lambda: not lock_is_free(database))
+    plan = await engine.reader.plan(Action.UPGRADE, "head")
+    second = await engine.operations.accept(request(plan_digest=plan.digest))
+    file.write_text(file.read_text().replace("t_a2", "t_something_else"))
+    assert (await ended(engine, first.operation_id)).state is OperationState.SUCCEEDED
+    refused = await ended(engine, second.operation_id)
+    assert (refused.state, refused.error.code) == (OperationState.FAILED, "CM-306")  # type: ignore[union-attr]
+    assert tables(database) == {"t_a1"}

@@ -8,7 +8,7 @@ from migration_sidecar.cli.targets import full_target
 from migration_sidecar.engine import Engine
 from migration_sidecar.messages import Action, DatabaseState, OperationState
 from tests.integration.databases import Database
-from tests.integration.migration_sidecar.environments import Environment, carry_out, version
+from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, version
 
 
 @pytest.fixture
@@ -44,3 +44,14 @@ async def test_what_env_py_does_not_add_either_is_named(needy: Environment, engi
     assert status.error is not None
     assert status.error.code == "CM-304"
     assert "imports table_names, which is not installed here" in status.error.detail
+
+
+async def test_rendering_them_keeps_nothing_of_what_env_py_writes(
+    needy: Environment, engine: Engine, database: Database
+) -> None:
+    env = needy.folder / "alembic" / "env.py"
+    wish = f"from sqlalchemy import create_engine, text\nwith create_engine({needy.url!r}).begin() as connection:\n"
+    env.write_text(f"{wish}    connection.execute(text('CREATE TABLE settings (id int)'))\n{env.read_text()}")
+    plan = await engine.scripts.with_sql(await engine.reader.plan(Action.UPGRADE, "head"))
+    assert plan.revisions[0].sql
+    assert rows(database, "SELECT to_regclass('settings')::text") == [(None,)]
