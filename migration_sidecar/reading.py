@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING
 
+from migration_sidecar.child.attempt import session_name
 from migration_sidecar.database import Database
 from migration_sidecar.errors import HistoryUnreadable, NoProcess, ProblemError, StillLoading
 from migration_sidecar.facts import DatabaseFacts, long_transactions
@@ -17,6 +19,7 @@ from migration_sidecar.messages import (
     LockHolder,
     MigrationPlan,
     Operation,
+    OperationState,
     Problem,
     ServiceStatus,
 )
@@ -52,6 +55,14 @@ def classify(facts: DatabaseFacts, history: History | None) -> DatabaseState:
         return DatabaseState.UNMANAGED if facts.is_unmanaged(history.file_marks) else DatabaseState.EMPTY
     at_head = set(history.heads) <= history.ancestors(facts.revisions)
     return DatabaseState.AT_HEAD if at_head else DatabaseState.BEHIND
+
+
+def settled(facts: DatabaseFacts, last: Operation | None) -> DatabaseFacts:
+    """Without a holder whose operation has succeeded: that session is only just ending."""
+    if last is None or last.state is not OperationState.SUCCEEDED or facts.lock_holder is None:
+        return facts
+    just_ending = facts.lock_holder.application == session_name(last.operation_id)
+    return replace(facts, lock_holder=None) if just_ending else facts
 
 
 def digest(service: str, action: Action, before: list[str], after: list[str], files: list[str]) -> str:
@@ -164,7 +175,8 @@ class Reader:
         async with self._database.connection() as connection:
             facts, several = await read_farthest(connection, tables, history, Action.UPGRADE, "heads")
             readable = facts.has_journal and facts.missing_grant is None
-            return facts, several, await tables[0].last_operation(connection) if readable else None
+            last = await tables[0].last_operation(connection) if readable else None
+            return settled(facts, last), several, last
 
     def _status(self, state: DatabaseState, holder: LockHolder | None = None, **more: object) -> ServiceStatus:
         return ServiceStatus.model_validate(

@@ -11,6 +11,11 @@ from migration_sidecar.child.tables import PLAIN
 NAMESPACE = UUID("7d8c7e0e-53c4-5c1b-9a53-0f6d7b2f4d49")
 
 
+def session_name(operation_id: str) -> str:
+    """What a migration's session calls itself; PostgreSQL cuts at 63 bytes, the journal has the whole id."""
+    return f"migration-sidecar:{operation_id}"[:63]
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One try at one operation; who asked, and by which way in, stands in every row it writes."""

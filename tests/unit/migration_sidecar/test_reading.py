@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from migration_sidecar.child.attempt import session_name
 from migration_sidecar.facts import DatabaseFacts
-from migration_sidecar.messages import Action, DatabaseState, LockHolder, OperationRequest
+from migration_sidecar.messages import Action, DatabaseState, LockHolder, Operation, OperationRequest, OperationState
 from migration_sidecar.operations import body_digest
-from migration_sidecar.reading import classify, digest
+from migration_sidecar.reading import classify, digest, settled
 from tests.unit.migration_sidecar.test_history import BRANCHES, LINE, history
 
 NOTHING: dict[str, Any] = {
@@ -117,3 +118,31 @@ def test_a_body_has_one_digest_however_it_was_spelt() -> None:
     )
     assert body_digest(short) == body_digest(long)
     assert body_digest(short) != body_digest(short.model_copy(update={"target": "heads"}))
+
+
+LONG_ID = "release-41." + "x" * 80
+
+
+@pytest.mark.parametrize(
+    ("state", "application", "holds"),
+    [
+        (OperationState.SUCCEEDED, session_name(LONG_ID), False),
+        (OperationState.SUCCEEDED, session_name("another"), True),
+        (OperationState.RUNNING, session_name(LONG_ID), True),
+        (OperationState.NEEDS_ATTENTION, session_name(LONG_ID), True),
+    ],
+)
+def test_the_session_of_an_operation_that_has_succeeded_is_only_just_ending(
+    state: OperationState, application: str, holds: bool
+) -> None:
+    last = Operation(
+        operation_id=LONG_ID,
+        service="orders",
+        database="orders",
+        action=Action.UPGRADE,
+        target="head",
+        state=state,
+        accepted_at=datetime.now(UTC),
+    )
+    seen = settled(facts(lock_holder=LockHolder(pid=1, application=application)), last)
+    assert (seen.lock_holder is not None) is holds
