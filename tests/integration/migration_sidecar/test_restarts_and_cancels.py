@@ -9,14 +9,19 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import httpx
 import psutil
 import psycopg
+import pytest
+from asyncpg import QueryCanceledError
 
+from migration_sidecar import attempts, watch
 from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.engine import Engine
 from migration_sidecar.messages import OperationState
+from migration_sidecar.watch import Seen
 from scripts.infrastructure import ports
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
@@ -199,6 +204,26 @@ async def test_cancelling_while_the_lock_is_a_strangers_does_not_wait_for_the_st
         cancelled = await engine.operations.cancel(accepted.operation_id)
         assert cancelled.state is OperationState.CANCELLED
         assert monotonic() - begun < 5
+
+
+async def test_one_look_that_fails_does_not_lose_the_wish_to_cancel_of_another_replica(
+    environment: Environment, start_engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role's own statement_timeout may end any question; the watch goes on."""
+    environment.revision("a1", 'op.execute("SELECT pg_sleep(60)")')
+    looked = []
+
+    async def look(*arguments: Any) -> Seen:
+        looked.append(arguments)
+        if len(looked) == 1:
+            raise QueryCanceledError("canceling statement due to statement timeout")
+        return await watch.look(*arguments)
+
+    monkeypatch.setattr(attempts, "look", look)
+    driving, other = start_engine(environment), start_engine(environment)
+    accepted = await driving.operations.accept(request())
+    await until(lambda: looked)
+    assert (await other.operations.cancel(accepted.operation_id)).state is OperationState.CANCELLED
 
 
 async def test_cancelling_what_has_ended_changes_nothing(
