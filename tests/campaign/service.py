@@ -71,6 +71,7 @@ class Zygote:
             fact = json.loads(line)
             with self._answer:
                 if "pid" in fact:
+                    self._ended.pop(fact["pid"], None)  # the number of one that ended long ago, given again
                     self._pids.append(fact["pid"])
                 else:
                     self._ended[fact["ended"]] = fact["status"]
