@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from migration_sidecar.child.invalid import INVALID_INDEXES
 from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.child.neighbours import are_unaccounted, held_versions, neighbours, other_tables, version_tables
 from migration_sidecar.child.tables import HISTORY
@@ -123,13 +124,7 @@ async def _version_rows(connection: AnyConnection, records: Records, row: Any) -
 
 async def invalid_indexes(connection: AnyConnection) -> list[str]:
     """The statements that would remove each INVALID index that nobody is building now."""
-    rows = await connection.fetch(
-        """SELECT format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, k.relname) AS statement
-           FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid JOIN pg_namespace n ON n.oid = k.relnamespace
-           WHERE NOT i.indisvalid AND k.relkind = 'i'
-             AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index g WHERE g.index_relid = i.indexrelid)"""
-    )
-    return [row["statement"] for row in rows]
+    return [f"DROP INDEX CONCURRENTLY {row['quoted']}" for row in await connection.fetch(INVALID_INDEXES)]
 
 
 async def long_transactions(connection: AnyConnection, older_than_seconds: int) -> list[LockHolder]:

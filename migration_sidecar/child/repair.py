@@ -14,6 +14,7 @@ from sqlalchemy import text
 from migration_sidecar.child import journal, lock
 from migration_sidecar.child.driver import in_autocommit
 from migration_sidecar.child.guards import preamble
+from migration_sidecar.child.invalid import INVALID_INDEXES
 from migration_sidecar.child.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -21,12 +22,7 @@ if TYPE_CHECKING:
 
     from migration_sidecar.child.session import GuardedSession
 
-# 'I' is the index of a partitioned table, rightly invalid until its parts are attached.
-INVALID = text("""
-    SELECT n.nspname AS schema, k.relname AS name, quote_ident(n.nspname) || '.' || quote_ident(k.relname) AS quoted
-    FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid JOIN pg_namespace n ON n.oid = k.relnamespace
-    WHERE NOT i.indisvalid AND k.relkind = 'i'
-      AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index g WHERE g.index_relid = i.indexrelid)""")
+INVALID = text(INVALID_INDEXES)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
 import pytest
+from psycopg import sql
+from sqlalchemy.engine import make_url
 
 from migration_sidecar.engine import Engine
 from migration_sidecar.messages import Operation, OperationState
+from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database
-from tests.integration.migration_sidecar.environments import Environment, carry_out, kinds, rows, version
+from tests.integration.migration_sidecar.conftest import StartEngine
+from tests.integration.migration_sidecar.environments import (
+    Environment,
+    carry_out,
+    ended,
+    kinds,
+    request,
+    rows,
+    until,
+    version,
+)
 
 TWICE = 'op.execute("CREATE TABLE t_orders AS SELECT 1 AS id FROM generate_series(1, 2)")'
 BUILD = """
@@ -138,3 +155,38 @@ async def test_a_revision_that_swallows_the_failure_of_its_index_did_not_succeed
     environment.revision("b", swallowing, below="a")
     await failed_once(engine, database)
     assert version(database) == ["a"]
+
+
+@pytest.fixture
+def plain_role(environment: Environment, database: Database, postgres: PostgresServer) -> Iterator[None]:
+    """The environment's role may not see what a superuser's session is at."""
+    role, name = sql.Identifier("plain_builder"), sql.Identifier(database.name)
+    with postgres.address.connect() as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'plain'").format(role))
+        connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, role))
+        run(database, "GRANT ALL ON SCHEMA public TO plain_builder")
+        url = make_url(environment.url).set(username="plain_builder", password="plain")
+        environment.set_url(url.render_as_string(hide_password=False))
+        yield
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+        connection.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+async def test_one_that_another_role_is_building_meanwhile_is_nobodys_leftover(
+    environment: Environment, plain_role: None, start_engine: StartEngine, database: Database
+) -> None:
+    environment.revision("a", 'op.execute("CREATE TABLE t_orders AS SELECT 1 AS id")', below=None)
+    slow = f'{BUILD.format(how="")}\nop.execute("SELECT pg_sleep(2)")'
+    environment.revision("b", slow)
+    engine = start_engine(environment)
+    await carry_out(engine, target="a")
+    run(database, "CREATE TABLE t_other (id int)")
+    accepted = await engine.operations.accept(request())
+    await until(lambda: rows(database, INDEXES) == [("ix_one", True)])
+    with psycopg.connect(database.url) as holder, ThreadPoolExecutor() as threads:
+        holder.execute("INSERT INTO t_other VALUES (1)")
+        building = threads.submit(run, database, "CREATE INDEX CONCURRENTLY ix_other ON t_other (id)")
+        operation = await ended(engine, accepted.operation_id)
+        assert not building.done()
+        holder.rollback()
+    assert operation.state is OperationState.SUCCEEDED, operation.error
