@@ -196,7 +196,7 @@ class Attempts:
         talk = Conversation(run)
         await talk.hold(self._standby.process(job, fresh=fresh), self._orders(run, attempt))
         session, run.session = run.session, None
-        if not talk.at_rest and session is not None:
+        if talk.cut_off and session is not None:
             with suppress(ProblemError):  # its lock is free a second sooner; the server sees to the rest
                 await self._truth.end_session(session)
         return talk

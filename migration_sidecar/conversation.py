@@ -25,9 +25,14 @@ class Conversation:
     unconnected: bool = False  # the driver got no session, and gave no SQLSTATE for the reason
 
     @property
+    def cut_off(self) -> bool:
+        """Nobody closed its session."""
+        return not self.told or self.ending.lost
+
+    @property
     def at_rest(self) -> bool:
-        """Its session can have no more effect."""
-        return self.told and not self.ending.lost
+        """Its session can have no more effect; after a failure it may, with a COMMIT sent and its answer not read."""
+        return self.told and (self.ending.problem is None or not self.reached)
 
     async def hold(self, process: AbstractAsyncContextManager[MigrationProcess], orders: dict[str, Any]) -> None:
         """Until the process is gone, the operation is cancelled, or its deadline passed: then it is killed."""

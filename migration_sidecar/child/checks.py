@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from migration_sidecar.child import journal
+from migration_sidecar.child.attempt import session_name
 from migration_sidecar.child.driver import backend_pid, sqlstate_of
 from migration_sidecar.child.guards import preamble
 from migration_sidecar.child.neighbours import are_unaccounted, held_versions, neighbours, other_tables, version_tables
@@ -41,8 +42,7 @@ def look(connection: Connection, orders: Orders, attempt: Attempt) -> Any:
                set_config('application_name', :application, false), {preamble(orders.guards)}
         FROM (SELECT 1) AS one LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
           ON n.nspname = '{orders.tables.schema}' AND c.relname = '{orders.tables.journal_name}'""")  # noqa: S608
-    # PostgreSQL cuts at 63 bytes; the journal has the whole id.
-    return connection.execute(statement, {"application": f"migration-sidecar:{attempt.operation_id}"[:63]}).first()
+    return connection.execute(statement, {"application": session_name(attempt.operation_id)}).first()
 
 
 def attempt_statement(orders: Orders) -> TextClause:

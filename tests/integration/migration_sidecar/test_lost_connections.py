@@ -15,6 +15,7 @@ from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.cutting_proxy import HALF_CLOSED, MARK, cutting_proxy
 from tests.integration.migration_sidecar.environments import (
+    Environment,
     applied,
     carry_out,
     ended,
@@ -191,3 +192,30 @@ async def test_a_server_that_restarts_in_mid_revision_is_waited_for(
         await engine.close()
     finally:
         server.stop()
+
+
+SLOW_COMMIT = """
+    op.execute("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql "
+               "AS 'BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END'")
+    op.execute("CREATE TABLE t_a1 (id int)")
+    op.execute("CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON t_a1 DEFERRABLE INITIALLY DEFERRED "
+               "FOR EACH ROW EXECUTE FUNCTION slow()")
+    op.execute("INSERT INTO t_a1 VALUES (1)")
+"""
+
+
+async def test_a_commit_whose_answer_nobody_waited_for_is_waited_for_before_anything_is_told(
+    environment: Environment,
+    start_engine: StartEngine,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    environment.revision("a1", SLOW_COMMIT)
+    hits = tmp_path / "hits"
+    for name, value in (("TEST", "1"), ("FAILPOINTS", "commit_sent:raise@1"), ("FAILPOINTS_LOG", str(hits))):
+        monkeypatch.setenv(f"MIGRATION_{name}", value)
+    operation = await carry_out(start_engine(environment, own_processes=True))
+    assert operation.current_revisions == version(database) == ["a1"]
+    assert [each.revision for each in operation.applied] == applied(database) == ["a1"]
+    assert "commit_sent" in hits.read_text()
