@@ -48,7 +48,7 @@ def rehearse(config: Config, target: str, orders: dict[str, Any], report: Callab
             raise _cannot_leave(error) or error from None
         context = self.get_context()
         if context.connection is not None:
-            _tell(context.connection, schema, context.get_current_heads(), orders, report)
+            _tell(context, schema, orders, report)
             os._exit(0)
 
     event.listen(Pool, "connect", _only_read)
@@ -97,10 +97,13 @@ def _seal(connection: Connection, schema: str, orders: dict[str, Any]) -> None:
     run(f"SET LOCAL search_path TO {', '.join((schema, *orders['search_path']))}")
 
 
-def _tell(connection: Connection, schema: str, heads: Any, orders: dict[str, Any], report: Callable[..., None]) -> None:
+def _tell(context: Any, schema: str, orders: dict[str, Any], report: Callable[..., None]) -> None:
     relations = tuple((each[0], each[1]) for each in orders["left_out"]["relations"])
-    left_out = LeftOut((*orders["left_out"]["schemas"], orders["instead_of"]), ((schema, SEAL), *relations))
-    facts = snapshot(connection, left_out)
+    left_out = LeftOut(
+        (*orders["left_out"]["schemas"], orders["instead_of"]),
+        ((schema, SEAL), (schema, context.version_table), *relations),
+    )
+    facts = snapshot(context.connection, left_out)
     for first in range(0, len(facts), FACTS_PER_REPORT):
         report("facts", facts=facts[first : first + FACTS_PER_REPORT])
-    report("done", result={"revisions": sorted(heads)})
+    report("done", result={"revisions": sorted(context.get_current_heads())})

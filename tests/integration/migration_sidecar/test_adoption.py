@@ -482,6 +482,20 @@ def test_any_env_py_adopts(
     assert rows(by_hand, "SELECT count(*) FROM migration_sidecar.journal WHERE kind = 'stamped'") == [(1,)]
 
 
+@pytest.mark.parametrize("style", ["a connection", "a transaction of its own", "a version table elsewhere"])
+@pytest.mark.parametrize("template", ["generic", "async"])
+def test_any_env_py_builds_in_a_schema(
+    template: str, style: str, make_environment: MakeEnvironment, adopt: Adopt, without_createdb: Environment
+) -> None:
+    environment = make_environment(template, name=template)
+    scheme = make_url(environment.url).drivername
+    environment.set_url(make_url(without_createdb.url).set(drivername=scheme).render_as_string(False))
+    environment.revision("a1", f"for each in {BY_HAND.strip().splitlines()!r}: op.execute(each)", "pass")
+    file = environment.folder / "alembic" / "env.py"
+    file.write_text(file.read_text().replace(*STYLES[style]))
+    assert "scratch schema" in adopt("--json", "--dry-run", "--config", str(environment.ini)).stdout
+
+
 def test_a_revision_that_leaves_its_transaction_needs_a_role_that_may_create_databases(
     adopt: Adopt, without_createdb: Environment, by_hand: Database
 ) -> None:
