@@ -96,11 +96,13 @@ class Course:
         return None
 
     def as_a_person_would(self) -> None:
-        """Looks at what the unfinished revision left, and removes it."""
-        if not self.database.rows("SELECT to_regclass('orders') IS NOT NULL")[0][0]:
-            return
-        if "c3" not in reached(version(self.database)):
-            with self.database.address.connect(self.database.name) as connection:
+        """Looks at what the unfinished revision left, and removes it, while nobody else migrates."""
+        with self.database.address.connect(self.database.name) as connection:
+            # Without the lock it may be the index of somebody who has gone on with the revision. Polled, because a
+            # blocking wait deadlocks with CREATE INDEX CONCURRENTLY.
+            while connection.execute("SELECT pg_try_advisory_lock(19785, 285493415)").fetchone() != (True,):
+                time.sleep(0.05)
+            if "c3" not in reached(version(self.database)):
                 connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {CONCURRENT_INDEX}")
 
 
