@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, replace
 from random import uniform
 from time import monotonic
 from typing import Any, overload
-
-from asyncpg import PostgresError
 
 from migration_sidecar.agreement import agreed_steps, other_files
 from migration_sidecar.child.attempt import Attempt
@@ -18,6 +14,7 @@ from migration_sidecar.conversation import Conversation
 from migration_sidecar.course import CANCELLED, Course, in_its_own_words, too_late
 from migration_sidecar.database import Database
 from migration_sidecar.errors import DatabaseUnreachable, LockBusy, ProblemError
+from migration_sidecar.lookout import lookout
 from migration_sidecar.messages import Action, AppliedRevision, Operation, OperationState, Problem
 from migration_sidecar.patience import patient
 from migration_sidecar.place import Place
@@ -27,12 +24,10 @@ from migration_sidecar.standby import Standby
 from migration_sidecar.truth import Truth
 from migration_sidecar.verdict import FINISHED, TOO_MANY_CONNECTIONS, Ending, Found, Next, judge
 from migration_sidecar.waiting import at_most
-from migration_sidecar.watch import keep_progress, look
 
 LONGEST_PAUSE_SECONDS = 15.0
 CROWDED_PAUSE_SECONDS = 1.0  # a server without a free connection is not asked more often
 LOST_ATTEMPTS = 5  # a server that keeps dropping the connection is a person's case
-LOOK_SECONDS = 0.5  # well below lock_timeout, so that a wait is seen while it lasts
 # Ours, before or instead of a revision's own failure.
 REFUSALS = {"CM-306", "CM-404", "CM-406", "CM-521", "CM-541", "CM-702"}
 
@@ -59,7 +54,7 @@ class Attempts:
     async def carry_out(self, run: Course) -> Operation:
         """Gives the ended operation; never raises for anything the database or a revision did."""
         try:
-            async with self._watched(run):
+            async with lookout(run, self._place, self._database):
                 return await self._until_ended(run)
         except (DatabaseUnreachable, LockBusy) as error:
             # After an attempt nobody knows what stands in a database that cannot be asked: never call that failed.
@@ -67,37 +62,6 @@ class Attempts:
             return run.ended(state, error=self._named(error.problem))
         except ProblemError as error:
             return run.ended(OperationState.FAILED, error=self._named(error.problem))
-
-    @asynccontextmanager
-    async def _watched(self, run: Course) -> AsyncIterator[None]:
-        watching = asyncio.create_task(self._watch(run))
-        try:
-            yield
-        finally:
-            watching.cancel()
-
-    async def _watch(self, run: Course) -> None:
-        """Another replica may have been asked to cancel, and those that only watch want to know how far it is."""
-        kept = run.record
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            # Whatever kept one look from being answered: the wish to cancel is still there at the next.
-            with suppress(ProblemError, PostgresError):
-                records = await self._place.records()
-                async with self._database.connection() as connection:
-                    seen = await look(connection, records, run.request.operation_id, run.session)
-                if run.session is not None:
-                    run.waits(seen.in_the_way)
-                if seen.cancelled:
-                    run.cancelled.set()
-                if run.record is not kept:
-                    kept = await self._keep_progress(run.record)
-
-    async def _keep_progress(self, record: Operation) -> Operation:
-        records = await self._place.records()
-        async with self._database.connection() as connection:
-            await keep_progress(connection, records, record)
-        return record
 
     async def _until_ended(self, run: Course) -> Operation:
         with at_most(run.seconds_left):  # for the files; once something was attempted, the truth is waited for

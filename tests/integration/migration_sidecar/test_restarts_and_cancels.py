@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from asyncpg import QueryCanceledError
 
-from migration_sidecar import attempts, watch
+from migration_sidecar import lookout, watch
 from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.engine import Engine
 from migration_sidecar.messages import OperationState
@@ -219,7 +219,7 @@ async def test_one_look_that_fails_does_not_lose_the_wish_to_cancel_of_another_r
             raise QueryCanceledError("canceling statement due to statement timeout")
         return await watch.look(*arguments)
 
-    monkeypatch.setattr(attempts, "look", look)
+    monkeypatch.setattr(lookout, "look", look)
     driving, other = start_engine(environment), start_engine(environment)
     accepted = await driving.operations.accept(request())
     await until(lambda: looked)
