@@ -1,0 +1,1 @@
+"""Verifies an export of the audit; trusts nothing but the public key."""
