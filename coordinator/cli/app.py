@@ -10,7 +10,7 @@ from uuid import uuid4
 import typer
 
 from coordinator.cli import options, tables
-from coordinator.cli.audit import audit
+from coordinator.cli.audit.commands import audit
 from coordinator.cli.exit_codes import ExitCode, of_run
 from coordinator.cli.output import answers, print_json, remarks, say_more
 from coordinator.cli.plan_table import show_fleet_plan

@@ -1,4 +1,4 @@
-"""`coordinator audit`: reads the fleet's audit."""
+"""`coordinator audit list`: the events of the audit, by what was asked."""
 
 from __future__ import annotations
 
@@ -11,21 +11,7 @@ from coordinator.cli.output import answers, print_json, say_more
 from coordinator.cli.records import AuditEventView, read_list
 from coordinator.cli.session import session
 
-audit = typer.Typer(name="audit", no_args_is_help=True, help="Reads the fleet's audit.", rich_markup_mode="markdown")
 
-
-@audit.callback()
-def audit_group() -> None:
-    """Keeps `list` a command of its own while it is the only one."""
-
-
-@audit.command(
-    "list",
-    epilog=options.examples(
-        "coordinator audit list --request release-41",
-        "coordinator audit list --service cds-client --type revision.applied --limit 20",
-    ),
-)
 def list_events(
     request: Annotated[str | None, typer.Option(help="Only events of this request.")] = None,
     service: Annotated[str | None, typer.Option(help="Only events of this service.")] = None,
