@@ -13,7 +13,7 @@ from tests.campaign.corpus import CONCURRENT_INDEX, FAILS_FIRST, REVISIONS, STUM
 from tests.campaign.course import Course, Ended, reached, version
 from tests.campaign.ground import CANARY, Database, Ground, schema_hash
 from tests.campaign.outcome import Spec
-from tests.campaign.sampler import Sampler
+from tests.campaign.sampler import FORKSERVER, Sampler
 
 GONE_WITHIN_SECONDS = 6.0
 EXCUSES = {"disk full", "no connection free"}
@@ -179,8 +179,8 @@ def _closed(database: Database) -> list[str]:
 
 def check_own_process(sampler: Sampler) -> list[str]:
     """Alembic is not safe in threads: what migrates is a process that the forkserver made for it, never itself."""
-    shared = sampler.holders_ports & sampler.forkservers_ports
-    return [f"P3: the forkserver itself held the migration lock, from port {port}" for port in sorted(shared)]
+    ports = sorted(port for port, owner in sampler.holders if owner == FORKSERVER)
+    return [f"P3: the forkserver itself held the migration lock, from port {port}" for port in ports]
 
 
 def _journalled(database: Database) -> list[str]:

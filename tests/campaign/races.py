@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from random import Random
 
 import httpx
@@ -19,6 +19,7 @@ from tests.campaign.service import Service, Zygote
 READY_SECONDS = 60.0
 SETTLED_SECONDS = 15.0
 EXISTING = REVISIONS[1]
+SURELY_SEEN_SECONDS = 0.5  # the last revision keeps the lock for so long, so that the sampler sees who holds it
 
 
 def race(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
@@ -28,7 +29,8 @@ def race(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
     replicas = spec.replicas or random.randint(3, 10)
     with ground.database() as database:
         log = checker.ServerLog.from_now(ground.log, database)
-        ini = Corpus.drawn(random, stumbles=False).write(folder, database.url, {})
+        corpus = replace(Corpus.drawn(random, stumbles=False), longer=(REVISIONS[-1], SURELY_SEEN_SECONDS))
+        ini = corpus.write(folder, database.url, {})
         services = [Service(zygote, ini, folder / f"replica-{number}.log") for number in range(replicas)]
         try:
             if spec.number % 2:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,6 +19,8 @@ EVERY_SECONDS = 0.02
 HEALTH_EVERY_SECONDS = 0.1
 LOOK_BACK_SECONDS = 0.5
 NOBODY = 0
+FORKSERVER, MIGRATION_PROCESS = "the forkserver", "a process of its own"
+LOOKS_FOR_EACH_HOLDER = 5  # a rival's holder is none of ours, and looking costs samples
 
 # A session that changes something outside our journal's schema holds such a lock until its transaction ends.
 _LOOK = """
@@ -50,8 +54,8 @@ class Sampler:
         self._database, self._services = database, services
         self.samples: list[Sample] = []
         self.command_lines: set[str] = set()
-        self.holders_ports: set[int] = set()  # of the sessions that had the migration lock
-        self.forkservers_ports: set[int] = set()
+        self.holders: set[tuple[int, str]] = set()  # the local port of a session that had the lock, and whose it was
+        self._looks_for: Counter[int] = Counter()
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._watch_locks, self._watch_health)]
 
@@ -88,7 +92,7 @@ class Sampler:
                         row = connection.execute(_LOOK).fetchone()
                         assert row is not None
                         self.samples.append(Sample(time.time(), tuple(row[0]), tuple(row[1])))
-                        self.holders_ports.update(row[2])
+                        self._ask_whose(row[2])
             except psycopg.Error:
                 self._ended.wait(EVERY_SECONDS)
 
@@ -97,7 +101,21 @@ class Sampler:
             for service in self._services:
                 service.look()
                 self._read_command_lines(service)
-                self.forkservers_ports |= _ports_of(service.forkserver())
+
+    def _ask_whose(self, ports: list[int]) -> None:
+        """At once, while the lock is held: the kernel forgets a connection that was closed."""
+        for port in ports:
+            if self._looks_for[port] < LOOKS_FOR_EACH_HOLDER:
+                owner = next((each for each in self._processes() if port in _ports_of(each[0])), None)
+                self._looks_for[port] += LOOKS_FOR_EACH_HOLDER if owner else 1
+                self.holders |= {(port, owner[1])} if owner else set()
+
+    def _processes(self) -> Iterator[tuple[int, str]]:
+        """Forkservers come before the processes they made."""
+        for service in self._services:
+            if server := service.forkserver():
+                yield server, FORKSERVER
+                yield from ((each, MIGRATION_PROCESS) for each in service.migration_processes())
 
     def _read_command_lines(self, service: Service) -> None:
         for process in service.descendants():
@@ -107,7 +125,7 @@ class Sampler:
                 continue
 
 
-def _ports_of(pid: int | None) -> set[int]:
+def _ports_of(pid: int) -> set[int]:
     with suppress(psutil.Error):
-        return {each.laddr.port for each in psutil.Process(pid).net_connections("tcp")} if pid else set()
+        return {each.laddr.port for each in psutil.Process(pid).net_connections("tcp")}
     return set()

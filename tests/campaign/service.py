@@ -149,10 +149,13 @@ class Service:
         return None
 
     def migration_process(self) -> int | None:
+        return next(iter(self.migration_processes()), None)
+
+    def migration_processes(self) -> list[int]:
         server = self.forkserver()
         with suppress(psutil.Error):
-            return next((each.pid for each in psutil.Process(server).children()), None) if server else None
-        return None
+            return [each.pid for each in psutil.Process(server).children()] if server else []
+        return []
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None, timeout: float = 15.0) -> httpx.Response:
         answer = httpx.request(method, self.url + path, json=body, timeout=timeout)

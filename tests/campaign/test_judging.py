@@ -16,7 +16,7 @@ from tests.campaign.ground import CANARY, Database
 from tests.campaign.outcome import Outcome, Spec
 from tests.campaign.record import Record
 from tests.campaign.report import spread
-from tests.campaign.sampler import Sample, Sampler
+from tests.campaign.sampler import FORKSERVER, MIGRATION_PROCESS, Sample, Sampler
 from tests.campaign.schedule import Quota, Size, quotas
 
 
@@ -53,9 +53,9 @@ def test_a_lock_that_no_sample_saw_was_free_by_the_next_one() -> None:
 
 def test_a_migration_without_a_process_of_its_own_is_a_violation() -> None:
     seen = sampler((1.0, [7], [7]))
-    seen.holders_ports.add(40001)
+    seen.holders.add((40001, MIGRATION_PROCESS))
     assert check_own_process(seen) == []
-    seen.forkservers_ports.add(40001)
+    seen.holders.add((40002, FORKSERVER))
     assert check_own_process(seen)
 
 
