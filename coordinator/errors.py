@@ -6,11 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Self
 
 from migration_sidecar.messages import Problem
-
-
-def quoted(text: str, limit: int = 80) -> str:
-    """A stranger's text as it may stand in a sentence: ASCII, escaped, short."""
-    return ascii(text if len(text) <= limit else text[:limit] + "...")
+from migration_sidecar.strict_json import Ambiguous, Unstorable
+from migration_sidecar.strict_json import quoted as quoted
 
 
 class CoordinatorError(Exception):
@@ -86,16 +83,11 @@ class BadRequestId(CoordinatorError):
 
 
 class ForbiddenCharacter(CoordinatorError):
-    code, title, status = "CM-104", "A string holds a character that cannot be stored", 400
-    next_step = "Remove NUL, control characters and lone surrogates from the body."
-
-    def __init__(self, where: str, character: str) -> None:
-        super().__init__(f"The string at {where} holds U+{ord(character):04X}, which no database text may hold.")
+    code, title, next_step, status = Unstorable.code, Unstorable.title, Unstorable.next_step, 400
 
 
 class UnreasonableJson(CoordinatorError):
-    code, title, status = "CM-105", "The JSON is not one that every reader understands alike", 400
-    next_step = "Send each key once, finite numbers of at most 18 digits, and at most 32 levels of nesting."
+    code, title, next_step, status = Ambiguous.code, Ambiguous.title, Ambiguous.next_step, 400
 
 
 class BodyTooLarge(CoordinatorError):

@@ -24,6 +24,7 @@ from migration_sidecar.messages import (
     OperationRequest,
     ServiceStatus,
 )
+from migration_sidecar.strict_json import NotStrict, read_object
 from migration_sidecar.waiting import at_most
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ async def plan(request: Request, query: Annotated[PlanQuery, Query()]) -> Migrat
 @router.post("/migrations/operations", status_code=202, response_model_exclude_none=True)
 async def accept(request: Request, query: Annotated[WaitQuery, Query()]) -> Operation:
     body = await read_body(request, BODY_BYTES)
+    read_object(body)
     try:
         wanted = OperationRequest.model_validate_json(body)
     except ValidationError as error:
@@ -147,6 +149,10 @@ def install_error_pages(app: FastAPI) -> None:
     @app.exception_handler(ProblemError)
     async def _problem(_: Request, error: ProblemError) -> JSONResponse:
         return problem_response(error)
+
+    @app.exception_handler(NotStrict)
+    async def _not_strict(_: Request, error: NotStrict) -> JSONResponse:
+        return problem_response(ProblemError(error.code, error.title, str(error), error.next_step, status=400))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,0 +1,123 @@
+"""Reads JSON the way a door must: only what every reader understands alike; whoever keeps the door says how much."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, ClassVar, NoReturn
+
+MAXIMUM_DEPTH = 32
+MAXIMUM_INTEGER_DIGITS = 18
+LONGEST_SHOWN = 80
+# PostgreSQL text holds no NUL, UTF-8 no lone surrogate, and a terminal should obey nobody's control characters.
+FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class NotStrict(ValueError):
+    """Base of what is refused; its text is the detail of a problem."""
+
+    code: ClassVar[str]
+    title: ClassVar[str]
+    next_step: ClassVar[str]
+
+
+class NoObject(NotStrict):
+    code, title = "CM-101", "The body is not JSON"
+    next_step = "Send one JSON object as UTF-8 with content type application/json."
+
+
+class Unstorable(NotStrict):
+    code, title = "CM-104", "A string holds a character that cannot be stored"
+    next_step = "Remove NUL, control characters and lone surrogates from the body."
+
+
+class Ambiguous(NotStrict):
+    code, title = "CM-105", "The JSON is not one that every reader understands alike"
+    next_step = "Send each key once, finite numbers of at most 18 digits, and at most 32 levels of nesting."
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The one JSON object in the body; raises NotStrict (CM-101, CM-104 or CM-105)."""
+    document = _parse(body)
+    if not isinstance(document, dict):
+        raise NoObject(f"The body is a JSON {type(document).__name__}, not an object.")
+    _inspect(document)
+    return document
+
+
+def quoted(text: str, limit: int = LONGEST_SHOWN) -> str:
+    """A stranger's text as it may stand in a sentence: ASCII, escaped, short."""
+    return ascii(text if len(text) <= limit else text[:limit] + "...")
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_each_key_once,
+            parse_int=_short_integer,
+            parse_float=_finite,
+            parse_constant=_no_constant,
+        )
+    except UnicodeDecodeError as error:
+        raise NoObject(f"The body is not UTF-8: byte {error.start} fits nowhere.") from None
+    except RecursionError:
+        raise Ambiguous(f"The body is nested deeper than {MAXIMUM_DEPTH} levels.") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise NoObject(
+            f"The body stops being JSON at {where}: {error.msg}." if body else "The body is empty."
+        ) from None
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise Ambiguous(f"The key {quoted(twice)} is there more than once.")
+    return found
+
+
+def _short_integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > MAXIMUM_INTEGER_DIGITS:
+        raise Ambiguous(f"An integer has {len(digits)} digits.")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise Ambiguous(f"The number {quoted(digits)} is not finite.")
+    return number
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise Ambiguous(f"{name} is not JSON.")
+
+
+def _inspect(document: Any) -> None:
+    """Walks without recursion, so that the walk itself has no depth to run out of."""
+    waiting: list[tuple[str, int, Any]] = [("$", 1, document)]
+    while waiting:
+        where, depth, value = waiting.pop()
+        if isinstance(value, str):
+            _require_plain(where, value)
+            continue
+        if not isinstance(value, dict | list):
+            continue
+        if depth > MAXIMUM_DEPTH:
+            raise Ambiguous(f"The body is nested deeper than {MAXIMUM_DEPTH} levels.")
+        if isinstance(value, list):
+            waiting.extend((f"{where}[]", depth + 1, item) for item in value)
+            continue
+        for key, item in value.items():
+            _require_plain(f"a key of {where}", key)
+            waiting.append((f"{where}.{key}"[:80], depth + 1, item))
+
+
+def _require_plain(where: str, text: str) -> None:
+    if found := FORBIDDEN.search(text):
+        character = f"U+{ord(found.group()):04X}"
+        raise Unstorable(f"The string at {quoted(where)} holds {character}, which no database text may hold.")
