@@ -1,0 +1,154 @@
+"""Record conflicts, and give the payload as text
+
+The encoding stays: payload_text is what payload_hash has always hashed.
+"""
+
+from alembic import context, op
+
+revision = "audit_0005"
+down_revision = "audit_0004"
+branch_labels = None
+depends_on = None
+
+PAYLOAD_TEXT = """
+CREATE FUNCTION audit.payload_text(event public.audit_events) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN jsonb_build_object(
+    'format', 'audit-payload-1',
+    'event_id', event.event_id, 'event_type', event.event_type,
+    'occurred_at', audit.timestamp_text(event.occurred_at), 'source', event.source,
+    'request_id', event.request_id, 'service', event.service, 'database', event.database, 'actor', event.actor,
+    'from_revision', event.from_revision, 'to_revision', event.to_revision,
+    'outcome', event.outcome, 'duration_ms', event.duration_ms, 'detail', event.detail
+)::text
+"""
+
+PAYLOAD_HASH = """
+CREATE OR REPLACE FUNCTION audit.payload_hash(event public.audit_events) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN encode(sha256(convert_to(audit.payload_text(event), 'UTF8')), 'hex')
+"""
+
+# A body after RETURN is bound when it is created and needs no search_path; without one PostgreSQL can inline it,
+# which makes verifying several times as fast.
+INLINED = ("audit.timestamp_text(timestamptz)", "audit.event_hash(public.audit_events)")
+
+# Says which fields differ and never what they hold: what was refused must not enter by the back door.
+CONFLICT = """
+CREATE FUNCTION audit.conflict(known public.audit_events, refused public.audit_events) RETURNS public.audit_events
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    conflict public.audit_events;
+    differing jsonb;
+BEGIN
+    SELECT jsonb_agg(field.key ORDER BY field.key) INTO differing
+    FROM jsonb_each(audit.payload_text(known)::jsonb) AS field
+    WHERE field.value IS DISTINCT FROM audit.payload_text(refused)::jsonb -> field.key;
+    conflict.event_id := left(encode(sha256(convert_to(concat_ws('|', 'audit-conflict-1',
+        known.payload_hash, refused.payload_hash), 'UTF8')), 'hex'), 32)::uuid;
+    conflict.event_type := 'audit.conflict';
+    conflict.occurred_at := clock_timestamp();
+    conflict.source := 'cas-audit';
+    conflict.request_id := known.request_id;
+    conflict.service := known.service;
+    conflict.database := known.database;
+    conflict.outcome := 'conflict';
+    conflict.detail := jsonb_build_object('event_id', known.event_id, 'seq', known.seq, 'differing', differing,
+        'stored_payload_hash', known.payload_hash, 'refused_payload_hash', refused.payload_hash);
+    conflict.payload_hash := audit.payload_hash(conflict);
+    RETURN conflict;
+END
+$$
+"""
+
+# What needs no lock, so that writers do it side by side.
+INCOMING = """
+CREATE FUNCTION audit.incoming(events jsonb) RETURNS public.audit_events[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    event public.audit_events;
+    incoming public.audit_events[] := '{}';
+BEGIN
+    FOR event IN
+        SELECT (jsonb_populate_record(NULL::public.audit_events, element.value)).*
+        FROM jsonb_array_elements(events) WITH ORDINALITY AS element (value, position)
+        ORDER BY element.position
+    LOOP
+        IF event.event_type = 'audit.conflict' THEN
+            RAISE EXCEPTION 'audit.conflict is recorded by the audit itself' USING ERRCODE = 'data_exception';
+        END IF;
+        event.detail := coalesce(event.detail, '{}'::jsonb);
+        event.payload_hash := audit.payload_hash(event);
+        incoming := incoming || event;
+    END LOOP;
+    RETURN incoming;
+END
+$$
+"""
+
+# `result` is stored, repeated (same id, same content: nothing was written) or conflict (same id, other content: that
+# it was refused is recorded, once).
+APPEND_EVENTS = """
+CREATE FUNCTION audit.append_events(events jsonb)
+RETURNS TABLE (event_id uuid, seq bigint, result text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    incoming public.audit_events[] := audit.incoming(events);
+    head audit.chain_head;
+    event public.audit_events;
+    known public.audit_events;
+BEGIN
+    SELECT * INTO STRICT head FROM audit.chain_head FOR UPDATE;
+    FOREACH event IN ARRAY incoming LOOP
+        SELECT * INTO known FROM public.audit_events AS stored WHERE stored.event_id = event.event_id;
+        IF FOUND AND known.payload_hash = event.payload_hash THEN
+            RETURN QUERY SELECT known.event_id, known.seq, 'repeated';
+            CONTINUE;
+        ELSIF FOUND THEN
+            RETURN QUERY SELECT known.event_id, known.seq, 'conflict';
+            event := audit.conflict(known, event);
+            CONTINUE WHEN EXISTS (SELECT FROM public.audit_events AS stored WHERE stored.event_id = event.event_id);
+        ELSE
+            RETURN QUERY SELECT event.event_id, head.seq + 1, 'stored';
+        END IF;
+        event.seq := head.seq + 1;
+        event.recorded_at := clock_timestamp();
+        event.prev_hash := head.hash;
+        event.hash := audit.event_hash(event);
+        INSERT INTO public.audit_events VALUES (event.*);
+        head.seq := event.seq;
+        head.hash := event.hash;
+    END LOOP;
+    UPDATE audit.chain_head SET seq = head.seq, hash = head.hash;
+END
+$$
+"""
+
+
+def upgrade() -> None:
+    op.execute("DROP FUNCTION audit.append_events(jsonb)")
+    for function in INLINED:
+        op.execute(f"ALTER FUNCTION {function} PARALLEL SAFE RESET search_path")
+    op.execute(PAYLOAD_TEXT)
+    op.execute(PAYLOAD_HASH)
+    op.execute(CONFLICT)
+    op.execute(INCOMING)
+    op.execute(APPEND_EVENTS)
+    op.execute("REVOKE ALL ON FUNCTION audit.append_events(jsonb) FROM PUBLIC")
+
+
+def downgrade() -> None:
+    before = context.script.get_revision("audit_0002").module
+    op.execute("DROP FUNCTION audit.append_events(jsonb)")
+    op.execute("DROP FUNCTION audit.incoming(jsonb)")
+    op.execute("DROP FUNCTION audit.conflict(public.audit_events, public.audit_events)")
+    op.execute(before.PAYLOAD_HASH.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
+    op.execute("DROP FUNCTION audit.payload_text(public.audit_events)")
+    for function in INLINED:
+        op.execute(f"ALTER FUNCTION {function} PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp")
+    op.execute(before.APPEND_EVENTS)
+    op.execute("REVOKE ALL ON FUNCTION audit.append_events(jsonb) FROM PUBLIC")
