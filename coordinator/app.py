@@ -11,7 +11,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from coordinator import activities, api, health, subscriptions
+from coordinator import activities, api, health, journals, subscriptions
 from coordinator.acceptance import Acceptance
 from coordinator.activities import Tools
 from coordinator.adapters.dapr_publish import DaprPublisher
@@ -93,6 +93,7 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     reception = Reception(Acceptance(runs, workflows, catalog, now), rejections, now)
     sweep = Sweep(runs, workflows, rejections, now)
     app.include_router(api.routes(api.Desk(reception, runs, watchers, catalog, messenger, audit)))
+    app.include_router(journals.routes(catalog, messenger))
     app.include_router(subscriptions.routes(reception))
     app.include_router(
         health.routes(runs=runs, is_worker_connected=lambda: workflows.connected, sweep=sweep, reception=reception)

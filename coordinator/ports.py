@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from coordinator.domain.notice import Announcement
+from migration_sidecar.journal_messages import JournalPage
 from migration_sidecar.messages import (
     Action,
     AuditEvent,
@@ -62,6 +63,12 @@ class FleetMessenger(Protocol):
     async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan: ...
     async def start(self, address: Address, order: OperationRequest, *, wait_seconds: int) -> Operation: ...
     async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation: ...
+
+
+class Journals(Protocol):
+    """The services' own journals, page by page. Raises Service{Unreachable,Refused,Lied} and SidecarUnreachable."""
+
+    async def journal(self, address: Address, *, after: int, limit: int) -> JournalPage: ...
 
 
 class EventPublisher(Protocol):

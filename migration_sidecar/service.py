@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI
 
 from migration_sidecar.api import install_error_pages, router
 from migration_sidecar.engine import Engine
+from migration_sidecar.journal_door import router as journal_router
 from migration_sidecar.log_lines import begin_logging
 from migration_sidecar.settings import Settings, read_settings
 
@@ -43,7 +44,7 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     install_error_pages(app)
-    for each in (router, *routers):
+    for each in (router, journal_router, *routers):
         app.include_router(each)
     return app
 

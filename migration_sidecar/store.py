@@ -159,6 +159,28 @@ class Records:
                     WHERE relayed_at IS NULL ORDER BY seq LIMIT $1"""  # noqa: S608 - quoted
         return list(await connection.fetch(query, limit))
 
+    async def journal_page(self, connection: AnyConnection, after: int, limit: int) -> list[Any]:
+        """Rows in order, whichever history and service they are of, with what became of their operations."""
+        if await _is_absent(connection, self.tables.journal):
+            return []
+        # By way of JSON, because a journal of the first release has no such column and reading changes no table.
+        query = f"""SELECT seq, event_id, operation_id, coalesce(to_jsonb(j) ->> '{HISTORY}', '{PLAIN}') AS history,
+                      attempt, revision, kind, at, detail,
+                      (SELECT o.state FROM {self.tables.operations} o WHERE o.operation_id = j.operation_id)
+                        AS operation_state,
+                      relayed_at IS NOT NULL AS relayed,
+                      greatest(0, extract(epoch FROM clock_timestamp() - at))::float AS seconds_ago
+                    FROM {self.tables.journal} j WHERE seq > $1 ORDER BY seq LIMIT $2"""  # noqa: S608 - quoted
+        return list(await connection.fetch(query, after, limit))
+
+    async def versions(self, connection: AnyConnection) -> list[str]:
+        """What the version table holds; nothing where there is none, or somebody else's of that name."""
+        table = self.version_table.qualified
+        if await _is_absent(connection, table):
+            return []
+        rows = await connection.fetch(f"SELECT to_jsonb(v) ->> 'version_num' AS revision FROM {table} v")  # noqa: S608
+        return sorted(row["revision"] for row in rows if row["revision"] is not None)
+
     async def relayed(self, connection: AnyConnection, numbers: list[int]) -> None:
         update = f"UPDATE {self.tables.journal} SET relayed_at = clock_timestamp()"  # noqa: S608 - quoted
         await connection.execute(f"{update} WHERE seq = ANY($1::bigint[])", numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from coordinator.adapters.sidecar import CALL_SECONDS, Caller, Reply
 from coordinator.outages import ServiceLied, ServiceRefused, ServiceUnreachable
 from coordinator.ports import Address
+from migration_sidecar.journal_messages import JournalPage
 from migration_sidecar.messages import (
     Action,
     Message,
@@ -21,13 +23,16 @@ from migration_sidecar.messages import (
 )
 
 Answer = TypeVar("Answer", bound=Message)
-Placed = TypeVar("Placed", ServiceStatus, MigrationPlan)
+Placed = TypeVar("Placed", ServiceStatus, MigrationPlan, JournalPage)
 
 PLAN_SECONDS = 60.0
 
 
 class HttpServices:
-    """Implements FleetMessenger. Paths are fixed, the service is a header: nothing a user sends becomes an address."""
+    """Implements FleetMessenger and Journals.
+
+    Paths are fixed, the service is a header: nothing a user sends becomes an address.
+    """
 
     def __init__(self, sidecar: Caller) -> None:
         self._sidecar = sidecar
@@ -71,6 +76,19 @@ class HttpServices:
             parameters={"wait_seconds": str(wait_seconds)},
             seconds=wait_seconds + CALL_SECONDS,
         )
+
+    async def journal(self, address: Address, *, after: int, limit: int) -> JournalPage:
+        parameters = {"after": str(after), "limit": str(limit)}
+        page = await ask(
+            self._sidecar, address.service, "GET", "/migrations/journal", JournalPage, parameters=parameters
+        )
+        page = _from_the_right_one(address, page)
+        numbers = [entry.seq for entry in page.entries]
+        in_order = all(earlier < later for earlier, later in pairwise([after, *numbers]))
+        # Whoever reads on must come to an end, and must not be led past a row.
+        if not in_order or len(numbers) > limit or page.next_after not in (None, *numbers[-1:]):
+            raise ServiceLied(address.service, "its journal page is not the one that follows the row asked for")
+        return page
 
 
 async def ask(

@@ -187,3 +187,41 @@ async def test_a_store_that_is_down_is_unavailable_and_its_text_stays_inside(ans
     ):
         with pytest.raises(StateUnavailable):
             await ask
+
+
+def row(seq: int) -> dict[str, Any]:
+    facts = {"kind": "applied", "history": "alembic_version", "operation_id": "o", "attempt": 1}
+    return {"seq": seq, **facts, "relayed": True, "seconds_ago": 1.5}
+
+
+def journal(*numbers: int, next_after: int | None = None, **facts: Any) -> Reply:
+    page = {"service": "first", "database": "first_db", "entries": [row(seq) for seq in numbers], "positions": []}
+    return reply(200, page | {"next_after": next_after} | facts)
+
+
+@pytest.mark.parametrize(("answer", "numbers"), [(journal(), []), (journal(8, 9, next_after=9), [8, 9])])
+async def test_a_journal_is_read_on_from_where_the_page_before_ended(answer: Reply, numbers: list[int]) -> None:
+    daprd = Daprd(answer)
+    page = await HttpServices(daprd).journal(HERE, after=7, limit=2)
+    assert [entry.seq for entry in page.entries] == numbers
+    (asked,) = daprd.asked
+    assert asked[:2] == ("GET", "/migrations/journal")
+    assert asked[2]["parameters"] == {"after": "7", "limit": "2"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        journal(9, 8),
+        journal(8, 8),
+        journal(7),
+        journal(8, 9, 10),
+        journal(8, next_after=9),
+        journal(next_after=7),
+        journal(8, database="other"),
+    ],
+    ids=["backwards", "twice", "before", "too many", "skips", "without end", "another's"],
+)
+async def test_a_journal_page_that_cannot_be_the_next_one_is_not_believed(answer: Reply) -> None:
+    with pytest.raises(ServiceLied):
+        await HttpServices(Daprd(answer)).journal(HERE, after=7, limit=2)

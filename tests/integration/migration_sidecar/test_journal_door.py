@@ -1,0 +1,118 @@
+"""GET /migrations/journal: every row as the relay sends it, page by page, with where the database is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from migration_sidecar.journal_messages import JournalEntry, JournalPage
+from migration_sidecar.relay import audit_event
+from migration_sidecar.service import make_app
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.conftest import SharedProcesses
+from tests.integration.migration_sidecar.environments import Environment, until
+from tests.integration.migration_sidecar.test_records_of_an_older_release import FIRST_RELEASE, KEPT
+
+DOOR = "/migrations/journal"
+
+
+@pytest.fixture
+async def door(
+    environment: Environment, shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[httpx.AsyncClient]:
+    monkeypatch.setattr("migration_sidecar.engine.WarmProcesses", lambda *_: shared_processes)
+    app = make_app(environment.ini, settings=environment.settings(MIGRATE_ON_STARTUP="off"))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://orders", timeout=40) as client,
+    ):
+        client.__dict__["app"] = app
+        yield client
+
+
+async def migrate(door: httpx.AsyncClient, operation_id: str = "run-1:orders") -> None:
+    wanted = {"operation_id": operation_id, "target": "head", "request_id": "run-1", "requested_by": "ada"}
+    assert (await door.post("/migrations/operations", json=wanted)).status_code == 202
+
+    async def ended() -> bool:
+        answer = await door.get(f"/migrations/operations/{operation_id}", params={"wait_seconds": 10})
+        return bool(answer.json()["state"] in ("succeeded", "failed"))
+
+    await until(ended)
+
+
+async def page(door: httpx.AsyncClient, **query: Any) -> JournalPage:
+    return JournalPage.model_validate_json((await door.get(DOOR, params=query)).content)
+
+
+async def entries(door: httpx.AsyncClient, limit: int) -> list[JournalEntry]:
+    found: list[JournalEntry] = []
+    after: int | None = 0
+    while after is not None:
+        one = await page(door, after=after, limit=limit)
+        assert len(one.entries) <= limit
+        found, after = [*found, *one.entries], one.next_after
+    return found
+
+
+async def test_a_database_that_nobody_migrated_has_an_empty_journal(door: httpx.AsyncClient) -> None:
+    found = await page(door)
+    assert (found.entries, found.next_after) == ([], None)
+    assert [(one.history, one.revisions) for one in found.positions] == [("alembic_version", [])]
+
+
+async def test_each_row_comes_as_the_relay_sends_it_with_where_it_led(
+    door: httpx.AsyncClient, environment: Environment
+) -> None:
+    environment.revision("a1")
+    environment.revision("a2", 'op.execute("SELECT 1/0")')
+    await migrate(door)
+    found = await page(door)
+    app = door.__dict__["app"]
+    engine = app.state.engine
+    async with engine.database.connection() as connection:
+        rows = await (await engine.place.records()).unrelayed(connection, 100)
+
+    assert [one.kind for one in found.entries] == ["attempt", "started", "applied", "failed"]
+    sent = [audit_event(row, "orders", engine.place.database) for row in rows if row["kind"] != "started"]
+    assert [one.event for one in found.entries if one.event] == sent
+    assert [(one.before, one.heads) for one in found.entries if one.kind == "applied"] == [([], ["a1"])]
+    assert {one.operation_state for one in found.entries} == {"failed"}
+    assert [one.revisions for one in found.positions] == [["a1"]]
+
+
+async def test_pages_of_any_size_tell_the_same_once_each(door: httpx.AsyncClient, environment: Environment) -> None:
+    for number in range(1, 6):
+        environment.revision(f"a{number}")
+    await migrate(door)
+    whole = [one.seq for one in await entries(door, 1000)]
+    assert len(whole) == 11
+    for limit in (1, 2, 11):
+        assert [one.seq for one in await entries(door, limit)] == whole
+
+
+async def test_a_journal_of_the_first_release_is_read_as_it_is_and_stays_as_it_is(
+    door: httpx.AsyncClient, database: Database
+) -> None:
+    with database.connect() as connection:
+        connection.execute(FIRST_RELEASE)
+        connection.execute(KEPT, ("op-1", "op-1"))
+    found = await page(door)
+    assert [(one.kind, one.history, one.heads) for one in found.entries] == [
+        ("attempt", "alembic_version", None),
+        ("applied", "alembic_version", None),
+    ]
+    assert [one.revisions for one in found.positions] == [["a"]]
+
+
+@pytest.mark.parametrize(
+    "query", ["after=-1", "after=9223372036854775808", "after=x", "limit=0", "limit=1001", "from=1"]
+)
+async def test_a_question_that_makes_no_sense_is_refused_with_a_sentence(door: httpx.AsyncClient, query: str) -> None:
+    answer = await door.get(f"{DOOR}?{query}")
+    assert answer.status_code in (400, 422)
+    assert answer.json()["code"] == "CM-603"
