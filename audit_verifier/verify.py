@@ -1,0 +1,551 @@
+"""Verifies an export of the audit or the proof of one event. Needs Python and `cryptography`, nothing of ours.
+
+    python verify.py export.jsonl --keys audit-keys.json --anchors anchors-<chain id>.jsonl
+    python verify.py proof.json --keys audit-keys.json
+
+The formats are specified in docs/audit.md. Exit code 0: everything holds; 1: something does not, and which seq is the
+first; 2: not readable. Keep the key file where nobody who administers the audit's database can write: without it only
+consistency is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from typing import Any, BinaryIO, TypeVar
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+NOTHING = "0" * 64  # what stands before the first event and before the first anchor
+LINE_BYTES = 16 << 20
+EVENT = re.compile(
+    rb'\{"seq":(\d{1,18}),"recorded_at":"([\dT:.Z-]{27})","prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"'
+    rb',"payload":(".*")\}\n?'
+)
+ANCHOR = re.compile(r"audit-anchor-1\|([0-9a-f-]{36})\|(\d{1,18})\|([0-9a-f]{64})\|([1-9]\d{0,17})\|([0-9a-f]{64})"
+                    r"\|([0-9a-f]{64})\|([\dT:.Z-]{27})\|([0-9a-f]{16})", re.ASCII)  # fmt: skip
+ROTATION = re.compile(r"audit-rotation-1\|([0-9a-f-]{36})\|(\d{1,18})\|([0-9a-f]{16})\|([0-9a-f]{16})"
+                      r"\|([A-Za-z0-9+/]{43}=)\|([\dT:.Z-]{27})", re.ASCII)  # fmt: skip
+
+
+Kind = TypeVar("Kind")
+
+
+class Unreadable(Exception):
+    """The file is not of the documented form."""
+
+
+class Broken(Exception):
+    """What was signed or chained is not what is there; `seq` is the first that shows it."""
+
+    def __init__(self, seq: int | None, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.seq, self.reason, self.sentence = seq, reason, sentence
+
+
+@dataclass
+class Verdict:
+    """`first_bad_seq` and `reason` only where `ok` is false; `notes` are what a reader must know besides."""
+
+    kind: str
+    ok: bool = True
+    chain_id: str = ""
+    first_seq: int = 0
+    last_seq: int = 0
+    events: int = 0
+    anchored_seq: int = 0
+    first_bad_seq: int | None = None
+    reason: str | None = None
+    sentence: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+# --- the chain ---------------------------------------------------------------------------------------------------
+
+
+def payload_hash(payload: str) -> str:
+    return sha256(payload.encode()).hexdigest()
+
+
+def event_hash(prev_hash: str, seq: int, recorded_at: str, hash_of_payload: str) -> str:
+    return sha256(f"audit-chain-1|{prev_hash}|{seq}|{recorded_at}|{hash_of_payload}".encode()).hexdigest()
+
+
+def event_line(seq: int, recorded_at: str, prev_hash: str, hash: str, payload: str) -> str:
+    """An event as it stands in an export, without the end of the line."""
+    text = json.dumps(payload, ensure_ascii=False)
+    return f'{{"seq":{seq},"recorded_at":"{recorded_at}","prev_hash":"{prev_hash}","hash":"{hash}","payload":{text}}}'
+
+
+# --- the tree over the event hashes between two anchors (RFC 6962, section 2.1) -----------------------------------
+
+
+def _leaf(hash: str) -> bytes:
+    return sha256(b"\x00" + bytes.fromhex(hash)).digest()
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right).digest()
+
+
+class Tree:
+    """Takes leaves one by one and keeps only the roots of its complete subtrees."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._subtrees: list[bytes] = []
+
+    def add(self, hash: str) -> None:
+        top, level = _leaf(hash), self.count
+        while level & 1:
+            top, level = _node(self._subtrees.pop(), top), level >> 1
+        self._subtrees.append(top)
+        self.count += 1
+
+    def root(self) -> str:
+        top = self._subtrees[-1] if self._subtrees else sha256(b"").digest()
+        for left in reversed(self._subtrees[:-1]):
+            top = _node(left, top)
+        return top.hex()
+
+
+def merkle_root(hashes: Sequence[str]) -> str:
+    tree = Tree()
+    for each in hashes:
+        tree.add(each)
+    return tree.root()
+
+
+def merkle_path(hashes: Sequence[str], index: int) -> list[str]:
+    """What stands beside the way from one leaf to the root, from below."""
+    if len(hashes) <= 1:
+        return []
+    half = 1 << (len(hashes) - 1).bit_length() - 1
+    if index < half:
+        return [*merkle_path(hashes[:half], index), merkle_root(hashes[half:])]
+    return [*merkle_path(hashes[half:], index - half), merkle_root(hashes[:half])]
+
+
+def root_along(path: Sequence[str], hash: str, index: int, count: int) -> str:
+    """The root that a path leads to; raises ValueError for a path of another length than the tree has there."""
+    top, last = _leaf(hash), count - 1
+    for step in map(bytes.fromhex, path):
+        if last == 0:
+            raise ValueError("the path is too long")
+        if index & 1 or index == last:
+            top = _node(step, top)
+            while not index & 1:  # no sibling at these levels
+                index, last = index >> 1, last >> 1
+        else:
+            top = _node(top, step)
+        index, last = index >> 1, last >> 1
+    if last != 0:
+        raise ValueError("the path is too short")
+    return top.hex()
+
+
+# --- keys and anchors --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A signed statement: the event `seq` had this hash, and the `count` events up to it this Merkle root."""
+
+    line: str
+    signature: str
+    chain_id: str
+    seq: int
+    hash: str
+    count: int
+    merkle_root: str
+    previous: str
+    signed_at: str
+    key_id: str
+
+    @classmethod
+    def read(cls, document: Any) -> Anchor:
+        parts = document if isinstance(document, dict) else {}
+        line, signature = parts.get("anchor"), parts.get("signature")
+        found = ANCHOR.fullmatch(line) if isinstance(line, str) else None
+        if found is None or not isinstance(signature, str):
+            raise Unreadable("an anchor is not of the form audit-anchor-1")
+        chain_id, seq, hash, count, root, previous, signed_at, key_id = found.groups()
+        return cls(str(line), signature, chain_id, int(seq), hash, int(count), root, previous, signed_at, key_id)
+
+    @property
+    def sha256(self) -> str:
+        return sha256(self.line.encode()).hexdigest()
+
+
+def require_follows(anchor: Anchor, before: Anchor | None) -> None:
+    previous, seq = (before.sha256, before.seq) if before else (NOTHING, 0)
+    if anchor.previous != previous or anchor.seq - anchor.count != seq:
+        raise Broken(anchor.seq, "anchor", f"The anchor at seq {anchor.seq} does not follow the one before it.")
+
+
+def key_id(public_key: str) -> str:
+    return sha256(b64decode(public_key)).hexdigest()[:16]
+
+
+def signed(public_key: str, signature: str, line: str) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(b64decode(public_key)).verify(b64decode(signature), line.encode())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+class Keys:
+    """Who may sign from which seq on; every key but the first was introduced by the one before it."""
+
+    def __init__(self, document: Any, trusted: Keys | None = None) -> None:
+        entries = document.get("keys") if isinstance(document, dict) else None
+        if not isinstance(entries, list) or document.get("format") != "audit-keys-1":
+            raise Unreadable("the keys are not of the form audit-keys-1")
+        self.chain_id = str(document.get("chain_id"))
+        self.keys: list[tuple[str, str, int]] = []  # key id, public key, signs what is after this seq
+        for entry in entries:
+            self._introduce(entry if isinstance(entry, dict) else {})
+        shared = min(len(self.keys), len(trusted.keys)) if trusted else 0
+        if trusted and (trusted.chain_id != self.chain_id or trusted.keys[:shared] != self.keys[:shared]):
+            raise Broken(None, "keys", "The keys are not the trusted ones: somebody else signed, or for another audit.")
+        if trusted and len(trusted.keys) > len(self.keys):
+            self.keys = trusted.keys
+
+    def _introduce(self, entry: Mapping[str, Any]) -> None:
+        public_key, rotation = entry.get("public_key"), entry.get("rotation")
+        if not isinstance(public_key, str) or (bool(self.keys) != isinstance(rotation, str)):
+            raise Unreadable("a key is not of the form audit-keys-1")
+        try:
+            after, name = 0, key_id(public_key)
+        except ValueError:
+            raise Unreadable("a public key is not base64") from None
+        if self.keys:
+            old_id, old_key, old_after = self.keys[-1]
+            found = ROTATION.fullmatch(str(rotation))
+            if found is None or found.group(1, 3, 4, 5) != (self.chain_id, old_id, name, public_key):
+                raise Broken(None, "keys", f"The rotation to key {name} names other keys or another audit.")
+            after = int(found[2])
+            if after < old_after or not (
+                signed(old_key, str(entry.get("signed_by_old")), found[0])
+                and signed(public_key, str(entry.get("signed_by_new")), found[0])
+            ):
+                raise Broken(None, "keys", f"Key {name} was not introduced by key {old_id}.")
+        self.keys.append((name, public_key, after))
+
+    def require_signed(self, anchor: Anchor) -> None:
+        for position, (name, public_key, after) in enumerate(self.keys):
+            until = self.keys[position + 1][2] if position + 1 < len(self.keys) else 10**18
+            may_sign = name == anchor.key_id and after < anchor.seq <= until and anchor.chain_id == self.chain_id
+            if may_sign and signed(public_key, anchor.signature, anchor.line):
+                return
+        raise Broken(anchor.seq, "anchor", f"The anchor at seq {anchor.seq} is not signed by a key that may sign it.")
+
+
+def read_anchors(lines: Iterator[bytes], keys: Keys) -> dict[int, Anchor]:
+    """The anchors of a file that is kept outside the database, each signed and following the one before it."""
+    anchors: dict[int, Anchor] = {}
+    before: Anchor | None = None
+    for line in lines:
+        anchor = Anchor.read(_json(line))
+        keys.require_signed(anchor)
+        require_follows(anchor, before)
+        anchors[anchor.seq] = before = anchor
+    return anchors
+
+
+# --- an export ---------------------------------------------------------------------------------------------------
+
+
+class Export:
+    """One export, taken line by line; nothing but the position in the chain is kept."""
+
+    def __init__(self, header: Mapping[str, Any], trusted: Keys | None, outside: Mapping[int, Anchor]) -> None:
+        first, chain_id = _typed(header, "from_seq", int), _typed(header, "chain_id", str)
+        self.verdict = Verdict("export", chain_id=chain_id, first_seq=first)
+        self.hash, self.exported_at = _typed(header, "prev_hash", str), _typed(header, "exported_at", str)
+        self.until, before = header.get("to_seq"), header.get("previous_anchor")
+        self.seq, self.last_outside = first - 1, max(outside, default=0)
+        self.keys, self.outside, self.tree, self.ended = Keys(header.get("keys"), trusted), outside, Tree(), False
+        self.segment_end = 0
+        if self.keys.chain_id != self.verdict.chain_id:
+            raise Broken(None, "keys", "The keys belong to another audit than the events.")
+        self.anchor = Anchor.read(before) if before else None
+        if self.anchor:
+            self.keys.require_signed(self.anchor)
+            self._require_known(self.anchor)
+        if self.seq == 0 and (self.hash != NOTHING or self.anchor):
+            raise Broken(1, "inserted", "Something is said to stand before the first event.")
+        if self.anchor and self.anchor.seq == self.seq and self.anchor.hash != self.hash:
+            raise Broken(self.seq + 1, "rewritten", "The export does not begin after what was signed.")
+
+    def event(self, found: re.Match[bytes]) -> None:
+        seq, recorded_at, prev_hash, hash = int(found[1]), found[2].decode(), found[3].decode(), found[4].decode()
+        hash_of_payload = payload_hash(json.loads(found[5]))
+        if seq != self.seq + 1:
+            raise Broken(seq, "missing", f"After event {self.seq} comes event {seq}: what was between is missing.")
+        if event_hash(prev_hash, seq, recorded_at, hash_of_payload) != hash:
+            raise Broken(seq, "changed", f"Event {seq} is not what was recorded: its hash does not fit it.")
+        if prev_hash != self.hash:
+            raise Broken(
+                seq, "inserted", f"Event {seq} does not follow the event before it: one was inserted or replaced."
+            )
+        self.seq, self.hash = seq, hash
+        self.verdict.events += 1
+        self.tree.add(hash)
+        if seq in self.outside:
+            self._require_here(self.outside[seq])
+
+    def take_anchor(self, document: Any) -> None:
+        anchor = Anchor.read(document)
+        self.keys.require_signed(anchor)
+        self._require_known(anchor)
+        if self.anchor or self.verdict.first_seq == 1:
+            require_follows(anchor, self.anchor)
+        self._require_here(anchor)
+        if anchor.count == self.tree.count and anchor.merkle_root != self.tree.root():
+            raise Broken(anchor.seq - anchor.count + 1, "rewritten", f"The tree signed at {anchor.seq} is another one.")
+        self.anchor, self.tree, self.segment_end = anchor, Tree(), 0
+        self.verdict.anchored_seq = anchor.seq
+
+    def take_segment(self, segment: Mapping[str, Any]) -> None:
+        """Events that were sealed, exported and taken out; the anchor that follows must have signed their end."""
+        first, last, prev_hash = (
+            _typed(segment, "first_seq", int),
+            _typed(segment, "last_seq", int),
+            segment.get("prev_hash"),
+        )
+        hash, file = _typed(segment, "last_hash", str), _typed(segment, "file_sha256", str)
+        if first != self.seq + 1 or last < first or prev_hash != self.hash:
+            raise Broken(first, "missing", f"The sealed segment {first} to {last} does not follow event {self.seq}.")
+        self.seq, self.hash, self.segment_end = last, hash, last
+        # The anchors within are in the segment's file; the one at its end says what came before it.
+        self.anchor, self.tree = None, Tree()
+        self.verdict.notes.append(f"Events {first} to {last} are in the sealed segment with SHA-256 {file}.")
+
+    def take_end(self, end: Any) -> None:
+        said = (end.get("events"), end.get("last_seq"), end.get("last_hash")) if isinstance(end, dict) else None
+        if said != (self.verdict.events, self.seq, self.hash):
+            raise Broken(self.seq + 1, "cut", f"The export says that it ends elsewhere than at event {self.seq}.")
+        self.ended = True
+
+    def finish(self) -> Verdict:
+        if not self.ended or self.segment_end:
+            raise Broken(
+                self.seq + 1, "cut", f"The file is cut: it stops after event {self.seq} without its last line."
+            )
+        beyond = [each for each in self.outside.values() if each.seq > self.seq]
+        due = [each for each in beyond if each.signed_at <= self.exported_at]
+        if due and self.until is None:
+            raise Broken(
+                self.seq + 1, "cut", f"The tail is cut: event {due[-1].seq} was signed, and the last is {self.seq}."
+            )
+        if beyond:
+            self.verdict.notes.append(f"Signed up to event {self.last_outside}; this export ends at {self.seq}.")
+        signed_seq = max([self.verdict.anchored_seq, *(seq for seq in self.outside if seq <= self.seq)])
+        self.verdict.anchored_seq, self.verdict.last_seq = signed_seq, self.seq
+        if signed_seq < self.seq:
+            first = max(signed_seq + 1, self.verdict.first_seq)
+            self.verdict.notes.append(f"No anchor signs events {first} to {self.seq} yet: they are only consistent.")
+        return self.verdict
+
+    def _require_here(self, anchor: Anchor) -> None:
+        if (anchor.seq, anchor.hash) != (self.seq, self.hash):
+            first = anchor.seq - anchor.count + 1
+            raise Broken(first, "rewritten", f"Events {first} to {anchor.seq} are not those that were signed.")
+
+    def _require_known(self, anchor: Anchor) -> None:
+        """Where anchors are kept outside, one that they do not know is a second history."""
+        known = self.outside.get(anchor.seq)
+        if (known and known.line != anchor.line) or (not known and anchor.seq <= self.last_outside):
+            raise Broken(anchor.seq, "rewritten", f"Another anchor at seq {anchor.seq} is kept outside the database.")
+
+
+def verify_export(lines: Iterator[bytes], trusted: Keys | None, outside: Mapping[int, Anchor]) -> Verdict:
+    """The verdict; `ok` is false where something is broken. Raises Unreadable."""
+    export: Export | None = None
+    try:
+        export = Export(_object(next(lines, b"")), trusted, outside)
+        for line in lines:
+            if export.ended:
+                raise Unreadable("something stands after the last line of the export")
+            if found := EVENT.fullmatch(line):
+                export.event(found)
+            else:
+                _take(export, _object(line))
+        return export.finish()
+    except Broken as broken:
+        verdict = export.verdict if export else Verdict("export")
+        verdict.last_seq = export.seq if export else 0
+        return _refused(verdict, broken)
+    except UnicodeError:
+        raise Unreadable("a text is not UTF-8") from None
+
+
+def _take(export: Export, document: Mapping[str, Any]) -> None:
+    if "anchor" in document:
+        export.take_anchor(document)
+    elif "segment" in document:
+        export.take_segment(_typed(document, "segment", dict))
+    elif "end" in document:
+        export.take_end(document["end"])
+    else:
+        raise Unreadable(f"the line after event {export.seq} is none of an export")
+
+
+# --- the proof of one event --------------------------------------------------------------------------------------
+
+
+def verify_proof(proof: Mapping[str, Any], trusted: Keys | None) -> Verdict:
+    """That this very event is among those the anchor signs."""
+    event, path, index = proof.get("event"), proof.get("path"), proof.get("index")
+    found = EVENT.fullmatch(event.encode()) if isinstance(event, str) else None
+    if found is None or not isinstance(path, list) or type(index) is not int:
+        raise Unreadable("the file is not of the form audit-proof-1")
+    anchor = Anchor.read(proof)
+    seq, hash = int(found[1]), found[4].decode()
+    verdict = Verdict("proof", True, anchor.chain_id, seq, seq, 1, anchor.seq)
+    try:
+        Keys(proof.get("keys"), trusted).require_signed(anchor)
+        fresh = event_hash(found[3].decode(), seq, found[2].decode(), payload_hash(json.loads(found[5])))
+        if fresh != hash:
+            raise Broken(seq, "changed", f"Event {seq} is not what was recorded: its hash does not fit it.")
+        if index != seq - (anchor.seq - anchor.count + 1) or not 0 <= index < anchor.count:
+            raise Broken(seq, "moved", f"Event {seq} is not where the anchor at seq {anchor.seq} has it.")
+        if _root_or_nothing(path, hash, index, anchor.count) != anchor.merkle_root:
+            raise Broken(seq, "rewritten", f"Event {seq} is not among those that the anchor at {anchor.seq} signs.")
+    except Broken as broken:
+        return _refused(verdict, broken)
+    return verdict
+
+
+def _root_or_nothing(path: Sequence[Any], hash: str, index: int, count: int) -> str:
+    try:
+        return root_along([str(step) for step in path], hash, index, count)
+    except ValueError:
+        return ""
+
+
+def _refused(verdict: Verdict, broken: Broken) -> Verdict:
+    verdict.ok, verdict.first_bad_seq = False, broken.seq
+    verdict.reason, verdict.sentence = broken.reason, broken.sentence
+    return verdict
+
+
+# --- files and the command ---------------------------------------------------------------------------------------
+
+
+def _typed(document: Mapping[str, Any], name: str, kind: type[Kind]) -> Kind:
+    value = document.get(name)
+    if type(value) is not kind:
+        raise Unreadable(f"{name} is missing or of another type than documented")
+    return value
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    document = _json(line)
+    if not isinstance(document, dict):
+        raise Unreadable("a line is no JSON object")
+    return document
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_no_key_twice)
+    except (ValueError, RecursionError):
+        raise Unreadable("a line is no JSON, or has a key twice") from None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError
+    return dict(pairs)
+
+
+def lines_of(file: BinaryIO, size: int = 0) -> Iterator[bytes]:
+    """With `size`, tells on stderr how far it is."""
+    done, told = 0, 0
+    while line := file.readline(LINE_BYTES + 1):
+        if len(line) > LINE_BYTES:
+            raise Unreadable(f"a line is longer than {LINE_BYTES >> 20} MiB")
+        done += len(line)
+        if size and done - told > size // 50 + (8 << 20):
+            told = done
+            print(f"\r{100 * done // size:3} %", end="", file=sys.stderr, flush=True)
+        yield line
+    if told:
+        print("\r     \r", end="", file=sys.stderr, flush=True)
+
+
+def verify_file(path: str, keys: str | None = None, anchors: str | None = None, *, progress: bool = False) -> Verdict:
+    """An export or a proof, whichever it is. Raises Unreadable or OSError."""
+    trusted = _read_keys(keys) if keys else None
+    with open(path, "rb") as file:  # noqa: PTH123
+        first = file.readline(LINE_BYTES)
+        form = _object(first).get("format")
+        if form == "audit-proof-1":
+            verdict = verify_proof(_object(first), trusted)
+        elif form == "audit-export-1":
+            size = file.seek(0, 2)
+            file.seek(0)
+            outside = _read_outside(anchors, trusted) if anchors else {}
+            verdict = verify_export(lines_of(file, size if progress else 0), trusted, outside)
+        else:
+            raise Unreadable("it is neither audit-export-1 nor audit-proof-1")
+    if trusted is None:
+        verdict.notes.append("No trusted keys were given: this shows that the file agrees with itself, not who signed.")
+    return verdict
+
+
+def _read_keys(path: str) -> Keys:
+    with open(path, "rb") as file:  # noqa: PTH123
+        return Keys(_json(file.read(LINE_BYTES)))
+
+
+def _read_outside(path: str, keys: Keys | None) -> dict[int, Anchor]:
+    if keys is None:
+        raise Unreadable("--anchors needs --keys: anchors are worth what their signatures are")
+    with open(path, "rb") as file:  # noqa: PTH123
+        return read_anchors(lines_of(file), keys)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="verify.py", description="Verifies an export or a proof of the audit.")
+    parser.add_argument("file")
+    parser.add_argument("--keys", help="audit-keys.json, from a place you trust")
+    parser.add_argument("--anchors", help="the anchors that are kept outside the database")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args(arguments)
+    try:
+        verdict = verify_file(asked.file, asked.keys, asked.anchors, progress=sys.stderr.isatty())
+    except (Unreadable, Broken, OSError) as error:
+        print(f"Not verified: {error}.".replace("..", "."), file=sys.stderr)
+        return 2
+    if asked.json:
+        print(json.dumps(asdict(verdict)))
+    else:
+        print(_sentence(verdict), *verdict.notes, sep="\n")
+    return 0 if verdict.ok else 1
+
+
+def _sentence(verdict: Verdict) -> str:
+    if not verdict.ok:
+        where = f" First bad seq: {verdict.first_bad_seq}." if verdict.first_bad_seq else ""
+        return f"NOT OK ({verdict.reason}). {verdict.sentence}{where}"
+    if verdict.kind == "proof":
+        return f"OK. Event {verdict.first_seq} is among those signed by the anchor at seq {verdict.anchored_seq}."
+    return (
+        f"OK. {verdict.events} events, {verdict.first_seq} to {verdict.last_seq}, are one chain;"
+        f" signed up to {verdict.anchored_seq}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
