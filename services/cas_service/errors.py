@@ -31,6 +31,45 @@ class AuditTooSlow(ProblemError):
         )
 
 
+class RoleNotGranted(ProblemError):
+    """The service's login may not act in a role of the audit."""
+
+    def __init__(self, role: str, login: str) -> None:
+        super().__init__(
+            "CM-504",
+            "A privilege is missing",
+            f"User {login} may not act as {role}.",
+            f"GRANT cas_ingest, cas_reader, cas_witness TO {login}.",
+            status=503,
+        )
+
+
+class NoSuchRequest(ProblemError):
+    """Nothing with this request id was ever recorded, or not yet."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            "CM-604",
+            "The audit knows no such request",
+            f"No event with the request id {request_id!r} is recorded.",
+            "Check the id with coordinator runs; what happened a moment ago may still be under way to the audit.",
+            status=404,
+        )
+
+
+class NoSuchEvent(ProblemError):
+    """Neither this number nor this id is recorded."""
+
+    def __init__(self, event: str) -> None:
+        super().__init__(
+            "CM-604",
+            "The audit knows no such event",
+            f"No event {event} is recorded.",
+            "Find it with coordinator audit list.",
+            status=404,
+        )
+
+
 class NotStorable(ProblemError):
     """PostgreSQL has no place for what was sent, such as a NUL in a text; repeating it cannot help."""
 

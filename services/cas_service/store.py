@@ -1,4 +1,4 @@
-"""The audit's SQL: one function appends, one query reads."""
+"""The one way to the audit's database: a transaction in the role that what is done needs, and no other."""
 
 from __future__ import annotations
 
@@ -6,20 +6,36 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from migration_sidecar.database import Database
 from migration_sidecar.messages import AuditBatch, AuditReceipt, RecordedAuditEvent
-from services.cas_service.errors import AuditNotReady, AuditTooSlow, NotStorable
+from services.cas_service.errors import AuditNotReady, AuditTooSlow, NotStorable, RoleNotGranted
 
 if TYPE_CHECKING:
     from asyncpg import Connection
     from asyncpg.pool import PoolConnectionProxy
 
 STATEMENT_SECONDS = 5
-NOT_MIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError)
+# Rights come with the tables and functions, revision by revision: without a right it is not at head either.
+NOT_MIGRATED = (
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
+
+class Role(StrEnum):
+    """Made by revision audit_0006."""
+
+    INGEST = "cas_ingest"  # calls append_events, sees nothing
+    READER = "cas_reader"  # sees the views
+    WITNESS = "cas_witness"  # sees what it signs, records anchors
+
 
 COLUMNS = """seq, event_id, event_type, occurred_at, recorded_at, source, request_id, service, database, actor,
     from_revision, to_revision, outcome, duration_ms, detail"""
@@ -39,7 +55,7 @@ class Question:
 async def append(database: Database, batch: AuditBatch) -> AuditReceipt:
     """One transaction; when it raises, nothing of the batch was recorded."""
     events = as_json(batch)
-    async with _session(database) as connection:
+    async with session(database, Role.INGEST) as connection:
         rows = await connection.fetch("SELECT event_id, result FROM audit.append_events($1::jsonb)", events)
     results = [row["result"] for row in rows]
     return AuditReceipt(
@@ -63,8 +79,8 @@ async def read(database: Database, question: Question) -> list[RecordedAuditEven
     asked = {column: value for column, value in filters.items() if value is not None}
     conditions = "".join(f" AND {column} = ${position}" for position, column in enumerate(asked, start=3))
     # Only names from the dictionary above become SQL; values travel as parameters.
-    query = f"SELECT {COLUMNS} FROM public.audit_events WHERE seq > $1{conditions} ORDER BY seq LIMIT $2"  # noqa: S608
-    async with _session(database) as connection:
+    query = f"SELECT {COLUMNS} FROM audit.events WHERE seq > $1{conditions} ORDER BY seq LIMIT $2"  # noqa: S608
+    async with session(database, Role.READER) as connection:
         rows = await connection.fetch(query, question.after_seq, question.limit, *asked.values())
     return [_event(row) for row in rows]
 
@@ -74,11 +90,11 @@ def _event(row: asyncpg.Record) -> RecordedAuditEvent:
 
 
 @asynccontextmanager
-async def _session(database: Database) -> AsyncIterator[Connection[Any] | PoolConnectionProxy[Any]]:
-    """A transaction with our time limit; raises what a caller may be told."""
+async def session(database: Database, role: Role) -> AsyncIterator[Connection[Any] | PoolConnectionProxy[Any]]:
+    """A transaction in that role, with our time limit; raises what a caller may be told."""
     try:
         async with database.connection() as connection, connection.transaction():
-            await connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'")
+            await _become(connection, role)
             yield connection
     except NOT_MIGRATED:
         raise AuditNotReady from None
@@ -86,3 +102,12 @@ async def _session(database: Database) -> AsyncIterator[Connection[Any] | PoolCo
         raise AuditTooSlow(STATEMENT_SECONDS) from None
     except asyncpg.DataError:
         raise NotStorable from None
+
+
+async def _become(connection: Connection[Any] | PoolConnectionProxy[Any], role: Role) -> None:
+    try:
+        await connection.execute(f"SET LOCAL ROLE {role}; SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'")
+    except asyncpg.InvalidParameterValueError:  # there is no such role
+        raise AuditNotReady from None
+    except asyncpg.InsufficientPrivilegeError:
+        raise RoleNotGranted(role, connection.get_settings().session_authorization) from None
