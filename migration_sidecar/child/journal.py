@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from migration_sidecar.child.attempt import Attempt
+from migration_sidecar.child.changed_tables import changed
 from migration_sidecar.child.lock import HELD_BY_US
 from migration_sidecar.child.tables import JournalTables
 
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.elements import TextClause
 
 
-def insert(tables: JournalTables, *, where: str = "true", also: str = "") -> TextClause:
+def insert(tables: JournalTables, *, where: str = "true", also: str = "", more: str = "") -> TextClause:
     """Adds one row while `where` holds and gives its transaction id.
 
-    `also` are expressions evaluated with it, for what would otherwise be a round trip of its own.
+    `also` are expressions evaluated with it, for what would otherwise be a round trip of its own; so is `more`, which
+    the server adds to the detail.
     """
     # Safe to paste: the names were checked and quoted when JournalTables was made, the rest is our own text.
     return text(f"""
@@ -28,7 +30,7 @@ def insert(tables: JournalTables, *, where: str = "true", also: str = "") -> Tex
         SELECT CAST(:event_id AS uuid), CAST(:operation_id AS text), CAST(:version_table AS text),
                CAST(:attempt AS integer), CAST(:revision AS text), CAST(:kind AS text),
                CASE WHEN CAST(:revision AS text) IS NOT NULL THEN CAST(pg_current_xact_id() AS text) END,
-               CAST(:detail AS jsonb)
+               CAST(:detail AS jsonb){more}
         WHERE {where}
         RETURNING xid{f", {also}" if also else ""}""")
 
@@ -45,6 +47,12 @@ def fenced(tables: JournalTables) -> TextClause:
     return insert(tables, where=HELD_BY_US)
 
 
+@cache
+def with_tables(tables: JournalTables) -> TextClause:
+    """Fenced, and the server adds which tables changed; takes their names before, and the history's own table."""
+    return insert(tables, where=HELD_BY_US, more=changed(tables))
+
+
 def write(
     connection: Connection,
     attempt: Attempt,
@@ -52,12 +60,12 @@ def write(
     statement: TextClause,
     *,
     revision: str | None = None,
-    key: dict[str, int] | None = None,
+    parameters: dict[str, Any] | None = None,
     **detail: Any,
 ) -> Any:
     """Adds one row to the transaction the connection is in and gives it; None where the statement's condition fails.
 
-    A fenced statement needs the lock's `key`.
+    `parameters` are what the statement takes besides the row, such as the lock's key.
     """
     return connection.execute(
         statement,
@@ -69,6 +77,6 @@ def write(
             "revision": revision,
             "kind": kind,
             "detail": json.dumps(attempt.detail(**detail)),
-            **(key or {}),
+            **(parameters or {}),
         },
     ).first()

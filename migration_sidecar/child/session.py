@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event, text
 
 from migration_sidecar.child import blocks, checks, journal, lock, repair
+from migration_sidecar.child.changed_tables import KNOWN_BEFORE, may_drop
 from migration_sidecar.child.driver import in_autocommit
 from migration_sidecar.child.failpoints import reach, watch_commit
 from migration_sidecar.child.findings import is_transactional
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.elements import TextClause
 
     from migration_sidecar.child.attempt import Attempt
+
+LONGEST_MESSAGE = 100  # the first line of a revision's docstring, as Alembic shows it
 
 
 class GuardedSession:
@@ -48,6 +51,7 @@ class GuardedSession:
         self.external = connection.in_transaction()
         self.uncommitted = False
         self._started_at = 0.0
+        self._known_before: str | None = None
         self._invalid_before: set[repair.Index] = set()
 
     def open(self) -> None:
@@ -89,7 +93,7 @@ class GuardedSession:
             transactional = is_transactional(file) and not in_autocommit(self.connection)
             if not transactional:
                 self._invalid_before = repair.settle(self, context, revision, file)
-            self._begin(revision, transactional=transactional)
+            self._begin(revision, transactional=transactional, may_drop=may_drop(file, upwards=step.is_upgrade))
             try:
                 apply(*args, **kwargs)
             except Exception as error:
@@ -105,18 +109,15 @@ class GuardedSession:
     def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
         """Called by Alembic after the version row changed and before its transaction ends: the journal row joins it."""
         reach("version_moved", self.connection)
-        revision = step.up_revision_id
+        # A stamp backwards is to what is below; one to base has nothing to name but what it left.
+        revision = (step.destination_revision_ids or step.up_revision_ids)[0] if step.is_stamp else step.up_revision_id
         kind = "stamped" if step.is_stamp else "applied" if step.is_upgrade else "reverted"
         duration = round((monotonic() - self._started_at) * 1000) if not step.is_stamp else 0
-        self.write_fenced(
-            kind,
-            journal.fenced(self.orders.tables),
-            revision,
-            duration_ms=duration,
-            heads=sorted(heads),
-            before=sorted(step.source_revision_ids),
-            sha256=None if step.is_stamp else sha256(Path(step.up_revision.path).read_bytes()).hexdigest(),
-        )
+        told = {"duration_ms": duration, "heads": sorted(heads), "before": sorted(step.source_revision_ids)}
+        if step.is_stamp:
+            self.write_fenced(kind, journal.fenced(self.orders.tables), revision, **told)
+        else:
+            self._write_done(kind, step.up_revision, told)
         self.uncommitted = self.external
         self.report("applied", revision=revision, kind=kind, duration_ms=duration)
         reach("journal_written", self.connection)
@@ -124,18 +125,45 @@ class GuardedSession:
 
     def write_fenced(self, kind: str, statement: TextClause, revision: str | None, **detail: Any) -> Any:
         """A journal row, or Refusal (CM-406) when this session no longer holds the lock."""
-        row = journal.write(self.connection, self.attempt, kind, statement, revision=revision, key=self.key, **detail)
+        return self._written(kind, statement, revision, self.key, **detail)
+
+    def _written(
+        self, kind: str, statement: TextClause, revision: str | None, parameters: dict[str, Any], **detail: Any
+    ) -> Any:
+        row = journal.write(
+            self.connection, self.attempt, kind, statement, revision=revision, parameters=parameters, **detail
+        )
         if row is None:
             raise lock.fence_lost(revision)
         return row
 
-    def _begin(self, revision: str, *, transactional: bool) -> None:
+    def _write_done(self, kind: str, script: Any, told: dict[str, Any]) -> None:
+        parameters = {
+            **self.key,
+            "known": self._known_before,
+            "own_table": self.attempt.version_table.rpartition(".")[2],
+        }
+        self._written(
+            kind,
+            journal.with_tables(self.orders.tables),
+            script.revision,
+            parameters,
+            **told,
+            message=_first_line(script.doc or ""),
+            sha256=sha256(Path(script.path).read_bytes()).hexdigest(),
+        )
+
+    def _begin(self, revision: str, *, transactional: bool, may_drop: bool) -> None:
         # Set again with each revision's first row: a SET of the revision before leaks, and a rollback undoes ours.
+        settings = preamble(self.orders.guards, patient=not transactional)
         statement = journal.insert(
-            self.orders.tables, where=lock.HELD_BY_US, also=preamble(self.orders.guards, patient=not transactional)
+            self.orders.tables,
+            where=lock.HELD_BY_US,
+            also=f"{KNOWN_BEFORE}, {settings}" if may_drop else settings,
         )
         detail = {} if transactional else {"invalid_before": sorted(str(index) for index in self._invalid_before)}
         row = self.write_fenced("started" if transactional else "nontx_started", statement, revision, **detail)
+        self._known_before = row[1] if may_drop else None
         self.report("started", revision=revision, xid=row[0], transactional=transactional)
         self._started_at = monotonic()
         reach("revision_begun", self.connection)
@@ -152,3 +180,9 @@ class GuardedSession:
 
     def _committed(self, _connection: Any) -> None:
         self.uncommitted = False
+
+
+def _first_line(docstring: str) -> str | None:
+    """Without what no JSON of PostgreSQL can hold, for a revision must not fail over its title."""
+    line = docstring.strip().partition("\n")[0]
+    return "".join(each for each in line if each.isprintable())[:LONGEST_MESSAGE] or None
