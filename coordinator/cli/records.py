@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -83,7 +84,7 @@ class RunView(Timed):
     plan_digest: str = ""
     accepted_at: Moment | None = None
     version: int = 0
-    steps: list[StepView] = []
+    steps: Sequence[StepView] = []
     obstacles: list[ProblemView] = []
     waiting_for: str = ""
     audit: str = ""

@@ -1,0 +1,65 @@
+"""Facts become one report; what comes first is what a reader in a hurry needs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from coordinator.cli.wording import duration, summary
+from coordinator.report import asking, evidence, happening, planning
+from coordinator.report.document import Block, Facts, Notice, Report, Section, Tone, text
+from coordinator.report.facts import RunFacts
+from coordinator.report.wording import databases, day, instant, verdict
+
+
+def report_of(facts: RunFacts) -> Report:
+    words, tone, meaning = verdict(facts.run)
+    if facts.run.state == "succeeded" and facts.run.steps and not _changed(facts):
+        meaning = "Every database was where it was meant to be already; nothing had to be done."
+    return Report(
+        request_id=facts.run.request_id,
+        dated=dated.isoformat() if (dated := _dated(facts)) else "",
+        verdict=words,
+        tone=tone,
+        summary=meaning,
+        sections=[
+            _in_short(facts),
+            asking.asked(facts),
+            asking.approved(facts),
+            planning.planned(facts),
+            happening.happened(facts),
+            planning.untouched(facts),
+            evidence.checked(facts),
+            evidence.rests_on(facts),
+            evidence.check_yourself(facts),
+            evidence.limits(facts),
+        ],
+    )
+
+
+def _in_short(facts: RunFacts) -> Section:
+    run, chain, proofs = facts.run, evidence.chain_notice(facts), evidence.proof_notice(facts)
+    took = duration(run.elapsed_seconds(run.finished_at)) if run.finished_at else ""
+    rows = [
+        ("Run", text(run.request_id)),
+        ("Day", text(day(run.begun_at or _dated(facts)))),
+        ("From, to (UTC)", text(f"{instant(run.begun_at) or 'never'} to {instant(run.finished_at) or 'no end yet'}")),
+        ("Took", text(took or "unknown")),
+        ("Databases", text(f"{databases(len(run.steps))}: {summary(run)}" if run.steps else "none")),
+        ("Revisions that took effect", text(_changed(facts))),
+        ("Evidence", text(f"{proofs.title}. {chain.title}.")),
+    ]
+    troubles: list[Block] = [*planning.obstacles(facts)]
+    if run.error and not run.obstacles:
+        lines = [text(run.error.detail), text(f"Next: {run.error.next_step}")]
+        troubles.append(Notice(Tone.BAD, f"{run.error.code} {run.error.title}", lines))
+    return Section("In short", [Facts(rows), *troubles])
+
+
+def _changed(facts: RunFacts) -> int:
+    told = sum(event.event_type in ("revision.applied", "revision.reverted") for event in facts.events)
+    return told or sum(len(step.applied) for step in facts.run.steps)
+
+
+def _dated(facts: RunFacts) -> datetime | None:
+    last = facts.events[-1].recorded_at if facts.events else None
+    return facts.run.finished_at or last or facts.run.begun_at

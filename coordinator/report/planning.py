@@ -1,0 +1,88 @@
+"""What was meant to be done, database by database, and what was never touched."""
+
+from __future__ import annotations
+
+from coordinator.report.document import (
+    Block,
+    Column,
+    Line,
+    Notice,
+    Paragraph,
+    Section,
+    Table,
+    Tone,
+    code,
+    sentence,
+    text,
+)
+from coordinator.report.facts import ReportedStep, RunFacts
+from coordinator.report.wording import databases, revision_list
+
+PLAN = [Column("Database", 3), Column("Service", 3), Column("From", 3), Column("To", 3), Column("Revisions", 1.6, True)]
+UNTOUCHED = [Column("Database", 3), Column("Service", 3), Column("Is at", 3), Column("Why nothing was done", 5)]
+NOT_TOUCHED = ("unchanged", "skipped", "pending")
+
+
+def planned(facts: RunFacts) -> Section:
+    run = facts.run
+    if not run.steps:
+        return Section("What was planned", [Paragraph(text("Nothing: the run ended before a plan was made."))])
+    blocks: list[Block] = [Table("The plan, in the order of the run", PLAN, [_row(facts, step) for step in run.steps])]
+    if run.plan_digest:
+        line = sentence("The plan as a whole, revision files included, has the SHA-256 ", code(run.plan_digest), ".")
+        blocks.append(Paragraph(line))
+    return Section("What was planned", blocks)
+
+
+def untouched(facts: RunFacts) -> Section:
+    steps = [step for step in facts.run.steps if _untouched(facts, step)]
+    if not steps:
+        return Section("What was not touched", [Paragraph(text("No database of the run: each was worked on."))])
+    rows = [
+        [code(step.database), text(step.service), revision_list(step.from_revisions), _why(facts, step)]
+        for step in steps
+    ]
+    line = text(f"{databases(len(steps))} of the run stayed as found. {_elsewhere(facts)}")
+    return Section("What was not touched", [Paragraph(line), Table("Databases left as they were", UNTOUCHED, rows)])
+
+
+def obstacles(facts: RunFacts) -> list[Block]:
+    """Why a run ended before anything was begun."""
+    return [
+        Notice(Tone.BAD, f"{problem.code} {problem.title}", [text(problem.detail), text(f"Next: {problem.next_step}")])
+        for problem in facts.run.obstacles
+    ]
+
+
+def _row(facts: RunFacts, step: ReportedStep) -> list[Line]:
+    target = step.planned[-1:] or ([] if _untouched(facts, step) and step.state != "unchanged" else step.to_revisions)
+    return [
+        code(step.database),
+        text(step.service),
+        revision_list(step.from_revisions),
+        revision_list(target),
+        text(len(step.planned) or "none"),
+    ]
+
+
+def _untouched(facts: RunFacts, step: ReportedStep) -> bool:
+    return step.state in NOT_TOUCHED and not facts.of_step(step.service, "revision.applied", "revision.reverted")
+
+
+def _elsewhere(facts: RunFacts) -> str:
+    outside = {event.service for event in facts.events if event.service} - {step.service for step in facts.run.steps}
+    if outside:
+        return f"Besides the plan, the audit names for this request: {', '.join(sorted(outside))}."
+    return "The audit names no other database for this request."
+
+
+def _why(facts: RunFacts, step: ReportedStep) -> Line:
+    if step.error:
+        return text(f"{step.error.code} {step.error.title}")
+    if step.state == "unchanged":
+        return text("It was where it was meant to be already.")
+    if facts.run.state == "planned":
+        return text("This was a dry run.")
+    if facts.run.obstacles:
+        return text("Something stood in the way of the run, so that no database was begun.")
+    return text("The run ended before its turn came.")

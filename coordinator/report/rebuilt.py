@@ -1,0 +1,57 @@
+"""A run put together from its audit events alone, for when no run record is left or none was ever made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coordinator.cli.records import STEP_ENDED
+from coordinator.report.facts import ReportedEvent, ReportedRun
+
+
+def rebuilt(request_id: str, events: list[ReportedEvent]) -> ReportedRun:
+    run: dict[str, Any] = {"request_id": request_id, "state": "", "steps": []}
+    steps: dict[str, dict[str, Any]] = {}
+    for event in events:
+        _take(run, steps, event)
+    return ReportedRun.model_validate(run | {"steps": list(steps.values())})
+
+
+def _take(run: dict[str, Any], steps: dict[str, dict[str, Any]], event: ReportedEvent) -> None:
+    detail = event.detail
+    match event.event_type:
+        case "migration.requested":
+            run |= {"state": "accepted", "accepted_at": event.occurred_at, "request": detail.get("request") or {}}
+            run["request_digest"] = detail.get("request_digest")
+        case "migration.rejected":
+            run["state"] = run["state"] or "rejected"
+            run["error"] = run.get("error") or _problem(detail)
+        case "migration.started":
+            run |= {"state": "running", "started_at": event.occurred_at, "plan_digest": detail.get("plan_digest")}
+        case "migration.finished":
+            run |= {"state": event.outcome, "finished_at": event.occurred_at}
+            run["error"] = _problem(detail.get("error"))
+        case "migration.step_started" | "migration.step_finished":
+            steps.setdefault(event.service, {}).update(_step(event))
+        case _:
+            pass
+
+
+def _step(event: ReportedEvent) -> dict[str, Any]:
+    detail = event.detail
+    facts: dict[str, Any] = {"service": event.service, "database": event.database}
+    facts |= {"planned": detail.get("planned"), "plan_digest": detail.get("plan_digest")}
+    facts |= {"from_revisions": _ids(event.from_revision), "to_revisions": _ids(event.to_revision)}
+    if event.event_type == "migration.step_started":
+        return facts | {"state": "running", "started_at": event.occurred_at}
+    state = event.outcome if event.outcome in STEP_ENDED else "needs_attention"
+    facts |= {"state": state, "finished_at": event.occurred_at, "duration_ms": event.duration_ms}
+    applied = [{"revision": one} for one in detail.get("applied") or []]
+    return facts | {"attempts": detail.get("attempts"), "applied": applied, "error": _problem(detail.get("error"))}
+
+
+def _ids(joined: str) -> list[str]:
+    return [one for one in joined.split(",") if one]
+
+
+def _problem(found: Any) -> dict[str, Any] | None:
+    return found if isinstance(found, dict) and found.get("code") else None
