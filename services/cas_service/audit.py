@@ -1,33 +1,28 @@
-"""The audit's doors: POST /audit/events records, GET /audit/events shows."""
+"""The audit's doors: POST /audit/events records; GET shows events, one event whole, and the story of a run."""
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from migration_sidecar.api import read_body, sentence
+from migration_sidecar.audit_messages import RunStory, WholeAuditEvent
 from migration_sidecar.errors import BadRequest
 from migration_sidecar.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
-from services.cas_service import store
+from services.cas_service import reading, store
+from services.cas_service.questions import LAST_SEQ, AuditQuery
 
 BODY_BYTES = 1024 * 1024
-LAST_SEQ = 2**63 - 1
 
 router = APIRouter(prefix="/audit")
 
 
-class AuditQuery(BaseModel):
+class NoQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-    request_id: str | None = Field(default=None, min_length=1, max_length=128)
-    service: str | None = Field(default=None, min_length=1, max_length=128)
-    type: str | None = Field(default=None, min_length=1, max_length=64)
-    limit: int = Field(default=100, ge=1, le=1000)
-    cursor: str | None = Field(default=None, max_length=64)
 
 
 @router.post("/events")
@@ -46,17 +41,31 @@ async def record(request: Request) -> AuditReceipt:
 @router.get("/events")
 async def show(request: Request, query: Annotated[AuditQuery, Query()]) -> AuditPage:
     require_single_values(request)
-    after_seq = read_cursor(query.cursor) if query.cursor is not None else 0
-    question = store.Question(
-        request_id=query.request_id,
-        service=query.service,
-        event_type=query.type,
-        after_seq=after_seq,
-        limit=query.limit + 1,  # one more than asked for tells whether there is a next page
-    )
-    events = await store.read(request.app.state.database, question)
-    page = events[: query.limit]
-    return AuditPage(events=page, next_cursor=write_cursor(page[-1].seq) if len(events) > len(page) else None)
+    return await reading.page(request.app.state.database, query)
+
+
+@router.get("/events/{event}")
+async def show_event(
+    request: Request, event: Annotated[str, Path(max_length=36)], _: Annotated[NoQuery, Query()]
+) -> WholeAuditEvent:
+    return await reading.event(request.app.state.database, read_event_name(event))
+
+
+@router.get("/runs/{request_id}")
+async def show_run(
+    request: Request, request_id: Annotated[str, Path(max_length=128)], _: Annotated[NoQuery, Query()]
+) -> RunStory:
+    return await reading.story(request.app.state.database, request_id)
+
+
+def read_event_name(text: str) -> UUID | int:
+    """An event is named by its number or by its id."""
+    if text.isascii() and text.isdigit() and 0 < int(text) <= LAST_SEQ:
+        return int(text)
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadRequest("event: name it by its seq, such as 57, or by its event_id, which is a UUID.") from None
 
 
 def require_time_zone(event: AuditEvent) -> None:
@@ -73,19 +82,3 @@ def require_single_values(request: Request) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     if len(names) != len(set(names)):
         raise BadRequest("A query parameter was given twice.")
-
-
-def write_cursor(seq: int) -> str:
-    return urlsafe_b64encode(f"after:{seq}".encode()).decode().rstrip("=")
-
-
-def read_cursor(cursor: str) -> int:
-    """Raises BadRequest for anything write_cursor did not make."""
-    try:
-        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        seq = int(text.removeprefix("after:"))
-    except ValueError:
-        seq = -1
-    if not 0 <= seq <= LAST_SEQ or write_cursor(seq) != cursor:
-        raise BadRequest("cursor: use next_cursor of the page before, unchanged.")
-    return seq

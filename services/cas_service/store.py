@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from migration_sidecar.database import Database
-from migration_sidecar.messages import AuditBatch, AuditReceipt, RecordedAuditEvent
+from migration_sidecar.messages import AuditBatch, AuditReceipt
 from services.cas_service.errors import AuditNotReady, AuditTooSlow, NotStorable, RoleNotGranted
 
 if TYPE_CHECKING:
@@ -37,21 +36,6 @@ class Role(StrEnum):
     WITNESS = "cas_witness"  # sees what it signs, records anchors
 
 
-COLUMNS = """seq, event_id, event_type, occurred_at, recorded_at, source, request_id, service, database, actor,
-    from_revision, to_revision, outcome, duration_ms, detail"""
-
-
-@dataclass(frozen=True)
-class Question:
-    """Which events, and from where on; None means any."""
-
-    request_id: str | None = None
-    service: str | None = None
-    event_type: str | None = None
-    after_seq: int = 0
-    limit: int = 100
-
-
 async def append(database: Database, batch: AuditBatch) -> AuditReceipt:
     """One transaction; when it raises, nothing of the batch was recorded."""
     events = as_json(batch)
@@ -71,22 +55,6 @@ def as_json(batch: AuditBatch) -> str:
         return json.dumps([event.model_dump() for event in batch.events], default=str, allow_nan=False)
     except ValueError:
         raise NotStorable from None
-
-
-async def read(database: Database, question: Question) -> list[RecordedAuditEvent]:
-    """In the order of seq, which is the order of recording."""
-    filters = {"request_id": question.request_id, "service": question.service, "event_type": question.event_type}
-    asked = {column: value for column, value in filters.items() if value is not None}
-    conditions = "".join(f" AND {column} = ${position}" for position, column in enumerate(asked, start=3))
-    # Only names from the dictionary above become SQL; values travel as parameters.
-    query = f"SELECT {COLUMNS} FROM audit.events WHERE seq > $1{conditions} ORDER BY seq LIMIT $2"  # noqa: S608
-    async with session(database, Role.READER) as connection:
-        rows = await connection.fetch(query, question.after_seq, question.limit, *asked.values())
-    return [_event(row) for row in rows]
-
-
-def _event(row: asyncpg.Record) -> RecordedAuditEvent:
-    return RecordedAuditEvent(**{**row, "detail": json.loads(row["detail"])})
 
 
 @asynccontextmanager

@@ -1,0 +1,121 @@
+"""Reads the audit: a page of events, one event whole, the story of one run."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from migration_sidecar.audit_messages import RunStory, WholeAuditEvent
+from migration_sidecar.database import Database
+from migration_sidecar.messages import AuditPage, RecordedAuditEvent
+from services.cas_service.errors import NoSuchEvent, NoSuchRequest
+from services.cas_service.questions import LAST_SEQ, AuditQuery, Span, read_cursor, statement, write_cursor
+from services.cas_service.store import Role, session
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+    from asyncpg.pool import PoolConnectionProxy
+
+    AnyConnection = Connection[Any] | PoolConnectionProxy[Any]
+
+Event = TypeVar("Event", bound=RecordedAuditEvent)
+EVENTS = "audit.events"
+COLUMNS = ", ".join(RecordedAuditEvent.model_fields)
+WHOLE = ", ".join(WholeAuditEvent.model_fields)
+STORY_EVENTS = 5000
+
+# There are a few dozen types, and the index is asked for each of them once instead of being read through.
+KNOWN_TYPES = f"""
+WITH RECURSIVE known (type) AS (
+    (SELECT event_type FROM {EVENTS} ORDER BY event_type LIMIT 1)
+    UNION ALL
+    SELECT (SELECT event_type FROM {EVENTS} WHERE event_type > known.type ORDER BY event_type LIMIT 1)
+    FROM known WHERE known.type IS NOT NULL
+)
+SELECT type FROM known WHERE type IS NOT NULL
+"""  # noqa: S608
+
+
+async def page(database: Database, query: AuditQuery) -> AuditPage:
+    async with session(database, Role.READER) as connection:
+        span = await _span(connection, query)
+        types = await _whole_types(connection, query.types)
+        text, values = statement(EVENTS, COLUMNS, query, types, span)
+        rows = await connection.fetch(text, *values)
+    events = [_event(RecordedAuditEvent, row) for row in rows[: query.limit]]
+    more = len(rows) > query.limit
+    return AuditPage(events=events, next_cursor=write_cursor(query.order, events[-1].seq) if more else None)
+
+
+async def event(database: Database, asked: UUID | int) -> WholeAuditEvent:
+    """Raises NoSuchEvent."""
+    column = "seq" if isinstance(asked, int) else "event_id"
+    async with session(database, Role.READER) as connection:
+        row = await connection.fetchrow(f"SELECT {WHOLE} FROM {EVENTS} WHERE {column} = $1", asked)  # noqa: S608
+    if row is None:
+        raise NoSuchEvent(str(asked))
+    return _event(WholeAuditEvent, row)
+
+
+async def story(database: Database, request_id: str) -> RunStory:
+    """Raises NoSuchRequest."""
+    query = f"SELECT {COLUMNS} FROM {EVENTS} WHERE request_id = $1 ORDER BY occurred_at, seq LIMIT $2"  # noqa: S608
+    async with session(database, Role.READER) as connection:
+        rows = await connection.fetch(query, request_id, STORY_EVENTS + 1)
+    if not rows:
+        raise NoSuchRequest(request_id)
+    events = [_event(RecordedAuditEvent, row) for row in rows[:STORY_EVENTS]]
+    asked = next((each for each in events if each.event_type == "migration.requested"), None)
+    ended = next((each for each in reversed(events) if each.event_type == "migration.finished"), None)
+    return RunStory(
+        request_id=request_id,
+        actor=asked.actor if asked else None,
+        outcome=ended.outcome if ended else None,
+        asked_at=asked.occurred_at if asked else None,
+        finished_at=ended.occurred_at if ended else None,
+        services=list(dict.fromkeys(each.service for each in events if each.service)),
+        events=events,
+        more=len(rows) > STORY_EVENTS,
+    )
+
+
+async def _span(connection: AnyConnection, query: AuditQuery) -> Span:
+    first = await _first_seq_at(connection, query.since) if query.since else 1
+    end = await _first_seq_at(connection, query.until) if query.until else LAST_SEQ
+    span = Span(first, end)
+    return span if query.cursor is None else span.beyond(read_cursor(query.order, query.cursor), query.order)
+
+
+async def _first_seq_at(connection: AnyConnection, moment: datetime) -> int:
+    """By halving: `seq` and `recorded_at` are given under one lock, so the later event has the later time."""
+    least, most = await connection.fetchrow(f"SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM {EVENTS}")  # noqa: S608
+    low, high = least, most + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = await connection.fetchrow(
+            f"SELECT seq, recorded_at FROM {EVENTS} WHERE seq >= $1 ORDER BY seq LIMIT 1",  # noqa: S608
+            middle,
+        )
+        if row is None or row["recorded_at"] >= moment:
+            high = middle
+        else:
+            low = row["seq"] + 1
+    return int(low)
+
+
+async def _whole_types(connection: AnyConnection, asked: list[str]) -> list[str]:
+    """The types there are for beginnings such as `revision.*`."""
+    beginnings = tuple(name.removesuffix("*") for name in asked if name.endswith("*"))
+    whole = [name for name in asked if not name.endswith("*")]
+    if not beginnings:
+        return list(dict.fromkeys(whole))
+    known = [row["type"] for row in await connection.fetch(KNOWN_TYPES)]
+    return list(dict.fromkeys([*whole, *(name for name in known if name.startswith(beginnings))]))
+
+
+def _event(kind: type[Event], row: asyncpg.Record) -> Event:
+    return kind(**{**row, "detail": json.loads(row["detail"])})
