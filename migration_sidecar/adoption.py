@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from migration_sidecar.catalog import Difference, differences, left_out, snapshot
 from migration_sidecar.child.catalog.snapshot import WHOSE, digest
 from migration_sidecar.engine import Engine
-from migration_sidecar.errors import LockBusy, ProblemError
+from migration_sidecar.errors import LockBusy, NotAdopted, ProblemError
 from migration_sidecar.facts import DatabaseFacts, read_facts
 from migration_sidecar.messages import Action, Message
-from migration_sidecar.rebuilding import Built, NotAdopted, build
+from migration_sidecar.rebuilding import Built, build
 from migration_sidecar.rehearsing import build_in_a_schema
 from migration_sidecar.scratch import may_create_databases
 from migration_sidecar.stamping import Proof, Stamping
@@ -63,7 +63,7 @@ async def adopt(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Adop
     """Raises NotAdopted where a rule is in the way; differences are an answer and no error."""
     history = await engine.scripts.history()
     wanted = history.heads_after(Action.UPGRADE, [], history.between(Action.UPGRADE, [], wish.target))
-    records = await engine.place.records()
+    records = _only_one(await engine.place.all_records())
     async with engine.database.connection() as connection:
         facts = await _at_rest(connection, records, tell)
         if facts.revisions:
@@ -83,6 +83,18 @@ async def adopt(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Adop
     return adoption.model_copy(
         update={"state": AdoptionState.ADOPTED, "objects": len(found), "catalog_sha256": proof.digest}
     )
+
+
+def _only_one(tables: list[Records]) -> Records:
+    """One version row proves nothing for the others, and each of them is written by one stamp."""
+    if len(tables) > 1:
+        raise NotAdopted(
+            "CM-556",
+            "Several version tables cannot be adopted at once",
+            f"env.py keeps {len(tables)} in this database: {', '.join(each.history for each in tables)}.",
+            "Let it configure one of them, chosen with -x for example, and adopt one after the other.",
+        )
+    return tables[0]
 
 
 async def _at_rest(connection: AnyConnection, records: Records, tell: Callable[[str], None]) -> DatabaseFacts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from migration_sidecar.messages import LockHolder, Problem
@@ -40,13 +40,15 @@ class ProblemError(Exception):
         )
 
     @classmethod
-    def of(cls, problem: Problem) -> ProblemError:
+    def of(cls, problem: Problem) -> Self:
         """The error for a problem that arrived as data."""
-        error = ProblemError(
-            problem.code, problem.title, problem.detail, problem.next_step, retryable=problem.retryable
-        )
+        error = cls(problem.code, problem.title, problem.detail, problem.next_step, retryable=problem.retryable)
         error.problem = problem
         return error
+
+
+class NotAdopted(ProblemError):
+    """Nothing was stamped, and the database is as it was."""
 
 
 class BadRequest(ProblemError):
@@ -66,13 +68,8 @@ class BodyTooLarge(ProblemError):
     """Reading stopped at the limit."""
 
     def __init__(self, limit_bytes: int) -> None:
-        super().__init__(
-            "CM-106",
-            "The body is too large",
-            f"More than {limit_bytes} bytes were sent.",
-            "Send a smaller body.",
-            status=413,
-        )
+        detail = f"More than {limit_bytes} bytes were sent."
+        super().__init__("CM-106", "The body is too large", detail, "Send a smaller body.", status=413)
 
 
 class UnknownTarget(ProblemError):
@@ -227,12 +224,8 @@ class Misconfigured(ProblemError):
     """The service's own settings do not hold together; the value itself is never shown."""
 
     def __init__(self, key: str, reason: str) -> None:
-        super().__init__(
-            "CM-701",
-            "The configuration cannot be used",
-            f"{key}: {reason}.",
-            "Correct it and start again.",
-        )
+        detail = f"{key}: {reason}."
+        super().__init__("CM-701", "The configuration cannot be used", detail, "Correct it and start again.")
 
 
 class OtherDatabase(ProblemError):

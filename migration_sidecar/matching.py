@@ -7,9 +7,10 @@ from collections.abc import Callable
 from migration_sidecar.adoption import Wish
 from migration_sidecar.catalog import differences, left_out, snapshot
 from migration_sidecar.engine import Engine
+from migration_sidecar.errors import NotAdopted
 from migration_sidecar.history import History
 from migration_sidecar.messages import Message
-from migration_sidecar.rebuilding import NotAdopted, build
+from migration_sidecar.rebuilding import build
 from migration_sidecar.scratch import may_create_databases
 
 

@@ -207,11 +207,17 @@ def _silent(url: URL) -> Problem:
 
 def _no_end(told: dict[str, Any]) -> Problem:
     if told["event"] == "done":
-        detail = "env.py configures no connection."
-    elif "after_seconds" in told:
-        detail = f"env.py did not get to context.configure within {told['after_seconds']:.0f} s."
-    else:
-        detail = "env.py ended its process before it got to context.configure."
+        return _without_configure("env.py configures no connection.")
+    if "after_seconds" in told:
+        return never_configured(told["after_seconds"])
+    return _without_configure("env.py ended its process before it got to context.configure.")
+
+
+def never_configured(seconds: float) -> Problem:
+    return _without_configure(f"env.py did not get to context.configure within {seconds:.0f} s.")
+
+
+def _without_configure(detail: str) -> Problem:
     return Problem(
         code="CM-407",
         title="The migration environment failed",

@@ -10,9 +10,9 @@ from uuid import uuid4
 from migration_sidecar.catalog import left_out, snapshot
 from migration_sidecar.child.catalog.snapshot import Fact
 from migration_sidecar.engine import Engine
-from migration_sidecar.errors import ProblemError
+from migration_sidecar.errors import NotAdopted
 from migration_sidecar.facts import read_facts
-from migration_sidecar.messages import Operation, OperationRequest, OperationState, Problem
+from migration_sidecar.messages import Operation, OperationRequest, OperationState
 from migration_sidecar.scratch import scratch_database
 
 if TYPE_CHECKING:
@@ -31,17 +31,6 @@ SELECT 'extension ' || e.extname,
 FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql'
 ORDER BY turn, name
 """
-
-
-class NotAdopted(ProblemError):
-    """Nothing was stamped, and the database is as it was."""
-
-    @classmethod
-    def because(cls, problem: Problem) -> NotAdopted:
-        """For what a process reported."""
-        error = cls(problem.code, problem.title, problem.detail, problem.next_step)
-        error.problem = problem
-        return error
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from migration_sidecar.catalog import left_out, snapshot
 from migration_sidecar.child.catalog.snapshot import Fact
 from migration_sidecar.engine import Engine
-from migration_sidecar.rebuilding import Built, NotAdopted, not_built
+from migration_sidecar.errors import NotAdopted
+from migration_sidecar.rebuilding import Built, not_built
 from migration_sidecar.scratch import own_name
 
 if TYPE_CHECKING:

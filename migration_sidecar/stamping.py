@@ -14,14 +14,16 @@ from uuid import uuid4
 from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.child.catalog.snapshot import LeftOut
 from migration_sidecar.engine import Engine
+from migration_sidecar.errors import NotAdopted
 from migration_sidecar.facts import read_facts
 from migration_sidecar.messages import Action, Operation, OperationRequest, OperationState, Problem
-from migration_sidecar.rebuilding import NotAdopted
+from migration_sidecar.place import never_configured
 
 if TYPE_CHECKING:
     from migration_sidecar.store import AnyConnection, Records
 
 LOCK_SECONDS = 600.0
+CONFIGURES_SECONDS = 60.0
 QUIET_SECONDS = 60.0  # an abandoned session ends within seconds by the guards it was opened with
 
 
@@ -75,7 +77,7 @@ class Stamping:
                 await records.append(connection, attempt, "refused", problem=facts)
             await records.update_operation(connection, ended)
         if ended.error is not None:
-            raise NotAdopted.because(ended.error)
+            raise NotAdopted.of(ended.error)
 
     def _first_record(self, proof: Proof) -> Operation:
         """It is stored as failed, so that nobody takes it up as a migration if we die here."""
@@ -104,14 +106,19 @@ class Stamping:
             "journal_table": settings.journal_table,
             "same_database": True,
         }
-        async with self._engine.processes.run(job) as process:
-            await process.order(orders)
-            async for report in process.reports():
-                if report["event"] == "waiting" and report["sentence"]:
-                    self._tell(report["sentence"])
-                if report["event"] == "failed":
-                    known = {key: each for key, each in report["problem"].items() if key in Problem.model_fields}
-                    problem = Problem.model_validate(known)
+        try:
+            async with asyncio.timeout(CONFIGURES_SECONDS) as limit, self._engine.processes.run(job) as process:
+                await process.order(orders)
+                async for report in process.reports():
+                    if report["event"] == "session":
+                        limit.reschedule(None)  # from here on lock_wait_seconds and the guards set limits
+                    if report["event"] == "waiting" and report["sentence"]:
+                        self._tell(report["sentence"])
+                    if report["event"] == "failed":
+                        known = {key: each for key, each in report["problem"].items() if key in Problem.model_fields}
+                        problem = Problem.model_validate(known)
+        except TimeoutError:
+            return never_configured(CONFIGURES_SECONDS)
         return problem
 
     async def _quiet(self, connection: AnyConnection, records: Records) -> None:

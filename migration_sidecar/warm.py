@@ -18,6 +18,7 @@ from migration_sidecar.errors import NoProcess
 from migration_sidecar.launching import Launched, launch
 
 _LINE_BYTES = 1 << 22
+STARTS_FOR_ONE_JOB = 3
 START_SECONDS = 60.0  # it takes one, and many while a whole fleet starts on a small machine
 
 
@@ -128,10 +129,9 @@ class WarmProcesses:
     @asynccontextmanager
     async def run(self, job: dict[str, Any]) -> AsyncIterator[MigrationProcess]:
         """Forks one process for the job; leaving the block ends it if it still runs."""
-        await self.start()
         ours, theirs = socket.socketpair()
         with theirs:
-            socket.send_fds(self._connected(), [json.dumps(job).encode()], [theirs.fileno()])
+            await self._hand_over(json.dumps(job).encode(), theirs.fileno())
         reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_BYTES)
         process = MigrationProcess(reader, writer)
         try:
@@ -167,10 +167,21 @@ class WarmProcesses:
         if launched is not None:
             launched.stop()
 
-    def _connected(self) -> socket.socket:
-        if self._launched is None:
-            raise NoProcess("The process that loads Alembic was stopped")
-        return self._launched.socket
+    async def _hand_over(self, job: bytes, descriptor: int) -> None:
+        """To another forkserver where this one has just died: of a job that was not sent nobody has heard."""
+        for _ in range(STARTS_FOR_ONE_JOB):
+            await self.start()
+            launched = self._launched
+            if launched is None:
+                break
+            try:
+                socket.send_fds(launched.socket, [job], [descriptor])
+            except ConnectionError:
+                if self._launched is launched:
+                    self.stop()
+            else:
+                return
+        raise NoProcess("The process that loads Alembic was stopped")
 
 
 def was_killed(answer: dict[str, Any]) -> bool:

@@ -15,9 +15,9 @@ from migration_sidecar.catalog import Difference
 from migration_sidecar.cli.options import Options
 from migration_sidecar.cli.output import escape, first_line, out, print_json, print_problem, remarks
 from migration_sidecar.engine import Engine
+from migration_sidecar.errors import NotAdopted
 from migration_sidecar.matching import Matches, matches
 from migration_sidecar.messages import Problem
-from migration_sidecar.rebuilding import NotAdopted
 
 HEADLINES = {
     AdoptionState.ADOPTED: "[green]adopted[/], at {at}",

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from migration_sidecar.engine import Engine
 from migration_sidecar.messages import OperationState
 from tests.integration.databases import Database
@@ -47,6 +49,24 @@ async def test_half_a_line_of_a_process_that_died_is_passed_over(environment: En
 
     assert [report["event"] for report in reports] == ["looking", "exited"]
     assert reports[-1]["code"] == 7
+
+
+async def test_a_job_is_given_to_another_forkserver_where_the_first_has_just_died(
+    environment: Environment, start_engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.revision("one")
+    engine = start_engine(environment, own_processes=True)
+    await engine.processes.start()
+    launched, pid = engine.processes._launched, engine.processes.pid
+    assert launched is not None
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    monkeypatch.setattr(launched.process, "poll", lambda: None)  # nobody has noticed yet
+    *_, done, _ = await ends_of(engine, engine.settings.job("inspect", seconds=10))
+
+    assert done["event"] == "done"
+    assert engine.processes.pid != pid
 
 
 async def test_the_end_of_one_process_is_told_while_others_run(environment: Environment, engine: Engine) -> None:

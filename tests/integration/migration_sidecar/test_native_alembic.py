@@ -96,6 +96,16 @@ def test_upgrade_downgrade_and_stamp_are_journalled(ours: Environment, database:
     assert lock_is_free(database)
 
 
+def test_a_stamp_backwards_is_journalled_under_the_revision_that_it_leads_to(
+    ours: Environment, database: Database
+) -> None:
+    alembic(ours, "upgrade", "head")
+    alembic(ours, "stamp", "a1")
+    alembic(ours, "stamp", "base")
+    stamped = "SELECT revision, detail->'heads' FROM migration_sidecar.journal WHERE kind = 'stamped' ORDER BY seq"
+    assert rows(database, stamped) == [("a1", ["a1"]), ("a1", [])]
+
+
 @BOTH_DRIVERS
 def test_a_failure_is_journalled_and_shown(ours: Environment, database: Database) -> None:
     ours.revision("a2", 'op.execute("CREATE TABLE t_a2 (id int)"); op.execute("SELECT 1/0")', below="a1")

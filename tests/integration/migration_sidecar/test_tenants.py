@@ -7,8 +7,10 @@ from textwrap import indent
 
 import pytest
 
+from migration_sidecar.adoption import Wish, adopt
 from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.engine import Engine
+from migration_sidecar.errors import NotAdopted
 from migration_sidecar.messages import Action, DatabaseState, OperationState
 from migration_sidecar.truth import Truth
 from tests.integration.databases import Database
@@ -151,3 +153,11 @@ async def test_what_an_attempt_did_is_not_judged_while_its_session_holds_the_loc
         await asyncio.sleep(0.5)
         assert not reading.done()
     assert (await reading).left == 0
+
+
+async def test_several_version_tables_are_not_adopted_by_the_proof_of_one(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    with pytest.raises(NotAdopted, match=r"CM-556.*: north.\S+ south.\S+ west.alembic_version\."):
+        await adopt(start_engine(environment), Wish("b", "ada"), print)
+    assert rows(database, "SELECT to_regclass('north.alembic_version')") == [(None,)]

@@ -1,0 +1,43 @@
+"""An env.py may be well while the database is compared, and hang when it is to be stamped."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+import migration_sidecar.stamping
+from migration_sidecar.catalog import left_out
+from migration_sidecar.errors import NotAdopted
+from migration_sidecar.stamping import Proof, Stamping
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.conftest import StartEngine
+from tests.integration.migration_sidecar.environments import Environment, rows
+
+WAITS = """
+import os, time
+while os.path.exists({marker!r}):
+    time.sleep(0.05)
+"""
+
+
+async def test_an_env_file_that_never_configures_does_not_keep_the_person_waiting(
+    environment: Environment,
+    start_engine: StartEngine,
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    marker, env = tmp_path / "hangs", environment.folder / "alembic" / "env.py"
+    environment.revision("a1")
+    env.write_text(WAITS.format(marker=str(marker)) + env.read_text())
+    monkeypatch.setattr(migration_sidecar.stamping, "CONFIGURES_SECONDS", 1.0)
+    engine = start_engine(environment)
+    proof = Proof(["a1"], "0" * 64, 0, left_out(await engine.place.records()), "nowhere")
+    marker.touch()
+    with pytest.raises(NotAdopted, match=r"CM-407 .* did not get to context.configure within 1 s"):
+        async with asyncio.timeout(20):
+            await Stamping(engine, "ada", print).carry_out(proof)
+    assert rows(database, "SELECT state FROM migration_sidecar.operations") == [("failed",)]
+    assert rows(database, "SELECT to_regclass('alembic_version')") == [(None,)]
