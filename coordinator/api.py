@@ -17,7 +17,7 @@ from coordinator.domain.run_state import RunState
 from coordinator.domain.strict_json import read_object
 from coordinator.doors import parameters, read_body, require_plain_json, whole_number, yes_or_no
 from coordinator.errors import BadField, BadRequestId, CoordinatorError, NoSuchRun, quoted
-from coordinator.ports import Address, AuditTrail, FleetMessenger
+from coordinator.ports import Address, FleetMessenger
 from coordinator.reception import Reception
 from coordinator.runs import Runs
 from coordinator.survey import survey
@@ -28,7 +28,6 @@ PAGE = 50
 LOOK_AGAIN_SECONDS = 1.0
 # Below the 30 s after which Dapr's resiliency gives a call up.
 LONGEST_WAIT_SECONDS = 25
-AUDIT_PARAMETERS = ("request_id", "service", "type", "limit", "cursor")
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,6 @@ class Desk:
     watchers: Watchers
     catalog: Catalog
     messenger: FleetMessenger
-    audit: AuditTrail
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -89,11 +87,6 @@ def routes(desk: Desk) -> APIRouter:
         parameters(request, ())
         rows = await asyncio.gather(*(_row(desk.messenger, service) for service in desk.catalog.services))
         return JSONResponse({"fleet": desk.catalog.fleet.name, "services": rows})
-
-    @router.get("/audit/events")
-    async def show_audit(request: Request) -> Response:
-        page = await desk.audit.page(parameters(request, AUDIT_PARAMETERS))
-        return JSONResponse(page.model_dump(mode="json"))
 
     return router
 

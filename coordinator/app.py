@@ -11,7 +11,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from coordinator import activities, api, health, journals, subscriptions
+from coordinator import activities, api, audit_door, health, journals, subscriptions
 from coordinator.acceptance import Acceptance
 from coordinator.activities import Tools
 from coordinator.adapters.dapr_publish import DaprPublisher
@@ -92,7 +92,8 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     )
     reception = Reception(Acceptance(runs, workflows, catalog, now), rejections, now)
     sweep = Sweep(runs, workflows, rejections, now)
-    app.include_router(api.routes(api.Desk(reception, runs, watchers, catalog, messenger, audit)))
+    app.include_router(api.routes(api.Desk(reception, runs, watchers, catalog, messenger)))
+    app.include_router(audit_door.routes(audit))
     app.include_router(journals.routes(catalog, messenger))
     app.include_router(subscriptions.routes(reception))
     app.include_router(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -12,7 +12,6 @@ from migration_sidecar.journal_messages import JournalPage
 from migration_sidecar.messages import (
     Action,
     AuditEvent,
-    AuditPage,
     AuditReceipt,
     MigrationPlan,
     Operation,
@@ -53,7 +52,20 @@ class AuditTrail(Protocol):
     """The fleet's audit; append raises AuditNotReady or AuditUnavailable, after which events may have been stored."""
 
     async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt: ...
-    async def page(self, parameters: Mapping[str, str]) -> AuditPage: ...
+
+
+class Stream(Protocol):
+    """An answer that is read while it comes; whoever opened it reads or closes it."""
+
+    content_type: str
+
+    def chunks(self) -> AsyncIterator[bytes]: ...
+
+
+class AuditReader(Protocol):
+    """The audit's own answers. Raises Service{Unreachable,Refused,Lied} and SidecarUnreachable."""
+
+    async def open(self, path: str, query: str) -> Stream: ...
 
 
 class FleetMessenger(Protocol):

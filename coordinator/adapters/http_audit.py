@@ -1,20 +1,21 @@
-"""The audit service through the sidecar: batches in, pages out."""
+"""The audit service through the sidecar: batches in, answers out as they come."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from coordinator.adapters.http_services import ask
-from coordinator.adapters.sidecar import Caller
+from coordinator.adapters.http_services import ask, refusal
+from coordinator.adapters.sidecar import SILENCE_SECONDS, Caller, OpenReply
 from coordinator.outages import AuditNotReady, AuditUnavailable, ServiceLied, ServiceRefused, ServiceUnreachable
-from migration_sidecar.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
+from migration_sidecar.messages import AuditBatch, AuditEvent, AuditReceipt
 
 # The audit service's own word for "my tables are not there yet".
 NOT_MIGRATED = "CM-522"
+KNOWN_TYPES = ("application/json", "application/x-ndjson")
 
 
 class HttpAudit:
-    """Implements AuditTrail."""
+    """Implements AuditTrail and AuditReader."""
 
     def __init__(self, sidecar: Caller, service: str) -> None:
         self._sidecar, self._service = sidecar, service
@@ -32,5 +33,14 @@ class HttpAudit:
             raise AuditUnavailable(self._service, "its receipt does not cover every event that was sent.")
         return receipt
 
-    async def page(self, parameters: Mapping[str, str]) -> AuditPage:
-        return await ask(self._sidecar, self._service, "GET", "/audit/events", AuditPage, parameters=parameters)
+    async def open(self, path: str, query: str) -> OpenReply:
+        try:
+            answer = await self._sidecar.open(path, query, headers={"dapr-app-id": self._service})
+            if answer.status >= 300:
+                raise refusal(self._service, await answer.whole())
+        except TimeoutError:
+            raise ServiceUnreachable(self._service, f"no answer within {SILENCE_SECONDS:.0f} s") from None
+        if answer.content_type not in KNOWN_TYPES:
+            answer.close()
+            raise ServiceLied(self._service, "not with JSON")
+        return answer

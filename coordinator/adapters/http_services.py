@@ -115,7 +115,7 @@ async def ask(
     except TimeoutError:
         raise ServiceUnreachable(service, f"no answer within {seconds:.0f} s") from None
     if reply.status >= 300:
-        raise _refusal(service, reply)
+        raise refusal(service, reply)
     try:
         return answer.model_validate_json(reply.content)
     except ValidationError as error:
@@ -124,7 +124,7 @@ async def ask(
         raise ServiceLied(service, f"its {answer.__name__} is not one: {where}: {first['msg'][:200]}") from None
 
 
-def _refusal(service: str, reply: Reply) -> ServiceRefused | ServiceUnreachable | ServiceLied:
+def refusal(service: str, reply: Reply) -> ServiceRefused | ServiceUnreachable | ServiceLied:
     document = reply.document()
     if isinstance(document, dict):
         if "errorCode" in document:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
 import aiohttp
+from yarl import URL
 
 from coordinator.outages import SidecarUnreachable
 
 CALL_SECONDS = 15.0
 CONNECT_SECONDS = 2.0
+SILENCE_SECONDS = 30.0
+CHUNK_BYTES = 64 * 1024
 
 
 class Reply(NamedTuple):
@@ -28,6 +32,29 @@ class Reply(NamedTuple):
             return None
 
 
+class OpenReply:
+    """An answer whose body is still coming. Read it to its end or close it: until then it holds its connection."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status, self.content_type = response.status, response.content_type
+
+    async def whole(self) -> Reply:
+        with _outages():
+            return Reply(self.status, await self._response.read())
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Broken off where daprd breaks off; only the content can say whether that was its end."""
+        try:
+            async for chunk in self._response.content.iter_chunked(CHUNK_BYTES):
+                yield chunk
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._response.close()
+
+
 class Caller(Protocol):
     """Raises SidecarUnreachable for a daprd that is away, and TimeoutError for one that does not answer in time."""
 
@@ -41,6 +68,10 @@ class Caller(Protocol):
         parameters: Mapping[str, str] | None = None,
         seconds: float = CALL_SECONDS,
     ) -> Reply: ...
+
+    async def open(self, path: str, query: str, *, headers: Mapping[str, str]) -> OpenReply:
+        """A GET whose answer may be of any size."""
+        ...
 
 
 class Sidecar:
@@ -78,7 +109,7 @@ class Sidecar:
     ) -> Reply:
         payload = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
-        try:
+        with _outages():
             async with self._session.request(
                 method,
                 self._base + path,
@@ -89,9 +120,21 @@ class Sidecar:
                 allow_redirects=False,
             ) as response:
                 return Reply(response.status, await response.read(), response.headers.get("etag", ""))
-        except aiohttp.ConnectionTimeoutError as error:
-            raise SidecarUnreachable("no connection in time") from error
-        except TimeoutError:
-            raise
-        except (aiohttp.ClientError, OSError) as error:
-            raise SidecarUnreachable(type(error).__name__) from error
+
+    async def open(self, path: str, query: str, *, headers: Mapping[str, str]) -> OpenReply:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
+        url = URL(f"{self._base}{path}{'?' if query else ''}{query}", encoded=True)
+        with _outages():
+            return OpenReply(await self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False))
+
+
+@contextmanager
+def _outages() -> Iterator[None]:
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError as error:
+        raise SidecarUnreachable("no connection in time") from error
+    except TimeoutError:
+        raise
+    except (aiohttp.ClientError, OSError) as error:
+        raise SidecarUnreachable(type(error).__name__) from error

@@ -31,7 +31,6 @@ from migration_sidecar.messages import (
     Action,
     AppliedRevision,
     AuditEvent,
-    AuditPage,
     AuditReceipt,
     DatabaseState,
     MigrationPlan,
@@ -167,9 +166,6 @@ class MemoryAudit:
             self.conflicts += other
             repeated = len(events) - len(new) - len(other)
             return AuditReceipt(stored=len(new), repeated=repeated, conflicts=other)
-
-    async def page(self, parameters: Mapping[str, str]) -> AuditPage:
-        return AuditPage(events=[])
 
     def told(self, request_id: str | None = None) -> list[tuple[str, str | None]]:
         found = [e for e in self.events.values() if request_id is None or e.request_id == request_id]

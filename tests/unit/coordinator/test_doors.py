@@ -24,7 +24,7 @@ def life(world: World) -> Life:
 async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     answer_with_problems(app)
-    desk = api.Desk(life.reception, life.runs, life.watchers, world.catalog, world.fleet, world.audit)
+    desk = api.Desk(life.reception, life.runs, life.watchers, world.catalog, world.fleet)
     app.include_router(api.routes(desk))
     app.include_router(subscriptions.routes(life.reception))
     app.include_router(
@@ -195,7 +195,6 @@ async def test_reading_stops_at_the_limit_whatever_the_sender_goes_on_with(clien
         ("GET", "/migrations/r-1?wait_seconds=-1", 422),
         ("GET", "/migrations/r-1?wait_seconds=1e3", 422),
         ("GET", "/fleet?x=1", 422),
-        ("GET", "/audit/events?sql=1", 422),
         ("POST", "/plans?sql=maybe", 422),
     ],
 )
