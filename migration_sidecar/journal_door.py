@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from migration_sidecar.engine import Engine
 from migration_sidecar.journal_messages import HistoryPosition, JournalEntry, JournalPage
-from migration_sidecar.relay import NOT_RELAYED, audit_event
+from migration_sidecar.relayed_events import NOT_RELAYED, audit_event
 from migration_sidecar.store import Records
 
 if TYPE_CHECKING:

@@ -127,6 +127,13 @@ class Operation(Message):
     finished_at: datetime | None = None
 
 
+class AuditBacklog(Message):
+    """Events that wait at the service because the audit does not take them; the oldest is from `since`."""
+
+    events: int
+    since: datetime
+
+
 class ServiceStatus(Message):
     """Answer of GET /migrations, read by SQL: a broken revision file never breaks it."""
 
@@ -139,6 +146,7 @@ class ServiceStatus(Message):
     lock_holder: LockHolder | None = None
     last_outcome: Operation | None = None
     error: Problem | None = None  # why the state or the heads could not be told
+    audit_backlog: AuditBacklog | None = None  # absent while the audit has everything it should have
 
 
 class PlannedRevision(Message):

@@ -15,6 +15,7 @@ from migration_sidecar.facts import DatabaseFacts, long_transactions
 from migration_sidecar.history import History, RevisionFile
 from migration_sidecar.messages import (
     Action,
+    AuditBacklog,
     DatabaseState,
     LockHolder,
     MigrationPlan,
@@ -106,7 +107,7 @@ class Reader:
         except (HistoryUnreadable, NoProcess, StillLoading) as error:
             unreadable = error.problem
         try:
-            facts, several, last = await self._facts_and_last(history or NO_HISTORY)
+            facts, several, last, backlog = await self._facts_and_last(history or NO_HISTORY)
         except ProblemError as error:
             heads = list(history.heads) if history else []
             return self._status(DatabaseState.UNREACHABLE, head_revisions=heads, error=error.problem)
@@ -121,6 +122,7 @@ class Reader:
             head_revisions=list(history.heads),
             pending=[step.id for step in pending],
             last_outcome=last,
+            audit_backlog=backlog,
             error=unreadable
             or misfit(state, facts, history)
             or self._place.problem
@@ -133,13 +135,15 @@ class Reader:
         async with self._database.connection() as connection:
             return await self.plan_on(connection, action, target)
 
-    async def plan_on(self, connection: AnyConnection, action: Action, target: str) -> MigrationPlan:
-        """The same on a session that the caller has open."""
+    async def plan_on(
+        self, connection: AnyConnection, action: Action, target: str, *, with_waiting: bool = True
+    ) -> MigrationPlan:
+        """The same on a session that the caller has open; `with_waiting` warns of those who would be waited for."""
         history = await self._scripts.history()
         found = await self._place.found()
         facts, several = await self.facts(connection, action, target)
         waiting = [facts.lock_holder] if facts.lock_holder else []
-        waiting += await long_transactions(connection, LONG_TRANSACTION_SECONDS)
+        waiting += await long_transactions(connection, LONG_TRANSACTION_SECONDS) if with_waiting else []
         steps = _steps(history, facts, action, target)
         before = list(facts.revisions)
         after = history.heads_after(action, before, steps)
@@ -170,13 +174,18 @@ class Reader:
         steps = _steps(history, facts, action, target)
         return len(steps), _obstacles(history, facts, found, action, steps)
 
-    async def _facts_and_last(self, history: History) -> tuple[DatabaseFacts, Problem | None, Operation | None]:
+    async def _facts_and_last(
+        self, history: History
+    ) -> tuple[DatabaseFacts, Problem | None, Operation | None, AuditBacklog | None]:
         tables = await self._place.all_records()
         async with self._database.connection() as connection:
             facts, several = await read_farthest(connection, tables, history, Action.UPGRADE, "heads")
             readable = facts.has_journal and facts.missing_grant is None
             last = await tables[0].last_operation(connection) if readable else None
-            return settled(facts, last), several, last
+            # Without a Dapr sidecar nothing is relayed, so nothing is owed.
+            relays = readable and self._settings.dapr_http_port is not None
+            backlog = await tables[0].backlog(connection) if relays else None
+            return settled(facts, last), several, last, backlog
 
     def _status(self, state: DatabaseState, holder: LockHolder | None = None, **more: object) -> ServiceStatus:
         return ServiceStatus.model_validate(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from migration_sidecar.database import Database
 from migration_sidecar.errors import ProblemError
-from migration_sidecar.messages import AuditBatch, AuditEvent
+from migration_sidecar.messages import AuditBatch, AuditEvent, AuditReceipt
 from migration_sidecar.place import Place
+from migration_sidecar.relayed_events import NOT_RELAYED, audit_event
 from migration_sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,23 +21,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Pair: TypeAlias = tuple[int, AuditEvent]
+
 IDLE_SECONDS = 2.0  # how late a migration made by hand may appear in the audit
 GATHER_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 BATCH = 200
-EVENT_TYPES = {
-    "attempt": "attempt.started",
-    "nontx_started": "revision.started",
-    "applied": "revision.applied",
-    "reverted": "revision.reverted",
-    "stamped": "revision.stamped",
-    "failed": "attempt.failed",
-    "refused": "attempt.refused",
-    "cancelled": "attempt.cancelled",
-    "resolved": "attempt.resolved",
-}
-# A committed `started` says no more than the `applied` beside it; without one, attempt.failed tells (CM-402).
-NOT_RELAYED = ("started",)
+ASIDE_SECONDS = 600.0
+# The audit's own words for what it will never take as it is; everything else passes.
+NEVER_TAKEN = {"CM-104", "CM-106", "CM-603"}
 
 
 class Relay:
@@ -48,6 +41,7 @@ class Relay:
         self._database = database
         self._wanted = asyncio.Event()
         self._waiting_since_logged = False
+        self._aside: dict[int, float] = {}  # rows the audit refused as they are, and when to try them again
 
     def wake(self) -> None:
         """There may be new rows."""
@@ -84,24 +78,58 @@ class Relay:
     async def _pass_on(self, client: httpx.AsyncClient) -> bool:
         """True when there may be more; raises when the audit does not take them."""
         rows = await self._unrelayed()
-        events = [
-            audit_event(row, self._settings.service, self._place.database)
-            for row in rows
-            if row["kind"] not in NOT_RELAYED
-        ]
-        if events:
-            answer = await client.post("/audit/events", content=AuditBatch(events=events).model_dump_json())
-            answer.raise_for_status()
-        if rows:
-            records = await self._place.records()
-            async with self._database.connection() as connection:
-                await records.relayed(connection, [row["seq"] for row in rows])
+        silent = [row["seq"] for row in rows if row["kind"] in NOT_RELAYED]
+        if silent:
+            await self._mark(silent)
+        pairs = [(row["seq"], event) for row in rows if (event := self._understood(row)) is not None]
+        if pairs:
+            await self._send(client, pairs)
         return len(rows) == BATCH
+
+    async def _send(self, client: httpx.AsyncClient, pairs: list[Pair]) -> None:
+        """In order; a batch that is refused for what one of its events says is halved until that one stands alone."""
+        batch = AuditBatch(events=[event for _, event in pairs])
+        answer = await client.post("/audit/events", content=batch.model_dump_json())
+        refusal = _refusal(answer)
+        if refusal is not None and len(pairs) > 1:
+            middle = len(pairs) // 2
+            await self._send(client, pairs[:middle])
+            await self._send(client, pairs[middle:])
+        elif refusal is not None:
+            self._set_aside(pairs[0][0], pairs[0][1].event_type, refusal)
+        else:
+            answer.raise_for_status()
+            _check(AuditReceipt.model_validate_json(answer.content), batch)
+            await self._mark([seq for seq, _ in pairs])
+
+    def _understood(self, row: Any) -> AuditEvent | None:
+        if row["kind"] in NOT_RELAYED:
+            return None
+        try:
+            return audit_event(row, self._settings.service, self._place.database)
+        except Exception as error:  # one row that nobody can read must not keep the others from the audit
+            log.exception("journal_row_not_understood")
+            self._set_aside(row["seq"], row["kind"], type(error).__name__)
+            return None
+
+    def _set_aside(self, seq: int, kind: str, reason: str) -> None:
+        """It stays unrelayed, and is counted as such, until the audit takes it: never skipped for good."""
+        facts = {"service": self._settings.service, "journal_seq": seq, "kind": kind, "reason": reason}
+        log.error("audit_refuses_an_event", extra=facts)
+        self._aside[seq] = monotonic() + ASIDE_SECONDS
+
+    async def _mark(self, numbers: list[int]) -> None:
+        records = await self._place.records()
+        async with self._database.connection() as connection:
+            await records.relayed(connection, numbers)
+        for seq in numbers:
+            self._aside.pop(seq, None)
 
     async def _unrelayed(self) -> list[Any]:
         records = await self._place.records()
+        aside = [seq for seq, until in self._aside.items() if until > monotonic()]
         async with self._database.connection() as connection:
-            return await records.unrelayed(connection, BATCH)
+            return await records.unrelayed(connection, BATCH, aside)
 
     def _address(self) -> str:
         return f"http://127.0.0.1:{self._settings.dapr_http_port}/v1.0/invoke/{self._settings.audit_app_id}/method"
@@ -112,38 +140,23 @@ class Relay:
             self._waiting_since_logged = True
 
 
-def audit_event(row: Any, service: str, database: str) -> AuditEvent:
-    """One journal row as the audit wants it; only fields that are known to hold no data of users are passed on.
+def _refusal(answer: httpx.Response) -> str | None:
+    """Why the audit will not take this as it is; None where it did, or where it may take it later."""
+    if answer.status_code not in (400, 413, 422):
+        return None
+    try:
+        problem = answer.json()
+        return str(problem["detail"]) if problem["code"] in NEVER_TAKEN else None
+    except (ValueError, KeyError, TypeError):
+        return None  # not the audit's own answer
 
-    Services that share a journal relay each other's rows, so a row says itself whose it is: a repeat must be the same.
-    """
-    detail = json.loads(row["detail"])
-    service = detail.get("service", service)
-    problem = detail.get("problem", {})
-    kind = row["kind"]
-    revision = row["revision"] or problem.get("revision")
-    facts = {**detail, **{key: problem[key] for key in ("sqlstate",) if problem.get(key)}}
-    return AuditEvent(
-        event_id=row["event_id"],
-        event_type=EVENT_TYPES[kind],
-        occurred_at=row["at"],
-        source=f"{service}/journal",
-        request_id=detail.get("request_id"),
-        service=service,
-        database=database,
-        actor=detail.get("actor"),
-        from_revision=",".join(detail.get("before", [])) or None,
-        to_revision=",".join(detail.get("heads", [])) or None,
-        outcome=problem.get("code") or kind,
-        duration_ms=detail.get("duration_ms"),
-        detail={
-            "operation_id": row["operation_id"],
-            "attempt": row["attempt"],
-            **({"revision": revision} if revision else {}),
-            **{key: facts[key] for key in ("way_in", "sha256", "error", "sqlstate") if facts.get(key)},
-            **({"error": problem["detail"]} if problem else {}),
-        },
-    )
+
+def _check(receipt: AuditReceipt, batch: AuditBatch) -> None:
+    """Raises ValueError for a receipt that does not cover the batch; a conflict is on record in the audit itself."""
+    if receipt.stored + receipt.repeated + len(receipt.conflicts) != len(batch.events):
+        raise ValueError("the receipt does not cover every event that was sent")
+    for event_id in receipt.conflicts:
+        log.error("audit_conflict", extra={"event_id": str(event_id)})
 
 
 def _token() -> dict[str, str]:

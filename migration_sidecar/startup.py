@@ -8,7 +8,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from migration_sidecar.errors import ProblemError
-from migration_sidecar.messages import DatabaseState, OperationRequest, OperationState, ServiceStatus
+from migration_sidecar.messages import AuditBacklog, DatabaseState, OperationRequest, OperationState, ServiceStatus
 from migration_sidecar.operations import Operations
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import OnStartup, Settings
@@ -70,8 +70,12 @@ class Startup:
             await asyncio.sleep(WATCH_AT_HEAD_SECONDS if at_head else WATCH_SECONDS)
 
     async def readiness(self) -> tuple[bool, str]:
-        """Whether the service may take traffic, and one sentence why or why not; asked anew each time."""
+        """Whether the service may take traffic, and in words why or why not; asked anew each time."""
         status = await self._reader.status()
+        is_ready, reason = self._judged(status)
+        return is_ready, reason + _owed(status.audit_backlog)
+
+    def _judged(self, status: ServiceStatus) -> tuple[bool, str]:
         if status.state is DatabaseState.AT_HEAD:
             return True, "The database is at head."
         if self._settings.on_startup is OnStartup.OFF and status.state is not DatabaseState.UNREACHABLE:
@@ -85,6 +89,13 @@ class Startup:
             return False, f"The last migration ended as {status.last_outcome.state}: {error.detail} {error.next_step}"
         behind = f"{len(status.pending)} revision{'' if len(status.pending) == 1 else 's'} behind"
         return False, f"The database is {behind}; somebody has to migrate it."
+
+
+def _owed(backlog: AuditBacklog | None) -> str:
+    """What does not keep a service from its traffic, but should not go unseen."""
+    if backlog is None:
+        return ""
+    return f" {backlog.events} events have been waiting for the audit since {backlog.since:%Y-%m-%dT%H:%M:%SZ}."
 
 
 def _half_done(status: ServiceStatus) -> bool:

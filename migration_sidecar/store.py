@@ -11,7 +11,7 @@ from asyncpg import UndefinedColumnError, UndefinedTableError
 
 from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.child.tables import HISTORY, PLAIN, JournalTables, create, history_name
-from migration_sidecar.messages import Operation, OperationRequest
+from migration_sidecar.messages import AuditBacklog, Operation, OperationRequest
 from migration_sidecar.settings import VersionTable
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
     AnyConnection: TypeAlias = Connection | PoolConnectionProxy
+
+ON_ITS_WAY_SECONDS = 10.0  # so long a row may be on its way to the audit without anybody being told
 
 
 @dataclass(frozen=True)
@@ -151,13 +153,23 @@ class Records:
         )
         return {row["revision"] for row in rows}
 
-    async def unrelayed(self, connection: AnyConnection, limit: int) -> list[Any]:
-        """Rows the audit does not have yet, in order, whichever history and service they are of."""
+    async def unrelayed(self, connection: AnyConnection, limit: int, aside: list[int]) -> list[Any]:
+        """Rows the audit does not have yet, in order, whichever history and service they are of, apart from `aside`."""
         if await _is_absent(connection, self.tables.journal):
             return []
         query = f"""SELECT seq, event_id, operation_id, attempt, revision, kind, at, detail FROM {self.tables.journal}
-                    WHERE relayed_at IS NULL ORDER BY seq LIMIT $1"""  # noqa: S608 - quoted
-        return list(await connection.fetch(query, limit))
+                    WHERE relayed_at IS NULL AND seq <> ALL ($2::bigint[]) ORDER BY seq LIMIT $1"""  # noqa: S608 - quoted
+        return list(await connection.fetch(query, limit, aside))
+
+    async def backlog(self, connection: AnyConnection) -> AuditBacklog | None:
+        """What the audit should have by now and has not; None where that is nothing."""
+        if await _is_absent(connection, self.tables.journal):
+            return None
+        query = f"""SELECT count(*) AS events, min(at) AS since FROM {self.tables.journal}
+                    WHERE relayed_at IS NULL AND kind <> 'started'
+                    HAVING min(at) < clock_timestamp() - $1 * interval '1 second'"""  # noqa: S608 - quoted
+        row = await connection.fetchrow(query, ON_ITS_WAY_SECONDS)
+        return AuditBacklog(events=row["events"], since=row["since"]) if row is not None else None
 
     async def journal_page(self, connection: AnyConnection, after: int, limit: int) -> list[Any]:
         """Rows in order, whichever history and service they are of, with what became of their operations."""

@@ -22,10 +22,14 @@ from tests.integration.migration_sidecar.environments import Environment, carry_
 
 
 class Audit:
-    """Answers each batch with the next of `answers`, at last with 200; None keeps the batch and hangs up."""
+    """Answers each batch with the next of `answers`, at last with 200; None keeps the batch and hangs up.
 
-    def __init__(self, *answers: int | None) -> None:
+    It refuses what holds an event of one of the types in `never`, as long as there are any.
+    """
+
+    def __init__(self, *answers: int | None, never: tuple[str, ...] = (), conflicts: tuple[str, ...] = ()) -> None:
         self.answers = list(answers)
+        self.never, self.conflicts = never, conflicts
         self.batches: list[list[dict[str, Any]]] = []
         self.headers: list[dict[str, str]] = []
 
@@ -41,16 +45,25 @@ class Audit:
         body = request.rfile.read(int(request.headers["content-length"]))
         if request.path != "/v1.0/invoke/cas-audit/method/audit/events":
             return request.send_error(404)
-        AuditBatch.model_validate_json(body)
+        batch = AuditBatch.model_validate_json(body)
+        if any(event.event_type in self.never for event in batch.events):
+            return self.reply(request, 422, {"code": "CM-603", "detail": "It has no such type."})
         answer = self.answers.pop(0) if self.answers else 200
         if answer is None or answer < 300:
             self.batches.append(json.loads(body)["events"])
             self.headers.append({name.lower(): value for name, value in request.headers.items()})
         if answer is None:
             return request.connection.close()
-        request.send_response(answer)
-        request.send_header("content-length", "0")
-        return request.end_headers()
+        conflicts = [str(event.event_id) for event in batch.events if event.event_type in self.conflicts]
+        receipt = {"stored": len(batch.events) - len(conflicts), "repeated": 0, "conflicts": conflicts}
+        return self.reply(request, answer, receipt if answer < 300 else {})
+
+    def reply(self, request: BaseHTTPRequestHandler, status: int, document: dict[str, Any]) -> None:
+        content = json.dumps(document).encode()
+        request.send_response(status)
+        request.send_header("content-length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
 
 
 @contextmanager
@@ -88,6 +101,7 @@ async def relaying(engine: Engine) -> AsyncIterator[None]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migration_sidecar.relay, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(migration_sidecar.relay, "LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(migration_sidecar.relay, "ASIDE_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -198,7 +212,7 @@ async def test_sessions_that_are_ended_do_not_end_the_relay(migrated: Engine, po
     assert list(dict.fromkeys(audit.event_ids)) == audit.event_ids[: len(EXPECTED)]
 
 
-async def test_a_round_that_goes_wrong_in_a_way_nobody_thought_of_is_followed_by_another(
+async def test_a_row_that_nobody_can_read_keeps_no_other_from_the_audit_and_is_tried_again(
     migrated: Engine, port: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stumbles = [ValueError("a row of a kind that is not known yet")] * 2
@@ -214,7 +228,55 @@ async def test_a_round_that_goes_wrong_in_a_way_nobody_thought_of_is_followed_by
     with served(audit, port):
         async with relaying(migrated):
             await until(lambda: all_relayed(database))
-    assert audit.event_types == EXPECTED
+    assert audit.event_types == [*EXPECTED[2:], *EXPECTED[:2]]
+
+
+async def test_an_event_the_audit_never_takes_holds_up_no_other_and_is_never_forgotten(
+    migrated: Engine, port: int, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    audit = Audit(never=("revision.started",))
+    waiting = "SELECT kind FROM migration_sidecar.journal WHERE relayed_at IS NULL"
+    with served(audit, port):
+        async with relaying(migrated):
+            await until(lambda: rows(database, waiting) == [("nontx_started",)])
+            refusals = [record for record in caplog.records if record.message == "audit_refuses_an_event"]
+            assert [vars(record)["reason"] for record in refusals[:1]] == ["It has no such type."]
+            assert audit.event_types == [kind for kind in EXPECTED if kind != "revision.started"]
+            audit.never = ()
+            await until(lambda: all_relayed(database))
+    assert sorted(audit.event_types) == sorted(EXPECTED)
+
+
+async def test_a_conflict_is_told_loudly_and_holds_nothing_up(
+    migrated: Engine, port: int, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    audit = Audit(conflicts=("revision.started",))
+    with served(audit, port):
+        async with relaying(migrated):
+            await until(lambda: all_relayed(database))
+    assert [record.levelname for record in caplog.records if record.message == "audit_conflict"] == ["ERROR"]
+
+
+async def test_what_waits_for_the_audit_shows_in_the_status_and_in_readiness(
+    migrated: Engine, port: int, database: Database
+) -> None:
+    assert (await migrated.reader.status()).audit_backlog is None
+    rows_ago(database, seconds=60)
+    backlog = (await migrated.reader.status()).audit_backlog
+    assert backlog is not None
+    assert backlog.events == len(EXPECTED)
+    assert (
+        f" {len(EXPECTED)} events have been waiting for the audit since 20" in (await migrated.startup.readiness())[1]
+    )
+    with served(Audit(), port):
+        async with relaying(migrated):
+            await until(lambda: all_relayed(database))
+    assert (await migrated.reader.status()).audit_backlog is None
+
+
+def rows_ago(database: Database, *, seconds: int) -> None:
+    with database.connect() as connection:
+        connection.execute(f"UPDATE migration_sidecar.journal SET at = at - interval '{seconds} seconds'")
 
 
 async def test_the_relay_shows_the_token_of_its_sidecar(

@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from migration_sidecar.relay import audit_event
+import pytest
+
+from migration_sidecar.audit_facts import objection
+from migration_sidecar.relayed_events import EVENT_TYPES, audit_event
 
 HERE = ("orders", "orders_db")
 
@@ -36,6 +39,7 @@ def test_a_failed_attempt_names_its_revision_and_its_sqlstate() -> None:
         "revision": "a2",
         "sqlstate": "42703",
         "error": "It stopped.",
+        "actor_basis": "claimed",
     }
 
 
@@ -50,3 +54,51 @@ def test_a_row_says_itself_whose_it_is_whoever_relays_it() -> None:
     event = audit_event(row("applied", "a1", service="billing"), *HERE)
 
     assert (event.service, event.source) == ("billing", "billing/journal")
+
+
+@pytest.mark.parametrize(
+    ("way_in", "basis"), [("endpoint", "claimed"), ("by hand", "operating system"), ("start-up", "service itself")]
+)
+def test_the_audit_is_told_how_the_actor_is_known(way_in: str, basis: str) -> None:
+    assert audit_event(row("attempt", way_in=way_in), *HERE).detail["actor_basis"] == basis
+
+
+def test_an_adoption_is_told_with_its_proof() -> None:
+    proof = {"catalog_sha256": "ab", "objects": 12, "built_in": "a database of its own"}
+    detail = audit_event(row("stamped", "a1", adopted=proof), *HERE).detail
+    assert proof.items() <= detail.items()
+
+
+SECRET = "p%40ss:w/rd'\" Ada Lovelace"
+FOREIGN = [
+    f"Revision a2 stopped with DataError: invalid input: {SECRET}; the database is at the revision before it.",
+    f"Revision a2 stopped with ValueError: {SECRET}\nand more {SECRET}; the database is at the revision before it.",
+    f"The migration stopped before any revision with mymodule.Odd: {SECRET}.",
+    f"Revision a2 committed by itself and then failed, so a part of it exists. Revision a2 stopped with E: {SECRET}.",
+]
+
+
+@pytest.mark.parametrize("sentence", FOREIGN)
+@pytest.mark.parametrize("kind", EVENT_TYPES)
+def test_what_a_database_or_a_revision_quotes_of_its_rows_never_enters(kind: str, sentence: str) -> None:
+    problem = {"code": "CM-401", "detail": sentence, "revision": "a2", "next_step": SECRET, "title": SECRET}
+    more = {"dropped_rows": SECRET, "url": SECRET, "invalid_before": [SECRET]}
+    event = audit_event(row(kind, "a2", problem=problem, **more), *HERE)
+    assert "Lovelace" not in event.model_dump_json()
+    assert "w/rd" not in event.model_dump_json()
+    assert objection(event) is None
+
+
+def test_the_largest_journal_row_gives_an_event_the_audit_takes() -> None:
+    long = "é" * 100_000
+    many = [f"a_schema.a_table_with_a_long_name_{number}" for number in range(5000)]
+    problem = {"code": "CM-401", "detail": long, "sqlstate": "12345"}
+    facts = {"tables": many, "heads": many, "before": many, "message": long, "way_in": "by hand", "problem": problem}
+    event = audit_event(row("applied", "a" * 255, **facts), *HERE)
+    assert objection(event) is None
+    assert event.detail["cut"] == ["message", "tables"]
+
+
+def test_the_same_row_gives_the_same_event_whoever_relays_it() -> None:
+    one = row("applied", "a1", service="billing", tables=["public.t"])
+    assert audit_event(one, "billing", "db") == audit_event(one, "shipping", "db")
