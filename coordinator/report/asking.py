@@ -26,11 +26,16 @@ POLICIES = {
 def asked(facts: RunFacts) -> Section:
     run, requested = facts.run, facts.first("migration.requested", "migration.rejected")
     basis = requested.detail.get("actor_basis") if requested else None
-    actor = (requested.actor if requested else "") or str(run.asked("requested_by") or "unknown")
     claimed = str(run.asked("requested_by") or "")
-    rows: list[tuple[str, Line]] = [("Asked by", text(actor)), ("How that is known", text(known_by(basis)))]
+    actor = (requested.actor if requested else "") or claimed
+    rows: list[tuple[str, Line]] = [("Asked by", text(actor or "not known"))]
+    if actor:
+        rows.append(("How that is known", text(known_by(basis))))
     if claimed and claimed != actor:
         rows.append(("Name given in the request", text(claimed)))
+    if not run.request:
+        line = text("The audit keeps that it was refused, and not what it asked for.")
+        return Section("Who asked, and why", [Facts(rows), Paragraph(line)])
     rows += [
         ("Accepted", text(f"{instant(run.accepted_at)} UTC" if run.accepted_at else "never")),
         ("Databases asked for", _whom(run.asked("services"))),
@@ -47,7 +52,9 @@ def approved(facts: RunFacts) -> Section:
     decisions = [event for event in facts.events if event.event_type in VERBS]
     if decisions:
         return Section("Who agreed", [Facts([(_verb(event), _decision(event)) for event in decisions])])
-    if facts.run.asked("approval") == "required":
+    if facts.run.state == "rejected":
+        line = text("Nobody had to: the request was refused before that.")
+    elif facts.run.asked("approval") == "required":
         line = text("The request called for an approval. The audit holds none.")
     else:
         line = text(

@@ -38,12 +38,13 @@ def report_of(facts: RunFacts) -> Report:
 
 def _in_short(facts: RunFacts) -> Section:
     run, chain, proofs = facts.run, evidence.chain_notice(facts), evidence.proof_notice(facts)
-    took = duration(run.elapsed_seconds(run.finished_at)) if run.finished_at else ""
+    ended = "no end yet"
+    if run.finished_at:
+        ended = f"{instant(run.finished_at)}, {duration(run.elapsed_seconds(run.finished_at))}"
     rows = [
         ("Run", text(run.request_id)),
         ("Day", text(day(run.begun_at or _dated(facts)))),
-        ("From, to (UTC)", text(f"{instant(run.begun_at) or 'never'} to {instant(run.finished_at) or 'no end yet'}")),
-        ("Took", text(took or "unknown")),
+        *([("Time (UTC)", text(f"{instant(run.begun_at)} to {ended}"))] if run.begun_at else []),
         ("Databases", text(f"{databases(len(run.steps))}: {summary(run)}" if run.steps else "none")),
         ("Revisions that took effect", text(_changed(facts))),
         ("Evidence", text(f"{proofs.title}. {chain.title}.")),

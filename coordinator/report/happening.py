@@ -17,6 +17,7 @@ from coordinator.report.document import (
     Tone,
     badge,
     code,
+    sentence,
     text,
 )
 from coordinator.report.facts import ReportedEvent, ReportedStep, RunFacts
@@ -70,11 +71,11 @@ def _story(facts: RunFacts, step: ReportedStep, place: int) -> list[Block]:
 def _facts(step: ReportedStep, changes: list[ReportedEvent]) -> list[tuple[str, Line]]:
     took = f", {duration(step.seconds)}" if step.seconds is not None else ""
     ended = f" to {instant(step.finished_at)} UTC{took}" if step.finished_at else " UTC, no end is known"
+    after = revision_list(step.to_revisions) if step.to_revisions else text("could not be told")
     rows = [
         ("Service", text(step.service)),
-        ("Before", revision_list(step.from_revisions)),
-        ("Now", revision_list(step.to_revisions) if step.to_revisions else text("could not be told")),
-        ("From", text(f"{instant(step.started_at)}{ended}")),
+        ("Before, after", sentence(revision_list(step.from_revisions), " → ", after)),
+        ("Time", text(f"{instant(step.started_at)}{ended}")),
         ("Attempts", text(step.attempts or count(len(changes), "revision by the journal"))),
     ]
     if by := _by(changes):

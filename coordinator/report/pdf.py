@@ -1,37 +1,48 @@
-"""The report as a PDF/A: typeset from data, so that nothing in it can be taken for markup."""
+"""The report as a PDF/A that screen readers can follow; typeset from data: nothing in it can be taken for markup."""
 
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import typst
 
 from coordinator.report.document import Report
 
 TEMPLATE = Path(__file__).parent / "report.typ"
+STANDARDS: list[typst.PDFStandard] = ["a-2a", "ua-1"]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Latin, Greek, Cyrillic and the signs of our own sentences, which the fonts that come with typst have for certain.
+OTHER_SCRIPTS = re.compile(r"[^\x20-\x7e\xa0-\u017f\u0391-\u03a1\u03a3-\u03c9\u0410-\u044f\u2013-\u201d\u2026\u2192]")
 
 
 def as_pdf(report: Report) -> bytes:
-    """The same report gives the same bytes, on every machine where the built-in fonts have its characters."""
-    data = report.as_data()
-    return _typeset(data)
+    """The same bytes wherever it is printed, as long as the built-in fonts have all characters of it."""
+    content = json.dumps(report.as_data(), ensure_ascii=False)
+    try:
+        return _typeset(content, report.dated)
+    except typst.TypstError as error:
+        if "could not be displayed" not in error.message:
+            raise
+    try:
+        return _typeset(content, report.dated, fonts_of_this_machine=True)
+    except typst.TypstError:
+        return _typeset(OTHER_SCRIPTS.sub(_named, content), report.dated)
 
 
-def _typeset(data: dict[str, Any]) -> bytes:
+def _typeset(content: str, dated: str, *, fonts_of_this_machine: bool = False) -> bytes:
     document: bytes = typst.compile(
         str(TEMPLATE),
         root=str(TEMPLATE.parent),
-        ignore_system_fonts=True,
-        sys_inputs={"report": json.dumps(data)},
-        pdf_standards=["a-2a", "ua-1"],
-        timestamp=_second(data["dated"]),
+        ignore_system_fonts=not fonts_of_this_machine,
+        sys_inputs={"report": content},
+        pdf_standards=STANDARDS,
+        timestamp=datetime.fromisoformat(dated).replace(microsecond=0) if dated else EPOCH,
     )
     return document
 
 
-def _second(dated: str) -> datetime:
-    return datetime.fromisoformat(dated).replace(microsecond=0) if dated else EPOCH
+def _named(character: re.Match[str]) -> str:
+    return f"[U+{ord(character[0]):04X}]"

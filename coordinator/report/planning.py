@@ -37,7 +37,8 @@ def planned(facts: RunFacts) -> Section:
 def untouched(facts: RunFacts) -> Section:
     steps = [step for step in facts.run.steps if _untouched(facts, step)]
     if not steps:
-        return Section("What was not touched", [Paragraph(text("No database of the run: each was worked on."))])
+        told = "No database of the run: each was worked on." if facts.run.steps else "Any database: nothing was begun."
+        return Section("What was not touched", [Paragraph(text(told))])
     rows = [
         [code(step.database), text(step.service), revision_list(step.from_revisions), _why(facts, step)]
         for step in steps
