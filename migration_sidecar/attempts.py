@@ -65,7 +65,7 @@ class Attempts:
 
     async def _until_ended(self, run: Course) -> Operation:
         with at_most(run.seconds_left):  # for the files; once something was attempted, the truth is waited for
-            found = await self._truth.read(run.record)
+            found = run.just_read or await self._truth.read(run.record, kept=run.kept)
         run.went_on_from(found.last_attempt, found.began_seconds_ago)
         if found.unclosed_attempt:
             # A service that died left an attempt without an end: the database tells how it ended.
@@ -82,7 +82,8 @@ class Attempts:
             if not found.left:
                 return self._finished(run, OperationState.SUCCEEDED, found)
             talk = await self._attempt(run)
-            found = await self._truth.read(run.record, unclear=None if talk.at_rest else run.number)
+            unclear = None if talk.at_rest else run.number
+            found = await self._truth.read(run.record, unclear=unclear, kept=run.kept)
             verdict, problem = judge(talk.ending, found, self._settings.service)
             if verdict is Next.FAILED and talk.unconnected:
                 verdict, problem = await self._no_session(run, problem)
@@ -181,7 +182,7 @@ class Attempts:
         detail = {} if problem is None else problem.model_dump(exclude_none=True)
         records = await self._place.records()
         attempt = replace(run.attempt, version_table=records.history)
-        async with self._database.connection() as connection:
+        async with self._database.connection(run.kept) as connection:
             await records.append(connection, attempt, kind, **({"problem": detail} if detail else {}))
 
     def _finished(self, run: Course, state: OperationState, found: Found, error: Problem | None = None) -> Operation:
@@ -196,9 +197,7 @@ class Attempts:
             for row in found.rows
             if row.kind in FINISHED
         ]
-        return run.ended(
-            state, error=self._named(error), applied=applied, current_revisions=list(found.facts.revisions)
-        )
+        return run.ended(state, error=self._named(error), applied=applied, current_revisions=found.revisions)
 
     @overload
     def _named(self, problem: Problem) -> Problem: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +50,8 @@ class Conversation:
     async def _talk(self, process: AbstractAsyncContextManager[MigrationProcess], orders: dict[str, Any]) -> None:
         async with process as migration:
             await migration.order(orders)
-            await self._listen(migration.reports())
+            async with aclosing(migration.reports()) as reports:
+                await self._listen(reports)
 
     async def _listen(self, reports: AsyncIterator[dict[str, Any]]) -> None:
         async for report in reports:
@@ -65,6 +66,7 @@ class Conversation:
                     self.run.revision = None
                 case "done":
                     self.ending, self.told = Ending(), True
+                    return  # nothing comes after it, so nobody waits for the process to be taken down
                 case "failed":
                     self._failed(report["problem"])
                 case "exited" if self._silent and report["code"] not in (None, DID_NOTHING):

@@ -10,8 +10,9 @@ from time import monotonic
 from typing import Any
 
 from migration_sidecar.child.attempt import Attempt
+from migration_sidecar.database import Kept
 from migration_sidecar.messages import Operation, OperationRequest, OperationState, Problem
-from migration_sidecar.verdict import LOCK_NOT_AVAILABLE
+from migration_sidecar.verdict import LOCK_NOT_AVAILABLE, Found
 
 Note = Callable[[Operation], None]
 
@@ -29,6 +30,8 @@ class Course:
     ) -> None:
         self.request, self.record, self.way_in, self.note = request, record, way_in, note
         self.cancelled = cancelled
+        self.kept = Kept()  # the session that claimed the operation
+        self.just_read: Found | None = None  # when it was accepted, a moment ago, and nobody attempted it since
         self.deadline = monotonic() + request.deadline_seconds
         self.began = monotonic()
         self.number = 0

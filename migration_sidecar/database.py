@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -20,6 +21,13 @@ CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
 
 
+@dataclass
+class Kept:
+    """A session that its holder has open anyway and uses for one thing after the other, until it fails once."""
+
+    session: Connection | PoolConnectionProxy | None = None
+
+
 class Database:
     """A pool of at most four sessions, opened when first needed and let go when idle."""
 
@@ -30,15 +38,23 @@ class Database:
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection | PoolConnectionProxy]:
-        """Raises DatabaseUnreachable when no session can be had within five seconds or it is lost meanwhile."""
+    async def connection(self, kept: Kept | None = None) -> AsyncIterator[Connection | PoolConnectionProxy]:
+        """Raises DatabaseUnreachable when no session can be had within five seconds or it is lost meanwhile.
+
+        With `kept` it is that one, which saves the opening and the tidying up of another.
+        """
+        kept = kept or Kept()
         try:
+            if kept.session is not None and not kept.session.is_closed():
+                yield kept.session
+                return
             pool = await self._opened()
             async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
                 yield connection
         except ProblemError:
             raise
         except Exception as error:
+            kept.session = None  # it may be cut off without knowing, and would keep everybody waiting each time
             problem = self._unreachable(error)
             if problem is None:
                 raise

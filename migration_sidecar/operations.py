@@ -7,18 +7,17 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from migration_sidecar.agreement import require_agreed
 from migration_sidecar.attempts import Attempts
 from migration_sidecar.course import Course
-from migration_sidecar.database import Database
+from migration_sidecar.database import Database, Kept
 from migration_sidecar.errors import OtherBody, UnknownOperation, UnknownTarget
-from migration_sidecar.messages import Operation, OperationRequest, OperationState, Problem
+from migration_sidecar.messages import MigrationPlan, Operation, OperationRequest, OperationState, Problem
 from migration_sidecar.patience import patient
 from migration_sidecar.perseverance import carry_through
 from migration_sidecar.place import Place
@@ -26,11 +25,9 @@ from migration_sidecar.privileges import naming_the_grant
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
 from migration_sidecar.store import claim
+from migration_sidecar.underway import Underway, found_by
 from migration_sidecar.waiting import as_long_as_it_takes
 from migration_sidecar.watch import ask_to_cancel, standing
-
-if TYPE_CHECKING:
-    from migration_sidecar.store import AnyConnection
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +38,6 @@ CANCEL_SECONDS = 10.0  # whoever cancels waits that long for the end
 def body_digest(request: OperationRequest) -> str:
     """The same for the same body, however it was spelt."""
     return sha256(json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
-
-
-@dataclass
-class Underway:
-    """An operation of which this replica has not seen the end."""
-
-    record: Operation
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def note(self, record: Operation) -> None:
-        self.record = record
 
 
 class Operations:
@@ -88,21 +74,23 @@ class Operations:
             known = await records.find_operation(connection, request.operation_id)
             if known is not None:
                 return self._again(request, digest, *known, way_in)
-            record = await self._first_record(connection, request)
+            plan = await self._reader.plan_on(connection, request.action, request.target, with_waiting=False)
+            require_agreed(request, plan)
+            record = self._first_record(request, plan)
             stored = await records.insert_operation(connection, request, digest, record)
             if stored != digest:
                 raise OtherBody(request.operation_id)
         if request.operation_id not in self._tasks:  # the same request may have come in twice at once
-            self._begin(request, record, way_in)
+            self._begin(request, Underway(record, accepted=found_by(plan)), way_in)
         return self._latest(record)
 
     async def find(self, operation_id: str, *, wait_seconds: float = 0) -> Operation:
         """Waits until the operation has ended or the time is over; raises UnknownOperation."""
-        task = self._tasks.get(operation_id)
+        task, underway = self._tasks.get(operation_id), self._underway.get(operation_id)
         if task is not None and wait_seconds > 0:
             await asyncio.wait([task], timeout=wait_seconds)
-        if (underway := self._underway.get(operation_id)) is not None:
-            return underway.record
+        if underway is not None and (operation_id in self._underway or underway.record.state.ended):
+            return underway.record  # an end is stored before it stands there
         records = await self._place.records()
         async with self._database.connection() as connection:
             known = await records.find_operation(connection, operation_id)
@@ -139,7 +127,7 @@ class Operations:
             unfinished = await records.open_operations(connection)
         for request, record in unfinished:
             if request.operation_id not in self._tasks:
-                self._begin(request, record, "endpoint")
+                self._begin(request, Underway(record), "endpoint")
 
     async def stop(self) -> None:
         tasks = [*self._tasks.values(), *self._cancelling]
@@ -151,12 +139,11 @@ class Operations:
         if stored != digest:
             raise OtherBody(request.operation_id)
         if not record.state.ended and request.operation_id not in self._tasks:
-            self._begin(request, record, way_in)  # its replica may have died; the claim sees to it that one drives
+            # Its replica may have died; the claim sees to it that one drives.
+            self._begin(request, Underway(record), way_in)
         return self._latest(record)
 
-    async def _first_record(self, connection: AnyConnection, request: OperationRequest) -> Operation:
-        plan = await self._reader.plan_on(connection, request.action, request.target)
-        require_agreed(request, plan)
+    def _first_record(self, request: OperationRequest, plan: MigrationPlan) -> Operation:
         return Operation(
             operation_id=request.operation_id,
             service=self._settings.service,
@@ -176,8 +163,8 @@ class Operations:
     def _driving(self, operation_id: str) -> list[asyncio.Task[None]]:
         return [task] if (task := self._tasks.get(operation_id)) is not None else []
 
-    def _begin(self, request: OperationRequest, record: Operation, way_in: str) -> None:
-        underway = self._underway[request.operation_id] = Underway(record)
+    def _begin(self, request: OperationRequest, underway: Underway, way_in: str) -> None:
+        self._underway[request.operation_id] = underway
         task = asyncio.create_task(self._carry_out(request, underway, way_in, self._turn))
         self._tasks[request.operation_id] = task
         task.add_done_callback(lambda _: self._forget(request.operation_id))
@@ -218,18 +205,20 @@ class Operations:
                     if stored is not None and stored.cancelled:
                         underway.cancelled.set()
                     run = Course(request, underway.record, way_in, underway.note, underway.cancelled)
+                    run.kept.session = connection
+                    run.just_read = None if stored is None or stored.attempted else underway.just_read
                     ended = await self._attempts.carry_out(run)
-                    await self._keep(ended)
+                    await self._keep(ended, run.kept)
                     underway.note(ended)
                     log.info("operation_ended", extra=_facts(ended, way_in))
                     return
             await asyncio.sleep(WATCH_SECONDS)
 
     @patient
-    async def _keep(self, record: Operation) -> None:
+    async def _keep(self, record: Operation, kept: Kept | None = None) -> None:
         """The end must be stored before anybody hears of it."""
         records = await self._place.records()
-        async with self._database.connection() as connection:
+        async with self._database.connection(kept) as connection:
             await records.update_operation(connection, record)
 
 

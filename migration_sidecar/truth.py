@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from migration_sidecar.child.lock_key import lock_key
-from migration_sidecar.database import Database
+from migration_sidecar.database import Database, Kept
 from migration_sidecar.errors import LockBusy
 from migration_sidecar.facts import invalid_indexes, read_facts
 from migration_sidecar.messages import Action, Operation
@@ -33,9 +33,10 @@ class Truth:
         self._place = place
 
     @patient
-    async def read(self, record: Operation, *, unclear: int | None = None) -> Found:
+    async def read(self, record: Operation, *, unclear: int | None = None, kept: Kept | None = None) -> Found:
         """Waits for a server that is away, and for the session of the attempt `unclear`; may raise LockBusy."""
-        async with self._database.connection() as connection:
+        # A lock that is taken to wait for a session must go with the session that took it.
+        async with self._database.connection(kept if unclear is None else None) as connection:
             if unclear is not None:
                 async with self._quiet(connection, record.operation_id, unclear):
                     return await self._found(connection, record)
@@ -59,7 +60,7 @@ class Truth:
         moved = sorted(now - before if record.action is Action.UPGRADE else before - now)
         left, obstacles = await self._reader.outlook(facts, record.action, record.target)
         return Found(
-            facts=facts,
+            revisions=list(facts.revisions),
             rows=rows,
             moved=moved,
             recorded=await self._recorded(connection, moved) if moved and facts.has_journal else set(),

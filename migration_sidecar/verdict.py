@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from migration_sidecar.facts import DatabaseFacts
 from migration_sidecar.messages import Problem
 from migration_sidecar.store import JournalRow
 
@@ -28,7 +27,7 @@ class Next(StrEnum):
 class Found:
     """What was read back after an attempt ended, with the migration lock in our hands where its end was unclear."""
 
-    facts: DatabaseFacts
+    revisions: list[str]  # what the version table holds
     rows: list[JournalRow]  # of this operation
     moved: list[str]  # revisions that the version table gained (upgrade) or lost (downgrade) since the operation began
     recorded: set[str]  # those of `moved` that a journal row accounts for

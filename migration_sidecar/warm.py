@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from select import select
@@ -49,7 +49,7 @@ class MigrationProcess:
             self._writer.write(json.dumps(orders).encode() + b"\n")
             await self._writer.drain()
 
-    async def reports(self) -> AsyncIterator[dict[str, Any]]:
+    async def reports(self) -> AsyncGenerator[dict[str, Any], None]:
         """Ended by `exited`, which the forkserver writes; a killed process may have left half a line before it."""
         with suppress(ConnectionError):
             while line := await self._reader.readline():

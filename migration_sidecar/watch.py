@@ -31,10 +31,11 @@ WHERE o.operation_id = $1
 
 @dataclass(frozen=True)
 class Standing:
-    """An operation as it is stored, and whether somebody asked to cancel it."""
+    """An operation as it is stored, whether somebody asked to cancel it, and whether somebody attempted it."""
 
     record: Operation
     cancelled: bool
+    attempted: bool
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,13 @@ async def ask_to_cancel(
 
 
 async def standing(connection: AnyConnection, records: Records, operation_id: str) -> Standing | None:
-    query = f"SELECT record, state FROM {records.tables.operations} WHERE operation_id = $1"  # noqa: S608 - quoted
+    query = f"""SELECT record, state,
+                       EXISTS (SELECT FROM {records.tables.journal} WHERE operation_id = $1) AS attempted
+                FROM {records.tables.operations} WHERE operation_id = $1"""  # noqa: S608 - quoted
     row = await connection.fetchrow(query, operation_id)
     if row is None:
         return None
-    return Standing(Operation.model_validate_json(row["record"]), row["state"] == CANCELLING)
+    return Standing(Operation.model_validate_json(row["record"]), row["state"] == CANCELLING, row["attempted"])
 
 
 async def keep_progress(connection: AnyConnection, records: Records, record: Operation) -> None:

@@ -7,21 +7,9 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.facts import DatabaseFacts
 from migration_sidecar.store import JournalRow
 from migration_sidecar.verdict import Ending, Found, Next, judge, torn
 
-FACTS = DatabaseFacts(
-    revisions=("a2",),
-    has_version_table=True,
-    has_journal=True,
-    is_ours=True,
-    has_tables=True,
-    read_only=False,
-    missing_grant=None,
-    pooled=False,
-    lock_holder=None,
-)
 PROBLEM = {
     "code": "CM-401",
     "title": "A revision failed",
@@ -37,7 +25,7 @@ def row(kind: str, revision: str | None = "a3", attempt: int = 1, history: str =
 
 
 def found(*rows: JournalRow, **facts: Any) -> Found:
-    defaults = {"facts": FACTS, "moved": [], "recorded": set(), "left": 1, "obstacles": [], "invalid_indexes": []}
+    defaults = {"revisions": ["a2"], "moved": [], "recorded": set(), "left": 1, "obstacles": [], "invalid_indexes": []}
     return Found(**{**defaults, "rows": [row("attempt", None), *rows], **facts})
 
 
