@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -84,6 +85,9 @@ class CoordinatorClient:
 
     def fleet(self) -> Document:
         return self._call("GET", "/fleet")
+
+    def journal(self, service: str, after: int, limit: int) -> Document:
+        return self._call("GET", f"/journals/{quote(service, safe='')}", params={"after": after, "limit": limit})
 
     def audit(self, parameters: Document) -> Document:
         return self._call("GET", "/audit/events", params=parameters)

@@ -6,6 +6,7 @@ import typer
 
 from coordinator.cli import options
 from coordinator.cli.audit.list_command import list_events
+from coordinator.cli.audit.reconcile import reconcile
 
 audit = typer.Typer(name="audit", no_args_is_help=True, help="Reads the fleet's audit.", rich_markup_mode="markdown")
 
@@ -22,3 +23,11 @@ audit.command(
         "coordinator audit list --service cds-client --type revision.applied --limit 20",
     ),
 )(list_events)
+audit.command(
+    "reconcile",
+    epilog=options.examples(
+        "coordinator audit reconcile",
+        "coordinator audit reconcile cds-client cds-task --wait 30",
+        "coordinator audit reconcile --json",
+    ),
+)(reconcile)

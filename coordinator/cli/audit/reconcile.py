@@ -1,0 +1,117 @@
+"""`coordinator audit reconcile`: is everything that happened in the audit, and did everything in the audit happen?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from coordinator.cli import options
+from coordinator.cli.audit.gathering import Gathering
+from coordinator.cli.exit_codes import ExitCode
+from coordinator.cli.listing import Column, Row, show_table
+from coordinator.cli.output import answers, print_json, remarks
+from coordinator.cli.safe_text import safe
+from coordinator.cli.session import session
+from coordinator.domain.reconciliation.gap import Gap
+from coordinator.domain.reconciliation.reconciliation import Reconciliation
+
+Counted = dict[str, Any]
+MOST_SHOWN = 200
+COLUMNS = (Column("service"), Column("journal rows"), Column("gaps"), Column("note", folds=True))
+
+
+def reconcile(
+    services: options.Services = None,
+    wait: Annotated[
+        float, typer.Option(min=0, max=600, help="Seconds to wait for events on their way to the audit.")
+    ] = 10,
+    url: options.Url = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compares the journals of all services, the run records and the audit, in both directions, and names every gap.
+
+    Run records are compared in any case; naming services limits the journals that are read. Exit codes: 0 everything is
+    accounted for, 1 gaps were found, 3 something could not be compared (or is still on its way to the audit).
+    """
+    with session(url, as_json=as_json) as client, remarks().status("Asking the fleet") as status:
+        gathering = Gathering(client, lambda text: status.update(safe(text)))
+        found = gathering.reconcile(services or [], wait)
+        gaps = list(found.gaps())
+        status.stop()
+        document = _document(found, gaps, gathering.silent)
+        print_json(document) if as_json else _show(answers(), document, gaps)
+        raise typer.Exit(_exit_code(document))
+
+
+def _document(found: Reconciliation, gaps: list[Gap], silent: dict[str, str]) -> Counted:
+    per_service = [
+        {
+            "service": service,
+            "journal_rows": rows,
+            "gaps": sum(gap.service == service for gap in gaps),
+            "began_elsewhere": found.journals.courses[service].began_elsewhere,
+        }
+        for service, rows in found.journals.counted.items()
+    ]
+    return {
+        "accounted_for": not gaps and not silent and not found.on_their_way,
+        "services": per_service,
+        "not_compared": [{"service": service, "reason": reason} for service, reason in silent.items()],
+        "runs": len(found.runs.known),
+        "audit_events": found.events,
+        "last_seq": found.last_seq,
+        "conflicts_refused": found.conflicts,
+        "on_their_way": found.on_their_way,
+        "gaps": [gap.model_dump(mode="json", exclude_none=True) for gap in gaps],
+    }
+
+
+def _exit_code(document: Counted) -> ExitCode:
+    if document["gaps"]:
+        return ExitCode.MIGRATION_FAILED
+    return ExitCode.DONE if document["accounted_for"] else ExitCode.CANNOT_REACH
+
+
+def _show(console: Console, document: Counted, gaps: list[Gap]) -> None:
+    rows: list[Row] = [
+        (
+            safe(one["service"]),
+            str(one["journal_rows"]),
+            safe(one["gaps"] or "", "red"),
+            safe(_note(one["began_elsewhere"])),
+        )
+        for one in document["services"]
+    ]
+    rows += [
+        (safe(one["service"]), "", "", safe(f"not compared: {one['reason']}", "yellow"))
+        for one in document["not_compared"]
+    ]
+    show_table(console, COLUMNS, rows)
+    for gap in gaps[:MOST_SHOWN]:
+        console.print(safe(gap.sentence, "red"), soft_wrap=True)
+    if len(gaps) > MOST_SHOWN:
+        console.print(f"{len(gaps) - MOST_SHOWN} more; --json names every one.")
+    console.print(safe(_summary(document), "bold"), soft_wrap=True)
+
+
+def _note(revisions: list[str]) -> str:
+    if not revisions:
+        return ""
+    return f"was at {', '.join(revisions)} before its journal began; how it came there is not in the audit"
+
+
+def _summary(document: Counted) -> str:
+    rows = sum(one["journal_rows"] for one in document["services"])
+    told = f"{rows} journal rows, {document['runs']} runs and {document['audit_events']} audit events were compared"
+    notes = []
+    if document["conflicts_refused"]:
+        notes.append(f"the audit has refused {document['conflicts_refused']} events that contradicted earlier ones")
+    if document["on_their_way"]:
+        notes.append(f"{document['on_their_way']} events are still on their way to the audit")
+    if document["not_compared"]:
+        notes.append(f"{len(document['not_compared'])} services could not be asked")
+    gaps = len(document["gaps"])
+    end = f"{gaps} {'gap' if gaps == 1 else 'gaps'}" if gaps else "" if notes else "everything is accounted for"
+    return "; ".join(part for part in (told, *notes, end) if part) + "."

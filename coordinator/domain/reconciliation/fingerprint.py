@@ -1,0 +1,46 @@
+"""An event reduced to eight bytes for each of its facts: enough to say which of them differ, not what they were."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from migration_sidecar.messages import AuditEvent
+
+WIDTH = 8
+FIELDS = tuple(name for name in AuditEvent.model_fields if name not in ("detail", "occurred_at"))
+# A sentence for people: shortened and cleaned on its way, by each release in its own manner.
+PROSE = ("error", "cut")
+# One tuple for all events with the same names, which are nearly all of them.
+_names: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+
+class Fingerprint(NamedTuple):
+    names: tuple[str, ...]
+    digests: bytes
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        for position, name in enumerate(self.names):
+            yield name, self.digests[position * WIDTH : (position + 1) * WIDTH]
+
+
+def fingerprint(event: AuditEvent) -> Fingerprint:
+    facts = {name: getattr(event, name) for name in FIELDS}
+    facts["occurred_at"] = event.occurred_at.astimezone(UTC).isoformat()
+    facts |= {f"detail.{name}": value for name, value in event.detail.items() if name not in PROSE}
+    names = tuple(sorted(facts))
+    return Fingerprint(_names.setdefault(names, names), b"".join(_digest(facts[name]) for name in names))
+
+
+def differences(source: Fingerprint, audited: Fingerprint) -> list[str]:
+    """Names of the audit's facts that the source does not tell so; what a later release tells as well is no lie."""
+    told = dict(source.items())
+    return [name for name, digest in audited.items() if told.get(name) != digest]
+
+
+def _digest(value: Any) -> bytes:
+    text = json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
+    return blake2b(text.encode(errors="replace"), digest_size=WIDTH).digest()

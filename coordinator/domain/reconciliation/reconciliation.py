@@ -1,0 +1,64 @@
+"""The whole comparison: each audit event goes to whoever must answer for it, and what nobody answers for is a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from coordinator.domain.audit import SOURCE
+from coordinator.domain.reconciliation.gap import Gap, Kind
+from coordinator.domain.reconciliation.journals import Journals
+from coordinator.domain.reconciliation.runs import EVENT_TYPES, Runs
+from migration_sidecar.messages import RecordedAuditEvent
+
+JOURNAL = "/journal"
+AUDIT_SOURCE = "cas-audit"
+CONFLICT = "audit.conflict"
+
+
+@dataclass
+class Reconciliation:
+    """`fleet` are all services of the catalog, whether their journals are read or not."""
+
+    fleet: frozenset[str]
+    journals: Journals = field(default_factory=Journals)
+    runs: Runs = field(default_factory=Runs)
+    events: int = 0
+    conflicts: int = 0
+    last_seq: int = 0
+    _nobodys: list[Gap] = field(default_factory=list)
+
+    def told(self, event: RecordedAuditEvent) -> None:
+        """The audit's events in their order, each one once."""
+        self.events, self.last_seq = self.events + 1, event.seq
+        service = event.source.removesuffix(JOURNAL)
+        if event.source == SOURCE:
+            if event.event_type in EVENT_TYPES:
+                self.runs.told(event)
+        elif event.source.endswith(JOURNAL) and service in self.fleet:
+            self.journals.told(service, event)
+        elif event.source == AUDIT_SOURCE and event.event_type == CONFLICT:
+            self.conflicts += 1
+        else:
+            self._nobodys.append(_nobodys(event))
+
+    @property
+    def on_their_way(self) -> int:
+        return self.journals.on_their_way + sum(each.owed for each in self.runs.expected.values())
+
+    def gaps(self) -> Iterator[Gap]:
+        yield from self.journals.gaps()
+        yield from self.runs.gaps()
+        yield from self._nobodys
+
+
+def _nobodys(event: RecordedAuditEvent) -> Gap:
+    return Gap(
+        kind=Kind.UNKNOWN_SOURCE,
+        sentence=f"Audit event {event.seq} ({event.event_type}) is said to be from {event.source!a}, which is"
+        " nobody in this fleet: the event was forged, or a service has left the fleet.",
+        service=event.service,
+        request_id=event.request_id,
+        event_id=str(event.event_id),
+        seq=event.seq,
+    )
