@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from migration_sidecar.child import journal, lock
 from migration_sidecar.child.driver import in_autocommit
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from migration_sidecar.child.session import GuardedSession
 
 INVALID = text(INVALID_INDEXES)
+_CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
+_REINDEX = re.compile(r"\breindex\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,17 @@ class Index:
 
     quoted: str
     name: str
+    table: str
 
     def __str__(self) -> str:
         return self.quoted
 
     def is_named_in(self, source: str) -> bool:
-        return re.search(rf"(?<!\w){re.escape(self.name)}(?!\w)", source) is not None
+        return _names(source, self.name)
+
+    def may_come_from(self, source: str) -> bool:
+        """PostgreSQL makes up the name of an index without one, and that of one which it builds again."""
+        return self.is_named_in(source) or _names(source, self.table) or _REINDEX.search(source) is not None
 
 
 def settle(session: GuardedSession, context: Any, revision: str, file: Path) -> set[Index]:
@@ -56,20 +64,34 @@ def settle(session: GuardedSession, context: Any, revision: str, file: Path) -> 
     return invalid - set(met)
 
 
-def require_no_new(connection: Connection, revision: str, before: set[Index]) -> None:
-    """Raises Refusal (CM-405) where the revision ended well and left an INVALID index all the same."""
-    if new := sorted(_invalid(connection) - before, key=str):
-        raise Refusal(
-            "CM-405",
-            "A revision left an invalid index",
-            f"{_listed(new)} is not valid, so nothing uses it.",
-            f"Send a new request: the index is dropped and built again. Or remove it yourself: {_statements(new)}",
-            revision=revision,
-        )
+@contextmanager
+def none_left_invalid(connection: Connection, revision: str, file: Path, before: set[Index]) -> Iterator[None]:
+    """Raises Refusal (CM-405) where the revision ends the block well and left an INVALID index all the same.
+
+    One that neither its file nor its statements can have made is a neighbour's, whose build failed meanwhile.
+    """
+    said = [file.read_text(encoding="utf-8")]
+
+    def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if _CONCURRENTLY.search(statement):
+            said.append(statement)
+
+    event.listen(connection, "before_cursor_execute", hear)
+    try:
+        yield
+    finally:
+        event.remove(connection, "before_cursor_execute", hear)
+    new = [index for index in _invalid(connection) - before if any(index.may_come_from(each) for each in said)]
+    if new:
+        raise _left_behind(revision, sorted(new, key=str))
 
 
 def _invalid(connection: Connection) -> set[Index]:
-    return {Index(row.quoted, row.name) for row in connection.execute(INVALID)}
+    return {Index(row.quoted, row.name, row.on_table) for row in connection.execute(INVALID)}
+
+
+def _names(source: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", source) is not None
 
 
 def _invalid_before_last_try(session: GuardedSession, revision: str) -> set[str] | None:
@@ -111,6 +133,16 @@ def _in_the_way(revision: str, indexes: list[Index]) -> Refusal:
         "An invalid index is in the way",
         f"{_listed(indexes)} is not valid, this revision names it and did not make it; nothing of it was done.",
         f"Find out whose it is, then remove it ({_statements(indexes)}) and send a new request.",
+        revision=revision,
+    )
+
+
+def _left_behind(revision: str, indexes: list[Index]) -> Refusal:
+    return Refusal(
+        "CM-405",
+        "A revision left an invalid index",
+        f"{_listed(indexes)} is not valid, so nothing uses it.",
+        f"Send a new request: the index is dropped and built again. Or remove it yourself: {_statements(indexes)}",
         revision=revision,
     )
 

@@ -94,17 +94,19 @@ class GuardedSession:
             if not transactional:
                 self._invalid_before = repair.settle(self, context, revision, file)
             self._begin(revision, transactional=transactional, may_drop=may_drop(file, upwards=step.is_upgrade))
-            try:
-                apply(*args, **kwargs)
-            except Exception as error:
-                blocks.explain(error, revision, file, external=self.external)
-                raise
-            reach("statements_done", self.connection)
-            if not transactional:
-                repair.require_no_new(self.connection, revision, self._invalid_before)
+            with self._none_left_invalid(revision, file) if not transactional else nullcontext():
+                try:
+                    apply(*args, **kwargs)
+                except Exception as error:
+                    blocks.explain(error, revision, file, external=self.external)
+                    raise
+                reach("statements_done", self.connection)
 
         step.migration_fn = run
         return step
+
+    def _none_left_invalid(self, revision: str, file: Path) -> AbstractContextManager[None]:
+        return repair.none_left_invalid(self.connection, revision, file, self._invalid_before)
 
     def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
         """Called by Alembic after the version row changed and before its transaction ends: the journal row joins it."""

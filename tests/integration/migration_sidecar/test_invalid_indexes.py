@@ -190,3 +190,37 @@ async def test_one_that_another_role_is_building_meanwhile_is_nobodys_leftover(
         assert not building.done()
         holder.rollback()
     assert operation.state is OperationState.SUCCEEDED, operation.error
+
+
+async def test_one_that_a_neighbours_failed_build_left_meanwhile_is_not_the_revisions(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    environment.revision("a", 'op.execute("CREATE TABLE t_orders AS SELECT 1 AS id")', below=None)
+    environment.revision("b", f'{BUILD.format(how="")}\nop.execute("SELECT pg_sleep(2)")')
+    engine = start_engine(environment)
+    await carry_out(engine, target="a")
+    run(database, "CREATE TABLE t_twice AS SELECT 1 AS id FROM generate_series(1, 2)")
+    accepted = await engine.operations.accept(request())
+    await until(lambda: rows(database, INDEXES) == [("ix_one", True)])
+    with pytest.raises(Exception, match="could not create unique index"):
+        run(database, "CREATE UNIQUE INDEX CONCURRENTLY ix_twice ON t_twice (id)")
+    operation = await ended(engine, accepted.operation_id)
+    assert operation.state is OperationState.SUCCEEDED, operation.error
+    assert rows(database, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(1,)]
+
+
+async def test_one_whose_name_postgresql_made_up_is_the_revisions_all_the_same(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    """Neither its name nor its table's stands in the file."""
+    swallowing = """
+    with op.get_context().autocommit_block():
+        try:
+            op.execute("CREATE UNIQUE INDEX CONCURRENTLY ON {} (id)".format("t_" + "orders"))
+        except Exception:
+            pass
+    """
+    environment.revision("b", swallowing, below="a")
+    operation = await carry_out(engine)
+    assert operation.error is not None
+    assert (operation.error.code, version(database)) == ("CM-405", ["a"])
