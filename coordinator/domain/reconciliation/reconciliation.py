@@ -44,7 +44,7 @@ class Reconciliation:
 
     @property
     def on_their_way(self) -> int:
-        return self.journals.on_their_way + sum(each.owed for each in self.runs.expected.values())
+        return self.journals.on_their_way + self.runs.on_their_way
 
     def gaps(self) -> Iterator[Gap]:
         yield from self.journals.gaps()

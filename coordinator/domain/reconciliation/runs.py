@@ -73,15 +73,23 @@ class Runs:
         return {self.strangers[key].request_id or "" for key in new}
 
     def owing(self) -> set[str]:
-        return {each.request_id for each in self.expected.values() if each.owed}
+        """Runs of which something is on its way."""
+        return {each.request_id for each in self._missing() if each.owed}
+
+    @property
+    def on_their_way(self) -> int:
+        return sum(each.owed for each in self._missing())
 
     def gaps(self) -> Iterator[Gap]:
         yield from self.retold
         for key, each in self.expected.items():
-            if not each.owed and each.event_type != MAY_BE_ABSENT:
+            if _counts(each) and not each.owed:
                 yield _absent(key, each)
         for event in self.strangers.values():
             yield self._unfounded(event)
+
+    def _missing(self) -> list[Expected]:
+        return [each for each in self.expected.values() if _counts(each)]
 
     def _match(self, key: UUID) -> None:
         expected, event = self.expected.get(key), self.strangers.get(key)
@@ -133,6 +141,10 @@ def _end(step: Step) -> Facts:
         "to_revision": _joined(step.to_revisions),
         "duration_ms": step.duration_ms,
     }
+
+
+def _counts(each: Expected) -> bool:
+    return each.event_type != MAY_BE_ABSENT
 
 
 def _joined(revisions: list[str]) -> str | None:
