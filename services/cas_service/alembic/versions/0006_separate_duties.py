@@ -32,7 +32,7 @@ BEGIN
                 END;
             END;
         END LOOP;
-        CONTINUE WHEN to_regrole(role) IS NULL OR pg_has_role(role, 'MEMBER');
+        CONTINUE WHEN to_regrole(role) IS NULL OR pg_has_role(role, 'USAGE');
         BEGIN
             EXECUTE concat('GRANT ', role, ' TO ', quote_ident(current_user));
         EXCEPTION WHEN insufficient_privilege THEN NULL;
@@ -44,16 +44,16 @@ BEGIN
     END IF;
     IF to_regrole('cas_owner') IS NOT NULL THEN
         BEGIN
-            GRANT USAGE, CREATE ON SCHEMA public TO cas_owner;
+            GRANT ALL ON SCHEMA public TO cas_owner;
         EXCEPTION WHEN insufficient_privilege THEN NULL;
         END;
     END IF;
     IF to_regrole('cas_owner') IS NULL OR NOT has_schema_privilege('cas_owner', 'public', 'CREATE') THEN
-        lacking := concat(lacking, 'GRANT USAGE, CREATE ON SCHEMA public TO cas_owner; ');
+        lacking := concat(lacking, 'GRANT ALL ON SCHEMA public TO cas_owner; ');
     END IF;
     IF lacking <> '' THEN
         RAISE EXCEPTION USING
-            MESSAGE = concat('The audit needs its roles, as administrator run: ', rtrim(lacking, '; ')),
+            MESSAGE = concat('The audit needs roles, as administrator run: ', rtrim(lacking, '; ')),
             HINT = 'Run that once in this database, then migrate again.',
             ERRCODE = 'insufficient_privilege';
     END IF;
