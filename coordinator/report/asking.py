@@ -33,7 +33,7 @@ def asked(facts: RunFacts) -> Section:
         rows.append(("How that is known", text(known_by(basis))))
     if claimed and claimed != actor:
         rows.append(("Name given in the request", text(claimed)))
-    if not run.request:
+    if not run.asked("services"):
         line = text("The audit keeps that it was refused, and not what it asked for.")
         return Section("Who asked, and why", [Facts(rows), Paragraph(line)])
     rows += [

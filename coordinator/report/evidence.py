@@ -40,13 +40,20 @@ def checked(facts: RunFacts) -> Section:
     return Section("What was checked", [chain_notice(facts), proof_notice(facts), *_disagreements(facts)])
 
 
+def is_contradicted(facts: RunFacts) -> bool:
+    """Whether anything that was checked speaks against the report; what could not be checked does not."""
+    notices = [chain_notice(facts), proof_notice(facts), *_disagreements(facts)]
+    return any(notice.tone is Tone.BAD for notice in notices)
+
+
 def proof_notice(facts: RunFacts) -> Notice:
     proofs = [facts.evidence.of(event) for event in facts.events]
     forged = [event for event in facts.events if facts.evidence.of(event).forged]
     if forged:
         numbers = ", ".join(str(event.seq) for event in forged[:20])
-        line = text(f"Events {numbers} contradict their proof. Trust none of this.")
-        return Notice(Tone.BAD, "An event is not what was signed", [line])
+        reasons = dict.fromkeys(f"{facts.evidence.of(event).trouble}." for event in forged[:20])
+        lines = [text(f"Trust none of this. Numbers {numbers}:"), *map(text, reasons)]
+        return Notice(Tone.BAD, "Events contradict their proof", lines)
     proven = [proof for proof in proofs if proof.anchor]
     if not proofs:
         return Notice(Tone.WARN, "There are no events", [text("The audit holds nothing about this request.")])
@@ -160,7 +167,7 @@ def _anchor(anchor: Anchor) -> list[tuple[str, Line]]:
     ]
 
 
-def _disagreements(facts: RunFacts) -> list[Block]:
+def _disagreements(facts: RunFacts) -> list[Notice]:
     if not facts.recorded:
         line = text("No run record is left; everything above the evidence was put together from the audit's events.")
         return [Notice(Tone.WARN, "From the audit alone", [line])]

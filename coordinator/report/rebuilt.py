@@ -20,7 +20,7 @@ def _take(run: dict[str, Any], steps: dict[str, dict[str, Any]], event: Reported
     detail = event.detail
     match event.event_type:
         case "migration.requested":
-            run |= {"state": "accepted", "accepted_at": event.occurred_at, "request": detail.get("request") or {}}
+            run |= {"state": "accepted", "accepted_at": event.occurred_at, "request": _asked(event)}
             run["request_digest"] = detail.get("request_digest")
         case "migration.rejected":
             run["state"] = run["state"] or "rejected"
@@ -36,6 +36,12 @@ def _take(run: dict[str, Any], steps: dict[str, dict[str, Any]], event: Reported
             pass
 
 
+def _asked(event: ReportedEvent) -> dict[str, Any]:
+    """Events of the first releases hold the request as a whole."""
+    whole = event.detail.get("request")
+    return whole if isinstance(whole, dict) else {"requested_by": event.actor, **event.detail}
+
+
 def _step(event: ReportedEvent) -> dict[str, Any]:
     detail = event.detail
     facts: dict[str, Any] = {"service": event.service, "database": event.database}
@@ -45,7 +51,8 @@ def _step(event: ReportedEvent) -> dict[str, Any]:
         return facts | {"state": "running", "started_at": event.occurred_at}
     state = event.outcome if event.outcome in STEP_ENDED else "needs_attention"
     facts |= {"state": state, "finished_at": event.occurred_at, "duration_ms": event.duration_ms}
-    applied = [{"revision": one} for one in detail.get("applied") or []]
+    applied = [one if isinstance(one, dict) else {"revision": one} for one in detail.get("applied") or []]
+    facts |= {"started_at": detail["started_at"]} if detail.get("started_at") else {}
     return facts | {"attempts": detail.get("attempts"), "applied": applied, "error": _problem(detail.get("error"))}
 
 

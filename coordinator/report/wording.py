@@ -32,6 +32,8 @@ STEP_ENDS = {
 BASES = {
     "claimed": "claimed by whoever sent the request; nobody checked it",
     "operating system": "the account of the operating system that ran the command",
+    "service itself": "the service, at its own start",
+    "database login": "the login at the audit's database",
 }
 
 

@@ -1,0 +1,196 @@
+"""What a report says of a run; nothing here knows how it looks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from coordinator.report.compose import report_of
+from coordinator.report.document import Tone
+from coordinator.report.evidence import is_contradicted
+from coordinator.report.facts import Chain, Evidence, Proof, RunFacts
+from coordinator.report.rebuilt import rebuilt
+from tests.unit.report.story import (
+    ANCHOR,
+    DIGEST,
+    ERROR,
+    EVENTS,
+    FILE,
+    MIGRATED,
+    PROVEN,
+    REQUEST,
+    THERE,
+    applied,
+    event,
+    facts,
+    run,
+)
+from tests.unit.report.words import section, words
+
+HAPPENED = "What happened in each database"
+NOT_TOUCHED = "What was not touched"
+CHECKED = "What was checked"
+
+
+def test_it_says_who_asked_how_that_is_known_and_why() -> None:
+    said = section(facts(), "Who asked, and why")
+    assert "Asked by | release-bot" in said
+    assert "How that is known | claimed by whoever sent the request; nobody checked it" in said
+    assert said.endswith("release 41")
+
+
+def test_a_name_in_the_request_is_never_shown_as_the_one_that_asked() -> None:
+    proven = event(101, "migration.requested", actor="orders", detail={"actor_basis": "dapr caller orders"})
+    said = section(facts(events=[proven, *EVENTS[1:]]), "Who asked, and why")
+    assert (
+        "Asked by | orders | How that is known | dapr caller orders | Name given in the request | release-bot" in said
+    )
+
+
+def test_without_an_approval_it_says_that_none_was_asked_for() -> None:
+    assert "No approval was asked for" in section(facts(), "Who agreed")
+
+
+def test_an_approval_is_shown_with_who_and_when() -> None:
+    approval = event(
+        102, "migration.approved", actor="ada", detail={"reason": "looked at it", "actor_basis": "claimed"}
+    )
+    said = section(facts(events=[EVENTS[0], approval]), "Who agreed")
+    assert said.startswith("Approved | by ada (claimed by")
+    assert "15:00:42.123 UTC: looked at it" in said
+
+
+def test_the_plan_names_every_database_with_from_and_to() -> None:
+    said = section(facts(), "What was planned")
+    assert "cas_audit | cas-audit | 0a1 | 0a1 | none" in said
+    assert "cds_client | cds-client | 0a1 | 0c3 | 2" in said
+    assert "cds_task | cds-task | 0a1 | 0f1 | 1" in said
+    assert DIGEST in said
+
+
+def test_revisions_are_told_as_the_database_itself_recorded_them() -> None:
+    said = section(facts(), HAPPENED)
+    assert f"0b2  Make 0b2\n{FILE} | 2026-11-22 15:00:45.123 | 412 ms" in said
+    assert "release-bot (claimed by whoever sent the request; nobody checked it), way in: operation" in said
+
+
+def test_a_failed_database_is_told_with_its_code_and_what_to_do() -> None:
+    said = section(facts(), HAPPENED)
+    assert "CM-401 A revision failed | Revision 0f1 failed with DuplicateColumn. | Next: Correct the file" in said
+    assert "an attempt failed | CM-401 DuplicateColumn" in said
+
+
+def test_databases_left_alone_are_told_apart_from_those_that_were_worked_on() -> None:
+    said, happened = section(facts(), NOT_TOUCHED), section(facts(), HAPPENED)
+    assert "cas_audit | cas-audit | 0a1 | It was where it was meant to be already." in said
+    assert "cds_store | cds-store | 0a1 | The run ended before its turn came." in said
+    assert "cds_store" not in happened
+    assert "cds_client" not in said
+
+
+def test_a_database_that_its_journal_says_was_changed_is_never_called_untouched() -> None:
+    lost = facts(events=[*EVENTS, event(113, "revision.applied", "cds-store", detail={"revision": "0d2"})])
+    assert "cds_store" not in section(lost, NOT_TOUCHED)
+    assert "cds_store" in section(lost, HAPPENED)
+
+
+def test_the_picture_shows_bars_on_the_clock_of_the_run() -> None:
+    picture = next(one for one in report_of(facts()).sections[4].blocks if one.kind == "timeline")
+    assert [(bar.label, bar.tone) for bar in picture.bars] == [("cds_client", Tone.GOOD), ("cds_task", Tone.BAD)]
+    assert all(0 <= bar.start <= bar.end <= 1 for bar in picture.bars)
+
+
+def test_the_events_stand_with_number_hash_and_anchor() -> None:
+    said = section(facts(), "What this report rests on")
+    assert f"105 | 15:00:45.123 | revision.applied\napplied | cds_client | {'b' * 64} | anchor 120" in said
+    assert ANCHOR.signature in said
+    assert ANCHOR.key_id in said
+
+
+def test_when_everything_holds_it_says_so_and_nothing_contradicts() -> None:
+    said = section(facts(), CHECKED)
+    assert "The chain of the audit is whole" in said
+    assert "Every event is proven" in said
+    assert "The run record and the audit agree" in said
+    assert not is_contradicted(facts())
+
+
+def test_events_after_the_last_anchor_are_not_called_proven() -> None:
+    fresh = {**PROVEN.proofs, EVENTS[-1].event_id: Proof(trouble="no anchor covers it yet")}
+    told = facts(evidence=Evidence(fresh, PROVEN.chain))
+    assert "11 of 12 events lie under a signed anchor. The others: no anchor covers it yet." in section(told, CHECKED)
+    assert not is_contradicted(told)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        (
+            Evidence({}, Chain(1, 70, 70, False, 71, "Event 71 was changed.")),
+            "that is wrong is number 71. Event 71 was",
+        ),
+        (
+            Evidence({EVENTS[3].event_id: Proof("b" * 64, trouble="of another", forged=True)}),
+            "Numbers 104: | of another.",
+        ),
+    ],
+    ids=["a broken chain", "a proof of something else"],
+)
+def test_evidence_against_the_report_is_the_first_thing_said(evidence: Evidence, said: str) -> None:
+    told = facts(evidence=evidence)
+    assert said in section(told, CHECKED)
+    assert is_contradicted(told)
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ([*EVENTS[:4], *EVENTS[5:]], "cds-client: the audit has no event from the journal for the revision 0b2."),
+        ([*EVENTS[:5], applied(106, "0c3", "e" * 64), *EVENTS[6:]], "the file of 0c3 has another SHA-256"),
+        (EVENTS[:-1], "the audit holds no end of it"),
+        ([*EVENTS[:-1], event(112, "migration.finished", outcome="succeeded")], "the audit says succeeded"),
+        ([*EVENTS[:9], *EVENTS[10:]], "cds-task: the audit holds no end of its step."),
+    ],
+    ids=["a revision is missing", "another file", "no end", "another end", "a step without end"],
+)
+def test_a_run_record_that_the_audit_contradicts_is_said(events: list[object], said: str) -> None:
+    told = facts(events=events)  # type: ignore[arg-type]
+    assert said in section(told, CHECKED)
+    assert is_contradicted(told)
+
+
+def test_without_a_run_record_the_events_alone_tell_the_same() -> None:
+    alone = RunFacts(rebuilt("release-41", EVENTS), EVENTS, PROVEN, recorded=False)
+    assert report_of(alone).verdict == "Failed"
+    assert "cds_store | cds-store | 0a1" in section(alone, NOT_TOUCHED)
+    assert "0b2  Make 0b2" in section(alone, HAPPENED)
+    assert "From the audit alone" in section(alone, CHECKED)
+
+
+def test_a_refused_request_is_a_report_too() -> None:
+    refused = [event(7, "migration.rejected", outcome="rejected", detail=ERROR)]
+    alone = RunFacts(rebuilt("release-41", refused), refused, recorded=False)
+    assert report_of(alone).verdict == "Refused"
+    assert "CM-401" in section(alone, "In short")
+    assert "never" not in words(report_of(alone).sections[0])
+
+
+def test_a_run_with_nothing_to_do_says_so() -> None:
+    events = [EVENTS[0], EVENTS[2], event(112, "migration.finished", outcome="succeeded")]
+    idle = RunFacts(run(THERE, state="succeeded", error=None), events, PROVEN)
+    assert report_of(idle).summary.endswith("nothing had to be done.")
+    assert "Nothing was begun in any database." in section(idle, HAPPENED)
+
+
+def test_the_same_server_giving_events_and_keys_is_a_limit_that_is_said() -> None:
+    with_own = section(facts(), "What this does not prove")
+    without = section(facts(evidence=dataclasses.replace(PROVEN, keys_from="")), "What this does not prove")
+    assert "came from the same server" not in with_own
+    assert "came from the same server" in without
+
+
+def test_nothing_of_a_request_but_its_known_fields_is_shown() -> None:
+    """What nobody meant to show, such as a field of tomorrow that holds a secret, stays where it is."""
+    odd = run(MIGRATED, request={**REQUEST, "password": "canary-7291"})
+    assert "canary-7291" not in str(report_of(RunFacts(odd, EVENTS, PROVEN)).as_data())
