@@ -274,10 +274,11 @@ class Export:
         self.until, before = header.get("to_seq"), header.get("previous_anchor")
         self.seq, self.last_outside = first - 1, max(outside, default=0)
         self.keys, self.outside, self.tree, self.ended = Keys(header.get("keys"), trusted), outside, Tree(), False
-        self.segment_end = 0
+        self.segment_open = False
         if self.keys.chain_id != self.verdict.chain_id:
             raise Broken(None, "keys", "The keys belong to another audit than the events.")
         self.anchor = Anchor.read(before) if before else None
+        self.follows = first == 1 or self.anchor is not None  # otherwise the anchor before is not in the file
         if self.anchor:
             self.keys.require_signed(self.anchor)
             self._require_known(self.anchor)
@@ -289,6 +290,8 @@ class Export:
     def event(self, found: re.Match[bytes]) -> None:
         seq, recorded_at, prev_hash, hash = int(found[1]), found[2].decode(), found[3].decode(), found[4].decode()
         hash_of_payload = payload_hash(json.loads(found[5]))
+        if self.segment_open:
+            raise Broken(seq, "missing", f"Nothing signs event {self.seq}, after which a segment was taken out.")
         if seq != self.seq + 1:
             raise Broken(seq, "missing", f"After event {self.seq} comes event {seq}: what was between is missing.")
         if event_hash(prev_hash, seq, recorded_at, hash_of_payload) != hash:
@@ -307,12 +310,12 @@ class Export:
         anchor = Anchor.read(document)
         self.keys.require_signed(anchor)
         self._require_known(anchor)
-        if self.anchor or self.verdict.first_seq == 1:
+        if self.follows:
             require_follows(anchor, self.anchor)
         self._require_here(anchor)
         if anchor.count == self.tree.count and anchor.merkle_root != self.tree.root():
             raise Broken(anchor.seq - anchor.count + 1, "rewritten", f"The tree signed at {anchor.seq} is another one.")
-        self.anchor, self.tree, self.segment_end = anchor, Tree(), 0
+        self.anchor, self.tree, self.segment_open, self.follows = anchor, Tree(), False, True
         self.verdict.anchored_seq = anchor.seq
 
     def take_segment(self, segment: Mapping[str, Any]) -> None:
@@ -325,9 +328,9 @@ class Export:
         hash, file = _typed(segment, "last_hash", str), _typed(segment, "file_sha256", str)
         if first != self.seq + 1 or last < first or prev_hash != self.hash:
             raise Broken(first, "missing", f"The sealed segment {first} to {last} does not follow event {self.seq}.")
-        self.seq, self.hash, self.segment_end = last, hash, last
+        self.seq, self.hash, self.segment_open, self.follows = last, hash, True, False
         # The anchors within are in the segment's file; the one at its end says what came before it.
-        self.anchor, self.tree = None, Tree()
+        self.tree = Tree()
         self.verdict.notes.append(f"Events {first} to {last} are in the sealed segment with SHA-256 {file}.")
 
     def take_end(self, end: Any) -> None:
@@ -337,7 +340,7 @@ class Export:
         self.ended = True
 
     def finish(self) -> Verdict:
-        if not self.ended or self.segment_end:
+        if not self.ended or self.segment_open:
             raise Broken(
                 self.seq + 1, "cut", f"The file is cut: it stops after event {self.seq} without its last line."
             )
@@ -531,11 +534,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.json:
         print(json.dumps(asdict(verdict)))
     else:
-        print(_sentence(verdict), *verdict.notes, sep="\n")
+        print(sentence(verdict), *verdict.notes, sep="\n")
     return 0 if verdict.ok else 1
 
 
-def _sentence(verdict: Verdict) -> str:
+def sentence(verdict: Verdict) -> str:
     if not verdict.ok:
         where = f" First bad seq: {verdict.first_bad_seq}." if verdict.first_bad_seq else ""
         return f"NOT OK ({verdict.reason}). {verdict.sentence}{where}"

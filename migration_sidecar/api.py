@@ -115,7 +115,9 @@ async def live() -> dict[str, str]:
 async def ready(request: Request, response: Response) -> dict[str, Any]:
     is_ready, reason = await _engine(request).startup.readiness()
     response.status_code = 200 if is_ready else 503
-    return {"ready": is_ready, "reason": reason}
+    # What a service has to say besides, such as that the audit is not being signed; traffic may come all the same.
+    remarks = [remark() for remark in getattr(request.app.state, "remarks", ())]
+    return {"ready": is_ready, "reason": " ".join(filter(None, [reason, *remarks]))}
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:

@@ -29,3 +29,40 @@ class WholeAuditEvent(RecordedAuditEvent):
     payload_hash: str
     prev_hash: str
     hash: str
+
+
+class Verification(Message):
+    """Answer of GET /audit/verify: one piece of the chain; ask again with `next_after` until it is absent.
+
+    Where `ok` is false, `reason` is one of changed, moved, inserted, missing, cut, rewritten, anchor, keys, and
+    `first_bad_seq` the first event that shows it.
+    """
+
+    chain_id: str
+    first_seq: int
+    last_seq: int
+    events: int
+    ok: bool
+    first_bad_seq: int | None = None
+    reason: str | None = None
+    sentence: str | None = None
+    next_after: int | None = None
+    head_seq: int = 0  # of the whole chain, for a progress bar
+    anchored_seq: int = 0  # the last event of this piece, or before it, that an anchor signs
+    retired_until: int = 0  # events up to here are in sealed segments, outside the database
+    anchoring: str | None = None  # why anchoring stands still, and since when
+
+
+class SignedAnchor(Message):
+    """One line of an anchors file; the formats are in docs/audit.md."""
+
+    anchor: str
+    signature: str
+
+
+class AnchorPage(Message):
+    """Answer of GET /audit/anchors, in order; ask again with `next_after` until it is absent."""
+
+    chain_id: str
+    anchors: list[SignedAnchor]
+    next_after: int | None = None

@@ -1,0 +1,146 @@
+"""Signs the chain as it grows and keeps the signatures where the database's administrator cannot rewrite them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from audit_verifier.verify import NOTHING, Broken, merkle_root
+from migration_sidecar.database import Database
+from migration_sidecar.errors import ProblemError
+from services.cas_service import chain
+from services.cas_service.anchoring_settings import AnchoringSettings
+from services.cas_service.chain import Link
+from services.cas_service.checking import check_piece
+from services.cas_service.errors import AuditNotReady
+from services.cas_service.evidence_errors import AnchoringStandsStill
+from services.cas_service.signing import SigningKey, now, read_or_make_key
+from services.cas_service.sinks import FolderSink, GitSink
+from services.cas_service.store import Role, session
+
+if TYPE_CHECKING:
+    from services.cas_service.chain import AnyConnection
+
+log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 1.0
+PAUSE_AFTER_FAILURE_SECONDS = 5.0
+MOST_EVENTS = 10_000  # under one anchor, so that signing what was there before anchors were takes little memory
+
+OLDEST_UNSIGNED = "SELECT extract(epoch FROM clock_timestamp() - recorded_at) FROM audit.events WHERE seq = $1"
+HASHES = "SELECT hash FROM audit.events WHERE seq > $1 AND seq <= $2 ORDER BY seq"
+
+
+@dataclass(frozen=True)
+class StandingStill:
+    since: datetime
+    problem: ProblemError
+
+    def __str__(self) -> str:
+        return (
+            f"{self.problem.problem.detail} Since {self.since:%Y-%m-%d %H:%M:%S} UTC. {self.problem.problem.next_step}"
+        )
+
+
+class Anchoring:
+    """Runs beside the service; whatever stops it, events go on being recorded."""
+
+    def __init__(self, database: Database, settings: AnchoringSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self.sinks: list[FolderSink] = [
+            *([FolderSink(settings.folder)] if settings.folder else []),
+            *([GitSink(settings.git)] if settings.git else []),
+        ]
+        self.standing_still: StandingStill | None = None
+
+    async def run(self) -> None:
+        while True:
+            went_well = await self.attempt()
+            await asyncio.sleep(PAUSE_SECONDS if went_well else PAUSE_AFTER_FAILURE_SECONDS)
+
+    async def attempt(self) -> bool:
+        """One round; what goes wrong is kept in `standing_still` until a round goes well."""
+        try:
+            await self.round()
+        except AuditNotReady:
+            return False  # nothing to sign yet
+        except Exception as error:
+            self._stand_still(error)
+            return False
+        if self.standing_still is not None:
+            log.info("anchoring_goes_on")
+        self.standing_still = None
+        return True
+
+    async def round(self) -> None:
+        """Signs what is due, then delivers what any sink lacks. Raises what keeps it from either."""
+        key = await asyncio.to_thread(read_or_make_key, self._settings.key_file, may_make=self._settings.key_is_ours)
+        while await self._sign(key):
+            pass
+        for sink in self.sinks:
+            await self._deliver(sink)
+
+    async def _sign(self, key: SigningKey) -> bool:
+        """Whether there may be more to sign."""
+        async with session(self._database, Role.WITNESS) as connection:
+            await _require_newest(connection, key)
+            last = await chain.anchor_at_or_before(connection, 2**62)
+            signed = Link(last.seq, last.hash) if last else Link()
+            head = await chain.head(connection)
+            if not await self._is_due(connection, signed.seq, head.seq):
+                return False
+            try:
+                piece = await check_piece(connection, signed, min(MOST_EVENTS, head.seq - signed.seq))
+            except Broken as broken:
+                raise AnchoringStandsStill(
+                    f"the chain is broken and will not be signed ({broken.sentence.rstrip('.')})",
+                    "Run coordinator audit verify, and find out who changed it",
+                ) from None
+            rows = await connection.fetch(HASHES, signed.seq, piece.last.seq)
+            root = merkle_root([row["hash"] for row in rows])
+            facts = (piece.last.seq, piece.last.hash, piece.events, root, last.sha256 if last else NOTHING, now())
+            line = "|".join(map(str, ("audit-anchor-1", await chain.chain_id(connection), *facts, key.key_id)))
+            await connection.fetchval("SELECT audit.record_anchor($1, $2)", line, key.sign(line))
+        return True  # also where another replica was first: it is looked at again
+
+    async def _is_due(self, connection: AnyConnection, signed_seq: int, head_seq: int) -> bool:
+        if head_seq <= signed_seq:
+            return False
+        if head_seq - signed_seq >= self._settings.every_events:
+            return True
+        age = await connection.fetchval(OLDEST_UNSIGNED, signed_seq + 1)
+        return age is None or age >= self._settings.every_seconds  # None: it is missing, which signing finds out
+
+    async def _deliver(self, sink: FolderSink) -> None:
+        async with session(self._database, Role.WITNESS) as connection:
+            keys = await chain.keys(connection)
+            anchors = await chain.anchors_after(connection, sink.compared(keys["chain_id"]))
+        if keys["keys"]:
+            await asyncio.to_thread(sink.deliver, anchors, keys)
+
+    def _stand_still(self, error: Exception) -> None:
+        if not isinstance(error, ProblemError):
+            log.exception("anchoring_broke_off")
+            error = AnchoringStandsStill(
+                f"something unexpected ({type(error).__name__})", "The service's log says more"
+            )
+        elif self.standing_still is None:
+            log.warning("anchoring_stands_still", extra={"reason": error.problem.detail})
+        since = self.standing_still.since if self.standing_still else datetime.now(UTC)
+        self.standing_still = StandingStill(since, error)
+
+
+async def _require_newest(connection: AnyConnection, key: SigningKey) -> None:
+    """The first key of a chain becomes known by signing it; every later one only by a rotation."""
+    known = (await chain.keys(connection))["keys"]
+    if not known:
+        await connection.fetchval("SELECT audit.record_key(1, $1, $2, 0, NULL, NULL, NULL)", key.key_id, key.public_key)
+    elif known[-1]["key_id"] != key.key_id:
+        raise AnchoringStandsStill(
+            f"the key file holds {key.key_id}, and this audit is signed by {known[-1]['key_id']}",
+            "Put that key back, or replace it with python -m services.cas_service.rotate_key",
+        )

@@ -1,0 +1,96 @@
+"""What the audit's database holds about its chain: head, anchors, keys, segments, and events as they are exported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from audit_verifier.verify import NOTHING, Anchor
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+    from asyncpg.pool import PoolConnectionProxy
+
+    AnyConnection: TypeAlias = Connection[Any] | PoolConnectionProxy[Any]
+
+EVENTS = """
+SELECT seq, audit.timestamp_text(recorded_at) AS recorded_at, prev_hash, hash, payload FROM audit.events
+WHERE seq > $1 AND seq <= $2 ORDER BY seq
+"""
+SEGMENTS = """
+SELECT first_seq, last_seq, prev_hash, last_hash, events, merkle_root, file_sha256,
+       audit.timestamp_text(sealed_at) AS sealed_at, audit.timestamp_text(retired_at) AS retired_at
+FROM audit.segments LEFT JOIN audit.retirements USING (first_seq) ORDER BY first_seq
+"""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A place in the chain: an event's number and hash."""
+
+    seq: int = 0
+    hash: str = NOTHING
+
+
+async def chain_id(connection: AnyConnection) -> str:
+    return str(await connection.fetchval("SELECT chain_id FROM audit.chain"))
+
+
+async def head(connection: AnyConnection) -> Link:
+    """What the store itself says is the last event."""
+    return Link(*await connection.fetchrow("SELECT seq, hash FROM audit.chain_head"))
+
+
+async def events_after(connection: AnyConnection, seq: int, until: int, limit: int) -> list[Any]:
+    """At most `limit` numbers on: a gap among them shows as a gap."""
+    return list(await connection.fetch(EVENTS, seq, min(until, seq + limit)))
+
+
+async def segments(connection: AnyConnection) -> list[dict[str, Any]]:
+    """In order; `retired_at` is None while the rows are still there."""
+    return [dict(row) for row in await connection.fetch(SEGMENTS)]
+
+
+async def retired_until(connection: AnyConnection) -> Link:
+    """Where the rows begin: after the last segment that was taken out."""
+    gone = [each for each in await segments(connection) if each["retired_at"]]
+    return Link(gone[-1]["last_seq"], gone[-1]["last_hash"]) if gone else Link()
+
+
+async def anchors_after(
+    connection: AnyConnection, seq: int, until: int = 2**62, limit: int | None = None
+) -> list[Anchor]:
+    return _anchors(
+        await connection.fetch(
+            "SELECT line, signature FROM audit.anchors WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
+            seq,
+            until,
+            limit,
+        )
+    )
+
+
+async def anchor_at_or_after(connection: AnyConnection, seq: int) -> Anchor | None:
+    rows = await connection.fetch("SELECT line, signature FROM audit.anchors WHERE seq >= $1 ORDER BY seq LIMIT 1", seq)
+    return next(iter(_anchors(rows)), None)
+
+
+async def anchor_at_or_before(connection: AnyConnection, seq: int) -> Anchor | None:
+    rows = await connection.fetch(
+        "SELECT line, signature FROM audit.anchors WHERE seq <= $1 ORDER BY seq DESC LIMIT 1", seq
+    )
+    return next(iter(_anchors(rows)), None)
+
+
+async def keys(connection: AnyConnection) -> dict[str, Any]:
+    """The document of trusted keys, as the database has it."""
+    rows = await connection.fetch(
+        "SELECT key_id, public_key, rotation, signed_by_old, signed_by_new FROM audit.signing_keys ORDER BY number"
+    )
+    present = [{name: value for name, value in row.items() if value is not None} for row in rows]
+    return {"format": "audit-keys-1", "chain_id": await chain_id(connection), "keys": present}
+
+
+def _anchors(rows: Sequence[Any]) -> list[Anchor]:
+    return [Anchor.read({"anchor": row["line"], "signature": row["signature"]}) for row in rows]

@@ -1,0 +1,78 @@
+"""Recomputes a piece of the chain where it is stored, and names the first event that is not what was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from audit_verifier.verify import Anchor, Broken
+from services.cas_service.chain import Link
+
+if TYPE_CHECKING:
+    from services.cas_service.chain import AnyConnection
+
+# The window runs over the stored rows only; what the piece follows is compared with its first row.
+PIECE = """
+WITH piece AS MATERIALIZED (
+    SELECT seq, prev_hash, hash, payload_hash,
+           encode(sha256(convert_to(payload, 'UTF8')), 'hex') AS fresh_payload_hash,
+           audit.timestamp_text(recorded_at) AS recorded_at
+    FROM audit.events WHERE seq > $1 AND seq <= $2
+), checked AS (
+    SELECT seq, hash, lag(seq, 1, $3::bigint) OVER w AS before, CASE
+        WHEN seq <> lag(seq, 1, $3::bigint) OVER w + 1 THEN 'missing'
+        WHEN payload_hash <> fresh_payload_hash THEN 'changed'
+        WHEN hash <> encode(sha256(convert_to(concat_ws('|', 'audit-chain-1', prev_hash, seq::text, recorded_at,
+            payload_hash), 'UTF8')), 'hex') THEN 'moved'
+        WHEN prev_hash <> lag(hash, 1, $4::text) OVER w THEN 'inserted'
+    END AS reason
+    FROM piece WINDOW w AS (ORDER BY seq)
+)
+SELECT count(*) AS events, max(seq) AS last_seq, (array_agg(hash ORDER BY seq DESC))[1] AS last_hash,
+       min(seq) FILTER (WHERE reason IS NOT NULL) AS bad_seq,
+       (array_agg(reason ORDER BY seq) FILTER (WHERE reason IS NOT NULL))[1] AS reason,
+       (array_agg(before ORDER BY seq) FILTER (WHERE reason IS NOT NULL))[1] AS before
+FROM checked
+"""
+
+SENTENCES = {
+    "missing": "After event {before} comes event {seq}: what was between is missing.",
+    "changed": "Event {seq} is not what was recorded: its content was changed.",
+    "moved": "Event {seq} is not what was recorded: its number, time, hash or predecessor was changed.",
+    "inserted": "Event {seq} does not follow the event before it: one was inserted or replaced.",
+}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Events `after` to `last`, whole and in order."""
+
+    after: Link
+    last: Link
+    events: int
+
+
+async def check_piece(connection: AnyConnection, after: Link, limit: int) -> Piece:
+    """Raises Broken at the first event that is not what was recorded or does not follow the one before it."""
+    row = await connection.fetchrow(PIECE, after.seq, after.seq + limit, after.seq, after.hash)
+    if row["bad_seq"] is not None:
+        seq, reason = row["bad_seq"], row["reason"]
+        raise Broken(seq, reason, SENTENCES[reason].format(seq=seq, before=row["before"]))
+    if not row["events"]:
+        successor = await connection.fetchval("SELECT min(seq) FROM audit.events WHERE seq > $1", after.seq)
+        if successor is not None:
+            raise Broken(successor, "missing", SENTENCES["missing"].format(seq=successor, before=after.seq))
+        return Piece(after, after, 0)
+    return Piece(after, Link(row["last_seq"], row["last_hash"]), row["events"])
+
+
+async def require_signed_events(connection: AnyConnection, anchors: list[Anchor]) -> None:
+    """Raises Broken where an event is another one than the anchor at its seq signed."""
+    rows = await connection.fetch(
+        "SELECT seq, hash FROM audit.events WHERE seq = ANY ($1::bigint[])", [each.seq for each in anchors]
+    )
+    hashes = {row["seq"]: row["hash"] for row in rows}
+    for anchor in anchors:
+        if hashes.get(anchor.seq) != anchor.hash:
+            first = anchor.seq - anchor.count + 1
+            raise Broken(first, "rewritten", f"Events {first} to {anchor.seq} are not those that were signed.")

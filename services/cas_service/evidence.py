@@ -1,0 +1,117 @@
+"""The audit's evidence: GET /audit/verify, /audit/anchors, /audit/keys, /audit/proof/{event}, /audit/export."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, FastAPI, Path, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from migration_sidecar.audit_messages import AnchorPage, SignedAnchor, Verification
+from services.cas_service import chain
+from services.cas_service.anchoring import Anchoring
+from services.cas_service.anchoring_settings import read_anchoring_settings
+from services.cas_service.audit import NoQuery, require_single_values
+from services.cas_service.evidence_errors import TooManyExports
+from services.cas_service.exporting import Export, begin_export, prove
+from services.cas_service.questions import LAST_SEQ
+from services.cas_service.store import Role, session
+from services.cas_service.verifying import verify
+
+EXPORTS_AT_ONCE = 2
+CHUNK_BYTES = 64 * 1024
+
+
+@asynccontextmanager
+async def anchors_itself(app: FastAPI) -> AsyncIterator[None]:
+    """Nothing here is waited for: whatever the key and the sinks are like, events are recorded."""
+    anchoring = Anchoring(app.state.database, read_anchoring_settings())
+    app.state.anchoring = anchoring
+    app.state.exports = asyncio.Semaphore(EXPORTS_AT_ONCE)
+    app.state.remarks = [lambda: str(anchoring.standing_still or "")]
+    task = asyncio.create_task(anchoring.run())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+router = APIRouter(prefix="/audit", lifespan=anchors_itself)
+
+
+class PieceQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    after: int = Field(default=0, ge=0, le=LAST_SEQ)
+    limit: int = Field(default=20_000, ge=1, le=50_000)
+
+
+class AnchorQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    after: int = Field(default=0, ge=0, le=LAST_SEQ)
+    limit: int = Field(default=1000, ge=1, le=1000)
+
+
+class ExportQuery(BaseModel):
+    """Sequence numbers, both included."""
+
+    model_config = ConfigDict(extra="forbid")
+    first: int = Field(default=1, ge=1, le=LAST_SEQ, alias="from")
+    until: int | None = Field(default=None, ge=1, le=LAST_SEQ, alias="to")
+
+
+@router.get("/verify", response_model_exclude_none=True)
+async def show_verification(request: Request, query: Annotated[PieceQuery, Query()]) -> Verification:
+    require_single_values(request)
+    return await verify(request.app.state.database, request.app.state.anchoring, query.after, query.limit)
+
+
+@router.get("/anchors", response_model_exclude_none=True)
+async def show_anchors(request: Request, query: Annotated[AnchorQuery, Query()]) -> AnchorPage:
+    require_single_values(request)
+    async with session(request.app.state.database, Role.WITNESS) as connection:
+        anchors = await chain.anchors_after(connection, query.after, limit=query.limit)
+        chain_id = await chain.chain_id(connection)
+    shown = [SignedAnchor(anchor=each.line, signature=each.signature) for each in anchors]
+    return AnchorPage(
+        chain_id=chain_id, anchors=shown, next_after=anchors[-1].seq if len(anchors) == query.limit else None
+    )
+
+
+@router.get("/keys")
+async def show_keys(request: Request, _: Annotated[NoQuery, Query()]) -> dict[str, Any]:
+    async with session(request.app.state.database, Role.WITNESS) as connection:
+        return await chain.keys(connection)
+
+
+@router.get("/proof/{event}")
+async def show_proof(
+    request: Request, event: UUID | Annotated[int, Path(ge=1, le=LAST_SEQ)], _: Annotated[NoQuery, Query()]
+) -> dict[str, Any]:
+    return await prove(request.app.state.database, event)
+
+
+@router.get("/export")
+async def export(request: Request, query: Annotated[ExportQuery, Query()]) -> StreamingResponse:
+    require_single_values(request)
+    exports: asyncio.Semaphore = request.app.state.exports
+    if exports.locked():
+        raise TooManyExports(EXPORTS_AT_ONCE)
+    begun = await begin_export(request.app.state.database, query.first, query.until)
+    return StreamingResponse(_chunks(begun, exports), media_type="application/jsonl")
+
+
+async def _chunks(begun: Export, exports: asyncio.Semaphore) -> AsyncIterator[bytes]:
+    """Lines gathered into larger pieces: each of them costs a turn of the server."""
+    chunk = bytearray()
+    async with exports:  # taken here: a caller may be gone before this begins
+        async for line in begun.lines():
+            chunk += line.encode()
+            chunk += b"\n"
+            if len(chunk) >= CHUNK_BYTES:
+                yield bytes(chunk)
+                chunk.clear()
+        yield bytes(chunk)

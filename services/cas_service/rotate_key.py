@@ -1,0 +1,73 @@
+"""Replaces the audit's signing key: `python -m services.cas_service.rotate_key`.
+
+The new key is introduced by a line that both keys sign, so whoever trusts the old one may trust the new one. It is
+written beside the old one first and takes its place last: run it again if it was interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from migration_sidecar.database import Database
+from migration_sidecar.engine import Engine
+from migration_sidecar.errors import ProblemError
+from migration_sidecar.settings import read_settings
+from services.cas_service import chain
+from services.cas_service.anchoring_settings import read_anchoring_settings
+from services.cas_service.evidence_errors import AnchoringStandsStill
+from services.cas_service.signing import SigningKey, now, read_key, read_or_make_key
+from services.cas_service.store import Role, session
+
+
+async def rotate(database: Database, key_file: Path) -> SigningKey:
+    """The key that signs from now on. Raises AnchoringStandsStill where the old one is not the audit's."""
+    prepared = key_file.with_name(f"{key_file.name}.next")
+    old, new = read_key(key_file), read_or_make_key(prepared, may_make=True)
+    async with session(database, Role.WITNESS) as connection:
+        known = await chain.keys(connection)
+        newest = known["keys"][-1]["key_id"] if known["keys"] else None
+        if newest == old.key_id:
+            last = await chain.anchor_at_or_before(connection, 2**62)
+            line = _introduction(known["chain_id"], last.seq if last else 0, old, new)
+            recorded = await connection.fetchval(
+                "SELECT audit.record_key($1, $2, $3, $4, $5, $6, $7)",
+                len(known["keys"]) + 1,
+                new.key_id,
+                new.public_key,
+                last.seq if last else 0,
+                line,
+                old.sign(line),
+                new.sign(line),
+            )
+            if not recorded:
+                raise AnchoringStandsStill("an anchor was signed at the same moment", "Rotate again")
+        elif newest != new.key_id:
+            raise AnchoringStandsStill(
+                f"the key file holds {old.key_id}, and this audit is signed by {newest}", "Put that key back first"
+            )
+    prepared.replace(key_file)
+    return new
+
+
+def _introduction(chain_id: str, after_seq: int, old: SigningKey, new: SigningKey) -> str:
+    parts = ("audit-rotation-1", chain_id, str(after_seq), old.key_id, new.key_id, new.public_key, now())
+    return "|".join(parts)
+
+
+async def _main() -> int:
+    engine = Engine(read_settings(Path(__file__).parent / "alembic.ini"))
+    try:
+        key = await rotate(engine.database, read_anchoring_settings().key_file)
+    finally:
+        await engine.close()
+    print(f"The audit is signed by key {key.key_id} from now on.")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(asyncio.run(_main()))
+    except ProblemError as error:
+        sys.exit(str(error))

@@ -1,0 +1,153 @@
+"""Verifies the live audit piece by piece: the rows, the anchors beside them, and the anchors kept outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from audit_verifier.verify import Anchor, Broken, Keys, Unreadable, require_follows
+from migration_sidecar.audit_messages import Verification
+from migration_sidecar.database import Database
+from services.cas_service import chain
+from services.cas_service.anchoring import Anchoring
+from services.cas_service.chain import Link
+from services.cas_service.checking import Piece, check_piece, require_signed_events
+from services.cas_service.sinks import FolderSink
+from services.cas_service.store import Role, session
+
+if TYPE_CHECKING:
+    from services.cas_service.chain import AnyConnection
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What is kept where the database's administrator cannot write; it is believed before what is in the database."""
+
+    trusted: Sequence[Keys]
+    anchors: Sequence[Anchor]
+
+    @property
+    def last_seq(self) -> int:
+        return self.anchors[-1].seq if self.anchors else 0
+
+
+@dataclass
+class Findings:
+    """What is known of a piece so far; `reason` is what is wrong, and None while nothing is."""
+
+    first_seq: int
+    last_seq: int
+    events: int = 0
+    first_bad_seq: int | None = None
+    reason: str | None = None
+    sentence: str | None = None
+    next_after: int | None = None
+    head_seq: int = 0
+    anchored_seq: int = 0
+    retired_until: int = 0
+
+
+async def verify(database: Database, anchoring: Anchoring, after: int, limit: int) -> Verification:
+    """Events `after` + 1 to at most `after` + `limit`; the last piece is also held against head and last anchor."""
+    async with session(database, Role.WITNESS) as connection:
+        chain_id = await chain.chain_id(connection)
+    found = Findings(first_seq=after + 1, last_seq=after)
+    try:
+        # Before the rows are read: what is signed was recorded, so the rows of a later moment must have it.
+        outside = await asyncio.to_thread(_outside, anchoring.sinks, chain_id)
+        async with session(database, Role.WITNESS) as connection:
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            await _verify(connection, outside, found, limit)
+    except Broken as broken:
+        found.next_after, found.first_bad_seq = None, broken.seq
+        found.reason, found.sentence = broken.reason, broken.sentence
+    except Unreadable as error:
+        found.reason, found.sentence = "anchor", f"In the database {error}."
+    standing_still = str(anchoring.standing_still) if anchoring.standing_still else None
+    return Verification(chain_id=chain_id, ok=found.reason is None, anchoring=standing_still, **asdict(found))
+
+
+def _outside(sinks: Sequence[FolderSink], chain_id: str) -> Outside:
+    anchors: dict[int, Anchor] = {}
+    for sink in sinks:
+        for anchor in sink.anchors(chain_id):
+            if anchors.setdefault(anchor.seq, anchor).line != anchor.line:
+                raise Broken(anchor.seq, "anchor", f"Two sinks hold different anchors at seq {anchor.seq}.")
+    trusted = [keys for sink in sinks if (keys := sink.keys(chain_id)) is not None]
+    return Outside(trusted, sorted(anchors.values(), key=lambda each: each.seq))
+
+
+async def _verify(connection: AnyConnection, outside: Outside, found: Findings, limit: int) -> None:
+    head, retired = await chain.head(connection), await chain.retired_until(connection)
+    start = await _start(connection, found.first_seq - 1, retired)
+    found.first_seq, found.last_seq = start.seq + 1, start.seq
+    found.head_seq, found.retired_until = head.seq, retired.seq
+    document = await chain.keys(connection)
+    keys = Keys(document) if document["keys"] or outside.trusted else None
+    for trusted in outside.trusted:
+        keys = Keys(document, trusted)
+    piece = await check_piece(connection, start, limit)
+    found.last_seq, found.events = piece.last.seq, piece.events
+    if keys is not None:
+        await _require_outside(connection, keys, outside, piece)
+        found.anchored_seq = await _require_stored(connection, keys, outside, piece, retired)
+    if piece.events and piece.last.seq < head.seq:
+        found.next_after = piece.last.seq
+    else:
+        _require_end(piece.last, head, outside)
+
+
+async def _start(connection: AnyConnection, after: int, retired: Link) -> Link:
+    """What the piece follows; where rows were retired, the end of the last retired segment."""
+    if after <= retired.seq:
+        return retired
+    hash = await connection.fetchval("SELECT hash FROM audit.events WHERE seq = $1", after)
+    if hash is None:
+        raise Broken(after + 1, "missing", f"There is no event {after} for the next one to follow.")
+    return Link(after, hash)
+
+
+async def _require_outside(connection: AnyConnection, keys: Keys, outside: Outside, piece: Piece) -> None:
+    """The anchors kept outside are signed, sign these very events, and none of them was taken from the database."""
+    within = [each for each in outside.anchors if piece.after.seq < each.seq <= piece.last.seq]
+    for anchor in within:
+        keys.require_signed(anchor)
+    await require_signed_events(connection, within)
+    stored = {each.seq for each in await chain.anchors_after(connection, piece.after.seq, piece.last.seq)}
+    for anchor in within:
+        if anchor.seq not in stored:
+            raise Broken(anchor.seq, "anchor", f"The anchor at seq {anchor.seq} was taken out of the database.")
+
+
+async def _require_stored(connection: AnyConnection, keys: Keys, outside: Outside, piece: Piece, retired: Link) -> int:
+    """The anchors in the database are signed, follow each other, and are the ones kept outside; up to which seq."""
+    known = {each.seq: each for each in outside.anchors}
+    before = await chain.anchor_at_or_before(connection, piece.after.seq)
+    stored = await chain.anchors_after(connection, piece.after.seq, piece.last.seq)
+    for anchor in [*([before] if before else []), *stored]:
+        if anchor.seq <= outside.last_seq and known.get(anchor.seq) != anchor:
+            raise Broken(anchor.seq, "rewritten", f"Another anchor at seq {anchor.seq} is kept outside the database.")
+        if anchor.seq not in known:
+            keys.require_signed(anchor)
+    if piece.after == retired != Link() and (
+        before is None or (before.seq, before.hash) != (retired.seq, retired.hash)
+    ):
+        raise Broken(retired.seq + 1, "missing", f"No anchor signs event {retired.seq}, after which rows are gone.")
+    await require_signed_events(connection, stored)
+    for anchor in stored:
+        require_follows(anchor, before)
+        before = anchor
+    return before.seq if before else 0
+
+
+def _require_end(last: Link, head: Link, outside: Outside) -> None:
+    if outside.last_seq > last.seq:
+        sentence = f"The tail is cut: event {outside.last_seq} was signed, and the last is {last.seq}."
+        raise Broken(last.seq + 1, "cut", sentence)
+    if head.seq > last.seq:
+        sentence = f"The tail is cut: the store recorded event {head.seq}, and the last is {last.seq}."
+        raise Broken(last.seq + 1, "cut", sentence)
+    if head != last:
+        raise Broken(last.seq, "rewritten", f"The store's own head is another one than event {last.seq}.")
