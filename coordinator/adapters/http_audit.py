@@ -11,7 +11,7 @@ from migration_sidecar.messages import AuditBatch, AuditEvent, AuditReceipt
 
 # The audit service's own word for "my tables are not there yet".
 NOT_MIGRATED = "CM-522"
-KNOWN_TYPES = ("application/json", "application/x-ndjson")
+KNOWN_TYPES = ("application/json", "application/jsonl")
 
 
 class HttpAudit:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -92,6 +93,32 @@ class CoordinatorClient:
     def audit(self, parameters: Document) -> Document:
         return self._call("GET", "/audit/events", params=parameters)
 
+    def audit_event(self, event: str) -> Document:
+        return self._call("GET", f"/audit/events/{quote(event, safe='')}")
+
+    def audit_story(self, request_id: str) -> Document:
+        return self._call("GET", f"/audit/runs/{request_id}")
+
+    def audit_verify(self, parameters: Document) -> Document:
+        return self._call("GET", "/audit/verify", params=parameters)
+
+    def audit_keys(self) -> Document:
+        return self._call("GET", "/audit/keys")
+
+    def audit_proof(self, event: str) -> Document:
+        return self._call("GET", f"/audit/proof/{quote(event, safe='')}")
+
+    def audit_export(self, parameters: Document) -> Iterator[bytes]:
+        """Whole lines, for as long as they come: where the last one stood only an export itself can say."""
+        with self._reaching(), self._http.stream("GET", f"{self._address}/audit/export", params=parameters) as answer:
+            if not answer.is_success:
+                answer.read()
+                document_of(answer)
+            rest = b""
+            for chunk in answer.iter_bytes():
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from (line + b"\n" for line in lines)
+
     def _call(self, method: str, path: str, **content: Any) -> Document:
         """Tries again where an answer was lost, and until an application that is only starting can listen."""
         give_up = time.monotonic() + START_SECONDS
@@ -109,8 +136,13 @@ class CoordinatorClient:
             time.sleep(PAUSE_SECONDS)
 
     def _once(self, method: str, path: str, **content: Any) -> Document:
-        try:
+        with self._reaching():
             return document_of(self._http.request(method, f"{self._address}{path}", **content))
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise CannotReach(
                 f"nothing answers at {self._shown}",

@@ -13,6 +13,7 @@ _WENT_WRONG = frozenset({"failed", "cancelled", "compensated"})
 class ExitCode(IntEnum):
     DONE = 0
     MIGRATION_FAILED = 1
+    DOES_NOT_HOLD = 1  # what was verified or compared is not as it should be
     BAD_INPUT = 2
     CANNOT_REACH = 3
     PERSON_NEEDED = 4

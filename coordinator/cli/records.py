@@ -159,6 +159,31 @@ class AuditEventView(View):
     to_revision: str = ""
     outcome: str = ""
     duration_ms: float | None = None
+    detail: dict[str, Any] = {}
+
+    def text(self, name: str) -> str:
+        """Of the detail, as far as it is a text; a problem gives its own sentence."""
+        value = self.detail.get(name)
+        if isinstance(value, dict):
+            value = " ".join(str(value[part]) for part in ("code", "detail") if value.get(part))
+        return value if isinstance(value, str) else ""
+
+
+class RunStoryView(View):
+    request_id: str = ""
+    actor: str = ""
+    outcome: str = ""
+    asked_at: Moment | None = None
+    finished_at: Moment | None = None
+    services: list[str] = []
+    events: list[AuditEventView] = []
+    more: bool = False
+
+    @property
+    def seconds(self) -> float | None:
+        if self.asked_at is None or self.finished_at is None:
+            return None
+        return max(0.0, (self.finished_at - self.asked_at).total_seconds())
 
 
 Shown = TypeVar("Shown", bound=View)

@@ -35,7 +35,7 @@ class Daprd:
         return web.Response(status=self.status, body=self.body, headers={"content-type": self.content_type})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": "application/x-ndjson"})
+        response = web.StreamResponse(headers={"content-type": "application/jsonl"})
         await response.prepare(request)
         for piece in EXPORT:
             await response.write(piece)
@@ -103,7 +103,7 @@ async def test_a_question_reaches_the_audit_as_it_was_asked_and_the_answer_comes
 
 async def test_an_export_is_passed_on_whole(client: httpx.AsyncClient) -> None:
     answer = await client.get("/audit/export?from=1")
-    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.headers["content-type"] == "application/jsonl"
     assert answer.content == b"".join(EXPORT)
 
 

@@ -1,0 +1,97 @@
+"""`coordinator audit export`: a file that proves itself, wherever it is taken."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coordinator.cli import options
+from coordinator.cli.audit.downloading import Download, Span
+from coordinator.cli.audit.moments import moment
+from coordinator.cli.audit.offline import verdict_on
+from coordinator.cli.audit.progress import progress
+from coordinator.cli.audit.verify import Anchors, Keys
+from coordinator.cli.audit.writing import refuse_to_overwrite
+from coordinator.cli.client import CoordinatorClient
+from coordinator.cli.exit_codes import ExitCode
+from coordinator.cli.failures import BadInput
+from coordinator.cli.output import answers, print_json, remarks
+from coordinator.cli.records import AuditEventView, read_list
+from coordinator.cli.safe_text import safe
+from coordinator.cli.session import session
+
+EXAMPLES = options.examples(
+    "coordinator audit export -o audit.jsonl",
+    "coordinator audit export --from 2026-10-01 --to 2027-01-01 -o fourth-quarter.jsonl --keys audit-keys.json",
+    "coordinator audit export --from 1 --to 5000 -o first.jsonl",
+)
+
+
+def export(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="SEQ|MOMENT", help="The first event, or recorded then or later.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="SEQ|MOMENT", help="The last event, or recorded before then.")
+    ] = None,
+    keys: Keys = None,
+    anchors: Anchors = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    url: options.Url = None,
+    as_json: options.Json = False,
+) -> None:
+    """Writes events with all that proves them into one file, and verifies that file. Exit code 1 if it does not hold.
+
+    A file that does not hold stays: it is evidence. A cut one does not.
+    """
+    with session(url, as_json=as_json) as client:
+        refuse_to_overwrite(output, force=force)
+        newest = _bound(client, {"order": "newest"})
+        span = Span(_first(client, since), _last(client, until))
+        total = max(0, min(newest or 0, span.last or newest or 0) - span.first + 1)
+        unfinished = output.with_name(f"{output.name}.part")
+        try:
+            with unfinished.open("w+b") as file, progress("Exporting", shown=not as_json) as tell:
+                Download(client, file, span, tell, total).run()
+            unfinished.replace(output)
+        except OSError as error:
+            raise BadInput("The file cannot be written", str(error.strerror), "name another place") from None
+        finally:
+            unfinished.unlink(missing_ok=True)
+        judged = verdict_on(output, keys, anchors)
+        if as_json:
+            print_json(asdict(judged.verdict))
+        else:
+            for number, line in enumerate(judged.lines):
+                style = "dim" if number else "green" if judged.verdict.ok else "bold red"
+                answers().print(safe(line, style), soft_wrap=True)
+            remarks().print(safe(f"Written: {output} ({output.stat().st_size} bytes)"), soft_wrap=True)
+        raise typer.Exit(ExitCode.DONE if judged.verdict.ok else ExitCode.DOES_NOT_HOLD)
+
+
+def _first(client: CoordinatorClient, text: str | None) -> int:
+    if text is None or text.isdecimal():
+        return int(text or 1)
+    found = _bound(client, {"from": moment(text)})
+    if found is None:
+        raise BadInput("There is nothing to export", f"nothing was recorded from {text} on", "begin earlier")
+    return found
+
+
+def _last(client: CoordinatorClient, text: str | None) -> int | None:
+    if text is None or text.isdecimal():
+        return None if text is None else int(text)
+    found = _bound(client, {"to": moment(text), "order": "newest"})
+    if found is None:
+        raise BadInput("There is nothing to export", f"nothing was recorded before {text}", "end later")
+    return found
+
+
+def _bound(client: CoordinatorClient, question: dict[str, Any]) -> int | None:
+    """The number of the first event of the answer."""
+    events = read_list(AuditEventView, client.audit({**question, "limit": 1}), "events")
+    return events[0].seq if events else None

@@ -1,0 +1,22 @@
+"""How far a long command is: a bar on a terminal, nothing in a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from coordinator.cli.output import remarks
+
+Tell = Callable[[int, int], None]
+
+
+@contextmanager
+def progress(what: str, *, shown: bool = True) -> Iterator[Tell]:
+    """Gives what takes `done, total`; the bar is gone at the end."""
+    console = remarks()
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("events"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=max(done, total))

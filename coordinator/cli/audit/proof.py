@@ -1,0 +1,53 @@
+"""`coordinator audit proof`: one event, and why nobody can have changed it; small enough to e-mail."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator.cli import options
+from coordinator.cli.audit.offline import verdict_on
+from coordinator.cli.audit.verify import Keys
+from coordinator.cli.audit.writing import refuse_to_overwrite
+from coordinator.cli.exit_codes import ExitCode
+from coordinator.cli.output import answers, print_json, remarks
+from coordinator.cli.safe_text import safe
+from coordinator.cli.session import session
+
+EXAMPLES = options.examples(
+    "coordinator audit proof 57 -o proof.json",
+    "coordinator audit proof c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57 -o proof.json --keys audit-keys.json",
+    "python -m audit_verifier proof.json --keys audit-keys.json",
+)
+
+
+def proof(
+    event: Annotated[str, typer.Argument(metavar="SEQ|EVENT_ID", help="The event, by its number or its id.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write; default: stdout.")] = None,
+    keys: Keys = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    url: options.Url = None,
+    as_json: options.Json = False,
+) -> None:
+    """Gives the proof that this event is among those that were signed, and verifies it."""
+    with session(url, as_json=as_json) as client:
+        if output:
+            refuse_to_overwrite(output, force=force)
+        document = client.audit_proof(event)
+        line = json.dumps(document, separators=(",", ":")) + "\n"  # a proof is one line
+        if output is None:
+            sys.stdout.write(line)
+            return
+        output.write_text(line, encoding="ascii")
+        judged = verdict_on(output, keys, None)
+        if as_json:
+            print_json(asdict(judged.verdict))
+        else:
+            answers().print(safe(judged.lines[0], "green" if judged.verdict.ok else "bold red"), soft_wrap=True)
+            remarks().print(safe(f"Written: {output} ({len(line)} bytes)"), soft_wrap=True)
+        raise typer.Exit(ExitCode.DONE if judged.verdict.ok else ExitCode.DOES_NOT_HOLD)

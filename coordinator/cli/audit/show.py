@@ -1,0 +1,69 @@
+"""`coordinator audit show`: the story of one run, or one event with everything in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from coordinator.cli import options
+from coordinator.cli.audit.story import show_story
+from coordinator.cli.client import CoordinatorClient
+from coordinator.cli.failures import BadInput
+from coordinator.cli.output import answers, print_json
+from coordinator.cli.records import RunStoryView, read
+from coordinator.cli.safe_text import safe
+from coordinator.cli.session import session
+
+EXAMPLES = options.examples(
+    "coordinator audit show release-41",
+    "coordinator audit show --event 57",
+    "coordinator audit show --event c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57 --json",
+)
+
+
+def show(
+    request_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The request id of a run.")] = None,
+    event: Annotated[
+        str | None, typer.Option("--event", metavar="SEQ|EVENT_ID", help="One event instead, by its number or its id.")
+    ] = None,
+    url: options.Url = None,
+    as_json: options.Json = False,
+) -> None:
+    """Tells the story of one run from its request to its end, or shows one event whole."""
+    with session(url, as_json=as_json) as client:
+        document = _asked(client, request_id, event)
+        if as_json:
+            print_json(document)
+        elif event is None:
+            show_story(answers(), read(RunStoryView, document))
+        else:
+            _show_event(answers(), document)
+
+
+def _asked(client: CoordinatorClient, request_id: str | None, event: str | None) -> dict[str, Any]:
+    if (request_id is None) == (event is None):
+        raise BadInput(
+            "What is to be shown was not said",
+            "name either a request id or, with --event, one event",
+            "coordinator runs lists the runs, coordinator audit list the events",
+        )
+    if event is not None:
+        return client.audit_event(event)
+    return client.audit_story(options.request_id(request_id or ""))
+
+
+def _show_event(console: Console, document: dict[str, Any]) -> None:
+    """Every field as it is recorded, also those that this release does not know."""
+    width = max(map(len, document), default=0)
+    for name, value in document.items():
+        if value is None or value == {}:
+            continue
+        shown = json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+        first, *others = shown.splitlines() or [""]
+        console.print(Text(f"{name:{width}}  ", "bold").append_text(safe(first)), soft_wrap=True)
+        for line in others:
+            console.print(Text(" " * (width + 2)).append_text(safe(line)), soft_wrap=True)
