@@ -89,6 +89,8 @@ def _application(application: dict[str, Any], rendering: Rendering) -> None:
     application["command"][0] = sys.executable
     # Into the one log of `dapr run`, not into the folder of the sources.
     application["appLogDestination"] = application["daprdLogDestination"] = "console"
+    if application["appID"] == "cas-audit":
+        environment.setdefault("AUDIT_FOLDER", str(rendering.settings.state.absolute() / "audit"))
     if environment:
         application["env"] = environment
 

@@ -1,0 +1,93 @@
+"""Seals the oldest events into one file, and retires from the database what is sealed, signed and in that file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import file_digest
+from pathlib import Path
+
+from audit_verifier.verify import Verdict, verify_file
+from migration_sidecar.database import Database
+from migration_sidecar.errors import ProblemError
+from services.cas_service import chain
+from services.cas_service.exporting import begin_export
+from services.cas_service.store import Role, session
+
+RETIRE_SECONDS = 600
+
+LAST_ANCHOR_BEFORE = """
+SELECT max(anchor.seq) FROM audit.anchors AS anchor JOIN audit.events AS event USING (seq)
+WHERE event.recorded_at < $1
+"""
+
+
+class RetentionRefused(ProblemError):
+    """Nothing was sealed or taken out."""
+
+    def __init__(self, reason: str, next_step: str) -> None:
+        super().__init__("CM-527", "The segment is left as it is", f"{reason}.", f"{next_step}.", status=409)
+
+
+@dataclass(frozen=True)
+class Sealed:
+    first_seq: int
+    last_seq: int
+    file: Path
+    sha256: str
+
+
+async def seal(database: Database, before: datetime, folder: Path) -> Sealed:
+    """All events that were recorded before that moment, up to the last anchor among them."""
+    async with session(database, Role.WITNESS) as connection:
+        sealed = await chain.segments(connection)
+        first = sealed[-1]["last_seq"] + 1 if sealed else 1
+        last = await connection.fetchval(LAST_ANCHOR_BEFORE, before)
+    if last is None or last < first:
+        raise RetentionRefused(
+            f"Nothing recorded before {before:%Y-%m-%d} is signed and not sealed yet", "Choose a later moment"
+        )
+    export = await begin_export(database, first, last)
+    unfinished = _place(folder, f"segment-{export.chain_id}-{first}-{last}.unfinished.jsonl")
+    with unfinished.open("w", encoding="utf-8", newline="\n") as stream:
+        async for line in export.lines():
+            stream.write(line + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    _require_whole(verify_file(str(unfinished)), first, last)
+    file = unfinished.with_name(unfinished.name.replace(".unfinished", ""))
+    unfinished.replace(file)
+    sha256 = _sha256(file)
+    async with session(database, Role.WITNESS) as connection:
+        await connection.execute("SELECT audit.record_segment($1, $2, $3, $4)", first, last, export.tree.root(), sha256)
+    return Sealed(first, last, file, sha256)
+
+
+async def retire(database: Database, file: Path, keys: Path) -> int:
+    """How many rows went; the file is verified against the trusted keys first, because it is all that stays."""
+    verdict = verify_file(str(file), str(keys))
+    _require_whole(verdict, verdict.first_seq, verdict.last_seq)
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute(f"SET LOCAL statement_timeout = '{RETIRE_SECONDS}s'; SET LOCAL ROLE cas_owner")
+        gone: int = await connection.fetchval(
+            "SELECT audit.retire_segment($1, $2)", verdict.first_seq, _sha256(file), timeout=RETIRE_SECONDS
+        )
+    return gone
+
+
+def _place(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
+
+
+def _require_whole(verdict: Verdict, first: int, last: int) -> None:
+    if not verdict.ok:
+        raise RetentionRefused(verdict.sentence.rstrip("."), "Run coordinator audit verify")
+    if (verdict.first_seq, verdict.last_seq, verdict.anchored_seq) != (first, last, last):
+        raise RetentionRefused("The file does not end where an anchor does", "Seal again, and keep that file")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
