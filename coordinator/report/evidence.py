@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coordinator.cli.audit.pieces import LiveVerdict
 from coordinator.cli.wording import count
 from coordinator.report.agreement import disagreements
 from coordinator.report.document import (
@@ -22,7 +23,7 @@ from coordinator.report.document import (
     code,
     text,
 )
-from coordinator.report.facts import Anchor, Chain, Proof, ReportedEvent, RunFacts
+from coordinator.report.facts import Anchor, Proof, ReportedEvent, RunFacts
 from coordinator.report.wording import clock, day, instant
 
 EVENTS = [
@@ -72,10 +73,11 @@ def chain_notice(facts: RunFacts) -> Notice:
     chain = facts.evidence.chain
     if chain is None:
         return Notice(Tone.WARN, "The chain was not verified", [text("The audit gave no answer about its chain.")])
+    _, *notes = map(text, chain.lines())
     if not chain.ok:
         where = f"The first event that is wrong is number {chain.first_bad_seq}. " if chain.first_bad_seq else ""
-        return Notice(Tone.BAD, "The chain of the audit is broken", [text(f"{where}{chain.reason}")])
-    return Notice(Tone.GOOD, "The chain of the audit is whole", [text(_verified(chain))])
+        return Notice(Tone.BAD, "The chain of the audit is broken", [text(f"{where}{chain.sentence}"), *notes])
+    return Notice(Tone.GOOD, "The chain of the audit is whole", [text(_verified(chain)), *notes])
 
 
 def rests_on(facts: RunFacts) -> Section:
@@ -137,10 +139,11 @@ def _keys(facts: RunFacts) -> Line:
     return text("The public keys came from the server itself, see the last section.")
 
 
-def _verified(chain: Chain) -> str:
+def _verified(chain: LiveVerdict) -> str:
     return (
         f"The audit computed the hashes of its {count(chain.events, 'event')} from number {chain.first_seq} to "
-        f"{chain.last_seq} anew; each follows from the one before."
+        f"{chain.last_seq} anew; each follows from the one before. "
+        f"Anchors sign it up to number {chain.anchored_seq}."
     )
 
 

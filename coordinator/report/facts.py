@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from coordinator.cli.audit.pieces import LiveVerdict
 from coordinator.cli.records import Moment, RunView, StepView, View
 
 
@@ -74,23 +75,11 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Chain:
-    """What the audit's own verification of its chain answered."""
-
-    first_seq: int = 0
-    last_seq: int = 0
-    events: int = 0
-    ok: bool = False
-    first_bad_seq: int | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
 class Evidence:
     """What the report may claim about its events."""
 
     proofs: dict[str, Proof] = field(default_factory=dict)  # by event id
-    chain: Chain | None = None
+    chain: LiveVerdict | None = None
     keys_from: str = ""  # a file the reader chose; empty where the same server gave the keys
 
     def of(self, event: ReportedEvent) -> Proof:

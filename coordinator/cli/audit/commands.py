@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from coordinator.cli import options
-from coordinator.cli.audit import export, list_command, proof, show, verify
+from coordinator.cli.audit import export, list_command, proof, report, show, verify
 from coordinator.cli.audit.reconcile import reconcile
 
 audit = typer.Typer(name="audit", no_args_is_help=True, help="Reads the fleet's audit.", rich_markup_mode="markdown")
@@ -16,6 +16,7 @@ audit.command("show", epilog=show.EXAMPLES)(show.show)
 audit.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 audit.command("export", epilog=export.EXAMPLES)(export.export)
 audit.command("proof", epilog=proof.EXAMPLES)(proof.proof)
+audit.command("report", epilog=report.EXAMPLES)(report.report)
 audit.command(
     "reconcile",
     epilog=options.examples(

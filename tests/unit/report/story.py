@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from coordinator.report.facts import Anchor, Chain, Evidence, Proof, ReportedEvent, ReportedRun, RunFacts
+from coordinator.cli.audit.pieces import LiveVerdict
+from coordinator.report.facts import Anchor, Evidence, Proof, ReportedEvent, ReportedRun, RunFacts
 
 DIGEST = "d" * 64
 FILE = "f" * 64
@@ -83,8 +84,11 @@ EVENTS = [
     event(111, "migration.step_finished", "cds-store", outcome="skipped", from_revision="0a1", to_revision="0a1"),
     event(112, "migration.finished", outcome="failed", detail={"error": ERROR}),
 ]
+CHAIN = LiveVerdict(ok=True, events=120, first_seq=1, last_seq=120, anchored_seq=120)
 PROVEN = Evidence(
-    {one.event_id: Proof("b" * 64, ANCHOR) for one in EVENTS}, Chain(1, 120, 120, True), "audit-keys.json"
+    {one.event_id: Proof("b" * 64, ANCHOR) for one in EVENTS},
+    CHAIN,
+    "audit-keys.json",
 )
 
 

@@ -6,10 +6,11 @@ import dataclasses
 
 import pytest
 
+from coordinator.cli.audit.pieces import LiveVerdict
 from coordinator.report.compose import report_of
 from coordinator.report.document import Tone
 from coordinator.report.evidence import is_contradicted
-from coordinator.report.facts import Chain, Evidence, Proof, RunFacts
+from coordinator.report.facts import Evidence, Proof, RunFacts
 from coordinator.report.rebuilt import rebuilt
 from tests.unit.report.story import (
     ANCHOR,
@@ -127,7 +128,7 @@ def test_events_after_the_last_anchor_are_not_called_proven() -> None:
     ("evidence", "said"),
     [
         (
-            Evidence({}, Chain(1, 70, 70, False, 71, "Event 71 was changed.")),
+            Evidence({}, LiveVerdict(ok=False, first_bad_seq=71, sentence="Event 71 was changed.")),
             "that is wrong is number 71. Event 71 was",
         ),
         (
