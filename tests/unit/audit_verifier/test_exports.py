@@ -1,0 +1,218 @@
+"""An export verifies as it was given, and whatever one thing is done to it, that is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from audit_verifier.verify import Keys, Unreadable, Verdict, event_hash, event_line, main, payload_hash, verify_export
+from tests.unit.audit_verifier.audits import TIME, Audit, Signer, signed
+
+Lines = list[bytes]
+
+
+def verdict(lines: Lines, audit: Audit | None = None) -> Verdict:
+    """Against the keys and anchors that are kept outside, where an audit is given."""
+    trusted, outside = (Keys(audit.keys), audit.outside()) if audit else (None, {})
+    return verify_export(iter(lines), trusted, outside)
+
+
+def audit_of(events: int) -> Audit:
+    """Signed after every third event."""
+    audit = Audit()
+    for number in range(1, events + 1):
+        audit.record(f'{{"event": {number}, "text": "é\\" \\\\"}}')
+        if number % 3 == 0:
+            audit.sign()
+    return audit
+
+
+def place(lines: Lines, seq: int) -> int:
+    return next(at for at, line in enumerate(lines) if line.startswith(b'{"seq":%d,' % seq))
+
+
+def test_an_export_verifies_as_it_was_given() -> None:
+    audit = audit_of(10)
+    found = verdict(audit.export(), audit)
+    assert (found.ok, found.events, found.last_seq, found.anchored_seq) == (True, 10, 10, 9)
+    assert found.notes == ["No anchor signs events 10 to 10 yet: they are only consistent."]
+
+
+def change_a_byte(lines: Lines) -> None:
+    at = place(lines, 5)
+    lines[at] = lines[at].replace(b'\\"event\\": 5', b'\\"event\\": 6')
+
+
+def delete(lines: Lines) -> None:
+    del lines[place(lines, 5)]
+
+
+def swap(lines: Lines) -> None:
+    first, second = place(lines, 4), place(lines, 5)
+    lines[first], lines[second] = lines[second], lines[first]
+
+
+def insert_with_a_fitting_hash(lines: Lines) -> None:
+    at, before = place(lines, 5), json.loads(lines[place(lines, 4)])["hash"]
+    forged = event_line(5, TIME, before, event_hash(before, 5, TIME, payload_hash("forged")), "forged")
+    lines.insert(at, forged.encode() + b"\n")
+
+
+def cut_the_file(lines: Lines) -> None:
+    del lines[place(lines, 8) :]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "first_bad_seq", "reason"),
+    [
+        (change_a_byte, 5, "changed"),
+        (delete, 6, "missing"),
+        (swap, 5, "missing"),
+        (insert_with_a_fitting_hash, 5, "missing"),
+        (cut_the_file, 8, "cut"),
+    ],
+)
+def test_the_first_bad_event_is_named(tamper: Callable[[Lines], None], first_bad_seq: int, reason: str) -> None:
+    lines = audit_of(10).export()
+    tamper(lines)
+    found = verdict(lines)
+    assert (found.ok, found.first_bad_seq, found.reason) == (False, first_bad_seq, reason)
+
+
+def test_two_events_that_changed_places_and_numbers_are_noticed() -> None:
+    lines = audit_of(10).export()
+    first, second = place(lines, 4), place(lines, 5)
+    four, five = lines[first], lines[second]
+    lines[first] = five.replace(b'{"seq":5,', b'{"seq":4,')
+    lines[second] = four.replace(b'{"seq":4,', b'{"seq":5,')
+    assert (verdict(lines).first_bad_seq, verdict(lines).reason) == (4, "changed")
+
+
+def rewritten(by: Signer) -> Audit:
+    """The same audit with another third event, every hash computed anew, signed by whoever rewrote it."""
+    return Audit(by).record("1", "2", "forged").sign().record("4", "5", "6").sign()
+
+
+def test_a_chain_that_was_rewritten_consistently_is_betrayed_by_the_anchors_outside() -> None:
+    audit = Audit().record("1", "2", "3").sign().record("4", "5", "6").sign()
+    forged = rewritten(by=Signer(1))
+    forged.anchors = []
+    found = verdict(forged.export(), audit)
+    assert (found.first_bad_seq, found.reason) == (1, "rewritten")
+
+
+def test_anchors_that_were_rewritten_with_another_key_are_betrayed_by_the_trusted_key() -> None:
+    audit = Audit().record("1", "2", "3").sign()
+    found = verdict(rewritten(by=Signer(2)).export(), audit)
+    assert (found.ok, found.reason) == (False, "keys")
+
+
+def test_without_trusted_keys_a_rewritten_chain_passes_for_consistent_and_no_more() -> None:
+    assert verdict(rewritten(by=Signer(2)).export()).ok
+
+
+def test_a_tail_that_was_cut_is_betrayed_by_a_later_anchor_outside() -> None:
+    audit = audit_of(10)
+    cut = audit_of(7)
+    found = verdict(cut.export(), audit)
+    assert (found.first_bad_seq, found.reason) == (8, "cut")
+
+
+def test_what_was_rewritten_after_the_last_anchor_is_not_noticed() -> None:
+    """The documented limit: nothing outside the database knows of these events yet."""
+    audit = audit_of(9).record("what happened")
+    forged = audit_of(9).record("what did not")
+    found = verdict(forged.export(), audit)
+    assert found.ok
+    assert found.notes == ["No anchor signs events 10 to 10 yet: they are only consistent."]
+
+
+def test_a_rotated_key_is_trusted_because_the_one_before_introduced_it() -> None:
+    before = audit_of(6)
+    trusted = Keys(before.keys)
+    audit = audit_of(6).rotate(Signer(2)).record("7").sign()
+    assert verify_export(iter(audit.export()), trusted, {}).ok
+
+
+def test_the_old_key_signs_nothing_any_more_after_its_rotation() -> None:
+    audit = audit_of(6)
+    old = audit.signer
+    audit.rotate(Signer(2))
+    audit.signer = old
+    audit.record("7").sign()
+    found = verdict(audit.export(), audit_of(6))
+    assert (found.first_bad_seq, found.reason) == (7, "anchor")
+
+
+@pytest.mark.parametrize("signature", ["signed_by_old", "signed_by_new"])
+def test_a_key_that_introduces_itself_is_refused(signature: str) -> None:
+    audit = audit_of(6).rotate(Signer(2))
+    audit.keys["keys"][1][signature] = Signer(3).sign(audit.keys["keys"][1]["rotation"])
+    assert verdict(audit.export()).reason == "keys"
+
+
+def test_an_anchor_over_another_tree_is_refused() -> None:
+    audit = Audit().record("1", "2").sign()
+    other = audit.anchors[0].line.replace(audit.anchors[0].merkle_root, "ab" * 32)
+    lines = audit.export()
+    lines[3] = json.dumps({"anchor": other, "signature": audit.signer.sign(other)}).encode()
+    assert verdict(lines).reason == "rewritten"
+
+
+def test_a_segment_stands_for_events_that_were_retired_and_its_end_is_signed() -> None:
+    audit = audit_of(6)
+    last = audit.events[2]
+    segment = {"first_seq": 1, "last_seq": 3, "prev_hash": "0" * 64, "last_hash": last[3], "file_sha256": "ab" * 32}
+    lines = audit.export()
+    at = place(lines, 4)
+    lines[1:at] = [json.dumps({"segment": segment}).encode(), json.dumps(signed(audit.anchors[0])).encode()]
+    lines[-1] = lines[-1].replace(b'"events": 6', b'"events": 3')
+    assert verdict(lines, audit).ok
+    del lines[2]
+    assert (verdict(lines).first_bad_seq, verdict(lines).reason) == (4, "missing")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"null",
+        b"\xff\xfe",
+        b'{"seq":1}',
+        b'{"anchor":1,"signature":2}',
+        b'{"anchor":"audit-anchor-1|x","signature":""}',
+        b'{"segment":[]}',
+        b'{"segment":{"first_seq":1e999}}',
+        b'{"end":1,"end":2}',
+        b"[" * 100_000,
+        b'{"n":' + b"9" * 100_000 + b"}",
+    ],
+)
+def test_a_line_of_another_form_is_one_sentence_and_no_traceback(
+    line: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = audit_of(3).export()
+    for at in range(len(lines)):
+        file = tmp_path / f"{at}.jsonl"
+        file.write_bytes(b"".join([*lines[:at], line + b"\n", *lines[at + 1 :]]))
+        assert main([str(file)]) in (1, 2)
+        told = capsys.readouterr()
+        assert (told.out + told.err).count("\n") <= 3
+
+
+def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path) -> None:
+    file = tmp_path / "export.jsonl"
+    with file.open("wb") as stream:
+        stream.write(audit_of(1).export()[0])
+        stream.truncate(1 << 30)
+    assert main([str(file)]) == 2
+
+
+def test_anything_after_the_end_is_refused() -> None:
+    with pytest.raises(Unreadable):
+        verdict([*audit_of(3).export(), b'{"end":{}}\n'])
