@@ -55,8 +55,8 @@ class Loading:
 
     async def look(self) -> Told:
         """What somebody else's env.py configures; raises StillLoading."""
-        if not self._holds(self._look, self._look_stamps()):
-            await self._loaded(lambda: self._look.stamps == self._look_stamps())
+        if not self._holds(self._look, self.imported()):
+            await self._loaded(lambda: self._look.stamps == self.imported())
         return self._look
 
     async def history(self) -> Told:
@@ -89,7 +89,8 @@ class Loading:
         revisions = [file for folder in self._folders for file in folder.rglob("*.py")]
         return stamps_of([self._config.ini, self._config.toml, *environments, *revisions])
 
-    def _look_stamps(self) -> Stamps:
+    def imported(self) -> Stamps:
+        """Of every file that decides what env.py configures."""
         return stamps_of([self._config.ini, self._config.toml, *self._imported])
 
     def _holds(self, told: Told, stamps: Stamps) -> bool:
@@ -120,7 +121,7 @@ class Loading:
         return self._task
 
     async def _load(self) -> None:
-        if not self._settings.is_our_own and not self._is_current(self._look, self._look_stamps()):
+        if not self._settings.is_our_own and not self._is_current(self._look, self.imported()):
             await self._ask_env_file()
         if not self._is_current(self._history, self.stamps()):
             await self._ask_files()
@@ -130,7 +131,7 @@ class Loading:
         return told.stamps == stamps and monotonic() < told.until
 
     async def _ask_env_file(self) -> None:
-        before, history_before = self._look_stamps(), self.stamps()
+        before, history_before = self.imported(), self.stamps()
         began, imported, folders = monotonic(), self._imported, self._folders
         try:
             facts = await self._ask("look")
@@ -138,7 +139,7 @@ class Loading:
             facts = {"event": "failed", "problem": error.problem.model_dump()}
         self._imported = [Path(file) for file in facts.get("files", [])] or imported
         # Files that changed while they were loaded are loaded again by the next caller.
-        stamps = before if self._imported == imported else self._look_stamps()
+        stamps = before if self._imported == imported else self.imported()
         again = monotonic() + max(AGAIN_SECONDS, monotonic() - began)
         self._look = Told(facts, stamps, inf if facts.get("heard") else again)
         if facts.get("heard"):

@@ -33,8 +33,8 @@ class Scripts:
         return self._history
 
     def mark(self) -> str:
-        """A mark of the files as they are now; the same mark later means the same files."""
-        return sha256(repr(self._loading.stamps()).encode()).hexdigest()
+        """A mark of all files as they are now, what env.py imports too; the same mark later means the same files."""
+        return sha256(repr((self._loading.stamps(), self._loading.imported())).encode()).hexdigest()
 
     @property
     def last_readable(self) -> History | None:

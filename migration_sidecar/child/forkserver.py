@@ -31,6 +31,7 @@ FIRST = (  # what every job needs
 THEN = (  # what most need, loaded while there is no job
     "migration_sidecar.environment",
     "migration_sidecar.child.hook",
+    "migration_sidecar.child.harmless",
     "sqlalchemy.dialects.postgresql",
     "logging.config",
 )

@@ -16,7 +16,6 @@ from migration_sidecar.child.driver import socket_of
 from migration_sidecar.child.failures import describe_failure
 from migration_sidecar.child.orders import DID_NOTHING, Orders
 from migration_sidecar.child.refusal import Refusal
-from migration_sidecar.env_file import calls_us
 
 
 class Reporter:
@@ -97,7 +96,7 @@ def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket
         return given[0]
 
     guard = hook.install(orders, report)
-    if not _only_connects(config):
+    if not _may_begin(config):
         orders()
     try:
         if job["action"] == "stamp":
@@ -118,12 +117,13 @@ def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket
     guard.require_committed()
 
 
-def _only_connects(config: Any) -> bool:
-    """Our own env.py connects and does nothing before its orders; somebody else's may do anything."""
+def _may_begin(config: Any) -> bool:
+    """An env.py that only connects does nothing before its orders; another one may do anything."""
     from alembic.script import ScriptDirectory
 
-    file = Path(ScriptDirectory.from_config(config).env_py_location)
-    return calls_us(file)
+    from migration_sidecar.child.harmless import only_connects
+
+    return only_connects(Path(ScriptDirectory.from_config(config).env_py_location))
 
 
 def _next_line(channel: socket, connection: Any) -> str:

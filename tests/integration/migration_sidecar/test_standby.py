@@ -46,8 +46,8 @@ async def made_ready(engine: Engine) -> None:
 async def test_a_process_that_is_ready_has_left_no_trace(ours: Environment, engine: Engine, database: Database) -> None:
     await made_ready(engine)
 
-    await until(lambda: sessions(database) >= 1)
-    assert rows(database, TRACES) == [(False,)]
+    # A driver opens a transaction for a moment while it gets to know the server.
+    await until(lambda: sessions(database) >= 1 and rows(database, TRACES) == [(False,)])
     assert lock_is_free(database)
 
 
@@ -124,3 +124,34 @@ def sessions(database: Database) -> int:
                AND pid <> pg_backend_pid() AND application_name NOT LIKE 'migration-sidecar %'"""
     ((count,),) = rows(database, query, *())
     return int(count)
+
+
+async def test_an_env_py_that_only_connects_is_connected_and_waits(
+    environment: Environment, engine: Engine, database: Database
+) -> None:
+    environment.revision("one")
+    await made_ready(engine)
+
+    # A driver opens a transaction for a moment while it gets to know the server.
+    await until(lambda: sessions(database) >= 1 and rows(database, TRACES) == [(False,)])
+    assert lock_is_free(database)
+    assert (await carry_out(engine)).state is OperationState.SUCCEEDED
+
+
+async def test_a_file_that_env_py_imports_counts_as_it_is_when_the_orders_come(
+    environment: Environment, engine: Engine, database: Database
+) -> None:
+    """Or the process that is ready would go where an older file led."""
+    environment.revision("one")
+    chosen = environment.folder / "chosen.py"
+    chosen.write_text("table = 'before'\n")
+    env = environment.folder / "alembic" / "env.py"
+    text = env.read_text().replace("connection=connection,", "connection=connection, version_table=chosen.table,")
+    env.write_text(f"import chosen\n{text}")
+    await made_ready(engine)
+    await until(lambda: sessions(database) >= 1)
+    chosen.write_text("table = 'afterwards'\n")
+
+    assert (await carry_out(engine)).state is OperationState.SUCCEEDED
+    assert rows(database, "SELECT version_num FROM afterwards") == [("one",)]
+    assert rows(database, "SELECT to_regclass('before')") == [(None,)]

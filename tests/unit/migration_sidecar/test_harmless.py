@@ -1,0 +1,70 @@
+"""Which env.py may be run before there are orders: one whose every call only connects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import alembic
+import pytest
+
+from migration_sidecar.child.harmless import only_connects
+
+TEMPLATES = Path(alembic.__file__).parent / "templates"
+PLAIN = (TEMPLATES / "generic" / "env.py").read_text()
+
+
+def judged(tmp_path: Path, text: str) -> bool:
+    file = tmp_path / "env.py"
+    file.write_text(text)
+    return only_connects(file)
+
+
+@pytest.mark.parametrize("template", ["generic", "async"])
+def test_what_alembic_init_writes_only_connects(template: str) -> None:
+    assert only_connects(TEMPLATES / template / "env.py")
+
+
+def test_our_own_only_connects(tmp_path: Path) -> None:
+    assert judged(tmp_path, "from migration_sidecar.environment import run\nrun(anything())\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'config.set_main_option("sqlalchemy.url", os.environ["DATABASE_URL"].replace("%", "%%"))',
+        'config.set_main_option("sqlalchemy.url", os.getenv("DATABASE_URL", "postgresql://"))',
+        'config.set_main_option("sqlalchemy.url", str(settings.database_url))',
+        "target_metadata = [Base.metadata, other.metadata]",
+        "def include_object(thing, name, kind, reflected, other):\n    return name != 'spatial_ref_sys'",
+    ],
+)
+def test_where_the_url_and_the_models_come_from_makes_no_difference(tmp_path: Path, line: str) -> None:
+    imports = "import os\nfrom app.models import Base\nfrom app.config import settings\n"
+    assert judged(tmp_path, f"{imports}{PLAIN}\n{line}\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'connection.execute("CREATE SCHEMA tenant")',
+        'announce("a migration begins")',
+        'os.replace("a", "b")',
+        'os.system("pg_dump")',
+        'subprocess.run(["pg_dump"])',
+        "backup.run()",
+        "with migration_lock:\n    pass",
+        "@backed_up\ndef connect():\n    pass",
+        "with connectable.begin() as connection:\n    pass",
+        "from app.everything import *",
+        "from os import replace\nreplace('a', 'b')",
+        "(lambda: print('x'))()",
+        "this is no Python",
+    ],
+)
+def test_one_line_that_might_do_something_waits_for_orders(tmp_path: Path, line: str) -> None:
+    imports = "import os\nimport subprocess\nfrom app import announce, backup, backed_up, migration_lock\n"
+    assert not judged(tmp_path, f"{imports}{PLAIN}\n{line}\n")
+
+
+def test_a_file_that_is_not_there_does_not_only_connect(tmp_path: Path) -> None:
+    assert not only_connects(tmp_path / "env.py")
