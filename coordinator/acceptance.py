@@ -29,7 +29,7 @@ class Acceptance:
     catalog: Catalog
     clock: Clock
 
-    async def accept(self, request: MigrationRequest) -> Run:
+    async def accept(self, request: MigrationRequest, caller: str | None = None) -> Run:
         """The one run of this request id; raises CM-201 before anything is stored, and CM-601 for another body."""
         began = time.monotonic()
         stored = await self.runs.read(request.request_id)
@@ -41,7 +41,7 @@ class Acceptance:
         await self.runs.enter(request.request_id, now)
         if time.monotonic() - began > ACCEPTANCE_LIMIT_SECONDS:
             raise StateUnavailable("accepting the request took too long, so nothing was begun")
-        run, is_new = await self.runs.create(accepted(request, now))
+        run, is_new = await self.runs.create(accepted(request, now, caller))
         if not is_new:
             return await self._repeated(run, request)
         await self._start(run.request_id)

@@ -17,9 +17,10 @@ from coordinator.domain.plan import FleetPlan, step_of
 from coordinator.domain.run import Change, Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import Step, StepState
+from coordinator.drift import CODES, Drift
 from coordinator.errors import CoordinatorError, InternalError, NoSuchRun
 from coordinator.outages import AuditNotReady, AuditUnavailable, SidecarUnreachable
-from coordinator.ports import Clock
+from coordinator.ports import Address, Clock
 from coordinator.relay import Relay
 from coordinator.runs import Runs
 from coordinator.survey import survey
@@ -38,6 +39,7 @@ class Tools:
     commander: Commander
     catalog: Catalog
     clock: Clock
+    drift: Drift
     planning_patience_seconds: float = 10.0
     background: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -163,6 +165,9 @@ async def _planned(run: Run, tools: Tools) -> Run:
             tools.commander.messenger, chosen, run.request, patience_seconds=tools.planning_patience_seconds
         )
         steps = [_step(service, chosen, plan, run, tools.catalog) for service in chosen]
+        drifted = {obstacle.service for obstacle in plan.obstacles if obstacle.code in CODES}
+        found = [Address(each.name, each.database or "") for each in chosen if each.name in drifted]
+        await tools.drift.look(tools.commander.messenger, found)
     return await tools.runs.change(run.request_id, lambda run: runs_domain.planned(run, plan, steps, tools.clock()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -15,8 +16,9 @@ from coordinator.domain.request import REQUEST_ID, read_request, request_id_for_
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.strict_json import read_object
-from coordinator.doors import parameters, read_body, require_plain_json, whole_number, yes_or_no
-from coordinator.errors import BadField, BadRequestId, CoordinatorError, NoSuchRun, quoted
+from coordinator.doors import Callers, parameters, read_body, require_plain_json, whole_number, yes_or_no
+from coordinator.drift import Drift
+from coordinator.errors import BadField, BadRequestId, CoordinatorError, NoSuchRoute, NoSuchRun, quoted
 from coordinator.ports import Address, FleetMessenger
 from coordinator.reception import Reception
 from coordinator.runs import Runs
@@ -28,6 +30,7 @@ PAGE = 50
 LOOK_AGAIN_SECONDS = 1.0
 # Below the 30 s after which Dapr's resiliency gives a call up.
 LONGEST_WAIT_SECONDS = 25
+VERBS = {"approve", "reject", "pause", "resume", "cancel", "retry"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Desk:
     watchers: Watchers
     catalog: Catalog
     messenger: FleetMessenger
+    callers: Callers
+    drift: Drift
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -46,11 +51,12 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.post("/migrations")
     async def request_migration(request: Request) -> Response:
-        parameters(request, ())
-        require_plain_json(request)
-        body = read_object(await read_body(request))
-        run = await desk.reception.take(read_request(body, default_request_id=request_id_for_call()))
+        run = await _requested(desk, request)
         return JSONResponse(run.public(), status_code=202, headers={"location": f"/migrations/{run.request_id}"})
+
+    @router.post("/migrations/{request_id}/{verb}")
+    async def refuse_verb(request: Request, request_id: str, verb: str) -> Response:
+        raise await _refused_verb(desk, request, request_id, verb)
 
     @router.get("/migrations")
     async def list_runs(request: Request) -> Response:
@@ -85,10 +91,35 @@ def routes(desk: Desk) -> APIRouter:
     @router.get("/fleet")
     async def show_fleet(request: Request) -> Response:
         parameters(request, ())
-        rows = await asyncio.gather(*(_row(desk.messenger, service) for service in desk.catalog.services))
+        rows = await asyncio.gather(*(_row(desk, service) for service in desk.catalog.services))
         return JSONResponse({"fleet": desk.catalog.fleet.name, "services": rows})
 
     return router
+
+
+async def _requested(desk: Desk, request: Request) -> Run:
+    """Accepts, or puts on record that it did not."""
+    body, caller = b"", desk.callers.of(request)
+    try:
+        parameters(request, ())
+        require_plain_json(request)
+        body = await read_body(request)
+        asked = read_request(read_object(body), default_request_id=request_id_for_call())
+        return await desk.reception.take(asked, caller)
+    except CoordinatorError as error:
+        sent = sha256(body).hexdigest()
+        await desk.reception.refuse_call(("call", error.code, sent), error, caller, door="call", body_sha256=sent)
+        raise
+
+
+async def _refused_verb(desk: Desk, request: Request, request_id: str, verb: str) -> CoordinatorError:
+    """None is carried out yet, and that somebody tried to approve or to stop a run is worth a record."""
+    error = NoSuchRoute(request.method)
+    if verb in VERBS and REQUEST_ID.fullmatch(request_id):
+        caller = desk.callers.of(request)
+        key = ("verb", request_id, verb)
+        await desk.reception.refuse_call(key, error.about(request_id), caller, door="call", verb=verb)
+    return error
 
 
 async def _changed_run(desk: Desk, request_id: str, wait_seconds: int, after_version: int | None) -> Run:
@@ -133,13 +164,14 @@ def _matches(run: Run, state: str | None, service: str | None) -> bool:
     return involved and (state is None or run.state == state)
 
 
-async def _row(messenger: FleetMessenger, service: Service) -> dict[str, Any]:
+async def _row(desk: Desk, service: Service) -> dict[str, Any]:
     row: dict[str, Any] = {"service": service.name, "database": service.database, "reachable": False}
     if service.database is None:
         return {**row, "state": "no_database", "reason": service.no_database}
     try:
-        status = await messenger.status(Address(service.name, service.database))
+        status = await desk.messenger.status(Address(service.name, service.database))
     except CoordinatorError as error:
         return {**row, "state": "unreachable", "error": error.problem().model_dump(mode="json")}
+    desk.drift.notice(status)
     behind = len(status.pending) if status.head_revisions else None
     return {**row, "reachable": True, "behind": behind, **status.model_dump(mode="json")}

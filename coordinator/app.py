@@ -22,12 +22,14 @@ from coordinator.adapters.http_services import HttpServices
 from coordinator.adapters.sidecar import Sidecar
 from coordinator.command import Commander, Limits
 from coordinator.domain.catalog import Catalog, read_catalog
-from coordinator.doors import answer_with_problems
+from coordinator.doors import Callers, answer_with_problems
+from coordinator.drift import Drift
 from coordinator.errors import BadCatalog
 from coordinator.log_lines import begin_logging
 from coordinator.reception import Reception
 from coordinator.rejections import Rejections
 from coordinator.relay import Relay
+from coordinator.remarks import Remarks
 from coordinator.runs import Runs
 from coordinator.settings import Settings
 from coordinator.sweep import Sweep
@@ -77,13 +79,16 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     messenger = HttpServices(sidecar)
     watchers = Watchers()
     runs = Runs(documents, watchers)
-    rejections = Rejections(audit, documents, publisher)
+    remarks = Remarks(audit, documents)
+    rejections = Rejections(remarks, publisher, now)
+    drift = Drift(remarks, now)
     tools = Tools(
         runs=runs,
         relay=Relay(audit, publisher),
         commander=Commander(messenger, now, Limits(operation_deadline=settings.operation_deadline)),
         catalog=catalog,
         clock=now,
+        drift=drift,
         planning_patience_seconds=settings.planning_patience.total_seconds(),
     )
     orders: tuple[activities.Activity, ...] = (activities.make_plan, activities.carry_out, activities.finish)
@@ -91,8 +96,9 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
         settings.dapr_grpc_port, {order.__name__: partial(activities.visibly, order, tools=tools) for order in orders}
     )
     reception = Reception(Acceptance(runs, workflows, catalog, now), rejections, now)
+    callers = Callers(settings.app_api_token, settings.app_id)
     sweep = Sweep(runs, workflows, rejections, now)
-    app.include_router(api.routes(api.Desk(reception, runs, watchers, catalog, messenger)))
+    app.include_router(api.routes(api.Desk(reception, runs, watchers, catalog, messenger, callers, drift)))
     app.include_router(audit_door.routes(audit))
     app.include_router(journals.routes(catalog, messenger))
     app.include_router(subscriptions.routes(reception))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
+import re
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -23,6 +26,24 @@ from coordinator.errors import (
 )
 
 log = logging.getLogger(__name__)
+
+APP_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Callers:
+    """Tells who called from what daprd says, and believes it only with the token that daprd and we alone know."""
+
+    token: str = field(repr=False)
+    own_app_id: str
+
+    def of(self, request: Request) -> str | None:
+        """None for somebody at our own sidecar as well: that says only that it came from this machine."""
+        tokens, names = (request.headers.getlist(name) for name in ("dapr-api-token", "dapr-caller-app-id"))
+        if not self.token or len(tokens) != 1 or len(names) != 1:
+            return None
+        is_daprd = hmac.compare_digest(tokens[0].encode(), self.token.encode())
+        return names[0] if is_daprd and APP_ID.fullmatch(names[0]) and names[0] != self.own_app_id else None
 
 
 def problem_answer(error: CoordinatorError) -> JSONResponse:

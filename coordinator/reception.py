@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from coordinator.acceptance import Acceptance
 from coordinator.domain import audit
@@ -13,6 +15,8 @@ from coordinator.errors import CoordinatorError, OtherBody
 from coordinator.ports import Clock
 from coordinator.rejections import Rejections
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Reception:
@@ -21,16 +25,15 @@ class Reception:
     clock: Clock
     counts: Counter[str] = field(default_factory=Counter)
 
-    async def take(self, request: MigrationRequest) -> Run:
+    async def take(self, request: MigrationRequest, caller: str | None = None) -> Run:
         """The run of this request; another body under a known id is put on record before it is refused."""
         try:
-            run = await self.acceptance.accept(request)
+            run = await self.acceptance.accept(request, caller)
         except OtherBody as error:
             self.counts["conflict"] += 1
+            actor = audit.Actor(request.requested_by, caller)
             await self.rejections.record(
-                audit.about_conflict(
-                    request.request_id, request.digest, self.clock(), error.problem(), request.requested_by
-                )
+                audit.about_conflict(request.request_id, request.digest, self.clock(), error.problem(), actor)
             )
             raise
         except CoordinatorError as error:
@@ -38,8 +41,30 @@ class Reception:
         self.counts["accepted"] += 1
         return run
 
-    async def refuse(self, key: tuple[str, ...], error: CoordinatorError, request_id: str | None) -> None:
-        """Puts a refused event on record, once per event however often it is delivered."""
+    async def refuse(
+        self,
+        key: tuple[str, ...],
+        error: CoordinatorError,
+        request_id: str | None,
+        caller: str | None = None,
+        **facts: Any,
+    ) -> None:
+        """Puts a refused message on record, once per message however often it is delivered."""
         self.counts["rejected"] += 1
-        event = audit.about_rejection(key, self.clock(), error.problem(), request_id=request_id)
+        event = audit.about_rejection(
+            key, self.clock(), error.problem(), request_id=request_id, actor=audit.Actor(None, caller), **facts
+        )
         await self.rejections.record(event)
+
+    async def refuse_call(
+        self, key: tuple[str, ...], error: CoordinatorError, caller: str | None = None, **facts: Any
+    ) -> None:
+        """The same for somebody who waits for the answer, and gets it also where nothing can be recorded."""
+        if error.retryable or isinstance(error, OtherBody):
+            return  # an outage is no refusal, and a conflict is on record already
+        # Once a day and not once for ever: who tries the same again tomorrow means it.
+        key = (*key, caller or "", self.clock().date().isoformat())
+        try:
+            await self.refuse(key, error, error.problem().request_id, caller, **facts)
+        except CoordinatorError as unrecorded:
+            log.warning("refusal_not_recorded", extra={"code": error.code, "why": unrecorded.detail})

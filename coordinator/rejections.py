@@ -1,69 +1,73 @@
-"""Records what was refused at a door, also while the audit is away, and never more than once per message."""
+"""Records what was refused at a door, once per message; of a flood only how many there were."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
 
+from coordinator.domain import audit
 from coordinator.domain.notice import Announcement, announced_data
-from coordinator.outages import AuditUnavailable, BrokerUnavailable, SidecarUnreachable, StateContended
-from coordinator.ports import AuditTrail, Document, DocumentStore, EventPublisher
+from coordinator.errors import CoordinatorError
+from coordinator.outages import BrokerUnavailable
+from coordinator.ports import Clock, EventPublisher
+from coordinator.remarks import Remarks
 from migration_sidecar.messages import AuditEvent
 
 log = logging.getLogger(__name__)
 
-PENDING = "rejections-pending"
-PENDING_LIMIT = 300
-ATTEMPTS = 20
+
+@dataclass
+class Flood:
+    """Lets `burst` through at once and then one every `seconds`, so that nobody can fill the audit from outside."""
+
+    burst: int = 60
+    seconds: float = 10.0
+    _level: float = 0.0
+    _at: float = field(default_factory=time.monotonic)
+
+    def lets_through(self) -> bool:
+        now = time.monotonic()
+        self._level = max(0.0, self._level - (now - self._at) / self.seconds)
+        self._at = now
+        if self._level + 1 > self.burst:
+            return False
+        self._level += 1
+        return True
 
 
 class Rejections:
-    """While the audit is away, the newest `PENDING_LIMIT` wait in Dapr state; how many more there were is counted."""
-
-    def __init__(self, audit: AuditTrail, documents: DocumentStore, publisher: EventPublisher) -> None:
-        self._audit, self._documents, self._publisher = audit, documents, publisher
+    def __init__(self, remarks: Remarks, publisher: EventPublisher, clock: Clock, flood: Flood | None = None) -> None:
+        self._remarks, self._publisher, self._clock = remarks, publisher, clock
+        self._flood = flood or Flood()
+        self._uncounted: Counter[str] = Counter()
+        self._since: datetime | None = None
 
     async def record(self, event: AuditEvent) -> None:
         """Raises StateUnavailable when it could be kept nowhere, so that the message is delivered again."""
-        try:
-            await self._audit.append([event])
-        except (AuditUnavailable, SidecarUnreachable):
-            await self._keep(event)
-        await self._announce(event)
+        if self._remarks.is_known(event.event_id):
+            return
+        if not self._flood.lets_through():
+            self._since = self._since or event.occurred_at
+            self._uncounted[str(event.detail.get("code"))] += 1
+        elif await self._remarks.note(event):
+            await self._announce(event)
 
     async def flush(self) -> int:
-        """Hands over what waited; how many that was. Raises AuditUnavailable while the audit is still away."""
-        document = await self._documents.read(PENDING)
-        waiting = _events(document)
-        if document is None or not waiting:
-            return 0
-        await self._audit.append(waiting)
-        rest = {"events": [], "dropped": document.value.get("dropped", 0)}
-        # Somebody added one meanwhile: it stays, and these are recognised as repeats next time.
-        await self._documents.replace(PENDING, rest, document.etag)
-        log.info("rejections_recorded", extra={"count": len(waiting), "dropped": rest["dropped"]})
-        return len(waiting)
-
-    async def _keep(self, event: AuditEvent) -> None:
-        for _ in range(ATTEMPTS):
-            document = await self._documents.read(PENDING)
-            waiting = _events(document)
-            if any(known.event_id == event.event_id for known in waiting):
-                return
-            if await self._write(document, [*waiting, event]):
-                return
-        raise StateContended(PENDING)
-
-    async def _write(self, document: Document | None, events: list[AuditEvent]) -> bool:
-        dropped = 0 if document is None else int(document.value.get("dropped", 0))
-        kept = events[-PENDING_LIMIT:]
-        value: dict[str, Any] = {
-            "events": [event.model_dump(mode="json") for event in kept],
-            "dropped": dropped + len(events) - len(kept),
-        }
-        if document is None:
-            return await self._documents.create(PENDING, value)
-        return await self._documents.replace(PENDING, value, document.etag)
+        """Tells how many were only counted, and hands over what waited; raises AuditUnavailable while it is away."""
+        if self._since is not None:
+            codes, since = dict(self._uncounted), self._since
+            self._uncounted.clear()
+            self._since = None
+            try:
+                await self._remarks.note(audit.about_more_rejections(since, self._clock(), codes))
+            except CoordinatorError:
+                self._uncounted.update(codes)
+                self._since = since
+                raise
+        return await self._remarks.flush()
 
     async def _announce(self, event: AuditEvent) -> None:
         try:
@@ -72,7 +76,3 @@ class Rejections:
             )
         except BrokerUnavailable as error:
             log.warning("rejection_not_announced", extra={"event_id": str(event.event_id), "why": error.detail})
-
-
-def _events(document: Document | None) -> list[AuditEvent]:
-    return [] if document is None else [AuditEvent.model_validate(one) for one in document.value.get("events", [])]

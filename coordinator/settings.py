@@ -23,4 +23,7 @@ class Settings(BaseSettings):
     operation_deadline: timedelta = timedelta(hours=1)
     dapr_http_port: int = Field(default=3500, validation_alias="DAPR_HTTP_PORT")
     dapr_grpc_port: int = Field(default=15100, validation_alias="DAPR_GRPC_PORT")
+    # What daprd shows to the application; without it nobody who calls is believed to be who daprd says.
+    app_api_token: str = Field(default="", validation_alias="APP_API_TOKEN", repr=False)
+    app_id: str = Field(default="migration-coordinator", validation_alias="APP_ID")
     dapr_api_token: str = Field(default="", validation_alias="DAPR_API_TOKEN", repr=False)

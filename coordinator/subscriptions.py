@@ -56,7 +56,7 @@ async def _refused(body: bytes, error: CoordinatorError, reception: Reception) -
         return DROP  # on record already, as the conflict that it is
     key, request_id = _identity(body)
     try:
-        await reception.refuse(key, error, request_id)
+        await reception.refuse(key, error, request_id, door="event", body_sha256=hashlib.sha256(body).hexdigest())
     except CoordinatorError as unrecorded:
         log.warning("refusal_not_recorded", extra={"code": error.code, "why": unrecorded.detail})
         return RETRY

@@ -5,14 +5,35 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from coordinator.domain.step import Step
-from migration_sidecar.messages import AuditEvent, Problem
+from migration_sidecar.audit_facts import bounded, problem_facts
+from migration_sidecar.messages import AuditEvent, Problem, ServiceStatus
 
 SOURCE = "migration-coordinator"
 IDS = uuid.UUID("c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57")
-EVENT_DETAIL_LIMIT = 2000
+LONGEST_REVISIONS = 500
+
+
+class Actor(NamedTuple):
+    """Who asked: the application that Dapr let through, else whoever the request names without any proof."""
+
+    claimed: str | None = None
+    caller: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        return self.caller or self.claimed
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is claimed stands beside what was authenticated, and is never shown as that."""
+        basis = f"dapr caller {self.caller}" if self.caller else "claimed" if self.claimed else None
+        return {"actor_basis": basis, "requested_by": self.claimed}
+
+
+NOBODY = Actor()
 
 
 def event_id(*facts: str | int) -> uuid.UUID:
@@ -20,7 +41,7 @@ def event_id(*facts: str | int) -> uuid.UUID:
 
 
 def about_run(
-    event_type: str, request_id: str, actor: str, now: datetime, *, outcome: str | None = None, **detail: Any
+    event_type: str, request_id: str, actor: Actor, now: datetime, *, outcome: str | None = None, **facts: Any
 ) -> AuditEvent:
     return AuditEvent(
         event_id=event_id(request_id, event_type),
@@ -28,14 +49,13 @@ def about_run(
         occurred_at=now,
         source=SOURCE,
         request_id=request_id,
-        actor=actor,
+        actor=actor.name,
         outcome=outcome,
-        detail=detail,
+        detail=bounded(event_type, {**actor.facts, **facts}),
     )
 
 
-def about_step(event_type: str, request_id: str, actor: str, now: datetime, step: Step) -> AuditEvent:
-    ended = step.state.ended
+def about_step(event_type: str, request_id: str, actor: Actor, now: datetime, step: Step) -> AuditEvent:
     return AuditEvent(
         event_id=event_id(request_id, event_type, step.service, step.operation_id or ""),
         event_type=event_type,
@@ -44,16 +64,24 @@ def about_step(event_type: str, request_id: str, actor: str, now: datetime, step
         request_id=request_id,
         service=step.service,
         database=step.database,
-        actor=actor,
+        actor=actor.name,
         from_revision=_joined(step.from_revisions),
         to_revision=_joined(step.to_revisions),
-        outcome=step.state.value if ended else None,
+        outcome=step.state.value if step.state.ended else None,
         duration_ms=step.duration_ms,
-        detail=_step_detail(step),
+        detail=bounded(event_type, {**actor.facts, **_step_facts(step)}),
     )
 
 
-def about_rejection(key: tuple[str, ...], now: datetime, problem: Problem, *, request_id: str | None) -> AuditEvent:
+def about_rejection(
+    key: tuple[str, ...],
+    now: datetime,
+    problem: Problem,
+    *,
+    request_id: str | None,
+    actor: Actor = NOBODY,
+    **facts: Any,
+) -> AuditEvent:
     """`key` names the message that was refused: delivered again, it gives the same event id."""
     return AuditEvent(
         event_id=event_id("migration.rejected", *key),
@@ -62,12 +90,27 @@ def about_rejection(key: tuple[str, ...], now: datetime, problem: Problem, *, re
         source=SOURCE,
         request_id=request_id,
         service=problem.service,
+        actor=actor.name,
         outcome="rejected",
-        detail=_problem(problem),
+        detail=bounded("migration.rejected", {**actor.facts, **problem_facts(problem), **facts}),
     )
 
 
-def about_conflict(request_id: str, digest: str, now: datetime, problem: Problem, actor: str) -> AuditEvent:
+def about_more_rejections(since: datetime, now: datetime, codes: dict[str, int]) -> AuditEvent:
+    """Those that a flood keeps from standing in the audit one by one."""
+    return AuditEvent(
+        event_id=event_id("migration.rejections_counted", since.isoformat(), now.isoformat()),
+        event_type="migration.rejections_counted",
+        occurred_at=now,
+        source=SOURCE,
+        outcome="rejected",
+        detail=bounded(
+            "migration.rejections_counted", {"count": sum(codes.values()), "codes": codes, "since": since.isoformat()}
+        ),
+    )
+
+
+def about_conflict(request_id: str, digest: str, now: datetime, problem: Problem, actor: Actor) -> AuditEvent:
     """One per different body, however often that body is sent."""
     return AuditEvent(
         event_id=event_id(request_id, "migration.conflict", digest),
@@ -75,27 +118,55 @@ def about_conflict(request_id: str, digest: str, now: datetime, problem: Problem
         occurred_at=now,
         source=SOURCE,
         request_id=request_id,
-        actor=actor,
+        actor=actor.name,
         outcome="rejected",
-        detail={**_problem(problem), "request_digest": digest},
+        detail=bounded("migration.conflict", {**actor.facts, **problem_facts(problem), "request_digest": digest}),
     )
 
 
-def _step_detail(step: Step) -> dict[str, Any]:
-    detail: dict[str, Any] = {"plan_digest": step.plan_digest, "planned": step.planned}
-    if step.operation_id:
-        detail["operation_id"] = step.operation_id
-    if step.state.ended:
-        detail |= {"attempts": step.attempts, "applied": [one.revision for one in step.applied]}
-    if step.error:
-        detail["error"] = _problem(step.error)
-    return detail
+def about_drift(status: ServiceStatus, now: datetime) -> AuditEvent:
+    """A database that is not where its history and its journal put it; one per finding, however often it is seen."""
+    finding = [status.state.value, *status.current_revisions, "|", *status.head_revisions]
+    return AuditEvent(
+        event_id=event_id("drift.found", status.service, status.database, *finding),
+        event_type="drift.found",
+        occurred_at=now,
+        source=SOURCE,
+        service=status.service,
+        database=status.database,
+        to_revision=_joined(status.current_revisions),
+        outcome=status.state.value,
+        detail=bounded(
+            "drift.found",
+            {
+                "state": status.state.value,
+                "current_revisions": status.current_revisions,
+                "head_revisions": status.head_revisions,
+                **({"code": status.error.code} if status.error else {}),
+            },
+        ),
+    )
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
-    found = problem.model_dump(mode="json", exclude_none=True)
-    return {**found, "detail": problem.detail[:EVENT_DETAIL_LIMIT]}
+def _step_facts(step: Step) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "plan_digest": step.plan_digest,
+        "planned": step.planned,
+        "target": step.target,
+        "after": step.after or None,
+        "operation_id": step.operation_id,
+    }
+    if not step.state.ended:
+        return facts
+    return {
+        **facts,
+        "attempts": step.attempts,
+        "applied": [one.revision for one in step.applied],
+        "operation_ms": step.operation_ms,
+        "started_at": step.started_at.isoformat() if step.started_at else None,
+        "error": problem_facts(step.error) if step.error else None,
+    }
 
 
 def _joined(revisions: list[str]) -> str | None:
-    return ",".join(revisions)[:500] or None
+    return ",".join(revisions)[:LONGEST_REVISIONS] or None

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from coordinator.domain import audit
+from coordinator.domain.audit import Actor
 from coordinator.domain.notice import Announcement, Notice
 from coordinator.domain.outcome import Outcome
 from coordinator.domain.plan import FleetPlan, nothing_to_do
@@ -17,6 +18,7 @@ from coordinator.domain.request import MigrationRequest
 from coordinator.domain.run_state import MOVES, RunState, end_of
 from coordinator.domain.step import Step, StepState
 from coordinator.errors import IllegalMove, PreflightFailed
+from migration_sidecar.audit_facts import problem_facts
 from migration_sidecar.messages import Problem
 
 Change = Callable[["Run"], "Run"]
@@ -31,6 +33,7 @@ class Run(BaseModel):
     state: RunState = RunState.ACCEPTED
     request: MigrationRequest
     request_digest: str
+    caller: str | None = None  # the application that Dapr let through, where that was checked
     plan_digest: str | None = None
     accepted_at: datetime
     started_at: datetime | None = None
@@ -55,6 +58,10 @@ class Run(BaseModel):
         """As API, CLI and callers see it."""
         return {**self.model_dump(mode="json", exclude={"outbox"}), "audit": self.audit}
 
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.request.requested_by, self.caller)
+
     def step(self, service: str) -> Step:
         return next(step for step in self.steps if step.service == service)
 
@@ -72,11 +79,11 @@ class Run(BaseModel):
 
     def _notice(self, event_type: str, now: datetime, **detail: Any) -> Notice:
         announcement = ANNOUNCED.get(event_type)
-        event = audit.about_run(event_type, self.request_id, self.request.requested_by, now, **detail)
+        event = audit.about_run(event_type, self.request_id, self.actor, now, **detail)
         return Notice(event=event, announcement=announcement)
 
     def _step_notice(self, event_type: str, now: datetime, step: Step) -> Notice:
-        event = audit.about_step(event_type, self.request_id, self.request.requested_by, now, step)
+        event = audit.about_step(event_type, self.request_id, self.actor, now, step)
         return Notice(event=event, announcement=ANNOUNCED.get(event_type))
 
 
@@ -87,11 +94,11 @@ ANNOUNCED = {
 }
 
 
-def accepted(request: MigrationRequest, now: datetime) -> Run:
+def accepted(request: MigrationRequest, now: datetime, caller: str | None = None) -> Run:
     digest = request.digest
-    run = Run(request_id=request.request_id, request=request, request_digest=digest, accepted_at=now)
-    asked = request.model_dump(mode="json", exclude={"request_id"})
-    return run.owing(run._notice("migration.requested", now, request=asked, request_digest=digest))
+    run = Run(request_id=request.request_id, request=request, request_digest=digest, caller=caller, accepted_at=now)
+    asked = request.model_dump(mode="json", exclude={"request_id", "requested_by"})
+    return run.owing(run._notice("migration.requested", now, request_digest=digest, **asked))
 
 
 def planned(run: Run, plan: FleetPlan, steps: Sequence[Step], now: datetime) -> Run:
@@ -104,6 +111,7 @@ def planned(run: Run, plan: FleetPlan, steps: Sequence[Step], now: datetime) -> 
     if run.request.dry_run:
         for step in _with_nothing_to_do(run, plan):
             run = run.with_step(step.moved(StepState.UNCHANGED, finished_at=now, duration_ms=0))
+        run = run.owing(*(run._step_notice("migration.step_planned", now, step) for step in run.steps))
         ended = run.became(RunState.PLANNED, plan_digest=plan.digest, finished_at=now)
         return ended.owing(ended._notice("migration.finished", now, outcome="planned", plan_digest=plan.digest))
     run = run.became(RunState.RUNNING, plan_digest=plan.digest, started_at=now)
@@ -149,7 +157,8 @@ def finished(run: Run, now: datetime) -> Run:
     end = end_of([step.state for step in run.steps])
     cause = next((step.error for step in run.steps if step.error), None)
     ended = run.became(end, finished_at=now, error=cause)
-    return ended.owing(ended._notice("migration.finished", now, outcome=end.value, plan_digest=run.plan_digest))
+    facts = {"plan_digest": run.plan_digest, "error": problem_facts(cause) if cause else None}
+    return ended.owing(ended._notice("migration.finished", now, outcome=end.value, **facts))
 
 
 def waiting(run: Run, why: str | None) -> Run:
@@ -177,7 +186,5 @@ def _stopped_before_it_began(run: Run, now: datetime) -> Run:
         run = _with_ended_step(run, step.skipped(now, error=reasons.get(step.service)), now)
     problem = PreflightFailed(run.obstacles, run.request_id).problem()
     ended = run.became(RunState.FAILED, finished_at=now, error=problem)
-    notice = ended._notice(
-        "migration.finished", now, outcome=RunState.FAILED.value, error=problem.model_dump(mode="json")
-    )
-    return ended.owing(notice)
+    facts = {"error": problem_facts(problem), "obstacles": [problem_facts(each) for each in run.obstacles]}
+    return ended.owing(ended._notice("migration.finished", now, outcome=RunState.FAILED.value, **facts))

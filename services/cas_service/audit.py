@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from migration_sidecar.api import read_body, sentence
+from migration_sidecar.audit_facts import objection
 from migration_sidecar.audit_messages import RunStory, WholeAuditEvent
 from migration_sidecar.errors import BadRequest
 from migration_sidecar.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
@@ -35,6 +36,8 @@ async def record(request: Request) -> AuditReceipt:
         raise BadRequest(sentence(error)) from None
     for event in batch.events:
         require_time_zone(event)
+        if (wrong := objection(event)) is not None:
+            raise BadRequest(wrong)
     return await store.append(request.app.state.database, batch)
 
 

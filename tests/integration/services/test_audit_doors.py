@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from migration_sidecar.api import install_error_pages
+from migration_sidecar.audit_facts import LIMITS
 from migration_sidecar.engine import Engine
 from migration_sidecar.settings import read_settings
 from services.cas_service.audit import router
@@ -57,7 +58,8 @@ async def test_a_batch_is_answered_with_a_receipt(door: httpx.AsyncClient) -> No
 
 
 async def test_what_is_shown_is_what_was_sent(door: httpx.AsyncClient) -> None:
-    sent = event(request_id="release-41", duration_ms=12, detail={"text": "é '; DROP", "none": None, "number": 1.5})
+    detail = {"reason": "é '; DROP", "not_before": None, "max_parallel": 1.5}
+    sent = event(event_type="migration.requested", request_id="release-41", duration_ms=12, detail=detail)
     await send(door, sent)
     [shown] = (await door.get("/audit/events")).json()["events"]
     assert {name: shown[name] for name in sent} == sent
@@ -81,9 +83,10 @@ async def test_pages_follow_each_other_without_loss_or_repeat(door: httpx.AsyncC
 @pytest.mark.parametrize("name", ["request_id", "service", "type"])
 async def test_events_are_found_by(door: httpx.AsyncClient, name: str) -> None:
     column = {"type": "event_type"}.get(name, name)
-    wanted = event(**{column: "wanted.one"})
+    value = "migration.finished" if name == "type" else "wanted.one"
+    wanted = event(**{column: value})
     await send(door, event(), wanted, event())
-    page = (await door.get("/audit/events", params={name: "wanted.one"})).json()
+    page = (await door.get("/audit/events", params={name: value})).json()
     assert [each["event_id"] for each in page["events"]] == [wanted["event_id"]]
 
 
@@ -106,6 +109,10 @@ def body(**facts: Any) -> bytes:
     return json.dumps({"events": [event(**facts)]}).encode()
 
 
+def asking(reason: Any) -> bytes:
+    return body(event_type="migration.requested", detail={"reason": reason})
+
+
 NOT_UNDERSTOOD = {
     "not_json": b"{",
     "nothing": b"",
@@ -117,12 +124,27 @@ NOT_UNDERSTOOD = {
     "year_10000_in_utc": body(occurred_at="9999-12-31T23:59:59-10:00"),
     "too_deep": body(detail={}).replace(b"{}", b'{"a":' * 5000 + b"1" + b"}" * 5000),
     "bad_type": body(event_type="Robert'); DROP"),
+    "no_such_type": body(event_type="migration.dreamt"),
+    "no_such_fact": body(detail={"password": "hunter2"}),
+    "a_fact_of_another_type": body(detail={"sha256": "ab"}),
+    "a_fact_that_is_too_large": body(detail={"plan_digest": "a" * 65}),
+    "an_event_that_is_too_large": body(
+        event_type="migration.step_finished",
+        source="😀" * 200,
+        actor="😀" * 200,
+        request_id="😀" * 128,
+        from_revision="😀" * 500,
+        to_revision="😀" * 500,
+        service="😀" * 128,
+        database="😀" * 128,
+        detail={name: "x" * (LIMITS[name] - 2) for name in ("after", "applied", "error", "planned", "target")},
+    ),
 }
 NOT_STORABLE = {
     "nul": body(actor="a\0b"),
-    "nul_deep_inside": body(detail={"a": ["\0"]}),
-    "not_a_number": body(detail={"a": float("nan")}),
-    "infinity": body(detail={"a": 1}).replace(b'"a": 1', b'"a": 1e999'),
+    "nul_deep_inside": asking(["\0"]),
+    "not_a_number": asking(float("nan")),
+    "infinity": asking(1).replace(b'"reason": 1', b'"reason": 1e999'),
     "number_out_of_range": body(duration_ms=2**63),
 }
 

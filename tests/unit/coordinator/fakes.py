@@ -19,14 +19,17 @@ from coordinator.activities import Tools
 from coordinator.command import Commander, Limits
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.domain.notice import Announcement
+from coordinator.drift import Drift
 from coordinator.outages import AuditNotReady, AuditUnavailable, BrokerUnavailable, ServiceUnreachable, StateUnavailable
 from coordinator.ports import Address, Document, Phase
 from coordinator.reception import Reception
 from coordinator.rejections import Rejections
 from coordinator.relay import Relay
+from coordinator.remarks import Remarks
 from coordinator.runs import Runs
 from coordinator.sweep import Sweep
 from coordinator.watching import Watchers
+from migration_sidecar.audit_facts import objection
 from migration_sidecar.messages import (
     Action,
     AppliedRevision,
@@ -155,6 +158,7 @@ class MemoryAudit:
     migrated: bool = True
 
     async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
+        assert [wrong for event in events if (wrong := objection(event))] == []
         async with self.fate.effect():
             if self.down:
                 raise AuditUnavailable("audit", "it is down in this test")
@@ -197,6 +201,7 @@ class FakeService:
     obstacles: list[Problem] = field(default_factory=list)
     down: bool = False
     unreadable: bool = False  # its revision files
+    state: DatabaseState = DatabaseState.AT_HEAD
     polls_until_done: int = 1
     polled: int = 0
     answers: list[Operation | Exception] = field(default_factory=list)  # given before anything true
@@ -264,9 +269,14 @@ class FakeFleet:
 
     async def status(self, address: Address) -> ServiceStatus:
         service = self._up(address)
-        state, heads = (DatabaseState.UNKNOWN, []) if service.unreadable else (DatabaseState.AT_HEAD, HISTORY)
-        database = service.address.database
-        return ServiceStatus(service=address.service, database=database, state=state, head_revisions=heads)
+        state, heads = (DatabaseState.UNKNOWN, []) if service.unreadable else (service.state, HISTORY)
+        return ServiceStatus(
+            service=address.service,
+            database=service.address.database,
+            state=state,
+            current_revisions=service.current,
+            head_revisions=heads,
+        )
 
     async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan:
         async with self.fate.effect():
@@ -405,7 +415,9 @@ class Life:
         self.world = world
         self.watchers = Watchers()
         self.runs = Runs(world.documents, self.watchers)
-        self.rejections = Rejections(world.audit, world.documents, world.topic)
+        self.remarks = Remarks(world.audit, world.documents)
+        self.rejections = Rejections(self.remarks, world.topic, world.clock)
+        self.drift = Drift(self.remarks, world.clock)
         self.acceptance = Acceptance(self.runs, world.workflows, world.catalog, world.clock)
         self.reception = Reception(self.acceptance, self.rejections, world.clock)
         self.sweep = Sweep(self.runs, world.workflows, self.rejections, world.clock)
@@ -415,6 +427,7 @@ class Life:
             commander=Commander(world.fleet, world.clock, Limits(conversation=timedelta(seconds=5))),
             catalog=world.catalog,
             clock=world.clock,
+            drift=self.drift,
             planning_patience_seconds=0,
         )
 

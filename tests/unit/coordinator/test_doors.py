@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from coordinator import api, health, subscriptions
 from coordinator.app import create_app
-from coordinator.doors import answer_with_problems
+from coordinator.doors import Callers, answer_with_problems
 from tests.unit.coordinator.fakes import Life, World
 
 
@@ -24,7 +24,8 @@ def life(world: World) -> Life:
 async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     answer_with_problems(app)
-    desk = api.Desk(life.reception, life.runs, life.watchers, world.catalog, world.fleet)
+    callers = Callers("", "migration-coordinator")
+    desk = api.Desk(life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift)
     app.include_router(api.routes(desk))
     app.include_router(subscriptions.routes(life.reception))
     app.include_router(
@@ -102,19 +103,19 @@ async def test_another_body_under_a_known_id_is_a_conflict_on_record(client: htt
         (b" " * 300_000, 413, "CM-106"),
     ],
 )
-async def test_a_bad_body_is_a_problem_for_a_call_and_a_record_for_an_event(
+async def test_a_bad_body_is_a_problem_for_a_call_and_a_record_at_either_door(
     client: httpx.AsyncClient, world: World, content: bytes, status: int, code: str
 ) -> None:
-    answer = await client.post("/migrations", content=content, headers={"content-type": "application/json"})
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["next_step"]
-    assert world.audit.events == {}
     for _ in range(2):
+        answer = await client.post("/migrations", content=content, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["next_step"]
         assert await deliver(client, content) == "DROP"
-    assert world.audit.told() == [("migration.rejected", None)]
     assert await deliver(client, content, "/events/migrate-requested-dead") == "SUCCESS"
-    assert len(world.audit.events) == 1
+    assert [kind for kind, _ in world.audit.told()] == ["migration.rejected"] * 2
+    assert [event.detail["door"] for event in world.audit.events.values()] == ["call", "event"]
+    assert next(iter(world.audit.events.values())).detail["code"] == code
 
 
 @pytest.mark.parametrize("body", [{"services": ["nobody"]}, {"services": []}, {"services": "all", "surprise": 1}])

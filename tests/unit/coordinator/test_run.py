@@ -122,11 +122,15 @@ async def test_a_dry_run_shows_the_plan_and_touches_nothing(world: World) -> Non
     assert all(service.operations == {} for service in world.fleet.services.values())
 
 
-async def test_a_dry_run_shows_what_is_there_already_and_records_no_step(world: World) -> None:
+async def test_a_dry_run_shows_what_is_there_already_and_records_what_was_planned(world: World) -> None:
     world.fleet.services["first"].current = ["r2"]
     run = await carried_out(world, dry_run=True)
     assert states(run) == ["pending", "unchanged", "pending"]
-    assert [kind for kind, _ in world.audit.told()] == ["migration.requested", "migration.finished"]
+    assert world.audit.told() == [
+        ("migration.requested", None),
+        *[("migration.step_planned", service) for service in ("audit", "first", "second")],
+        ("migration.finished", None),
+    ]
 
 
 async def test_the_audits_own_migration_goes_first_and_its_events_follow_in_order(world: World) -> None:

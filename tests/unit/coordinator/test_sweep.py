@@ -8,7 +8,7 @@ from coordinator.domain import audit
 from coordinator.domain.request import read_request
 from coordinator.errors import NotJson
 from coordinator.outages import AuditUnavailable, StateUnavailable
-from coordinator.rejections import PENDING, PENDING_LIMIT
+from coordinator.remarks import PENDING, PENDING_LIMIT
 from coordinator.sweep import ABANDONED_AFTER
 from migration_sidecar.messages import AuditEvent
 from tests.unit.coordinator.fakes import START, Instance, World
@@ -94,7 +94,7 @@ async def test_a_flood_of_refusals_keeps_the_newest_and_counts_the_rest(world: W
     world.audit.down = True
     life = world.life()
     for number in range(PENDING_LIMIT + 5):
-        await life.rejections.record(refusal(number))
+        await life.remarks.note(refusal(number))
     document = await world.documents.read(PENDING)
     assert document is not None
     assert (len(document.value["events"]), document.value["dropped"]) == (PENDING_LIMIT, 5)

@@ -1,0 +1,204 @@
+"""What the audit learns that no run carries: refusals at both doors, verbs that are not built, drift."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from coordinator import api, subscriptions
+from coordinator.domain import audit
+from coordinator.doors import Callers, answer_with_problems
+from coordinator.errors import NotJson
+from coordinator.rejections import Flood, Rejections
+from migration_sidecar.messages import AuditEvent, DatabaseState, Problem
+from tests.unit.coordinator.fakes import START, Life, World
+
+TOKEN = "the token of daprd"
+
+
+@pytest.fixture
+def life(world: World) -> Life:
+    return world.life()
+
+
+@pytest.fixture
+async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI()
+    answer_with_problems(app)
+    callers = Callers(TOKEN, "migration-coordinator")
+    desk = api.Desk(life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift)
+    app.include_router(api.routes(desk))
+    app.include_router(subscriptions.routes(life.reception))
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://coordinator") as client:
+        yield client
+
+
+def told(world: World, event_type: str = "migration.rejected") -> list[AuditEvent]:
+    return [event for event in world.audit.events.values() if event.event_type == event_type]
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject", "pause", "resume", "cancel", "retry"])
+async def test_a_verb_that_is_refused_is_on_record_with_its_run(
+    client: httpx.AsyncClient, world: World, verb: str
+) -> None:
+    for _ in range(3):
+        answer = await client.post(f"/migrations/r-1/{verb}", json={"by": "mallory", "why": "please"})
+        assert (answer.status_code, answer.json()["code"]) == (404, "CM-603")
+    (event,) = told(world)
+    assert (event.request_id, event.detail["verb"], event.actor) == ("r-1", verb, None)
+
+
+@pytest.mark.parametrize("path", ["/migrations/r-1/destroy", "/migrations/a%20b/approve"])
+async def test_an_address_that_never_meant_anything_leaves_no_record(
+    client: httpx.AsyncClient, world: World, path: str
+) -> None:
+    assert (await client.post(path)).status_code == 404
+    assert world.audit.events == {}
+
+
+@pytest.mark.parametrize(
+    ("headers", "actor", "basis"),
+    [
+        ({"dapr-api-token": TOKEN, "dapr-caller-app-id": "release-bot"}, "release-bot", "dapr caller release-bot"),
+        ({"dapr-caller-app-id": "release-bot"}, "ada", "claimed"),
+        ({"dapr-api-token": "wrong", "dapr-caller-app-id": "release-bot"}, "ada", "claimed"),
+        ({"dapr-api-token": TOKEN, "dapr-caller-app-id": "migration-coordinator"}, "ada", "claimed"),
+        ({"dapr-api-token": TOKEN, "dapr-caller-app-id": "<script>"}, "ada", "claimed"),
+        ({"dapr-api-token": TOKEN}, "ada", "claimed"),
+    ],
+)
+async def test_the_actor_is_who_was_authenticated_and_a_claim_is_called_one(
+    client: httpx.AsyncClient, world: World, life: Life, headers: dict[str, str], actor: str, basis: str
+) -> None:
+    body = {"services": "all", "request_id": "r-1", "requested_by": "ada"}
+    assert (await client.post("/migrations", json=body, headers=headers)).status_code == 202
+    await life.drive()
+    assert {event.actor for event in world.audit.events.values()} == {actor}
+    assert {event.detail["actor_basis"] for event in world.audit.events.values()} == {basis}
+    assert {event.detail["requested_by"] for event in world.audit.events.values()} == {"ada"}
+
+
+async def test_nobody_is_believed_while_no_token_is_agreed_upon() -> None:
+    headers = [(b"dapr-api-token", b""), (b"dapr-caller-app-id", b"release-bot")]
+    request = api.Request({"type": "http", "headers": headers})
+    assert Callers("", "migration-coordinator").of(request) is None
+
+
+async def test_a_refusal_delivered_again_to_another_process_is_a_repeat_and_no_conflict(world: World) -> None:
+    for _ in range(3):
+        life = world.life()
+        await life.reception.refuse(("event", "s", "1"), NotJson("it is not."), None)
+    assert (len(told(world)), world.audit.conflicts) == (1, [])
+
+
+async def test_a_refusal_that_waits_for_the_audit_is_the_first_one_that_was_told(world: World) -> None:
+    world.audit.down = True
+    for _ in range(3):
+        await world.life().reception.refuse(("event", "s", "1"), NotJson("it is not."), None)
+    world.audit.down = False
+    assert await world.life().rejections.flush() == 1
+    await world.life().reception.refuse(("event", "s", "1"), NotJson("it is not."), None)
+    assert (len(told(world)), world.audit.conflicts) == (1, [])
+
+
+async def test_a_flood_of_different_refusals_becomes_one_count(world: World) -> None:
+    life = world.life()
+    rejections = Rejections(life.remarks, world.topic, world.clock, Flood(burst=5))
+    for number in range(500):
+        problem = NotJson(f"{number} is not.").problem()
+        await rejections.record(audit.about_rejection(("event", "s", str(number)), START, problem, request_id=None))
+    assert len(told(world)) == 5
+    await rejections.flush()
+    await rejections.flush()
+    (counted,) = told(world, "migration.rejections_counted")
+    assert (counted.detail["count"], counted.detail["codes"]) == (495, {"CM-101": 495})
+
+
+async def test_a_count_is_not_lost_while_state_is_away(world: World) -> None:
+    life = world.life()
+    rejections = Rejections(life.remarks, world.topic, world.clock, Flood(burst=0))
+    await rejections.record(
+        audit.about_rejection(("event", "s", "1"), START, NotJson("it is not.").problem(), request_id=None)
+    )
+    world.documents.down = True
+    with pytest.raises(Exception, match="down in this test"):
+        await rejections.flush()
+    world.documents.down = False
+    await rejections.flush()
+    assert [event.detail["count"] for event in told(world, "migration.rejections_counted")] == [1]
+
+
+def drifted(world: World, state: DatabaseState) -> None:
+    service = world.fleet.services["first"]
+    service.state, service.current = state, ["x9"]
+
+
+@pytest.mark.parametrize("state", ["ahead", "foreign", "unmanaged", "unknown"])
+async def test_drift_is_on_record_once_however_often_and_by_whomever_it_is_seen(
+    client: httpx.AsyncClient, world: World, life: Life, state: str
+) -> None:
+    drifted(world, DatabaseState(state))
+    for _ in range(3):
+        assert (await client.get("/fleet")).status_code == 200
+        await life.drift.settle()
+    other = world.life()
+    other.drift.notice(await world.fleet.status(world.fleet.services["first"].address))
+    await other.drift.settle()
+    (event,) = told(world, "drift.found")
+    assert (event.service, event.database, event.outcome, event.to_revision) == ("first", "first_db", state, "x9")
+    assert world.audit.conflicts == []
+
+
+async def test_another_place_is_another_finding_and_a_database_in_order_is_none(
+    client: httpx.AsyncClient, world: World, life: Life
+) -> None:
+    for current in (["x9"], ["x9"], ["x8"]):
+        drifted(world, DatabaseState.AHEAD)
+        world.fleet.services["first"].current = current
+        await client.get("/fleet")
+        await life.drift.settle()
+    assert [event.to_revision for event in told(world, "drift.found")] == ["x9", "x8"]
+
+
+async def test_a_run_that_meets_drift_puts_it_on_record(client: httpx.AsyncClient, world: World, life: Life) -> None:
+    drifted(world, DatabaseState.AHEAD)
+    obstacle = Problem(code="CM-551", title="t", detail="d", next_step="n")
+    world.fleet.services["first"].obstacles = [obstacle]
+    world.fleet.services["first"].current = ["r1"]
+    await client.post("/migrations", json={"services": ["first"], "request_id": "r-1"})
+    await life.drive()
+    await life.drift.settle()
+    assert [event.service for event in told(world, "drift.found")] == ["first"]
+
+
+CANARY = "c4n4ry p%40ss:w/rd@'\""
+
+
+def everywhere(**body: Any) -> dict[str, Any]:
+    return {"services": "all", "request_id": "r-1", **body}
+
+
+async def test_what_a_sender_puts_where_nothing_is_known_never_enters(
+    client: httpx.AsyncClient, world: World, life: Life
+) -> None:
+    """The names of fields may stand in an answer; what was written into them is no business of the audit."""
+    for body in (
+        everywhere(password=CANARY),
+        everywhere(dry_run=CANARY),
+        everywhere(max_parallel=CANARY),
+        everywhere(requested_by=[CANARY]),
+        everywhere(reason={"secret": CANARY}),
+        [CANARY],
+        CANARY,
+    ):
+        assert (await client.post("/migrations", json=body)).status_code in (400, 422)
+        envelope = {"specversion": "1.0", "id": "e", "source": "s", "type": "t", "data": body}
+        await client.post("/events/migrate-requested", json=envelope)
+    await client.post("/migrations", content=CANARY.encode())
+    assert told(world)
+    assert not [event for event in world.audit.events.values() if "c4n4ry" in event.model_dump_json()]
