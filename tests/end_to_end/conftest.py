@@ -18,10 +18,17 @@ def standing_ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground
 
 
 @pytest.fixture
-def ground(standing_ground: Ground) -> Ground:
+def fresh_ground(standing_ground: Ground) -> Ground:
     """The fleet with nine empty databases."""
     standing_ground.empty_databases()
     return standing_ground
+
+
+@pytest.fixture
+def ground(fresh_ground: Ground) -> Iterator[Ground]:
+    """The same; whatever a test makes of it must in the end be in the audit, exactly once and as it was."""
+    yield fresh_ground
+    fresh_ground.require_accounted_for()
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +25,8 @@ from scripts.infrastructure.render import Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import dying_with_us
 
+PROGRAMS = Path(sys.prefix) / "bin"
+AUDIT = "cas-audit"
 SERVICES = [member.name for member in members()]
 ENDED = {"succeeded", "failed", "cancelled", "needs_attention", "planned"}
 TABLES = {
@@ -36,6 +40,14 @@ TABLES = {
     "rmbrain_mainapp": {"plugins", "tenant_plugins", "plugin_event_registry", "event_mappings"},
     "cds_task": {"tasks", "processed_events"},
 }
+# Before the first start there is no table yet.
+FORGET_RUNS = """
+DO $$ BEGIN
+  IF to_regclass('dapr.state') IS NOT NULL THEN
+    DELETE FROM dapr.state WHERE key LIKE 'migration-coordinator||run-%%';
+  END IF;
+END $$
+"""
 
 
 @dataclass(frozen=True)
@@ -103,7 +115,8 @@ class Ground:
 
     def query(self, database: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         with self.infrastructure.settings.postgres.connect(database) as connection:
-            return connection.execute(statement, values).fetchall()
+            done = connection.execute(statement, values)
+            return done.fetchall() if done.description else []
 
     def tables(self, database: str) -> set[str]:
         rows = self.query(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
@@ -120,14 +133,40 @@ class Ground:
         )
         return [row[0] for row in rows]
 
+    def reconciled(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """Exit code and answer of `coordinator audit reconcile`."""
+        command = [PROGRAMS / "coordinator", "audit", "reconcile", "--json", *arguments]
+        environment = os.environ | {"DAPR_HTTP_PORT": self.sidecar.rpartition(":")[2]}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        return done.returncode, json.loads(done.stdout)
+
+    def require_accounted_for(self) -> None:
+        """What waits for an audit that was never migrated follows once it is."""
+        request = f"in-the-end-{time.monotonic_ns()}"
+        self.ask("POST", "/migrations", json={"request_id": request, "services": [AUDIT]}).raise_for_status()
+        self.ended(request)
+        code, found = self.reconciled()
+        assert code == 0, found
+
+    def by_hand(self, name: str, *arguments: str) -> None:
+        """A person at the machine of a service: `migration-sidecar` where and as the service itself runs."""
+        (folder,) = [member.folder for member in members() if member.name == name]
+        service = self.application(name)
+        command = [PROGRAMS / "migration-sidecar", *arguments, "--config", Path(folder) / "alembic.ini"]
+        subprocess.run(
+            command, env=service.environ(), cwd=service.cwd(), check=True, capture_output=True, text=True, timeout=60
+        )
+
     def empty_databases(self) -> None:
-        """All nine anew, under the running services; refuses on any cluster but its own."""
+        """All nine anew, under the running services, and no run remembered; refuses on any cluster but its own."""
         self.infrastructure.postgres.prove_ours()
         with self.infrastructure.settings.postgres.connect() as connection:
             for member in members():
                 name = sql.Identifier(member.database)
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        # An audit that is made anew knows nothing of older runs, which would be a gap each.
+        self.query("migration_coordinator", FORGET_RUNS)
 
     def add_revision(self, folder: str, name: str, body: str) -> Path:
         """A revision on top of the newest one, removed again with `unlink`; `body` is its upgrade."""

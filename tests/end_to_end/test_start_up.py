@@ -26,6 +26,7 @@ def test_a_plain_dapr_run_migrates_by_itself_and_the_audit_shows_it(tmp_path: Pa
             recorded = {service for (service,) in ground.query("cas_audit", by_service)}
             time.sleep(0.5)
         assert recorded == set(SERVICES)
+        ground.require_accounted_for()
 
         launcher = ground.fleet.program.process()
         assert launcher is not None

@@ -9,12 +9,13 @@ from rich.console import Console
 
 from coordinator.cli import options
 from coordinator.cli.audit.gathering import Gathering
+from coordinator.cli.audit.pieces import LiveVerdict, verify_all
 from coordinator.cli.exit_codes import ExitCode
 from coordinator.cli.listing import Column, Row, show_table
 from coordinator.cli.output import answers, print_json, remarks
 from coordinator.cli.safe_text import safe
 from coordinator.cli.session import session
-from coordinator.domain.reconciliation.gap import Gap
+from coordinator.domain.reconciliation.gap import Gap, Kind
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
 
 Counted = dict[str, Any]
@@ -35,17 +36,20 @@ def reconcile(
     Run records are compared in any case; naming services limits the journals that are read. Exit codes: 0 everything is
     accounted for, 1 gaps were found, 3 something could not be compared (or is still on its way to the audit).
     """
-    with session(url, as_json=as_json) as client, remarks().status("Asking the fleet") as status:
-        gathering = Gathering(client, lambda text: status.update(safe(text)))
-        found = gathering.reconcile(services or [], wait)
-        gaps = list(found.gaps())
-        status.stop()
-        document = _document(found, gaps, gathering.silent)
-        print_json(document) if as_json else _show(answers(), document, gaps)
+    with session(url, as_json=as_json) as client:
+        with remarks().status("Asking the fleet") as status:
+            gathering = Gathering(client, lambda text: status.update(safe(text)))
+            found = gathering.reconcile(services or [], wait)
+            status.update("Verifying the audit")
+            verdict = verify_all(client, lambda *_: None)
+        document = _document(found, verdict, gathering.silent)
+        print_json(document) if as_json else _show(answers(), document)
         raise typer.Exit(_exit_code(document))
 
 
-def _document(found: Reconciliation, gaps: list[Gap], silent: dict[str, str]) -> Counted:
+def _document(found: Reconciliation, verdict: LiveVerdict, silent: dict[str, str]) -> Counted:
+    found.has_sealed_segments = verdict.retired_until > 0
+    gaps = [*found.gaps(), *_unsound(verdict)]
     per_service = [
         {
             "service": service,
@@ -64,8 +68,17 @@ def _document(found: Reconciliation, gaps: list[Gap], silent: dict[str, str]) ->
         "last_seq": found.last_seq,
         "conflicts_refused": found.conflicts,
         "on_their_way": found.on_their_way,
+        "in_sealed_segments": found.sealed,
+        "verified": verdict.model_dump(mode="json"),
         "gaps": [gap.model_dump(mode="json", exclude_none=True) for gap in gaps],
     }
+
+
+def _unsound(verdict: LiveVerdict) -> list[Gap]:
+    if verdict.ok:
+        return []
+    sentence = f"The audit's own chain does not hold. {verdict.sentence}"
+    return [Gap(kind=Kind.NOT_VERIFIED, sentence=sentence, seq=verdict.first_bad_seq)]
 
 
 def _exit_code(document: Counted) -> ExitCode:
@@ -74,7 +87,7 @@ def _exit_code(document: Counted) -> ExitCode:
     return ExitCode.DONE if document["accounted_for"] else ExitCode.CANNOT_REACH
 
 
-def _show(console: Console, document: Counted, gaps: list[Gap]) -> None:
+def _show(console: Console, document: Counted) -> None:
     rows: list[Row] = [
         (
             safe(one["service"]),
@@ -89,8 +102,9 @@ def _show(console: Console, document: Counted, gaps: list[Gap]) -> None:
         for one in document["not_compared"]
     ]
     show_table(console, COLUMNS, rows)
+    gaps = document["gaps"]
     for gap in gaps[:MOST_SHOWN]:
-        console.print(safe(gap.sentence, "red"), soft_wrap=True)
+        console.print(safe(gap["sentence"], "red"), soft_wrap=True)
     if len(gaps) > MOST_SHOWN:
         console.print(f"{len(gaps) - MOST_SHOWN} more; --json names every one.")
     console.print(safe(_summary(document), "bold"), soft_wrap=True)
@@ -108,10 +122,14 @@ def _summary(document: Counted) -> str:
     notes = []
     if document["conflicts_refused"]:
         notes.append(f"the audit has refused {document['conflicts_refused']} events that contradicted earlier ones")
+    if document["in_sealed_segments"]:
+        notes.append(f"{document['in_sealed_segments']} of them lie in sealed segments, outside the database")
     if document["on_their_way"]:
         notes.append(f"{document['on_their_way']} events are still on their way to the audit")
     if document["not_compared"]:
         notes.append(f"{len(document['not_compared'])} services could not be asked")
     gaps = len(document["gaps"])
-    end = f"{gaps} {'gap' if gaps == 1 else 'gaps'}" if gaps else "" if notes else "everything is accounted for"
+    end = f"{gaps} {'gap' if gaps == 1 else 'gaps'}" if gaps else ""
+    if document["accounted_for"]:
+        end = "everything is accounted for, and the audit's own chain holds"
     return "; ".join(part for part in (told, *notes, end) if part) + "."

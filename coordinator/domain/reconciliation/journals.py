@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from coordinator.domain.reconciliation.course import Course
 from coordinator.domain.reconciliation.fingerprint import Fingerprint, differences, fingerprint
 from coordinator.domain.reconciliation.gap import Gap, Kind
 from migration_sidecar.journal_messages import HistoryPosition, JournalEntry, JournalPage
-from migration_sidecar.messages import RecordedAuditEvent
+from migration_sidecar.messages import AuditEvent, RecordedAuditEvent
 
 # Far above the seconds after which a relay whose audit can be reached has sent a row.
 GRACE_SECONDS = 60.0
@@ -23,6 +24,7 @@ class Row:
     service: str
     described: str
     mark: Fingerprint | None
+    at: datetime
     relayed: bool
     seconds_ago: float
 
@@ -65,7 +67,7 @@ class Journals:
             self.counted[page.service] += 1
             self.courses[page.service].follow(entry)
             if entry.event is not None:
-                self._expect(page.service, entry, entry.event.event_id, fingerprint(entry.event))
+                self._expect(page.service, entry, entry.event)
 
     def told(self, service: str, event: RecordedAuditEvent) -> None:
         """The audit has this from the journal of the service."""
@@ -82,10 +84,14 @@ class Journals:
     def on_their_way(self) -> int:
         return sum(_may_still_come(row) for row in self.rows.values() if row.mark is not None)
 
-    def gaps(self) -> Iterator[Gap]:
+    def sealed(self, until: datetime | None) -> int:
+        """Rows that were handed over before the audit's oldest event that is not in a sealed segment."""
+        return sum(_is_sealed(row, until) for row in self.rows.values() if row.mark is not None)
+
+    def gaps(self, sealed_until: datetime | None = None) -> Iterator[Gap]:
         yield from self.retold
         for event_id, row in self.rows.items():
-            if row.mark is not None and not _may_still_come(row):
+            if row.mark is not None and not (_may_still_come(row) or _is_sealed(row, sealed_until)):
                 yield _absent(event_id, row)
         for event_id, stranger in self.strangers.items():
             if stranger.service in self.courses:
@@ -93,13 +99,14 @@ class Journals:
         for service, course in self.courses.items():
             yield from course.gaps(self.positions[service])
 
-    def _expect(self, service: str, entry: JournalEntry, event_id: UUID, mark: Fingerprint) -> None:
+    def _expect(self, service: str, entry: JournalEntry, event: AuditEvent) -> None:
+        event_id, mark, at = event.event_id, fingerprint(event), event.occurred_at
         known = self.rows.get(event_id)
         if known is not None:
             known.relayed, known.seconds_ago = entry.relayed, entry.seconds_ago
             return
         described = f"{entry.kind} {entry.revision or f'of {entry.operation_id}'}"
-        self.rows[event_id] = Row(service, described, mark, entry.relayed, entry.seconds_ago)
+        self.rows[event_id] = Row(service, described, mark, at, entry.relayed, entry.seconds_ago)
         self._match(event_id)
 
     def _match(self, event_id: UUID) -> None:
@@ -114,6 +121,10 @@ class Journals:
 
 def _may_still_come(row: Row) -> bool:
     return not row.relayed and row.seconds_ago <= GRACE_SECONDS
+
+
+def _is_sealed(row: Row, until: datetime | None) -> bool:
+    return until is not None and row.relayed and row.at < until
 
 
 def _absent(event_id: UUID, row: Row) -> Gap:

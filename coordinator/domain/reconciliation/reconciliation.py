@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from coordinator.domain.audit import SOURCE
 from coordinator.domain.reconciliation.gap import Gap, Kind
@@ -26,11 +27,14 @@ class Reconciliation:
     events: int = 0
     conflicts: int = 0
     last_seq: int = 0
+    has_sealed_segments: bool = False  # as the audit's own verification says, which vouches for their seals
+    oldest: datetime | None = None
     _nobodys: list[Gap] = field(default_factory=list)
 
     def told(self, event: RecordedAuditEvent) -> None:
         """The audit's events in their order, each one once."""
         self.events, self.last_seq = self.events + 1, event.seq
+        self.oldest = self.oldest or event.recorded_at
         service = event.source.removesuffix(JOURNAL)
         if event.source == SOURCE:
             if event.event_type in EVENT_TYPES:
@@ -46,9 +50,20 @@ class Reconciliation:
     def on_their_way(self) -> int:
         return self.journals.on_their_way + self.runs.on_their_way
 
+    @property
+    def sealed(self) -> int:
+        """What a sealed segment accounts for; which of its events they are, only its file tells."""
+        return self.journals.sealed(self._sealed_until) + self.runs.sealed(self._sealed_until)
+
+    @property
+    def _sealed_until(self) -> datetime | None:
+        if not self.has_sealed_segments:
+            return None
+        return self.oldest or datetime.max.replace(tzinfo=UTC)
+
     def gaps(self) -> Iterator[Gap]:
-        yield from self.journals.gaps()
-        yield from self.runs.gaps()
+        yield from self.journals.gaps(self._sealed_until)
+        yield from self.runs.gaps(self._sealed_until)
         yield from self._nobodys
 
 

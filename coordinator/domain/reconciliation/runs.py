@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -36,6 +37,7 @@ class Expected(NamedTuple):
     event_type: str
     service: str | None
     facts: Facts
+    accepted_at: datetime
     owed: bool = False  # the coordinator itself says that it has not delivered everything yet
 
 
@@ -80,10 +82,13 @@ class Runs:
     def on_their_way(self) -> int:
         return sum(each.owed for each in self._missing())
 
-    def gaps(self) -> Iterator[Gap]:
+    def sealed(self, until: datetime | None) -> int:
+        return sum(_is_sealed(each, until) for each in self._missing())
+
+    def gaps(self, sealed_until: datetime | None = None) -> Iterator[Gap]:
         yield from self.retold
         for key, each in self.expected.items():
-            if _counts(each) and not each.owed:
+            if _counts(each) and not (each.owed or _is_sealed(each, sealed_until)):
                 yield _absent(key, each)
         for event in self.strangers.values():
             yield self._unfounded(event)
@@ -117,7 +122,9 @@ def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
     def expect(event_type: str, facts: Facts, *key: str) -> None:
         service = key[0] if key else None
         told = {"event_type": event_type, "request_id": run.request_id, "service": service, **facts}
-        found[event_id(run.request_id, event_type, *key)] = Expected(run.request_id, event_type, service, told, owed)
+        found[event_id(run.request_id, event_type, *key)] = Expected(
+            run.request_id, event_type, service, told, run.accepted_at, owed
+        )
 
     expect("migration.requested", {"detail.request_digest": run.request_digest})
     if run.started_at is not None:
@@ -145,6 +152,10 @@ def _end(step: Step) -> Facts:
 
 def _counts(each: Expected) -> bool:
     return each.event_type != MAY_BE_ABSENT
+
+
+def _is_sealed(each: Expected, until: datetime | None) -> bool:
+    return until is not None and not each.owed and each.accepted_at < until
 
 
 def _joined(revisions: list[str]) -> str | None:
