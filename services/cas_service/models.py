@@ -1,14 +1,21 @@
-"""The audit store: one append-only table, filled by audit.append_events only."""
+"""The audit store: one append-only table, filled by audit.append_events only; the rest is in schema audit."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, DateTime, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.canonical import named_metadata
+
+TOLD_ONCE = "event_type IN ('migration.requested', 'migration.approved', 'migration.finished')"
+FAILED = """event_type IN ('attempt.failed', 'attempt.refused', 'migration.rejected', 'migration.rejections_counted',
+    'migration.conflict', 'audit.conflict', 'drift.found')
+    OR event_type IN ('migration.step_finished', 'migration.finished')
+    AND outcome IN ('failed', 'needs_attention', 'compensated')"""
+BY_HAND = "detail ->> 'way_in' = 'by hand'"
 
 
 class Base(DeclarativeBase):
@@ -26,7 +33,15 @@ class AuditEvent(Base):
         Index(None, "request_id", "seq"),
         Index(None, "service", "seq"),
         Index(None, "event_type", "seq"),
+        Index(None, "database", "seq"),
+        Index(None, "actor", "seq"),
+        Index(None, "outcome", "seq"),
+        Index(None, "revision", "seq"),
         Index(None, "occurred_at"),
+        Index("ix_audit_events_told_once", "request_id", postgresql_where=text(TOLD_ONCE)),
+        Index("ix_audit_events_failed", "occurred_at", postgresql_where=text(FAILED)),
+        Index("ix_audit_events_by_hand", "seq", postgresql_where=text(BY_HAND)),
+        Index("ix_audit_events_recorded_at", "recorded_at", postgresql_using="brin"),
     )
 
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -47,3 +62,4 @@ class AuditEvent(Base):
     payload_hash: Mapped[str]
     prev_hash: Mapped[str] = mapped_column(unique=True)  # a fork would need the same predecessor twice
     hash: Mapped[str]
+    revision: Mapped[str | None] = mapped_column(Computed("detail ->> 'revision'", persisted=True))

@@ -23,7 +23,7 @@ FILTERS = {
     "database": "database",
     "actor": "actor",
     "outcome": "outcome",
-    "revision": "detail ->> 'revision'",
+    "revision": "revision",
 }
 
 

@@ -119,7 +119,12 @@ BEGIN
         event.recorded_at := clock_timestamp();
         event.prev_hash := head.hash;
         event.hash := audit.event_hash(event);
-        INSERT INTO public.audit_events VALUES (event.*);
+        INSERT INTO public.audit_events (seq, event_id, event_type, occurred_at, recorded_at, source, request_id,
+            service, database, actor, from_revision, to_revision, outcome, duration_ms, detail,
+            payload_hash, prev_hash, hash)
+        VALUES (event.seq, event.event_id, event.event_type, event.occurred_at, event.recorded_at, event.source,
+            event.request_id, event.service, event.database, event.actor, event.from_revision, event.to_revision,
+            event.outcome, event.duration_ms, event.detail, event.payload_hash, event.prev_hash, event.hash);
         head.seq := event.seq;
         head.hash := event.hash;
     END LOOP;

@@ -59,12 +59,14 @@ BEGIN
         RETURN false;
     END IF;
     IF part[9] IS DISTINCT FROM (SELECT key_id FROM audit.signing_keys ORDER BY number DESC LIMIT 1) THEN
-        RAISE EXCEPTION 'key % is not the newest key of this chain', part[9] USING ERRCODE = 'data_exception';
+        RAISE EXCEPTION USING MESSAGE = concat('key ', part[9], ' is not the newest key of this chain'),
+            ERRCODE = 'data_exception';
     END IF;
     IF part[3]::bigint - part[5]::bigint <> coalesce(last.seq, 0)
         OR NOT EXISTS (SELECT FROM public.audit_events WHERE seq = part[3]::bigint AND hash = part[4])
     THEN
-        RAISE EXCEPTION 'the anchor at seq % does not fit the chain', part[3] USING ERRCODE = 'data_exception';
+        RAISE EXCEPTION USING MESSAGE = concat('the anchor at seq ', part[3], ' does not fit the chain'),
+            ERRCODE = 'data_exception';
     END IF;
     INSERT INTO audit.anchors (seq, line, signature, sha256, previous_sha256, key_id)
     VALUES (part[3]::bigint, line, signature, encode(sha256(convert_to(line, 'UTF8')), 'hex'), part[7], part[9]);

@@ -56,7 +56,8 @@ BEGIN
         RAISE EXCEPTION 'a segment begins where the one before it ends' USING ERRCODE = 'data_exception';
     END IF;
     IF NOT EXISTS (SELECT FROM audit.anchors WHERE seq = last_seq) THEN
-        RAISE EXCEPTION 'a segment ends at an anchor, and % is none', last_seq USING ERRCODE = 'data_exception';
+        RAISE EXCEPTION USING MESSAGE = concat('a segment ends at an anchor, and ', last_seq, ' is none'),
+            ERRCODE = 'data_exception';
     END IF;
     segment := ROW(first_seq, last_seq,
         (SELECT event.prev_hash FROM public.audit_events AS event WHERE event.seq = first_seq),
@@ -64,7 +65,8 @@ BEGIN
         (SELECT count(*) FROM public.audit_events AS event WHERE event.seq BETWEEN first_seq AND last_seq),
         merkle_root, file_sha256, now(), session_user);
     IF segment.events <> last_seq - first_seq + 1 THEN
-        RAISE EXCEPTION 'events of % to % are missing', first_seq, last_seq USING ERRCODE = 'data_exception';
+        RAISE EXCEPTION USING MESSAGE = concat('events of ', first_seq, ' to ', last_seq, ' are missing'),
+            ERRCODE = 'data_exception';
     END IF;
     INSERT INTO audit.segments VALUES (segment.*);
     PERFORM audit.record_deed('audit.segment_sealed', segment);
@@ -86,23 +88,23 @@ BEGIN
     SELECT * INTO segment FROM audit.segments AS sealed
     WHERE sealed.first_seq = first_seq AND sealed.file_sha256 = file_sha256;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'no segment that begins at % was sealed in this file', first_seq
-            USING ERRCODE = 'data_exception';
+        RAISE EXCEPTION USING MESSAGE = concat('no segment that begins at ', first_seq, ' was sealed in this file'),
+            ERRCODE = 'data_exception';
     END IF;
     IF EXISTS (
         SELECT FROM audit.segments AS sealed LEFT JOIN audit.retirements AS retired USING (first_seq)
         WHERE sealed.first_seq < first_seq AND retired.first_seq IS NULL
     ) THEN
-        RAISE EXCEPTION 'the segments before % are still here: the oldest goes first', first_seq
-            USING ERRCODE = 'data_exception';
+        RAISE EXCEPTION USING MESSAGE = concat('segments before ', first_seq, ' are still here: the oldest goes first'),
+            ERRCODE = 'data_exception';
     END IF;
     ALTER TABLE public.audit_events DISABLE TRIGGER refuse_change;
     DELETE FROM public.audit_events AS event WHERE event.seq BETWEEN segment.first_seq AND segment.last_seq;
     GET DIAGNOSTICS deleted = ROW_COUNT;
     ALTER TABLE public.audit_events ENABLE ALWAYS TRIGGER refuse_change;
     IF deleted <> segment.events THEN
-        RAISE EXCEPTION 'segment % holds % events instead of %', first_seq, deleted, segment.events
-            USING ERRCODE = 'data_exception';
+        RAISE EXCEPTION USING ERRCODE = 'data_exception',
+            MESSAGE = concat('segment ', first_seq, ' holds ', deleted, ' events instead of ', segment.events);
     END IF;
     INSERT INTO audit.retirements VALUES (first_seq, now(), session_user);
     PERFORM audit.record_deed('audit.segment_retired', segment);
