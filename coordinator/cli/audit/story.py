@@ -14,6 +14,8 @@ from coordinator.cli.wording import duration, moment, style_of
 COLUMNS = (Column("at (UTC)"), Column("seq", leaves=2), Column("service"), Column("what", folds=True), Column("by", 1))
 SENTENCES = {
     "migration.requested": "asked for",
+    "migration.rejected": "refused",
+    "migration.approved": "plan approved",
     "migration.started": "planned; its steps begin",
     "migration.step_started": "step begins",
     "migration.step_finished": "step ended",

@@ -19,6 +19,8 @@ ROUTES: dict[str, Any] = {
     "POST /plans": {"services": []},
     "GET /fleet": {"services": []},
     "GET /audit/events": {"events": [], "next_cursor": "c"},
+    "GET /audit/events/57": {"seq": 57, "actor": HOSTILE},
+    "GET /audit/runs/release-41": {"request_id": "release-41", "events": []},
 }
 COMMANDS = [
     (["request", "--all"], "POST /migrations"),
@@ -29,6 +31,8 @@ COMMANDS = [
     (["plan", "--all", "--sql"], "POST /plans"),
     (["fleet"], "GET /fleet"),
     (["audit", "list"], "GET /audit/events"),
+    (["audit", "show", "release-41"], "GET /audit/runs/release-41"),
+    (["audit", "show", "--event", "57"], "GET /audit/events/57"),
 ]
 
 

@@ -37,11 +37,14 @@ TABLES: list[tuple[list[str], str, Any, list[str]]] = [
     (["status", "release-41"], "GET /migrations/release-41", RUN, [*NAMES, "interaction_0005", "interaction_0006"]),
     (["runs"], "GET /migrations", {"runs": [RUN]}, [RUN["request_id"], "succeeded"]),
     (["audit", "list"], "GET /audit/events", {"events": EVENTS}, [*NAMES, "relationship_0006", "succeeded"]),
+    (["audit", "show", "r"], "GET /audit/runs/r", {"events": EVENTS}, [*NAMES, "relationship_0005"]),
 ]
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
-@pytest.mark.parametrize(("arguments", "route", "document", "whole"), TABLES, ids=["fleet", "status", "runs", "audit"])
+@pytest.mark.parametrize(
+    ("arguments", "route", "document", "whole"), TABLES, ids=["fleet", "status", "runs", "audit", "story"]
+)
 def test_names_stay_whole_and_lines_within_the_terminal(
     coordinator: ScriptedCoordinator,
     command: RunCommand,
