@@ -16,6 +16,7 @@ VERBS = (
     "migration.cancelled",
     "migration.retried",
 )
+NOBODY = "unknown"  # what a request that names nobody is given
 POLICIES = {
     "stop": "stop at the first failure; what has not begun stays untouched",
     "continue": "go on with databases that do not depend on the one that failed",
@@ -26,8 +27,8 @@ POLICIES = {
 def asked(facts: RunFacts) -> Section:
     run, requested = facts.run, facts.first("migration.requested", "migration.rejected")
     basis = requested.detail.get("actor_basis") if requested else None
-    claimed = str(run.asked("requested_by") or "")
-    actor = (requested.actor if requested else "") or claimed
+    actor, claimed = _named(requested.actor if requested else ""), _claimed(facts, requested)
+    actor = actor or claimed
     rows: list[tuple[str, Line]] = [("Asked by", text(actor or "not known"))]
     if actor:
         rows.append(("How that is known", text(known_by(basis))))
@@ -38,7 +39,7 @@ def asked(facts: RunFacts) -> Section:
         return Section("Who asked, and why", [Facts(rows), Paragraph(line)])
     rows += [
         ("Accepted", text(f"{instant(run.accepted_at)} UTC" if run.accepted_at else "never")),
-        ("Databases asked for", _whom(run.asked("services"))),
+        ("Services asked for", _whom(run.asked("services"))),
         ("To be brought to", _target(run.asked("target"))),
     ]
     if policy := POLICIES.get(str(run.asked("on_failure"))):
@@ -61,6 +62,15 @@ def approved(facts: RunFacts) -> Section:
             "No approval was asked for: the request left it at “none”, and the audit holds no approval for this run."
         )
     return Section("Who agreed", [Paragraph(line)])
+
+
+def _claimed(facts: RunFacts, requested: ReportedEvent | None) -> str:
+    in_audit = requested.detail.get("requested_by") if requested else None
+    return _named(str(facts.run.asked("requested_by") or in_audit or ""))
+
+
+def _named(actor: str) -> str:
+    return "" if actor == NOBODY else actor
 
 
 def _verb(event: ReportedEvent) -> str:

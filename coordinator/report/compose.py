@@ -6,9 +6,9 @@ from datetime import datetime
 
 from coordinator.cli.wording import duration, summary
 from coordinator.report import asking, evidence, happening, planning
-from coordinator.report.document import Block, Facts, Notice, Report, Section, Tone, text
+from coordinator.report.document import Block, Facts, Report, Section, text
 from coordinator.report.facts import RunFacts
-from coordinator.report.wording import databases, day, instant, verdict
+from coordinator.report.wording import databases, day, instant, problem_notice, verdict
 
 
 def report_of(facts: RunFacts) -> Report:
@@ -51,8 +51,7 @@ def _in_short(facts: RunFacts) -> Section:
     ]
     troubles: list[Block] = [*planning.obstacles(facts)]
     if run.error and not run.obstacles:
-        lines = [text(run.error.detail), text(f"Next: {run.error.next_step}")]
-        troubles.append(Notice(Tone.BAD, f"{run.error.code} {run.error.title}", lines))
+        troubles.append(problem_notice(run.error))
     return Section("In short", [Facts(rows), *troubles])
 
 

@@ -60,8 +60,8 @@ def proof_notice(facts: RunFacts) -> Notice:
         return Notice(Tone.WARN, "There are no events", [text("The audit holds nothing about this request.")])
     if len(proven) == len(proofs):
         line = text(
-            f"{count(len(proofs), 'event')} of this run lie under a signed anchor: the hash of each was computed anew "
-            "from its content, and led to a signature that the public key confirms."
+            f"Events of this run: {len(proofs)}. Each lies under a signed anchor: its hash was computed anew from its "
+            "content, and led to a signature that the public key confirms."
         )
         return Notice(Tone.GOOD, "Every event is proven", [line, _keys(facts)])
     reasons = dict.fromkeys(proof.trouble for proof in proofs if not proof.anchor)
@@ -172,7 +172,7 @@ def _anchor(anchor: Anchor) -> list[tuple[str, Line]]:
 
 def _disagreements(facts: RunFacts) -> list[Notice]:
     if not facts.recorded:
-        line = text("No run record is left; everything above the evidence was put together from the audit's events.")
+        line = text("There is no run record; everything above the evidence was put together from the audit's events.")
         return [Notice(Tone.WARN, "From the audit alone", [line])]
     found = disagreements(facts)
     if found:

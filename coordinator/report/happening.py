@@ -9,12 +9,10 @@ from coordinator.report.document import (
     Column,
     Facts,
     Line,
-    Notice,
     Paragraph,
     Section,
     Subheading,
     Table,
-    Tone,
     badge,
     code,
     sentence,
@@ -22,7 +20,7 @@ from coordinator.report.document import (
 )
 from coordinator.report.facts import ReportedEvent, ReportedStep, RunFacts
 from coordinator.report.timeline import timeline
-from coordinator.report.wording import instant, known_by, revision_list, step_end
+from coordinator.report.wording import instant, problem_notice, revision_list, step_end
 
 REVISIONS = [Column("Revision and its file", 7), Column("Took effect (UTC)", 3.2), Column("Took", 1.2, True)]
 ATTEMPTS = [Column("Time (UTC)", 3), Column("What", 3), Column("Said", 6)]
@@ -63,8 +61,7 @@ def _story(facts: RunFacts, step: ReportedStep, place: int) -> list[Block]:
     if troubles:
         blocks.append(Table(f"Attempts in {step.database}", ATTEMPTS, [_trouble(event) for event in troubles]))
     if step.error:
-        lines = [text(step.error.detail), text(f"Next: {step.error.next_step}")]
-        blocks.append(Notice(Tone.BAD, f"{step.error.code} {step.error.title}", lines))
+        blocks.append(problem_notice(step.error))
     return blocks
 
 
@@ -88,7 +85,7 @@ def _by(changes: list[ReportedEvent]) -> str:
         (event.actor, str(event.detail.get("actor_basis") or ""), event.detail.get("way_in")) for event in changes
     )
     return "; ".join(
-        f"{actor or 'nobody named'} ({known_by(basis)})" + (f", way in: {way_in}" if way_in else "")
+        f"{actor or 'nobody named'} ({basis or 'claimed'})" + (f", way in: {way_in}" if way_in else "")
         for actor, basis, way_in in told
     )
 

@@ -6,17 +6,15 @@ from coordinator.report.document import (
     Block,
     Column,
     Line,
-    Notice,
     Paragraph,
     Section,
     Table,
-    Tone,
     code,
     sentence,
     text,
 )
 from coordinator.report.facts import ReportedStep, RunFacts
-from coordinator.report.wording import databases, revision_list
+from coordinator.report.wording import databases, problem_notice, revision_list
 
 PLAN = [Column("Database", 3), Column("Service", 3), Column("From", 3), Column("To", 3), Column("Revisions", 1.6, True)]
 UNTOUCHED = [Column("Database", 3), Column("Service", 3), Column("Is at", 3), Column("Why nothing was done", 5)]
@@ -37,7 +35,9 @@ def planned(facts: RunFacts) -> Section:
 def untouched(facts: RunFacts) -> Section:
     steps = [step for step in facts.run.steps if _untouched(facts, step)]
     if not steps:
-        told = "No database of the run: each was worked on." if facts.run.steps else "Any database: nothing was begun."
+        told = (
+            "No database of the run: each was worked on." if facts.run.steps else "Every database: nothing was begun."
+        )
         return Section("What was not touched", [Paragraph(text(told))])
     rows = [
         [code(step.database), text(step.service), revision_list(step.from_revisions), _why(facts, step)]
@@ -49,10 +49,7 @@ def untouched(facts: RunFacts) -> Section:
 
 def obstacles(facts: RunFacts) -> list[Block]:
     """Why a run ended before anything was begun."""
-    return [
-        Notice(Tone.BAD, f"{problem.code} {problem.title}", [text(problem.detail), text(f"Next: {problem.next_step}")])
-        for problem in facts.run.obstacles
-    ]
+    return [problem_notice(problem) for problem in facts.run.obstacles]
 
 
 def _row(facts: RunFacts, step: ReportedStep) -> list[Line]:

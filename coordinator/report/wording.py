@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from coordinator.cli.records import ProblemView
 from coordinator.cli.wording import count
-from coordinator.report.document import Line, Span, Tone, text
+from coordinator.report.document import Line, Notice, Span, Tone, text
 from coordinator.report.facts import ReportedRun, ReportedStep
+from migration_sidecar.audit_facts import error_text
 
 RUN_ENDS = {
     "succeeded": ("Succeeded", Tone.GOOD, "Every database is where it was meant to be."),
@@ -66,9 +68,15 @@ def day(at: datetime | None) -> str:
 
 def revision_list(ids: Sequence[str]) -> Line:
     if not ids:
-        return text("nothing")
+        return text("no revision")
     spans = [span for one in ids for span in (Span(one, "code"), Span(", "))]
     return tuple(spans[:-1])
+
+
+def problem_notice(problem: ProblemView) -> Notice:
+    """What a database or a revision may have quoted of its rows is left out, as it is in the audit."""
+    lines = [text(said) for said in (error_text(problem.detail), f"Next: {problem.next_step}") if said != "Next: "]
+    return Notice(Tone.BAD, f"{problem.code} {problem.title}", lines)
 
 
 def databases(number: int) -> str:

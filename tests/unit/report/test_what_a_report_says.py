@@ -17,6 +17,7 @@ from tests.unit.report.story import (
     DIGEST,
     ERROR,
     EVENTS,
+    FAILED,
     FILE,
     MIGRATED,
     PROVEN,
@@ -29,13 +30,14 @@ from tests.unit.report.story import (
 )
 from tests.unit.report.words import section, words
 
+WHO = "Who asked, and why"
 HAPPENED = "What happened in each database"
 NOT_TOUCHED = "What was not touched"
 CHECKED = "What was checked"
 
 
 def test_it_says_who_asked_how_that_is_known_and_why() -> None:
-    said = section(facts(), "Who asked, and why")
+    said = section(facts(), WHO)
     assert "Asked by | release-bot" in said
     assert "How that is known | claimed by whoever sent the request; nobody checked it" in said
     assert said.endswith("release 41")
@@ -43,7 +45,7 @@ def test_it_says_who_asked_how_that_is_known_and_why() -> None:
 
 def test_a_name_in_the_request_is_never_shown_as_the_one_that_asked() -> None:
     proven = event(101, "migration.requested", actor="orders", detail={"actor_basis": "dapr caller orders"})
-    said = section(facts(events=[proven, *EVENTS[1:]]), "Who asked, and why")
+    said = section(facts(events=[proven, *EVENTS[1:]]), WHO)
     assert (
         "Asked by | orders | How that is known | dapr caller orders | Name given in the request | release-bot" in said
     )
@@ -73,7 +75,7 @@ def test_the_plan_names_every_database_with_from_and_to() -> None:
 def test_revisions_are_told_as_the_database_itself_recorded_them() -> None:
     said = section(facts(), HAPPENED)
     assert f"0b2  Make 0b2\n{FILE} | 2026-11-22 15:00:45.123 | 412 ms" in said
-    assert "release-bot (claimed by whoever sent the request; nobody checked it), way in: operation" in said
+    assert "release-bot (claimed), way in: operation" in said
 
 
 def test_a_failed_database_is_told_with_its_code_and_what_to_do() -> None:
@@ -195,3 +197,20 @@ def test_nothing_of_a_request_but_its_known_fields_is_shown() -> None:
     """What nobody meant to show, such as a field of tomorrow that holds a secret, stays where it is."""
     odd = run(MIGRATED, request={**REQUEST, "password": "canary-7291"})
     assert "canary-7291" not in str(report_of(RunFacts(odd, EVENTS, PROVEN)).as_data())
+
+
+def test_a_row_that_a_database_quoted_in_its_error_is_left_out() -> None:
+    quoting = (
+        "Revision 0f1 stopped with IntegrityError: Key (iban)=(canary-7291); the database is at the revision before it."
+    )
+    error = {**ERROR, "detail": quoting}
+    told = str(report_of(facts(error=error, obstacles=[error], steps=[{**FAILED, "error": error}])).as_data())
+    assert "stopped with IntegrityError; the database is at the revision before it." in told
+    assert "canary-7291" not in told
+
+
+def test_a_request_that_names_nobody_is_asked_by_nobody_known() -> None:
+    nobody = event(101, "migration.requested", actor="unknown", detail={"actor_basis": "claimed"})
+    said = section(facts(events=[nobody, *EVENTS[1:]], request={**REQUEST, "requested_by": "unknown"}), WHO)
+    assert said.startswith("Asked by | not known | Accepted")
+    assert "claimed by" not in said
