@@ -1,0 +1,155 @@
+"""T7 and T8: whatever a superuser does to the audit, verification names the first event that shows it.
+
+Both ways find it: the audit's own verification in SQL, and an export in the hands of the stand-alone verifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.cas_service.exporting import RowsAreMissing
+from services.cas_service.signing import SigningKey
+from tests.integration.databases import Database
+from tests.integration.services.evidence import REWRITE, Evidence, evidence_of
+
+SWAP = """
+UPDATE audit_events SET seq = 1000 WHERE seq = 7;
+UPDATE audit_events SET seq = 7 WHERE seq = 8;
+UPDATE audit_events SET seq = 8 WHERE seq = 1000;
+"""
+INSERT = """
+UPDATE audit_events SET seq = seq + 1001 WHERE seq >= 7;
+UPDATE audit_events SET seq = seq - 1000 WHERE seq > 1000;
+INSERT INTO audit_events (seq, event_id, event_type, occurred_at, recorded_at, source, actor, detail, payload_hash,
+                          prev_hash, hash)
+SELECT 7, gen_random_uuid(), event_type, occurred_at, recorded_at, source, 'mallory', detail, '', hash, ''
+FROM audit_events WHERE seq = 6;
+UPDATE audit_events AS event SET payload_hash = audit.payload_hash(event) WHERE seq = 7;
+UPDATE audit_events AS event SET hash = audit.event_hash(event) WHERE seq = 7;
+"""
+
+
+@pytest.fixture
+async def evidence(audit: Database, tmp_path: Path) -> AsyncIterator[Evidence]:
+    """Twelve events, the first ten of them signed."""
+    async with evidence_of(audit, tmp_path) as evidence:
+        for _ in range(2):
+            evidence.record(5)
+            await evidence.sign()
+        evidence.record(2)
+        yield evidence
+
+
+async def test_an_audit_nobody_touched_verifies_both_ways(evidence: Evidence) -> None:
+    live, exported = await evidence.verify(), await evidence.verify_export()
+    assert (live.ok, live.last_seq, live.anchored_seq, live.head_seq) == (True, 12, 10, 12)
+    assert (exported.ok, exported.last_seq, exported.anchored_seq) == (True, 12, 10)
+
+
+@pytest.mark.parametrize(
+    ("statement", "first_bad_seq", "reason"),
+    [
+        ("UPDATE audit_events SET actor = 'mallory' WHERE seq = 7", 7, "changed"),
+        ("""UPDATE audit_events SET detail = '{"revision": "task_0003"}' WHERE seq = 7""", 7, "changed"),
+        ("UPDATE audit_events SET recorded_at = recorded_at + interval '1 us' WHERE seq = 7", 7, "moved"),
+        (SWAP, 7, "moved"),
+        (INSERT, 8, "moved"),
+    ],
+    ids=["a byte of a text", "a byte of the detail", "the time", "two swapped", "one inserted"],
+)
+@pytest.mark.parametrize("limit", [4, 6, 100], ids=lambda limit: f"pieces of {limit}")
+async def test_t7_the_first_bad_event_is_named(
+    evidence: Evidence, statement: str, first_bad_seq: int, reason: str, limit: int
+) -> None:
+    evidence.tamper(statement)
+    live, exported = await evidence.verify(limit), await evidence.verify_export()
+    assert (live.ok, live.first_bad_seq, live.reason) == (False, first_bad_seq, reason)
+    assert (exported.ok, exported.first_bad_seq) == (False, first_bad_seq)
+
+
+@pytest.mark.parametrize("limit", [4, 6, 100], ids=lambda limit: f"pieces of {limit}")
+async def test_t7_for_a_deleted_event_its_successor_is_named(evidence: Evidence, limit: int) -> None:
+    evidence.tamper("DELETE FROM audit_events WHERE seq = 7")
+    live, exported = await evidence.verify(limit), await evidence.verify_export()
+    assert (live.first_bad_seq, live.reason) == (8, "missing")
+    assert (exported.first_bad_seq, exported.reason) == (8, "missing")
+
+
+async def test_a_whole_page_that_was_deleted_is_named_by_its_successor(evidence: Evidence) -> None:
+    evidence.tamper("DELETE FROM audit_events WHERE seq BETWEEN 3 AND 11")
+    assert (await evidence.verify(limit=3)).first_bad_seq == 12
+
+
+async def test_t8_a_cut_tail_is_betrayed_by_the_anchor_outside(evidence: Evidence) -> None:
+    evidence.tamper(
+        "DELETE FROM audit_events WHERE seq > 8",
+        "DELETE FROM audit.anchors WHERE seq > 8",
+        "UPDATE audit.chain_head SET seq = 8, hash = (SELECT hash FROM audit_events WHERE seq = 8)",
+    )
+    live, exported = await evidence.verify(), await evidence.verify_export()
+    assert (live.first_bad_seq, live.reason) == (9, "cut")
+    assert (exported.first_bad_seq, exported.reason) == (9, "cut")
+
+
+async def test_t8_a_forgotten_head_betrays_a_tail_that_was_cut_after_the_last_anchor(evidence: Evidence) -> None:
+    evidence.tamper("DELETE FROM audit_events WHERE seq > 11")
+    assert ((await evidence.verify()).first_bad_seq, (await evidence.verify()).reason) == (12, "cut")
+
+
+async def test_t8_a_chain_that_was_rewritten_consistently_is_betrayed_by_its_anchors(evidence: Evidence) -> None:
+    evidence.tamper("UPDATE audit_events SET actor = 'mallory' WHERE seq = 7", REWRITE)
+    live, exported = await evidence.verify(), await evidence.verify_export()
+    assert (live.first_bad_seq, live.reason) == (6, "rewritten")
+    assert (exported.first_bad_seq, exported.reason) == (6, "rewritten")
+
+
+async def test_t8_taking_the_anchors_out_of_the_database_too_does_not_help(evidence: Evidence) -> None:
+    evidence.tamper("UPDATE audit_events SET actor = 'mallory' WHERE seq = 7", REWRITE, "DELETE FROM audit.anchors")
+    live, exported = await evidence.verify(), await evidence.verify_export()
+    assert (live.first_bad_seq, live.reason) == (5, "anchor")
+    assert (exported.first_bad_seq, exported.reason) == (6, "rewritten")
+
+
+async def test_t8_signing_the_rewritten_chain_with_a_key_of_ones_own_does_not_help(evidence: Evidence) -> None:
+    evidence.tamper(
+        "UPDATE audit_events SET actor = 'mallory' WHERE seq = 7",
+        REWRITE,
+        "DELETE FROM audit.anchors",
+        "DELETE FROM audit.signing_keys",
+    )
+    trusted_keys, trusted_anchors = evidence.keys_file.read_bytes(), evidence.anchors_file.read_bytes()
+    async with evidence_of(evidence.audit, evidence.folder / "mallory") as mallory:
+        SigningKey.make().write(mallory.settings.key_file)
+        await mallory.sign()
+        assert (await mallory.verify()).ok
+    live, exported = await evidence.verify(), await evidence.verify_export()
+    assert (live.ok, live.reason) == (False, "keys")
+    assert (exported.ok, exported.reason) == (False, "keys")
+    assert not await evidence.anchoring.attempt()
+    assert (evidence.keys_file.read_bytes(), evidence.anchors_file.read_bytes()) == (trusted_keys, trusted_anchors)
+
+
+async def test_the_limit_what_is_rewritten_after_the_last_anchor_is_not_noticed(evidence: Evidence) -> None:
+    """Documented in docs/audit.md: nothing outside the database knows yet of events 11 and 12."""
+    evidence.tamper("UPDATE audit_events SET actor = 'mallory' WHERE seq = 11", REWRITE)
+    live, exported = await evidence.verify(), await evidence.verify_export()
+    assert (live.ok, live.anchored_seq, live.last_seq) == (True, 10, 12)
+    assert exported.ok
+    assert exported.notes == ["No anchor signs events 11 to 12 yet: they are only consistent."]
+
+
+async def test_a_broken_chain_is_not_signed(evidence: Evidence) -> None:
+    evidence.tamper("UPDATE audit_events SET actor = 'mallory' WHERE seq = 11")
+    evidence.record(3)
+    assert not await evidence.anchoring.attempt()
+    assert "Event 11 is not what was recorded" in str(evidence.anchoring.standing_still)
+    assert evidence.ask("SELECT max(seq) FROM audit.anchors") == [(10,)]
+
+
+async def test_rows_that_vanish_during_an_export_leave_it_without_its_last_line(evidence: Evidence) -> None:
+    evidence.tamper("DELETE FROM audit_events WHERE seq >= 9")
+    with pytest.raises(RowsAreMissing):
+        await evidence.export()
