@@ -118,18 +118,17 @@ def _note(revisions: list[str]) -> str:
 
 def _summary(document: Counted) -> str:
     rows = sum(one["journal_rows"] for one in document["services"])
-    told = f"{rows} journal rows, {document['runs']} runs and {document['audit_events']} audit events were compared"
-    notes = []
-    if document["conflicts_refused"]:
-        notes.append(f"the audit has refused {document['conflicts_refused']} events that contradicted earlier ones")
-    if document["in_sealed_segments"]:
-        notes.append(f"{document['in_sealed_segments']} of them lie in sealed segments, outside the database")
-    if document["on_their_way"]:
-        notes.append(f"{document['on_their_way']} events are still on their way to the audit")
-    if document["not_compared"]:
-        notes.append(f"{len(document['not_compared'])} services could not be asked")
-    gaps = len(document["gaps"])
-    end = f"{gaps} {'gap' if gaps == 1 else 'gaps'}" if gaps else ""
-    if document["accounted_for"]:
-        end = "everything is accounted for, and the audit's own chain holds"
-    return "; ".join(part for part in (told, *notes, end) if part) + "."
+    found = {
+        "Compared": f"{rows} journal rows, {document['runs']} run records, {document['audit_events']} audit events",
+        "refused by the audit, because it knew them otherwise": _counted(document["conflicts_refused"], "event"),
+        "in sealed segments outside the database": _counted(document["in_sealed_segments"], "event"),
+        "still on the way to the audit": _counted(document["on_their_way"], "event"),
+        "not compared": _counted(len(document["not_compared"]), "service"),
+        "found": _counted(len(document["gaps"]), "gap"),
+    }
+    end = ["everything is accounted for, and the audit's own chain holds"] if document["accounted_for"] else []
+    return "; ".join([f"{what}: {how_many}" for what, how_many in found.items() if how_many] + end) + "."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}" if number else ""
