@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from migration_sidecar.dsn import dsn
 from migration_sidecar.errors import DatabaseUnreachable, ProblemError
 from migration_sidecar.place import Place
 from migration_sidecar.url import URL
@@ -65,7 +66,7 @@ class Database:
         try:
             settings = {"application_name": self._application_name}
             url = await self._place.url()
-            session = await asyncpg.connect(_dsn(url), timeout=CONNECT_SECONDS, server_settings=settings)
+            session = await asyncpg.connect(dsn(url), timeout=CONNECT_SECONDS, server_settings=settings)
             await session.close(timeout=CONNECT_SECONDS)
         except Exception as error:
             problem = self._unreachable(error)
@@ -85,7 +86,7 @@ class Database:
             await self.close()
         if self._pool is None:
             self._pool = await asyncpg.create_pool(
-                _dsn(url),
+                dsn(url),
                 min_size=0,
                 max_size=4,
                 max_inactive_connection_lifetime=60,
@@ -106,12 +107,8 @@ class Database:
         return None
 
 
-def _dsn(url: URL) -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
-
-
 def _table(url: URL, error: Exception) -> tuple[tuple[Any, str, str, str, str, bool], ...]:
-    host = f"{url.host or 'localhost'}:{url.port or 5432}"
+    host = url.server
     user, name = url.username or "", url.database or ""
     words = str(error).partition("\n")[0].rstrip(".")  # such as: permission denied for table orders
     return (

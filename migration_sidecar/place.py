@@ -163,9 +163,9 @@ class Place:
 
 def _only_one(places: list[dict[str, Any]]) -> dict[str, Any]:
     """env.py may configure several times, but one operation changes one database."""
-    databases = {(url.host, url.port, url.database) for url in (make_url(place["url"]) for place in places)}
+    databases = {(url.server, url.database) for url in (make_url(place["url"]) for place in places)}
     if len(databases) > 1:
-        names = ", ".join(sorted(str(name) for _, _, name in databases))
+        names = ", ".join(sorted(str(name) for _, name in databases))
         raise Misconfigured("env.py", f"it migrates several databases ({names}); choose one with --name or -x")
     return places[0]
 
@@ -175,7 +175,7 @@ def _table(place: dict[str, Any]) -> VersionTable:
 
 
 def _with_server(url: URL) -> str:
-    return f"{url.database} at {url.host or 'localhost'}:{url.port or 5432}"
+    return f"{url.database} at {url.server}"
 
 
 def _known(problem: dict[str, Any]) -> dict[str, Any]:
@@ -198,8 +198,7 @@ def _silent(url: URL) -> Problem:
     return Problem(
         code="CM-513",
         title="The database cannot be reached",
-        detail=f"No session with PostgreSQL at {url.host or 'localhost'}:{url.port or 5432} within"
-        f" {CONNECT_SECONDS} s.",
+        detail=f"No session with PostgreSQL at {url.server} within {CONNECT_SECONDS} s.",
         next_step="Check that it runs and that host and port are right.",
         retryable=True,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from migration_sidecar.dsn import dsn
 from migration_sidecar.url import URL
 
 CONNECT_SECONDS = 4.0
@@ -30,14 +31,12 @@ async def is_same_database(one: URL, other: URL) -> bool | None:
     return bool(first == second)
 
 
-def _text(url: URL) -> tuple[str, str, str]:
-    host, port = url.host or url.query.get("host") or "localhost", url.port or url.query.get("port") or 5432
-    return str(host), str(port), url.database or ""
+def _text(url: URL) -> tuple[str, str]:
+    return url.server, url.database or ""
 
 
 async def _identity(url: URL) -> Any:
-    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    session = await asyncpg.connect(address, timeout=CONNECT_SECONDS)
+    session = await asyncpg.connect(dsn(url), timeout=CONNECT_SECONDS)
     try:
         return tuple(await session.fetchrow(_IDENTITY) or ())
     finally:

@@ -35,6 +35,12 @@ class URL:
     def set(self, **changes: Any) -> URL:
         return replace(self, **changes)
 
+    @property
+    def server(self) -> str:
+        """As a sentence names it; a socket's folder and several hosts stand in the query."""
+        host = self.host or ",".join(_all(self.query.get("host", "localhost")))
+        return f"{host}:{self.port or ','.join(_all(self.query.get('port', '5432')))}"
+
     def get_backend_name(self) -> str:
         return self.drivername.partition("+")[0]
 

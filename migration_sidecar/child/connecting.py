@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.engine import Connection
 
-TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+KEPT = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
 
 
 def send_to(text: str, config: Config) -> None:
@@ -25,7 +26,7 @@ def send_to(text: str, config: Config) -> None:
     def redirect(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
         if dialect.name == "postgresql":
             _, ours = dialect.create_connect_args(url.set(drivername=f"postgresql+{dialect.driver}"))
-            for name in ("host", "port", "user", "password", "dbname", "database", "dsn"):
+            for name in ("host", "port", "unix_sock", "user", "password", "dbname", "database", "dsn"):
                 parameters.pop(name, None)
             parameters.update(ours)
 
@@ -43,32 +44,38 @@ def _with_driver(url: URL, config: Config) -> URL:
     return url.set(drivername="postgresql")
 
 
-def url_of_parameters(dialect: Any, parameters: dict[str, Any]) -> str:
+def url_of_parameters(dialect: Any, parameters: Mapping[str, Any]) -> str:
     """What an engine is about to connect with; names differ between drivers."""
+    host, port = parameters.get("host"), parameters.get("port")
+    if isinstance(file := parameters.get("unix_sock"), str):  # pg8000
+        host, port = _of_socket(file)
     return _as_text(
         dialect,
-        host=parameters.get("host"),
-        port=parameters.get("port"),
+        host=host,
+        port=port,
         user=parameters.get("user"),
         password=parameters.get("password"),
         database=parameters.get("dbname") or parameters.get("database"),
-        tls={name: parameters[name] for name in TLS if isinstance(parameters.get(name), str)},
+        kept={name: parameters[name] for name in KEPT if isinstance(parameters.get(name), str)},
     )
 
 
 def url_of_connection(connection: Connection) -> str:
     """What the driver itself says: it knows what came from PGHOST, a service file or a password file."""
     url, driver = connection.engine.url, connection.connection.dbapi_connection
-    tls = {name: value for name in TLS if isinstance(value := url.query.get(name), str)}
+    kept = {name: value for name in KEPT if isinstance(value := url.query.get(name), str)}
     dialect, info = connection.dialect, getattr(driver, "info", None)
+    _, parameters = dialect.create_connect_args(url)
+    if "unix_sock" in parameters or "," in _in_one(parameters.get("host")):  # after a failover it is another of them
+        return url_of_parameters(dialect, {"password": getattr(info, "password", None), **parameters})
     if info is not None and hasattr(info, "dbname"):  # psycopg and psycopg2
-        return _as_text(dialect, info.host, info.port, info.user, info.password or url.password, info.dbname, tls)
+        return _as_text(dialect, info.host, info.port, info.user, info.password or url.password, info.dbname, kept)
     inner = getattr(driver, "driver_connection", None)
     known, address = getattr(inner, "_params", None), getattr(inner, "_addr", None)
     if known is not None and address is not None:  # asyncpg
-        host, port = address if isinstance(address, tuple) else (address.rpartition("/")[0], address.rpartition(".")[2])
+        host, port = address if isinstance(address, tuple) else _of_socket(address)
         password = known.password if isinstance(known.password, str) else url.password
-        return _as_text(dialect, host, port, known.user, password, known.database, tls)
+        return _as_text(dialect, host, port, known.user, password, known.database, kept)
     return url.render_as_string(hide_password=False)
 
 
@@ -79,16 +86,27 @@ def _as_text(
     user: str | None,
     password: Any,
     database: str | None,
-    tls: dict[str, Any],
+    kept: dict[str, Any],
 ) -> str:
-    socket = host if isinstance(host, str) and host.startswith("/") else None
-    by_socket = {"host": socket, "port": str(port or 5432)} if socket else {}
+    hosts, query = _in_one(host), {}
+    if hosts.startswith("/") or "," in hosts:
+        query = {"host": hosts, **({"port": _in_one(port)} if port else {})}
     return URL.create(
         f"{dialect.name}+{dialect.driver}",
         username=user,
         password=str(password) if password is not None else None,
-        host=None if socket else host,
-        port=None if socket or not port else int(port),
+        host=None if query else host,
+        port=None if query or not port else int(port),
         database=database,
-        query={**tls, **by_socket},
+        query={**kept, **query},
     ).render_as_string(hide_password=False)
+
+
+def _in_one(several: Any) -> str:
+    """As libpq writes several hosts and their ports; asyncpg takes lists."""
+    return ",".join(map(str, several)) if isinstance(several, list | tuple) else str(several or "")
+
+
+def _of_socket(file: str) -> tuple[str, str]:
+    """The folder and the number that make `/folder/.s.PGSQL.5432`."""
+    return file.rpartition("/")[0], file.rpartition(".")[2]
