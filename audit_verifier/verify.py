@@ -489,6 +489,8 @@ def lines_of(file: BinaryIO, size: int = 0) -> Iterator[bytes]:
 
 def verify_file(path: str, keys: str | None = None, anchors: str | None = None, *, progress: bool = False) -> Verdict:
     """An export or a proof, whichever it is. Raises Unreadable or OSError."""
+    if anchors and not keys:
+        raise Unreadable("--anchors needs --keys: anchors are worth what their signatures are")
     trusted = _read_keys(keys) if keys else None
     with open(path, "rb") as file:  # noqa: PTH123
         first = file.readline(LINE_BYTES)
@@ -498,7 +500,11 @@ def verify_file(path: str, keys: str | None = None, anchors: str | None = None, 
         elif form == "audit-export-1":
             size = file.seek(0, 2)
             file.seek(0)
-            outside = _read_outside(anchors, trusted) if anchors else {}
+            try:
+                # Keys that were rotated in since are trusted for who introduced them.
+                outside = _read_outside(anchors, Keys(_object(first).get("keys"), trusted)) if anchors else {}
+            except Broken as broken:
+                return _refused(Verdict("export"), broken)
             verdict = verify_export(lines_of(file, size if progress else 0), trusted, outside)
         else:
             raise Unreadable("it is neither audit-export-1 nor audit-proof-1")
@@ -512,9 +518,7 @@ def _read_keys(path: str) -> Keys:
         return Keys(_json(file.read(LINE_BYTES)))
 
 
-def _read_outside(path: str, keys: Keys | None) -> dict[int, Anchor]:
-    if keys is None:
-        raise Unreadable("--anchors needs --keys: anchors are worth what their signatures are")
+def _read_outside(path: str, keys: Keys) -> dict[int, Anchor]:
     with open(path, "rb") as file:  # noqa: PTH123
         return read_anchors(lines_of(file), keys)
 

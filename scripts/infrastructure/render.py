@@ -89,7 +89,7 @@ def _application(application: dict[str, Any], rendering: Rendering) -> None:
     application["command"][0] = sys.executable
     # Into the one log of `dapr run`, not into the folder of the sources.
     application["appLogDestination"] = application["daprdLogDestination"] = "console"
-    if application["appID"] == "cas-audit":
+    if application["appID"] == "cas-audit" and rendering.settings.state != Settings.state:
         environment.setdefault("AUDIT_FOLDER", str(rendering.settings.state.absolute() / "audit"))
     if environment:
         application["env"] = environment

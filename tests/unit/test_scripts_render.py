@@ -130,6 +130,11 @@ def test_the_committed_fleet_looks_for_placement_and_scheduler_where_they_are_st
     assert common["schedulerHostAddress"] == f"127.0.0.1:{own.scheduler}"
 
 
+def test_a_fleet_of_its_own_keeps_key_and_anchors_in_its_own_folder(tmp_path: Path) -> None:
+    rendered = read_fleet(render_fleet(tmp_path, Rendering(Settings.private(tmp_path / "state"))))
+    assert rendered["cas-audit"]["env"]["AUDIT_FOLDER"] == str(tmp_path / "state" / "audit")
+
+
 def test_rendering_with_the_defaults_changes_no_server(tmp_path: Path) -> None:
     committed, rendered = read_fleet(COMMITTED), read_fleet(render_fleet(tmp_path, Rendering(Settings())))
     for name, application in committed.items():

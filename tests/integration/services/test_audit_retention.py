@@ -1,0 +1,128 @@
+"""What is sealed, signed and exported may leave the database, and nothing else; the chain goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import psycopg
+import pytest
+from psycopg import sql
+
+from services.cas_service.sealing import RetentionRefused, Sealed, retire, seal
+from tests.integration.databases import Database
+from tests.integration.services.evidence import Evidence, evidence_of
+
+
+@pytest.fixture
+async def evidence(audit: Database, tmp_path: Path) -> AsyncIterator[Evidence]:
+    """Twelve events, the first ten of them signed."""
+    async with evidence_of(audit, tmp_path) as evidence:
+        for _ in range(2):
+            evidence.record(5)
+            await evidence.sign()
+        evidence.record(2)
+        yield evidence
+
+
+async def seal_all(evidence: Evidence) -> Sealed:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    return await seal(evidence.engine.database, later, evidence.folder / "segments")
+
+
+async def test_a_segment_reaches_to_the_last_anchor_and_its_rows_go(evidence: Evidence) -> None:
+    sealed = await seal_all(evidence)
+    assert (sealed.first_seq, sealed.last_seq) == (1, 10)
+    assert await retire(evidence.engine.database, sealed.file, evidence.keys_file) == 10
+    assert evidence.ask("SELECT min(seq), max(seq) FROM audit_events") == [(11, 14)]
+    told = "SELECT event_type FROM audit_events WHERE seq > 12 ORDER BY seq"
+    assert evidence.ask(told) == [("audit.segment_sealed",), ("audit.segment_retired",)]
+
+
+async def test_the_chain_verifies_on_from_a_retired_segment(evidence: Evidence) -> None:
+    sealed = await seal_all(evidence)
+    await retire(evidence.engine.database, sealed.file, evidence.keys_file)
+    evidence.record(5)
+    await evidence.sign()
+    live, exported = await evidence.verify(), await evidence.verify_export()
+    assert (live.ok, live.retired_until, live.last_seq) == (True, 10, 19)
+    assert (exported.ok, exported.first_seq, exported.last_seq) == (True, 1, 19)
+    assert exported.notes == [f"Events 1 to 10 are in the sealed segment with SHA-256 {sealed.sha256}."]
+
+
+async def test_a_second_segment_continues_the_first(evidence: Evidence) -> None:
+    first = await seal_all(evidence)
+    await retire(evidence.engine.database, first.file, evidence.keys_file)
+    evidence.record(5)
+    await evidence.sign()
+    second = await seal_all(evidence)
+    assert (second.first_seq, second.last_seq) == (11, 19)
+    await retire(evidence.engine.database, second.file, evidence.keys_file)
+    assert (await evidence.verify()).ok
+    assert (await evidence.verify_export()).ok
+
+
+async def test_an_export_may_begin_in_what_was_retired(evidence: Evidence) -> None:
+    sealed = await seal_all(evidence)
+    await retire(evidence.engine.database, sealed.file, evidence.keys_file)
+    assert (await evidence.verify_export(first=4)).first_seq == 1
+    assert (await evidence.verify_export(first=11)).ok
+
+
+async def test_rows_that_were_called_retired_without_a_signature_over_their_end_are_missing(evidence: Evidence) -> None:
+    evidence.tamper(
+        "ALTER TABLE audit.segments DISABLE TRIGGER ALL",
+        "INSERT INTO audit.segments SELECT 1, 7, repeat('0', 64), hash, 7, '', '', now(), 'mallory' "
+        "FROM audit_events WHERE seq = 7",
+        "INSERT INTO audit.retirements VALUES (1, now(), 'mallory')",
+        "DELETE FROM audit_events WHERE seq <= 7",
+    )
+    live = await evidence.verify()
+    assert (live.first_bad_seq, live.reason) == (8, "missing")
+
+
+async def test_a_file_that_was_changed_retires_nothing(evidence: Evidence) -> None:
+    sealed = await seal_all(evidence)
+    sealed.file.write_bytes(sealed.file.read_bytes().replace(b"release-bot", b"release-cat", 1))
+    with pytest.raises(RetentionRefused, match="Event 1 is not what was recorded"):
+        await retire(evidence.engine.database, sealed.file, evidence.keys_file)
+    assert evidence.ask("SELECT count(*) FROM audit_events") == [(13,)]
+
+
+async def test_a_whole_export_that_was_never_sealed_retires_nothing(evidence: Evidence) -> None:
+    await seal_all(evidence)
+    other = await evidence.export(1, 10)
+    with pytest.raises(asyncpg.DataError, match="no segment"):
+        await retire(evidence.engine.database, other, evidence.keys_file)
+    assert evidence.ask("SELECT count(*) FROM audit_events") == [(13,)]
+
+
+async def test_there_is_nothing_to_seal_before_the_first_anchor(evidence: Evidence) -> None:
+    with pytest.raises(RetentionRefused, match="Nothing recorded before"):
+        await seal(evidence.engine.database, datetime(2020, 1, 1, tzinfo=UTC), evidence.folder)
+
+
+async def test_the_younger_segment_does_not_go_before_the_older(evidence: Evidence) -> None:
+    await seal_all(evidence)
+    evidence.record(5)
+    await evidence.sign()
+    younger = await seal_all(evidence)
+    with pytest.raises(asyncpg.DataError, match="the oldest goes first"):
+        await retire(evidence.engine.database, younger.file, evidence.keys_file)
+
+
+@pytest.mark.parametrize("role", ["cas_ingest", "cas_reader", "cas_witness"])
+def test_nobody_but_the_owner_retires(audit: Database, role: str) -> None:
+    with audit.connect() as connection:
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT audit.retire_segment(1, '')")
+
+
+async def test_after_a_segment_has_gone_rows_are_guarded_as_before(evidence: Evidence) -> None:
+    sealed = await seal_all(evidence)
+    await retire(evidence.engine.database, sealed.file, evidence.keys_file)
+    with evidence.audit.connect() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("DELETE FROM audit_events WHERE seq = 11")
