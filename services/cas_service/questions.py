@@ -17,14 +17,7 @@ LAST_SEQ = 2**63 - 1
 MOST_TYPES = 20
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 EVENT_TYPE = re.compile(r"[a-z]+(\.[a-z_]+)+|[a-z]+(\.[a-z_]+)*\.\*", re.ASCII)
-FILTERS = {
-    "request_id": "request_id",
-    "service": "service",
-    "database": "database",
-    "actor": "actor",
-    "outcome": "outcome",
-    "revision": "revision",
-}
+FILTERS = ("request_id", "service", "database", "actor", "outcome", "revision")  # columns as well
 
 
 class Order(StrEnum):
@@ -115,7 +108,7 @@ def statement(source: str, columns: str, query: AuditQuery, types: Sequence[str]
     conditions = ["seq >= $1", "seq < $2"]
     for name, value in query.equals.items():
         values.append(value)
-        conditions.append(f"{FILTERS[name]} = ${len(values)}")
+        conditions.append(f"{name} = ${len(values)}")
     direction = "ASC" if query.order is Order.OLDEST else "DESC"
     ending = f"ORDER BY seq {direction} LIMIT $3"
     if not query.types:

@@ -22,6 +22,7 @@ STATEMENT_SECONDS = 5
 # Rights come with the tables and functions, revision by revision: without a right it is not at head either.
 NOT_MIGRATED = (
     asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
     asyncpg.UndefinedFunctionError,
     asyncpg.InvalidSchemaNameError,
     asyncpg.InsufficientPrivilegeError,

@@ -59,7 +59,7 @@ def _asked(client: CoordinatorClient, request_id: str | None, event: str | None)
 def _show_event(console: Console, document: dict[str, Any]) -> None:
     """Every field as it is recorded, also those that this release does not know."""
     width = max(map(len, document), default=0)
-    for name, value in document.items():
+    for name, value in {"seq": document.get("seq"), **document}.items():
         if value is None or value == {}:
             continue
         shown = json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict | list) else str(value)

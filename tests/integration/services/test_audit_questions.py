@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 
 from tests.integration.databases import Database
 from tests.integration.services.test_audit_doors import doors, event, send
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
@@ -146,14 +147,14 @@ async def test_an_event_is_found_by_its_number_and_by_its_id(door: httpx.AsyncCl
     assert by_number["prev_hash"] == before["hash"]
 
 
-@pytest.mark.parametrize("name", ["3", str(uuid4())])
+@pytest.mark.parametrize("name", ["3", NOBODY])
 async def test_an_event_that_is_not_there_is_not_found(door: httpx.AsyncClient, name: str) -> None:
     await send(door, event())
     answer = await door.get(f"/audit/events/{name}")
     assert (answer.status_code, answer.json()["code"]) == (404, "CM-604")
 
 
-@pytest.mark.parametrize("name", ["0", "-1", "1.5", "9" * 19, "1'", "x", f"{uuid4()}x", "%C2%B2", "1?x=1"])
+@pytest.mark.parametrize("name", ["0", "-1", "1.5", "9" * 19, "1'", "x", f"{NOBODY}x", "%C2%B2", "1?x=1"])
 async def test_what_names_no_event_is_refused(door: httpx.AsyncClient, name: str) -> None:
     await send(door, event())
     answer = await door.get(f"/audit/events/{name}")
