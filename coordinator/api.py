@@ -22,6 +22,7 @@ from coordinator.errors import BadField, BadRequestId, CoordinatorError, NoSuchR
 from coordinator.ports import Address, FleetMessenger
 from coordinator.reception import Reception
 from coordinator.runs import Runs
+from coordinator.standing import Standing
 from coordinator.survey import survey
 from coordinator.watching import Watchers
 
@@ -44,6 +45,7 @@ class Desk:
     messenger: FleetMessenger
     callers: Callers
     drift: Drift
+    standing: Standing
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -92,7 +94,7 @@ def routes(desk: Desk) -> APIRouter:
     async def show_fleet(request: Request) -> Response:
         parameters(request, ())
         rows = await asyncio.gather(*(_row(desk, service) for service in desk.catalog.services))
-        return JSONResponse({"fleet": desk.catalog.fleet.name, "services": rows})
+        return JSONResponse({"fleet": desk.catalog.fleet.name, "services": rows, "audit": desk.standing.public()})
 
     return router
 

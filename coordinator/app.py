@@ -32,6 +32,7 @@ from coordinator.relay import Relay
 from coordinator.remarks import Remarks
 from coordinator.runs import Runs
 from coordinator.settings import Settings
+from coordinator.standing import Standing
 from coordinator.sweep import Sweep
 from coordinator.watching import Watchers
 
@@ -79,12 +80,13 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     messenger = HttpServices(sidecar)
     watchers = Watchers()
     runs = Runs(documents, watchers)
-    remarks = Remarks(audit, documents)
+    standing = Standing(audit, now)
+    remarks = Remarks(standing, documents)
     rejections = Rejections(remarks, publisher, now)
     drift = Drift(remarks, now)
     tools = Tools(
         runs=runs,
-        relay=Relay(audit, publisher),
+        relay=Relay(standing, publisher),
         commander=Commander(messenger, now, Limits(operation_deadline=settings.operation_deadline)),
         catalog=catalog,
         clock=now,
@@ -97,8 +99,8 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     )
     reception = Reception(Acceptance(runs, workflows, catalog, now), rejections, now)
     callers = Callers(settings.app_api_token, settings.app_id)
-    sweep = Sweep(runs, workflows, rejections, now)
-    app.include_router(api.routes(api.Desk(reception, runs, watchers, catalog, messenger, callers, drift)))
+    sweep = Sweep(runs, workflows, rejections, now, standing)
+    app.include_router(api.routes(api.Desk(reception, runs, watchers, catalog, messenger, callers, drift, standing)))
     app.include_router(audit_door.routes(audit))
     app.include_router(journals.routes(catalog, messenger))
     app.include_router(subscriptions.routes(reception))

@@ -30,7 +30,8 @@ def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep,
             await runs.index()
         except CoordinatorError as error:
             return problem_document(error, 503)
-        return JSONResponse({"status": "ready"})
+        # An audit that is away keeps nobody from asking; that nothing new starts meanwhile is said here.
+        return JSONResponse({"status": "ready", "audit": sweep.standing.public()})
 
     @router.get("/metrics")
     async def numbers() -> PlainTextResponse:
@@ -38,6 +39,10 @@ def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep,
         for outcome in ("accepted", "conflict", "rejected"):
             lines.append(f'coordinator_requests_total{{outcome="{outcome}"}} {reception.counts[outcome]}')
         lines += ["# TYPE coordinator_open_runs gauge", f"coordinator_open_runs {sweep.open_runs}"]
+        audit_away = int(sweep.standing.away_since is not None)
+        lines += ["# TYPE coordinator_audit_away gauge", f"coordinator_audit_away {audit_away}"]
+        lines += ["# TYPE coordinator_audit_events_waiting gauge"]
+        lines += [f"coordinator_audit_events_waiting {sweep.standing.events_waiting}"]
         lines += ["# TYPE coordinator_worker_connected gauge"]
         lines += [f"coordinator_worker_connected {int(is_worker_connected())}"]
         return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

@@ -45,6 +45,10 @@ class Rejections:
         self._uncounted: Counter[str] = Counter()
         self._since: datetime | None = None
 
+    @property
+    def waiting(self) -> int:
+        return self._remarks.waiting
+
     async def record(self, event: AuditEvent) -> None:
         """Raises StateUnavailable when it could be kept nowhere, so that the message is delivered again."""
         if self._remarks.is_known(event.event_id):

@@ -13,6 +13,7 @@ from coordinator.errors import CoordinatorError
 from coordinator.ports import Clock, Phase, WorkflowScheduler
 from coordinator.rejections import Rejections
 from coordinator.runs import OpenRun, Runs
+from coordinator.standing import Standing
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class Sweep:
     scheduler: WorkflowScheduler
     rejections: Rejections
     clock: Clock
+    standing: Standing
     open_runs: int = 0
     _revivals: Counter[str] = field(default_factory=Counter)
     _rest: Counter[str] = field(default_factory=Counter)
@@ -50,6 +52,8 @@ class Sweep:
         done = [request_id for request_id, run in records.items() if run.settled]
         abandoned = [entry.request_id for entry in index.open if self._is_abandoned(entry, records)]
         await self.runs.leave(done, abandoned)
+        owed = sum(not notice.recorded for run in records.values() for notice in run.outbox)
+        self.standing.events_waiting = owed + self.rejections.waiting
         self.open_runs = len(index.open) - len(done) - len(abandoned)
         for entry in index.open:
             if entry.request_id in records and entry.request_id not in done:

@@ -14,7 +14,7 @@ from coordinator.cli.audit.commands import audit
 from coordinator.cli.exit_codes import ExitCode, of_run
 from coordinator.cli.output import answers, print_json, remarks, say_more
 from coordinator.cli.plan_table import show_fleet_plan
-from coordinator.cli.records import FleetPlanView, RunView, ServiceView, now, read, read_list
+from coordinator.cli.records import AuditStandingView, FleetPlanView, RunView, ServiceView, now, read, read_list
 from coordinator.cli.run_table import show_run
 from coordinator.cli.safe_text import safe
 from coordinator.cli.session import session
@@ -150,7 +150,11 @@ def fleet(url: options.Url = None, as_json: options.Json = False) -> None:
     with session(url, as_json=as_json) as client:
         document = client.fleet()
         services = read_list(ServiceView, document, "services", "fleet")
-        print_json(document) if as_json else tables.show_fleet(answers(), services)
+        if as_json:
+            print_json(document)
+        else:
+            tables.show_fleet(answers(), services)
+            tables.show_standing(answers(), read(AuditStandingView, document.get("audit") or {}))
         silent = any(service.state == "unreachable" for service in services)
         raise typer.Exit(ExitCode.CANNOT_REACH if silent else ExitCode.DONE)
 

@@ -135,6 +135,20 @@ class LockHolderView(View):
     application: str = ""
 
 
+class BacklogView(View):
+    events: int = 0
+    since: Moment | None = None
+
+
+class AuditStandingView(View):
+    """What the coordinator knows of the audit's own state."""
+
+    state: str = ""
+    since: Moment | None = None
+    reason: str = ""
+    events_waiting: int = 0
+
+
 class ServiceView(View):
     service: str = ""
     database: str = ""
@@ -144,6 +158,7 @@ class ServiceView(View):
     head_revisions: list[str] = []
     pending: list[str] = []
     lock_holder: LockHolderView | None = None
+    audit_backlog: BacklogView | None = None
     error: ProblemView | None = None
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from coordinator.cli.listing import Column, show_table
-from coordinator.cli.records import AuditEventView, RunView, ServiceView, now
+from coordinator.cli.records import AuditEventView, AuditStandingView, RunView, ServiceView, now
 from coordinator.cli.safe_text import safe
 from coordinator.cli.wording import duration, moment, style_of, summary
 
@@ -80,10 +80,25 @@ def show_fleet(console: Console, services: Iterable[ServiceView]) -> None:
     show_table(console, FLEET, rows)
 
 
+def show_standing(console: Console, audit: AuditStandingView) -> None:
+    """Says nothing while the audit takes what it is told."""
+    if audit.state == "away":
+        console.print(
+            safe(
+                f"The audit has been away since {moment(audit.since)}, and nothing new starts until it is back:"
+                f" {audit.reason} {audit.events_waiting} events of the coordinator wait.",
+                "red",
+            ),
+            soft_wrap=True,
+        )
+
+
 def _note(service: ServiceView) -> str:
     holder = service.lock_holder
     notes = [service.reason] if service.reason else []
     notes += [f"lock held by {holder.application} (pid {holder.pid})"] if holder else []
+    backlog = service.audit_backlog
+    notes += [f"{backlog.events} events wait for the audit since {moment(backlog.since)}"] if backlog else []
     notes += [f"{service.error.code} {service.error.detail or service.error.title}"] if service.error else []
     return "; ".join(notes)
 

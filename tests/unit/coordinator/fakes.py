@@ -27,6 +27,7 @@ from coordinator.rejections import Rejections
 from coordinator.relay import Relay
 from coordinator.remarks import Remarks
 from coordinator.runs import Runs
+from coordinator.standing import Standing
 from coordinator.sweep import Sweep
 from coordinator.watching import Watchers
 from migration_sidecar.audit_facts import objection
@@ -415,15 +416,16 @@ class Life:
         self.world = world
         self.watchers = Watchers()
         self.runs = Runs(world.documents, self.watchers)
-        self.remarks = Remarks(world.audit, world.documents)
+        self.standing = Standing(world.audit, world.clock)
+        self.remarks = Remarks(self.standing, world.documents)
         self.rejections = Rejections(self.remarks, world.topic, world.clock)
         self.drift = Drift(self.remarks, world.clock)
         self.acceptance = Acceptance(self.runs, world.workflows, world.catalog, world.clock)
         self.reception = Reception(self.acceptance, self.rejections, world.clock)
-        self.sweep = Sweep(self.runs, world.workflows, self.rejections, world.clock)
+        self.sweep = Sweep(self.runs, world.workflows, self.rejections, world.clock, self.standing)
         self.tools = Tools(
             runs=self.runs,
-            relay=Relay(world.audit, world.topic),
+            relay=Relay(self.standing, world.topic),
             commander=Commander(world.fleet, world.clock, Limits(conversation=timedelta(seconds=5))),
             catalog=world.catalog,
             clock=world.clock,

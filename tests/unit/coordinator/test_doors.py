@@ -25,7 +25,8 @@ async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     answer_with_problems(app)
     callers = Callers("", "migration-coordinator")
-    desk = api.Desk(life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift)
+    parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
+    desk = api.Desk(*parts)
     app.include_router(api.routes(desk))
     app.include_router(subscriptions.routes(life.reception))
     app.include_router(

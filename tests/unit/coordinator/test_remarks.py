@@ -30,7 +30,8 @@ async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     answer_with_problems(app)
     callers = Callers(TOKEN, "migration-coordinator")
-    desk = api.Desk(life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift)
+    parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
+    desk = api.Desk(*parts)
     app.include_router(api.routes(desk))
     app.include_router(subscriptions.routes(life.reception))
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
@@ -202,3 +203,25 @@ async def test_what_a_sender_puts_where_nothing_is_known_never_enters(
     await client.post("/migrations", content=CANARY.encode())
     assert told(world)
     assert not [event for event in world.audit.events.values() if "c4n4ry" in event.model_dump_json()]
+
+
+async def test_an_audit_that_is_away_shows_in_the_fleet_with_since_when_and_how_much_waits(
+    client: httpx.AsyncClient, world: World, life: Life
+) -> None:
+    assert (await client.get("/fleet")).json()["audit"] == {"state": "written", "events_waiting": 0}
+    world.audit.down = True
+    await client.post("/migrations", json={"services": ["first"], "request_id": "r-1"})
+    await client.post("/migrations", content=b"nonsense")
+    await life.drive(most_timers=3)
+    await life.sweep.once()
+    found = (await client.get("/fleet")).json()["audit"]
+    # The request, its start, and the refusal; nothing was begun.
+    assert (found["state"], found["events_waiting"]) == ("away", 3)
+    assert "down in this test" in found["reason"]
+    first, _ = found["since"], await life.drive(most_timers=6)
+    assert (await client.get("/fleet")).json()["audit"]["since"] == first
+    world.audit.down = False
+    await life.drive()
+    await life.rejections.flush()
+    await life.sweep.once()
+    assert (await client.get("/fleet")).json()["audit"] == {"state": "written", "events_waiting": 0}
