@@ -20,10 +20,21 @@ from tests.integration.databases import Database
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 EVENTS: list[dict[str, Any]] = json.loads((VECTORS / "audit-events.json").read_text())
-FIELDS = (
-    "event_id event_type occurred_at source request_id service database actor from_revision to_revision outcome"
-    " duration_ms detail"
-).split()
+FIELDS = [
+    "event_id",
+    "event_type",
+    "occurred_at",
+    "source",
+    "request_id",
+    "service",
+    "database",
+    "actor",
+    "from_revision",
+    "to_revision",
+    "outcome",
+    "duration_ms",
+    "detail",
+]
 
 TEXTS = """
 SELECT audit.payload_text(event), audit.payload_hash(event), audit.event_hash(event)
