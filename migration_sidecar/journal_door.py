@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -10,11 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from migration_sidecar.engine import Engine
 from migration_sidecar.journal_messages import HistoryPosition, JournalEntry, JournalPage
+from migration_sidecar.messages import AuditEvent
 from migration_sidecar.relayed_events import NOT_RELAYED, audit_event
 from migration_sidecar.store import Records
 
 if TYPE_CHECKING:
     from migration_sidecar.store import AnyConnection
+
+log = logging.getLogger(__name__)
 
 LAST_SEQ = 2**63 - 1
 MOST_ENTRIES = 1000
@@ -54,8 +58,17 @@ async def _position(connection: AnyConnection, records: Records) -> HistoryPosit
     return HistoryPosition(history=records.history, revisions=await records.versions(connection))
 
 
+def _event(row: Any, service: str, database: str) -> AuditEvent | None:
+    try:
+        return audit_event(row, service, database)
+    except Exception:  # whatever is wrong with one row, the others are to be seen, and this one among them
+        log.exception("journal_row_not_understood", extra={"service": service, "journal_seq": row["seq"]})
+        return None
+
+
 def _entry(row: Any, service: str, database: str) -> JournalEntry:
-    detail = json.loads(row["detail"])
+    found = json.loads(row["detail"])
+    detail = found if isinstance(found, dict) else {}
     return JournalEntry(
         seq=row["seq"],
         kind=row["kind"],
@@ -68,5 +81,6 @@ def _entry(row: Any, service: str, database: str) -> JournalEntry:
         operation_state=row["operation_state"],
         relayed=row["relayed"],
         seconds_ago=row["seconds_ago"],
-        event=None if row["kind"] in NOT_RELAYED else audit_event(row, service, database),
+        is_sent=row["kind"] not in NOT_RELAYED,
+        event=None if row["kind"] in NOT_RELAYED else _event(row, service, database),
     )

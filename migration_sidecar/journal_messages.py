@@ -36,7 +36,8 @@ class JournalEntry(Message):
     operation_state: str | None = None  # how its operation stands now
     relayed: bool  # the audit has said that it has it
     seconds_ago: float
-    event: AuditEvent | None = None  # as it is sent to the audit; None for what is not
+    is_sent: bool = True  # to the audit; what committed together with a row that says more is not
+    event: AuditEvent | None = None  # as it is sent; None where the row cannot be read as one
 
 
 class HistoryPosition(Message):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 class Kind(StrEnum):
     NOT_IN_AUDIT = "not_in_audit"  # a journal has it, and the audit once said that it took it
     NEVER_SENT = "never_sent"  # a journal has it, and it has waited longer than a relay ever does
+    UNREADABLE_ROW = "unreadable_row"  # a journal has a row that its own service cannot make an event of
     NOT_IN_JOURNAL = "not_in_journal"  # the audit has it from a journal that has no such row
     OTHER_CONTENT = "other_content"  # one event, told in two ways
     UNKNOWN_SOURCE = "unknown_source"  # nobody in the fleet could have sent it

@@ -48,16 +48,18 @@ class Journals:
     courses: dict[str, Course] = field(default_factory=dict)
     positions: dict[str, list[HistoryPosition]] = field(default_factory=dict)
     counted: dict[str, int] = field(default_factory=dict)
+    unreadable: dict[str, list[Gap]] = field(default_factory=dict)
     retold: list[Gap] = field(default_factory=list)
     _looked_for: set[UUID] = field(default_factory=set)
 
     def begin(self, service: str) -> None:
         """Its journal is read from the first row on, perhaps not for the first time."""
         self.courses[service], self.positions[service], self.counted[service] = Course(service), [], 0
+        self.unreadable[service] = []
 
     def leave_out(self, service: str) -> None:
         """It could not be read to its end: half a journal proves nothing."""
-        for kept in (self.courses, self.positions, self.counted):
+        for kept in (self.courses, self.positions, self.counted, self.unreadable):
             kept.pop(service)
         self.rows = {event_id: row for event_id, row in self.rows.items() if row.service != service}
 
@@ -68,6 +70,8 @@ class Journals:
             self.courses[page.service].follow(entry)
             if entry.event is not None:
                 self._expect(page.service, entry, entry.event)
+            elif entry.is_sent:
+                self.unreadable[page.service].append(_unreadable(page.service, entry))
 
     def told(self, service: str, event: RecordedAuditEvent) -> None:
         """The audit has this from the journal of the service."""
@@ -97,6 +101,7 @@ class Journals:
             if stranger.service in self.courses:
                 yield _unfounded(event_id, stranger)
         for service, course in self.courses.items():
+            yield from self.unreadable[service]
             yield from course.gaps(self.positions[service])
 
     def _expect(self, service: str, entry: JournalEntry, event: AuditEvent) -> None:
@@ -125,6 +130,14 @@ def _may_still_come(row: Row) -> bool:
 
 def _is_sealed(row: Row, until: datetime | None) -> bool:
     return until is not None and row.relayed and row.at < until
+
+
+def _unreadable(service: str, entry: JournalEntry) -> Gap:
+    return Gap(
+        kind=Kind.UNREADABLE_ROW,
+        sentence=f"{service}: the journal row {entry.seq} ({entry.kind}) cannot be read, and so is not in the audit.",
+        service=service,
+    )
 
 
 def _absent(event_id: UUID, row: Row) -> Gap:

@@ -75,7 +75,7 @@ async def test_each_row_comes_as_the_relay_sends_it_with_where_it_led(
     app = door.__dict__["app"]
     engine = app.state.engine
     async with engine.database.connection() as connection:
-        rows = await (await engine.place.records()).unrelayed(connection, 100)
+        rows = await (await engine.place.records()).unrelayed(connection, 100, [])
 
     assert [one.kind for one in found.entries] == ["attempt", "started", "applied", "failed"]
     sent = [audit_event(row, "orders", engine.place.database) for row in rows if row["kind"] != "started"]
@@ -107,6 +107,21 @@ async def test_a_journal_of_the_first_release_is_read_as_it_is_and_stays_as_it_i
         ("applied", "alembic_version", None),
     ]
     assert [one.revisions for one in found.positions] == [["a"]]
+
+
+async def test_a_row_that_cannot_be_read_hides_no_other(
+    door: httpx.AsyncClient, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    await migrate(door)
+    with database.connect() as connection:
+        connection.execute("UPDATE migration_sidecar.journal SET detail = '[]' WHERE kind = 'applied'")
+    found = await page(door)
+    assert [(one.kind, one.is_sent, one.event is None) for one in found.entries] == [
+        ("attempt", True, False),
+        ("started", False, True),
+        ("applied", True, True),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ class Narrator:
                 operation_state="succeeded",
                 relayed=True,
                 seconds_ago=100,
+                is_sent=kind != "started",
                 event=None if kind == "started" else self._event(kind, revision),
                 **facts,
             )

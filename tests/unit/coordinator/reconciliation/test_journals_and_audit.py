@@ -145,6 +145,15 @@ def test_a_row_is_on_its_way_until_a_relay_would_have_sent_it(seed: int, seconds
         assert found.on_their_way == 1
 
 
+def test_a_row_that_its_own_service_cannot_read_is_named() -> None:
+    story = told(4)
+    last = story.entries["s0"][-1]
+    story.entries["s0"][-1] = last.model_copy(update={"event": None})
+    story.events = [event for event in story.events if last.event is None or event.event_id != last.event.event_id]
+    (gap,) = gaps(story)
+    assert (gap.kind, gap.service, f"row {last.seq} " in gap.sentence) == (Kind.UNREADABLE_ROW, "s0", True)
+
+
 def test_an_event_that_came_after_the_first_look_is_found_at_the_second() -> None:
     story = told(1)
     whole = dict(story.entries)
