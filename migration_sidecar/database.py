@@ -35,6 +35,7 @@ class Database:
     def __init__(self, place: Place, application_name: str) -> None:
         self._place = place
         self._url: URL | None = None
+        self._role = ""
         self._application_name = application_name[:63]
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
@@ -64,9 +65,8 @@ class Database:
     async def probe(self) -> None:
         """Opens a session of its own and lets it go; raises DatabaseUnreachable with the server's own reason."""
         try:
-            settings = {"application_name": self._application_name}
             url = await self._place.url()
-            session = await asyncpg.connect(dsn(url), timeout=CONNECT_SECONDS, server_settings=settings)
+            session = await asyncpg.connect(dsn(url), timeout=CONNECT_SECONDS, server_settings=self._settings)
             await session.close(timeout=CONNECT_SECONDS)
         except Exception as error:
             problem = self._unreachable(error)
@@ -80,9 +80,9 @@ class Database:
             self._pool = None
 
     async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
-        url = await self._place.url()
-        if url != self._url:  # the files say another database now
-            self._url = url
+        url, role = await self._place.url(), self._place.role
+        if (url, role) != (self._url, self._role):  # the files say another database now
+            self._url, self._role = url, role
             await self.close()
         if self._pool is None:
             self._pool = await asyncpg.create_pool(
@@ -93,9 +93,14 @@ class Database:
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
                 statement_cache_size=0,  # tables come and go under this service
-                server_settings={"application_name": self._application_name},
+                server_settings=self._settings,
             )
         return self._pool
+
+    @property
+    def _settings(self) -> dict[str, str]:
+        """Ours must be the role that migrates: what one makes the other has to write."""
+        return {"application_name": self._application_name, **({"role": self._role} if self._role else {})}
 
     def _unreachable(self, error: Exception) -> DatabaseUnreachable | None:
         if self._url is None:

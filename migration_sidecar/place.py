@@ -39,6 +39,7 @@ class Whereabouts:
     url: URL | None = field(repr=False)
     table: VersionTable
     default_schema: str = ""  # where env.py's own search_path leads
+    role: str = ""  # that env.py takes after it has logged in
     in_transaction: bool = False  # env.py opened a transaction itself: all revisions share it
     autocommit: bool = False  # env.py put its connection in AUTOCOMMIT: no revision is in a transaction
     certain: bool = True  # env.py was heard to the end
@@ -73,6 +74,11 @@ class Place:
     def default_schema(self) -> str:
         """Of a version table that env.py leaves to a search_path of its own; empty before it was asked."""
         return self._found.default_schema if self._found else ""
+
+    @property
+    def role(self) -> str:
+        """That migrates, where it is not the one that logs in; empty before env.py was asked."""
+        return self._found.role if self._found else ""
 
     @property
     def problem(self) -> Problem | None:
@@ -138,6 +144,7 @@ class Place:
             self._settings.given_url or make_url(first["url"]),
             tables[0],
             first["default_schema"],
+            first["role"],
             first["in_transaction"],
             first["autocommit"],
             tables=tables,

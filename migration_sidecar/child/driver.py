@@ -33,6 +33,12 @@ def default_schema(connection: Any) -> str:
     return str(schema or path.split(",")[0].strip().strip('"'))
 
 
+def role_taken(connection: Any) -> str:
+    """The role that env.py or its engine has set, so that what it makes belongs to a group; else nothing."""
+    session, current = connection.exec_driver_sql("SELECT session_user::text, current_user::text").one()
+    return "" if session == current else str(current)
+
+
 def sqlstate_of(error: BaseException) -> str | None:
     """PostgreSQL's own word for what went wrong, however deep the driver hides it."""
     found: list[BaseException] = []

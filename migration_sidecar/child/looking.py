@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
 from migration_sidecar.child.connecting import url_of_connection, url_of_parameters
-from migration_sidecar.child.driver import default_schema, in_autocommit
+from migration_sidecar.child.driver import default_schema, in_autocommit, role_taken
 from migration_sidecar.child.inspection import history_in
 from migration_sidecar.child.refusal import Refusal
 from migration_sidecar.child.tables import PLAIN
@@ -47,7 +47,8 @@ def look(config: Config, report: Callable[..., None], seconds: float = 0) -> dic
 
     def nothing_to_do(_: Any, context: Any) -> list[Any]:
         if context.connection is not None:
-            places[-1].update(default_schema=default_schema(context.connection), migrates=True)
+            connection = context.connection
+            places[-1].update(default_schema=default_schema(connection), role=role_taken(connection), migrates=True)
         return []
 
     def run() -> None:
@@ -97,6 +98,7 @@ def _note_each_configure() -> list[dict[str, Any]]:
                     "version_table": kept.get("version_table") or PLAIN,
                     "version_table_schema": kept.get("version_table_schema") or "",
                     "default_schema": "",
+                    "role": "",
                     "migrates": False,  # until it comes to run_migrations
                     "in_transaction": connection.in_transaction(),
                     "autocommit": in_autocommit(connection),
