@@ -17,6 +17,7 @@ from coordinator.report.facts import ReportedStep, RunFacts
 from coordinator.report.wording import databases, problem_notice, revision_list
 
 PLAN = [Column("Database", 3), Column("Service", 3), Column("From", 3), Column("To", 3), Column("Revisions", 1.6, True)]
+REVISIONS = [Column("Database", 3), Column("Revisions", 11)]
 UNTOUCHED = [Column("Database", 3), Column("Service", 3), Column("Is at", 3), Column("Why nothing was done", 5)]
 NOT_TOUCHED = ("unchanged", "skipped", "pending")
 
@@ -26,6 +27,8 @@ def planned(facts: RunFacts) -> Section:
     if not run.steps:
         return Section("What was planned", [Paragraph(text("Nothing: the run ended before a plan was made."))])
     blocks: list[Block] = [Table("The plan, in the order of the run", PLAN, [_row(facts, step) for step in run.steps])]
+    if rows := [[code(step.database), revision_list(step.planned)] for step in run.steps if step.planned]:
+        blocks.append(Table("The revisions of the plan, in order", REVISIONS, rows))
     if run.plan_digest:
         line = sentence("The plan as a whole, revision files included, has the SHA-256 ", code(run.plan_digest), ".")
         blocks.append(Paragraph(line))

@@ -133,3 +133,17 @@ def test_what_is_missing_to_print_is_said_in_one_sentence(
     assert result.exit_code == 2
     assert f"the package {package} is not installed" in result.stderr
     assert "extras: audit, report" in result.stderr
+
+
+def test_without_keys_of_the_reader_all_proofs_must_name_the_same(
+    fleet: ScriptedCoordinator, command: RunCommand
+) -> None:
+    """A forger who signs one event with a key of his own sends that key along."""
+    other = event(1, "migration.started")
+    other = other.model_copy(update={"event_id": "00000000-0000-5000-8000-000000000009"})
+    events = [each.model_dump(mode="json") for each in (EVENT, other)]
+    fleet.answers("GET /audit/events", (200, {"events": events}))
+    fleet.answers(f"GET /audit/proof/{other.event_id}", (200, proof(other, Ed25519PrivateKey.generate())))
+    result = command("audit", "report", "--run", "release-41", "--html", "-")
+    assert result.exit_code == 1
+    assert "The keys are not the trusted ones" in result.stdout

@@ -24,7 +24,11 @@ def keys_of(key: Ed25519PrivateKey) -> dict[str, Any]:
 
 def proof(event: ReportedEvent, key: Ed25519PrivateKey) -> dict[str, Any]:
     """As the audit gives it, for the first of four events."""
-    payload = json.dumps({"format": "audit-payload-1", **event.model_dump(mode="json", exclude={"seq", "recorded_at"})})
+    facts = event.model_dump(mode="json", exclude={"seq", "recorded_at"})
+    return proof_of(json.dumps({"format": "audit-payload-1", **facts}), key)
+
+
+def proof_of(payload: str, key: Ed25519PrivateKey) -> dict[str, Any]:
     hash = verify.event_hash(verify.NOTHING, 1, AT, verify.payload_hash(payload))
     hashes, keys = [hash, *OTHERS], keys_of(key)
     root, name = verify.merkle_root(hashes), verify.key_id(keys["keys"][0]["public_key"])

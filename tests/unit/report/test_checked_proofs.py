@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from audit_verifier import verify
 from coordinator.report.facts import Proof, ReportedEvent
 from coordinator.report.proving import checked_proof
-from tests.unit.report.signed import keys_of, proof
+from tests.unit.report.signed import keys_of, proof, proof_of
 from tests.unit.report.story import EVENTS
 
 EVENT = EVENTS[0].model_copy(update={"seq": 1})
@@ -60,3 +60,8 @@ def test_a_changed_payload_is_named(key: Ed25519PrivateKey) -> None:
 @pytest.mark.parametrize("rubbish", [None, [], "x", {}, 1e400])
 def test_rubbish_is_no_proof(key: Ed25519PrivateKey, part: str, rubbish: Any) -> None:
     assert checked(EVENT, {**proof(EVENT, key), part: rubbish}, key).anchor is None
+
+
+@pytest.mark.parametrize("payload", ["no JSON", "[]", '{"detail": 7}'])
+def test_what_was_signed_but_is_no_event_is_no_proof(key: Ed25519PrivateKey, payload: str) -> None:
+    assert checked(EVENT, proof_of(payload, key), key).forged

@@ -10,7 +10,7 @@ import pytest
 from coordinator.report.compose import report_of
 from coordinator.report.facts import RunFacts
 from coordinator.report.pdf import as_pdf
-from tests.unit.report.story import EVENTS, MIGRATED, PROVEN, REQUEST, facts, run
+from tests.unit.report.story import EVENTS, MIGRATED, PROVEN, REQUEST, event, facts, run
 
 
 def pages(told: RunFacts) -> list[str]:
@@ -19,7 +19,9 @@ def pages(told: RunFacts) -> list[str]:
 
 
 def reason(words: str) -> RunFacts:
-    return facts(request={**REQUEST, "reason": words})
+    """The same words as who asked and why: a report prints both."""
+    asked = event(101, "migration.requested", actor=words[:200])
+    return facts(request={**REQUEST, "reason": words}, events=[asked, *EVENTS[1:]])
 
 
 def flat(told: RunFacts) -> str:
@@ -61,7 +63,7 @@ def test_every_page_says_of_which_run_it_is_and_which_page() -> None:
     ],
 )
 def test_words_that_typst_would_obey_are_only_words(hostile: str) -> None:
-    assert hostile in flat(reason(hostile))
+    assert flat(reason(hostile)).count(hostile) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from coordinator.cli.audit.pieces import LiveVerdict
 from coordinator.report.compose import report_of
 from coordinator.report.document import Tone
 from coordinator.report.evidence import is_contradicted
-from coordinator.report.facts import Evidence, Proof, RunFacts
+from coordinator.report.facts import Evidence, Proof, ReportedEvent, RunFacts
 from coordinator.report.rebuilt import rebuilt
 from tests.unit.report.story import (
     ANCHOR,
+    CHAIN,
     DIGEST,
     ERROR,
     EVENTS,
@@ -34,6 +35,10 @@ WHO = "Who asked, and why"
 HAPPENED = "What happened in each database"
 NOT_TOUCHED = "What was not touched"
 CHECKED = "What was checked"
+
+
+def ended_otherwise(**end: str) -> list[ReportedEvent]:
+    return [*EVENTS[:9], event(110, "migration.step_finished", "cds-task", **end), *EVENTS[10:]]
 
 
 def test_it_says_who_asked_how_that_is_known_and_why() -> None:
@@ -69,6 +74,7 @@ def test_the_plan_names_every_database_with_from_and_to() -> None:
     assert "cas_audit | cas-audit | 0a1 | 0a1 | none" in said
     assert "cds_client | cds-client | 0a1 | 0c3 | 2" in said
     assert "cds_task | cds-task | 0a1 | 0f1 | 1" in said
+    assert "cds_client | 0b2, 0c3 | cds_task | 0f1" in said
     assert DIGEST in said
 
 
@@ -154,13 +160,27 @@ def test_evidence_against_the_report_is_the_first_thing_said(evidence: Evidence,
         (EVENTS[:-1], "the audit holds no end of it"),
         ([*EVENTS[:-1], event(112, "migration.finished", outcome="succeeded")], "the audit says succeeded"),
         ([*EVENTS[:9], *EVENTS[10:]], "cds-task: the audit holds no end of its step."),
+        (ended_otherwise(outcome="succeeded", to_revision="0a1"), "cds-task: the record says failed, the audit says"),
+        (ended_otherwise(outcome="failed", to_revision="0f1"), "the record and the audit leave its database at diff"),
     ],
-    ids=["a revision is missing", "another file", "no end", "another end", "a step without end"],
+    ids=[
+        "a revision is missing",
+        "another file",
+        "no end",
+        "another end",
+        "no end of a step",
+        "another end of a step",
+        "another revision",
+    ],
 )
-def test_a_run_record_that_the_audit_contradicts_is_said(events: list[object], said: str) -> None:
-    told = facts(events=events)  # type: ignore[arg-type]
+def test_a_run_record_that_the_audit_contradicts_is_said(events: list[ReportedEvent], said: str) -> None:
+    told = facts(events=events)
     assert said in section(told, CHECKED)
     assert is_contradicted(told)
+
+
+def test_what_the_coordinator_still_owes_the_audit_is_said() -> None:
+    assert "events of this run that the audit has not taken in yet" in section(facts(audit="pending"), CHECKED)
 
 
 def test_without_a_run_record_the_events_alone_tell_the_same() -> None:
@@ -214,3 +234,25 @@ def test_a_request_that_names_nobody_is_asked_by_nobody_known() -> None:
     said = section(facts(events=[nobody, *EVENTS[1:]], request={**REQUEST, "requested_by": "unknown"}), WHO)
     assert said.startswith("Asked by | not known | Accepted")
     assert "claimed by" not in said
+
+
+def test_an_actor_of_whom_nobody_says_how_he_is_known_is_only_claimed() -> None:
+    silent = event(101, "migration.requested", actor="ada")
+    said = section(facts(events=[silent, *EVENTS[1:]]), WHO)
+    assert "Asked by | ada | How that is known | claimed by whoever sent the request" in said
+
+
+def test_a_database_outside_the_plan_that_the_audit_names_is_said() -> None:
+    strange = event(113, "attempt.refused", "cds-other", outcome="CM-601")
+    assert "the audit names for this request: cds-other." in section(facts(events=[*EVENTS, strange]), NOT_TOUCHED)
+
+
+def test_what_the_audit_says_besides_its_verdict_is_passed_on() -> None:
+    standing = CHAIN.model_copy(update={"anchoring": "Anchoring stands still since noon."})
+    assert "Anchoring stands still since noon." in section(facts(evidence=Evidence(PROVEN.proofs, standing)), CHECKED)
+
+
+def test_a_request_that_an_older_release_recorded_as_a_whole_is_still_told() -> None:
+    older = event(101, "migration.requested", actor="ada", detail={"request": {**REQUEST, "reason": "release 7"}})
+    alone = RunFacts(rebuilt("release-41", [older]), [older], recorded=False)
+    assert section(alone, WHO).endswith("release 7")
