@@ -104,7 +104,7 @@ def _as_text(
 
 def _in_one(several: Any) -> str:
     """As libpq writes several hosts and their ports; asyncpg takes lists."""
-    return ",".join(map(str, several)) if isinstance(several, list | tuple) else str(several or "")
+    return ",".join(map(str, several)) if isinstance(several, (list, tuple)) else str(several or "")
 
 
 def _of_socket(file: str) -> tuple[str, str]:
