@@ -16,7 +16,7 @@ from migration_sidecar.agreement import require_agreed
 from migration_sidecar.attempts import Attempts
 from migration_sidecar.course import Course
 from migration_sidecar.database import Database, Kept
-from migration_sidecar.errors import OtherBody, UnknownOperation, UnknownTarget
+from migration_sidecar.errors import BadRequest, OtherBody, UnknownOperation, UnknownTarget
 from migration_sidecar.messages import MigrationPlan, Operation, OperationRequest, OperationState, Problem
 from migration_sidecar.patience import patient
 from migration_sidecar.perseverance import carry_through
@@ -28,6 +28,7 @@ from migration_sidecar.store import claim
 from migration_sidecar.underway import Underway, found_by
 from migration_sidecar.waiting import as_long_as_it_takes
 from migration_sidecar.watch import ask_to_cancel, standing
+from migration_sidecar.ways_in import ENDPOINT, way_in_of
 
 log = logging.getLogger(__name__)
 
@@ -63,10 +64,12 @@ class Operations:
         self._cancelling: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
-    async def accept(self, request: OperationRequest, *, way_in: str = "endpoint") -> Operation:
+    async def accept(self, request: OperationRequest, *, way_in: str = ENDPOINT) -> Operation:
         """Stores the operation, then starts it; the same id and body again gives the same operation."""
-        if request.only_by_hand and way_in == "endpoint":
+        if request.only_by_hand and way_in == ENDPOINT:
             raise UnknownTarget(request.target)  # taking everything down is for a person at the database
+        if way_in == ENDPOINT and way_in_of(request.operation_id) != ENDPOINT:
+            raise BadRequest("operation_id: it begins like one that the service or a person gives; take another.")
         digest = body_digest(request)
         records = await self._place.records()
         async with self._database.connection() as connection, naming_the_grant(connection, records):
@@ -112,7 +115,7 @@ class Operations:
             return record
         underway = self._underway.get(operation_id) or Underway(record)
         underway.cancelled.set()
-        ending = asyncio.create_task(self._carry_out(request, underway, "endpoint", nullcontext()))
+        ending = asyncio.create_task(self._carry_out(request, underway, way_in_of(operation_id), nullcontext()))
         self._cancelling.add(ending)
         ending.add_done_callback(self._cancelling.discard)
         await asyncio.wait(
@@ -127,7 +130,7 @@ class Operations:
             unfinished = await records.open_operations(connection)
         for request, record in unfinished:
             if request.operation_id not in self._tasks:
-                self._begin(request, Underway(record), "endpoint")
+                self._begin(request, Underway(record), way_in_of(request.operation_id))
 
     async def stop(self) -> None:
         tasks = [*self._tasks.values(), *self._cancelling]

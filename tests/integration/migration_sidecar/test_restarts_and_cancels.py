@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -20,6 +21,7 @@ from asyncpg import QueryCanceledError
 from migration_sidecar import lookout, watch
 from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.engine import Engine
+from migration_sidecar.errors import BadRequest
 from migration_sidecar.messages import OperationState
 from migration_sidecar.watch import Seen
 from scripts.infrastructure import ports
@@ -64,6 +66,34 @@ async def test_an_operation_that_a_stopped_service_left_is_ended_by_the_next_one
         *("attempt", "started", "applied"),
         *("resolved", "attempt", "started", "applied"),
     ]
+
+
+@pytest.mark.parametrize(("prefix", "way"), [("start-up", "start-up"), ("by-hand", "by hand"), ("run-1", "endpoint")])
+async def test_a_restart_does_not_forget_how_an_operation_came_in(
+    prefix: str, way: str, environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
+) -> None:
+    """Or the audit would call a claim what the operating system or the service itself had said."""
+    marker = tmp_path / "pid"
+    environment.revision("a1", sleeps_the_first_time(marker))
+    before = start_engine(environment)
+    accepted = await before.operations.accept(request(operation_id=f"{prefix}-{uuid4()}"), way_in=way)
+    await pid_of_the_sleeper(marker, database)
+    await before.close()
+
+    after = start_engine(environment, MIGRATE_ON_STARTUP="check")
+    await after.startup.run()
+    await ended(after, accepted.operation_id)
+    assert rows(database, "SELECT DISTINCT detail->>'way_in' FROM migration_sidecar.journal") == [(way,)]
+
+
+@pytest.mark.parametrize("prefix", ["start-up", "by-hand", "adopt"])
+async def test_nobody_at_the_endpoint_passes_for_the_service_or_for_a_person_at_the_database(
+    prefix: str, engine: Engine, environment: Environment
+) -> None:
+    environment.revision("a1")
+    with pytest.raises(BadRequest):
+        await engine.operations.accept(request(operation_id=f"{prefix}-{uuid4()}"))
+    assert (await carry_out(engine, operation_id=f"{prefix}-.orders.1")).state is OperationState.SUCCEEDED
 
 
 async def test_a_service_that_stops_between_two_attempts_goes_on_counting_where_it_was(
