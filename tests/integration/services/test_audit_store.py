@@ -66,6 +66,32 @@ def test_an_id_stored_with_other_content_is_a_conflict_and_keeps_its_content(
     assert ask(audit, "SELECT * FROM audit_events WHERE seq = 1") == before
 
 
+def test_a_conflict_is_recorded_once_with_the_names_of_what_differs_and_without_its_words(audit: Database) -> None:
+    sent = event(request_id="release-41", service="cds-task")
+    forged = {**sent, "actor": "canary", "detail": {"why": "canary"}, "request_id": "other"}
+    append(audit, sent)
+    for _ in range(2):
+        assert append(audit, forged) == ["conflict"]
+    assert append(audit, {**forged, "actor": "another"}) == ["conflict"]
+    recorded = ask(
+        audit,
+        "SELECT seq, source, request_id, service, detail ->> 'event_id', detail ->> 'seq', detail -> 'differing'"
+        " FROM audit_events WHERE event_type = 'audit.conflict' ORDER BY seq",
+    )
+    about = ("cas-audit", "release-41", "cds-task", sent["event_id"], "1", ["actor", "detail", "request_id"])
+    assert recorded == [(2, *about), (3, *about)]
+    assert ask(audit, "SELECT FROM audit_events WHERE audit_events::text ~ 'canary|another'") == []
+    [(stored,)] = ask(audit, "SELECT detail ->> 'stored_payload_hash' FROM audit_events WHERE seq = 2")
+    assert ask(audit, "SELECT payload_hash FROM audit_events WHERE seq = 1") == [(stored,)]
+    assert ask(audit, BROKEN_LINKS) == []
+
+
+def test_nobody_else_records_a_conflict(audit: Database) -> None:
+    with pytest.raises(psycopg.errors.DataException, match=r"audit\.conflict"):
+        append(audit, event(), event(event_type="audit.conflict"))
+    assert ask(audit, "SELECT FROM audit_events") == []
+
+
 def test_the_caller_has_no_say_in_number_time_and_hashes(audit: Database) -> None:
     append(
         audit, event(seq=77, recorded_at="1999-01-01T00:00:00Z", hash="forged", prev_hash="forged", payload_hash="x")
