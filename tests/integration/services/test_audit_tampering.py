@@ -15,6 +15,11 @@ from services.cas_service.signing import SigningKey
 from tests.integration.databases import Database
 from tests.integration.services.evidence import REWRITE, Evidence, evidence_of
 
+REPLACE = """
+UPDATE audit_events SET actor = 'mallory' WHERE seq = 7;
+UPDATE audit_events AS event SET payload_hash = audit.payload_hash(event) WHERE seq = 7;
+UPDATE audit_events AS event SET hash = audit.event_hash(event) WHERE seq = 7;
+"""
 SWAP = """
 UPDATE audit_events SET seq = 1000 WHERE seq = 7;
 UPDATE audit_events SET seq = 7 WHERE seq = 8;
@@ -55,10 +60,11 @@ async def test_an_audit_nobody_touched_verifies_both_ways(evidence: Evidence) ->
         ("UPDATE audit_events SET actor = 'mallory' WHERE seq = 7", 7, "changed"),
         ("""UPDATE audit_events SET detail = '{"revision": "task_0003"}' WHERE seq = 7""", 7, "changed"),
         ("UPDATE audit_events SET recorded_at = recorded_at + interval '1 us' WHERE seq = 7", 7, "moved"),
+        (REPLACE, 8, "inserted"),
         (SWAP, 7, "moved"),
         (INSERT, 8, "moved"),
     ],
-    ids=["a byte of a text", "a byte of the detail", "the time", "two swapped", "one inserted"],
+    ids=["a byte of a text", "a byte of the detail", "the time", "one replaced", "two swapped", "one inserted"],
 )
 @pytest.mark.parametrize("limit", [4, 6, 100], ids=lambda limit: f"pieces of {limit}")
 async def test_t7_the_first_bad_event_is_named(
@@ -97,6 +103,12 @@ async def test_t8_a_cut_tail_is_betrayed_by_the_anchor_outside(evidence: Evidenc
 async def test_t8_a_forgotten_head_betrays_a_tail_that_was_cut_after_the_last_anchor(evidence: Evidence) -> None:
     evidence.tamper("DELETE FROM audit_events WHERE seq > 11")
     assert ((await evidence.verify()).first_bad_seq, (await evidence.verify()).reason) == (12, "cut")
+
+
+@pytest.mark.parametrize("forged", ["hash = repeat('ab', 32)", "seq = 11"])
+async def test_a_head_that_is_not_the_last_event_is_noticed(evidence: Evidence, forged: str) -> None:
+    evidence.tamper(f"UPDATE audit.chain_head SET {forged}")
+    assert ((await evidence.verify(limit=100)).first_bad_seq, (await evidence.verify()).reason) == (12, "rewritten")
 
 
 async def test_t8_a_chain_that_was_rewritten_consistently_is_betrayed_by_its_anchors(evidence: Evidence) -> None:

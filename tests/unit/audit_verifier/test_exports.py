@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
-from audit_verifier.verify import Keys, Unreadable, Verdict, event_hash, event_line, main, payload_hash, verify_export
+from audit_verifier.verify import (
+    LINE_BYTES,
+    Keys,
+    Unreadable,
+    Verdict,
+    event_hash,
+    event_line,
+    lines_of,
+    main,
+    payload_hash,
+    verify_export,
+)
 from tests.unit.audit_verifier.audits import TIME, Audit, Signer, signed
 
 Lines = list[bytes]
@@ -61,6 +73,11 @@ def insert_with_a_fitting_hash(lines: Lines) -> None:
     lines.insert(at, forged.encode() + b"\n")
 
 
+def replace_with_a_fitting_hash(lines: Lines) -> None:
+    insert_with_a_fitting_hash(lines)
+    del lines[place(lines, 5) + 1]
+
+
 def cut_the_file(lines: Lines) -> None:
     del lines[place(lines, 8) :]
 
@@ -72,6 +89,7 @@ def cut_the_file(lines: Lines) -> None:
         (delete, 6, "missing"),
         (swap, 5, "missing"),
         (insert_with_a_fitting_hash, 5, "missing"),
+        (replace_with_a_fitting_hash, 6, "inserted"),
         (cut_the_file, 8, "cut"),
     ],
 )
@@ -162,6 +180,17 @@ def test_an_anchor_over_another_tree_is_refused() -> None:
     assert verdict(lines).reason == "rewritten"
 
 
+def test_an_anchor_that_was_taken_out_is_missed_by_the_next() -> None:
+    lines = audit_of(10).export()
+    del lines[place(lines, 4) - 1]
+    assert (verdict(lines).first_bad_seq, verdict(lines).reason) == (6, "anchor")
+
+
+def test_a_second_history_signed_with_the_same_key_is_betrayed_by_the_anchors_outside() -> None:
+    audit, other = audit_of(6), Audit().record(*(event[4] for event in audit_of(6).events)).sign()
+    assert (verdict(audit.export(), other).first_bad_seq, verdict(audit.export(), other).reason) == (3, "rewritten")
+
+
 def test_a_segment_stands_for_events_that_were_retired_and_its_end_is_signed() -> None:
     audit = audit_of(6)
     last = audit.events[2]
@@ -205,12 +234,15 @@ def test_a_line_of_another_form_is_one_sentence_and_no_traceback(
         assert (told.out + told.err).count("\n") <= 3
 
 
-def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path) -> None:
-    file = tmp_path / "export.jsonl"
-    with file.open("wb") as stream:
-        stream.write(audit_of(1).export()[0])
-        stream.truncate(1 << 30)
-    assert main([str(file)]) == 2
+def test_a_line_without_end_is_not_read_into_memory() -> None:
+    with pytest.raises(Unreadable, match="longer than 16 MiB"):
+        list(lines_of(BytesIO(bytes(LINE_BYTES + 1))))
+
+
+def test_a_key_twice_is_refused_because_readers_would_differ() -> None:
+    header, *rest = audit_of(3).export()
+    with pytest.raises(Unreadable, match="a key twice"):
+        verdict([header.replace(b"{", b'{"chain_id": "another", ', 1), *rest])
 
 
 def test_anything_after_the_end_is_refused() -> None:
