@@ -17,6 +17,7 @@ from services.cas_service.anchoring_settings import read_anchoring_settings
 from services.cas_service.evidence_errors import AnchoringStandsStill
 from services.cas_service.rotate_key import rotate
 from services.cas_service.signing import SigningKey
+from services.cas_service.sinks import FolderSink
 from tests.integration.databases import CreateDatabase, Database
 from tests.integration.services.evidence import Evidence, evidence_of
 
@@ -126,6 +127,16 @@ async def test_a_database_that_was_put_back_does_not_get_new_anchors_beside_the_
     assert not await again.attempt()
     assert "not those that are kept outside" in str(again.standing_still)
     assert evidence.anchors_file.read_bytes() == outside
+
+
+async def test_other_keys_in_the_database_do_not_become_trusted_outside(evidence: Evidence) -> None:
+    evidence.record(5)
+    await evidence.sign()
+    trusted = evidence.keys_file.read_bytes()
+    forged = {**json.loads(trusted), "keys": [{"public_key": SigningKey.make().public_key}]}
+    with pytest.raises(AnchoringStandsStill, match="keys in the database are not those outside"):
+        FolderSink(evidence.folder / "anchors").deliver([], forged)
+    assert evidence.keys_file.read_bytes() == trusted
 
 
 async def test_a_git_repository_gets_a_commit_and_its_upstream_a_push(audit: Database, tmp_path: Path) -> None:
