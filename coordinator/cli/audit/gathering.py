@@ -32,12 +32,18 @@ class Gathering:
     client: CoordinatorClient
     tell: Callable[[str], None]
     silent: dict[str, str] = field(default_factory=dict)  # services that could not be asked, and why
+    _chosen: list[str] = field(default_factory=list)
     _cursor: str | None = None
 
-    def reconcile(self, chosen: list[str], wait_seconds: float) -> Reconciliation:
+    def begin(self, chosen: list[str]) -> Reconciliation:
+        """Nothing is read yet; raises BadInput for a name that is no service's."""
+        self.tell("Asking the fleet")
         services = self._services()
-        found = Reconciliation(frozenset(services))
-        for service in _chosen(chosen, services):
+        self._chosen = _chosen(chosen, services)
+        return Reconciliation(frozenset(services))
+
+    def reconcile(self, found: Reconciliation, wait_seconds: float) -> None:
+        for service in self._chosen:
             self._journal(found, service)
         self._runs(found)
         self._audit(found)
@@ -48,7 +54,6 @@ class Gathering:
             for request_id in found.runs.owing():
                 self._run(found, request_id)
             self._audit(found)
-        return found
 
     def _services(self) -> dict[str, bool]:
         views = read_list(ServiceView, self.client.fleet(), "services")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,8 @@ from rich.console import Console
 from coordinator.cli import options
 from coordinator.cli.audit.gathering import Gathering
 from coordinator.cli.audit.pieces import LiveVerdict, verify_all
+from coordinator.cli.audit.segments import tell_segments
+from coordinator.cli.audit.verify import Keys
 from coordinator.cli.exit_codes import ExitCode
 from coordinator.cli.listing import Column, Row, show_table
 from coordinator.cli.output import answers, print_json, remarks
@@ -28,6 +31,10 @@ def reconcile(
     wait: Annotated[
         float, typer.Option(min=0, max=600, help="Seconds to wait for events on their way to the audit.")
     ] = 10,
+    segment: Annotated[
+        list[Path] | None, typer.Option(help="A sealed segment that was taken out of the audit's database; repeatable.")
+    ] = None,
+    keys: Keys = None,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
@@ -37,18 +44,19 @@ def reconcile(
     accounted for, 1 gaps were found, 3 something could not be compared (or is still on its way to the audit).
     """
     with session(url, as_json=as_json) as client:
-        with remarks().status("Asking the fleet") as status:
+        with remarks().status("Verifying the audit") as status:
+            verdict = verify_all(client, lambda done, total: status.update(f"Verifying the audit ({done} of {total})"))
             gathering = Gathering(client, lambda text: status.update(safe(text)))
-            found = gathering.reconcile(services or [], wait)
-            status.update("Verifying the audit")
-            verdict = verify_all(client, lambda *_: None)
+            found = gathering.begin(services or [])
+            covered = tell_segments(found, segment or [], keys, verdict.chain_id)
+            found.has_sealed_segments = covered < verdict.retired_until
+            gathering.reconcile(found, wait)
         document = _document(found, verdict, gathering.silent)
         print_json(document) if as_json else _show(answers(), document)
         raise typer.Exit(_exit_code(document))
 
 
 def _document(found: Reconciliation, verdict: LiveVerdict, silent: dict[str, str]) -> Counted:
-    found.has_sealed_segments = verdict.retired_until > 0
     gaps = [*found.gaps(), *_unsound(verdict)]
     per_service = [
         {

@@ -42,5 +42,6 @@ def differences(source: Fingerprint, audited: Fingerprint) -> list[str]:
 
 
 def _digest(value: Any) -> bytes:
-    text = json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
+    # Most values are short texts, and JSON would take most of the time a comparison needs.
+    text = f'"{value}' if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
     return blake2b(text.encode(errors="replace"), digest_size=WIDTH).digest()

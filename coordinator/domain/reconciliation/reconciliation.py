@@ -27,14 +27,14 @@ class Reconciliation:
     events: int = 0
     conflicts: int = 0
     last_seq: int = 0
-    has_sealed_segments: bool = False  # as the audit's own verification says, which vouches for their seals
+    has_sealed_segments: bool = False  # whose events nobody told; the audit's own verification vouches for their seals
     oldest: datetime | None = None
     _nobodys: list[Gap] = field(default_factory=list)
 
-    def told(self, event: RecordedAuditEvent) -> None:
-        """The audit's events in their order, each one once."""
+    def told(self, event: RecordedAuditEvent, *, sealed: bool = False) -> None:
+        """The audit's events in their order, each one once; first those of sealed segments."""
         self.events, self.last_seq = self.events + 1, event.seq
-        self.oldest = self.oldest or event.recorded_at
+        self.oldest = self.oldest or (None if sealed else event.recorded_at)
         service = event.source.removesuffix(JOURNAL)
         if event.source == SOURCE:
             if event.event_type in EVENT_TYPES:

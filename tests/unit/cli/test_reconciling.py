@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coordinator.cli.audit import gathering
 from migration_sidecar.journal_messages import JournalPage
-from migration_sidecar.messages import AuditPage
+from migration_sidecar.messages import AuditPage, RecordedAuditEvent
+from tests.unit.audit_verifier.audits import CHAIN, Audit
 from tests.unit.cli.conftest import RunCommand
 from tests.unit.cli.scripted_coordinator import ScriptedCoordinator, problem
 from tests.unit.coordinator.reconciliation.stories import Story, told
@@ -105,7 +107,9 @@ def test_what_is_on_its_way_is_waited_for(coordinator: ScriptedCoordinator, comm
     answer(coordinator, on_its_way(story))
     coordinator.answers("GET /audit/events", audit(story, -1), audit(story, -1), audit(story))
     done = command("audit", "reconcile", "--wait", "5", "--json")
-    assert (done.exit_code, json.loads(done.stdout)["on_their_way"]) == (0, 0)
+    document = json.loads(done.stdout)
+    assert (done.exit_code, document["on_their_way"]) == (0, 0)
+    assert document["audit_events"] == len(story.events)
 
 
 def test_what_does_not_come_in_time_is_no_gap_and_not_accounted_for(
@@ -166,6 +170,35 @@ def test_what_a_sealed_segment_holds_is_accounted_for(
     assert f"in sealed segments outside the database: {total} events" in done.output
 
 
+def test_the_file_of_a_sealed_segment_tells_which_events_it_holds(
+    coordinator: ScriptedCoordinator, command: RunCommand, story: Story, tmp_path: Path
+) -> None:
+    total, file = len(story.events), tmp_path / "segment.jsonl"
+    removed = story.events.pop(3)
+    file.write_bytes(segment(story.events))
+    story.events = []
+    answer(coordinator, story)
+    coordinator.answers("GET /audit/verify", (200, {**VERIFIED, "chain_id": CHAIN, "retired_until": total - 1}))
+    done = command("audit", "reconcile", "--segment", str(file), "--json")
+    assert done.exit_code == 1, done.output
+    document = json.loads(done.stdout)
+    assert [gap["event_id"] for gap in document["gaps"]] == [str(removed.event_id)]
+    assert document["in_sealed_segments"] == 0
+
+
+@pytest.mark.parametrize("harm", ["another audit's", "changed"])
+def test_a_file_that_is_no_segment_of_this_audit_is_refused(
+    coordinator: ScriptedCoordinator, command: RunCommand, story: Story, tmp_path: Path, harm: str
+) -> None:
+    file = tmp_path / "segment.jsonl"
+    file.write_bytes(segment(story.events).replace(b"ada", b"eve" if harm == "changed" else b"ada", 1))
+    answer(coordinator, story)
+    chain = "another" if harm == "another audit's" else CHAIN
+    coordinator.answers("GET /audit/verify", (200, {**VERIFIED, "chain_id": chain, "retired_until": 3}))
+    done = command("audit", "reconcile", "--segment", str(file), "--json")
+    assert (done.exit_code, json.loads(done.stdout)["title"]) == (2, "That segment cannot be used")
+
+
 @pytest.mark.parametrize("name", ["s9", "plain", "s0;drop"])
 def test_a_name_that_is_no_service_is_refused_before_any_journal_is_read(
     coordinator: ScriptedCoordinator, command: RunCommand, story: Story, name: str
@@ -190,6 +223,12 @@ def test_a_page_that_is_none_is_not_compared(
     coordinator.answers("GET /journals/s0", (200, page))
     done = command("audit", "reconcile", "--json")
     assert (done.exit_code, json.loads(done.stdout)["code"]) == (3, "CM-841")
+
+
+def segment(events: list[RecordedAuditEvent]) -> bytes:
+    payloads = [event.model_dump(mode="json", exclude={"seq", "recorded_at"}) for event in events]
+    texts = [json.dumps({"format": "audit-payload-1", **payload}) for payload in payloads]
+    return b"".join(Audit().record(*texts).sign().export())
 
 
 def on_its_way(story: Story) -> Story:
