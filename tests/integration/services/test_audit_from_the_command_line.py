@@ -1,0 +1,152 @@
+"""`coordinator audit …` against the real service on a real database: its routes are the coordinator's."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from typer.testing import CliRunner, Result
+
+from coordinator.cli.app import app as command_line
+from migration_sidecar.service import make_app
+from migration_sidecar.settings import read_settings
+from services.cas_service.audit import router
+from services.cas_service.evidence import router as evidence
+from tests.integration.databases import Database
+from tests.integration.services.fleet import BY_FOLDER
+
+Command = Callable[..., Result]
+EVENTS = 250
+
+
+@pytest.fixture
+def kept_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "audit"
+    monkeypatch.setenv("AUDIT_FOLDER", str(folder))
+    return folder
+
+
+@pytest.fixture
+def command(audit: Database, kept_outside: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+    """With the service running, as its own coordinator."""
+    record(audit, EVENTS)
+    environment = {"DATABASE_URL": audit.url, "MIGRATE_ON_STARTUP": "off"}
+    settings = read_settings(BY_FOLDER["cas_service"].path / "alembic.ini", environment)
+    with serving(make_app(settings.config_file, routers=[router, evidence], settings=settings)) as url:
+        monkeypatch.setenv("COORDINATOR_URL", url)
+        monkeypatch.setenv("COLUMNS", "200")
+        yield lambda *arguments: CliRunner().invoke(command_line, ["audit", *arguments])
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_for(lambda: server.started)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def wait_for(what: Callable[[], Any]) -> Any:
+    give_up = time.monotonic() + 20
+    while not (found := what()):
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    return found
+
+
+def record(audit: Database, count: int) -> None:
+    fresh = {"event_type": "revision.applied", "occurred_at": "2026-01-02T03:04:05.6Z", "source": "cds-task/journal"}
+    facts = {"request_id": "release-41", "service": "cds-task", "detail": {"revision": "task_0004"}}
+    events = [{**fresh, **facts, "event_id": str(uuid4())} for _ in range(count)]
+    with audit.connect() as connection:
+        connection.execute("SELECT audit.append_events(%s::jsonb)", [json.dumps(events)])
+
+
+def signed(command: Command, folder: Path) -> tuple[str, str]:
+    """The keys and the anchors that are kept outside the database, once everything is signed."""
+    wait_for(lambda: json.loads(command("verify", "--json").stdout).get("anchored_seq") == EVENTS)
+    [keys], [anchors] = folder.rglob("audit-keys-*.json"), folder.rglob("anchors-*.jsonl")
+    return str(keys), str(anchors)
+
+
+def test_an_export_is_verified_with_what_is_kept_outside_and_without_the_service(
+    command: Command, kept_outside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = str(tmp_path / "audit.jsonl")
+    keys, anchors = signed(command, kept_outside)
+    result = command("export", "-o", file, "--keys", keys, "--anchors", anchors)
+    assert result.exit_code == 0, result.output
+    assert f"OK. {EVENTS} events, 1 to {EVENTS}, are one chain; signed up to {EVENTS}." in result.stdout
+    monkeypatch.setenv("COORDINATOR_URL", "http://127.0.0.1:9")
+    assert command("verify", file, "--keys", keys, "--anchors", anchors).exit_code == 0
+
+
+def test_a_part_is_exported_by_numbers_and_by_moments(command: Command, kept_outside: Path, tmp_path: Path) -> None:
+    keys, _ = signed(command, kept_outside)
+    for name, bounds, count in (
+        ("numbers", ("--from", "101", "--to", "120"), 20),
+        ("since", ("--from", "2026-01-01"), EVENTS),
+        ("until", ("--to", "2999-01-01"), EVENTS),
+    ):
+        result = command("export", "-o", str(tmp_path / name), "--keys", keys, "--json", *bounds)
+        verdict = json.loads(result.stdout)
+        assert (result.exit_code, verdict["ok"], verdict["events"]) == (0, True, count)
+    assert command("export", "-o", str(tmp_path / "late"), "--from", "2999-01-01").exit_code == 2
+    assert not (tmp_path / "late").exists()
+
+
+def test_the_proof_of_one_event_is_small_and_verifies_with_the_key_alone(
+    command: Command, kept_outside: Path, tmp_path: Path
+) -> None:
+    keys, _ = signed(command, kept_outside)
+    event_id = json.loads(command("show", "--event", "57", "--json").stdout)["event_id"]
+    for number, name in enumerate(("57", event_id)):
+        file = tmp_path / f"proof-{number}.json"
+        assert command("proof", name, "-o", str(file), "--keys", keys).exit_code == 0
+        assert file.stat().st_size < 8192
+        assert command("verify", str(file), "--keys", keys).exit_code == 0
+
+
+def test_tampering_as_superuser_is_found_live_and_in_the_export_that_is_made_then(
+    command: Command, kept_outside: Path, tmp_path: Path, audit: Database
+) -> None:
+    keys, anchors = signed(command, kept_outside)
+    with audit.connect() as connection:
+        connection.execute("ALTER TABLE audit_events DISABLE TRIGGER ALL")
+        connection.execute("UPDATE audit_events SET actor = 'mallory' WHERE seq = 57")
+    result = command("verify")
+    assert (result.exit_code, "First bad seq: 57." in result.stdout) == (1, True)
+    result = command("export", "-o", str(tmp_path / "audit.jsonl"), "--keys", keys, "--anchors", anchors)
+    assert (result.exit_code, "First bad seq: 57." in result.stdout) == (1, True)
+
+
+def test_missing_events_are_found_live_and_in_the_export_that_is_made_then(
+    command: Command, kept_outside: Path, tmp_path: Path, audit: Database
+) -> None:
+    signed(command, kept_outside)
+    with audit.connect() as connection:
+        connection.execute("ALTER TABLE audit_events DISABLE TRIGGER ALL")
+        connection.execute("DELETE FROM audit_events WHERE seq BETWEEN 57 AND 60")
+    for result in (command("export", "-o", str(tmp_path / "audit.jsonl")), command("verify")):
+        assert (result.exit_code, "First bad seq: 61." in result.stdout) == (1, True)
+
+
+def test_the_list_and_the_story_show_what_was_recorded(command: Command) -> None:
+    newest = json.loads(command("list", "--newest", "--revision", "task_0004", "--limit", "2", "--json").stdout)
+    assert [event["seq"] for event in newest["events"]] == [EVENTS, EVENTS - 1]
+    assert "applied task_0004" in command("show", "release-41").stdout
+    assert command("show", "nobody").exit_code == 2
