@@ -46,7 +46,7 @@ router = APIRouter(prefix="/audit", lifespan=anchors_itself)
 class PieceQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     after: int = Field(default=0, ge=0, le=LAST_SEQ)
-    limit: int = Field(default=20_000, ge=1, le=50_000)
+    limit: int = Field(default=10_000, ge=1, le=20_000)
 
 
 class AnchorQuery(BaseModel):
