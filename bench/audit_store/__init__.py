@@ -1,0 +1,1 @@
+"""Measures the audit store, on a server of its own."""

@@ -1,0 +1,138 @@
+"""What an auditor asks: each view's question in SQL, pages of GET /audit/events, and verifying all of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, TypeVar
+
+import psycopg
+
+from bench.audit_store.ground import SERVICE
+from migration_sidecar.database import Database
+from migration_sidecar.engine import Engine
+from migration_sidecar.settings import read_settings
+from services.cas_service import reading
+from services.cas_service.chain import Link
+from services.cas_service.checking import check_piece
+from services.cas_service.questions import AuditQuery, Order, write_cursor
+from services.cas_service.store import Role, session
+
+Found = TypeVar("Found")
+
+TIMES = 5
+PIECE = 50_000
+
+VIEWS = {
+    "revisions: the last ten": "SELECT * FROM audit.revisions ORDER BY seq DESC LIMIT 10",
+    "revisions: where one went": "SELECT * FROM audit.revisions WHERE revision = 'one_17'",
+    "revisions: of a service, this week": "SELECT * FROM audit.revisions WHERE service = 'cds-3' "
+    "AND occurred_at >= now() - interval '7 days' ORDER BY seq DESC",
+    "revisions: of a request": "SELECT * FROM audit.revisions WHERE request_id = 'release-777'",
+    "table_changes: who changed it last": "SELECT * FROM audit.table_changes "
+    "WHERE table_name = 'public.table_5' ORDER BY seq DESC LIMIT 1",
+    "failures: this quarter": "SELECT * FROM audit.failures WHERE occurred_at >= date_trunc('quarter', now())",
+    "outside_windows: the last hundred": "SELECT * FROM audit.outside_windows ORDER BY seq DESC LIMIT 100",
+    "outside_windows: this week": "SELECT * FROM audit.outside_windows "
+    "WHERE occurred_at >= now() - interval '7 days' ORDER BY seq",
+    "by_hand: this quarter": "SELECT * FROM audit.by_hand WHERE occurred_at >= date_trunc('quarter', now())",
+    "by_hand: the last hundred": "SELECT * FROM audit.by_hand ORDER BY seq DESC LIMIT 100",
+    "runs: the last twenty": "SELECT * FROM audit.runs ORDER BY seq DESC LIMIT 20",
+    "runs: one": "SELECT * FROM audit.runs WHERE request_id = 'release-777'",
+    "events: the last hundred": "SELECT * FROM audit.events ORDER BY seq DESC LIMIT 100",
+}
+
+WINDOW = """
+INSERT INTO audit.windows (weekdays, opens, closes, time_zone) VALUES ('{1,2,3,4,5}', '08:00', '18:00', 'Europe/Zurich')
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    what: str
+    rows: int
+    median_milliseconds: float
+    most_milliseconds: float
+
+
+def pages(events: int) -> dict[str, AuditQuery]:
+    deep = write_cursor(Order.OLDEST, events // 2)
+    asked: dict[str, dict[str, Any]] = {
+        "first page": {},
+        "1 000 events": {"limit": 1000},
+        "newest first": {"order": "newest"},
+        "deep cursor": {"cursor": deep},
+        "request_id": {"request_id": "release-777"},
+        "service": {"service": "cds-3", "order": "newest"},
+        "database": {"database": "cds_3"},
+        "type": {"type": "migration.finished", "order": "newest"},
+        "types by their beginning": {"type": "migration.*,revision.*", "order": "newest"},
+        "actor": {"actor": "person-17"},
+        "actor nobody knows": {"actor": "nobody"},
+        "outcome": {"outcome": "failed"},
+        "outcome that never was": {"outcome": "cancelled"},
+        "revision": {"revision": "one_17"},
+        "revision nobody knows": {"revision": "nothing"},
+        "a span of time": {"from": "2026-06-01T00:00:00Z", "to": "2027-06-02T00:00:00Z"},
+        "service and outcome": {"service": "cds-8", "outcome": "failed", "order": "newest"},
+        "actor and type": {"actor": "person-17", "type": "migration.requested"},
+    }
+    return {what: AuditQuery.model_validate(query) for what, query in asked.items()}
+
+
+def ask_views(url: str) -> list[Answer]:
+    """As a reader of theirs; all is read to the last row."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(WINDOW)
+        connection.execute("SET ROLE cas_reader")
+        return [_timed(connection, what, question) for what, question in VIEWS.items()]
+
+
+def _timed(connection: psycopg.Connection[tuple[object, ...]], what: str, question: str) -> Answer:
+    took: list[float] = []
+    for _ in range(TIMES):
+        begun = time.monotonic()
+        rows = len(connection.execute(question).fetchall())
+        took.append(time.monotonic() - begun)
+    return Answer(what, rows, median(took) * 1000, max(took) * 1000)
+
+
+async def ask_pages(url: str, events: int) -> list[Answer]:
+    return await _with_database(url, lambda database: _ask_pages(database, events))
+
+
+async def verify(url: str) -> float:
+    """Events per second; raises when the chain does not hold."""
+    return await _with_database(url, _verify)
+
+
+async def _with_database(url: str, ask: Callable[[Database], Awaitable[Found]]) -> Found:
+    engine = Engine(read_settings(SERVICE / "alembic.ini", {"DATABASE_URL": url}))
+    try:
+        return await ask(engine.database)
+    finally:
+        await engine.close()
+
+
+async def _ask_pages(database: Database, events: int) -> list[Answer]:
+    answers = []
+    for what, query in pages(events).items():
+        took: list[float] = []
+        for _ in range(TIMES):
+            begun = time.monotonic()
+            page = await reading.page(database, query)
+            took.append(time.monotonic() - begun)
+        answers.append(Answer(what, len(page.events), median(took) * 1000, max(took) * 1000))
+    return answers
+
+
+async def _verify(database: Database) -> float:
+    begun, last, events = time.monotonic(), Link(), 0
+    while True:
+        async with session(database, Role.WITNESS) as connection:
+            piece = await check_piece(connection, last, PIECE)
+        if piece.events == 0:
+            return events / (time.monotonic() - begun)
+        last, events = piece.last, events + piece.events

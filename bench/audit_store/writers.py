@@ -1,0 +1,166 @@
+"""Writers in processes of their own: how fast they append, and what is left when half of them are killed at work."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from bench.findings import percentile
+
+PROCESSES = multiprocessing.get_context("fork")
+APPEND = "SELECT * FROM audit.append_events(%s::jsonb)"
+# PostgreSQL has taken note of a client's death by then.
+LEAVING_SECONDS = 10.0
+
+CHAIN = """
+SELECT count(*), coalesce(max(seq), 0),
+       count(*) FILTER (WHERE prev_hash <> predecessor OR hash <> audit.event_hash(event)
+                        OR payload_hash <> audit.payload_hash(event))
+FROM (SELECT event, event.*, lag(hash, 1, repeat('0', 64)) OVER (ORDER BY seq) AS predecessor
+      FROM public.audit_events AS event) AS link
+"""
+
+
+@dataclass(frozen=True)
+class Speed:
+    batch: int
+    writers: int
+    events_per_second: float
+    p50_milliseconds: float
+    p95_milliseconds: float
+
+
+@dataclass(frozen=True)
+class Killed:
+    """`answered` were told to be stored; `stored` may be more, for a batch may be stored and its writer dead."""
+
+    writers: int
+    killed: int
+    answered: int
+    stored: int
+    last_seq: int
+    broken: int
+    seconds: float
+
+    @property
+    def whole(self) -> bool:
+        return self.broken == 0 and self.stored == self.last_seq and self.answered <= self.stored
+
+
+def event(number: int) -> dict[str, Any]:
+    service = f"cds-{number % 9}"
+    return {
+        "event_id": str(uuid4()),
+        "event_type": "revision.applied",
+        "occurred_at": "2026-01-02T03:04:05.123456Z",
+        "source": f"{service}/journal",
+        "request_id": f"release-{number // 50}",
+        "service": service,
+        "database": service.replace("-", "_"),
+        "actor": "somebody",
+        "from_revision": "one_0001",
+        "to_revision": "one_0002",
+        "outcome": "applied",
+        "duration_ms": 12,
+        "detail": {
+            **{"operation_id": f"release-{number // 50}.{service}", "attempt": 1, "revision": "one_0002"},
+            **{"sha256": "ab" * 32, "way_in": "endpoint", "tables": ["public.one"], "actor_basis": "claimed"},
+        },
+    }
+
+
+def speed(url: str, batch: int, writers: int, seconds: float) -> Speed:
+    """A closed loop: each writer sends its next batch when the one before was answered."""
+    begin = PROCESSES.Barrier(writers)
+    told = list(_running(url, batch, writers, begin=begin, seconds=seconds))
+    took = [each for _, receiver in told for each in receiver.recv()]
+    for process, _ in told:
+        process.join()
+    return Speed(batch, writers, len(took) * batch / seconds, percentile(took, 50) * 1000, percentile(took, 95) * 1000)
+
+
+def kill_half_way(url: str, writers: int, each: int, batch: int = 10) -> Killed:
+    """Every second writer is killed when half of all is stored."""
+    begun = time.monotonic()
+    told = list(_running(url, batch, writers, begin=PROCESSES.Barrier(writers), batches=each // batch))
+    with psycopg.connect(url, autocommit=True) as connection:
+        while _one(connection, "SELECT seq FROM audit.chain_head")[0] < writers * each // 2:
+            time.sleep(0.01)
+        for process, _ in told[::2]:
+            process.kill()
+        answered = sum(len(_all_of(receiver)) for _, receiver in told) * batch
+        for process, _ in told:
+            process.join()
+        seconds = time.monotonic() - begun
+        _wait_until_alone(connection)
+        stored, last, broken = _one(connection, CHAIN)
+    killed = sum(process.exitcode != 0 for process, _ in told)
+    return Killed(writers, killed, answered, stored, last, broken, seconds)
+
+
+def _running(url: str, batch: int, writers: int, **how: Any) -> Iterator[tuple[Any, Connection]]:
+    for number in range(writers):
+        receiver, sender = PROCESSES.Pipe(duplex=False)
+        process = PROCESSES.Process(target=_write, args=(url, number, batch, sender), kwargs=how, daemon=True)
+        process.start()
+        sender.close()
+        yield process, receiver
+
+
+def _write(
+    url: str,
+    number: int,
+    batch: int,
+    told: Connection,
+    *,
+    begin: Barrier,
+    seconds: float = float("inf"),
+    batches: float = float("inf"),
+) -> None:
+    """With `seconds` tells at the end how long each batch took; else, after each batch, that it was answered."""
+    took: list[float] = []
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET ROLE cas_ingest")
+        begin.wait()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and len(took) < batches:
+            events = json.dumps([event(number + each) for each in range(batch)])
+            begun = time.monotonic()
+            connection.execute(APPEND, [events]).fetchall()
+            took.append(time.monotonic() - begun)
+            if seconds == float("inf"):
+                told.send(1)
+    if seconds < float("inf"):
+        told.send(took)
+
+
+def _all_of(receiver: Connection) -> list[int]:
+    answers: list[int] = []
+    with suppress(EOFError):
+        while True:
+            answers.append(receiver.recv())
+    return answers
+
+
+def _wait_until_alone(connection: psycopg.Connection[Any]) -> None:
+    """A killed writer's last batch may still be under way."""
+    end = time.monotonic() + LEAVING_SECONDS
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    while _one(connection, others)[0] and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def _one(connection: psycopg.Connection[Any], question: str) -> tuple[Any, ...]:
+    row = connection.execute(question).fetchone()
+    assert row is not None
+    return tuple(row)
