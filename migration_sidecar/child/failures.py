@@ -35,7 +35,7 @@ def describe_failure(error: BaseException, revision: str | None) -> dict[str, An
         "detail": f"{where} with {because}; the database is at the revision before it."
         if revision
         else f"{where} with {because}.",
-        "next_step": "Correct the revision file and send a new request; what was applied before stays applied."
+        "next_step": f"{_remedy(sqlstate)} and send a new request; what was applied before stays applied."
         if revision
         else "Correct env.py or the connection, and try again.",
         "retryable": False,
@@ -44,6 +44,10 @@ def describe_failure(error: BaseException, revision: str | None) -> dict[str, An
         "connection_lost": _connection_lost(error, sqlstate),
         "unconnected": sqlstate is None and type(driver).__name__ == "OperationalError",
     }
+
+
+def _remedy(sqlstate: str | None) -> str:
+    return "Have the right granted" if sqlstate == "42501" else "Correct the revision file"
 
 
 def _driver_error(error: BaseException) -> BaseException:
