@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -102,9 +103,18 @@ async def test_an_audit_without_events_answers_every_question_with_none(door: ht
     assert await ask(door, **query) == []
 
 
+FORGED_CURSORS = [
+    b"oldest:-1",
+    b"oldest:01",
+    b"oldest: 1",
+    b"oldest:1_0",
+    b"oldest:9223372036854775808",
+    b"oldest:\xc2\xb2",
+]
 BAD = [
     "from=yesterday", "from=2026-01-01", "from=1767225600", "from=2026-01-01T00:00:00", "to=2026-13-01T00:00:00Z",
     "from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from=2026-01-01T00:00:00Z&to=2026-01-01T00:00:00Z",
+    *(f"cursor={urlsafe_b64encode(text).decode().rstrip('=')}" for text in FORGED_CURSORS),
     "since=2026-01-01T00:00:00Z", "until=2026-01-01T00:00:00Z", "order=1;drop", "order=", "order=NEWEST",
     "type=", "type=revision.", "type=*", "type=revision.*.*", "type=revision%25", "type=%27;drop", "type=A.b",
     "type=a.b,", f"type={','.join(['a.b'] * 21)}", f"type={'(a.b)*' * 200}", "event_type=a.b", "types=a.b",

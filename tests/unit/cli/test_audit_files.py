@@ -96,6 +96,12 @@ def test_an_export_cut_before_it_is_worth_keeping_begins_again(
     assert asked(audit) == [{"from": "1"}, {"from": "1"}]
 
 
+def test_nothing_stays_of_what_is_written_again(audit: ScriptedCoordinator, command: RunCommand, file: Path) -> None:
+    audit.answers(ROUTE, (200, b"".join(Audit().record('"long"' * 900).export()[:-1])), (200, WHOLE))
+    assert export(command, file) == 0
+    assert file.read_bytes() == EXPORT
+
+
 def test_an_answer_that_the_connection_takes_with_it_is_a_cut_one(
     audit: ScriptedCoordinator, command: RunCommand, file: Path
 ) -> None:
@@ -255,9 +261,19 @@ def test_anchors_kept_outside_show_a_tail_that_was_cut_before_the_export(
     result = command("audit", "verify", str(file), "--keys", keys(tmp_path), "--anchors", str(outside))
     assert result.exit_code == 1
     assert "The tail is cut" in result.stdout
-    outside.write_text(outside.read_text().replace("|3|", "|4|", 1))
+
+
+@pytest.mark.usefixtures("nobody")
+def test_anchors_that_nobody_signed_are_said_before_anything_else(
+    command: RunCommand, file: Path, tmp_path: Path
+) -> None:
+    [anchor] = Audit(Signer(2)).record("{}").sign().anchors
+    outside = tmp_path / "anchors.jsonl"
+    outside.write_text(json.dumps({"anchor": anchor.line, "signature": anchor.signature}) + "\n")
+    file.write_bytes(WHOLE)
     result = command("audit", "verify", str(file), "--keys", keys(tmp_path), "--anchors", str(outside))
     assert result.exit_code == 1
+    assert "NOT OK (anchor). The anchor at seq 1 is not signed by a key that may sign it." in result.stdout
 
 
 @pytest.mark.usefixtures("nobody")

@@ -81,7 +81,7 @@ async def door(port: int) -> AsyncIterator[httpx.AsyncClient]:
     [
         "/audit/events",
         "/audit/events?type=revision.*&from=2026-11-22T15:00:00%2B01:00&service=a&service=b",
-        "/audit/events?actor=%25%00%C3%A9%20x",
+        "/audit/events?actor=%25%00%C3%A9%20x%41%7e",
         "/audit/events/57",
         "/audit/events/c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57",
         "/audit/runs/release-41",
