@@ -247,6 +247,34 @@ async def test_an_event_the_audit_never_takes_holds_up_no_other_and_is_never_for
     assert sorted(audit.event_types) == sorted(EXPECTED)
 
 
+QUOTING = {
+    "a_trigger": """op.execute("DO $$ BEGIN RAISE EXCEPTION 'c4n4ry'; END $$")""",
+    "a_false_duplicate": """op.execute("DO $$ BEGIN RAISE 'c4n4ry' USING ERRCODE = '23505'; END $$")""",
+    "a_value_of_another_type": """op.execute("SELECT CAST(CAST('c4n4ry' AS text) AS int)")""",
+    "a_duplicate": """op.execute("CREATE TABLE u (a text UNIQUE); INSERT INTO u VALUES ('c4n4ry'), ('c4n4ry')")""",
+    "sql_that_is_none": """op.execute("SELECT 'x' c4n4ry c4n4ry")""",
+    "python": """raise ValueError("no c4n4ry\\nhere: c4n4ry")""",
+    "an_address": """raise RuntimeError("postgresql://ada:c4n4ry@host/db")""",
+}
+
+
+@pytest.mark.parametrize("body", QUOTING.values(), ids=QUOTING.keys())
+async def test_what_an_error_quotes_stays_in_the_service(
+    body: str, environment: Environment, start_engine: StartEngine, port: int, database: Database
+) -> None:
+    environment.revision("a1", body)
+    engine = start_engine(environment, DAPR_HTTP_PORT=str(port))
+    await carry_out(engine)
+    audit = Audit()
+    with served(audit, port):
+        async with relaying(engine):
+            await until(lambda: all_relayed(database))
+    ((_, failed),) = audit.batches
+    assert "c4n4ry" not in json.dumps(audit.batches)
+    assert failed["detail"]["error"].startswith("Revision a1 stopped with ")
+    assert failed["detail"]["error"].endswith("; the database is at the revision before it.")
+
+
 async def test_a_conflict_is_told_loudly_and_holds_nothing_up(
     migrated: Engine, port: int, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
