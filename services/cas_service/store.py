@@ -61,16 +61,17 @@ def as_json(batch: AuditBatch) -> str:
 @asynccontextmanager
 async def session(database: Database, role: Role) -> AsyncIterator[Connection[Any] | PoolConnectionProxy[Any]]:
     """A transaction in that role, with our time limit; raises what a caller may be told."""
-    try:
-        async with database.connection() as connection, connection.transaction():
-            await _become(connection, role)
-            yield connection
-    except NOT_MIGRATED:
-        raise AuditNotReady from None
-    except asyncpg.QueryCanceledError:
-        raise AuditTooSlow(STATEMENT_SECONDS) from None
-    except asyncpg.DataError:
-        raise NotStorable from None
+    async with database.connection() as connection:
+        try:
+            async with connection.transaction():
+                await _become(connection, role)
+                yield connection
+        except NOT_MIGRATED:
+            raise AuditNotReady from None
+        except asyncpg.QueryCanceledError:
+            raise AuditTooSlow(STATEMENT_SECONDS) from None
+        except asyncpg.DataError:
+            raise NotStorable from None
 
 
 async def _become(connection: Connection[Any] | PoolConnectionProxy[Any], role: Role) -> None:
