@@ -125,6 +125,20 @@ async def test_t8_taking_the_anchors_out_of_the_database_too_does_not_help(evide
     assert (exported.first_bad_seq, exported.reason) == (6, "rewritten")
 
 
+async def test_t8_an_anchor_in_the_database_that_differs_from_the_one_outside_is_named(evidence: Evidence) -> None:
+    evidence.tamper("UPDATE audit.anchors SET signature = 'forged' WHERE seq = 10")
+    live, exported = await evidence.verify(), await evidence.verify_export()
+    assert (live.first_bad_seq, live.reason) == (10, "rewritten")
+    assert (exported.first_bad_seq, exported.reason) == (10, "anchor")
+
+
+async def test_t8_a_forged_signature_is_named_also_where_no_anchors_are_kept_outside(evidence: Evidence) -> None:
+    evidence.anchors_file.unlink()
+    evidence.tamper("UPDATE audit.anchors SET signature = 'forged' WHERE seq = 10")
+    live = await evidence.verify()
+    assert (live.first_bad_seq, live.reason) == (10, "anchor")
+
+
 async def test_t8_signing_the_rewritten_chain_with_a_key_of_ones_own_does_not_help(evidence: Evidence) -> None:
     evidence.tamper(
         "UPDATE audit_events SET actor = 'mallory' WHERE seq = 7",
