@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from migration_sidecar.child.invalid import INVALID_INDEXES
 from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.child.neighbours import are_unaccounted, held_versions, neighbours, other_tables, version_tables
-from migration_sidecar.child.tables import HISTORY
+from migration_sidecar.child.tables import kept_in
 from migration_sidecar.messages import LockHolder
 from migration_sidecar.settings import VersionTable
 from migration_sidecar.store import Records
@@ -86,7 +86,7 @@ async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFac
     others: list[Any] = []
     unexplained = row["has_tables"] and not revisions
     if unexplained and row["has_journal"] and not row["missing_grant"]:
-        others = await records.fetch(connection, neighbours(tables, "$1"), records.history)
+        others = await connection.fetch(neighbours(tables, "$1"), records.history)
     holder = None
     if row["holder_pid"] is not None:
         holder = LockHolder(pid=row["holder_pid"], application=row["holder_application"], since=row["holder_since"])
@@ -116,9 +116,9 @@ async def _versions_elsewhere(connection: AnyConnection, table: VersionTable) ->
 
 async def _version_rows(connection: AnyConnection, records: Records, row: Any) -> tuple[list[str], bool]:
     readable = row["has_journal"] and row["missing_grant"] is None
-    journaled = f"EXISTS (SELECT FROM {records.tables.journal} WHERE ({HISTORY}) = $1)" if readable else "$1 = ''"
+    journaled = f"EXISTS (SELECT FROM {kept_in(records.tables.journal)} WHERE history = $1)" if readable else "$1 = ''"
     query = f"SELECT version_num, {journaled} AS is_ours FROM {records.version_table.qualified}"  # noqa: S608 - quoted
-    found = await records.fetch(connection, query, records.history)
+    found = await connection.fetch(query, records.history)
     return sorted(str(each["version_num"]) for each in found), any(each["is_ours"] for each in found)
 
 

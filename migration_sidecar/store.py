@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from asyncpg import UndefinedColumnError, UndefinedTableError
+from asyncpg import UndefinedTableError
 
 from migration_sidecar.child.attempt import Attempt
-from migration_sidecar.child.tables import HISTORY, PLAIN, JournalTables, create, history_name
+from migration_sidecar.child.tables import HISTORY, PLAIN, JournalTables, create, history_name, kept_in
 from migration_sidecar.messages import AuditBacklog, Operation, OperationRequest
 from migration_sidecar.settings import VersionTable
 
@@ -38,13 +38,6 @@ class Records:
         """Makes the tables where they are missing or of an older release; safe to run by many at once."""
         if not await self._are_there(connection):
             await connection.execute(create(self.tables))
-
-    async def fetch(self, connection: AnyConnection, query: str, *parameters: Any) -> list[Any]:
-        """Reads tables that an older release made as what they are: of one history. Reading changes no table."""
-        try:
-            return list(await connection.fetch(query, *parameters))
-        except UndefinedColumnError:
-            return list(await connection.fetch(query.replace(f"({HISTORY})", f"('{PLAIN}')"), *parameters))
 
     async def insert_operation(
         self, connection: AnyConnection, request: OperationRequest, digest: str, record: Operation
@@ -77,27 +70,27 @@ class Records:
 
     async def find_operation(self, connection: AnyConnection, operation_id: str) -> tuple[str, Operation] | None:
         """The digest of the body it was accepted with, and its record."""
-        query = f"""SELECT body_digest, record FROM {self.tables.operations}
-                    WHERE operation_id = $1 AND ({HISTORY}) = $2"""  # noqa: S608 - quoted
+        query = f"""SELECT body_digest, record FROM {kept_in(self.tables.operations)}
+                    WHERE operation_id = $1 AND history = $2"""  # noqa: S608 - quoted
         try:
-            rows = await self.fetch(connection, query, operation_id, self.history)
+            rows = await connection.fetch(query, operation_id, self.history)
         except UndefinedTableError:  # reading must not make tables in a database that nobody migrates yet
             return None
         return (rows[0]["body_digest"], Operation.model_validate_json(rows[0]["record"])) if rows else None
 
     async def last_operation(self, connection: AnyConnection) -> Operation | None:
-        query = f"""SELECT record FROM {self.tables.operations} WHERE ({HISTORY}) = $1
+        query = f"""SELECT record FROM {kept_in(self.tables.operations)} WHERE history = $1
                     ORDER BY accepted_at DESC LIMIT 1"""  # noqa: S608 - quoted
-        rows = await self.fetch(connection, query, self.history)
+        rows = await connection.fetch(query, self.history)
         return Operation.model_validate_json(rows[0]["record"]) if rows else None
 
     async def open_operations(self, connection: AnyConnection) -> list[tuple[OperationRequest, Operation]]:
         """Accepted or running when the service last stopped, oldest first."""
         if await _is_absent(connection, self.tables.operations):
             return []
-        query = f"""SELECT request, record FROM {self.tables.operations}
-                    WHERE ({HISTORY}) = $1 AND state IN ('accepted', 'running', 'cancelling') ORDER BY accepted_at"""  # noqa: S608
-        rows = await self.fetch(connection, query, self.history)
+        query = f"""SELECT request, record FROM {kept_in(self.tables.operations)}
+                    WHERE history = $1 AND state IN ('accepted', 'running', 'cancelling') ORDER BY accepted_at"""  # noqa: S608
+        rows = await connection.fetch(query, self.history)
         if rows:
             await self.prepare(connection)  # whoever takes them up writes
         return [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from asyncpg import UndefinedTableError
 
-from migration_sidecar.child.tables import HISTORY
+from migration_sidecar.child.tables import kept_in
 from migration_sidecar.messages import Operation, OperationRequest
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ async def ask_to_cancel(
     """Stored, so that it reaches whichever replica drives the operation; what has ended stays as it is."""
     update = f"""UPDATE {records.tables.operations}
                  SET state = CASE WHEN state IN ('accepted', 'running') THEN $3 ELSE state END
-                 WHERE operation_id = $1 AND ({HISTORY}) = $2 RETURNING request, record"""  # noqa: S608 - quoted
+                 WHERE operation_id = (SELECT operation_id FROM {kept_in(records.tables.operations)}
+                                       WHERE operation_id = $1 AND history = $2) RETURNING request, record"""  # noqa: S608
     try:
-        rows = await records.fetch(connection, update, operation_id, records.history, CANCELLING)
+        rows = await connection.fetch(update, operation_id, records.history, CANCELLING)
     except UndefinedTableError:
         return None
     if not rows:

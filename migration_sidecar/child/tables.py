@@ -41,6 +41,16 @@ def history_name(version_table: str, version_table_schema: str | None) -> str:
     return f"{version_table_schema}.{version_table}" if version_table_schema else version_table
 
 
+def kept_in(table: str) -> str:
+    """What stands in FROM: the rows of a table of ours, with the `history` that each is of.
+
+    In a table that the first release made the column is missing, and the name then means that of the outer `plain`:
+    a query that fails would stand in the server's log, and one that asks beforehand costs a journey each time.
+    """
+    rows = f"(SELECT kept.*, {HISTORY} AS history FROM {table} AS kept)"  # noqa: S608 - quoted
+    return f"(SELECT '{PLAIN}'::text AS {HISTORY}) AS plain CROSS JOIN LATERAL {rows} AS records"
+
+
 def create(tables: JournalTables) -> str:
     """Makes what is missing and brings up to date what an older release made; safe to run by many at once."""
     # One statement, because asyncpg prepares what it sends. The lock makes racing replicas wait for each other here:

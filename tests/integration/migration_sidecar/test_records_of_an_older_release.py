@@ -13,6 +13,7 @@ from migration_sidecar.child.tables import create, journal_tables
 from migration_sidecar.messages import Action, DatabaseState, Operation, OperationState
 from migration_sidecar.operations import body_digest
 from scripts.infrastructure import ports
+from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import CreateDatabase, Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows, until
@@ -98,8 +99,8 @@ def history(environment: Environment) -> Environment:
     return environment
 
 
-async def test_reading_understands_the_old_records_and_leaves_them_as_they_are(
-    environment: Environment, database: Database, start_engine: StartEngine
+async def test_reading_understands_the_old_records_and_leaves_them_and_the_servers_log_as_they_are(
+    environment: Environment, database: Database, start_engine: StartEngine, postgres: PostgresServer
 ) -> None:
     record = stored(database, OperationState.SUCCEEDED)
     engine = start_engine(environment)
@@ -109,6 +110,8 @@ async def test_reading_understands_the_old_records_and_leaves_them_as_they_are(
     assert await engine.operations.cancel(record.operation_id) == record
     assert (await engine.reader.plan(Action.UPGRADE, "head")).obstacles == []
     assert rows(database, HISTORY_COLUMNS) == IS_OLD
+    written = postgres.program.log.read_text().splitlines()
+    assert [line for line in written if f"@{database.name} ERROR" in line] == []
 
 
 async def test_a_database_ahead_is_still_known_as_ours(
