@@ -6,7 +6,7 @@ from datetime import datetime
 
 from coordinator.cli.wording import duration, summary
 from coordinator.report import asking, evidence, happening, planning
-from coordinator.report.document import Block, Facts, Report, Section, text
+from coordinator.report.document import Block, Facts, Report, Section, Tone, text
 from coordinator.report.facts import RunFacts
 from coordinator.report.wording import databases, day, instant, problem_notice, verdict
 
@@ -49,7 +49,8 @@ def _in_short(facts: RunFacts) -> Section:
         ("Revisions that took effect", text(_changed(facts))),
         ("Evidence", text(f"{proofs.title}. {chain.title}.")),
     ]
-    troubles: list[Block] = [*planning.obstacles(facts)]
+    against = [notice for notice in (chain, proofs) if notice.tone is Tone.BAD]
+    troubles: list[Block] = [*against, *planning.obstacles(facts)]
     if run.error and not run.obstacles:
         troubles.append(problem_notice(run.error))
     return Section("In short", [Facts(rows), *troubles])

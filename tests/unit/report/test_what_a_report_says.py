@@ -148,6 +148,7 @@ def test_events_after_the_last_anchor_are_not_called_proven() -> None:
 )
 def test_evidence_against_the_report_is_the_first_thing_said(evidence: Evidence, said: str) -> None:
     told = facts(evidence=evidence)
+    assert said in section(told, "In short")
     assert said in section(told, CHECKED)
     assert is_contradicted(told)
 
