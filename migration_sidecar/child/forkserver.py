@@ -32,6 +32,7 @@ THEN = (  # what most need, loaded while there is no job
     "migration_sidecar.environment",
     "migration_sidecar.child.hook",
     "migration_sidecar.child.harmless",
+    "migration_sidecar.child.warming",
     "sqlalchemy.dialects.postgresql",
     "logging.config",
 )

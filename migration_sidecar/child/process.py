@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from argparse import ArgumentParser
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from select import select
@@ -86,6 +87,7 @@ def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket
     from alembic.util import CommandError
 
     from migration_sidecar.child import hook
+    from migration_sidecar.child.warming import warm_up
 
     given: list[Orders] = []
 
@@ -96,6 +98,9 @@ def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket
         return given[0]
 
     guard = hook.install(orders, report)
+    if not _has_word(channel):
+        with suppress(Exception):  # a version that writes SQL in another way is as good, only not as warm
+            warm_up()
     if not _may_begin(config):
         orders()
     try:
@@ -124,6 +129,10 @@ def _may_begin(config: Any) -> bool:
     from migration_sidecar.child.harmless import only_connects
 
     return only_connects(Path(ScriptDirectory.from_config(config).env_py_location))
+
+
+def _has_word(channel: socket) -> bool:
+    return bool(select([channel], [], [], 0)[0])
 
 
 def _next_line(channel: socket, connection: Any) -> str:

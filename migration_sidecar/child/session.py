@@ -60,10 +60,9 @@ class GuardedSession:
             event.listen(self.connection, "commit", self._committed)
         with self.transaction():
             row = checks.look(self.connection, self.orders, self.attempt)
-        checks.require_direct_primary(self.connection, row)
-        self.report("session", pid=row.pid)
-        self._require_journal(row)
-        with self.transaction():
+            checks.require_direct_primary(self.connection, row)
+            self.report("session", pid=row.pid)
+            self._require_journal(row)
             statement = checks.attempt_statement(self.orders)
             if journal.write(self.connection, self.attempt, "attempt", statement, pid=row.pid) is None:
                 raise checks.other_database()
@@ -177,7 +176,7 @@ class GuardedSession:
             raise checks.other_database()
         if row.may_write is False:
             raise checks.missing_grant(self.orders.tables, row.role)
-        with self.transaction(), checks.grants_are_there(self.orders.tables, row.role):
+        with checks.grants_are_there(self.orders.tables, row.role):
             self.connection.execute(text(create(self.orders.tables)))
 
     def _committed(self, _connection: Any) -> None:
