@@ -35,7 +35,7 @@ def verdict_on(file: Path, keys: Path | None, anchors: Path | None) -> Judged:
             str(file), str(keys) if keys else None, str(anchors) if anchors else None, progress=seen
         )
     except verify.Broken as broken:
-        # The keys or the anchors themselves do not hold: whoever trusts them must know before anything else.
+        # The trusted keys themselves do not hold: whoever trusts them must know before anything else.
         sentence = broken.sentence
         verdict = verify.Verdict("files", False, first_bad_seq=broken.seq, reason=broken.reason, sentence=sentence)
     except (verify.Unreadable, OSError) as error:

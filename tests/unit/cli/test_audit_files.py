@@ -277,6 +277,20 @@ def test_anchors_that_nobody_signed_are_said_before_anything_else(
 
 
 @pytest.mark.usefixtures("nobody")
+def test_keys_that_do_not_introduce_each_other_are_no_trusted_keys(
+    command: RunCommand, file: Path, tmp_path: Path
+) -> None:
+    document = Audit().rotate(Signer(2)).keys
+    document["keys"][1]["signed_by_old"] = document["keys"][1]["signed_by_new"]
+    trusted = tmp_path / "audit-keys.json"
+    trusted.write_text(json.dumps(document))
+    file.write_bytes(WHOLE)
+    result = command("audit", "verify", str(file), "--keys", str(trusted))
+    assert result.exit_code == 1
+    assert "NOT OK (keys)" in result.stdout
+
+
+@pytest.mark.usefixtures("nobody")
 @pytest.mark.parametrize("content", [b"", b"{}", b"{", b"\xff", b"[1]\n", None])
 def test_what_cannot_be_verified_is_bad_input(command: RunCommand, file: Path, content: bytes | None) -> None:
     if content is not None:
