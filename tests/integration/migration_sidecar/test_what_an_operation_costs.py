@@ -1,0 +1,45 @@
+"""What an operation asks its database for besides the revisions: counted, because time on a busy machine tells little."""
+
+from __future__ import annotations
+
+import pytest
+
+from migration_sidecar import facts, lookout, several_tables, underway
+from migration_sidecar.engine import Engine
+from tests.integration.databases import Database
+from tests.integration.migration_sidecar.environments import Environment, applied, carry_out, rows
+
+SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'migration-sidecar %'"
+
+
+@pytest.fixture(autouse=True)
+def however_slow_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow operation is looked at twice a second, on a session of the pool."""
+    monkeypatch.setattr(lookout, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(underway, "JUST_NOW_SECONDS", 60.0)
+
+
+async def test_an_operation_has_one_session_besides_the_one_that_migrates(
+    environment: Environment, engine: Engine, database: Database
+) -> None:
+    environment.revision("one")
+    await carry_out(engine)
+
+    assert rows(database, SESSIONS + " AND datname = current_database()") == [(1,)]
+
+
+async def test_where_a_database_is_is_read_when_the_operation_is_accepted_and_when_it_is_read_back(
+    environment: Environment, engine: Engine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = []
+
+    async def counted(*arguments: object) -> facts.DatabaseFacts:
+        times.append(arguments)
+        return await facts.read_facts(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(several_tables, "read_facts", counted)
+    environment.revision("one")
+    await carry_out(engine)
+
+    assert applied(database) == ["one"]
+    assert len(times) == 2

@@ -1,0 +1,32 @@
+"""What was read when an operation was accepted holds for a moment only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from time import monotonic
+
+from migration_sidecar.messages import Action, Operation, OperationState
+from migration_sidecar.underway import JUST_NOW_SECONDS, Underway
+from migration_sidecar.verdict import Found
+
+RECORD = Operation(
+    operation_id="op-1",
+    service="orders",
+    database="orders",
+    action=Action.UPGRADE,
+    target="head",
+    state=OperationState.ACCEPTED,
+    from_revisions=[],
+    current_revisions=[],
+    accepted_at=datetime.now(UTC),
+)
+FOUND = Found(revisions=[], rows=[], moved=[], recorded=set(), left=1, obstacles=[], invalid_indexes=[])
+
+
+def test_an_operation_that_begins_at_once_goes_by_what_was_just_read() -> None:
+    assert Underway(RECORD, accepted=FOUND).just_read is FOUND
+
+
+def test_one_that_waited_for_its_turn_reads_again() -> None:
+    waited = Underway(RECORD, accepted=FOUND, since=monotonic() - JUST_NOW_SECONDS)
+    assert waited.just_read is None
