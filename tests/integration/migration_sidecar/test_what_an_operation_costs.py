@@ -1,4 +1,4 @@
-"""What an operation asks its database for besides the revisions: counted, because time on a busy machine tells little."""
+"""What an operation asks its database for besides the revisions, in numbers that no busy machine changes."""
 
 from __future__ import annotations
 
