@@ -58,6 +58,12 @@ TWO_ORGANIZATIONS = (
     "CREATE SCHEMA organization_acme",
     "CREATE SCHEMA organization_globex",
 )
+# Roles are of the whole server, and other journeys are on it at the same time.
+A_GROUP_THAT_OWNS = (
+    "DO $$ BEGIN CREATE ROLE ledger_owners; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
+    "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO ledger_owners', current_database()); END $$",
+    "CREATE SCHEMA ledger AUTHORIZATION ledger_owners",
+)
 ASYNC = "postgresql+asyncpg"
 
 STYLES = (
@@ -86,6 +92,17 @@ STYLES = (
         "e517276bb1c2",
         config="migrations/alembic.ini",
         variables=(("SQLALCHEMY_DATABASE_URI", "{url}"),),
+    ),
+    Style(
+        "group_role",
+        "l1",
+        variables=(
+            ("LEDGER_DB_USER", "{user}"),
+            ("LEDGER_DB_PASSWORD", "{password}"),
+            ("LEDGER_DB_NAME", "{db}"),
+            ("LEDGER_DB_HOSTS", "{server}:1,{server}:{port}"),
+        ),
+        before=A_GROUP_THAT_OWNS,
     ),
     Style("langflow", "260dbcc8b680", scheme=ASYNC),
     Style("long_history", "000000000000", write=write_long_history),
