@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.accounting import require_accounted_for
 from tests.end_to_end.ground import Ground, standing
 
 
@@ -28,7 +29,7 @@ def fresh_ground(standing_ground: Ground) -> Ground:
 def ground(fresh_ground: Ground) -> Iterator[Ground]:
     """The same; whatever a test makes of it must in the end be in the audit, exactly once and as it was."""
     yield fresh_ground
-    fresh_ground.require_accounted_for()
+    require_accounted_for(fresh_ground)
 
 
 @pytest.fixture

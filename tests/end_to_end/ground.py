@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +23,6 @@ from scripts.infrastructure.render import Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import dying_with_us
 
-PROGRAMS = Path(sys.prefix) / "bin"
-AUDIT = "cas-audit"
 SERVICES = [member.name for member in members()]
 ENDED = {"succeeded", "failed", "cancelled", "needs_attention", "planned"}
 TABLES = {
@@ -132,30 +128,6 @@ class Ground:
             database, "SELECT revision FROM migration_sidecar.journal WHERE kind = 'applied' ORDER BY seq"
         )
         return [row[0] for row in rows]
-
-    def reconciled(self, *arguments: str) -> tuple[int, dict[str, Any]]:
-        """Exit code and answer of `coordinator audit reconcile`."""
-        command = [PROGRAMS / "coordinator", "audit", "reconcile", "--json", *arguments]
-        environment = os.environ | {"DAPR_HTTP_PORT": self.sidecar.rpartition(":")[2]}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-        return done.returncode, json.loads(done.stdout)
-
-    def require_accounted_for(self) -> None:
-        """What waits for an audit that was never migrated follows once it is."""
-        request = f"in-the-end-{time.monotonic_ns()}"
-        self.ask("POST", "/migrations", json={"request_id": request, "services": [AUDIT]}).raise_for_status()
-        self.ended(request)
-        code, found = self.reconciled()
-        assert code == 0, found
-
-    def by_hand(self, name: str, *arguments: str) -> None:
-        """A person at the machine of a service: `migration-sidecar` where and as the service itself runs."""
-        (folder,) = [member.folder for member in members() if member.name == name]
-        service = self.application(name)
-        command = [PROGRAMS / "migration-sidecar", *arguments, "--config", Path(folder) / "alembic.ini"]
-        subprocess.run(
-            command, env=service.environ(), cwd=service.cwd(), check=True, capture_output=True, text=True, timeout=60
-        )
 
     def empty_databases(self) -> None:
         """All nine anew, under the running services, and no run remembered; refuses on any cluster but its own."""

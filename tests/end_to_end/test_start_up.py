@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.end_to_end.accounting import require_accounted_for
 from tests.end_to_end.ground import SERVICES, TABLES, Ground, standing
 
 
@@ -26,7 +27,7 @@ def test_a_plain_dapr_run_migrates_by_itself_and_the_audit_shows_it(tmp_path: Pa
             recorded = {service for (service,) in ground.query("cas_audit", by_service)}
             time.sleep(0.5)
         assert recorded == set(SERVICES)
-        ground.require_accounted_for()
+        require_accounted_for(ground)
 
         launcher = ground.fleet.program.process()
         assert launcher is not None

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from psycopg.types.json import Jsonb
 
+from tests.end_to_end.accounting import by_hand, reconciled
 from tests.end_to_end.ground import TABLES, Ground
 
 JOURNAL_ROWS = "SELECT count(*) FROM migration_sidecar.journal WHERE kind <> 'started'"
@@ -44,11 +45,11 @@ def test_migrations_by_every_way_in_are_in_the_audit_exactly_once(ground: Ground
         called = f"called-{uuid4()}"
         ground.ask("POST", "/migrations", json={"request_id": called, "services": "all"})
         assert ground.ended(called)["state"] == "succeeded"
-        ground.by_hand("cds-client", "downgrade", "client_0003")
-        ground.by_hand("cds-client", "upgrade")
+        by_hand(ground, "cds-client", "downgrade", "client_0003")
+        by_hand(ground, "cds-client", "upgrade")
         assert {step["state"] for step in asked(ground)["steps"]} == {"unchanged"}
 
-        code, found = ground.reconciled()
+        code, found = reconciled(ground)
         assert (code, found["gaps"]) == (0, [])
         assert found["runs"] == 3
         rows = sum(int(ground.query(database, JOURNAL_ROWS)[0][0]) for database in TABLES)
@@ -62,7 +63,7 @@ def test_what_is_removed_or_forged_is_named(fresh_ground: Ground) -> None:
     """Each harm stays, so that every one of them is seen beside the others."""
     ground = fresh_ground
     assert asked(ground)["state"] == "succeeded"
-    assert ground.reconciled()[0] == 0
+    assert reconciled(ground)[0] == 0
 
     ((row,),) = ground.query("cds_task", NEWEST_ROW)
     done(ground, "cds_task", (REMOVE_ROW,), row)
@@ -97,6 +98,6 @@ def done(ground: Ground, database: str, statements: tuple[str, ...], value: Any)
 
 
 def named(ground: Ground) -> set[tuple[str, str | None]]:
-    code, found = ground.reconciled("--wait", "0")
+    code, found = reconciled(ground, "--wait", "0")
     assert code == 1
     return {(gap["kind"], gap.get("event_id")) for gap in found["gaps"]}

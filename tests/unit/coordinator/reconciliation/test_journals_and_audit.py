@@ -145,6 +145,20 @@ def test_a_row_is_on_its_way_until_a_relay_would_have_sent_it(seed: int, seconds
         assert found.on_their_way == 1
 
 
+@given(SEEDS)
+def test_where_only_some_segments_are_shown_the_seals_answer_for_the_others(seed: int) -> None:
+    """All that was handed over before the oldest event that is still in the database may lie in one of them."""
+    story = told(seed)
+    hidden = story.events[2:]
+    story.events = []
+    found = story.reconciled()
+    for event in told(seed).events[:2]:
+        found.told(event, sealed=True)
+    assert len(list(found.gaps())) == len(hidden)
+    found.has_sealed_segments = True
+    assert (list(found.gaps()), found.sealed) == ([], len(hidden))
+
+
 def test_a_row_that_its_own_service_cannot_read_is_named() -> None:
     story = told(4)
     last = story.entries["s0"][-1]
