@@ -15,6 +15,7 @@ from migration_sidecar.messages import RecordedAuditEvent
 JOURNAL = "/journal"
 AUDIT_SOURCE = "cas-audit"
 CONFLICT = "audit.conflict"
+DEEDS = {"audit.segment_sealed", "audit.segment_retired"}
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Reconciliation:
             self.journals.told(service, event)
         elif event.source == AUDIT_SOURCE and event.event_type == CONFLICT:
             self.conflicts += 1
-        else:
+        elif event.source != AUDIT_SOURCE or event.event_type not in DEEDS:
             self._nobodys.append(_nobodys(event))
 
     @property

@@ -181,6 +181,16 @@ def test_an_event_that_came_after_the_first_look_is_found_at_the_second() -> Non
     assert list(found.gaps()) == []
 
 
+@pytest.mark.parametrize("deed", ["audit.segment_sealed", "audit.segment_retired"])
+def test_what_was_done_to_the_record_itself_is_from_the_audit_and_no_forgery(deed: str) -> None:
+    story = told(1)
+    facts = {"event_id": uuid4(), "event_type": deed, "service": None, "seq": story.events[-1].seq + 1}
+    story.events.append(story.events[-1].model_copy(update={**facts, "source": "cas-audit"}))
+    assert gaps(story) == []
+    story.events[-1] = story.events[-1].model_copy(update={"event_type": "revision.applied"})
+    assert [gap.kind for gap in gaps(story)] == [Kind.UNKNOWN_SOURCE]
+
+
 def test_a_service_that_fell_silent_half_way_proves_nothing() -> None:
     story = told(2)
     story.events = [event for event in story.events if event.service != "s1"][1:] + story.events[-1:]
