@@ -78,10 +78,11 @@ def planted(bug: PlantedBug, sound: Path, into: Path) -> Path:
     """A copy of the code with the bug in it; raises where the patch no longer fits."""
     into.mkdir(parents=True)
     subject = copied(into, sound)
-    command = ["patch", "--batch", "--forward", "-p1", "-d", str(subject)]
-    done = subprocess.run(command, input=PATCHES[bug.name], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "apply"], cwd=subject, input=PATCHES[bug.name], capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
-        raise InfrastructureError(f"{bug.name}.patch no longer fits: {done.stdout}")
+        raise InfrastructureError(f"{bug.name}.patch no longer fits: {done.stderr}")
     return subject
 
 

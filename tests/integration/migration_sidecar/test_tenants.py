@@ -73,7 +73,7 @@ def versions(database: Database) -> dict[str, list[str]]:
 def lose(database: Database, tenant: str) -> None:
     """As for a tenant that is new."""
     with database.connect() as connection:
-        connection.execute(f"DROP SCHEMA {tenant} CASCADE; CREATE SCHEMA {tenant}")  # type: ignore[arg-type]
+        connection.execute(f"DROP SCHEMA {tenant} CASCADE; CREATE SCHEMA {tenant}")
 
 
 async def test_each_tenant_has_records_of_its_own(migrated: Engine, database: Database) -> None:

@@ -16,6 +16,7 @@ from migration_sidecar.errors import ProblemError
 from migration_sidecar.messages import LockHolder, Problem
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "NotAdopted": ("CM-554", "A title", "A detail.", "A step."),
     "BadRequest": ("target: it is wrong.",),
     "BodyTooLarge": (65536,),
     "UnknownTarget": ("x",),

@@ -1,0 +1,23 @@
+"""Each planted bug is a patch to the code as it is now: one that no longer fits would be missed only by a campaign."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.campaign.conduct import PACKAGE, ROOT, digest
+from tests.campaign.planted import BUGS, PATCHES, PlantedBug, planted
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_planted_bug_fits_the_code(bug: PlantedBug, tmp_path: Path) -> None:
+    subject = planted(bug, ROOT, tmp_path / "subject")
+    assert digest(subject) != digest(ROOT)
+    for file in (subject / PACKAGE).rglob("*.py"):
+        ast.parse(file.read_text(), file.name)
+
+
+def test_every_patch_belongs_to_a_bug() -> None:
+    assert set(PATCHES) == {bug.name for bug in BUGS}
