@@ -274,7 +274,7 @@ class Export:
         self.until, before = header.get("to_seq"), header.get("previous_anchor")
         self.seq, self.last_outside = first - 1, max(outside, default=0)
         self.keys, self.outside, self.tree, self.ended = Keys(header.get("keys"), trusted), outside, Tree(), False
-        self.segment_open = False
+        self.segment_open, self.ahead = False, 0  # ahead: what an anchor signed of which the events have not come
         if self.keys.chain_id != self.verdict.chain_id:
             raise Broken(None, "keys", "The keys belong to another audit than the events.")
         self.anchor = Anchor.read(before) if before else None
@@ -294,6 +294,8 @@ class Export:
             raise Broken(seq, "missing", f"Nothing signs event {self.seq}, after which a segment was taken out.")
         if seq != self.seq + 1:
             raise Broken(seq, "missing", f"After event {self.seq} comes event {seq}: what was between is missing.")
+        if self.ahead:
+            raise Broken(seq, "moved", f"Event {seq} comes after the anchor at seq {self.ahead}, which signs it.")
         if event_hash(prev_hash, seq, recorded_at, hash_of_payload) != hash:
             raise Broken(seq, "changed", f"Event {seq} is not what was recorded: its hash does not fit it.")
         if prev_hash != self.hash:
@@ -310,6 +312,9 @@ class Export:
         anchor = Anchor.read(document)
         self.keys.require_signed(anchor)
         self._require_known(anchor)
+        if anchor.seq > self.seq:  # the line that comes next shows whether events are missing or the tail is cut
+            self.ahead = anchor.seq
+            return
         if self.follows:
             require_follows(anchor, self.anchor)
         self._require_here(anchor)
@@ -334,6 +339,10 @@ class Export:
         self.verdict.notes.append(f"Events {first} to {last} are in the sealed segment with SHA-256 {file}.")
 
     def take_end(self, end: Any) -> None:
+        if self.ahead:
+            raise Broken(
+                self.seq + 1, "cut", f"The tail is cut: event {self.ahead} was signed, the last is {self.seq}."
+            )
         said = (end.get("events"), end.get("last_seq"), end.get("last_hash")) if isinstance(end, dict) else None
         if said != (self.verdict.events, self.seq, self.hash):
             raise Broken(self.seq + 1, "cut", f"The export says that it ends elsewhere than at event {self.seq}.")

@@ -46,6 +46,11 @@ def read_object(body: bytes) -> dict[str, Any]:
     return document
 
 
+def require_each_key_once(body: bytes) -> None:
+    """Of a body that is JSON otherwise, and may hold any text; raises Ambiguous."""
+    json.loads(body, object_pairs_hook=_each_key_once, parse_int=str)
+
+
 def quoted(text: str, limit: int = LONGEST_SHOWN) -> str:
     """A stranger's text as it may stand in a sentence: ASCII, escaped, short."""
     return ascii(text if len(text) <= limit else text[:limit] + "...")

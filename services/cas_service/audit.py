@@ -14,6 +14,7 @@ from migration_sidecar.audit_facts import objection
 from migration_sidecar.audit_messages import RunStory, WholeAuditEvent
 from migration_sidecar.errors import BadRequest
 from migration_sidecar.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
+from migration_sidecar.strict_json import require_each_key_once
 from services.cas_service import reading, store
 from services.cas_service.questions import LAST_SEQ, AuditQuery
 
@@ -34,6 +35,7 @@ async def record(request: Request) -> AuditReceipt:
         batch = AuditBatch.model_validate_json(body)
     except ValidationError as error:
         raise BadRequest(sentence(error)) from None
+    require_each_key_once(body)
     for event in batch.events:
         require_time_zone(event)
         if (wrong := objection(event)) is not None:

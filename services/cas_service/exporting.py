@@ -53,7 +53,7 @@ class Export:
                 rows = await chain.events_after(connection, last.seq, self.until, PAGE)
                 until = rows[-1]["seq"] if rows else 0
                 anchors = {each.seq: each for each in await chain.anchors_after(connection, last.seq, until)}
-            if not rows or rows[0]["seq"] != last.seq + 1:
+            if not rows:  # a smaller gap is for the verifier to name
                 raise RowsAreMissing(f"after {last.seq}")
             for row in rows:
                 self.tree.add(row["hash"])

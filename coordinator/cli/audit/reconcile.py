@@ -91,7 +91,7 @@ def _unsound(verdict: LiveVerdict) -> list[Gap]:
 
 def _exit_code(document: Counted) -> ExitCode:
     if document["gaps"]:
-        return ExitCode.MIGRATION_FAILED
+        return ExitCode.DOES_NOT_HOLD
     return ExitCode.DONE if document["accounted_for"] else ExitCode.CANNOT_REACH
 
 

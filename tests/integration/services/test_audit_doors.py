@@ -165,6 +165,28 @@ async def test_a_body_that_cannot_be_stored_is_refused_and_leaves_nothing(door: 
     assert (await door.get("/audit/events")).json()["events"] == []
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        body(actor="somebody").replace(b'"actor"', b'"actor": "mallory", "actor"'),
+        asking("why").replace(b'"reason"', b'"reason": "another", "reason"'),
+        body().replace(b'{"events"', b'{"events": [], "events"'),
+    ],
+    ids=["in an event", "in its detail", "around the events"],
+)
+async def test_a_key_twice_is_refused_because_readers_would_differ(door: httpx.AsyncClient, sent: bytes) -> None:
+    answer = await door.post("/audit/events", content=sent)
+    assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (400, "CM-105", False)
+    assert (await door.get("/audit/events")).json()["events"] == []
+
+
+async def test_control_characters_of_an_error_text_are_kept(door: httpx.AsyncClient) -> None:
+    text = "line one\r\n\x1b[31mline two\x7f"
+    assert (await door.post("/audit/events", content=asking(text))).json()["stored"] == 1
+    [shown] = (await door.get("/audit/events")).json()["events"]
+    assert shown["detail"] == {"reason": text}
+
+
 async def test_reading_a_body_stops_at_one_mebibyte(door: httpx.AsyncClient) -> None:
     """Sent in chunks, without a Content-Length."""
     chunks_read = 0

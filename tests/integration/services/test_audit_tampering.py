@@ -77,11 +77,12 @@ async def test_t7_the_first_bad_event_is_named(
 
 
 @pytest.mark.parametrize("limit", [4, 6, 100], ids=lambda limit: f"pieces of {limit}")
-async def test_t7_for_a_deleted_event_its_successor_is_named(evidence: Evidence, limit: int) -> None:
-    evidence.tamper("DELETE FROM audit_events WHERE seq = 7")
+@pytest.mark.parametrize("deleted", [1, 5, 7, 10], ids=["the first", "a signed one", "one between", "the last signed"])
+async def test_t7_for_a_deleted_event_its_successor_is_named(evidence: Evidence, deleted: int, limit: int) -> None:
+    evidence.tamper(f"DELETE FROM audit_events WHERE seq = {deleted}")
     live, exported = await evidence.verify(limit), await evidence.verify_export()
-    assert (live.first_bad_seq, live.reason) == (8, "missing")
-    assert (exported.first_bad_seq, exported.reason) == (8, "missing")
+    assert (live.first_bad_seq, live.reason) == (deleted + 1, "missing")
+    assert (exported.first_bad_seq, exported.reason) == (deleted + 1, "missing")
 
 
 async def test_a_whole_page_that_was_deleted_is_named_by_its_successor(evidence: Evidence) -> None:

@@ -78,6 +78,27 @@ def replace_with_a_fitting_hash(lines: Lines) -> None:
     del lines[place(lines, 5) + 1]
 
 
+def delete_before_its_anchor(lines: Lines) -> None:
+    del lines[place(lines, 6)]
+
+
+def delete_between_two_anchors(lines: Lines) -> None:
+    del lines[place(lines, 4) : place(lines, 6) + 1]
+
+
+def delete_the_last_that_was_signed(lines: Lines) -> None:
+    del lines[place(lines, 9)]
+    del lines[place(lines, 10)]
+    before = lines[:-1]
+    at = json.loads(before[place(before, 8)])
+    lines[-1] = json.dumps({"end": {"events": 8, "last_seq": 8, "last_hash": at["hash"]}}).encode()
+
+
+def put_an_event_after_its_anchor(lines: Lines) -> None:
+    at = place(lines, 6)
+    lines[at], lines[at + 1] = lines[at + 1], lines[at]
+
+
 def cut_the_file(lines: Lines) -> None:
     del lines[place(lines, 8) :]
 
@@ -87,6 +108,10 @@ def cut_the_file(lines: Lines) -> None:
     [
         (change_a_byte, 5, "changed"),
         (delete, 6, "missing"),
+        (delete_before_its_anchor, 7, "missing"),
+        (delete_between_two_anchors, 7, "missing"),
+        (delete_the_last_that_was_signed, 9, "cut"),
+        (put_an_event_after_its_anchor, 6, "moved"),
         (swap, 5, "missing"),
         (insert_with_a_fitting_hash, 5, "missing"),
         (replace_with_a_fitting_hash, 6, "inserted"),
