@@ -17,7 +17,7 @@ from services.cas_service.chain import Link
 from services.cas_service.checking import check_piece
 from services.cas_service.errors import AuditNotReady
 from services.cas_service.evidence_errors import AnchoringStandsStill
-from services.cas_service.signing import SigningKey, now, read_or_make_key
+from services.cas_service.signing import SigningKey, now, read_key, read_or_make_key
 from services.cas_service.sinks import FolderSink, GitSink
 from services.cas_service.store import Role, session
 
@@ -87,6 +87,7 @@ class Anchoring:
     async def _sign(self, key: SigningKey) -> bool:
         """Whether there may be more to sign."""
         async with session(self._database, Role.WITNESS) as connection:
+            await self._require_one_audit(connection, key)
             await _require_newest(connection, key)
             last = await chain.anchor_at_or_before(connection, 2**62)
             signed = Link(last.seq, last.hash) if last else Link()
@@ -106,6 +107,23 @@ class Anchoring:
             line = "|".join(map(str, ("audit-anchor-1", await chain.chain_id(connection), *facts, key.key_id)))
             await connection.fetchval("SELECT audit.record_anchor($1, $2)", line, key.sign(line))
         return True  # also where another replica was first: it is looked at again
+
+    async def _require_one_audit(self, connection: AnyConnection, key: SigningKey) -> None:
+        """Else whoever gives the chain another name would have his own history signed instead of what was signed."""
+        chain_id = await chain.chain_id(connection)
+        for sink in self.sinks:
+            if other := await asyncio.to_thread(sink.other_audit, chain_id, key.public_key):
+                raise AnchoringStandsStill(
+                    f"its key signed audit {other}, and the database holds audit {chain_id}",
+                    "Find out who replaced the database; an audit that is to begin anew needs a key of its own",
+                )
+
+    def public_key(self) -> str | None:
+        """None while the key cannot be read."""
+        try:
+            return read_key(self._settings.key_file).public_key
+        except AnchoringStandsStill:
+            return None
 
     async def _is_due(self, connection: AnyConnection, signed_seq: int, head_seq: int) -> bool:
         if head_seq <= signed_seq:

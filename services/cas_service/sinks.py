@@ -70,6 +70,17 @@ class FolderSink:
             reason = f"the file of trusted keys cannot be read ({type(error).__name__})"
             raise AnchoringStandsStill(reason, PUT_RIGHT) from None
 
+    def other_audit(self, chain_id: str, public_key: str | None) -> str | None:
+        """Another chain whose keys are kept here and include this one; without a key, any other chain."""
+        for file in sorted(self.folder.glob("audit-keys-*.json")):
+            other = file.stem.removeprefix("audit-keys-")
+            if other == chain_id:
+                continue
+            known = self.keys(other)
+            if public_key is None or (known and public_key in [key for _, key, _ in known.keys]):
+                return other
+        return None
+
     def _keys_file(self, chain_id: str) -> Path:
         return self.folder / f"audit-keys-{chain_id}.json"
 

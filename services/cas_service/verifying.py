@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from audit_verifier.verify import Anchor, Broken, Keys, Unreadable, require_follows
 from migration_sidecar.audit_messages import Verification
@@ -14,7 +14,6 @@ from services.cas_service import chain
 from services.cas_service.anchoring import Anchoring
 from services.cas_service.chain import Link
 from services.cas_service.checking import Piece, check_piece, require_signed_events
-from services.cas_service.sinks import FolderSink
 from services.cas_service.store import Role, session
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ class Outside:
 
     trusted: Sequence[Keys]
     anchors: Sequence[Anchor]
+    own_key: str | None
 
     @property
     def last_seq(self) -> int:
@@ -56,7 +56,7 @@ async def verify(database: Database, anchoring: Anchoring, after: int, limit: in
     found = Findings(first_seq=after + 1, last_seq=after)
     try:
         # Before the rows are read: what is signed was recorded, so the rows of a later moment must have it.
-        outside = await asyncio.to_thread(_outside, anchoring.sinks, chain_id)
+        outside = await asyncio.to_thread(_outside, anchoring, chain_id)
         async with session(database, Role.WITNESS) as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             await _verify(connection, outside, found, limit)
@@ -69,14 +69,30 @@ async def verify(database: Database, anchoring: Anchoring, after: int, limit: in
     return Verification(chain_id=chain_id, ok=found.reason is None, anchoring=standing_still, **asdict(found))
 
 
-def _outside(sinks: Sequence[FolderSink], chain_id: str) -> Outside:
+def _outside(anchoring: Anchoring, chain_id: str) -> Outside:
     anchors: dict[int, Anchor] = {}
+    sinks, own_key = anchoring.sinks, anchoring.public_key()
     for sink in sinks:
         for anchor in sink.anchors(chain_id):
             if anchors.setdefault(anchor.seq, anchor).line != anchor.line:
                 raise Broken(anchor.seq, "anchor", f"Two sinks hold different anchors at seq {anchor.seq}.")
     trusted = [keys for sink in sinks if (keys := sink.keys(chain_id)) is not None]
-    return Outside(trusted, sorted(anchors.values(), key=lambda each: each.seq))
+    other = next(filter(None, (sink.other_audit(chain_id, own_key) for sink in sinks)), None)
+    if other and (own_key or not trusted):
+        raise Broken(None, "keys", f"The key signed audit {other}, and the database holds another one, {chain_id}.")
+    return Outside(trusted, sorted(anchors.values(), key=lambda each: each.seq), own_key)
+
+
+def _keys(document: dict[str, Any], outside: Outside) -> Keys | None:
+    """Those of the database, if they are trusted; None while there are none anywhere."""
+    keys = Keys(document) if document["keys"] or outside.trusted else None
+    for trusted in outside.trusted:
+        keys = Keys(document, trusted)
+    # Nothing was delivered yet: of all there is, only the service's own key was not in the database's hands.
+    ours = [outside.own_key] if outside.own_key and not outside.trusted else []
+    if keys and any(key not in [public_key for _, public_key, _ in keys.keys] for key in ours):
+        raise Broken(None, "keys", "The keys in the database are not this service's, and none are kept outside.")
+    return keys
 
 
 async def _verify(connection: AnyConnection, outside: Outside, found: Findings, limit: int) -> None:
@@ -84,10 +100,7 @@ async def _verify(connection: AnyConnection, outside: Outside, found: Findings, 
     start = await _start(connection, found.first_seq - 1, retired)
     found.first_seq, found.last_seq = start.seq + 1, start.seq
     found.head_seq, found.retired_until = head.seq, retired.seq
-    document = await chain.keys(connection)
-    keys = Keys(document) if document["keys"] or outside.trusted else None
-    for trusted in outside.trusted:
-        keys = Keys(document, trusted)
+    keys = _keys(await chain.keys(connection), outside)
     piece = await check_piece(connection, start, limit)
     found.last_seq, found.events = piece.last.seq, piece.events
     if keys is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from audit_verifier.verify import verify_file
 from services.cas_service.exporting import RowsAreMissing
 from services.cas_service.signing import SigningKey
 from tests.integration.databases import Database
@@ -157,6 +158,33 @@ async def test_t8_signing_the_rewritten_chain_with_a_key_of_ones_own_does_not_he
     assert (exported.ok, exported.reason) == (False, "keys")
     assert not await evidence.anchoring.attempt()
     assert (evidence.keys_file.read_bytes(), evidence.anchors_file.read_bytes()) == (trusted_keys, trusted_anchors)
+
+
+NEW_AUDIT = "ALTER TABLE audit.chain DISABLE TRIGGER ALL; UPDATE audit.chain SET chain_id = gen_random_uuid()"
+NOTHING_SIGNED = ("DELETE FROM audit.anchors", "DELETE FROM audit.signing_keys")
+
+
+async def test_t8_giving_a_rewritten_chain_another_name_does_not_get_it_signed(evidence: Evidence) -> None:
+    trusted, anchors = evidence.keys_file, evidence.anchors_file
+    evidence.tamper("UPDATE audit_events SET actor = 'mallory' WHERE seq = 7", REWRITE, NEW_AUDIT, *NOTHING_SIGNED)
+    assert not await evidence.anchoring.attempt()
+    assert "its key signed audit" in str(evidence.anchoring.standing_still)
+    assert evidence.ask("SELECT count(*) FROM audit.anchors") == [(0,)]
+    live, exported = await evidence.verify(), verify_file(str(await evidence.export()), str(trusted), str(anchors))
+    assert (live.ok, live.reason, exported.ok, exported.reason) == (False, "keys", False, "keys")
+    evidence.settings.key_file.unlink()
+    assert (await evidence.verify()).reason == "keys"
+
+
+async def test_t8_a_renamed_chain_signed_with_a_key_of_ones_own_does_not_verify_before_ours_is_delivered(
+    evidence: Evidence,
+) -> None:
+    evidence.tamper(NEW_AUDIT, *NOTHING_SIGNED)
+    async with evidence_of(evidence.audit, evidence.folder / "mallory") as mallory:
+        await mallory.sign()
+    for file in (evidence.keys_file, evidence.anchors_file):
+        file.unlink()
+    assert (await evidence.verify()).reason == "keys"
 
 
 async def test_the_limit_what_is_rewritten_after_the_last_anchor_is_not_noticed(evidence: Evidence) -> None:
