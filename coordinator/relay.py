@@ -7,14 +7,13 @@ import logging
 from collections import defaultdict
 from uuid import UUID
 
+from coordinator.domain.audit import BATCH, as_told_today
 from coordinator.domain.notice import Notice, announced_data
 from coordinator.domain.run import Run, delivered
 from coordinator.outages import BrokerUnavailable
 from coordinator.ports import AuditTrail, EventPublisher
 
 log = logging.getLogger(__name__)
-
-BATCH = 500
 
 
 class Relay:
@@ -30,7 +29,7 @@ class Relay:
         """Returns once every event of the run so far is in the audit; raises AuditUnavailable or AuditNotReady."""
         async with self._turns[run.request_id]:
             recorded = self._recorded[run.request_id]
-            owed = [n.event for n in run.outbox if not n.recorded and n.event.event_id not in recorded]
+            owed = [as_told_today(n.event) for n in run.outbox if not n.recorded and n.event.event_id not in recorded]
             for start in range(0, len(owed), BATCH):
                 receipt = await self._audit.append(owed[start : start + BATCH])
                 for conflict in receipt.conflicts:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from coordinator.domain.audit import BATCH, as_told_today
 from coordinator.errors import CoordinatorError
 from coordinator.outages import AuditUnavailable, SidecarUnreachable, StateContended
 from coordinator.ports import AuditTrail, Document, DocumentStore
@@ -57,7 +58,8 @@ class Remarks:
         self.waiting = len(waiting)
         if document is None or not waiting:
             return 0
-        await self._audit.append(waiting)
+        for start in range(0, len(waiting), BATCH):
+            await self._audit.append([as_told_today(event) for event in waiting[start : start + BATCH]])
         recorded = [*_recorded(document), *(str(event.event_id) for event in waiting)]
         rest = {**document.value, "events": [], "recorded": recorded[-RECORDED_LIMIT:]}
         try:

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from coordinator.domain.step import Step
-from migration_sidecar.audit_facts import bounded, problem_facts
+from migration_sidecar.audit_facts import FACTS, bounded, objection, problem_facts
 from migration_sidecar.messages import AuditEvent, Problem, ServiceStatus
 
 SOURCE = "migration-coordinator"
 IDS = uuid.UUID("c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57")
 LONGEST_REVISIONS = 500
+BATCH = 60  # of the largest events that there may be: the audit reads 1 MiB
 
 
 class Actor(NamedTuple):
@@ -146,6 +147,14 @@ def about_drift(status: ServiceStatus, now: datetime) -> AuditEvent:
             },
         ),
     )
+
+
+def as_told_today(event: AuditEvent) -> AuditEvent:
+    """What the first release left waiting, in the facts that the audit takes; anything else as it is."""
+    if event.event_type not in FACTS or objection(event) is None:
+        return event
+    facts = {"actor_basis": "claimed" if event.actor else None, **event.detail.get("request", {}), **event.detail}
+    return event.model_copy(update={"detail": bounded(event.event_type, facts)})
 
 
 def _step_facts(step: Step) -> dict[str, Any]:
