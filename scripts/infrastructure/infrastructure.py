@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import psycopg
 
@@ -123,6 +124,15 @@ class Infrastructure:
                 if data.is_dir() and not data.is_symlink():
                     shutil.rmtree(data)
                     self.say(f"deleted {data}")
+                    if program == self.postgres.program:
+                        self._set_audit_aside()
+
+    def _set_audit_aside(self) -> None:
+        """Key and anchors belong to the audit that was deleted; the next one gets a key of its own."""
+        audit = self.settings.state / "audit"
+        if audit.is_dir():
+            aside = audit.rename(audit.with_name(f"audit-until-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"))
+            self.say(f"kept the key and the anchors of the deleted audit in {aside}")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -149,3 +149,13 @@ def test_reset_deletes_our_data_and_nothing_beside_it(tmp_path: Path) -> None:
     whole.reset()
     assert not whole.postgres.data.exists()
     assert beside.read_text() == "mine"
+
+
+def test_reset_keeps_the_anchors_of_the_deleted_audit_and_leaves_the_next_one_to_make_a_key(tmp_path: Path) -> None:
+    whole = Infrastructure(Settings.private(tmp_path))
+    whole.postgres.data.mkdir(parents=True)
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "signing-key.pem").write_text("key")
+    whole.reset()
+    assert [file.read_text() for file in tmp_path.glob("audit*/signing-key.pem")] == ["key"]
+    assert not (tmp_path / "audit").exists()
