@@ -90,9 +90,9 @@ class Settings:
     @property
     def matches_the_committed_files(self) -> bool:
         """Whether dapr.yaml and components/ say the same, so that they can be used as they are."""
-        own = (self.postgres, self.redis_host, self.redis_port, self.control_plane)
+        own = (self.state, self.postgres, self.redis_host, self.redis_port, self.control_plane)
         given = Settings()
-        return own == (given.postgres, given.redis_host, given.redis_port, given.control_plane)
+        return own == (given.state, given.postgres, given.redis_host, given.redis_port, given.control_plane)
 
 
 def _port(environment: Mapping[str, str], name: str, default: int = 0) -> int:
