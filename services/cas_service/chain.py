@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,6 +24,10 @@ SELECT first_seq, last_seq, prev_hash, last_hash, events, merkle_root, file_sha2
        audit.timestamp_text(sealed_at) AS sealed_at, audit.timestamp_text(retired_at) AS retired_at
 FROM audit.segments LEFT JOIN audit.retirements USING (first_seq) ORDER BY first_seq
 """
+RETIRED = """
+SELECT EXISTS (SELECT FROM audit.events
+    WHERE event_type = 'audit.segment_retired' AND source = 'cas-audit' AND detail @> $1::jsonb)
+"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ async def chain_id(connection: AnyConnection) -> str:
 
 async def head(connection: AnyConnection) -> Link:
     """What the store itself says is the last event."""
-    return Link(*await connection.fetchrow("SELECT seq, hash FROM audit.chain_head"))
+    row = await connection.fetchrow("SELECT seq, hash FROM audit.chain_head")
+    return Link(*row) if row else Link()  # somebody took it away: no event fits it
 
 
 async def events_after(connection: AnyConnection, seq: int, until: int, limit: int) -> list[Any]:
@@ -56,6 +62,13 @@ async def retired_until(connection: AnyConnection) -> Link:
     """Where the rows begin: after the last segment that was taken out."""
     gone = [each for each in await segments(connection) if each["retired_at"]]
     return Link(gone[-1]["last_seq"], gone[-1]["last_hash"]) if gone else Link()
+
+
+async def is_told_of_retiring(connection: AnyConnection, last: Link) -> bool:
+    """Whether an event says so; it comes after the rows that it tells of, so the last one is there."""
+    deed = {"last_seq": last.seq, "last_hash": last.hash}
+    told: bool = await connection.fetchval(RETIRED, json.dumps(deed))
+    return told
 
 
 async def anchors_after(

@@ -106,6 +106,8 @@ async def _verify(connection: AnyConnection, outside: Outside, found: Findings, 
     if keys is not None:
         await _require_outside(connection, keys, outside, piece)
         found.anchored_seq = await _require_stored(connection, keys, outside, piece, retired)
+    if piece.after == retired != Link() and not await chain.is_told_of_retiring(connection, retired):
+        raise Broken(1, "missing", f"Events up to {retired.seq} are gone, and no event tells that they were retired.")
     if piece.events and piece.last.seq < head.seq:
         found.next_after = piece.last.seq
     else:

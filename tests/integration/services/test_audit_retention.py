@@ -83,6 +83,18 @@ async def test_rows_that_were_called_retired_without_a_signature_over_their_end_
     assert (live.first_bad_seq, live.reason) == (8, "missing")
 
 
+async def test_rows_that_were_called_retired_and_no_event_tells_of_it_are_missing(evidence: Evidence) -> None:
+    evidence.tamper(
+        "ALTER TABLE audit.segments DISABLE TRIGGER ALL",
+        "INSERT INTO audit.segments SELECT 1, 10, repeat('0', 64), hash, 10, '', '', now(), 'mallory' "
+        "FROM audit_events WHERE seq = 10",
+        "INSERT INTO audit.retirements VALUES (1, now(), 'mallory')",
+        "DELETE FROM audit_events WHERE seq <= 10",
+    )
+    live = await evidence.verify()
+    assert (live.first_bad_seq, live.reason) == (1, "missing")
+
+
 async def test_a_file_that_was_changed_retires_nothing(evidence: Evidence) -> None:
     sealed = await seal_all(evidence)
     sealed.file.write_bytes(sealed.file.read_bytes().replace(b"release-bot", b"release-cat", 1))

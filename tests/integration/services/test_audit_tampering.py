@@ -113,6 +113,12 @@ async def test_a_head_that_is_not_the_last_event_is_noticed(evidence: Evidence, 
     assert ((await evidence.verify(limit=100)).first_bad_seq, (await evidence.verify()).reason) == (12, "rewritten")
 
 
+async def test_a_head_that_was_taken_away_is_noticed(evidence: Evidence) -> None:
+    evidence.tamper("DELETE FROM audit.chain_head")
+    live, exported = await evidence.verify(), await evidence.verify_export()
+    assert (live.ok, exported.ok, exported.reason) == (False, False, "cut")
+
+
 async def test_t8_a_chain_that_was_rewritten_consistently_is_betrayed_by_its_anchors(evidence: Evidence) -> None:
     evidence.tamper("UPDATE audit_events SET actor = 'mallory' WHERE seq = 7", REWRITE)
     live, exported = await evidence.verify(), await evidence.verify_export()
