@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ class Ground:
     def make_databases_anew(self) -> None:
         """The rest is what a fleet has before anybody migrates it: its services have seen what is pending."""
         make_anew(self.infrastructure.postgres, [member.database for member in self.members])
+        shutil.rmtree(self.infrastructure.settings.audit_folder, ignore_errors=True)  # its key signs one audit only
         time.sleep(REST_SECONDS)
 
     def heads(self) -> dict[str, str]:

@@ -129,7 +129,7 @@ class Infrastructure:
 
     def _set_audit_aside(self) -> None:
         """Key and anchors belong to the audit that was deleted; the next one gets a key of its own."""
-        audit = self.settings.state / "audit"
+        audit = self.settings.audit_folder
         if audit.is_dir():
             aside = audit.rename(audit.with_name(f"audit-until-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"))
             self.say(f"kept the key and the anchors of the deleted audit in {aside}")

@@ -23,6 +23,7 @@ from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.postgres import Address
 from scripts.infrastructure.render import read_fleet
 from scripts.infrastructure.settings import ROOT, Settings
+from scripts.infrastructure.signed import anchors, wait_until_signed
 from scripts.infrastructure.telling import tell
 
 PROGRAMS = Path(sys.prefix) / "bin"
@@ -77,6 +78,10 @@ def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
     say("the run as the audit has it")
     call(["coordinator", "audit", "list", "--request", request, "--limit", "100"], shell)
     show_tables(fleet.settings)
+    say("the audit, verified")
+    wait_until_signed(fleet)
+    call(["coordinator", "audit", "verify"], shell)
+    tell(f"What is signed is kept outside the database too: {anchors(fleet, environment)}")
     say("done; the fleet keeps running" if outcome == 0 else f"the run did not succeed (exit code {outcome})")
     psql = psql_command(fleet.settings.postgres)
     tell(WHAT_NEXT.format(request=request, log=fleet.program.log, sidecar=fleet.sidecar, psql=psql))
@@ -132,6 +137,7 @@ WHAT_NEXT = """
 Look:   source .venv/bin/activate        (then dapr, psql and coordinator are on the PATH)
         coordinator fleet                what every service is at
         coordinator status {request}
+        coordinator audit report --run {request} --html report.html
         {psql}
         dapr list                        the coordinator's sidecar is {sidecar}
         less {log}

@@ -15,6 +15,7 @@ from scripts.infrastructure import ports
 from scripts.infrastructure.ports import LOOPBACK
 from scripts.infrastructure.settings import ROOT, Settings
 
+AUDIT = "cas-audit"
 PORT_KEYS = ("appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPort", "metricsPort")
 
 
@@ -89,8 +90,8 @@ def _application(application: dict[str, Any], rendering: Rendering) -> None:
     application["command"][0] = sys.executable
     # Into the one log of `dapr run`, not into the folder of the sources.
     application["appLogDestination"] = application["daprdLogDestination"] = "console"
-    if application["appID"] == "cas-audit" and rendering.settings.state != Settings.state:
-        environment.setdefault("AUDIT_FOLDER", str(rendering.settings.state.absolute() / "audit"))
+    if application["appID"] == AUDIT and rendering.settings.state != Settings.state:
+        environment.setdefault("AUDIT_FOLDER", str(rendering.settings.audit_folder.absolute()))
     if environment:
         application["env"] = environment
 

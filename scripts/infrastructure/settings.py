@@ -88,6 +88,11 @@ class Settings:
         )
 
     @property
+    def audit_folder(self) -> Path:
+        """The audit's key and anchors: they belong to the databases beside them, and to no others."""
+        return self.state / "audit"
+
+    @property
     def matches_the_committed_files(self) -> bool:
         """Whether dapr.yaml and components/ say the same, so that they can be used as they are."""
         own = (self.state, self.postgres, self.redis_host, self.redis_port, self.control_plane)

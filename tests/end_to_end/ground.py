@@ -58,11 +58,6 @@ class Ground:
     def sidecar(self) -> str:
         return self.fleet.sidecar
 
-    @property
-    def audit_folder(self) -> Path:
-        """Where cas-audit keeps its key and its anchors."""
-        return self.infrastructure.settings.state / "audit"
-
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         """The coordinator, through its sidecar."""
         url = f"{self.sidecar}/v1.0/invoke/{COORDINATOR}/method{path}"
@@ -144,7 +139,7 @@ class Ground:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
         # An audit that is made anew knows nothing of older runs, which would be a gap each, and has a key of its own.
         self.query("migration_coordinator", FORGET_RUNS)
-        shutil.rmtree(self.audit_folder, ignore_errors=True)
+        shutil.rmtree(self.infrastructure.settings.audit_folder, ignore_errors=True)
 
     def add_revision(self, folder: str, name: str, body: str) -> Path:
         """A revision on top of the newest one, removed again with `unlink`; `body` is its upgrade."""

@@ -1,0 +1,35 @@
+"""What the audit has signed, and where its anchors are kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from scripts.infrastructure import loopback
+from scripts.infrastructure.fleet import COORDINATOR, Fleet
+from scripts.infrastructure.render import AUDIT, read_fleet
+from services.cas_service.anchoring_settings import read_anchoring_settings
+
+SECONDS_TO_SIGN = 10.0
+
+
+def wait_until_signed(fleet: Fleet) -> None:
+    """The services relay their journals a moment after a run; whatever is not signed by then, verifying says so."""
+    url = f"{fleet.sidecar}/v1.0/invoke/{COORDINATOR}/method/audit/verify?after=0&limit=1"
+    give_up = time.monotonic() + SECONDS_TO_SIGN
+    while time.monotonic() < give_up:
+        with suppress(OSError, ValueError), loopback.call(url, timeout_seconds=5) as answer:
+            found = json.load(answer)
+            if found.get("anchored_seq") == found.get("head_seq"):
+                return
+        time.sleep(0.5)
+
+
+def anchors(fleet: Fleet, environment: Mapping[str, str]) -> str:
+    """Where cas-audit delivers them, as it reads its own settings."""
+    application = read_fleet(fleet.file)[AUDIT]
+    settings = read_anchoring_settings({**environment, **application["env"]})
+    home = fleet.file.parent / application["appDirPath"]
+    return " and ".join(str((home / place).resolve()) for place in (settings.folder, settings.git) if place)
