@@ -122,7 +122,9 @@ class GitSink(FolderSink):
         names = [self.file(chain_id).name, self._keys_file(chain_id).name]
         self._git("add", "--", *names)
         if self._git("status", "--porcelain", "--", *names):
-            self._git("commit", "--quiet", "--no-verify", "-m", f"Anchor {chain_id} at {anchors[-1].seq}", "--", *names)
+            # New keys come without an anchor, and after a commit that failed no anchor is new.
+            subject = f"Anchor {chain_id} at {self.compared(chain_id)}"
+            self._git("commit", "--quiet", "--no-verify", "-m", subject, "--", *names)
         if self._git("for-each-ref", "--format=%(upstream)", "refs/heads"):
             self._git("push", "--quiet", "--no-verify")
         return delivered

@@ -161,6 +161,29 @@ async def test_a_git_repository_gets_a_commit_and_its_upstream_a_push(audit: Dat
     ]
 
 
+async def test_keys_without_an_anchor_are_committed_and_so_is_what_a_failed_commit_left(
+    audit: Database, tmp_path: Path
+) -> None:
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    def committed() -> list[str]:
+        return [subject.rpartition(" ")[2] for subject in git("-C", "clone", "log", "--format=%s").splitlines()]
+
+    git("init", "--quiet", "clone")
+    async with evidence_of(audit, tmp_path) as evidence:
+        anchoring = Anchoring(evidence.engine.database, replace(evidence.settings, folder=None, git=tmp_path / "clone"))
+        assert await anchoring.attempt(), anchoring.standing_still
+        assert committed() == ["0"]
+        evidence.record(5)
+        lock = tmp_path / "clone" / ".git" / "index.lock"
+        lock.touch()
+        assert not await anchoring.attempt()
+        lock.unlink()
+        assert await anchoring.attempt(), anchoring.standing_still
+    assert committed() == ["5", "0"]
+
+
 async def test_the_key_is_made_once_in_development_and_nobody_else_may_read_it(evidence: Evidence) -> None:
     evidence.record(5)
     await evidence.sign()
