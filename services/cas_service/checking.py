@@ -16,12 +16,13 @@ PIECE = """
 WITH piece AS MATERIALIZED (
     SELECT seq, prev_hash, hash, payload_hash,
            encode(sha256(convert_to(payload, 'UTF8')), 'hex') AS fresh_payload_hash,
+           revision IS DISTINCT FROM detail ->> 'revision' AS shown_otherwise,
            audit.timestamp_text(recorded_at) AS recorded_at
     FROM audit.events WHERE seq > $1 AND seq <= $2
 ), checked AS (
     SELECT seq, hash, lag(seq, 1, $3::bigint) OVER w AS before, CASE
         WHEN seq <> lag(seq, 1, $3::bigint) OVER w + 1 THEN 'missing'
-        WHEN payload_hash <> fresh_payload_hash THEN 'changed'
+        WHEN payload_hash <> fresh_payload_hash OR shown_otherwise THEN 'changed'
         WHEN hash <> encode(sha256(convert_to(concat_ws('|', 'audit-chain-1', prev_hash, seq::text, recorded_at,
             payload_hash), 'UTF8')), 'hex') THEN 'moved'
         WHEN prev_hash <> lag(hash, 1, $4::text) OVER w THEN 'inserted'

@@ -113,6 +113,16 @@ async def test_a_head_that_is_not_the_last_event_is_noticed(evidence: Evidence, 
     assert ((await evidence.verify(limit=100)).first_bad_seq, (await evidence.verify()).reason) == (12, "rewritten")
 
 
+async def test_a_revision_that_is_shown_otherwise_than_it_was_recorded_is_named(evidence: Evidence) -> None:
+    """The views ask a column that PostgreSQL derives from the detail; a superuser can make it one like any other."""
+    evidence.tamper(
+        "ALTER TABLE audit_events ALTER COLUMN revision DROP EXPRESSION",
+        "UPDATE audit_events SET revision = 'task_0001' WHERE seq = 7",
+    )
+    live = await evidence.verify()
+    assert (live.first_bad_seq, live.reason) == (7, "changed")
+
+
 async def test_a_head_that_was_taken_away_is_noticed(evidence: Evidence) -> None:
     evidence.tamper("DELETE FROM audit.chain_head")
     live, exported = await evidence.verify(), await evidence.verify_export()
