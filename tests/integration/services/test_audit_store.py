@@ -86,12 +86,6 @@ def test_a_conflict_is_recorded_once_with_the_names_of_what_differs_and_without_
     assert ask(audit, BROKEN_LINKS) == []
 
 
-def test_nobody_else_records_a_conflict(audit: Database) -> None:
-    with pytest.raises(psycopg.errors.DataException, match=r"audit\.conflict"):
-        append(audit, event(), event(event_type="audit.conflict"))
-    assert ask(audit, "SELECT FROM audit_events") == []
-
-
 def test_the_caller_has_no_say_in_number_time_and_hashes(audit: Database) -> None:
     append(
         audit, event(seq=77, recorded_at="1999-01-01T00:00:00Z", hash="forged", prev_hash="forged", payload_hash="x")
@@ -170,3 +164,40 @@ def test_only_who_was_granted_the_function_may_append(audit: Database) -> None:
                 connection.execute("SELECT * FROM audit_events")
         finally:
             connection.execute("RESET ROLE; DROP OWNED BY stranger; DROP ROLE stranger")
+
+
+@pytest.mark.parametrize(
+    "moment", ["infinity", "-infinity", "2026-01-02 03:04:05 BC", "12026-01-02T03:04:05Z", "9999-12-31T23:59:59-01:00"]
+)
+def test_a_time_that_its_hash_could_not_tell_from_another_is_refused(audit: Database, moment: str) -> None:
+    with pytest.raises(psycopg.errors.DataException, match="year"):
+        append(audit, event(occurred_at=moment))
+    assert append(audit, event(occurred_at="0001-01-01T00:00:00Z"), event(occurred_at="9999-12-31T23:59:59.999999Z"))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"event_type": "audit.conflict"},
+        {"event_type": "audit.segment_retired"},
+        {"event_type": ["audit.conflict"]},
+        {"source": "cas-audit"},
+    ],
+)
+def test_nobody_speaks_for_the_audit_but_itself(audit: Database, forged: dict[str, Any]) -> None:
+    with pytest.raises(psycopg.errors.DataException, match="the audit itself"):
+        append(audit, event(), event(**forged))
+    assert ask(audit, "SELECT FROM audit_events") == []
+    assert append(audit, event(source="cas-audit/journal")) == ["stored"]
+
+
+def test_a_writer_that_stops_before_its_commit_lets_the_others_in_soon(audit: Database) -> None:
+    with audit.connect() as stuck, pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        stuck.autocommit = False
+        stuck.execute("SELECT audit.append_events(%s::jsonb)", [json.dumps([event()])])
+        assert stuck.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("10s",)
+        stuck.execute("SET LOCAL idle_in_transaction_session_timeout = '100ms'")
+        with audit.connect() as other:
+            assert other.execute("SELECT result FROM audit.append_events(%s::jsonb)", [json.dumps([event()])])
+        stuck.execute("SELECT 1")
+    assert ask(audit, "SELECT count(*) FROM audit_events") == [(1,)]

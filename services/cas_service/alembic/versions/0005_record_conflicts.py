@@ -33,7 +33,25 @@ RETURN encode(sha256(convert_to(audit.payload_text(event), 'UTF8')), 'hex')
 # which makes verifying several times as fast.
 INLINED = ("audit.timestamp_text(timestamptz)", "audit.event_hash(public.audit_events)")
 
-# Says which fields differ and never what they hold: what was refused must not enter by the back door.
+# What a repeat is known by when its row was retired (audit_0008): otherwise the same would happen twice.
+RETIRED_EVENTS = """
+CREATE TABLE audit.retired_events (
+    event_id uuid PRIMARY KEY,
+    seq bigint NOT NULL,
+    payload_hash text NOT NULL
+)
+"""
+REFUSE_CHANGES = """
+CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON audit.retired_events
+FOR EACH ROW EXECUTE FUNCTION audit.refuse_change();
+CREATE TRIGGER refuse_truncation BEFORE TRUNCATE ON audit.retired_events
+FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change();
+ALTER TABLE audit.retired_events ENABLE ALWAYS TRIGGER refuse_change;
+ALTER TABLE audit.retired_events ENABLE ALWAYS TRIGGER refuse_truncation;
+"""
+
+# Says which fields differ, unless the row was retired, and never what they hold: what was refused must not enter by the
+# back door.
 CONFLICT = """
 CREATE FUNCTION audit.conflict(known public.audit_events, refused public.audit_events) RETURNS public.audit_events
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -42,9 +60,11 @@ DECLARE
     conflict public.audit_events;
     differing jsonb;
 BEGIN
-    SELECT jsonb_agg(field.key ORDER BY field.key) INTO differing
-    FROM jsonb_each(audit.payload_text(known)::jsonb) AS field
-    WHERE field.value IS DISTINCT FROM audit.payload_text(refused)::jsonb -> field.key;
+    IF known.event_type IS NOT NULL THEN
+        SELECT jsonb_agg(field.key ORDER BY field.key) INTO differing
+        FROM jsonb_each(audit.payload_text(known)::jsonb) AS field
+        WHERE field.value IS DISTINCT FROM audit.payload_text(refused)::jsonb -> field.key;
+    END IF;
     conflict.event_id := left(encode(sha256(convert_to(concat_ws('|', 'audit-conflict-1',
         known.payload_hash, refused.payload_hash), 'UTF8')), 'hex'), 32)::uuid;
     conflict.event_type := 'audit.conflict';
@@ -54,8 +74,9 @@ BEGIN
     conflict.service := known.service;
     conflict.database := known.database;
     conflict.outcome := 'conflict';
-    conflict.detail := jsonb_build_object('event_id', known.event_id, 'seq', known.seq, 'differing', differing,
-        'stored_payload_hash', known.payload_hash, 'refused_payload_hash', refused.payload_hash);
+    conflict.detail := jsonb_strip_nulls(jsonb_build_object('event_id', known.event_id, 'seq', known.seq,
+        'differing', differing, 'stored_payload_hash', known.payload_hash,
+        'refused_payload_hash', refused.payload_hash));
     conflict.payload_hash := audit.payload_hash(conflict);
     RETURN conflict;
 END
@@ -80,11 +101,12 @@ RETURN (
 """
 
 # `result` is stored, repeated (same id, same content: nothing was written) or conflict (same id, other content: that
-# it was refused is recorded, once).
-APPEND_EVENTS = """
-CREATE FUNCTION audit.append_events(events jsonb)
+# it was refused is recorded, once). A writer that stops before its COMMIT would keep everybody else waiting.
+# Only of the years 1 to 9999 does timestamp_text, and so the hash, tell one from another.
+APPEND = """
+CREATE FUNCTION audit.append(events jsonb)
 RETURNS TABLE (event_id uuid, seq bigint, result text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -93,19 +115,26 @@ DECLARE
     event public.audit_events;
     known public.audit_events;
 BEGIN
-    IF jsonb_path_exists(events, '$[*].event_type ? (@ == "audit.conflict")') THEN
-        RAISE EXCEPTION 'audit.conflict is recorded by the audit itself' USING ERRCODE = 'data_exception';
-    END IF;
+    PERFORM set_config('idle_in_transaction_session_timeout', '10s', true);
     SELECT * INTO STRICT head FROM audit.chain_head FOR UPDATE;
     FOREACH event IN ARRAY incoming LOOP
+        IF event.occurred_at NOT BETWEEN '0001-01-01 00:00Z' AND '9999-12-31 23:59:59.999999Z' THEN
+            RAISE EXCEPTION 'occurred_at must have a year from 1 to 9999' USING ERRCODE = 'data_exception';
+        END IF;
         SELECT * INTO known FROM public.audit_events AS stored WHERE stored.event_id = event.event_id;
-        IF FOUND AND known.payload_hash = event.payload_hash THEN
+        IF NOT FOUND THEN
+            SELECT retired.event_id, retired.seq, retired.payload_hash
+            INTO known.event_id, known.seq, known.payload_hash
+            FROM audit.retired_events AS retired WHERE retired.event_id = event.event_id;
+        END IF;
+        IF known.payload_hash = event.payload_hash THEN
             RETURN QUERY SELECT known.event_id, known.seq, 'repeated';
             CONTINUE;
-        ELSIF FOUND THEN
+        ELSIF known.event_id IS NOT NULL THEN
             RETURN QUERY SELECT known.event_id, known.seq, 'conflict';
             event := audit.conflict(known, event);
-            CONTINUE WHEN EXISTS (SELECT FROM public.audit_events AS stored WHERE stored.event_id = event.event_id);
+            CONTINUE WHEN EXISTS (SELECT FROM public.audit_events AS stored WHERE stored.event_id = event.event_id)
+                OR EXISTS (SELECT FROM audit.retired_events AS retired WHERE retired.event_id = event.event_id);
         ELSE
             RETURN QUERY SELECT event.event_id, head.seq + 1, 'stored';
         END IF;
@@ -127,6 +156,22 @@ END
 $$
 """
 
+# Nobody else speaks for the audit: a forged audit.segment_retired would explain missing rows away.
+APPEND_EVENTS = """
+CREATE FUNCTION audit.append_events(events jsonb)
+RETURNS TABLE (event_id uuid, seq bigint, result text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF jsonb_path_exists(events, '$[*] ? (@.event_type starts with "audit." || @.source == "cas-audit")') THEN
+        RAISE EXCEPTION 'what cas-audit says of itself is recorded by the audit itself'
+            USING ERRCODE = 'data_exception';
+    END IF;
+    RETURN QUERY SELECT * FROM audit.append(events);
+END
+$$
+"""
+
 
 def upgrade() -> None:
     op.execute("DROP FUNCTION audit.append_events(jsonb)")
@@ -134,8 +179,11 @@ def upgrade() -> None:
         op.execute(f"ALTER FUNCTION {function} PARALLEL SAFE RESET search_path")
     op.execute(PAYLOAD_TEXT)
     op.execute(PAYLOAD_HASH)
+    op.execute(RETIRED_EVENTS)
+    op.execute(REFUSE_CHANGES)
     op.execute(CONFLICT)
     op.execute(INCOMING)
+    op.execute(APPEND)
     op.execute(APPEND_EVENTS)
     op.execute("REVOKE ALL ON FUNCTION audit.append_events(jsonb) FROM PUBLIC")
 
@@ -143,7 +191,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     before = context.script.get_revision("audit_0002").module
     op.execute("DROP FUNCTION audit.append_events(jsonb)")
+    op.execute("DROP FUNCTION audit.append(jsonb)")
     op.execute("DROP FUNCTION audit.incoming(jsonb)")
+    op.execute("DROP TABLE audit.retired_events")
     op.execute("DROP FUNCTION audit.conflict(public.audit_events, public.audit_events)")
     op.execute(before.PAYLOAD_HASH.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
     op.execute("DROP FUNCTION audit.payload_text(public.audit_events)")

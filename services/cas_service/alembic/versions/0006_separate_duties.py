@@ -93,7 +93,7 @@ CREATE VIEW audit.events AS
 SELECT event.*, audit.payload_text(event) AS payload FROM public.audit_events AS event
 """
 
-TABLES = ("TABLE public.audit_events", "TABLE audit.chain_head")
+TABLES = ("TABLE public.audit_events", "TABLE audit.chain_head", "TABLE audit.retired_events")
 ENCODING = (
     "FUNCTION audit.timestamp_text(timestamptz)",
     "FUNCTION audit.payload_text(public.audit_events)",
@@ -102,6 +102,7 @@ ENCODING = (
 )
 WRITING = (
     "FUNCTION audit.append_events(jsonb)",
+    "FUNCTION audit.append(jsonb)",
     "FUNCTION audit.incoming(jsonb)",
     "FUNCTION audit.conflict(public.audit_events, public.audit_events)",
     "FUNCTION audit.refuse_change()",

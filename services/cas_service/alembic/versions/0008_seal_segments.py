@@ -35,7 +35,7 @@ RECORD_DEED = """
 CREATE FUNCTION audit.record_deed(deed text, segment audit.segments) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT audit.append_events(jsonb_build_array(jsonb_build_object(
+SELECT audit.append(jsonb_build_array(jsonb_build_object(
     'event_id', gen_random_uuid(), 'event_type', deed, 'occurred_at', clock_timestamp(), 'source', 'cas-audit',
     'actor', session_user, 'outcome', 'succeeded', 'detail', jsonb_build_object('actor_basis', 'database login',
         'first_seq', segment.first_seq, 'last_seq', segment.last_seq, 'last_hash', segment.last_hash,
@@ -99,7 +99,11 @@ BEGIN
             ERRCODE = 'data_exception';
     END IF;
     ALTER TABLE public.audit_events DISABLE TRIGGER refuse_change;
-    DELETE FROM public.audit_events AS event WHERE event.seq BETWEEN segment.first_seq AND segment.last_seq;
+    WITH gone AS (
+        DELETE FROM public.audit_events AS event WHERE event.seq BETWEEN segment.first_seq AND segment.last_seq
+        RETURNING event.event_id, event.seq, event.payload_hash
+    )
+    INSERT INTO audit.retired_events SELECT gone.event_id, gone.seq, gone.payload_hash FROM gone;
     GET DIAGNOSTICS deleted = ROW_COUNT;
     ALTER TABLE public.audit_events ENABLE ALWAYS TRIGGER refuse_change;
     IF deleted <> segment.events THEN
