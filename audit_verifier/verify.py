@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 NOTHING = "0" * 64  # what stands before the first event and before the first anchor
 LINE_BYTES = 16 << 20
+HASH = re.compile(r"[0-9a-f]{64}")
 EVENT = re.compile(
     rb'\{"seq":(\d{1,18}),"recorded_at":"([\dT:.Z-]{27})","prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"'
     rb',"payload":(".*")\}\n?'
@@ -289,7 +290,7 @@ class Export:
 
     def event(self, found: re.Match[bytes]) -> None:
         seq, recorded_at, prev_hash, hash = int(found[1]), found[2].decode(), found[3].decode(), found[4].decode()
-        hash_of_payload = payload_hash(json.loads(found[5]))
+        hash_of_payload = payload_hash(_text(found[5]))
         if self.segment_open:
             raise Broken(seq, "missing", f"Nothing signs event {self.seq}, after which a segment was taken out.")
         if seq != self.seq + 1:
@@ -331,12 +332,19 @@ class Export:
             segment.get("prev_hash"),
         )
         hash, file = _typed(segment, "last_hash", str), _typed(segment, "file_sha256", str)
+        if not HASH.fullmatch(hash) or not HASH.fullmatch(file):
+            raise Unreadable("a segment's hash is none")
+        if self.verdict.events:
+            raise Broken(first, "missing", f"Events {first} to {last} are missing: only the oldest are ever taken out.")
         if first != self.seq + 1 or last < first or prev_hash != self.hash:
             raise Broken(first, "missing", f"The sealed segment {first} to {last} does not follow event {self.seq}.")
         self.seq, self.hash, self.segment_open, self.follows = last, hash, True, False
         # The anchors within are in the segment's file; the one at its end says what came before it.
         self.tree = Tree()
-        self.verdict.notes.append(f"Events {first} to {last} are in the sealed segment with SHA-256 {file}.")
+        self.verdict.notes.append(
+            f"Events {first} to {last} are not here but in the sealed segment with SHA-256 {file}:"
+            " verify that file too."
+        )
 
     def take_end(self, end: Any) -> None:
         if self.ahead:
@@ -397,8 +405,6 @@ def verify_export(lines: Iterator[bytes], trusted: Keys | None, outside: Mapping
         verdict = export.verdict if export else Verdict("export")
         verdict.last_seq = export.seq if export else 0
         return _refused(verdict, broken)
-    except UnicodeError:
-        raise Unreadable("a text is not UTF-8") from None
 
 
 def _take(export: Export, document: Mapping[str, Any]) -> None:
@@ -418,7 +424,7 @@ def _take(export: Export, document: Mapping[str, Any]) -> None:
 def verify_proof(proof: Mapping[str, Any], trusted: Keys | None) -> Verdict:
     """That this very event is among those the anchor signs."""
     event, path, index = proof.get("event"), proof.get("path"), proof.get("index")
-    found = EVENT.fullmatch(event.encode()) if isinstance(event, str) else None
+    found = EVENT.fullmatch(event.encode(errors="replace")) if isinstance(event, str) else None
     if found is None or not isinstance(path, list) or type(index) is not int:
         raise Unreadable("the file is not of the form audit-proof-1")
     anchor = Anchor.read(proof)
@@ -426,7 +432,7 @@ def verify_proof(proof: Mapping[str, Any], trusted: Keys | None) -> Verdict:
     verdict = Verdict("proof", True, anchor.chain_id, seq, seq, 1, anchor.seq)
     try:
         Keys(proof.get("keys"), trusted).require_signed(anchor)
-        fresh = event_hash(found[3].decode(), seq, found[2].decode(), payload_hash(json.loads(found[5])))
+        fresh = event_hash(found[3].decode(), seq, found[2].decode(), payload_hash(_text(found[5])))
         if fresh != hash:
             raise Broken(seq, "changed", f"Event {seq} is not what was recorded: its hash does not fit it.")
         if index != seq - (anchor.seq - anchor.count + 1) or not 0 <= index < anchor.count:
@@ -473,6 +479,16 @@ def _json(text: bytes) -> Any:
         return json.loads(text, object_pairs_hook=_no_key_twice)
     except (ValueError, RecursionError):
         raise Unreadable("a line is no JSON, or has a key twice") from None
+
+
+def _text(json_text: bytes) -> str:
+    """The payload as it was hashed."""
+    try:
+        text: str = json.loads(json_text)
+        text.encode()
+    except ValueError:
+        raise Unreadable("a payload is no JSON string in UTF-8") from None
+    return text
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -49,7 +49,57 @@ async def test_the_chain_verifies_on_from_a_retired_segment(evidence: Evidence) 
     live, exported = await evidence.verify(), await evidence.verify_export()
     assert (live.ok, live.retired_until, live.last_seq) == (True, 10, 19)
     assert (exported.ok, exported.first_seq, exported.last_seq) == (True, 1, 19)
-    assert exported.notes == [f"Events 1 to 10 are in the sealed segment with SHA-256 {sealed.sha256}."]
+    elsewhere = f"Events 1 to 10 are not here but in the sealed segment with SHA-256 {sealed.sha256}"
+    assert exported.notes == [f"{elsewhere}: verify that file too."]
+
+
+async def test_a_repeat_of_a_retired_event_is_still_a_repeat(evidence: Evidence) -> None:
+    sent = evidence.events(3)
+    evidence.send(sent)
+    await evidence.sign()
+    sealed = await seal_all(evidence)
+    await retire(evidence.engine.database, sealed.file, evidence.keys_file)
+    assert evidence.send(sent) == [(sent[at]["event_id"], 13 + at, "repeated") for at in range(3)]
+    assert evidence.ask("SELECT min(seq), max(seq) FROM audit_events") == [(16, 17)]
+
+
+async def test_a_retired_event_with_another_content_is_a_conflict_and_recorded_once(evidence: Evidence) -> None:
+    [sent] = evidence.events(1)
+    evidence.send([sent] + evidence.events(2))
+    await evidence.sign()
+    sealed = await seal_all(evidence)
+    await retire(evidence.engine.database, sealed.file, evidence.keys_file)
+    for _ in range(2):
+        assert evidence.send([{**sent, "actor": "mallory"}]) == [(sent["event_id"], 13, "conflict")]
+    told = "SELECT detail ->> 'event_id', detail -> 'seq', detail ? 'differing' FROM audit_events WHERE seq > 17"
+    assert evidence.ask(told) == [(sent["event_id"], 13, False)]
+    assert (await evidence.verify()).ok
+
+
+async def test_a_conflict_that_was_itself_retired_is_not_recorded_again(evidence: Evidence) -> None:
+    [sent] = evidence.events(1)
+    other = {**sent, "actor": "mallory"}
+    evidence.send([sent, other, *evidence.events(3)])
+    await evidence.sign()
+    sealed = await seal_all(evidence)
+    await retire(evidence.engine.database, sealed.file, evidence.keys_file)
+    evidence.send([other])
+    assert evidence.ask("SELECT count(*) FROM audit_events WHERE event_type = 'audit.conflict'") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit.retired_events SET payload_hash = ''",
+        "DELETE FROM audit.retired_events",
+        "TRUNCATE audit.retired_events",
+    ],
+)
+async def test_what_is_remembered_of_retired_events_is_not_changed(evidence: Evidence, statement: str) -> None:
+    sealed = await seal_all(evidence)
+    await retire(evidence.engine.database, sealed.file, evidence.keys_file)
+    with evidence.audit.connect() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege, match="refused"):
+        connection.execute(sql.SQL(statement))
 
 
 async def test_a_second_segment_continues_the_first(evidence: Evidence) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -268,6 +269,35 @@ def test_a_key_twice_is_refused_because_readers_would_differ() -> None:
     header, *rest = audit_of(3).export()
     with pytest.raises(Unreadable, match="a key twice"):
         verdict([header.replace(b"{", b'{"chain_id": "another", ', 1), *rest])
+
+
+def test_events_between_others_cannot_have_been_retired() -> None:
+    """Only the oldest ever are; otherwise whatever lies between two anchors could be called a segment."""
+    audit = audit_of(9)
+    lines = audit.export()
+    first, last = place(lines, 4), place(lines, 6)
+    ends = {"prev_hash": json.loads(lines[first])["prev_hash"], "last_hash": json.loads(lines[last])["hash"]}
+    segment = {"first_seq": 4, "last_seq": 6, **ends, "file_sha256": "ab" * 32}
+    lines[first : last + 1] = [json.dumps({"segment": segment}).encode()]
+    lines[-1] = lines[-1].replace(b'"events": 9', b'"events": 6')
+    found = verdict(lines, audit)
+    assert (found.ok, found.first_bad_seq, found.reason) == (False, 4, "missing")
+
+
+def test_what_is_printed_of_a_segment_is_a_hash_and_nothing_else() -> None:
+    audit = audit_of(3)
+    segment = {"first_seq": 1, "last_seq": 3, "prev_hash": "0" * 64, "last_hash": "0" * 64, "file_sha256": "\x1b[2J"}
+    with pytest.raises(Unreadable, match="hash"):
+        verdict([audit.export()[0], json.dumps({"segment": segment}).encode()])
+
+
+@pytest.mark.parametrize("payload", [rb"\x", rb"\ud800", b'a","more":"b', b"\xff", b"\x01"])
+def test_a_payload_that_is_no_text_is_not_readable(payload: bytes) -> None:
+    lines = audit_of(3).export()
+    at = place(lines, 2)
+    lines[at] = re.sub(rb'"payload":".*"', lambda _: b'"payload":"' + payload + b'"', lines[at])
+    with pytest.raises(Unreadable, match="payload"):
+        verdict(lines)
 
 
 def test_anything_after_the_end_is_refused() -> None:
