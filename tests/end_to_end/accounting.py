@@ -19,7 +19,16 @@ AUDIT = "cas-audit"
 
 def reconciled(ground: Ground, *arguments: str) -> tuple[int, dict[str, Any]]:
     """Exit code and answer of `coordinator audit reconcile`."""
-    command = [PROGRAMS / "coordinator", "audit", "reconcile", "--json", *arguments]
+    return asked(ground, "reconcile", *arguments)
+
+
+def verified(ground: Ground) -> dict[str, Any]:
+    """The answer of `coordinator audit verify`."""
+    return asked(ground, "verify")[1]
+
+
+def asked(ground: Ground, *words: str) -> tuple[int, dict[str, Any]]:
+    command = [PROGRAMS / "coordinator", "audit", *words, "--json"]
     environment = os.environ | {"DAPR_HTTP_PORT": ground.sidecar.rpartition(":")[2]}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     return done.returncode, json.loads(done.stdout)

@@ -10,6 +10,8 @@ import pytest
 from tests.end_to_end.accounting import require_accounted_for
 from tests.end_to_end.ground import Ground, standing
 
+SLOW_SECONDS = 4
+
 
 @pytest.fixture(scope="session")
 def standing_ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
@@ -30,6 +32,14 @@ def ground(fresh_ground: Ground) -> Iterator[Ground]:
     """The same; whatever a test makes of it must in the end be in the audit, exactly once and as it was."""
     yield fresh_ground
     require_accounted_for(fresh_ground)
+
+
+@pytest.fixture
+def slow_product(ground: Ground) -> Iterator[Ground]:
+    """The fifth service has one more revision, slow enough to be hit."""
+    file = ground.add_revision("product_service", "slow", f'op.execute("SELECT pg_sleep({SLOW_SECONDS})")')
+    yield ground
+    file.unlink()
 
 
 @pytest.fixture

@@ -181,8 +181,13 @@ class Killed:
     log: Path
 
     @classmethod
+    def soon(cls, process: psutil.Process, log: Path) -> Killed:
+        """For a process that is going to end by itself."""
+        return cls(process.cmdline(), process.environ(), process.cwd(), log)
+
+    @classmethod
     def now(cls, process: psutil.Process, log: Path) -> Killed:
-        remembered = cls(process.cmdline(), process.environ(), process.cwd(), log)
+        remembered = cls.soon(process, log)
         process.kill()
         psutil.wait_procs([process], timeout=10)
         return remembered

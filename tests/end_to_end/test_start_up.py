@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from pathlib import Path
 
 import psutil
 
-from tests.end_to_end.accounting import require_accounted_for
+from scripts.infrastructure.signed import wait_until_signed
+from tests.end_to_end.accounting import require_accounted_for, verified
 from tests.end_to_end.ground import SERVICES, TABLES, Ground, standing
 
 
@@ -28,6 +30,7 @@ def test_a_plain_dapr_run_migrates_by_itself_and_the_audit_shows_it(tmp_path: Pa
             time.sleep(0.5)
         assert recorded == set(SERVICES)
         require_accounted_for(ground)
+        require_signed_outside(ground)
 
         launcher = ground.fleet.program.process()
         assert launcher is not None
@@ -45,3 +48,14 @@ def wait_until_at_head(ground: Ground) -> None:
         states = {each["service"]: each["state"] for each in services if each.get("database")}
         time.sleep(0.3)
     assert set(states.values()) == {"at_head"}, states
+
+
+def require_signed_outside(ground: Ground) -> None:
+    """With the settings of dapr.yaml: all that is there is signed within seconds, beside the database and in a file."""
+    wait_until_signed(ground.fleet)
+    ((newest,),) = ground.query("cas_audit", "SELECT max(seq) FROM audit_events")
+    (file,) = (ground.infrastructure.settings.audit_folder / "anchors").glob("anchors-*.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert lines[-1]["anchor"].split("|")[2] == str(newest)
+    found = verified(ground)
+    assert (found["ok"], found["anchored_seq"], found["anchoring"]) == (True, newest, "")
