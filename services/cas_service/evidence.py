@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import Message, Send
 
 from migration_sidecar.audit_messages import AnchorPage, SignedAnchor, Verification
 from services.cas_service import chain
@@ -24,6 +25,7 @@ from services.cas_service.store import Role, session
 from services.cas_service.verifying import verify
 
 EXPORTS_AT_ONCE = 2
+UNREAD_SECONDS = 60.0
 CHUNK_BYTES = 64 * 1024
 
 
@@ -61,6 +63,19 @@ class ExportQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     first: int = Field(default=1, ge=1, le=LAST_SEQ, alias="from")
     until: int | None = Field(default=None, ge=1, le=LAST_SEQ, alias="to")
+
+
+class TakenInTime(StreamingResponse):
+    """Whoever stops reading is cut off and makes room: only a few are served at once."""
+
+    async def stream_response(self, send: Send) -> None:
+        async def in_time(message: Message) -> None:
+            async with asyncio.timeout(UNREAD_SECONDS):
+                await send(message)
+
+        async with aclosing(cast(AsyncGenerator[bytes], self.body_iterator)):
+            with suppress(TimeoutError):
+                await super().stream_response(in_time)
 
 
 @router.get("/verify", response_model_exclude_none=True)
@@ -101,7 +116,7 @@ async def export(request: Request, query: Annotated[ExportQuery, Query()]) -> St
     if exports.locked():
         raise TooManyExports(EXPORTS_AT_ONCE)
     begun = await begin_export(request.app.state.database, query.first, query.until)
-    return StreamingResponse(_chunks(begun, exports), media_type="application/jsonl")
+    return TakenInTime(_chunks(begun, exports), media_type="application/jsonl")
 
 
 async def _chunks(begun: Export, exports: asyncio.Semaphore) -> AsyncIterator[bytes]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
+import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
@@ -150,3 +154,38 @@ def test_the_list_and_the_story_show_what_was_recorded(command: Command) -> None
     assert [event["seq"] for event in newest["events"]] == [EVENTS, EVENTS - 1]
     assert "applied task_0004" in command("show", "release-41").stdout
     assert command("show", "nobody").exit_code == 2
+
+
+def begin_an_export(url: str) -> socket.socket:
+    """By a caller that reads no further than the first bytes."""
+    at = urlsplit(url)
+    caller = socket.create_connection((at.hostname or "", at.port or 0))
+    caller.sendall(b"GET /audit/export HTTP/1.1\r\nHost: audit\r\n\r\n")
+    assert caller.recv(15) == b"HTTP/1.1 200 OK"
+    return caller
+
+
+def status_of_an_export(url: str) -> int:
+    with httpx.stream("GET", f"{url}/audit/export", timeout=20) as answer:
+        return answer.status_code
+
+
+@pytest.mark.usefixtures("command")
+@pytest.mark.parametrize("goes_away", [True, False])
+def test_callers_that_go_away_or_stop_reading_keep_nobody_from_exporting(
+    audit: Database, monkeypatch: pytest.MonkeyPatch, goes_away: bool
+) -> None:
+    url = os.environ["COORDINATOR_URL"]
+    for _ in range(12):
+        record(audit, 1000)  # more than the sockets between hold
+    monkeypatch.setattr("services.cas_service.evidence.UNREAD_SECONDS", 60.0 if goes_away else 2.0)
+    callers = [begin_an_export(url), begin_an_export(url)]
+    try:
+        assert status_of_an_export(url) == 503
+        if goes_away:
+            for caller in callers:
+                caller.close()
+        wait_for(lambda: status_of_an_export(url) == 200)
+    finally:
+        for caller in callers:
+            caller.close()
