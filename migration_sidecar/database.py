@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from migration_sidecar.direct_sessions import open_session
 from migration_sidecar.dsn import dsn
 from migration_sidecar.errors import DatabaseUnreachable, ProblemError
 from migration_sidecar.place import Place
@@ -92,7 +93,7 @@ class Database:
                 max_inactive_connection_lifetime=60,
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
-                statement_cache_size=0,  # tables come and go under this service
+                connect=open_session,
                 server_settings=self._settings,
             )
         return self._pool

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Our tables are looked up by name in the catalog, because to_regclass fails where the schema may not be used.
 _FACTS = f"""
-SELECT to_regclass($1) IS NOT NULL AS has_version_table,
+SELECT to_regclass($1)::oid AS version_table,
        version.attnum IS NOT NULL AS has_version_column,
        CASE WHEN version.atttypmod > 4 THEN version.atttypmod - 4 END AS version_width,
        journal.oid IS NOT NULL AS has_journal,
@@ -92,7 +92,7 @@ async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFac
         holder = LockHolder(pid=row["holder_pid"], application=row["holder_application"], since=row["holder_since"])
     return DatabaseFacts(
         revisions=tuple(revisions),
-        has_version_table=row["has_version_table"],
+        has_version_table=row["version_table"] is not None,
         has_journal=row["has_journal"],
         is_ours=is_ours,
         has_tables=row["has_tables"],
@@ -100,7 +100,7 @@ async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFac
         missing_grant=row["missing_grant"],
         pooled=row["backend_pid"] != connection.get_server_pid(),
         lock_holder=holder,
-        has_version_column=row["has_version_column"] or not row["has_version_table"],
+        has_version_column=row["has_version_column"] or row["version_table"] is None,
         version_width=row["version_width"],
         neighbours=tuple(frozenset(each["files"]) for each in others),
         elsewhere=await _versions_elsewhere(connection, table) if unexplained else {},
@@ -117,7 +117,7 @@ async def _versions_elsewhere(connection: AnyConnection, table: VersionTable) ->
 async def _version_rows(connection: AnyConnection, records: Records, row: Any) -> tuple[list[str], bool]:
     readable = row["has_journal"] and row["missing_grant"] is None
     journaled = f"EXISTS (SELECT FROM {kept_in(records.tables.journal)} WHERE history = $1)" if readable else "$1 = ''"
-    query = f"SELECT version_num, {journaled} AS is_ours FROM {records.version_table.qualified}"  # noqa: S608 - quoted
+    query = f"SELECT version_num, {journaled} AS is_ours FROM {records.version_table.found_as(row['version_table'])}"  # noqa: S608
     found = await connection.fetch(query, records.history)
     return sorted(str(each["version_num"]) for each in found), any(each["is_ours"] for each in found)
 

@@ -37,6 +37,10 @@ class VersionTable:
         parts = (self.schema, self.name) if self.schema else (self.name,)
         return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
+    def found_as(self, number: int) -> str:
+        """For a query that a session keeps: where search_path comes to mean another table it is another query."""
+        return f"{self.qualified} /* {number} */"
+
 
 @dataclass(frozen=True)
 class Given:

@@ -180,9 +180,10 @@ class Records:
 
     async def versions(self, connection: AnyConnection) -> list[str]:
         """What the version table holds; nothing where there is none, or somebody else's of that name."""
-        table = self.version_table.qualified
-        if await _is_absent(connection, table):
+        number = await connection.fetchval("SELECT to_regclass($1)::oid", self.version_table.qualified)
+        if number is None:
             return []
+        table = self.version_table.found_as(number)
         rows = await connection.fetch(f"SELECT to_jsonb(v) ->> 'version_num' AS revision FROM {table} v")  # noqa: S608
         return sorted(row["revision"] for row in rows if row["revision"] is not None)
 

@@ -93,6 +93,19 @@ async def test_a_pooler_is_noticed_before_the_lock_is_taken(
     assert not rows(database, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 19785")
 
 
+async def test_a_pooler_may_answer_from_another_session_each_time(
+    pooled: Environment, start_engine: StartEngine, pooler: PoolingProxy, trusting: PostgresServer
+) -> None:
+    """A statement that was kept in one of them would not be known in the next."""
+    engine: Engine = start_engine(pooled)
+    url = pooler.url(database_of(trusting).url)
+    await engine.reader.plan(Action.UPGRADE, "head")
+    async with await psycopg.AsyncConnection[tuple[int]].connect(url) as other, other.transaction():
+        await one(other, "SELECT 1")
+        plan = await engine.reader.plan(Action.UPGRADE, "head")
+    assert "CM-541" in [each.code for each in plan.obstacles]
+
+
 async def test_alembic_by_hand_is_refused_behind_a_pooler_too(
     pooled: Environment, trusting: PostgresServer, database: Database
 ) -> None:

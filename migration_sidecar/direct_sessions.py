@@ -1,0 +1,33 @@
+"""Opens the service's own sessions, which keep the statements they were asked before: these are parsed only once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+STATEMENTS_KEPT = 60
+
+
+async def open_session(*arguments: Any, **options: Any) -> Connection:
+    """A pooler would look for a kept statement in a session that never heard of it: behind one, nothing is kept."""
+    session: Connection = await asyncpg.connect(*arguments, statement_cache_size=STATEMENTS_KEPT, **options)
+    try:
+        direct = await _reaches_its_server(session)
+    except BaseException:
+        session.terminate()
+        raise
+    if direct:
+        return session
+    await session.close()
+    session = await asyncpg.connect(*arguments, statement_cache_size=0, **options)
+    return session
+
+
+async def _reaches_its_server(session: Connection) -> bool:
+    """Whether the server process that answers is the one that was connected to."""
+    # Without parameters, so that asyncpg prepares nothing for it; the answer is the number of rows.
+    return await session.execute(f"SELECT WHERE pg_backend_pid() = {session.get_server_pid()}") == "SELECT 1"
