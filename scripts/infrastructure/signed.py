@@ -17,13 +17,14 @@ SECONDS_TO_SIGN = 10.0
 
 def wait_until_signed(fleet: Fleet) -> None:
     """The services relay their journals a moment after a run; whatever is not signed by then, verifying says so."""
-    url = f"{fleet.sidecar}/v1.0/invoke/{COORDINATOR}/method/audit/verify?after=0&limit=1"
-    give_up = time.monotonic() + SECONDS_TO_SIGN
+    url = f"{fleet.sidecar}/v1.0/invoke/{COORDINATOR}/method/audit/verify?limit=1&after="
+    head, give_up = 1, time.monotonic() + SECONDS_TO_SIGN
     while time.monotonic() < give_up:
-        with suppress(OSError, ValueError), loopback.call(url, timeout_seconds=5) as answer:
+        with suppress(OSError, ValueError), loopback.call(f"{url}{head - 1}", timeout_seconds=5) as answer:
             found = json.load(answer)
-            if found.get("anchored_seq") == found.get("head_seq"):
+            if found["anchored_seq"] == found["head_seq"]:
                 return
+            head = found["head_seq"]
         time.sleep(0.5)
 
 
