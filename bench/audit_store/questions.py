@@ -23,7 +23,7 @@ from services.cas_service.store import Role, session
 Found = TypeVar("Found")
 
 TIMES = 5
-PIECE = 50_000
+PIECE = 20_000  # as `coordinator audit verify` asks for
 
 VIEWS = {
     "revisions: the last ten": "SELECT * FROM audit.revisions ORDER BY seq DESC LIMIT 10",
@@ -78,6 +78,9 @@ def pages(events: int) -> dict[str, AuditQuery]:
         "a span of time": {"from": "2026-06-01T00:00:00Z", "to": "2027-06-02T00:00:00Z"},
         "service and outcome": {"service": "cds-8", "outcome": "failed", "order": "newest"},
         "actor and type": {"actor": "person-17", "type": "migration.requested"},
+        "a service and another one's database": {"service": "cds-3", "database": "cds_4"},
+        "a type that never has that outcome": {"type": "migration.step_finished", "outcome": "applied"},
+        "a person who never failed there": {"actor": "person-17", "service": "cds-3", "outcome": "failed"},
     }
     return {what: AuditQuery.model_validate(query) for what, query in asked.items()}
 

@@ -16,6 +16,7 @@ FAILED = """event_type IN ('attempt.failed', 'attempt.refused', 'migration.rejec
     OR event_type IN ('migration.step_finished', 'migration.finished')
     AND outcome IN ('failed', 'needs_attention', 'compensated')"""
 BY_HAND = "detail ->> 'way_in' = 'by hand'"
+CHANGES = "event_type IN ('revision.applied', 'revision.reverted', 'revision.stamped')"
 
 
 class Base(DeclarativeBase):
@@ -40,7 +41,8 @@ class AuditEvent(Base):
         Index(None, "occurred_at"),
         Index("ix_audit_events_told_once", "request_id", postgresql_where=text(TOLD_ONCE)),
         Index("ix_audit_events_failed", "occurred_at", postgresql_where=text(FAILED)),
-        Index("ix_audit_events_by_hand", "seq", postgresql_where=text(BY_HAND)),
+        Index("ix_audit_events_by_hand", "seq", "occurred_at", postgresql_where=text(BY_HAND)),
+        Index("ix_audit_events_changes", "occurred_at", postgresql_where=text(CHANGES)),
         Index("ix_audit_events_recorded_at", "recorded_at", postgresql_using="brin"),
     )
 

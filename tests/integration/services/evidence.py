@@ -59,10 +59,17 @@ class Evidence:
 
     def record(self, count: int) -> list[str]:
         """The ids of that many new events."""
-        events = [_event() for _ in range(count)]
+        return [event_id for event_id, _, _ in self.send(self.events(count))]
+
+    def events(self, count: int) -> list[dict[str, Any]]:
+        return [_event() for _ in range(count)]
+
+    def send(self, events: list[dict[str, Any]]) -> list[tuple[str, int, str]]:
+        """Of each event its id, its seq, and whether it was stored, repeated or a conflict."""
         with self.audit.connect() as connection:
-            connection.execute("SELECT audit.append_events(%s::jsonb)", [json.dumps(events)])
-        return [event["event_id"] for event in events]
+            return connection.execute(
+                "SELECT event_id::text, seq, result FROM audit.append_events(%s::jsonb)", [json.dumps(events)]
+            ).fetchall()
 
     async def sign(self) -> None:
         assert await self.anchoring.attempt(), self.anchoring.standing_still

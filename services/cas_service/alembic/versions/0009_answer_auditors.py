@@ -18,6 +18,16 @@ FAILED = """event_type IN ('attempt.failed', 'attempt.refused', 'migration.rejec
     OR event_type IN ('migration.step_finished', 'migration.finished')
     AND outcome IN ('failed', 'needs_attention', 'compensated')"""
 BY_HAND = "detail ->> 'way_in' = 'by hand'"
+CHANGES = "event_type IN ('revision.applied', 'revision.reverted', 'revision.stamped')"
+
+# Which values never meet: of filters that exclude each other PostgreSQL would otherwise expect many matches, and read
+# the whole table in the order of seq to find the first of them.
+STATISTICS = {
+    "audit.places": "service, database, event_type, outcome",
+    "audit.people": "actor, event_type, outcome",
+    "audit.people_in_places": "actor, service",
+}
+STATISTICS_TARGET = 300
 
 # Names that are longer than any PostgreSQL has are nobody's tables, and would not fit into the index.
 CHANGED_TABLES = """
@@ -89,22 +99,26 @@ SELECT seq, event_id, event_type, occurred_at, recorded_at, source, request_id, 
 FROM public.audit_events AS event
 """
 
+# One subquery for both answers: PostgreSQL remembers its result for the other revisions of the request.
 REVISIONS = """
 CREATE VIEW audit.revisions AS
 SELECT event.seq, event.occurred_at, event.service, event.database, event.revision,
     split_part(event.event_type, '.', 2) AS result, event.from_revision, event.to_revision,
-    event.actor, event.detail ->> 'actor_basis' AS actor_basis,
-    (SELECT string_agg(approval.actor, ', ' ORDER BY approval.seq) FROM public.audit_events AS approval
-     WHERE approval.request_id = event.request_id AND approval.event_type = 'migration.approved') AS approved_by,
-    event.request_id,
-    (SELECT ending.outcome FROM public.audit_events AS ending
-     WHERE ending.request_id = event.request_id AND ending.event_type = 'migration.finished'
-     ORDER BY ending.seq DESC LIMIT 1) AS request_outcome,
-    event.detail ->> 'way_in' AS way_in, event.duration_ms, event.detail ->> 'message' AS message,
-    event.detail ->> 'sha256' AS sha256, event.detail -> 'tables' AS tables,
+    event.actor, event.detail ->> 'actor_basis' AS actor_basis, request.approved_by, event.request_id,
+    request.outcome AS request_outcome, event.detail ->> 'way_in' AS way_in, event.duration_ms,
+    event.detail ->> 'message' AS message, event.detail ->> 'sha256' AS sha256, event.detail -> 'tables' AS tables,
     event.detail ->> 'operation_id' AS operation_id, event.detail -> 'attempt' AS attempt,
     event.event_id, event.recorded_at
 FROM public.audit_events AS event
+CROSS JOIN LATERAL (
+    SELECT string_agg(told.actor, ', ' ORDER BY told.seq)
+            FILTER (WHERE told.event_type = 'migration.approved') AS approved_by,
+        (array_agg(told.outcome ORDER BY told.seq DESC)
+            FILTER (WHERE told.event_type = 'migration.finished'))[1] AS outcome
+    FROM public.audit_events AS told
+    WHERE told.request_id = event.request_id
+    AND told.event_type IN ('migration.requested', 'migration.approved', 'migration.finished')
+) AS request
 WHERE event.event_type IN ('revision.applied', 'revision.reverted', 'revision.stamped')
 """
 
@@ -125,19 +139,20 @@ FROM public.audit_events
 WHERE """
 
 # Moved back by the opening time, a moment is within if its day is one of the days and its hour is within the length.
+# Where no window is agreed, nothing is outside.
 OUTSIDE_WINDOWS = """
 CREATE VIEW audit.outside_windows AS
 SELECT revisions.* FROM audit.revisions AS revisions
-WHERE EXISTS (SELECT FROM audit.windows AS agreed WHERE coalesce(agreed.service = revisions.service, true))
-AND NOT EXISTS (
-    SELECT FROM audit.windows AS agreed
+WHERE NOT (
+    SELECT bool_or(extract(isodow FROM opened.moved) = ANY (agreed.weekdays)
+        AND opened.moved::time::interval < opened.length)
+    FROM audit.windows AS agreed
     CROSS JOIN LATERAL (SELECT
         revisions.occurred_at AT TIME ZONE agreed.time_zone - agreed.opens::interval AS moved,
         agreed.closes - agreed.opens + CASE WHEN agreed.closes <= agreed.opens THEN interval '24 hours'
             ELSE interval '0' END AS length
     ) AS opened
     WHERE coalesce(agreed.service = revisions.service, true)
-    AND extract(isodow FROM opened.moved) = ANY (agreed.weekdays) AND opened.moved::time::interval < opened.length
 )
 """
 
@@ -183,8 +198,14 @@ def upgrade() -> None:
         op.create_index(op.f(f"ix_audit_events_{column}_seq"), "audit_events", [column, "seq"])
     op.create_index("ix_audit_events_told_once", "audit_events", ["request_id"], postgresql_where=sa.text(TOLD_ONCE))
     op.create_index("ix_audit_events_failed", "audit_events", ["occurred_at"], postgresql_where=sa.text(FAILED))
-    op.create_index("ix_audit_events_by_hand", "audit_events", ["seq"], postgresql_where=sa.text(BY_HAND))
+    by_hand = ["seq", "occurred_at"]
+    op.create_index("ix_audit_events_by_hand", "audit_events", by_hand, postgresql_where=sa.text(BY_HAND))
+    op.create_index("ix_audit_events_changes", "audit_events", ["occurred_at"], postgresql_where=sa.text(CHANGES))
     op.create_index("ix_audit_events_recorded_at", "audit_events", ["recorded_at"], postgresql_using="brin")
+    for name, columns in STATISTICS.items():
+        op.execute(f"CREATE STATISTICS {name} (mcv) ON {columns} FROM public.audit_events")
+        op.execute(f"ALTER STATISTICS {name} SET STATISTICS {STATISTICS_TARGET}")
+        op.execute(f"ALTER STATISTICS {name} OWNER TO cas_owner")
     op.execute(CHANGED_TABLES)
     op.execute(FILL_CHANGED_TABLES)
     op.execute(NOTE_CHANGED_TABLES)
@@ -215,7 +236,9 @@ def downgrade() -> None:
         op.execute(f"DROP {function}")
     op.execute("DROP TABLE audit.changed_tables")
     op.execute("DROP VIEW audit.events")
-    for name in ("recorded_at", "by_hand", "failed", "told_once"):
+    for name in STATISTICS:
+        op.execute(f"DROP STATISTICS {name}")
+    for name in ("recorded_at", "changes", "by_hand", "failed", "told_once"):
         op.drop_index(f"ix_audit_events_{name}", table_name="audit_events")
     for column in FILTERS:
         op.drop_index(op.f(f"ix_audit_events_{column}_seq"), table_name="audit_events")
