@@ -1,4 +1,4 @@
-"""The commands: `coordinator request`, `runs`, `status`, `watch`, `plan`, `fleet` and `audit list`."""
+"""The commands: `coordinator request`, `runs`, `status`, `watch`, `plan` and `fleet`; `audit` has a package of its own."""
 
 from __future__ import annotations
 
