@@ -1,4 +1,4 @@
-"""The commands: `coordinator request`, `runs`, `status`, `watch`, `plan` and `fleet`; `audit` has a package of its own."""
+"""The commands `request`, `runs`, `status`, `watch`, `plan` and `fleet`; those of `audit` have a room of their own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ app.add_typer(audit)
 def coordinator() -> None:
     """Migrates the databases of the fleet, in order, and shows what happened.
 
-    Exit codes: 0 done, 1 the migration failed, 2 bad input, 3 cannot reach the coordinator, 4 a person is needed.
+    Exit codes: 0 done, 1 the migration failed or the audit does not hold, 2 bad input, 3 cannot reach the coordinator,
+    4 a person is needed.
 
     A first look: `coordinator fleet`, then `coordinator plan --all`, then `coordinator request --all --watch`.
     """
