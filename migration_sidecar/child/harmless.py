@@ -1,61 +1,106 @@
-"""Tells an env.py that only connects, which may be run before there are orders, from one that may do anything."""
+"""Tells an env.py that only connects, which may be run before there are orders, from one that may do anything.
+
+A property of something imported may still be read: it was when the environment was looked at.
+"""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
-from migration_sidecar.env_file import MARK
-
 # What they import was imported already when they were looked at; nothing else they can call says or writes anything.
-_KNOWN = {"alembic", "sqlalchemy", "logging", "asyncio", "os"}
+_KNOWN = {"alembic", "sqlalchemy", "logging", "asyncio", "os", "migration_sidecar"}
+_ENGINES = {"engine_from_config", "async_engine_from_config", "create_engine", "create_async_engine"}
 _CALLS = {
     *("getLogger", "fileConfig", "get_section", "get_main_option", "set_main_option", "set_section_option"),
     *("get", "getenv", "replace", "str", "dict", "render_as_string"),
-    *("engine_from_config", "async_engine_from_config", "create_engine", "create_async_engine"),
     *("connect", "configure", "begin_transaction", "run_migrations", "is_offline_mode"),
     *("run", "run_sync", "dispose"),
+    *_ENGINES,
 }
 _OF_OS = {"environ", "getenv"}  # os.replace is something else than a string's
+_ESCAPED = [ast.dump(ast.Constant(text)) for text in ("%", "%%")]
 
 
 def only_connects(env_file: Path) -> bool:
     """Ours, and one as `alembic init` leaves it, wherever it takes its URL from: every call in it is of these names."""
     try:
-        text = env_file.read_text(encoding="utf-8")
-        return MARK in text or _calls_nothing_else(ast.parse(text))
+        return _calls_nothing_else(ast.parse(env_file.read_text(encoding="utf-8")))
     except (OSError, SyntaxError, ValueError):
         return False
 
 
 def _calls_nothing_else(tree: ast.Module) -> bool:
     nodes = list(ast.walk(tree))
+    foreign = _foreign(nodes)
+    own = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    if "*" in foreign or any(_calls_unseen(node) for node in nodes) or _renamed(nodes) & (_CALLS | own):
+        return False
+    return all(_is_harmless(node, foreign, own) for node in nodes if isinstance(node, ast.Call))
+
+
+def _is_harmless(call: ast.Call, foreign: set[str], own: set[str]) -> bool:
+    path = _path(call.func)
+    if path[-1] == "replace" and [ast.dump(each) for each in call.args] == _ESCAPED:
+        return path[0] != "os"
+    if path[0] in foreign or path[-1] not in _CALLS | own or (path[0] == "os" and path[1] not in _OF_OS):
+        return False
+    # What these are given, they call.
+    given = [keyword.value for keyword in call.keywords] if path[-1] in _ENGINES else []
+    given += call.args if path[-1] in {"run", "run_sync"} else []
+    return path == ["run"] or not any(_path(each)[0] in foreign for each in given)
+
+
+def _calls_unseen(node: ast.AST) -> bool:
+    """What decorates, is inherited, awaited, or stands after `with` without a call, is called all the same."""
+    if isinstance(node, (ast.Await, ast.withitem)):
+        waited = node.value if isinstance(node, ast.Await) else node.context_expr
+        return not isinstance(waited, ast.Call)
+    return isinstance(node, ast.ClassDef) or bool(getattr(node, "decorator_list", None))
+
+
+def _renamed(nodes: list[ast.AST]) -> set[str]:
+    """Names that come to mean something else than their import or their function said."""
+    stored = [node for node in nodes if isinstance(getattr(node, "ctx", None), ast.Store)]
+    aliases = [alias for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names]
+    return {
+        *(_path(node)[-1] for node in stored if isinstance(node, ast.expr)),
+        *(node.arg for node in nodes if isinstance(node, ast.arg)),
+        *(alias.asname for alias in aliases if alias.asname and alias.asname != alias.name),
+    }
+
+
+def _foreign(nodes: list[ast.AST]) -> set[str]:
+    """Names of what is not known, and of what is taken from it without a call."""
     imported = [pair for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for pair in _imports(node)]
     foreign = {name for name, package in imported if package not in _KNOWN}
-    own = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
-    calls = [_path(node.func) for node in nodes if isinstance(node, ast.Call)]
-    return "*" not in foreign and not _calls_unseen(nodes) and all(_is_harmless(call, foreign, own) for call in calls)
+    given = [(_path(value)[0], _names(target)) for value, target in _assignments(nodes)]
+    given = [(source, names) for source, names in given if names]
+    while more := {name for source, names in given if source in foreign | {"os"} for name in names} - foreign:
+        foreign |= more
+    return foreign
 
 
-def _is_harmless(call: list[str], foreign: set[str], own: set[str]) -> bool:
-    if call[0] in foreign or call[-1] not in _CALLS | own:
-        return False
-    return call[0] != "os" or call[1] in _OF_OS
+def _assignments(nodes: list[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
+    for node in nodes:
+        if isinstance(node, ast.Assign):
+            yield from ((node.value, target) for target in node.targets)
+        elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
+            yield node.value, node.target
+        elif isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
+            yield node.iter, node.target
 
 
-def _calls_unseen(nodes: list[ast.AST]) -> bool:
-    """What stands after `with` without a call, or decorates a function, is called all the same."""
-    return any(
-        getattr(node, "decorator_list", None)
-        or (isinstance(node, ast.withitem) and not isinstance(node.context_expr, ast.Call))
-        for node in nodes
-    )
+def _names(target: ast.expr) -> set[str]:
+    return {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
 
 
 def _imports(node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
     """Each name as it is used here, with the package it is from."""
     if isinstance(node, ast.Import):
-        return [(alias.asname or alias.name.partition(".")[0], alias.name.partition(".")[0]) for alias in node.names]
+        whole = [(alias.asname or alias.name.partition(".")[0], alias.name.partition(".")[0]) for alias in node.names]
+        return [(name, "" if package == "os" != name else package) for name, package in whole]
     package = "" if node.level else (node.module or "").partition(".")[0]
     known = {alias.name: package for alias in node.names if package != "os" or alias.name in _OF_OS}
     return [(alias.asname or alias.name, known.get(alias.name, "")) for alias in node.names]

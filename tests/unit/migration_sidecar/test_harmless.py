@@ -25,7 +25,9 @@ def test_what_alembic_init_writes_only_connects(template: str) -> None:
 
 
 def test_our_own_only_connects(tmp_path: Path) -> None:
-    assert judged(tmp_path, "from migration_sidecar.environment import run\nrun(anything())\n")
+    text = "from app.models import Base\nfrom migration_sidecar.environment import run\n"
+    assert judged(tmp_path, f"{text}run(Base.metadata)\n")
+    assert not judged(tmp_path, f"{text}import app\napp.backup()\nrun(Base.metadata)\n")
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,7 @@ def test_our_own_only_connects(tmp_path: Path) -> None:
         'config.set_main_option("sqlalchemy.url", os.getenv("DATABASE_URL", "postgresql://"))',
         'config.set_main_option("sqlalchemy.url", str(settings.database_url))',
         "target_metadata = [Base.metadata, other.metadata]",
+        "url = settings.database_url\nconfig.set_main_option('sqlalchemy.url', url.replace('%', '%%'))",
         "def include_object(thing, name, kind, reflected, other):\n    return name != 'spatial_ref_sys'",
     ],
 )
@@ -58,6 +61,23 @@ def test_where_the_url_and_the_models_come_from_makes_no_difference(tmp_path: Pa
         "from app.everything import *",
         "from os import replace\nreplace('a', 'b')",
         "(lambda: print('x'))()",
+        "get = backup.run\nget('x')",
+        "if get := backup.run:\n    get('x')",
+        "keeper = backup.keeper\nkeeper.run()",
+        "a = b = backup.keeper\nb.run()",
+        "for keeper in backup.keepers:\n    keeper.run()",
+        "[keeper.run() for keeper in backup.keepers]",
+        "import os as system\nsystem.replace('a', 'b')",
+        "system = os\nsystem.replace('a', 'b')",
+        "from alembic.command import upgrade as run\nrun(config, 'head')",
+        "def tell(run):\n    run('x')",
+        "context.configure = announce",
+        "connection.run_sync(backup.make)",
+        "connectable = create_async_engine('postgresql://', creator=backup.connect)",
+        "connectable = engine_from_config({}, poolclass=backup.Pool)",
+        "connectable = engine_from_config({}, **backup.options)",
+        "class Tenant(backup.Model):\n    pass",
+        "async def wait():\n    await backup.finished",
         "this is no Python",
     ],
 )
