@@ -57,10 +57,12 @@ async def test_a_migration_that_finds_no_free_connection_tries_again_at_most_onc
     engine = start_engine(environment)
     await carry_out(engine)
     environment.revision("a2")
-    own = rows(database, "SELECT count(*)::int FROM pg_stat_activity WHERE usename = 'limited'")[0][0]
+    sessions = "SELECT count(*)::int FROM pg_stat_activity WHERE usename = 'limited'"
+    await until(lambda: rows(database, f"{sessions} AND application_name LIKE 'migration-sidecar:%'") == [(0,)])
+    own = rows(database, sessions)[0][0]
     with ExitStack() as others:
         limited(own + 4)
-        for _ in range(4 - (2 - own)):  # room for what the service itself needs, none for the migration
+        for _ in range(4):  # room for what the service itself has, none for the migration
             others.enter_context(closing(psycopg.connect(of_limited(database.url))))
         accepted = await engine.operations.accept(request())
         await until(lambda: kinds(database, accepted.operation_id).count("failed") >= 2, within=30)
