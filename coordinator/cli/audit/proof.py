@@ -34,7 +34,7 @@ def proof(
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """Gives the proof that this event is among those that were signed, and verifies it."""
+    """Gives the proof that this event is among those that were signed; written to a file, it is verified too."""
     with session(url, as_json=as_json) as client:
         if output:
             refuse_to_overwrite(output, force=force)
