@@ -14,7 +14,7 @@ _KNOWN = {"alembic", "sqlalchemy", "logging", "asyncio", "os", "migration_sideca
 _ENGINES = {"engine_from_config", "async_engine_from_config", "create_engine", "create_async_engine"}
 _CALLS = {
     *("getLogger", "fileConfig", "get_section", "get_main_option", "set_main_option", "set_section_option"),
-    *("get", "getenv", "replace", "str", "dict", "render_as_string"),
+    *("get", "getenv", "replace", "str", "dict", "render_as_string", "MetaData"),
     *("connect", "configure", "begin_transaction", "run_migrations", "is_offline_mode"),
     *("run", "run_sync", "dispose"),
     *_ENGINES,

@@ -27,6 +27,9 @@ def test_what_alembic_init_writes_only_connects(template: str) -> None:
 def test_our_own_only_connects(tmp_path: Path) -> None:
     text = "from app.models import Base\nfrom migration_sidecar.environment import run\n"
     assert judged(tmp_path, f"{text}run(Base.metadata)\n")
+    assert judged(
+        tmp_path, "from migration_sidecar.environment import run\nfrom sqlalchemy import MetaData\nrun(MetaData())\n"
+    )
     assert not judged(tmp_path, f"{text}import app\napp.backup()\nrun(Base.metadata)\n")
 
 
