@@ -5,28 +5,18 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from typer.testing import CliRunner, Result
 
 from coordinator.cli.app import app as command_line
-from migration_sidecar.service import make_app
-from migration_sidecar.settings import read_settings
-from services.cas_service.audit import router
-from services.cas_service.evidence import router as evidence
 from tests.integration.databases import Database
-from tests.integration.services.fleet import BY_FOLDER
+from tests.integration.services.serving import serving, wait_for
 
 Command = Callable[..., Result]
 EVENTS = 250
@@ -43,33 +33,10 @@ def kept_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def command(audit: Database, kept_outside: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     """With the service running, as its own coordinator."""
     record(audit, EVENTS)
-    environment = {"DATABASE_URL": audit.url, "MIGRATE_ON_STARTUP": "off"}
-    settings = read_settings(BY_FOLDER["cas_service"].path / "alembic.ini", environment)
-    with serving(make_app(settings.config_file, routers=[router, evidence], settings=settings)) as url:
+    with serving(audit) as url:
         monkeypatch.setenv("COORDINATOR_URL", url)
         monkeypatch.setenv("COLUMNS", "200")
         yield lambda *arguments: CliRunner().invoke(command_line, ["audit", *arguments])
-
-
-@contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_for(lambda: server.started)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-def wait_for(what: Callable[[], Any]) -> Any:
-    give_up = time.monotonic() + 20
-    while not (found := what()):
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
-    return found
 
 
 def record(audit: Database, count: int) -> None:

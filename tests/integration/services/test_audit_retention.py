@@ -65,7 +65,7 @@ async def test_a_repeat_of_a_retired_event_is_still_a_repeat(evidence: Evidence)
 
 async def test_a_retired_event_with_another_content_is_a_conflict_and_recorded_once(evidence: Evidence) -> None:
     [sent] = evidence.events(1)
-    evidence.send([sent] + evidence.events(2))
+    evidence.send([sent, *evidence.events(2)])
     await evidence.sign()
     sealed = await seal_all(evidence)
     await retire(evidence.engine.database, sealed.file, evidence.keys_file)

@@ -38,12 +38,12 @@ class Story:
         for service, entries in self.entries.items():
             found.journals.begin(service)
             for start in range(0, max(len(entries), 1), page):
-                found.journals.take(self._page(service, entries[start : start + page]))
+                found.journals.take(self.page(service, entries[start : start + page]))
         for event in self.events:
             found.told(event)
         return found
 
-    def _page(self, service: str, entries: list[JournalEntry]) -> JournalPage:
+    def page(self, service: str, entries: list[JournalEntry]) -> JournalPage:
         positions = self.positions[service]
         return JournalPage(service=service, database=f"{service}_db", entries=entries, positions=positions)
 

@@ -177,7 +177,7 @@ def test_an_event_that_came_after_the_first_look_is_found_at_the_second() -> Non
     assert found.journals.to_look_for() == set()
     story.entries = whole
     found.journals.begin("s0")
-    found.journals.take(story._page("s0", whole["s0"]))
+    found.journals.take(story.page("s0", whole["s0"]))
     assert list(found.gaps()) == []
 
 
