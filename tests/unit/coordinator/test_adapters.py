@@ -2,16 +2,18 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import yaml
 
 from coordinator.adapters.dapr_publish import DaprPublisher
 from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.http_audit import HttpAudit
 from coordinator.adapters.http_services import HttpServices
-from coordinator.adapters.sidecar import Reply
+from coordinator.adapters.sidecar import SILENCE_SECONDS, Reply
 from coordinator.domain.notice import Announcement
 from coordinator.errors import CoordinatorError
 from coordinator.outages import (
@@ -225,3 +227,8 @@ async def test_a_journal_is_read_on_from_where_the_page_before_ended(answer: Rep
 async def test_a_journal_page_that_cannot_be_the_next_one_is_not_believed(answer: Reply) -> None:
     with pytest.raises(ServiceLied):
         await HttpServices(Daprd(answer)).journal(HERE, after=7, limit=2)
+
+
+def test_an_audit_that_hangs_is_told_of_before_dapr_takes_the_coordinator_for_the_one_that_does() -> None:
+    resiliency = yaml.safe_load((Path(__file__).parents[3] / "components" / "resiliency.yaml").read_text())
+    assert SILENCE_SECONDS + 5 <= int(resiliency["spec"]["policies"]["timeouts"]["call"].removesuffix("s"))
