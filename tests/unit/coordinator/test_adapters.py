@@ -231,4 +231,4 @@ async def test_a_journal_page_that_cannot_be_the_next_one_is_not_believed(answer
 
 def test_an_audit_that_hangs_is_told_of_before_dapr_takes_the_coordinator_for_the_one_that_does() -> None:
     resiliency = yaml.safe_load((Path(__file__).parents[3] / "components" / "resiliency.yaml").read_text())
-    assert SILENCE_SECONDS + 5 <= int(resiliency["spec"]["policies"]["timeouts"]["call"].removesuffix("s"))
+    assert int(resiliency["spec"]["policies"]["timeouts"]["call"].removesuffix("s")) >= SILENCE_SECONDS + 5
