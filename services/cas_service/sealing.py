@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
 
 from audit_verifier.verify import Verdict, verify_file
 from migration_sidecar.database import Database
@@ -14,6 +17,9 @@ from migration_sidecar.errors import ProblemError
 from services.cas_service import chain
 from services.cas_service.exporting import begin_export
 from services.cas_service.store import Role, session
+
+if TYPE_CHECKING:
+    from services.cas_service.chain import AnyConnection
 
 RETIRE_SECONDS = 600
 
@@ -69,11 +75,18 @@ async def retire(database: Database, file: Path, keys: Path) -> int:
     verdict = verify_file(str(file), str(keys))
     _require_whole(verdict, verdict.first_seq, verdict.last_seq)
     async with database.connection() as connection, connection.transaction():
-        await connection.execute(f"SET LOCAL statement_timeout = '{RETIRE_SECONDS}s'; SET LOCAL ROLE cas_owner")
+        await _become_owner(connection)
         gone: int = await connection.fetchval(
             "SELECT audit.retire_segment($1, $2)", verdict.first_seq, _sha256(file), timeout=RETIRE_SECONDS
         )
     return gone
+
+
+async def _become_owner(connection: AnyConnection) -> None:
+    try:
+        await connection.execute(f"SET LOCAL statement_timeout = '{RETIRE_SECONDS}s'; SET LOCAL ROLE cas_owner")
+    except asyncpg.InsufficientPrivilegeError:
+        raise RetentionRefused("This login is no member of cas_owner", "Use one that is, as the migrator's") from None
 
 
 def _place(folder: Path, name: str) -> Path:

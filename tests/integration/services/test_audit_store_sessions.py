@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from services.cas_service.sealing import RetentionRefused, retire, seal
 from tests.integration.databases import Database
+from tests.integration.services.evidence import evidence_of
 from tests.integration.services.fleet import BY_FOLDER, alembic
 from tests.integration.services.test_audit_doors import doors, event, send
 
@@ -40,6 +44,17 @@ async def test_a_login_without_the_roles_is_told_what_to_have_granted(audit: Dat
             for answer in (await send(door, event()), await door.get("/audit/events")):
                 problem = answer.json()
                 assert (answer.status_code, problem["code"], problem["next_step"]) == (503, "CM-504", f"{GRANT}.")
+
+
+async def test_the_service_may_seal_and_is_told_that_it_may_not_retire(audit: Database, tmp_path: Path) -> None:
+    with servant(audit) as login, audit.connect() as administrator:
+        administrator.execute(GRANT)
+        async with evidence_of(audit, tmp_path) as evidence, evidence_of(login, tmp_path) as service:
+            evidence.record(5)
+            await evidence.sign()
+            sealed = await seal(service.engine.database, datetime.now(UTC) + timedelta(hours=1), tmp_path)
+            with pytest.raises(RetentionRefused, match="no member of cas_owner"):
+                await retire(service.engine.database, sealed.file, evidence.keys_file)
 
 
 @pytest.mark.usefixtures("audit_template")  # so that the roles are there, as in a second database of one server
