@@ -160,5 +160,5 @@ async def _require_newest(connection: AnyConnection, key: SigningKey) -> None:
     elif known[-1]["key_id"] != key.key_id:
         raise AnchoringStandsStill(
             f"the key file holds {key.key_id}, and this audit is signed by {known[-1]['key_id']}",
-            "Put that key back, or replace it with python -m services.cas_service.rotate_key",
+            "Put that key back; only while it is there, rotate_key can replace it",
         )

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Annotated, Any, cast
-from uuid import UUID
+from typing import Annotated, Any, Self, cast
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.types import Message, Send
 
 from migration_sidecar.audit_messages import AnchorPage, SignedAnchor, Verification
 from services.cas_service import chain
 from services.cas_service.anchoring import Anchoring
 from services.cas_service.anchoring_settings import read_anchoring_settings
-from services.cas_service.audit import NoQuery, require_single_values
+from services.cas_service.audit import NoQuery, read_event_name, require_single_values
 from services.cas_service.evidence_errors import TooManyExports
 from services.cas_service.exporting import Export, begin_export, prove
 from services.cas_service.questions import LAST_SEQ
@@ -64,6 +63,12 @@ class ExportQuery(BaseModel):
     first: int = Field(default=1, ge=1, le=LAST_SEQ, alias="from")
     until: int | None = Field(default=None, ge=1, le=LAST_SEQ, alias="to")
 
+    @model_validator(mode="after")
+    def goes_forward(self) -> Self:
+        if self.until is not None and self.first > self.until:
+            raise ValueError("from must not be after to")
+        return self
+
 
 class TakenInTime(StreamingResponse):
     """Whoever stops reading is cut off and makes room: only a few are served at once."""
@@ -104,9 +109,9 @@ async def show_keys(request: Request, _: Annotated[NoQuery, Query()]) -> dict[st
 
 @router.get("/proof/{event}")
 async def show_proof(
-    request: Request, event: UUID | Annotated[int, Path(ge=1, le=LAST_SEQ)], _: Annotated[NoQuery, Query()]
+    request: Request, event: Annotated[str, Path(max_length=36)], _: Annotated[NoQuery, Query()]
 ) -> dict[str, Any]:
-    return await prove(request.app.state.database, event)
+    return await prove(request.app.state.database, read_event_name(event))
 
 
 @router.get("/export")

@@ -82,6 +82,12 @@ async def test_an_event_that_is_not_signed_yet_cannot_be_proved_yet(door: httpx.
     assert (answer.status_code, answer.json()["code"]) == (409, "CM-525")
 
 
+async def test_what_is_no_event_is_told_how_events_are_named(door: httpx.AsyncClient) -> None:
+    answer = await door.get("/audit/proof/nope")
+    assert (answer.status_code, answer.json()["code"]) == (422, "CM-603")
+    assert "name it by its seq, such as 57, or by its event_id" in answer.json()["detail"]
+
+
 async def test_an_event_nobody_recorded_has_no_proof(door: httpx.AsyncClient) -> None:
     for event in ("8", "6f3c0a52-0f5e-4e2b-9b0a-2f7d8c1e4a55"):
         answer = await door.get(f"/audit/proof/{event}")
@@ -121,6 +127,7 @@ async def test_an_export_holds_every_event_as_it_was_recorded(door: httpx.AsyncC
         "/audit/export?from=0",
         "/audit/export?to=x",
         "/audit/export?from=1&from=2",
+        "/audit/export?from=5&to=3",
     ],
 )
 async def test_a_question_of_another_form_is_refused_with_a_sentence(door: httpx.AsyncClient, address: str) -> None:
