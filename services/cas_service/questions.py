@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from migration_sidecar.errors import BadRequest
 
 LAST_SEQ = 2**63 - 1
+NEAR = 20_000
 MOST_TYPES = 20
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 EVENT_TYPE = re.compile(r"[a-z]+(\.[a-z_]+)+|[a-z]+(\.[a-z_]+)*\.\*", re.ASCII)
@@ -69,6 +70,10 @@ class AuditQuery(BaseModel):
         return names
 
     @property
+    def asks_several(self) -> bool:
+        return len(self.equals) + bool(self.type) > 1
+
+    @property
     def equals(self) -> dict[str, str]:
         return {name: value for name in FILTERS if (value := getattr(self, name)) is not None}
 
@@ -84,6 +89,12 @@ class Span:
         if order is Order.OLDEST:
             return Span(max(self.first, cursor + 1), self.end)
         return Span(self.first, min(self.end, cursor))
+
+    def near(self, order: Order) -> Span:
+        """Where a page of what is frequent is found."""
+        if order is Order.OLDEST:
+            return Span(self.first, min(self.end, self.first + NEAR))
+        return Span(max(self.first, self.end - NEAR), self.end)
 
 
 def write_cursor(order: Order, seq: int) -> str:
@@ -120,6 +131,26 @@ def statement(source: str, columns: str, query: AuditQuery, types: Sequence[str]
         values.append(each)
         of_types.append(f"({_select(columns, source, [*conditions, f'event_type = ${len(values)}'], ending)})")
     return f"SELECT * FROM ({' UNION ALL '.join(of_types)}) AS found {ending}", values  # noqa: S608
+
+
+def scattered_statement(
+    source: str, columns: str, query: AuditQuery, types: Sequence[str], span: Span
+) -> tuple[str, list[Any]]:
+    """For what is rare: the indexes of all filters are asked together, and what is in all of them is sorted.
+
+    The sum keeps `seq` out of those indexes: PostgreSQL neither combines two that answer the same condition, nor stays
+    away from the order of one although it would read all of it to find little.
+    """
+    values: list[Any] = [span.first, span.end, query.limit + 1]
+    conditions = ["seq + 0 >= $1", "seq + 0 < $2"]
+    for name, value in query.equals.items():
+        values.append(value)
+        conditions.append(f"{name} = ${len(values)}")
+    if query.types:
+        values.append(list(types))
+        conditions.append(f"event_type = ANY (${len(values)}::text[])")
+    ending = f"ORDER BY seq + 0 {'ASC' if query.order is Order.OLDEST else 'DESC'} LIMIT $3"
+    return _select(columns, source, conditions, ending), values
 
 
 def _select(columns: str, source: str, conditions: Sequence[str], ending: str) -> str:

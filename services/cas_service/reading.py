@@ -13,7 +13,15 @@ from migration_sidecar.audit_messages import RunStory, WholeAuditEvent
 from migration_sidecar.database import Database
 from migration_sidecar.messages import AuditPage, RecordedAuditEvent
 from services.cas_service.errors import NoSuchEvent, NoSuchRequest
-from services.cas_service.questions import LAST_SEQ, AuditQuery, Span, read_cursor, statement, write_cursor
+from services.cas_service.questions import (
+    LAST_SEQ,
+    AuditQuery,
+    Span,
+    read_cursor,
+    scattered_statement,
+    statement,
+    write_cursor,
+)
 from services.cas_service.store import Role, session
 
 if TYPE_CHECKING:
@@ -26,6 +34,7 @@ Event = TypeVar("Event", bound=RecordedAuditEvent)
 EVENTS = "audit.events"
 COLUMNS = ", ".join(RecordedAuditEvent.model_fields)
 WHOLE = ", ".join(WholeAuditEvent.model_fields)
+BOUNDS = f"SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM {EVENTS}"  # noqa: S608
 STORY_EVENTS = 5000
 
 # There are a few dozen types, and the index is asked for each of them once instead of being read through.
@@ -44,8 +53,7 @@ async def page(database: Database, query: AuditQuery) -> AuditPage:
     async with session(database, Role.READER) as connection:
         span = await _span(connection, query)
         types = await _whole_types(connection, query.types)
-        text, values = statement(EVENTS, COLUMNS, query, types, span)
-        rows = await connection.fetch(text, *values)
+        rows = await _rows(connection, query, types, span)
     events = [_event(RecordedAuditEvent, row) for row in rows[: query.limit]]
     more = len(rows) > query.limit
     return AuditPage(events=events, next_cursor=write_cursor(query.order, events[-1].seq) if more else None)
@@ -90,9 +98,29 @@ async def _span(connection: AnyConnection, query: AuditQuery) -> Span:
     return span if query.cursor is None else span.beyond(read_cursor(query.order, query.cursor), query.order)
 
 
+async def _rows(connection: AnyConnection, query: AuditQuery, types: list[str], span: Span) -> list[asyncpg.Record]:
+    """One filter is one index; of several nobody knows how often they meet until it was tried."""
+    if not query.asks_several:
+        text, values = statement(EVENTS, COLUMNS, query, types, span)
+        return list(await connection.fetch(text, *values))
+    span = await _held(connection, span)
+    near = span.near(query.order)
+    text, values = statement(EVENTS, COLUMNS, query, types, near)
+    rows = await connection.fetch(text, *values)
+    if len(rows) <= query.limit and near != span:
+        text, values = scattered_statement(EVENTS, COLUMNS, query, types, span)
+        rows = await connection.fetch(text, *values)
+    return list(rows)
+
+
+async def _held(connection: AnyConnection, span: Span) -> Span:
+    least, most = await connection.fetchrow(BOUNDS)
+    return Span(max(span.first, least), min(span.end, most + 1))
+
+
 async def _first_seq_at(connection: AnyConnection, moment: datetime) -> int:
     """By halving: `seq` and `recorded_at` are given under one lock, so the later event has the later time."""
-    least, most = await connection.fetchrow(f"SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM {EVENTS}")  # noqa: S608
+    least, most = await connection.fetchrow(BOUNDS)
     low, high = least, most + 1
     while low < high:
         middle = (low + high) // 2

@@ -171,6 +171,28 @@ async def test_what_names_no_event_is_refused(door: httpx.AsyncClient, name: str
     assert (answer.status_code, answer.json()["code"]) == (422, "CM-603")
 
 
+@pytest.mark.parametrize("order", ["oldest", "newest"])
+@pytest.mark.parametrize("near", [3, 10, 1000])
+@pytest.mark.parametrize("kind", ["revision.applied", "revision.*"])
+async def test_pages_of_what_several_filters_have_in_common_are_whole_wherever_it_lies(
+    door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, near: int, order: str, kind: str
+) -> None:
+    """Frequent at the beginning, rare in the middle, absent at the end."""
+    monkeypatch.setattr("services.cas_service.questions.NEAR", near)
+    wanted = [number < 12 or number == 25 for number in range(40)]
+    facts = {True: ("revision.applied", "cds-task"), False: ("revision.applied", "cds-client")}
+    sent = [event(event_type=facts[each][0], service=facts[each][1]) for each in wanted]
+    await send(door, *sent, event(event_type="migration.started", service="cds-task"))
+    query, seen, cursor = {"type": kind, "service": "cds-task", "order": order, "limit": "5"}, [], None
+    while True:
+        page = (await door.get("/audit/events", params=query | ({"cursor": cursor} if cursor else {}))).json()
+        seen += [each["event_id"] for each in page["events"]]
+        if (cursor := page["next_cursor"]) is None:
+            break
+    expected = [each["event_id"] for each, is_wanted in zip(sent, wanted, strict=True) if is_wanted]
+    assert seen == (expected if order == "oldest" else expected[::-1])
+
+
 async def test_the_story_of_a_run_is_told_in_the_order_it_happened(door: httpx.AsyncClient) -> None:
     """The journals of the services arrive later than the coordinator's word that their step is done."""
     told = [
