@@ -101,7 +101,8 @@ class Attempts:
         agreed = agreed_steps(run.request, run.record, history)
         if agreed is not None:
             several = len(await self._place.all_records()) > 1  # each may be elsewhere
-            run.agreed = None if several else [step.id for step in agreed]
+            files = run.request.plan_digest is not None
+            run.agreed = None if several else {step.id: step.sha256 if files else None for step in agreed}
             if (changed := other_files(run.request, run.record, agreed, history)) is not None:
                 return changed
         return None if run.seconds_left else too_late(run)

@@ -39,7 +39,8 @@ class Course:
         self.session: int | None = None  # the server process that migrates
         self.revision: str | None = None  # the one under way
         self.gave_way_to: Problem | None = None  # how the last attempt ended
-        self.agreed: list[str] | None = None  # the revisions that may be applied or reverted, where somebody said so
+        # The revisions that may be applied or reverted, and the SHA-256 of their files, where somebody said so.
+        self.agreed: dict[str, str | None] | None = None
         self.in_the_way: str | None = None  # what the attempt was last seen waiting for, and who held it
 
     @property

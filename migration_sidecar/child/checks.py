@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -76,16 +76,21 @@ def require_managed(connection: Connection, orders: Orders, attempt: Attempt, kn
         )
 
 
-def require_agreed(revisions: Iterable[str], orders: Orders) -> None:
-    """Raises Refusal (CM-306) where others migrated while this session waited for the lock."""
-    more = [revision for revision in revisions if orders.agreed is not None and revision not in orders.agreed]
-    if more:
-        raise Refusal(
-            "CM-306",
-            "The plan has changed",
-            f"Others have moved the database since; {', '.join(more)} would come on top.",
-            "Ask for the plan again and decide again.",
-        )
+def require_agreed(files: Mapping[str, str], orders: Orders) -> None:
+    """Raises Refusal (CM-306) where others migrated while this session waited, or a file that was loaded is another.
+
+    `files` are the revisions to come, each with the SHA-256 of its file.
+    """
+    if orders.agreed is None:
+        return
+    if more := [revision for revision in files if revision not in orders.agreed]:
+        raise _plan_changed(f"Others have moved the database since; {', '.join(more)} would come on top.")
+    if other := [revision for revision, file in files.items() if orders.agreed[revision] not in (None, file)]:
+        raise _plan_changed(f"The file of {', '.join(other)} is not the one that the plan was made of.")
+
+
+def _plan_changed(detail: str) -> Refusal:
+    return Refusal("CM-306", "The plan has changed", detail, "Ask for the plan again and decide again.")
 
 
 def _versions_elsewhere(connection: Connection, facts: dict[str, str]) -> list[list[str]]:

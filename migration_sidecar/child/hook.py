@@ -40,14 +40,14 @@ class Guard:
         self._turns: Counter[str] = Counter()
         self._sessions: list[GuardedSession] = []
 
-    def session(self, connection: Any, options: dict[str, Any]) -> GuardedSession:
+    def session(self, connection: Any, options: dict[str, Any], files: dict[str, str]) -> GuardedSession:
         given = self._orders(connection)
         table = options.get("version_table") or PLAIN
         schema = options.get("version_table_schema") or _schema_of_its_own(connection, given)
         history = history_name(table, schema)
         self._turns[history] += 1
         attempt = replace(given.attempt, version_table=history, turn=self._turns[history])
-        session = GuardedSession(connection, given, attempt, self._report, key=lock_key(table, schema))
+        session = GuardedSession(connection, given, attempt, self._report, key=lock_key(table, schema), files=files)
         session.open()
         self._sessions.append(session)
         return session
@@ -70,9 +70,9 @@ def install(orders: Callable[[Any], Orders], report: Callable[..., None]) -> Gua
     def configure(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
         if connection is None or not _changes_the_database(self):
             return _unguarded(self, connection, *args, **options)
-        self.script.get_heads()  # loads the revision files: time that is better spent before the orders come
+        files = _loaded(self.script)  # time that is better spent before the orders come
         # What was given to an earlier configure holds for this one too: Alembic never forgets an option.
-        session = guard.session(connection, {**self.context_opts, **options})
+        session = guard.session(connection, {**self.context_opts, **options}, files)
         self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session)
         options["transaction_per_migration"] = True
         options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.applied)
@@ -96,8 +96,9 @@ def _schema_of_its_own(connection: Any, given: Orders) -> str:
         return default_schema(connection) or given.default_schema
 
 
-def _mark(script: Any) -> str:
-    return file_mark(script.revision, sha256(Path(script.path).read_bytes()).hexdigest())
+def _loaded(scripts: Any) -> dict[str, str]:
+    """Loads the revision files and gives the SHA-256 of each: what runs may stand in none of them any more."""
+    return {each.revision: sha256(Path(each.path).read_bytes()).hexdigest() for each in scripts.walk_revisions()}
 
 
 def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable[..., Any]:
@@ -107,10 +108,11 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
         # A stamp's step has no revision file; it only moves the version row.
         steps = list(original(heads, context))
         if not heads and session.attempt.way_in == "by hand" and any(hasattr(step, "revision") for step in steps):
-            known = {_mark(script) for script in context.script.walk_revisions()}  # by hand nobody looked before
+            known = {file_mark(*each) for each in session.files.items()}  # by hand nobody looked before
             checks.require_managed(session.connection, session.orders, session.attempt, known)
         # Here the lock is ours, so from here on nobody else moves the database.
-        checks.require_agreed([step.revision.revision for step in steps if hasattr(step, "revision")], session.orders)
+        revisions = [step.revision.revision for step in steps if hasattr(step, "revision")]
+        checks.require_agreed({revision: session.files[revision] for revision in revisions}, session.orders)
         guarded_steps = [session.guard(step, context) if hasattr(step, "revision") else step for step in steps]
         return then_reach("all_done", guarded_steps, session.connection)
 

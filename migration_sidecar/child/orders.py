@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,8 @@ class Orders:
     tables: JournalTables = field(default_factory=journal_tables)
     same_database: bool = False  # the operation's own row must be visible to the connection that migrates
     default_schema: str = ""  # of the version table, where env.py leaves it to a search_path of its own
-    agreed: Collection[str] | None = None  # the revisions that may be applied or reverted; None for any
+    # The revisions that may be applied or reverted, each with the SHA-256 of its file; None for any.
+    agreed: Mapping[str, str | None] | None = None
 
     @classmethod
     def read(cls, order: Mapping[str, Any]) -> Orders:

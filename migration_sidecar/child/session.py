@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
-from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -41,12 +40,14 @@ class GuardedSession:
         report: Callable[..., None],
         *,
         key: dict[str, int],
+        files: dict[str, str],
     ) -> None:
         self.connection = connection
         self.orders = orders
         self.attempt = attempt
         self.report = report
         self.key = key
+        self.files = files  # the SHA-256 of each revision's file as it was loaded
         # Alembic calls such a transaction external; it is its owner's to end, so nothing is committed in it here.
         self.external = connection.in_transaction()
         self.uncommitted = False
@@ -151,7 +152,7 @@ class GuardedSession:
             parameters,
             **told,
             message=_first_line(script.doc or ""),
-            sha256=sha256(Path(script.path).read_bytes()).hexdigest(),
+            sha256=self.files[script.revision],
         )
 
     def _begin(self, revision: str, *, transactional: bool, may_drop: bool) -> None:

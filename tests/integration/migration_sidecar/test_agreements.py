@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+from typing import Any
+
 import pytest
 
+from migration_sidecar.attempts import Attempts
 from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.engine import Engine
 from migration_sidecar.errors import NotApplied, PlanChanged, UnknownTarget
@@ -194,3 +198,40 @@ async def test_files_that_changed_after_a_plan_was_accepted_are_not_run(
     refused = await ended(engine, second.operation_id)
     assert (refused.state, refused.error.code) == (OperationState.FAILED, "CM-306")  # type: ignore[union-attr]
     assert tables(database) == {"t_a1"}
+
+
+async def test_the_file_on_record_is_the_one_that_ran_and_not_what_stands_there_by_now(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    file = environment.revision("a1")
+    ran = sha256(file.read_bytes()).hexdigest()
+    with database.connect() as holder:
+        holder.execute("SELECT pg_advisory_lock(%s, %s)", tuple(lock_key("alembic_version", "").values()))
+        accepted = await engine.operations.accept(request())
+        await until(lambda: "attempt" in kinds(database, accepted.operation_id))
+        file.write_text(file.read_text().replace("t_a1", "t_something_else"))
+        holder.execute("SELECT pg_advisory_unlock_all()")
+        operation = await ended(engine, accepted.operation_id)
+    assert tables(database) == {"t_a1"}
+    assert [step.sha256 for step in operation.applied] == [ran]
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+async def test_a_file_that_is_replaced_at_the_last_moment_is_not_run_under_the_old_plan(
+    engine: Engine, environment: Environment, database: Database, monkeypatch: pytest.MonkeyPatch, agreed: bool
+) -> None:
+    file = environment.revision("a1")
+    plan = await engine.reader.plan(Action.UPGRADE, "head")
+    orders = Attempts._orders
+
+    def replaced_meanwhile(*of: Any) -> dict[str, Any]:
+        file.write_text(file.read_text().replace("t_a1", "t_something_else"))
+        return orders(*of)
+
+    monkeypatch.setattr(Attempts, "_orders", replaced_meanwhile)
+    operation = await carry_out(engine, plan_digest=plan.digest) if agreed else await carry_out(engine)
+    assert tables(database) == (set() if agreed else {"t_something_else"})
+    if agreed:
+        assert operation.error is not None
+        assert (operation.state, operation.error.code) == (OperationState.FAILED, "CM-306")
+        assert "The file of a1 is not the one that the plan was made of." in operation.error.detail
