@@ -1,0 +1,64 @@
+"""What is made of the word of a migration process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from migration_sidecar.conversation import Conversation
+from migration_sidecar.course import Course
+from migration_sidecar.messages import Action, Operation, OperationRequest, OperationState
+from migration_sidecar.warm import MigrationProcess
+
+RECORD = Operation(
+    operation_id="op-1",
+    service="orders",
+    database="orders",
+    action=Action.UPGRADE,
+    target="head",
+    state=OperationState.ACCEPTED,
+    from_revisions=[],
+    current_revisions=[],
+    accepted_at=datetime.now(UTC),
+)
+
+
+class Lingering:
+    """Says what it has to say, and then does not go away."""
+
+    def __init__(self, *said: dict[str, Any]) -> None:
+        self.said = said
+
+    async def order(self, orders: dict[str, Any]) -> None:
+        pass
+
+    async def reports(self) -> AsyncGenerator[dict[str, Any], None]:
+        for report in self.said:
+            yield report
+        await asyncio.Event().wait()
+
+
+async def heard(*said: dict[str, Any], deadline_seconds: int = 60) -> Conversation:
+    wanted = OperationRequest(
+        operation_id="op-1", target="head", requested_by="test", deadline_seconds=deadline_seconds
+    )
+    talk = Conversation(Course(wanted, RECORD, "by hand", lambda _: None, asyncio.Event()))
+    process = cast(MigrationProcess, Lingering({"event": "session", "pid": 7}, *said))
+    async with asyncio.timeout(10):
+        await talk.hold(nullcontext(process), {})
+    return talk
+
+
+async def test_nobody_waits_for_a_process_to_be_taken_down_that_said_it_is_done() -> None:
+    talk = await heard({"event": "done", "result": None})
+    assert talk.at_rest
+    assert talk.ending.problem is None
+
+
+async def test_of_one_that_says_no_more_until_the_deadline_nothing_is_concluded() -> None:
+    talk = await heard(deadline_seconds=1)
+    assert talk.cut_off
+    assert not talk.at_rest
