@@ -41,6 +41,17 @@ SELECT count(*) AS events, max(seq) AS last_seq, (array_agg(hash ORDER BY seq DE
 FROM checked
 """
 
+# What table_changes finds by. An index lookup for each name: PostgreSQL expects far more names than there are.
+UNSHOWN = """
+SELECT min(event.seq) FROM audit.events AS event
+CROSS JOIN LATERAL jsonb_array_elements_text(
+    CASE jsonb_typeof(event.detail -> 'tables') WHEN 'array' THEN event.detail -> 'tables' END
+) AS changed (name)
+WHERE event.seq > $1 AND event.seq <= $2 AND length(changed.name) <= 255
+AND (SELECT known.seq FROM audit.changed_tables AS known
+     WHERE known.table_name = changed.name AND known.seq = event.seq) IS NULL
+"""
+
 SENTENCES = {
     "missing": "After event {before} comes event {seq}: what was between is missing.",
     "changed": "Event {seq} is not what was recorded: its content was changed.",
@@ -84,3 +95,10 @@ async def require_signed_events(connection: AnyConnection, anchors: list[Anchor]
         if hashes.get(anchor.seq) != anchor.hash:
             first = anchor.seq - anchor.count + 1
             raise Broken(first, "rewritten", f"Events {first} to {anchor.seq} are not those that were signed.")
+
+
+async def require_shown(connection: AnyConnection, piece: Piece) -> None:
+    """Raises Broken where audit.table_changes would not show a table that an event says was changed."""
+    seq = await connection.fetchval(UNSHOWN, piece.after.seq, piece.last.seq)
+    if seq is not None:
+        raise Broken(seq, "changed", f"Of the tables that event {seq} changed, audit.table_changes shows not all.")

@@ -13,7 +13,7 @@ from migration_sidecar.database import Database
 from services.cas_service import chain
 from services.cas_service.anchoring import Anchoring
 from services.cas_service.chain import Link
-from services.cas_service.checking import Piece, check_piece, require_signed_events
+from services.cas_service.checking import Piece, check_piece, require_shown, require_signed_events
 from services.cas_service.store import Role, session
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ async def _verify(connection: AnyConnection, outside: Outside, found: Findings, 
     keys = _keys(await chain.keys(connection), outside)
     piece = await check_piece(connection, start, limit)
     found.last_seq, found.events = piece.last.seq, piece.events
+    await require_shown(connection, piece)
     if keys is not None:
         await _require_outside(connection, keys, outside, piece)
         found.anchored_seq = await _require_stored(connection, keys, outside, piece, retired)

@@ -123,6 +123,20 @@ async def test_a_revision_that_is_shown_otherwise_than_it_was_recorded_is_named(
     assert (live.first_bad_seq, live.reason) == (7, "changed")
 
 
+async def test_a_changed_table_that_is_not_shown_any_more_is_named_and_one_that_was_added_is_not_shown(
+    evidence: Evidence,
+) -> None:
+    tables = {"detail": {"revision": "task_0002", "tables": ["public.tasks", "public.notes"]}}
+    evidence.send([event | tables for event in evidence.events(3)])
+    evidence.tamper("INSERT INTO audit.changed_tables VALUES ('public.salaries', 13), ('public.tasks', 1)")
+    shown = "SELECT DISTINCT table_name FROM audit.table_changes ORDER BY 1"
+    assert evidence.ask(shown) == [("public.notes",), ("public.tasks",)]
+    assert (await evidence.verify()).ok
+    evidence.tamper("DELETE FROM audit.changed_tables WHERE seq = 14 AND table_name = 'public.notes'")
+    live = await evidence.verify()
+    assert (live.first_bad_seq, live.reason) == (14, "changed")
+
+
 async def test_a_head_that_was_taken_away_is_noticed(evidence: Evidence) -> None:
     evidence.tamper("DELETE FROM audit.chain_head")
     live, exported = await evidence.verify(), await evidence.verify_export()

@@ -125,7 +125,8 @@ WHERE event.event_type IN ('revision.applied', 'revision.reverted', 'revision.st
 TABLE_CHANGES = """
 CREATE VIEW audit.table_changes AS
 SELECT changed.table_name, revisions.*
-FROM audit.changed_tables AS changed JOIN audit.revisions AS revisions ON revisions.seq = changed.seq
+FROM audit.changed_tables AS changed
+JOIN audit.revisions AS revisions ON revisions.seq = changed.seq AND revisions.tables ? changed.table_name
 """
 
 # The error of a step is an object, that of an attempt a sentence.
@@ -219,6 +220,7 @@ def upgrade() -> None:
     for view in VIEWS:
         op.execute(f"GRANT SELECT ON audit.{view} TO cas_reader")
     op.execute("GRANT SELECT ON audit.windows TO cas_reader")
+    op.execute("GRANT SELECT ON audit.changed_tables TO cas_witness")
     for function in TRIGGER_FUNCTIONS:
         op.execute(f"REVOKE ALL ON {function} FROM PUBLIC")
     tables = ("TABLE audit.changed_tables", "TABLE audit.windows")
