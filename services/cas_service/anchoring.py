@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
 PAUSE_AFTER_FAILURE_SECONDS = 5.0
+LAST_ROUND_SECONDS = 5.0
 MOST_EVENTS = 10_000  # under one anchor, so that signing what was there before anchors were takes little memory
 
 OLDEST_UNSIGNED = "SELECT extract(epoch FROM clock_timestamp() - recorded_at) FROM audit.events WHERE seq = $1"
@@ -56,11 +57,21 @@ class Anchoring:
             *([GitSink(settings.git)] if settings.git else []),
         ]
         self.standing_still: StandingStill | None = None
+        self._is_last = False
 
     async def run(self) -> None:
         while True:
             went_well = await self.attempt()
             await asyncio.sleep(PAUSE_SECONDS if went_well else PAUSE_AFTER_FAILURE_SECONDS)
+
+    async def end(self) -> None:
+        """Signs what is left, so that an orderly stop leaves nothing that could be rewritten unnoticed."""
+        self._is_last = True
+        try:
+            async with asyncio.timeout(LAST_ROUND_SECONDS):
+                await self.attempt()
+        except TimeoutError:
+            log.warning("anchoring_was_not_finished")
 
     async def attempt(self) -> bool:
         """One round; what goes wrong is kept in `standing_still` until a round goes well."""
@@ -128,7 +139,7 @@ class Anchoring:
     async def _is_due(self, connection: AnyConnection, signed_seq: int, head_seq: int) -> bool:
         if head_seq <= signed_seq:
             return False
-        if head_seq - signed_seq >= self._settings.every_events:
+        if self._is_last or head_seq - signed_seq >= self._settings.every_events:
             return True
         age = await connection.fetchval(OLDEST_UNSIGNED, signed_seq + 1)
         return age is None or age >= self._settings.every_seconds  # None: it is missing, which signing finds out

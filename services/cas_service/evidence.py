@@ -39,6 +39,7 @@ async def anchors_itself(app: FastAPI) -> AsyncIterator[None]:
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    await anchoring.end()
 
 
 router = APIRouter(prefix="/audit", lifespan=anchors_itself)

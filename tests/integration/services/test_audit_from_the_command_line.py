@@ -66,6 +66,14 @@ def test_an_export_is_verified_with_what_is_kept_outside_and_without_the_service
     assert command("verify", file, "--keys", keys, "--anchors", anchors).exit_code == 0
 
 
+def test_an_orderly_stop_signs_what_is_left(audit: Database, kept_outside: Path) -> None:
+    with serving(audit):
+        wait_for(lambda: list(kept_outside.rglob("audit-keys-*.json")))
+        record(audit, 3)
+    [anchors] = kept_outside.rglob("anchors-*.jsonl")
+    assert json.loads(anchors.read_text())["anchor"].split("|")[2] == "3"
+
+
 def test_a_part_is_exported_by_numbers_and_by_moments(command: Command, kept_outside: Path, tmp_path: Path) -> None:
     keys, _ = signed(command, kept_outside)
     for name, bounds, count in (
