@@ -16,7 +16,7 @@ from migration_sidecar.engine import Engine
 from migration_sidecar.settings import read_settings
 from services.cas_service import reading
 from services.cas_service.chain import Link
-from services.cas_service.checking import check_piece
+from services.cas_service.checking import check_piece, require_shown
 from services.cas_service.questions import AuditQuery, Order, write_cursor
 from services.cas_service.store import Role, session
 
@@ -136,6 +136,7 @@ async def _verify(database: Database) -> float:
     while True:
         async with session(database, Role.WITNESS) as connection:
             piece = await check_piece(connection, last, PIECE)
+            await require_shown(connection, piece)
         if piece.events == 0:
             return events / (time.monotonic() - begun)
         last, events = piece.last, events + piece.events
