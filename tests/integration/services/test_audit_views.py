@@ -192,6 +192,25 @@ def test_a_reader_held_to_a_service_stays_held_in_another_role(held: Database) -
         assert connection.execute("SELECT DISTINCT service FROM audit.events").fetchall() == [("cds-task",)]
 
 
+def test_a_reader_is_held_by_the_groups_it_is_in_and_a_superuser_by_none(told: Database) -> None:
+    with told.connect() as connection:
+        connection.execute(
+            "CREATE ROLE team IN ROLE cas_reader; CREATE ROLE part IN ROLE team; CREATE ROLE kim IN ROLE part"
+        )
+        connection.execute(
+            "INSERT INTO audit.reader_services VALUES ('team', 'cds-task'), ('nobody there', 'cds-client')"
+        )
+        try:
+            everything = connection.execute("SELECT count(*) FROM audit.events").fetchone()
+            connection.execute("SET ROLE cas_reader")
+            assert connection.execute("SELECT count(*) FROM audit.events").fetchone() == everything
+            for become in ("SET SESSION AUTHORIZATION kim", "SET ROLE cas_reader"):
+                connection.execute(become)
+                assert connection.execute("SELECT DISTINCT service FROM audit.events").fetchall() == [("cds-task",)]
+        finally:
+            connection.execute("RESET SESSION AUTHORIZATION; DROP ROLE kim, part, team")
+
+
 def test_a_function_of_the_readers_own_is_not_shown_what_the_reader_is_not(held: Database) -> None:
     with held.connect() as connection:
         heard: list[str] = []

@@ -69,14 +69,19 @@ CREATE TABLE audit.reader_services (
 )
 """
 
-# Both names count: who logged in, whatever role was set since, and that role. Who is not listed is held to no service.
+# Who logged in counts, whatever role was set since, and that role, and every group of either: who is listed by a group
+# is held like all of it. A superuser is a member of everything only by name. Who is not listed is held to no service.
+HELD_TO = """
+SELECT held.service FROM audit.reader_services AS held WHERE held.reader IN (session_user, current_user)
+OR pg_has_role(current_user, to_regrole(quote_ident(held.reader))::oid, 'MEMBER')
+OR pg_has_role(session_user, to_regrole(quote_ident(held.reader))::oid, 'MEMBER')
+    AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)
+"""
+
 # A subquery is asked once for a statement, not once for a row.
-READ_POLICY = """
+READ_POLICY = f"""
 CREATE POLICY services_of_reader ON public.audit_events FOR SELECT USING (
-    NOT EXISTS (SELECT FROM audit.reader_services AS held WHERE held.reader IN (session_user, current_user))
-    OR service = ANY (ARRAY(
-        SELECT held.service FROM audit.reader_services AS held WHERE held.reader IN (session_user, current_user)
-    ))
+    NOT EXISTS ({HELD_TO}) OR service = ANY (ARRAY({HELD_TO}))
 )
 """
 
