@@ -275,6 +275,7 @@ class Export:
         self.until, before = header.get("to_seq"), header.get("previous_anchor")
         self.seq, self.last_outside = first - 1, max(outside, default=0)
         self.keys, self.outside, self.tree, self.ended = Keys(header.get("keys"), trusted), outside, Tree(), False
+        self.untold: Mapping[str, Any] | None = None
         self.segment_open, self.ahead = False, 0  # ahead: what an anchor signed of which the events have not come
         if self.keys.chain_id != self.verdict.chain_id:
             raise Broken(None, "keys", "The keys belong to another audit than the events.")
@@ -290,7 +291,8 @@ class Export:
 
     def event(self, found: re.Match[bytes]) -> None:
         seq, recorded_at, prev_hash, hash = int(found[1]), found[2].decode(), found[3].decode(), found[4].decode()
-        hash_of_payload = payload_hash(_text(found[5]))
+        payload = _text(found[5])
+        hash_of_payload = payload_hash(payload)
         if self.segment_open:
             raise Broken(seq, "missing", f"Nothing signs event {self.seq}, after which a segment was taken out.")
         if seq != self.seq + 1:
@@ -306,6 +308,8 @@ class Export:
         self.seq, self.hash = seq, hash
         self.verdict.events += 1
         self.tree.add(hash)
+        if self.untold and '"audit.segment_retired"' in payload and _tells_of_retiring(_json(payload), self.untold):
+            self.untold = None
         if seq in self.outside:
             self._require_here(self.outside[seq])
 
@@ -339,6 +343,7 @@ class Export:
         if first != self.seq + 1 or last < first or prev_hash != self.hash:
             raise Broken(first, "missing", f"The sealed segment {first} to {last} does not follow event {self.seq}.")
         self.seq, self.hash, self.segment_open, self.follows = last, hash, True, False
+        self.untold = segment  # until an event tells that it was taken out; it is younger than those that were
         # The anchors within are in the segment's file; the one at its end says what came before it.
         self.tree = Tree()
         self.verdict.notes.append(
@@ -361,6 +366,9 @@ class Export:
             raise Broken(
                 self.seq + 1, "cut", f"The file is cut: it stops after event {self.seq} without its last line."
             )
+        if self.untold and self.until is None:
+            first, last = self.untold["first_seq"], self.untold["last_seq"]
+            raise Broken(first, "missing", f"Events {first} to {last} are gone, and no event tells who took them out.")
         beyond = [each for each in self.outside.values() if each.seq > self.seq]
         due = [each for each in beyond if each.signed_at <= self.exported_at]
         if due and self.until is None:
@@ -405,6 +413,16 @@ def verify_export(lines: Iterator[bytes], trusted: Keys | None, outside: Mapping
         verdict = export.verdict if export else Verdict("export")
         verdict.last_seq = export.seq if export else 0
         return _refused(verdict, broken)
+
+
+def _tells_of_retiring(event: Any, segment: Mapping[str, Any]) -> bool:
+    told = event.get("detail") if isinstance(event, dict) and event.get("source") == "cas-audit" else None
+    names = ("first_seq", "last_seq", "last_hash", "file_sha256")
+    return (
+        isinstance(told, dict)
+        and event.get("event_type") == "audit.segment_retired"
+        and all(told.get(name) == segment.get(name) for name in names)
+    )
 
 
 def _take(export: Export, document: Mapping[str, Any]) -> None:
@@ -474,7 +492,7 @@ def _object(line: bytes) -> dict[str, Any]:
     return document
 
 
-def _json(text: bytes) -> Any:
+def _json(text: bytes | str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_no_key_twice)
     except (ValueError, RecursionError):

@@ -218,16 +218,31 @@ def test_a_second_history_signed_with_the_same_key_is_betrayed_by_the_anchors_ou
 
 
 def test_a_segment_stands_for_events_that_were_retired_and_its_end_is_signed() -> None:
-    audit = audit_of(6)
-    last = audit.events[2]
-    segment = {"first_seq": 1, "last_seq": 3, "prev_hash": "0" * 64, "last_hash": last[3], "file_sha256": "ab" * 32}
-    lines = audit.export()
-    at = place(lines, 4)
-    lines[1:at] = [json.dumps({"segment": segment}).encode(), json.dumps(signed(audit.anchors[0])).encode()]
-    lines[-1] = lines[-1].replace(b'"events": 6', b'"events": 3')
+    audit, lines = retired(told="audit.segment_retired")
     assert verdict(lines, audit).ok
     del lines[2]
     assert (verdict(lines).first_bad_seq, verdict(lines).reason) == (4, "missing")
+
+
+@pytest.mark.parametrize("told", ["audit.segment_sealed", "revision.applied"])
+def test_events_that_were_taken_out_without_an_event_that_tells_of_it_are_missing(told: str) -> None:
+    audit, lines = retired(told)
+    found = verdict(lines, audit)
+    assert (found.ok, found.first_bad_seq, found.reason) == (False, 1, "missing")
+    lines[0] = lines[0].replace(b'"to_seq": null', b'"to_seq": 7')
+    assert verdict(lines, audit).ok  # what tells of it may come later
+
+
+def retired(told: str) -> tuple[Audit, Lines]:
+    """Events 1 to 3 of six are in a segment; the seventh tells."""
+    audit = audit_of(6)
+    place_of_it = {"first_seq": 1, "last_seq": 3, "last_hash": audit.events[2][3], "file_sha256": "ab" * 32}
+    audit.record(json.dumps({"event_type": told, "source": "cas-audit", "detail": place_of_it}))
+    lines = audit.export()
+    segment = {"segment": {**place_of_it, "prev_hash": "0" * 64}}
+    lines[1 : place(lines, 4)] = [json.dumps(segment).encode(), json.dumps(signed(audit.anchors[0])).encode()]
+    lines[-1] = lines[-1].replace(b'"events": 7', b'"events": 4')
+    return audit, lines
 
 
 @pytest.mark.parametrize(
