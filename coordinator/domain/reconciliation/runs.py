@@ -10,6 +10,7 @@ from uuid import UUID
 
 from coordinator.domain.audit import event_id
 from coordinator.domain.reconciliation.gap import Gap, Kind
+from coordinator.domain.request import REQUEST_ID
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import Step
@@ -69,10 +70,13 @@ class Runs:
         self._match(event.event_id)
 
     def to_look_for(self) -> set[str]:
-        """Runs whose records must be read, again or at last: the audit tells of them what no record said so far."""
+        """Runs whose records must be read, again or at last: the audit tells of them what no record said so far.
+
+        What cannot be the id of a run has no record to be asked for: an event with it was forged.
+        """
         new = self.strangers.keys() - self._looked_for
         self._looked_for |= new
-        return {self.strangers[key].request_id or "" for key in new}
+        return {name for key in new if REQUEST_ID.fullmatch(name := self.strangers[key].request_id or "")}
 
     def owing(self) -> set[str]:
         """Runs of which something is on its way."""

@@ -140,3 +140,13 @@ async def test_refusals_leave_no_run_and_need_no_record(world: World) -> None:
     await some_run(world, "succeeded")
     events = [event.model_copy(update={"event_type": "migration.rejected"}) for event in recorded(world)]
     assert gaps(None, events) == []
+
+
+@pytest.mark.parametrize("forged", [None, "", "../audit/events", "r-1/pause", "r-1?x=1", "r" * 65])
+async def test_what_cannot_be_the_id_of_a_run_is_not_asked_for_and_is_named(world: World, forged: str | None) -> None:
+    run = await some_run(world, "succeeded")
+    events = recorded(world)
+    events.append(events[-1].model_copy(update={"event_id": uuid4(), "seq": 99, "request_id": forged}))
+    found = reconciled(run, events)
+    assert found.runs.to_look_for() == set()
+    assert [(gap.kind, gap.seq) for gap in found.gaps()] == [(Kind.NO_RUN_RECORD, 99)]
