@@ -55,7 +55,7 @@ def require_signed_outside(ground: Ground) -> None:
     wait_until_signed(ground.fleet)
     ((newest,),) = ground.query("cas_audit", "SELECT max(seq) FROM audit_events")
     (file,) = (ground.infrastructure.settings.audit_folder / "anchors").glob("anchors-*.jsonl")
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert lines[-1]["anchor"].split("|")[2] == str(newest)
+    signed = [json.loads(line)["anchor"].split("|")[2] for line in file.read_text().splitlines()]
+    assert signed[-1:] == [str(newest)]
     found = verified(ground)
     assert (found["ok"], found["anchored_seq"], found["anchoring"]) == (True, newest, "")

@@ -10,10 +10,11 @@ from pathlib import Path
 import psutil
 
 from scripts.infrastructure.render import AUDIT
-from tests.end_to_end.ground import Ground, Killed
+from tests.end_to_end.ground import TABLES, Ground, Killed
 from tests.end_to_end.slow_step import require_all_applied_once, started_slow_step
 
 AWAY_SECONDS = 3
+OWED = "SELECT count(*) FROM migration_sidecar.journal WHERE relayed_at IS NULL AND kind <> 'started'"
 ORDER = "die-instead-of-answering"
 DIES_ONCE = f"""
 
@@ -56,6 +57,15 @@ def test_the_audit_dies_after_it_has_stored_and_before_it_says_so(slow_product: 
         assert not order.exists()
         audit.again()
         require_all_applied_once(slow_product, request)
+        require_nothing_owed(slow_product)
+
+
+def require_nothing_owed(ground: Ground) -> None:
+    """Who was not answered sends again, and takes the answer that it is there already."""
+    deadline = time.monotonic() + 30
+    while (owed := sum(ground.query(name, OWED)[0][0] for name in TABLES)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert owed == 0
 
 
 def require_nothing_new_starts(ground: Ground) -> None:
