@@ -82,7 +82,8 @@ def _facts(step: ReportedStep, changes: list[ReportedEvent]) -> list[tuple[str, 
 
 def _by(changes: list[ReportedEvent]) -> str:
     told = dict.fromkeys(
-        (event.actor, str(event.detail.get("actor_basis") or ""), event.detail.get("way_in")) for event in changes
+        (event.actor, str(event.detail.get("actor_basis") or ""), str(event.detail.get("way_in") or ""))
+        for event in changes
     )
     return "; ".join(
         f"{actor or 'nobody named'} ({basis or 'claimed'})" + (f", way in: {way_in}" if way_in else "")

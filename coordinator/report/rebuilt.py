@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from coordinator.cli.records import STEP_ENDED
 from coordinator.report.facts import ReportedEvent, ReportedRun
 
 
 def rebuilt(request_id: str, events: list[ReportedEvent]) -> ReportedRun:
+    """An event whose facts are no run's tells nothing of it; it is still shown among the events."""
     run: dict[str, Any] = {"request_id": request_id, "state": "", "steps": []}
     steps: dict[str, dict[str, Any]] = {}
+    made = ReportedRun.model_validate(run)
     for event in events:
-        _take(run, steps, event)
-    return ReportedRun.model_validate(run | {"steps": list(steps.values())})
+        next_run, next_steps = dict(run), {service: dict(step) for service, step in steps.items()}
+        _take(next_run, next_steps, event)
+        try:
+            made = ReportedRun.model_validate(next_run | {"steps": list(next_steps.values())})
+        except ValidationError:
+            continue
+        run, steps = next_run, next_steps
+    return made
 
 
 def _take(run: dict[str, Any], steps: dict[str, dict[str, Any]], event: ReportedEvent) -> None:
@@ -51,7 +61,8 @@ def _step(event: ReportedEvent) -> dict[str, Any]:
         return facts | {"state": "running", "started_at": event.occurred_at}
     state = event.outcome if event.outcome in STEP_ENDED else "needs_attention"
     facts |= {"state": state, "finished_at": event.occurred_at, "duration_ms": event.duration_ms}
-    applied = [one if isinstance(one, dict) else {"revision": one} for one in detail.get("applied") or []]
+    told = detail.get("applied")
+    applied = [one if isinstance(one, dict) else {"revision": one} for one in (told if isinstance(told, list) else [])]
     facts |= {"started_at": detail["started_at"]} if detail.get("started_at") else {}
     return facts | {"attempts": detail.get("attempts"), "applied": applied, "error": _problem(detail.get("error"))}
 

@@ -257,3 +257,17 @@ def test_a_request_that_an_older_release_recorded_as_a_whole_is_still_told() -> 
     older = event(101, "migration.requested", actor="ada", detail={"request": {**REQUEST, "reason": "release 7"}})
     alone = RunFacts(rebuilt("release-41", [older]), [older], recorded=False)
     assert section(alone, WHO).endswith("release 7")
+
+
+@pytest.mark.parametrize("forged", [1, 1.5, True, "x", [1], [[]], [None], {"a": {"b": 1}}, {"code": 7}], ids=str)
+def test_whatever_a_forged_event_holds_there_is_a_report_of_the_run(forged: object) -> None:
+    names = ("actor_basis", "way_in", "revision", "sha256", "tables", "error", "applied", "attempts", "started_at")
+    more = ("planned", "plan_digest", "services", "reason", "target", "requested_by", "title", "code", "obstacles")
+    detail = dict.fromkeys((*names, *more), forged)
+    types = ("requested", "rejected", "approved", "started", "step_started", "step_finished", "finished")
+    told = [event(200 + at, f"migration.{each}", "cds-client", detail=detail) for at, each in enumerate(types)]
+    told += [event(210, "revision.applied", "cds-client", detail=detail)]
+    told += [event(211, "attempt.failed", "cds-client", detail=detail)]
+    events = [*EVENTS, *told]
+    assert report_of(facts(events=events)).verdict
+    assert report_of(RunFacts(rebuilt("release-41", events), events, PROVEN, recorded=False)).verdict
