@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from migration_sidecar.messages import AuditEvent, Problem
+from migration_sidecar.strict_json import without_passwords
 
 EVENT_BYTES = 16 * 1024
 ERROR_CHARACTERS = 500
@@ -81,7 +82,7 @@ def objection(event: AuditEvent) -> str | None:
 def bounded(event_type: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the facts that such an event may hold; what is too large is cut, and named in `cut`."""
     allowed = FACTS[event_type] | _ALWAYS
-    known = {name: value for name, value in facts.items() if name in allowed and value is not None}
+    known = {name: _masked(value) for name, value in facts.items() if name in allowed and value is not None}
     kept = {name: _cut(value, LIMITS[name]) for name, value in known.items()}
     cut = sorted(name for name, value in kept.items() if value != known[name])
     return {**kept, "cut": cut} if cut else kept
@@ -100,6 +101,14 @@ def error_text(sentence: str) -> str:
 
 def size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace"))
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_passwords(value)
+    if isinstance(value, dict):
+        return {without_passwords(str(name)): _masked(each) for name, each in value.items()}
+    return [_masked(each) for each in value] if isinstance(value, list) else value
 
 
 def _cut(value: Any, limit: int) -> Any:

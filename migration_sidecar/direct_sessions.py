@@ -23,8 +23,7 @@ async def open_session(*arguments: Any, **options: Any) -> Connection:
     if direct:
         return session
     await session.close()
-    session = await asyncpg.connect(*arguments, statement_cache_size=0, **options)
-    return session
+    return await asyncpg.connect(*arguments, statement_cache_size=0, **options)
 
 
 async def _reaches_its_server(session: Connection) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NoReturn
 
 MAXIMUM_DEPTH = 32
 MAXIMUM_INTEGER_DIGITS = 18
+PASSWORD = re.compile(r"(://[^\s/:@]*):[^\s/@]+@")
 LONGEST_SHOWN = 80
 # PostgreSQL text holds no NUL, UTF-8 no lone surrogate, and a terminal should obey nobody's control characters.
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -52,8 +53,14 @@ def require_each_key_once(body: bytes) -> None:
 
 
 def quoted(text: str, limit: int = LONGEST_SHOWN) -> str:
-    """A stranger's text as it may stand in a sentence: ASCII, escaped, short."""
-    return ascii(text if len(text) <= limit else text[:limit] + "...")
+    """A stranger's text as it may stand in a sentence: ASCII, escaped, short, and without an address's password."""
+    shown = without_passwords(text)
+    return ascii(shown if len(shown) <= limit else shown[:limit] + "...")
+
+
+def without_passwords(text: str) -> str:
+    """Addresses lose the password between user and host; any other secret is not to be told from a text."""
+    return PASSWORD.sub(r"\1:***@", text)
 
 
 def _parse(body: bytes) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from coordinator.domain.step import Step
 from migration_sidecar.audit_facts import FACTS, bounded, objection, problem_facts
 from migration_sidecar.messages import AuditEvent, Problem, ServiceStatus
+from migration_sidecar.strict_json import without_passwords
 
 SOURCE = "migration-coordinator"
 IDS = uuid.UUID("c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57")
@@ -25,7 +26,7 @@ class Actor(NamedTuple):
 
     @property
     def name(self) -> str | None:
-        return self.caller or self.claimed
+        return self.caller or (self.claimed and without_passwords(self.claimed))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def about_rejection(
         occurred_at=now,
         source=SOURCE,
         request_id=request_id,
-        service=problem.service,
+        service=problem.service and without_passwords(problem.service),
         actor=actor.name,
         outcome="rejected",
         detail=bounded("migration.rejected", {**actor.facts, **problem_facts(problem), **facts}),

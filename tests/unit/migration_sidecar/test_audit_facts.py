@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from migration_sidecar.audit_facts import EVENT_BYTES, FACTS, LIMITS, bounded, error_text, size
+from migration_sidecar.strict_json import quoted
 
 # What surrounds the detail: ids, names of services and revisions, all of them ASCII in what we write ourselves.
 ENVELOPE_BYTES = 2600
@@ -42,3 +43,19 @@ def test_our_own_sentences_are_kept_as_they_are(sentence: str) -> None:
 def test_of_a_foreign_error_its_kind_is_kept() -> None:
     said = "Revision a2 stopped with UniqueViolation: key (Ada); the database is at the revision before it."
     assert error_text(said) == "Revision a2 stopped with UniqueViolation; the database is at the revision before it."
+
+
+def test_the_password_of_an_address_enters_nowhere() -> None:
+    address = "postgresql://ada:hunter2@db.internal/tasks"
+    facts = bounded(
+        "migration.requested", {"reason": f"moved to {address}", "services": [address], "target": {address: address}}
+    )
+    assert "hunter2" not in str(facts)
+    assert facts["reason"] == "moved to postgresql://ada:***@db.internal/tasks"
+    assert "hunter2" not in quoted(address)
+    assert "hunter2" not in quoted("postgresql://ada:hunter2" + "x" * 100 + "@db")
+
+
+@pytest.mark.parametrize("text", ["http://127.0.0.1:3500/v1.0", "release 41: orders@head", "10:30 ada@host"])
+def test_what_only_looks_like_an_address_stays(text: str) -> None:
+    assert bounded("migration.requested", {"reason": text}) == {"reason": text}
