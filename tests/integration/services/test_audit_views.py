@@ -121,6 +121,14 @@ def test_a_run_is_one_row(told: Database) -> None:
     assert lasted.total_seconds() == 300
 
 
+def test_what_the_first_release_recorded_of_a_request_is_told_too(audit: Database) -> None:
+    asked = {"reason": "ticket 6", "action": "upgrade", "services": "all"}
+    with audit.connect() as connection:
+        old = [event("migration.requested", actor="ada", detail={"request": asked})]
+        connection.execute("SELECT audit.append_events(%s::jsonb)", [json.dumps(old)])
+    assert ask(audit, "SELECT reason, action, services FROM audit.runs") == [("ticket 6", "upgrade", "all")]
+
+
 ALL = {"task_0001", "task_0002", "client_0001"}
 WITHIN_AND_OUTSIDE = {
     "no window says nothing": ("", set()),

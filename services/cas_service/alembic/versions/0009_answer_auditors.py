@@ -164,13 +164,15 @@ SELECT seq, occurred_at, event_type, service, database, actor, detail ->> 'actor
 FROM public.audit_events
 WHERE """
 
+# The first release wrote what was asked under one key.
 RUNS = """
 CREATE VIEW audit.runs AS
 SELECT requested.seq, requested.request_id, requested.occurred_at AS requested_at, requested.actor AS requested_by,
-    requested.detail ->> 'actor_basis' AS actor_basis, story.approved_by, requested.detail ->> 'reason' AS reason,
-    requested.detail ->> 'action' AS action, requested.detail -> 'services' AS services,
+    requested.detail ->> 'actor_basis' AS actor_basis, story.approved_by,
+    asked.facts ->> 'reason' AS reason, asked.facts ->> 'action' AS action, asked.facts -> 'services' AS services,
     story.started_at, story.finished_at, story.outcome, story.steps, story.steps_failed, story.revisions
 FROM public.audit_events AS requested
+CROSS JOIN LATERAL (SELECT coalesce(requested.detail -> 'request', requested.detail) AS facts) AS asked
 CROSS JOIN LATERAL (
     SELECT string_agg(told.actor, ', ' ORDER BY told.seq)
             FILTER (WHERE told.event_type = 'migration.approved') AS approved_by,
