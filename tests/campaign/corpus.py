@@ -17,6 +17,7 @@ REVISIONS = ("c1", "c2", "c3", "c4", "c5", "c6")
 TRANSACTIONAL = ("c1", "c2", "c4", "c5", "c6")
 STUMBLE = "it stumbles the first time"
 FAILS_FIRST = "c5"  # database and journal must then say c4
+CONCURRENTLY = "c3"
 CONCURRENT_INDEX = "orders_by_customer"
 LONGEST_PAUSE_SECONDS = 0.3
 
@@ -116,8 +117,10 @@ class Corpus:
 
     def _body(self, number: int, revision: str) -> str:
         if revision not in _STATEMENTS:
+            seconds = self.longer[1] if revision == self.longer[0] else 0.0
             return (
                 "with op.get_context().autocommit_block():\n"
+                f'    op.execute("SELECT pg_sleep({seconds})")\n'
                 f'    op.execute("CREATE INDEX CONCURRENTLY {CONCURRENT_INDEX} ON orders (customer)")'
             )
         lines = ['op.execute("SELECT campaign.witness_enter()")']

@@ -9,6 +9,7 @@ from pathlib import Path
 from scripts.infrastructure.errors import InfrastructureError
 from tests.campaign.conduct import conduct, copied
 from tests.campaign.outcome import Outcome, Spec
+from tests.campaign.races import BY_HAND
 from tests.campaign.schedule import Quota
 
 PATCHES = {file.stem: file.read_text() for file in Path(__file__).with_name("planted").glob("*.patch")}
@@ -32,7 +33,7 @@ KILLED = Spec("B", failpoint="between_statements", action="kill")
 CUT_OFF = Spec("B", failpoint="between_statements", action="drop")
 BUGS = (
     PlantedBug("M1", "the lock on a second connection", 20, ORPHAN, "I8"),
-    PlantedBug("M4", "a lock that is waited for in a statement", 10, Spec("D"), "D"),
+    PlantedBug("M4", "a lock that is waited for in a statement", 10, Spec("D", nemeses=(BY_HAND,)), "D"),
     PlantedBug("M5", "the journal row outside the revision's transaction", 20, JOURNALLED, ""),
     PlantedBug("M6", "a new attempt after a lost connection without asking the database", 10, CUT_OFF, "I5"),
     PlantedBug("M7", "threads instead of processes", 1, Spec("D"), "P3"),

@@ -9,7 +9,7 @@ from random import Random
 import httpx
 
 from tests.campaign import checker
-from tests.campaign.corpus import REVISIONS, Corpus, cleared
+from tests.campaign.corpus import CONCURRENTLY, REVISIONS, Corpus, cleared
 from tests.campaign.course import Course
 from tests.campaign.ground import Database, Ground
 from tests.campaign.outcome import Outcome, Spec
@@ -19,7 +19,10 @@ from tests.campaign.service import Service, Zygote
 READY_SECONDS = 60.0
 SETTLED_SECONDS = 15.0
 EXISTING = REVISIONS[1]
-SURELY_SEEN_SECONDS = 0.5  # the last revision keeps the lock for so long, so that the sampler sees who holds it
+# Every race runs this revision. It keeps the lock for so long, so that the sampler sees who holds it, and so that who
+# wants it waits already when it builds its index: a wait within a statement would then be a deadlock.
+WAITED_FOR = (CONCURRENTLY, 0.8)
+BY_HAND = "upgrade by hand"  # replicas wait for the operation of the first; who comes by hand waits for the lock
 
 
 def race(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
@@ -29,7 +32,7 @@ def race(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
     replicas = spec.replicas or random.randint(3, 10)
     with ground.database() as database:
         log = checker.ServerLog.from_now(ground.log, database)
-        corpus = replace(Corpus.drawn(random, stumbles=False), longer=(REVISIONS[-1], SURELY_SEEN_SECONDS))
+        corpus = replace(Corpus.drawn(random, stumbles=False), longer=WAITED_FOR)
         ini = corpus.write(folder, database.url, {})
         services = [Service(zygote, ini, folder / f"replica-{number}.log") for number in range(replicas)]
         try:
@@ -37,7 +40,10 @@ def race(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
                 _migrate_to(EXISTING, services[0])
             with Sampler(database, services) as sampler:
                 _start_at_once(services, random)
+                by_hand = _upgrade_by_hand(services[0]) if BY_HAND in spec.nemeses else None
                 outcome.recovery_seconds = _wait_until_ready(services, outcome)
+                if by_hand and (code := zygote.code(by_hand, READY_SECONDS)) != 0:
+                    outcome.violations.append(f"D: the upgrade by hand ended with {code}")
                 _wait_until_settled(database)
                 ended = [each.stop() for each in services]
             _judge(outcome, database, ground, log, sampler, services)
@@ -61,6 +67,11 @@ def _migrate_to(revision: str, service: Service) -> None:
     pid = service.zygote.start(argv, {}, service.log.with_name("before.log"))
     if service.zygote.code(pid, timeout=60) != 0:
         raise RuntimeError(f"upgrade to {revision} failed before the race")
+
+
+def _upgrade_by_hand(service: Service) -> int:
+    argv = ["upgrade", "--config", str(service.ini)]
+    return service.zygote.start(argv, {}, service.log.with_name("by-hand.log"))
 
 
 def _start_at_once(services: list[Service], random: Random) -> None:
