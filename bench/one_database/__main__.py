@@ -21,6 +21,7 @@ from bench.one_database.findings import Measured
 from bench.one_database.ground import Ground, prepared_ground
 from bench.one_database.health import health_milliseconds
 from bench.one_database.memory import memory_after
+from bench.one_database.next_revision import REVISIONS, next_revision
 from bench.one_database.report import document, show
 from bench.one_database.serving import OperationWentWrong, serving
 from bench.one_database.ways import BareAlembic, Cold, Psql, Served, rendered
@@ -89,6 +90,8 @@ def _measure(ground: Ground, state: Path, arguments: argparse.Namespace, say: Sa
     measured = Measured()
     for count in arguments.revisions if arguments.rounds > 0 else ():
         measured = _with_speed(measured, ground, state / str(count), count, arguments.rounds, say)
+    if arguments.rounds > 0:
+        measured = _with_next_revision(measured, ground, state / "next", arguments.rounds, say)
     if arguments.health:
         say(f"asking for health while a migration of {arguments.health} s runs")
         answers = health_milliseconds(ground, state / "health", arguments.health)
@@ -120,6 +123,15 @@ def _with_speed(measured: Measured, ground: Ground, folder: Path, count: int, ro
             for what, path in (("status", "/migrations"), ("plan", "/migrations/plan"))
         }
     return replace(measured, samples={**measured.samples, count: samples}, reading_milliseconds=reading)
+
+
+def _with_next_revision(measured: Measured, ground: Ground, folder: Path, rounds: int, say: Say) -> Measured:
+    say(f"one more revision after {REVISIONS - 1}")
+    with ExitStack() as stack:
+        environments = [make_environment(folder / style.name, ground.url, style, tables(REVISIONS)) for style in Style]
+        services = [stack.enter_context(serving(each, folder)) for each in environments]
+        served = replace(ground, services=services)
+        return replace(measured, next_revision=next_revision(services, rounds, served.make_databases_anew))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from statistics import median
 from bench.findings import Budget, percentile, seconds_of
 from bench.one_database.environments import Style
 from bench.one_database.memory import Memory
+from bench.one_database.next_revision import NextRevision
 from bench.one_database.ways import BARE, SQL, served
 from bench.rounds import AT_HEAD, FRESH, Sample
 
@@ -21,6 +22,7 @@ class Measured:
 
     samples: Mapping[int, Sequence[Sample]] = field(default_factory=dict)
     reading_milliseconds: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    next_revision: NextRevision | None = None
     health_milliseconds: Sequence[float] = ()
     health_seconds: int = 0
     memory: Memory | None = None
@@ -69,6 +71,7 @@ def parts(samples: Sequence[Sample], style: Style, situation: str) -> dict[str, 
 def budgets(measured: Measured) -> list[Budget]:
     return [
         *(budget for style in Style for budget in _speed(measured.samples, style)),
+        *_next(measured.next_revision),
         *_reading(measured.reading_milliseconds),
         *_health(measured.health_milliseconds, measured.health_seconds),
         *_memory(measured.memory),
@@ -88,9 +91,19 @@ def _speed(samples: Mapping[int, Sequence[Sample]], style: Style) -> list[Budget
         budgets.append(_at_most(f"{small[-1].revisions} revisions on top of their SQL, {style}", on_top, 150, "ms"))
     if found:
         ratio = min(line.ratio for line in (*no_op, *small))
-        what = f"bare alembic against serve, at head and small, {style}"
+        what = f"bare alembic against serve, at head and small fresh, {style}"
         budgets.append(Budget(what, "≥ 10 x", f"{ratio:.1f} x", ratio >= 10))
     return budgets
+
+
+def _next(found: NextRevision | None) -> list[Budget]:
+    if found is None:
+        return []
+    ratios = {style: found.ratio(served(style)) for style in Style}
+    return [
+        Budget(f"bare alembic against serve, one more revision, {style}", "≥ 10 x", f"{ratio:.1f} x", ratio >= 10)
+        for style, ratio in ratios.items()
+    ]
 
 
 def _reading(milliseconds: Mapping[str, Sequence[float]]) -> list[Budget]:

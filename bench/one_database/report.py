@@ -11,6 +11,7 @@ from rich.table import Table
 from bench.one_database import findings
 from bench.one_database.environments import Style
 from bench.one_database.findings import Measured
+from bench.one_database.next_revision import REVISIONS, NextRevision
 from bench.report import Load, budget_table, loads, machine, named_table
 from bench.rounds import AT_HEAD, FRESH
 
@@ -21,6 +22,7 @@ def document(measured: Measured, before: Load, after: Load) -> dict[str, Any]:
         "medians": [
             asdict(line) for count, samples in measured.samples.items() for line in findings.lines(count, samples)
         ],
+        "next_revision": asdict(measured.next_revision) if measured.next_revision else None,
         "budgets": [asdict(budget) for budget in findings.budgets(measured)],
         "reading_milliseconds": {what: list(values) for what, values in measured.reading_milliseconds.items()},
         "health_milliseconds": list(measured.health_milliseconds),
@@ -34,6 +36,8 @@ def show(console: Console, measured: Measured, before: Load, after: Load) -> Non
         console.print(_ways(measured, count))
     if measured.samples:
         console.print(_parts(measured))
+    if measured.next_revision:
+        console.print(_next_revision(measured.next_revision))
     console.print(budget_table(findings.budgets(measured)))
     console.print(f"{loads(before, after)}.")
 
@@ -45,6 +49,13 @@ def _ways(measured: Measured, count: int) -> Table:
         seconds = (f"{value * 1000:.0f} ms" for value in (line.median_seconds, line.least_seconds, line.most_seconds))
         on_top = f"{line.on_top_of_sql_seconds * 1000:.0f} ms"
         table.add_row(line.way, line.situation, *seconds, f"{line.ratio:.1f} x", on_top)
+    return table
+
+
+def _next_revision(found: NextRevision) -> Table:
+    table = named_table(f"One more revision after {REVISIONS - 1}", "way", "median", "faster than alembic")
+    for way in found.seconds:
+        table.add_row(way, f"{found.median_seconds(way) * 1000:.0f} ms", f"{found.ratio(way):.1f} x")
     return table
 
 
