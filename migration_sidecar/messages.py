@@ -207,6 +207,10 @@ class AuditReceipt(Message):
     repeated: int
     conflicts: list[UUID] = []
 
+    def covers(self, events: int) -> bool:
+        """False where the fate of some of that many events is not told: they count as not delivered."""
+        return self.stored + self.repeated + len(self.conflicts) == events
+
 
 class RecordedAuditEvent(AuditEvent):
     """An audit event as it stands in the store."""

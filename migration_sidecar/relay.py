@@ -153,7 +153,7 @@ def _refusal(answer: httpx.Response) -> str | None:
 
 def _check(receipt: AuditReceipt, batch: AuditBatch) -> None:
     """Raises ValueError for a receipt that does not cover the batch; a conflict is on record in the audit itself."""
-    if receipt.stored + receipt.repeated + len(receipt.conflicts) != len(batch.events):
+    if not receipt.covers(len(batch.events)):
         raise ValueError("the receipt does not cover every event that was sent")
     for event_id in receipt.conflicts:
         log.error("audit_conflict", extra={"event_id": str(event_id)})

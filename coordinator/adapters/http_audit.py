@@ -29,7 +29,7 @@ class HttpAudit:
             raise kind(self._service, error.detail) from error
         except (ServiceUnreachable, ServiceLied) as error:
             raise AuditUnavailable(self._service, error.detail) from error
-        if receipt.stored + receipt.repeated + len(receipt.conflicts) != len(events):
+        if not receipt.covers(len(events)):
             raise AuditUnavailable(self._service, "its receipt does not cover every event that was sent.")
         return receipt
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coordinator.cli.audit.pieces import LiveVerdict
-from coordinator.cli.records import Moment, RunView, StepView, View
+from coordinator.cli.records import AuditEventView, Moment, RunView, StepView, View
 
 
 class AppliedView(View):
@@ -32,24 +32,12 @@ class ReportedRun(RunView):
         return self.request.get(field_name)
 
 
-class ReportedEvent(View):
+class ReportedEvent(AuditEventView):
     """One event as it stands in the audit."""
 
-    seq: int = 0
     event_id: str = ""
-    event_type: str = ""
-    occurred_at: Moment | None = None
     recorded_at: Moment | None = None
-    source: str = ""
-    request_id: str = ""
-    service: str = ""
     database: str = ""
-    actor: str = ""
-    from_revision: str = ""
-    to_revision: str = ""
-    outcome: str = ""
-    duration_ms: float | None = None
-    detail: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
