@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from psycopg import sql
 
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database, fresh_database
+from tests.integration.services.evidence import Evidence, evidence_of
 from tests.integration.services.fleet import BY_FOLDER, alembic
 
 
@@ -30,3 +32,14 @@ def audit(audit_template: Database) -> Iterator[Database]:
             yield clone
         finally:
             connection.execute(sql.SQL("DROP DATABASE {clone} WITH (FORCE)").format(**names))
+
+
+@pytest.fixture
+async def evidence(audit: Database, tmp_path: Path) -> AsyncIterator[Evidence]:
+    """Twelve events, the first ten of them signed."""
+    async with evidence_of(audit, tmp_path) as evidence:
+        for _ in range(2):
+            evidence.record(5)
+            await evidence.sign()
+        evidence.record(2)
+        yield evidence

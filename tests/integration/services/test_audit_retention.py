@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import asyncpg
 import psycopg
@@ -13,18 +11,7 @@ from psycopg import sql
 
 from services.cas_service.sealing import RetentionRefused, Sealed, retire, seal
 from tests.integration.databases import Database
-from tests.integration.services.evidence import Evidence, evidence_of
-
-
-@pytest.fixture
-async def evidence(audit: Database, tmp_path: Path) -> AsyncIterator[Evidence]:
-    """Twelve events, the first ten of them signed."""
-    async with evidence_of(audit, tmp_path) as evidence:
-        for _ in range(2):
-            evidence.record(5)
-            await evidence.sign()
-        evidence.record(2)
-        yield evidence
+from tests.integration.services.evidence import Evidence
 
 
 async def seal_all(evidence: Evidence) -> Sealed:

@@ -5,15 +5,11 @@ Both ways find it: the audit's own verification in SQL, and an export in the han
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from audit_verifier.verify import verify_file
 from services.cas_service.exporting import RowsAreMissing
 from services.cas_service.signing import SigningKey
-from tests.integration.databases import Database
 from tests.integration.services.evidence import REWRITE, Evidence, evidence_of
 
 REPLACE = """
@@ -36,17 +32,6 @@ FROM audit_events WHERE seq = 6;
 UPDATE audit_events AS event SET payload_hash = audit.payload_hash(event) WHERE seq = 7;
 UPDATE audit_events AS event SET hash = audit.event_hash(event) WHERE seq = 7;
 """
-
-
-@pytest.fixture
-async def evidence(audit: Database, tmp_path: Path) -> AsyncIterator[Evidence]:
-    """Twelve events, the first ten of them signed."""
-    async with evidence_of(audit, tmp_path) as evidence:
-        for _ in range(2):
-            evidence.record(5)
-            await evidence.sign()
-        evidence.record(2)
-        yield evidence
 
 
 async def test_an_audit_nobody_touched_verifies_both_ways(evidence: Evidence) -> None:

@@ -5,25 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from migration_sidecar.conversation import Conversation
 from migration_sidecar.course import Course
-from migration_sidecar.messages import Action, Operation, OperationRequest, OperationState
+from migration_sidecar.messages import OperationRequest
 from migration_sidecar.warm import MigrationProcess
-
-RECORD = Operation(
-    operation_id="op-1",
-    service="orders",
-    database="orders",
-    action=Action.UPGRADE,
-    target="head",
-    state=OperationState.ACCEPTED,
-    from_revisions=[],
-    current_revisions=[],
-    accepted_at=datetime.now(UTC),
-)
+from tests.unit.migration_sidecar.accepted import RECORD
 
 
 class Lingering:

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from time import monotonic
 
-from migration_sidecar.messages import Action, Operation, OperationState
 from migration_sidecar.underway import JUST_NOW_SECONDS, Underway
 from migration_sidecar.verdict import Found
+from tests.unit.migration_sidecar.accepted import RECORD
 
-RECORD = Operation(
-    operation_id="op-1",
-    service="orders",
-    database="orders",
-    action=Action.UPGRADE,
-    target="head",
-    state=OperationState.ACCEPTED,
-    from_revisions=[],
-    current_revisions=[],
-    accepted_at=datetime.now(UTC),
-)
 FOUND = Found(revisions=[], rows=[], moved=[], recorded=set(), left=1, obstacles=[], invalid_indexes=[])
 
 
