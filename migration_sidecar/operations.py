@@ -209,7 +209,7 @@ class Operations:
                         underway.cancelled.set()
                     run = Course(request, underway.record, way_in, underway.note, underway.cancelled)
                     run.kept.session = connection
-                    run.just_read = None if stored is None or stored.attempted else underway.just_read
+                    run.just_read = underway.just_read(stored)
                     ended = await self._attempts.carry_out(run)
                     await self._keep(ended, run.kept)
                     underway.note(ended)

@@ -8,6 +8,7 @@ from time import monotonic
 
 from migration_sidecar.messages import MigrationPlan, Operation
 from migration_sidecar.verdict import Found
+from migration_sidecar.watch import Standing
 
 JUST_NOW_SECONDS = 1.0  # what was read when the operation was accepted is believed that long
 
@@ -24,10 +25,10 @@ class Underway:
     def note(self, record: Operation) -> None:
         self.record = record
 
-    @property
-    def just_read(self) -> Found | None:
-        """Holds only before any attempt; what matters is asked again under the lock."""
-        return self.accepted if monotonic() - self.since < JUST_NOW_SECONDS else None
+    def just_read(self, stored: Standing | None) -> Found | None:
+        """Holds for a moment and before any attempt, whoever made it; what matters is asked again under the lock."""
+        untouched = stored is not None and not stored.attempted
+        return self.accepted if untouched and monotonic() - self.since < JUST_NOW_SECONDS else None
 
 
 def found_by(plan: MigrationPlan) -> Found:
