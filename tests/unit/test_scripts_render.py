@@ -111,6 +111,14 @@ def test_sidecars_of_two_rendered_fleets_do_not_find_each_other(tmp_path: Path) 
     assert names == [str(tmp_path / "one" / "names.db"), str(tmp_path / "two" / "names.db")]
 
 
+def test_no_sidecar_cleans_up_the_names_of_the_others(tmp_path: Path) -> None:
+    """The clean-up deletes what was renewed just now, and a daprd that misses its own name ends."""
+    render_fleet(tmp_path, Rendering(Settings(), free_ports=True))
+    for folder in (ROOT, tmp_path):
+        configuration = yaml.safe_load((folder / "dapr-config.yaml").read_text())
+        assert configuration["spec"]["nameResolution"]["configuration"]["cleanupInterval"] == "0s"
+
+
 def test_free_ports_are_all_different_and_none_is_a_committed_one(tmp_path: Path) -> None:
     moved = every_port(render_fleet(tmp_path, Rendering(Settings(), free_ports=True)))
     assert len(set(moved)) == len(moved)
