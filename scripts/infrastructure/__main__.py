@@ -6,16 +6,17 @@ import argparse
 import json
 import sys
 
-from scripts.infrastructure import ports
+from scripts.infrastructure import ports, private
 from scripts.infrastructure.errors import InfrastructureError, StillUsed
 from scripts.infrastructure.fleet import Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
-from scripts.infrastructure.settings import Settings
+from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.status import Status, status
 from scripts.infrastructure.telling import tell
 
 
 def main() -> int:
+    private.from_now_on()
     parser = argparse.ArgumentParser(prog="scripts/infra", description="PostgreSQL, Redis and Dapr's control plane.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start what does not run; healthy when it returns")
@@ -36,6 +37,7 @@ def main() -> int:
 def run(arguments: argparse.Namespace, infrastructure: Infrastructure) -> int:
     match arguments.command:
         case "up":
+            private.keep_dapr_folder(ROOT)  # for a `dapr run` by hand, under whatever umask
             infrastructure.up()
         case "down":
             if not arguments.yes:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.infrastructure import loopback, ports
+from scripts.infrastructure import loopback, ports, private
 from scripts.infrastructure.errors import ApplicationEnded, NotHealthy
 from scripts.infrastructure.infrastructure import silent
+from scripts.infrastructure.inherited import of_a_fleet
 from scripts.infrastructure.render import PORT_KEYS, Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import Program, dying_with_us
@@ -50,6 +51,7 @@ class Fleet:
                 "DAPR_HOST_IP": ports.LOOPBACK,
                 **self.environment,
             },
+            inherits=of_a_fleet(),
             ends_descendants=True,
         )
 
@@ -66,6 +68,8 @@ class Fleet:
             for key in PORT_KEYS:
                 where = f"{key} of {name} in {self.file}"
                 ports.demand_free(application[key], f"It is {where}: stop that program first.", where)
+        for home in {self.file.parent / application["appDirPath"] for application in read_fleet(self.file).values()}:
+            private.keep_dapr_folder(home)
         self.program.start()
 
     def wait(self, say: Callable[[str], None] = silent, timeout_seconds: float = 180) -> None:

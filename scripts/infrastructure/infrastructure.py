@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from scripts.infrastructure import ports, redis
+from scripts.infrastructure import ports, private, redis
 from scripts.infrastructure.control_plane import ControlPlane
 from scripts.infrastructure.databases import prepare_state_store
 from scripts.infrastructure.errors import CannotConnect, InfrastructureError
 from scripts.infrastructure.postgres import PostgresServer
 from scripts.infrastructure.redis import RedisServer
-from scripts.infrastructure.settings import Settings
+from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import Program
 
 HERE = ("localhost", "127.0.0.1", "::1")
@@ -75,6 +75,7 @@ class Infrastructure:
     def up(self) -> None:
         """Healthy when it returns."""
         with self._alone():
+            private.tighten_state(self.settings.state, whole=self.settings.state == ROOT / ".rmbrain")
             self._postgres_up()
             prepare_state_store(self.settings.postgres)
             self._redis_up()
@@ -136,7 +137,7 @@ class Infrastructure:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        self.settings.state.mkdir(parents=True, exist_ok=True)
-        with (self.settings.state / "lock").open("w") as lock:
+        private.make_folder(self.settings.state)
+        with private.create(self.settings.state / "lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

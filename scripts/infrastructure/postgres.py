@@ -15,8 +15,9 @@ from urllib.parse import quote
 
 import psycopg
 
-from scripts.infrastructure import ports
+from scripts.infrastructure import ports, private
 from scripts.infrastructure.errors import InfrastructureError, NotOurs, ToolMissing, WrongPassword
+from scripts.infrastructure.inherited import inherited
 from scripts.infrastructure.supervise import Program, dying_with_us
 from scripts.infrastructure.unprivileged import own, unprivileged
 
@@ -36,7 +37,7 @@ class Address:
     host: str = "localhost"
     port: int = 5432
     user: str = "postgres"
-    password: str = "postgres"
+    password: str = field(default="postgres", repr=False)
 
     def url(self, database: str = "postgres", scheme: str = "postgresql") -> str:
         user, password = quote(self.user, safe=""), quote(self.password, safe="")
@@ -87,6 +88,9 @@ class PostgresServer:
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_line_prefix": "%m [%p] %q%a@%d ",
+            # Statements may hold passwords, and details hold rows: neither belongs into a file.
+            "log_min_error_statement": "panic",
+            "log_error_verbosity": "terse",
         }
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
@@ -124,7 +128,7 @@ class PostgresServer:
         """A cluster is there whole or not at all: initdb works beside the place and is then moved."""
         if self.data.exists():
             return
-        self.directory.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self.directory)
         unfinished = Path(tempfile.mkdtemp(prefix="data-unfinished-", dir=self.directory))
         try:
             own(unfinished)
@@ -151,7 +155,12 @@ class PostgresServer:
                 *("--no-instructions", *([] if self.durable else ["--no-sync"])),
             ]
             done = subprocess.run(
-                unprivileged(command), capture_output=True, text=True, check=False, pass_fds=(reader,)
+                unprivileged(command),
+                env=inherited(),
+                capture_output=True,
+                text=True,
+                check=False,
+                pass_fds=(reader,),
             )
         finally:
             os.close(reader)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import redis
 
-from scripts.infrastructure import ports
+from scripts.infrastructure import ports, private
 from scripts.infrastructure.errors import NotOurs, ToolMissing
 from scripts.infrastructure.supervise import Program, dying_with_us
 
@@ -53,7 +53,8 @@ class RedisServer:
             use = f"To use that server: export REDIS_HOST=localhost REDIS_PORT={self.port}"
             beside = f"export REDIS_PORT={self.port + 1}"
             ports.demand_free(self.port, f"{use}; to run ours beside it: {beside}.", beside)
-            self.data.mkdir(parents=True, exist_ok=True)
+            private.make_folder(self.directory)
+            private.make_folder(self.data)
         self.program.start()
         self.program.wait_until(lambda: answers(ports.LOOPBACK, self.port), f"an answer on port {self.port}")
         self.prove_ours()

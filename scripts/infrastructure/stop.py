@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from scripts.infrastructure import ports
+from scripts.infrastructure import ports, private
 from scripts.infrastructure.errors import InfrastructureError
 from scripts.infrastructure.fleet import COORDINATOR, Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
@@ -22,6 +22,7 @@ def stop_fleet(fleet: Fleet) -> None:
 
 
 def main() -> int:
+    private.from_now_on()
     settings = Settings.from_environment()
     try:
         stop_fleet(Fleet(settings))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -16,7 +15,9 @@ from typing import Any
 
 import psutil
 
+from scripts.infrastructure import private
 from scripts.infrastructure.errors import NotHealthy, RunsOtherwise, ToolMissing, WouldNotStop
+from scripts.infrastructure.inherited import inherited
 
 GRACE_SECONDS = 10.0
 # The boot time that start times are computed from is itself rounded.
@@ -34,6 +35,8 @@ class Program:
     directory: Path
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     environment: Mapping[str, str] = field(default_factory=dict)
+    # Names and patterns of what it gets from our own environment, beside what any program needs.
+    inherits: Sequence[str] = ()
     # Whether everything that it started ends with it, however it ended itself.
     ends_descendants: bool = False
 
@@ -65,10 +68,10 @@ class Program:
         if running is not None:
             self._demand_same_command()
             return running
-        self.directory.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self.directory)
         with suppress(FileNotFoundError):
             self.log.replace(self.log.with_suffix(".log.previous"))
-        with self.log.open("wb") as log:
+        with private.create(self.log) as log:
             return self._record(self._launch(log.fileno()))
 
     def _launch(self, log: int) -> subprocess.Popen[bytes]:
@@ -78,8 +81,9 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.environment, MARK: str(self.pid_file)},
+                env={**inherited(self.inherits), **self.environment, MARK: str(self.pid_file)},
                 start_new_session=True,
+                umask=private.UMASK,
             )
         except FileNotFoundError as error:
             raise ToolMissing(self.name, str(error.filename)) from None
@@ -92,7 +96,7 @@ class Program:
             raise NotHealthy(self.name, "its process", "it ended at once", self.log) from None
         child.returncode = 0  # it is meant to outlive us: Python need not warn that it does
         unfinished = self.pid_file.with_suffix(".pid.new")
-        unfinished.write_text(json.dumps(record))
+        private.write(unfinished, json.dumps(record))
         unfinished.replace(self.pid_file)
         return process
 
