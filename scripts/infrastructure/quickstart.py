@@ -15,19 +15,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scripts.infrastructure import loopback
+from scripts.infrastructure import loopback, private
 from scripts.infrastructure.catalog import members
 from scripts.infrastructure.errors import CannotConnect, InfrastructureError
 from scripts.infrastructure.fleet import COORDINATOR, Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
+from scripts.infrastructure.inherited import inherited, of_a_fleet
 from scripts.infrastructure.postgres import Address
 from scripts.infrastructure.render import read_fleet
+from scripts.infrastructure.render_secrets import DEVELOPMENT
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.signed import anchors, wait_until_signed
 from scripts.infrastructure.telling import tell
 
 PROGRAMS = Path(sys.prefix) / "bin"
-DEVELOPMENT = Address()
 COUNT_TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
 
 
@@ -70,7 +71,7 @@ def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
     tell(f"  dapr publish --publish-app-id {COORDINATOR} --pubsub pubsub --topic migrate.requested \\")
     tell(f"    --data '{json.dumps(body)}'")
     publish(fleet, body)
-    shell = {**environment, "DAPR_HTTP_PORT": fleet.sidecar.rpartition(":")[2]}
+    shell = {**inherited(of_a_fleet(environment), environment), "DAPR_HTTP_PORT": fleet.sidecar.rpartition(":")[2]}
     say("watching the run")
     outcome = call(["coordinator", "watch", request], shell)
     say("the run as Dapr state has it")
@@ -146,6 +147,7 @@ Stop:   ./scripts/stop"""
 
 
 def main() -> int:
+    private.from_now_on()
     # The development fleet listens on loopback without a token, and `dapr publish` could not send one.
     for name in ("DAPR_API_TOKEN", "APP_API_TOKEN"):
         os.environ.pop(name, None)

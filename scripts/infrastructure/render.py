@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
-from scripts.infrastructure import ports
+from scripts.infrastructure import ports, private
+from scripts.infrastructure.databases import COORDINATOR_DATABASE
 from scripts.infrastructure.ports import LOOPBACK
+from scripts.infrastructure.render_secrets import SecretFiles
 from scripts.infrastructure.settings import ROOT, Settings
 
 AUDIT = "cas-audit"
@@ -31,16 +33,32 @@ class Rendering:
 
 
 def render_fleet(into: Path, rendering: Rendering) -> Path:
-    """Returns the new dapr.yaml; whoever starts it may do so from any folder."""
-    components = into / "components"
-    components.mkdir(parents=True, exist_ok=True)
-    for source in sorted((ROOT / "components").glob("*.yaml")):
-        documents = [_component(document, rendering.settings) for document in yaml.safe_load_all(source.read_text())]
-        (components / source.name).write_text(yaml.safe_dump_all(documents, sort_keys=False))
+    """Returns the new dapr.yaml; whoever starts it may do so from any folder. No file has a password of the user's."""
+    here = into.absolute()
+    secrets = SecretFiles(here, rendering.settings.postgres)
+    _components(here / "components", rendering.settings, secrets)
+    secrets.write(COORDINATOR_DATABASE)
     configuration = yaml.safe_load((ROOT / "dapr-config.yaml").read_text())
-    configuration["spec"]["nameResolution"]["configuration"]["connectionString"] = str(into.absolute() / "names.db")
-    _write(into / "dapr-config.yaml", configuration)
-    return _write(into / "dapr.yaml", _dapr_file(into.absolute(), rendering))
+    configuration["spec"]["nameResolution"]["configuration"]["connectionString"] = str(here / "names.db")
+    if secrets.needed:
+        secrets.deny(configuration)
+    _write(here / "dapr-config.yaml", configuration)
+    return _write(here / "dapr.yaml", _dapr_file(here, rendering, secrets))
+
+
+def _components(folder: Path, settings: Settings, secrets: SecretFiles) -> None:
+    private.make_folder(folder)
+    for source in sorted((ROOT / "components").glob("*.yaml")):
+        documents = [_component(document, settings) for document in yaml.safe_load_all(source.read_text())]
+        if secrets.needed:
+            for document in documents:
+                secrets.refer(document)
+        private.write(folder / source.name, yaml.safe_dump_all(documents, sort_keys=False))
+    of_secrets = folder / "secrets.yaml"
+    if secrets.needed:
+        _write(of_secrets, secrets.component())
+    else:
+        of_secrets.unlink(missing_ok=True)
 
 
 def read_fleet(file: Path) -> dict[str, dict[str, Any]]:
@@ -49,13 +67,12 @@ def read_fleet(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _write(path: Path, document: Any) -> Path:
-    path.write_text(yaml.safe_dump(document, sort_keys=False, width=1000))
-    return path
+    return private.write(path, yaml.safe_dump(document, sort_keys=False, width=1000))
 
 
 def _component(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
     values = {
-        "connectionString": settings.postgres.url("migration_coordinator"),
+        "connectionString": settings.postgres.url(COORDINATOR_DATABASE),
         "redisHost": f"{settings.redis_host}:{settings.redis_port}",
     }
     for entry in document["spec"].get("metadata", ()):
@@ -64,7 +81,7 @@ def _component(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return document
 
 
-def _dapr_file(into: Path, rendering: Rendering) -> dict[str, Any]:
+def _dapr_file(into: Path, rendering: Rendering, secrets: SecretFiles) -> dict[str, Any]:
     fleet: dict[str, Any] = yaml.safe_load((ROOT / "dapr.yaml").read_text())
     plane = rendering.settings.control_plane
     fleet["common"] |= {
@@ -76,18 +93,20 @@ def _dapr_file(into: Path, rendering: Rendering) -> dict[str, Any]:
     applications = fleet["apps"]
     chosen = iter(ports.choose(len(applications) * len(PORT_KEYS)) if rendering.free_ports else ())
     for application in applications:
-        _application(application, rendering)
+        _application(application, rendering, secrets)
         if rendering.free_ports:
             _move(application, {key: next(chosen) for key in PORT_KEYS})
     return fleet
 
 
-def _application(application: dict[str, Any], rendering: Rendering) -> None:
+def _application(application: dict[str, Any], rendering: Rendering, secrets: SecretFiles) -> None:
     environment = application.get("env", {}) | rendering.environment | rendering.of.get(application["appID"], {})
-    if "DATABASE_URL" in application.get("env", {}):
-        environment["DATABASE_URL"] = _database_url(environment["DATABASE_URL"], rendering.settings)
     application["appDirPath"] = str(rendering.root.absolute())
     application["command"][0] = sys.executable
+    if "DATABASE_URL" in application.get("env", {}):
+        environment["DATABASE_URL"] = _database_url(environment["DATABASE_URL"], rendering.settings, secrets)
+        if secrets.needed:
+            application["command"] = secrets.lend(application["command"])
     # Into the one log of `dapr run`, not into the folder of the sources.
     application["appLogDestination"] = application["daprdLogDestination"] = "console"
     if application["appID"] == AUDIT and rendering.settings.state != Settings.state:
@@ -96,9 +115,10 @@ def _application(application: dict[str, Any], rendering: Rendering) -> None:
         application["env"] = environment
 
 
-def _database_url(url: str, settings: Settings) -> str:
+def _database_url(url: str, settings: Settings, secrets: SecretFiles) -> str:
     here, server = make_url(url), settings.postgres
-    moved = here.set(username=server.user, password=server.password, host=server.host, port=server.port)
+    password = None if secrets.needed else server.password
+    moved = URL.create(here.drivername, server.user, password, server.host, server.port, here.database, here.query)
     return moved.render_as_string(hide_password=False)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import stat
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -30,7 +33,7 @@ def documents(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def metadata(component: dict[str, Any]) -> dict[str, str]:
-    return {entry["name"]: entry["value"] for entry in component["spec"]["metadata"]}
+    return {entry["name"]: entry["value"] for entry in component["spec"]["metadata"] if "value" in entry}
 
 
 def every_port(file: Path) -> list[int]:
@@ -85,10 +88,49 @@ def test_a_rendered_fleet_uses_the_servers_it_is_told_to(tmp_path: Path) -> None
     fleet = read_fleet(render_fleet(tmp_path, Rendering(ELSEWHERE)))
     url = make_url(fleet["cds-task"]["env"]["DATABASE_URL"])
     assert (url.drivername, url.host, url.port, url.database) == ("postgresql+asyncpg", "db.example", 6543, "cds_task")
-    assert (url.username, url.password) == ("admin", "p@ss:/word")
-    state = make_url(metadata(documents(tmp_path)["statestore"])["connectionString"])
-    assert (state.host, state.database, state.password) == ("db.example", "migration_coordinator", "p@ss:/word")
+    assert (url.username, url.password) == ("admin", None)
+    assert (tmp_path / "secrets" / "database-password").read_text() == "p@ss:/word"
+    [state] = json.loads((tmp_path / "secrets" / "dapr.json").read_text()).values()
+    server = make_url(state)
+    assert (server.host, server.database, server.password) == ("db.example", "migration_coordinator", "p@ss:/word")
     assert metadata(documents(tmp_path)["pubsub"])["redisHost"] == "broker.example:7000"
+
+
+def test_the_password_of_the_users_own_server_is_only_in_files_that_nobody_else_reads(tmp_path: Path) -> None:
+    """Before, dapr.yaml and components/statestore.yaml had it, and everybody on the machine could read them."""
+    for loose in (tmp_path / "components", tmp_path / "secrets"):
+        loose.mkdir(mode=0o755)
+    (tmp_path / "dapr.yaml").touch(mode=0o644)
+    render_fleet(tmp_path, Rendering(ELSEWHERE))
+    having = set()
+    for file in (each for each in tmp_path.rglob("*") if each.is_file()):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        text = file.read_text()
+        if any(spelling in text for spelling in ("p@ss:/word", "p%40ss", quote("p@ss:/word"))):
+            having.add(file.relative_to(tmp_path).as_posix())
+    assert having == {"secrets/database-password", "secrets/dapr.json"}
+
+
+def test_a_secret_of_an_earlier_rendering_goes_when_it_is_not_needed_any_more(tmp_path: Path) -> None:
+    render_fleet(tmp_path, Rendering(ELSEWHERE))
+    render_fleet(tmp_path, Rendering(Settings()))
+    assert not (tmp_path / "secrets").exists()
+    assert documents(tmp_path) == documents(ROOT)
+
+
+def test_no_sidecar_gives_a_secret_away(tmp_path: Path) -> None:
+    """Its HTTP port is open to every user of the machine."""
+    render_fleet(tmp_path, Rendering(ELSEWHERE))
+    configuration = yaml.safe_load((tmp_path / "dapr-config.yaml").read_text())
+    assert configuration["spec"]["secrets"]["scopes"] == [{"storeName": "secrets", "defaultAccess": "deny"}]
+    assert documents(tmp_path)["secrets"]["scopes"] == ["migration-coordinator"]
+
+
+def test_an_application_that_is_lent_the_password_is_otherwise_started_as_before(tmp_path: Path) -> None:
+    committed = read_fleet(COMMITTED)
+    for name, application in read_fleet(render_fleet(tmp_path, Rendering(ELSEWHERE))).items():
+        same = len(committed[name]["command"]) - 2
+        assert application["command"][-same:] == committed[name]["command"][-same:]
 
 
 def test_a_rendered_fleet_can_be_started_from_any_folder(tmp_path: Path) -> None:
