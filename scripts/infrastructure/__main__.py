@@ -59,6 +59,8 @@ def show(rows: list[Status], as_json: bool) -> int:
             print(
                 f"{row.name:<11} {row.state:<10} {row.address:<22} {f'pid {row.pid}' if row.pid else '':<12} {row.log}"
             )
+            if row.why:
+                print(f"{'':<11} {row.why}")
     return 0 if all(row.state in ("healthy", "yours") for row in rows) else 3
 
 

@@ -31,6 +31,29 @@ class ApplicationEnded(InfrastructureError):
         )
 
 
+class SidecarsEnded(InfrastructureError):
+    """Some daprd of a fleet that runs are not there any more, and their launcher does not start them again."""
+
+    def __init__(self, names: Sequence[str], log: Path, line: str) -> None:
+        who = "The sidecar (daprd) of {} has" if len(names) == 1 else "The sidecars (daprd) of {} have"
+        says = f"The last line in {log}: {line}" if line else f"Nothing in {log} says why."
+        self.names, self.why = names, f"{who.format(', '.join(names))} ended. {says}"
+        super().__init__(
+            f"{self.why}\ndapr run starts none a second time. Stop the fleet with ./scripts/stop, then start it again "
+            "with ./scripts/quickstart."
+        )
+
+
+class RunsByHand(InfrastructureError):
+    """This fleet runs already, under a `dapr run` that somebody typed."""
+
+    def __init__(self, launcher: str) -> None:
+        super().__init__(
+            f"This fleet runs already, started by hand: {launcher}. End it with Ctrl-C in its own shell, or with "
+            "./scripts/stop, and start again."
+        )
+
+
 class RunsOtherwise(InfrastructureError):
     """A program runs already, but not with the settings asked for."""
 
@@ -48,8 +71,8 @@ class StillUsed(InfrastructureError):
     def __init__(self, users: Sequence[str], anyway: str) -> None:
         more = f" and {len(users) - 1} more" if len(users) > 1 else ""
         super().__init__(
-            f"A fleet runs on these servers: {users[0]}{more}. End it first: ./scripts/stop where quickstart started "
-            f"it, Ctrl-C where you started dapr run yourself. {anyway}"
+            f"A fleet runs on these servers: {users[0]}{more}. End it first: ./scripts/stop, or Ctrl-C where "
+            f"you started dapr run yourself. {anyway}"
         )
 
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.infrastructure import loopback, ports, private
-from scripts.infrastructure.errors import ApplicationEnded, NotHealthy
+from scripts.infrastructure.errors import ApplicationEnded, NotHealthy, RunsByHand, SidecarsEnded
+from scripts.infrastructure.fleet_logs import last_words
+from scripts.infrastructure.fleet_processes import FleetProcesses
 from scripts.infrastructure.infrastructure import silent
 from scripts.infrastructure.inherited import of_a_fleet
 from scripts.infrastructure.render import PORT_KEYS, Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import ROOT, Settings
-from scripts.infrastructure.supervise import Program, dying_with_us
+from scripts.infrastructure.supervise import Program, dying_with_us, end
 
 COORDINATOR = "migration-coordinator"
 # After its sidecar; dapr run starts no application a second time, so waiting longer for one that ended would not help.
@@ -36,6 +38,13 @@ class Fleet:
         if settings.matches_the_committed_files:
             return cls(settings, environment=environment)
         return cls(settings, render_fleet(settings.state / "fleet", Rendering(settings)), environment)
+
+    @classmethod
+    def known(cls, settings: Settings) -> list[Fleet]:
+        """Each that may run with these settings: the rendered one, and the committed one over the default servers."""
+        rendered = settings.state / "fleet" / "dapr.yaml"
+        committed = [cls(settings)] if settings.state == Settings.state else []
+        return [*committed, *([cls(settings, rendered)] if rendered.exists() else [])]
 
     @property
     def program(self) -> Program:
@@ -60,10 +69,20 @@ class Fleet:
         """The coordinator's daprd."""
         return f"http://{ports.LOOPBACK}:{read_fleet(self.file)[COORDINATOR]['daprHTTPPort']}"
 
-    def start(self) -> None:
-        """Does nothing while it runs."""
+    @property
+    def processes(self) -> FleetProcesses:
+        return FleetProcesses(self.file, self.program.pid_file)
+
+    def start(self, say: Callable[[str], None] = silent) -> None:
+        """Does nothing while it runs; what a killed launcher left behind is ended first."""
         if self.program.process() is not None:
             return
+        found = self.processes.find()
+        if found.launchers:
+            raise RunsByHand(ports.describe(found.launchers[0].pid))
+        if found.without_launcher or self.program.has_descendants():
+            say("ending what an earlier start of this fleet left behind")
+            self.stop()
         for name, application in read_fleet(self.file).items():
             for key in PORT_KEYS:
                 where = f"{key} of {name} in {self.file}"
@@ -71,6 +90,15 @@ class Fleet:
         for home in {self.file.parent / application["appDirPath"] for application in read_fleet(self.file).values()}:
             private.keep_dapr_folder(home)
         self.program.start()
+
+    def lost_sidecars(self) -> SidecarsEnded | None:
+        """Those that have ended although their applications, or ones that started later, are there."""
+        names = self.processes.find().lost_sidecars(list(read_fleet(self.file)))
+        if not names:
+            return None
+        said = [last_words(self.file, name, self.program.log) for name in names]
+        last = max(said, key=lambda words: ("level=fatal" in words.line, bool(words.line)))
+        return SidecarsEnded(names, last.log, last.line)
 
     def wait(self, say: Callable[[str], None] = silent, timeout_seconds: float = 180) -> None:
         """Until the coordinator is ready and every service answers, each through the coordinator's sidecar."""
@@ -88,24 +116,33 @@ class Fleet:
                 raise NotHealthy("dapr run", f"{name} ({answer})", "it ended", self.program.log)
             if now > deadline:
                 raise NotHealthy("The fleet", f"{name} ({answer})", "time was up", self.program.log)
-            there_at = there_at if self._has_lost(name) else now
-            if now - there_at > SECONDS_TO_APPEAR:
-                raise ApplicationEnded(name, self._port(name, "appPort"), self.program.log)
+            lost = self.lost_sidecars() or self._lost_application(name)
+            there_at = there_at if lost else now
+            if lost and now - there_at > SECONDS_TO_APPEAR:
+                raise lost
             time.sleep(0.2)
 
-    def _has_lost(self, name: str) -> bool:
+    def _lost_application(self, name: str) -> ApplicationEnded | None:
         """Its sidecar listens, but it does not, and there is no process of it that may still come to that."""
         if ports.is_free(self._port(name, "daprHTTPPort")) or not ports.is_free(self._port(name, "appPort")):
-            return False
+            return None
         command = read_fleet(self.file)[name]["command"][1:]
-        return not any(words[1:] == command for words in self.program.command_lines())
+        if any(words[1:] == command for words in self.program.command_lines()):
+            return None
+        return ApplicationEnded(name, self._port(name, "appPort"), self.program.log)
 
     def _port(self, name: str, key: str) -> int:
         port: int = read_fleet(self.file)[name][key]
         return port
 
     def stop(self) -> bool:
-        return self.program.stop()
+        """Also one that was started by hand, and what is left of one whose launcher is gone; true if anything ran."""
+        stopped = self.program.stop()
+        found = self.processes.find()
+        # The launcher first: it ends what it started, in order.
+        end(found.launchers, "dapr run")
+        end(found.without_launcher, "a process of the fleet")
+        return stopped or bool(found.everything)
 
 
 def answer_of(url: str) -> str:

@@ -56,9 +56,13 @@ def quickstart(settings: Settings, environment: Mapping[str, str]) -> int:
 
 
 def start(fleet: Fleet, say: Progress) -> None:
+    """One whose sidecars have ended is started anew: `dapr run` would never do it."""
+    if fleet.program.process() is not None and (lost := fleet.lost_sidecars()):
+        say(f"{lost.why} Ending the fleet and starting it again.")
+        fleet.stop()
     if fleet.program.process() is None:
         say(f"starting the fleet: dapr run -f {fleet.file}")
-    fleet.start()
+    fleet.start(say)
     names = list(read_fleet(fleet.file))
     say(f"waiting until the coordinator is ready and {len(names) - 1} services answer through its sidecar")
     fleet.wait(lambda name: say(f"  {name} is there"))

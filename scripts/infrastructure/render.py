@@ -66,6 +66,12 @@ def read_fleet(file: Path) -> dict[str, dict[str, Any]]:
     return {application["appID"]: application for application in yaml.safe_load(file.read_text())["apps"]}
 
 
+def read_common(file: Path) -> dict[str, Any]:
+    """What holds for all applications of a dapr.yaml."""
+    common: dict[str, Any] = yaml.safe_load(file.read_text())["common"]
+    return common
+
+
 def _write(path: Path, document: Any) -> Path:
     return private.write(path, yaml.safe_dump(document, sort_keys=False, width=1000))
 

@@ -8,6 +8,7 @@ import psycopg
 
 from scripts.infrastructure import redis
 from scripts.infrastructure.control_plane import healthy
+from scripts.infrastructure.fleet import Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.postgres import Address
 from scripts.infrastructure.supervise import Program
@@ -15,13 +16,17 @@ from scripts.infrastructure.supervise import Program
 
 @dataclass(frozen=True)
 class Status:
-    """`state` is healthy, unhealthy (it runs but does not answer), stopped, or yours (a server you named answers)."""
+    """`state` is healthy, unhealthy (it runs but does not answer), stopped, or yours (a server you named answers).
+
+    `why` is what is known of an unhealthy one.
+    """
 
     name: str
     state: str
     address: str
     pid: int | None
     log: str
+    why: str = ""
 
 
 def status(infrastructure: Infrastructure) -> list[Status]:
@@ -44,7 +49,24 @@ def status(infrastructure: Infrastructure) -> list[Status]:
         ),
         _row(plane.placement, f"127.0.0.1:{numbers.placement}", healthy(numbers.placement_healthz)),
         _row(plane.scheduler, f"127.0.0.1:{numbers.scheduler}", healthy(numbers.scheduler_healthz)),
+        *(row for fleet in Fleet.known(settings) if (row := _row_of(fleet)) is not None),
     ]
+
+
+def _row_of(fleet: Fleet) -> Status | None:
+    """None while nothing of it runs."""
+    found = fleet.processes.find()
+    if not found.everything:
+        return None
+    address = fleet.sidecar.removeprefix("http://")
+    pid, log = (found.launchers[0].pid if found.launchers else None), str(fleet.program.log)
+    if lost := fleet.lost_sidecars():
+        return Status("fleet", "unhealthy", address, pid, log, lost.why)
+    if not found.launchers:
+        return Status(
+            "fleet", "unhealthy", address, None, log, "Its dapr run is gone. ./scripts/stop ends what is left."
+        )
+    return Status("fleet", "healthy", address, pid, log)
 
 
 def _row(program: Program, address: str, answers: bool, ours: bool = True) -> Status:

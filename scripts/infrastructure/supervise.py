@@ -125,6 +125,10 @@ class Program:
         self.pid_file.unlink(missing_ok=True)
         return process is not None or bool(left)
 
+    def has_descendants(self) -> bool:
+        """Whether anything that it started still runs."""
+        return bool(self._descendants())
+
     def command_lines(self) -> list[list[str]]:
         """Of everything that it started and that still runs."""
         return [words for each in self._descendants() if (words := _command_line_of(each))]
