@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -11,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.integration.databases import Database
-from tests.integration.services.fleet import BY_FOLDER, alembic
+from tests.integration.services.fleet import BY_FOLDER, alembic, catalog
 
 BROKEN_LINKS = """
 SELECT seq FROM (
@@ -134,13 +137,81 @@ def test_a_changed_row_no_longer_matches_its_hash(audit: Database) -> None:
     assert ask(audit, BROKEN_LINKS) == [(2,)]
 
 
-def test_the_chain_goes_on_where_it_was_after_its_function_came_back(audit: Database) -> None:
-    append(audit, event(), event())
-    alembic(BY_FOLDER["cas_service"], audit, "downgrade", "audit_0001")
-    alembic(BY_FOLDER["cas_service"], audit, "upgrade", "head")
+def test_the_chain_goes_on_where_it_was_after_its_function_came_back(database: Database) -> None:
+    """Only the function can go from under events: audit_0003 and whatever is above it stay."""
+    alembic(BY_FOLDER["cas_service"], database, "upgrade", "audit_0002")
+    append(database, event(), event())
+    alembic(BY_FOLDER["cas_service"], database, "downgrade", "audit_0001")
+    alembic(BY_FOLDER["cas_service"], database, "upgrade", "head")
+    audit = database
     append(audit, event())
     assert ask(audit, "SELECT count(*) FROM audit_events") == [(3,)]
     assert ask(audit, BROKEN_LINKS) == []
+
+
+GUARDED = [f"audit_000{number}" for number in range(9, 2, -1)]
+OBJECTS = """
+SELECT proname, 'function' FROM pg_proc WHERE pronamespace = 'audit'::regnamespace
+UNION ALL SELECT relname, relkind::text FROM pg_class WHERE relnamespace = 'audit'::regnamespace
+UNION ALL SELECT tgname, tgenabled::text FROM pg_trigger WHERE tgrelid = 'public.audit_events'::regclass
+ORDER BY 1, 2
+"""
+
+
+def at(revision: str, database: Database) -> str:
+    """Brings it there and gives the revision below."""
+    alembic(BY_FOLDER["cas_service"], database, "upgrade", revision)
+    return f"audit_{int(revision[-4:]) - 1:04d}"
+
+
+def objects(database: Database) -> list[Any]:
+    return [*ask(database, OBJECTS), *sorted(catalog(database), key=str)]
+
+
+@pytest.mark.parametrize("revision", GUARDED)
+def test_no_revision_is_taken_back_from_under_an_event(revision: str, database: Database) -> None:
+    """Each where it is the newest, and before anything of it is dropped."""
+    below = at(revision, database)
+    append(database, event())
+    before = objects(database)
+    with pytest.raises(AssertionError, match=f"downgrade {below}"):
+        alembic(BY_FOLDER["cas_service"], database, "downgrade", below)
+    assert objects(database) == before
+    assert ask(database, "SELECT version_num FROM alembic_version") == [(revision,)]
+    assert ask(database, "SELECT count(*) FROM audit_events") == [(1,)]
+
+
+@pytest.mark.parametrize("revision", GUARDED)
+def test_a_revision_of_an_audit_that_holds_nothing_goes_down_and_up(revision: str, database: Database) -> None:
+    below = at(revision, database)
+    before = objects(database)
+    alembic(BY_FOLDER["cas_service"], database, "downgrade", below)
+    assert objects(database) != before
+    alembic(BY_FOLDER["cas_service"], database, "upgrade", revision)
+    assert objects(database) == before
+
+
+def test_no_revision_is_taken_back_from_under_an_anchor_whose_events_are_gone(audit: Database) -> None:
+    with audit.connect() as connection:
+        connection.execute(
+            "INSERT INTO audit.signing_keys (number, key_id, public_key, after_seq) VALUES (1,'k','p',0)"
+        )
+        columns = "(seq, line, signature, sha256, previous_sha256, key_id)"
+        connection.execute(f"INSERT INTO audit.anchors {columns} VALUES (1, 'l', 's', 'a', 'b', 'k')")
+    for revision in ("audit_0008", "audit_0005", "base"):
+        with pytest.raises(AssertionError, match=f"downgrade {revision}"):
+            alembic(BY_FOLDER["cas_service"], audit, "downgrade", revision)
+    assert ask(audit, "SELECT version_num FROM alembic_version") == [("audit_0009",)]
+
+
+def test_a_person_who_takes_the_audit_back_is_told_why_not(audit: Database) -> None:
+    append(audit, event())
+    command = [sys.executable, "-m", "alembic", "downgrade", "-1"]
+    environment = {**os.environ, "DATABASE_URL": audit.url}
+    folder = BY_FOLDER["cas_service"].path
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode != 0
+    assert "the audit holds events or anchors, and is not taken back while it does" in ended.stdout
 
 
 def test_a_downgrade_does_not_drop_recorded_events(audit: Database) -> None:

@@ -1,6 +1,6 @@
 """Index audit_events by what auditors ask"""
 
-from alembic import op
+from alembic import context, op
 
 revision = "audit_0004"
 down_revision = "audit_0003"
@@ -16,6 +16,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(context.script.get_revision("audit_0003").module.REFUSE_TO_TAKE_BACK)
     op.drop_index(op.f("ix_audit_events_occurred_at"), table_name="audit_events")
     op.drop_index(op.f("ix_audit_events_event_type_seq"), table_name="audit_events")
     op.drop_index(op.f("ix_audit_events_service_seq"), table_name="audit_events")

@@ -189,6 +189,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(context.script.get_revision("audit_0003").module.REFUSE_TO_TAKE_BACK)
     before = context.script.get_revision("audit_0002").module
     op.execute("DROP FUNCTION audit.append_events(jsonb)")
     op.execute("DROP FUNCTION audit.append(jsonb)")

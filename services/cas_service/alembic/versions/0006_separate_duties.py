@@ -1,6 +1,6 @@
 """Separate duties: four roles, an owner that nobody logs in as, and readers held to their services"""
 
-from alembic import op
+from alembic import context, op
 
 revision = "audit_0006"
 down_revision = "audit_0005"
@@ -155,6 +155,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(context.script.get_revision("audit_0003").module.REFUSE_TO_TAKE_BACK)
     op.execute("DROP VIEW audit.events")
     op.execute("ALTER TABLE public.audit_events DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")
     op.execute("DROP POLICY owner ON public.audit_events")

@@ -1,6 +1,6 @@
 """Record the chain's name, the keys that sign it, and the anchors they signed"""
 
-from alembic import op
+from alembic import context, op
 
 revision = "audit_0007"
 down_revision = "audit_0006"
@@ -137,6 +137,7 @@ def _refuse_changes(table: str) -> None:
 
 
 def downgrade() -> None:
+    op.execute(context.script.get_revision("audit_0003").module.REFUSE_TO_TAKE_BACK)
     op.execute("REVOKE SELECT ON audit.chain_head FROM cas_witness")
     for function in FUNCTIONS:
         op.execute(f"DROP FUNCTION {function}")

@@ -1,6 +1,6 @@
 """Seal segments of the chain, and retire what is sealed, signed and exported"""
 
-from alembic import op
+from alembic import context, op
 
 revision = "audit_0008"
 down_revision = "audit_0007"
@@ -153,6 +153,7 @@ def _refuse_changes(table: str) -> None:
 
 
 def downgrade() -> None:
+    op.execute(context.script.get_revision("audit_0003").module.REFUSE_TO_TAKE_BACK)
     for function in (RETIRING, RECORDING, DEED):
         op.execute(f"DROP FUNCTION {function}")
     for table in reversed(TABLES):

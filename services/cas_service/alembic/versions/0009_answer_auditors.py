@@ -231,6 +231,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(context.script.get_revision("audit_0003").module.REFUSE_TO_TAKE_BACK)
     for view in reversed(VIEWS):
         op.execute(f"DROP VIEW audit.{view}")
     op.execute("DROP TABLE audit.windows")
