@@ -35,6 +35,9 @@ from coordinator.settings import Settings
 from coordinator.standing import Standing
 from coordinator.sweep import Sweep
 from coordinator.watching import Watchers
+from migration_sidecar import open_files
+from migration_sidecar.aborted_requests import AbortedRequests
+from migration_sidecar.foreign_requests import LOOPBACK, ForeignRequests
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,8 @@ def create_app() -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
+    app.add_middleware(ForeignRequests, setting="COORDINATOR_ALLOWED_HOSTS")
+    app.add_middleware(AbortedRequests)
     answer_with_problems(app)
     return app
 
@@ -59,7 +64,10 @@ def now() -> datetime:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     begin_logging()
+    open_files.allow_many()
+    open_files.tell_rarely_when_used_up(asyncio.get_running_loop())
     settings = Settings()
+    app.state.allowed_hosts = LOOPBACK | settings.hosts
     catalog = _catalog(settings)
     async with Sidecar(settings.dapr_http_port, settings.dapr_api_token) as sidecar:
         workflows, sweep = _wire(app, settings, catalog, sidecar)

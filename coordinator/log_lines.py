@@ -9,6 +9,8 @@ import sys
 # What logging itself puts on every record; everything else was given as `extra`.
 OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 LONGEST_FACT = 500
+# What applications share is in the second.
+LOGS = ("coordinator", "migration_sidecar")
 # `dapr run` stops reading a stream at 64 KiB without a line break, and the application then blocks on it.
 LONGEST_LINE = 8000
 
@@ -26,14 +28,14 @@ class Lines(logging.Formatter):
 
 def begin_logging() -> None:
     """Only for our own lines; a second call changes nothing."""
-    log = logging.getLogger("coordinator")
-    if log.handlers:
-        return
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines())
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
+    for log in map(logging.getLogger, LOGS):
+        if log.handlers:
+            continue
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(Lines())
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
 
 
 def _shown(value: object) -> str:

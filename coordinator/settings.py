@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from migration_sidecar.foreign_requests import allowed_hosts
 
 
 class Settings(BaseSettings):
@@ -21,9 +23,20 @@ class Settings(BaseSettings):
     sweep_every: timedelta = timedelta(seconds=10)
     planning_patience: timedelta = timedelta(seconds=10)
     operation_deadline: timedelta = timedelta(hours=1)
+    allowed_hosts: str = ""  # by which callers may call, separated by commas, besides this machine's own
     dapr_http_port: int = Field(default=3500, validation_alias="DAPR_HTTP_PORT")
     dapr_grpc_port: int = Field(default=15100, validation_alias="DAPR_GRPC_PORT")
     # What daprd shows to the application; without it nobody who calls is believed to be who daprd says.
     app_api_token: str = Field(default="", validation_alias="APP_API_TOKEN", repr=False)
     app_id: str = Field(default="migration-coordinator", validation_alias="APP_ID")
     dapr_api_token: str = Field(default="", validation_alias="DAPR_API_TOKEN", repr=False)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, text: str) -> str:
+        allowed_hosts(text)
+        return text
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        return allowed_hosts(self.allowed_hosts)

@@ -27,6 +27,7 @@ IDLE_SECONDS = 2.0  # how late a migration made by hand may appear in the audit
 GATHER_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 BATCH = 200
+JSON = {"content-type": "application/json"}
 ASIDE_SECONDS = 600.0
 # The audit's own words for what it will never take as it is; everything else passes.
 NEVER_TAKEN = {"CM-104", "CM-106", "CM-603"}
@@ -89,7 +90,7 @@ class Relay:
     async def _send(self, client: httpx.AsyncClient, pairs: list[Pair]) -> None:
         """In order; a batch that is refused for what one of its events says is halved until that one stands alone."""
         batch = AuditBatch(events=[event for _, event in pairs])
-        answer = await client.post("/audit/events", content=batch.model_dump_json())
+        answer = await client.post("/audit/events", content=batch.model_dump_json(), headers=JSON)
         refusal = _refusal(answer)
         if refusal is not None and len(pairs) > 1:
             middle = len(pairs) // 2

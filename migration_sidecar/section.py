@@ -10,8 +10,9 @@ from pathlib import Path
 from migration_sidecar.config_files import OWN_SECTION, ConfigFiles
 from migration_sidecar.errors import Misconfigured
 
-WORDS = ("service", "version_table", "version_table_schema", "audit", "journal_table", "python")
+WORDS = ("service", "version_table", "version_table_schema", "audit", "journal_table", "python", "allowed_hosts")
 NUMBERS = ("memory_limit_mb", "patience_seconds", "loading_seconds")
+SWITCHES = ("endpoint_downgrades", "never_taken_back")
 GUARDS = (
     "lock_timeout",
     "patient_lock_timeout",
@@ -29,7 +30,7 @@ class Section:
     def __init__(self, files: ConfigFiles) -> None:
         self._folder = files.folder
         self._values = files.own()
-        known = (*WORDS, *NUMBERS, *GUARDS)
+        known = (*WORDS, *NUMBERS, *SWITCHES, *GUARDS)
         for key in self._values:
             if key not in known:
                 raise Misconfigured(f"{OWN_SECTION}.{key}", f"there is no such setting; there are {', '.join(known)}")
@@ -47,6 +48,12 @@ class Section:
         if not re.fullmatch(r"[1-9]\d{0,8}", value):
             raise Misconfigured(f"{OWN_SECTION}.{key}", "it must be a whole number above 0")
         return int(value)
+
+    def yes_or_no(self, key: str) -> bool:
+        value = str(self._values.get(key, "false")).strip().lower()
+        if value not in ("true", "false"):
+            raise Misconfigured(f"{OWN_SECTION}.{key}", "it must be true or false")
+        return value == "true"
 
     def guards(self) -> dict[str, str]:
         """Only those that are set; a duration as PostgreSQL writes it, so that it can stand in SQL."""

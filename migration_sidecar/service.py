@@ -10,8 +10,11 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 
+from migration_sidecar import open_files
+from migration_sidecar.aborted_requests import AbortedRequests
 from migration_sidecar.api import install_error_pages, router
 from migration_sidecar.engine import Engine
+from migration_sidecar.foreign_requests import LOOPBACK, ForeignRequests
 from migration_sidecar.journal_door import router as journal_router
 from migration_sidecar.log_lines import begin_logging
 from migration_sidecar.settings import Settings, read_settings
@@ -30,8 +33,11 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         begin_logging()
+        open_files.allow_many()
+        open_files.tell_rarely_when_used_up(asyncio.get_running_loop())
         engine = Engine(settings or read_settings(config_file))
         app.state.engine, app.state.database = engine, engine.database
+        app.state.allowed_hosts = LOOPBACK | engine.settings.allowed_hosts
         # Nothing here is waited for: the port must open at once, or daprd and live health see a dead service.
         tasks = [asyncio.create_task(_begin(engine))]
         if engine.settings.dapr_http_port is not None:
@@ -43,6 +49,8 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
         await engine.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(ForeignRequests, setting="MIGRATION_ALLOWED_HOSTS")
+    app.add_middleware(AbortedRequests)
     install_error_pages(app)
     for each in (router, journal_router, *routers):
         app.include_router(each)

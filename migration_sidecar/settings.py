@@ -15,6 +15,7 @@ from migration_sidecar.child.tables import journal_tables
 from migration_sidecar.config_files import ConfigFiles, UnreadableFile
 from migration_sidecar.env_file import is_our_own
 from migration_sidecar.errors import Misconfigured, NoConfiguration
+from migration_sidecar.foreign_requests import allowed_hosts
 from migration_sidecar.section import Section
 from migration_sidecar.url import URL
 
@@ -78,6 +79,9 @@ class Settings:
     patience_seconds: float = 600.0
     loading_seconds: float = 120.0  # an application may take long to be imported, and a loop takes for ever
     directory: Path = field(default_factory=Path.cwd)  # where the service was started
+    allowed_hosts: frozenset[str] = frozenset()  # by which callers may call the endpoint, besides this machine's own
+    endpoint_downgrades: bool = False  # the endpoint takes them; by hand they are always taken
+    never_taken_back: bool = False  # what this database holds is lost by a downgrade: the endpoint takes none
 
     def job(self, kind: str, **facts: Any) -> dict[str, Any]:
         """What every migration process is told; the URL in it crosses a socket and stands in no argument list."""
@@ -137,6 +141,9 @@ def read_settings(
         guards=section.guards(),
         patience_seconds=float(section.number("patience_seconds", 600)),
         loading_seconds=float(section.number("loading_seconds", 120)),
+        allowed_hosts=_allowed_hosts(environment, section),
+        endpoint_downgrades=section.yes_or_no("endpoint_downgrades"),
+        never_taken_back=section.yes_or_no("never_taken_back"),
     )
 
 
@@ -158,6 +165,13 @@ def _declared(
         if needed or error.malformed or (error.key == "DATABASE_URL" and environment.get("DATABASE_URL")):
             raise
         return None, str(error)
+
+
+def _allowed_hosts(environment: Mapping[str, str], section: Section) -> frozenset[str]:
+    try:
+        return allowed_hosts(environment.get("MIGRATION_ALLOWED_HOSTS") or section.word("allowed_hosts") or "")
+    except ValueError as error:
+        raise Misconfigured("allowed_hosts", str(error)) from None
 
 
 def _journal_table(given: Given, environment: Mapping[str, str], section: Section) -> str | None:

@@ -236,7 +236,7 @@ async def asked_at_the_endpoint(ground: Ground) -> list[httpx.Response]:
     transport = httpx.ASGITransport(application, raise_app_exceptions=False)
     async with (
         application.router.lifespan_context(application),
-        httpx.AsyncClient(transport=transport, base_url="http://orders", timeout=40) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=40) as client,
     ):
         body = {"operation_id": "op-1", "target": "head"}
         return [

@@ -97,7 +97,7 @@ async def endpoint(at_a1: Environment) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(service, raise_app_exceptions=False)
     async with (
         service.router.lifespan_context(service),
-        httpx.AsyncClient(transport=transport, base_url="http://orders", timeout=40) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=40) as client,
     ):
         yield client
 

@@ -28,7 +28,7 @@ async def door(
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://orders", timeout=40) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=40) as client,
     ):
         client.__dict__["app"] = app
         yield client

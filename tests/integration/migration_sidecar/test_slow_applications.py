@@ -73,7 +73,7 @@ async def endpoint(environment: Environment) -> AsyncIterator[httpx.AsyncClient]
     transport = httpx.ASGITransport(application)
     async with (
         application.router.lifespan_context(application),
-        httpx.AsyncClient(transport=transport, base_url="http://orders", timeout=40) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=40) as client,
     ):
         yield client
 

@@ -29,7 +29,7 @@ async def doors(url: str) -> AsyncIterator[httpx.AsyncClient]:
     engine = Engine(read_settings(BY_FOLDER["cas_service"].path / "alembic.ini", {"DATABASE_URL": url}))
     app.state.database = engine.database
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://audit") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
     await engine.close()
 

@@ -125,6 +125,9 @@ OURS = {
     "patience_seconds": "30",
     "lock_timeout": "500ms",
     "tcp_user_timeout": "20 s",
+    "allowed_hosts": "orders, 10.0.0.7",
+    "endpoint_downgrades": "true",
+    "never_taken_back": "True",
 }
 
 
@@ -139,6 +142,8 @@ def test_every_setting_is_read_from_either_file(written_in: str, tmp_path: Path)
     assert (settings.service, settings.journal_table) == ("cds-x", "ops.migrations")
     assert (settings.memory_bytes, settings.patience_seconds) == (512 << 20, 30)
     assert settings.guards == {"lock_timeout": "500ms", "tcp_user_timeout": "20 s"}
+    assert settings.allowed_hosts == {"orders", "10.0.0.7"}
+    assert (settings.endpoint_downgrades, settings.never_taken_back) == (True, True)
 
 
 def section(values: dict[str, str]) -> str:
@@ -161,6 +166,9 @@ def toml(values: dict[str, str]) -> str:
         ("journal_table", f"a.b.{CANARY}"),
         ("service", "two\n  lines"),
         ("python", f"nowhere/{CANARY}"),
+        ("allowed_hosts", f"*.{CANARY}"),
+        ("endpoint_downgrades", CANARY),
+        ("never_taken_back", "yes"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_and_not_shown(key: str, value: str, tmp_path: Path) -> None:
