@@ -26,6 +26,7 @@ from migration_sidecar.messages import (
 )
 from migration_sidecar.strict_json import NotStrict, read_object
 from migration_sidecar.waiting import at_most
+from migration_sidecar.way_back import objection
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ async def plan(request: Request, query: Annotated[PlanQuery, Query()]) -> Migrat
     engine = _engine(request)
     answer = await engine.reader.plan(query.action, query.target)
     engine.expect(answer)
+    if (no := objection(engine.settings, query.action, query.target)) is not None:
+        answer = answer.model_copy(update={"obstacles": [no.problem, *answer.obstacles]})
     return await engine.scripts.with_sql(answer) if query.sql else answer
 
 

@@ -28,6 +28,7 @@ from migration_sidecar.store import claim
 from migration_sidecar.underway import Underway, found_by
 from migration_sidecar.waiting import as_long_as_it_takes
 from migration_sidecar.watch import ask_to_cancel, standing
+from migration_sidecar.way_back import objection
 from migration_sidecar.ways_in import ENDPOINT, way_in_of
 
 log = logging.getLogger(__name__)
@@ -73,10 +74,12 @@ class Operations:
         digest = body_digest(request)
         records = await self._place.records()
         async with self._database.connection() as connection, naming_the_grant(connection, records):
-            await records.prepare(connection)
             known = await records.find_operation(connection, request.operation_id)
             if known is not None:
                 return self._again(request, digest, *known, way_in)
+            if way_in == ENDPOINT and (no := objection(self._settings, request.action, request.target)) is not None:
+                raise no
+            await records.prepare(connection)
             plan = await self._reader.plan_on(connection, request.action, request.target, with_waiting=False)
             require_agreed(request, plan)
             record = self._first_record(request, plan)

@@ -31,6 +31,8 @@ def upgrade():
 def downgrade():
     {downgrade}
 '''
+# The newest revision is taken back through the endpoint, round after round.
+OUR_SECTION = "\n[migration_sidecar]\nendpoint_downgrades = true\n"
 MAKE_A_TABLE = """op.create_table(
         "item_{number:04d}",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -87,5 +89,6 @@ def make_environment(folder: Path, url: str, style: Style, revisions: Sequence[t
     (folder / "alembic" / "env.py").write_text(env)
     logging = LOGGING if style is Style.GENERIC else ""
     # A % in a password would be read as an interpolation by the ini file.
-    (folder / "alembic.ini").write_text(INI.format(root=folder, url=url.replace("%", "%%"), logging=logging))
+    ini = INI.format(root=folder, url=url.replace("%", "%%"), logging=logging) + OUR_SECTION
+    (folder / "alembic.ini").write_text(ini)
     return Environment(folder, style)

@@ -110,6 +110,7 @@ def _by_commands(place: Place, see: See, run: Callable[..., None], *, floor: boo
 
 def by_endpoint(place: Place, see: See) -> None:
     """One server per history, as one service has one history."""
+    take_downgrades(place.config)
     with ExitStack() as stack:
         clients = [stack.enter_context(served(place, section)) for section in place.style.sections]
         for client in clients:
@@ -121,6 +122,13 @@ def by_endpoint(place: Place, see: See) -> None:
             _order(client, "downgrade", place.style.floor)
             _require_told(client, "behind")
         see("floor")
+
+
+def take_downgrades(config: Path) -> None:
+    """What an operator adds whose coordinator is to take revisions back; the last lines of every style."""
+    section = "tool.migration_sidecar" if config.suffix == ".toml" else "migration_sidecar"
+    with config.open("a", encoding="utf-8") as file:
+        file.write(f"\n[{section}]\nendpoint_downgrades = true\n")
 
 
 @contextmanager

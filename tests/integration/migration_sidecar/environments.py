@@ -22,6 +22,8 @@ from migration_sidecar.settings import Settings, read_settings
 from tests.integration.databases import Database
 
 LONG_SECONDS = 40.0
+# Tests go up and down through the same door as a coordinator.
+OURS = "\n\n[migration_sidecar]\nservice = orders\nendpoint_downgrades = true\n"
 
 REVISION = '''\
 """{message}."""
@@ -70,7 +72,7 @@ class Environment:
         lines = self.ini.read_text().split("[migration_sidecar]")[0].splitlines()
         escaped = url.replace("%", "%%")
         changed = [f"sqlalchemy.url = {escaped}" if line.startswith("sqlalchemy.url") else line for line in lines]
-        self.ini.write_text("\n".join(changed) + "\n\n[migration_sidecar]\nservice = orders\n")
+        self.ini.write_text("\n".join(changed) + OURS)
 
     def revision(
         self,

@@ -33,7 +33,7 @@ def door(environment: Environment, shared_processes: SharedProcesses, monkeypatc
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://orders", timeout=40) as client,
+            httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=40) as client,
         ):
             yield client
 
@@ -248,3 +248,49 @@ async def test_the_plan_shows_sql_only_when_it_is_asked_for(door: OpenDoor, envi
     assert "sql" not in plain["revisions"][0]
     assert shown["revisions"][0]["sql"] == "CREATE TABLE t_a1 (id int);"
     assert (plain["from"], plain["to"]) == ([], ["a1"])
+
+
+async def test_a_downgrade_is_refused_with_the_setting_and_the_command_that_there_are(
+    door: OpenDoor, environment: Environment, database: Database
+) -> None:
+    for revision in ("a1", "a2"):
+        environment.revision(revision)
+    environment.ini.write_text(environment.ini.read_text().replace("endpoint_downgrades = true", ""))
+    async with door(MIGRATE_ON_STARTUP="check") as client:
+        await client.post(OPERATIONS, params={"wait_seconds": 20}, json=wanted())
+        down = wanted(operation_id="down", action="downgrade", target="a1")
+        answer = await client.post(OPERATIONS, params={"wait_seconds": 20}, json=down)
+        assert (answer.status_code, answer.json()["code"]) == (403, "CM-206")
+        assert "endpoint_downgrades = true" in answer.json()["next_step"]
+        plan = (await client.get("/migrations/plan", params={"action": "downgrade", "target": "a1"})).json()
+        assert [obstacle["code"] for obstacle in plan["obstacles"]] == ["CM-206"]
+        assert (await client.get(f"{OPERATIONS}/down")).status_code == 404, "nothing was stored"
+        assert version(database) == ["a2"]
+
+
+async def test_a_downgrade_that_was_accepted_is_still_told_after_they_were_switched_off(
+    door: OpenDoor, environment: Environment, database: Database
+) -> None:
+    """A coordinator repeats its order after a restart, and must not take the end of it for a refusal."""
+    for revision in ("a1", "a2"):
+        environment.revision(revision)
+    down = wanted(operation_id="down", action="downgrade", target="a1")
+    async with door(MIGRATE_ON_STARTUP="check") as client:
+        await client.post(OPERATIONS, params={"wait_seconds": 20}, json=wanted())
+        assert (await client.post(OPERATIONS, params={"wait_seconds": 20}, json=down)).json()["state"] == "succeeded"
+    environment.ini.write_text(environment.ini.read_text().replace("endpoint_downgrades = true", ""))
+    async with door(MIGRATE_ON_STARTUP="check") as client:
+        assert (await client.post(OPERATIONS, json=down)).json()["state"] == "succeeded"
+
+
+async def test_what_is_never_taken_back_is_not_whatever_else_is_set(
+    door: OpenDoor, environment: Environment, database: Database
+) -> None:
+    for revision in ("a1", "a2"):
+        environment.revision(revision)
+    environment.ini.write_text(environment.ini.read_text() + "never_taken_back = true\n")
+    async with door(MIGRATE_ON_STARTUP="check") as client:
+        await client.post(OPERATIONS, params={"wait_seconds": 20}, json=wanted())
+        answer = await client.post(OPERATIONS, json=wanted(operation_id="down", action="downgrade", target="a1"))
+        assert (answer.status_code, answer.json()["code"]) == (403, "CM-206")
+        assert version(database) == ["a2"]
