@@ -12,14 +12,14 @@ from coordinator.command import Commander
 from coordinator.domain import run as runs_domain
 from coordinator.domain.catalog import Catalog, Service
 from coordinator.domain.course import Course, Report
-from coordinator.domain.outcome import Outcome
+from coordinator.domain.outcome import Outcome, nothing_conclusive
 from coordinator.domain.plan import FleetPlan, step_of
 from coordinator.domain.run import Change, Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import Step, StepState
 from coordinator.drift import CODES, Drift
 from coordinator.errors import CoordinatorError, InternalError, NoSuchRun
-from coordinator.outages import AuditNotReady, AuditUnavailable, SidecarUnreachable
+from coordinator.outages import AuditNotReady, AuditUnavailable, DocumentTooLarge, SidecarUnreachable
 from coordinator.ports import Address, Clock
 from coordinator.relay import Relay
 from coordinator.runs import Runs
@@ -100,7 +100,9 @@ async def carry_out(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
         return _report(run.step(service))
     tools.deliver_meanwhile(run)
     async for outcome in tools.commander.carry_out(run, service):
-        run = await tools.runs.change(request_id, _telling(service, outcome, tools))
+        run = await _told(request_id, service, outcome, tools)
+        if run.step(service).state is not StepState.RUNNING:
+            break
     # Overlaps with Dapr's way to the next step, which looks whether it arrived.
     tools.deliver_meanwhile(run)
     return _report(run.step(service))
@@ -143,6 +145,15 @@ async def _begun(run: Run, service: str, tools: Tools) -> Run:
     )
 
 
+async def _told(request_id: str, service: str, outcome: Outcome, tools: Tools) -> Run:
+    """An outcome that the record cannot hold is told as one that nobody can conclude anything from."""
+    try:
+        return await tools.runs.change(request_id, _telling(service, outcome, tools))
+    except DocumentTooLarge as error:
+        inconclusive = nothing_conclusive(error.problem().model_copy(update={"service": service}))
+        return await tools.runs.change(request_id, _telling(service, inconclusive, tools))
+
+
 def _telling(service: str, outcome: Outcome, tools: Tools) -> Change:
     return lambda run: runs_domain.step_told(tools.relay.struck(run), service, outcome, tools.clock())
 
@@ -168,7 +179,13 @@ async def _planned(run: Run, tools: Tools) -> Run:
         drifted = {obstacle.service for obstacle in plan.obstacles if obstacle.code in CODES}
         found = [Address(each.name, each.database or "") for each in chosen if each.name in drifted]
         await tools.drift.look(tools.commander.messenger, found)
-    return await tools.runs.change(run.request_id, lambda run: runs_domain.planned(run, plan, steps, tools.clock()))
+    try:
+        return await tools.runs.change(run.request_id, lambda run: runs_domain.planned(run, plan, steps, tools.clock()))
+    except DocumentTooLarge as error:
+        too_much = FleetPlan(plans=[], obstacles=[error.problem()])
+        return await tools.runs.change(
+            run.request_id, lambda run: runs_domain.planned(run, too_much, [], tools.clock())
+        )
 
 
 def _step(service: Service, chosen: list[Service], plan: FleetPlan, run: Run, catalog: Catalog) -> Step:

@@ -73,6 +73,16 @@ class StateContended(StateUnavailable):
         super().__init__(f"{key} was changed by somebody else each time it was tried")
 
 
+class DocumentTooLarge(CoordinatorError):
+    """A repeat would be refused as well; whoever changes the document has to put less into it."""
+
+    code, title, status = "CM-814", "The run record would be too large", 507
+    next_step = "Ask for fewer services or revisions at once; if one answered with far too much, look at that service."
+
+    def __init__(self, key: str, size: int, most: int) -> None:
+        super().__init__(f"{key} would take {size} bytes, and the state store is given at most {most}.")
+
+
 class WorkflowUnavailable(CoordinatorError):
     code, title, status, retryable = "CM-813", "The workflow engine cannot be used", 503, True
     next_step = "Check that placement and scheduler run (scripts/infra status); the run starts by itself afterwards."

@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from migration_sidecar.messages import AuditEvent, Message
+from migration_sidecar.messages import MOST_HEADS, AuditEvent, Message
+
+MOST_HISTORIES = 10_000  # tenants may each have one
 
 Kind = Literal[
     "attempt",
@@ -31,8 +33,10 @@ class JournalEntry(Message):
     operation_id: str
     attempt: int
     revision: str | None = None
-    before: list[str] | None = None  # versions that an applied, reverted or stamped revision replaced
-    heads: list[str] | None = None  # all that the version table held after it
+    before: list[str] | None = Field(
+        default=None, max_length=MOST_HEADS
+    )  # versions that an applied, reverted or stamped revision replaced
+    heads: list[str] | None = Field(default=None, max_length=MOST_HEADS)  # all that the version table held after it
     operation_state: str | None = None  # how its operation stands now
     relayed: bool  # the audit has said that it has it
     seconds_ago: float
@@ -44,7 +48,7 @@ class HistoryPosition(Message):
     """What a version table holds, read in the same snapshot as the rows."""
 
     history: str
-    revisions: list[str]
+    revisions: list[str] = Field(max_length=MOST_HEADS)
 
 
 class JournalPage(Message):
@@ -52,6 +56,6 @@ class JournalPage(Message):
 
     service: str
     database: str
-    entries: list[JournalEntry]
-    positions: list[HistoryPosition]
+    entries: list[JournalEntry] = Field(max_length=1000)
+    positions: list[HistoryPosition] = Field(max_length=MOST_HISTORIES)
     next_after: int | None = None

@@ -9,6 +9,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+# Bounds on what is read from somebody else: far above what anybody has, far below what fills a memory.
+MOST_HEADS = 1000
+MOST_REVISIONS = 10_000
+
 OperationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,160}$")]
 # PostgreSQL text holds no NUL, and nobody's control characters belong into a journal or a terminal.
 PlainText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
@@ -95,7 +99,9 @@ class OperationRequest(Message):
     operation_id: OperationId
     action: Asked = Action.UPGRADE
     target: Target
-    expected_revisions: list[Revision] | None = None  # refuse when the database is elsewhere
+    expected_revisions: list[Revision] | None = Field(
+        default=None, max_length=MOST_HEADS
+    )  # refuse when the database is elsewhere
     plan_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")  # refuse when the plan is another one
     deadline_seconds: int = Field(default=3600, ge=1, le=86_400)
     requested_by: PlainText = Field(default="unknown", max_length=200)
@@ -117,9 +123,9 @@ class Operation(Message):
     target: str
     state: OperationState
     attempts: int = 0
-    from_revisions: list[str] = []
-    current_revisions: list[str] = []
-    applied: list[AppliedRevision] = []
+    from_revisions: list[str] = Field(default=[], max_length=MOST_HEADS)
+    current_revisions: list[str] = Field(default=[], max_length=MOST_HEADS)
+    applied: list[AppliedRevision] = Field(default=[], max_length=MOST_REVISIONS)
     waiting_for: str | None = None  # one sentence while something is in the way
     error: Problem | None = None
     accepted_at: datetime
@@ -140,9 +146,9 @@ class ServiceStatus(Message):
     service: str
     database: str
     state: DatabaseState
-    current_revisions: list[str] = []
-    head_revisions: list[str] = []
-    pending: list[str] = []  # revision ids in the order they would be applied
+    current_revisions: list[str] = Field(default=[], max_length=MOST_HEADS)
+    head_revisions: list[str] = Field(default=[], max_length=MOST_HEADS)
+    pending: list[str] = Field(default=[], max_length=MOST_REVISIONS)  # revision ids in the order they would be applied
     lock_holder: LockHolder | None = None
     last_outcome: Operation | None = None
     error: Problem | None = None  # why the state or the heads could not be told
@@ -168,12 +174,16 @@ class MigrationPlan(Message):
     database: str
     action: Action
     target: str
-    from_revisions: list[str] = Field(alias="from")
-    to_revisions: list[str] = Field(alias="to")
+    from_revisions: list[str] = Field(alias="from", max_length=MOST_HEADS)
+    to_revisions: list[str] = Field(alias="to", max_length=MOST_HEADS)
     digest: str  # SHA-256 over service, from, to, and the SHA-256 of each revision file in order
-    revisions: list[PlannedRevision]
-    obstacles: list[Problem] = []  # pre-flight findings; any one of them means: do not start
-    warnings: list[Problem] = []  # what will be waited for, such as a lock that somebody holds now
+    revisions: list[PlannedRevision] = Field(max_length=MOST_REVISIONS)
+    obstacles: list[Problem] = Field(
+        default=[], max_length=MOST_REVISIONS
+    )  # pre-flight findings; any one of them means: do not start
+    warnings: list[Problem] = Field(
+        default=[], max_length=MOST_REVISIONS
+    )  # what will be waited for, such as a lock that somebody holds now
 
 
 class AuditEvent(Message):
@@ -205,7 +215,7 @@ class AuditReceipt(Message):
 
     stored: int
     repeated: int
-    conflicts: list[UUID] = []
+    conflicts: list[UUID] = Field(default=[], max_length=1000)
 
     def covers(self, events: int) -> bool:
         """False where the fate of some of that many events is not told: they count as not delivered."""

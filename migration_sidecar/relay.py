@@ -27,7 +27,9 @@ IDLE_SECONDS = 2.0  # how late a migration made by hand may appear in the audit
 GATHER_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 BATCH = 200
-JSON = {"content-type": "application/json"}
+HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
+ANSWER_BYTES = 1024 * 1024
+CHUNK_BYTES = 64 * 1024
 ASIDE_SECONDS = 600.0
 # The audit's own words for what it will never take as it is; everything else passes.
 NEVER_TAKEN = {"CM-104", "CM-106", "CM-603"}
@@ -90,7 +92,7 @@ class Relay:
     async def _send(self, client: httpx.AsyncClient, pairs: list[Pair]) -> None:
         """In order; a batch that is refused for what one of its events says is halved until that one stands alone."""
         batch = AuditBatch(events=[event for _, event in pairs])
-        answer = await client.post("/audit/events", content=batch.model_dump_json(), headers=JSON)
+        answer = await _posted(client, batch)
         refusal = _refusal(answer)
         if refusal is not None and len(pairs) > 1:
             middle = len(pairs) // 2
@@ -139,6 +141,19 @@ class Relay:
         if not self._waiting_since_logged:
             log.warning("audit_not_reached", extra={"service": self._settings.service, "reason": type(error).__name__})
             self._waiting_since_logged = True
+
+
+async def _posted(client: httpx.AsyncClient, batch: AuditBatch) -> httpx.Response:
+    """Raises ValueError for an answer that does not end: a receipt is short."""
+    import httpx
+
+    content = bytearray()
+    async with client.stream("POST", "/audit/events", content=batch.model_dump_json(), headers=HEADERS) as answer:
+        async for chunk in answer.aiter_raw(CHUNK_BYTES):
+            content += chunk
+            if len(content) > ANSWER_BYTES:
+                raise ValueError(f"the audit answered with more than {ANSWER_BYTES} bytes")
+    return httpx.Response(answer.status_code, content=bytes(content), request=answer.request)
 
 
 def _refusal(answer: httpx.Response) -> str | None:

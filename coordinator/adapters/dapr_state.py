@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coordinator.adapters.sidecar import Caller, Reply
-from coordinator.outages import SidecarUnreachable, StateUnavailable
+from coordinator.adapters.sidecar import AnswerTooLarge, Caller, Reply
+from coordinator.outages import DocumentTooLarge, SidecarUnreachable, StateUnavailable
 from coordinator.ports import Document
 
 # With first-write, state.postgresql reports a lost race as 409, and an existing key only in the text of a 500.
 LOST_RACE = (b"possible etag mismatch", b"no item was updated")
 BULK_LIMIT = 100
+# daprd takes 4 MiB for a request and refuses more in words that differ from store to store.
+DOCUMENT_BYTES = 3_500_000
+# What a page of whole runs may come to; each was written within the limit above.
+ANSWER_BYTES = 64 * 1024 * 1024
 
 
 class DaprDocuments:
@@ -49,6 +54,9 @@ class DaprDocuments:
         return await self._write({"key": key, "value": value, "etag": etag})
 
     async def _write(self, item: dict[str, Any]) -> bool:
+        size = len(json.dumps(item["value"], ensure_ascii=False).encode())
+        if size > DOCUMENT_BYTES:
+            raise DocumentTooLarge(item["key"], size, DOCUMENT_BYTES)
         item["options"] = {"concurrency": "first-write", "consistency": "strong"}
         reply = await self._ask("POST", self._path, body=[item])
         if reply.status in (200, 201, 204):
@@ -59,11 +67,13 @@ class DaprDocuments:
 
     async def _ask(self, method: str, path: str, **arguments: Any) -> Reply:
         try:
-            return await self._sidecar.call(method, path, **arguments)
+            return await self._sidecar.call(method, path, most_bytes=ANSWER_BYTES, **arguments)
         except SidecarUnreachable as error:
             raise StateUnavailable(f"the sidecar does not answer ({error.reason})") from error
         except TimeoutError as error:
             raise StateUnavailable("no answer in time") from error
+        except AnswerTooLarge as error:
+            raise StateUnavailable(f"the store answered {error}") from error
 
 
 def _why(reply: Reply) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from coordinator.adapters.http_services import ask, refusal
-from coordinator.adapters.sidecar import SILENCE_SECONDS, Caller, OpenReply
+from coordinator.adapters.sidecar import SILENCE_SECONDS, AnswerTooLarge, Caller, OpenReply
 from coordinator.outages import AuditNotReady, AuditUnavailable, ServiceLied, ServiceRefused, ServiceUnreachable
 from migration_sidecar.messages import AuditBatch, AuditEvent, AuditReceipt
 
@@ -40,7 +40,9 @@ class HttpAudit:
                 raise refusal(self._service, await answer.whole())
         except TimeoutError:
             raise ServiceUnreachable(self._service, f"no answer within {SILENCE_SECONDS:.0f} s") from None
-        if answer.content_type not in KNOWN_TYPES:
+        except AnswerTooLarge as error:
+            raise ServiceLied(self._service, str(error)) from None
+        if answer.content_type not in KNOWN_TYPES or answer.is_encoded:
             answer.close()
             raise ServiceLied(self._service, "not with JSON")
         return answer

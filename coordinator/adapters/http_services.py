@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from coordinator.adapters.sidecar import CALL_SECONDS, Caller, Reply
+from coordinator.adapters.sidecar import ANSWER_BYTES, CALL_SECONDS, AnswerTooLarge, Caller, Reply
 from coordinator.outages import ServiceLied, ServiceRefused, ServiceUnreachable
 from coordinator.ports import Address
 from migration_sidecar.journal_messages import JournalPage
@@ -26,6 +26,8 @@ Answer = TypeVar("Answer", bound=Message)
 Placed = TypeVar("Placed", ServiceStatus, MigrationPlan, JournalPage)
 
 PLAN_SECONDS = 60.0
+# A thousand rows with an event of 16 KiB each; the SQL of revisions that fill tables.
+PAGE_BYTES = 32 * 1024 * 1024
 
 
 class HttpServices:
@@ -51,6 +53,7 @@ class HttpServices:
             MigrationPlan,
             parameters=parameters,
             seconds=PLAN_SECONDS,
+            most_bytes=PAGE_BYTES if with_sql else ANSWER_BYTES,
         )
         return _from_the_right_one(address, answer)
 
@@ -80,7 +83,13 @@ class HttpServices:
     async def journal(self, address: Address, *, after: int, limit: int) -> JournalPage:
         parameters = {"after": str(after), "limit": str(limit)}
         page = await ask(
-            self._sidecar, address.service, "GET", "/migrations/journal", JournalPage, parameters=parameters
+            self._sidecar,
+            address.service,
+            "GET",
+            "/migrations/journal",
+            JournalPage,
+            parameters=parameters,
+            most_bytes=PAGE_BYTES,
         )
         page = _from_the_right_one(address, page)
         numbers = [entry.seq for entry in page.entries]
@@ -101,6 +110,7 @@ async def ask(
     body: Any = None,
     parameters: Mapping[str, str] | None = None,
     seconds: float = CALL_SECONDS,
+    most_bytes: int = ANSWER_BYTES,
 ) -> Answer:
     """Raises SidecarUnreachable, ServiceUnreachable, ServiceRefused or ServiceLied."""
     try:
@@ -111,9 +121,12 @@ async def ask(
             parameters=parameters,
             headers={"dapr-app-id": service},
             seconds=seconds,
+            most_bytes=most_bytes,
         )
     except TimeoutError:
         raise ServiceUnreachable(service, f"no answer within {seconds:.0f} s") from None
+    except AnswerTooLarge as error:
+        raise ServiceLied(service, str(error)) from None
     if reply.status >= 300:
         raise refusal(service, reply)
     try:

@@ -17,6 +17,14 @@ CALL_SECONDS = 15.0
 CONNECT_SECONDS = 2.0
 SILENCE_SECONDS = 20.0  # below the time that Dapr gives whoever asked us: else he hears that we are away
 CHUNK_BYTES = 64 * 1024
+ANSWER_BYTES = 4 * 1024 * 1024  # of one answer, when nobody says otherwise; as much as daprd takes for a request
+
+
+class AnswerTooLarge(Exception):
+    """More came than was to be read; reading stopped there."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"with more than {most_bytes} bytes, the most that is read")
 
 
 class Reply(NamedTuple):
@@ -38,10 +46,11 @@ class OpenReply:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status, self.content_type = response.status, response.content_type
+        self.is_encoded = response.headers.get("content-encoding", "identity") != "identity"
 
     async def whole(self) -> Reply:
         with _outages():
-            return Reply(self.status, await self._response.read())
+            return Reply(self.status, await _content(self._response, ANSWER_BYTES))
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Broken off where daprd breaks off; only the content can say whether that was its end."""
@@ -56,7 +65,10 @@ class OpenReply:
 
 
 class Caller(Protocol):
-    """Raises SidecarUnreachable for a daprd that is away, and TimeoutError for one that does not answer in time."""
+    """Raises SidecarUnreachable for a daprd that is away, and TimeoutError for one that does not answer in time.
+
+    And AnswerTooLarge for an answer that goes on beyond `most_bytes`.
+    """
 
     async def call(
         self,
@@ -67,6 +79,7 @@ class Caller(Protocol):
         headers: Mapping[str, str] | None = None,
         parameters: Mapping[str, str] | None = None,
         seconds: float = CALL_SECONDS,
+        most_bytes: int = ANSWER_BYTES,
     ) -> Reply: ...
 
     async def open(self, path: str, query: str, *, headers: Mapping[str, str]) -> OpenReply:
@@ -82,13 +95,16 @@ class Sidecar:
 
     def __init__(self, http_port: int, api_token: str = "") -> None:
         self._base = f"http://127.0.0.1:{http_port}"
-        self._headers = {"content-type": "application/json"} | ({"dapr-api-token": api_token} if api_token else {})
+        # What comes compressed all the same stays so: how much it unpacks to only its sender knows.
+        self._headers = {"content-type": "application/json", "accept-encoding": "identity"}
+        self._headers |= {"dapr-api-token": api_token} if api_token else {}
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=200),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
+            auto_decompress=False,
         )
         return self
 
@@ -106,6 +122,7 @@ class Sidecar:
         headers: Mapping[str, str] | None = None,
         parameters: Mapping[str, str] | None = None,
         seconds: float = CALL_SECONDS,
+        most_bytes: int = ANSWER_BYTES,
     ) -> Reply:
         payload = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
@@ -119,13 +136,25 @@ class Sidecar:
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
-                return Reply(response.status, await response.read(), response.headers.get("etag", ""))
+                content = await _content(response, most_bytes)
+                return Reply(response.status, content, response.headers.get("etag", ""))
 
     async def open(self, path: str, query: str, *, headers: Mapping[str, str]) -> OpenReply:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
         url = URL(f"{self._base}{path}{'?' if query else ''}{query}", encoded=True)
         with _outages():
             return OpenReply(await self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False))
+
+
+async def _content(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    """Counts what comes, because Content-Length may be absent or a lie."""
+    content = bytearray()
+    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+        content += chunk
+        if len(content) > most_bytes:
+            response.close()
+            raise AnswerTooLarge(most_bytes)
+    return bytes(content)
 
 
 @contextmanager

@@ -20,6 +20,8 @@ TRIES = 3
 PAUSE_SECONDS = 0.5
 # As long as an application takes at most from its start until it listens.
 START_SECONDS = 10.0
+ANSWER_BYTES = 128 * 1024 * 1024  # a page of whole runs; an export is read line by line
+CHUNK_BYTES = 64 * 1024
 Document = dict[str, Any]
 
 
@@ -29,6 +31,23 @@ def sidecar_url(environment: Mapping[str, str] = os.environ) -> str:
     if not port.isdecimal():
         raise BadInput("DAPR_HTTP_PORT is not a port", "it holds something else than a number", "unset or correct it")
     return f"http://127.0.0.1:{port}/v1.0/invoke/{APP_ID}/method"
+
+
+def _content(answer: httpx.Response) -> bytes:
+    content = bytearray()
+    for chunk in answer.iter_bytes(CHUNK_BYTES):
+        content += chunk
+        if len(content) > ANSWER_BYTES:
+            raise _endless()
+    return bytes(content)
+
+
+def _endless() -> CannotReach:
+    return CannotReach(
+        f"what answered sent more than {ANSWER_BYTES} bytes",
+        "check DAPR_HTTP_PORT and COORDINATOR_URL, or ask for less at once",
+        retryable=False,
+    )
 
 
 def _checked(address: str) -> httpx.URL:
@@ -53,7 +72,7 @@ class CoordinatorClient:
         self._address = _checked(address or sidecar_url())
         self._shown = str(self._address.copy_with(userinfo=b""))
         self._http = httpx.Client(
-            headers={"dapr-api-token": token} if token and not address else {},
+            headers={"accept-encoding": "identity"} | ({"dapr-api-token": token} if token and not address else {}),
             timeout=httpx.Timeout(30, connect=5),
             trust_env=False,  # a proxy meant for the internet must not see calls to this machine
             transport=transport,
@@ -112,12 +131,13 @@ class CoordinatorClient:
         """Whole lines, for as long as they come: where the last one stood only an export itself can say."""
         with self._reaching(), self._http.stream("GET", f"{self._address}/audit/export", params=parameters) as answer:
             if not answer.is_success:
-                answer.read()
-                document_of(answer)
+                document_of(httpx.Response(answer.status_code, content=_content(answer), request=answer.request))
             rest = b""
             for chunk in answer.iter_bytes():
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from (line + b"\n" for line in lines)
+                if len(rest) > ANSWER_BYTES:
+                    raise _endless()
 
     def _call(self, method: str, path: str, **content: Any) -> Document:
         """Tries again where an answer was lost, and until an application that is only starting can listen."""
@@ -137,7 +157,12 @@ class CoordinatorClient:
 
     def _once(self, method: str, path: str, **content: Any) -> Document:
         with self._reaching():
-            return document_of(self._http.request(method, f"{self._address}{path}", **content))
+            return document_of(self._answer(method, f"{self._address}{path}", **content))
+
+    def _answer(self, method: str, url: str, **content: Any) -> httpx.Response:
+        """Whole, unless it does not end."""
+        with self._http.stream(method, url, **content) as answer:
+            return httpx.Response(answer.status_code, content=_content(answer), request=answer.request)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:

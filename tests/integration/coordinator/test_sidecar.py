@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from coordinator.adapters.sidecar import Sidecar
+from coordinator.adapters.sidecar import ANSWER_BYTES, AnswerTooLarge, Sidecar
 from coordinator.outages import SidecarUnreachable
 from scripts.infrastructure import ports
 
@@ -92,3 +93,60 @@ async def test_an_answer_that_does_not_come_in_time_is_a_timeout() -> None:
     async with server(silent) as sidecar:
         with pytest.raises(TimeoutError):
             await sidecar.call("GET", "/", seconds=0.2)
+
+
+async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Without a Content-Length, and for as long as anybody reads."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+    with suppress(ConnectionError):
+        while True:
+            writer.write(b" " * 65536)
+            await writer.drain()
+
+
+async def test_an_answer_without_an_end_is_read_only_so_far() -> None:
+    async with server(endless) as sidecar:
+        with pytest.raises(AnswerTooLarge, match=str(ANSWER_BYTES)):
+            await sidecar.call("GET", "/")
+        with pytest.raises(AnswerTooLarge, match="1000"):
+            await sidecar.call("GET", "/", most_bytes=1000)
+
+
+async def test_an_answer_that_says_how_large_it_is_is_read_only_so_far_as_well() -> None:
+    behaviour, _ = answering("200 OK", "x" * 100_001)
+    async with server(behaviour) as sidecar:
+        with pytest.raises(AnswerTooLarge):
+            await sidecar.call("GET", "/", most_bytes=100_000)
+        assert len((await sidecar.call("GET", "/", most_bytes=100_001)).content) == 100_001
+
+
+async def test_a_compressed_answer_is_neither_asked_for_nor_unpacked() -> None:
+    """A kilobyte of it could be a megabyte."""
+    seen: list[bytes] = []
+    packed = gzip.compress(b" " * 50_000_000)
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(packed)}\r\n\r\n"
+        writer.write(head.encode() + packed)
+        await writer.drain()
+
+    async with server(behaviour) as sidecar:
+        reply = await sidecar.call("GET", "/")
+        assert reply.content == packed
+        assert reply.document() is None
+    assert b"accept-encoding: identity" in seen[0].lower()
+
+
+async def test_a_refusal_without_an_end_is_read_only_so_far() -> None:
+    async def refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Oops\r\nconnection: close\r\n\r\n" + b" " * (ANSWER_BYTES + 1))
+        with suppress(ConnectionError):
+            await writer.drain()
+
+    async with server(refusing) as sidecar:
+        answer = await sidecar.open("/", "", headers={})
+        with pytest.raises(AnswerTooLarge):
+            await answer.whole()

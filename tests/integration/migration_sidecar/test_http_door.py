@@ -154,7 +154,7 @@ async def test_bodies_that_are_not_of_the_agreed_form_are_refused_with_a_problem
     environment.revision("a1")
     async with door(MIGRATE_ON_STARTUP="check") as client:
         for name, (body, status, code) in REFUSED.items():
-            answer = await client.post(OPERATIONS, content=body)
+            answer = await client.post(OPERATIONS, content=body, headers={"content-type": "application/json"})
             assert (name, answer.status_code, answer.json()["code"]) == (name, status, code)
             assert answer.headers["content-type"] == "application/problem+json"
             assert {"title", "detail", "next_step"} <= answer.json().keys()
