@@ -66,8 +66,8 @@ def routes(desk: Desk) -> APIRouter:
         limit = whole_number(given, "limit", PAGE, least=1, most=200)
         if (state := given.get("state")) and state not in list(RunState):
             raise BadField(f"state = {quoted(state)} is no state of a run; known: {', '.join(RunState)}.")
-        runs, cursor = await _page(desk.runs, state, given.get("service"), limit, given.get("cursor"))
-        return JSONResponse({"runs": [run.public() for run in runs], "next_cursor": cursor})
+        page = await _page(desk.runs, state, given.get("service"), limit, given.get("cursor"))
+        return JSONResponse(page)
 
     @router.get("/migrations/{request_id}")
     async def show_run(request: Request, request_id: str) -> Response:
@@ -142,9 +142,7 @@ async def _existing_run(desk: Desk, request_id: str) -> Run:
     return run
 
 
-async def _page(
-    runs: Runs, state: str | None, service: str | None, limit: int, cursor: str | None
-) -> tuple[list[Run], str | None]:
+async def _page(runs: Runs, state: str | None, service: str | None, limit: int, cursor: str | None) -> dict[str, Any]:
     """Newest first. The cursor is the last id looked at, so a page is right also while new runs arrive."""
     ids = (await runs.index()).recent
     if cursor is not None:
@@ -152,13 +150,16 @@ async def _page(
             raise BadField(f"cursor = {quoted(cursor)} is not one that a page ended with.")
         ids = ids[ids.index(cursor) + 1 :]
     found: list[Run] = []
+    damaged: list[str] = []
     for start in range(0, len(ids), PAGE):
-        for run in await runs.read_many(ids[start : start + PAGE]):
-            if _matches(run, state, service):
-                found.append(run)
-            if len(found) == limit:
-                return found, run.request_id if run.request_id != ids[-1] else None
-    return found, None
+        records = await runs.read_many(ids[start : start + PAGE])
+        damaged += records.damaged
+        found += [run for run in records.runs if _matches(run, state, service)]
+        if len(found) >= limit:
+            break
+    shown, last = found[:limit], found[limit - 1].request_id if len(found) >= limit else None
+    page = {"runs": [run.public() for run in shown], "next_cursor": None if not ids or last == ids[-1] else last}
+    return {**page, "damaged": damaged} if damaged else page
 
 
 def _matches(run: Run, state: str | None, service: str | None) -> bool:

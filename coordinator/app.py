@@ -21,6 +21,7 @@ from coordinator.adapters.http_audit import HttpAudit
 from coordinator.adapters.http_services import HttpServices
 from coordinator.adapters.sidecar import Sidecar
 from coordinator.command import Commander, Limits
+from coordinator.damage import Damage
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.doors import Callers, answer_with_problems
 from coordinator.drift import Drift
@@ -87,7 +88,8 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     audit = HttpAudit(sidecar, catalog.fleet.audit)
     messenger = HttpServices(sidecar)
     watchers = Watchers()
-    runs = Runs(documents, watchers)
+    damage = Damage(documents)
+    runs = Runs(documents, watchers, damage)
     standing = Standing(audit, now)
     remarks = Remarks(standing, documents)
     rejections = Rejections(remarks, publisher, now)
@@ -108,7 +110,8 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     reception = Reception(Acceptance(runs, workflows, catalog, now), rejections, now)
     callers = Callers(settings.app_api_token, settings.app_id)
     sweep = Sweep(runs, workflows, rejections, now, standing)
-    app.include_router(api.routes(api.Desk(reception, runs, watchers, catalog, messenger, callers, drift, standing)))
+    desk = api.Desk(reception, runs, watchers, catalog, messenger, callers, drift, standing)
+    app.include_router(api.routes(desk))
     app.include_router(audit_door.routes(audit))
     app.include_router(journals.routes(catalog, messenger))
     app.include_router(subscriptions.routes(reception))

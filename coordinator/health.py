@@ -17,6 +17,7 @@ from coordinator.sweep import Sweep
 
 def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep, reception: Reception) -> APIRouter:
     router = APIRouter()
+    damage = runs.damage
 
     @router.get("/healthz")
     async def live() -> dict[str, str]:
@@ -31,7 +32,9 @@ def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep,
         except CoordinatorError as error:
             return problem_document(error, 503)
         # An audit that is away keeps nobody from asking; that nothing new starts meanwhile is said here.
-        return JSONResponse({"status": "ready", "audit": sweep.standing.public()})
+        answer = {"status": "ready", "audit": sweep.standing.public()}
+        # A damaged document keeps nobody from anything else either; a person should look at it.
+        return JSONResponse({**answer, "damaged": damage.found} if damage.found else answer)
 
     @router.get("/metrics")
     async def numbers() -> PlainTextResponse:
@@ -43,6 +46,7 @@ def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep,
         lines += ["# TYPE coordinator_audit_away gauge", f"coordinator_audit_away {audit_away}"]
         lines += ["# TYPE coordinator_audit_events_waiting gauge"]
         lines += [f"coordinator_audit_events_waiting {sweep.standing.events_waiting}"]
+        lines += ["# TYPE coordinator_damaged_documents gauge", f"coordinator_damaged_documents {len(damage.found)}"]
         lines += ["# TYPE coordinator_worker_connected gauge"]
         lines += [f"coordinator_worker_connected {int(is_worker_connected())}"]
         return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

@@ -83,6 +83,21 @@ class DocumentTooLarge(CoordinatorError):
         super().__init__(f"{key} would take {size} bytes, and the state store is given at most {most}.")
 
 
+class DamagedRun(CoordinatorError):
+    """What is stored under a run's key is no run record that this version can read; it is never written over."""
+
+    code, title = "CM-815", "A run record cannot be read"
+    next_step = (
+        "Read what happened in the audit (coordinator audit show ID), and let somebody look at this document in the "
+        "state store; every other run goes on."
+    )
+
+    def __init__(self, request_id: str, key: str) -> None:
+        super().__init__(
+            f"The document {key} in Dapr state is damaged, or was written by another version.", request_id=request_id
+        )
+
+
 class WorkflowUnavailable(CoordinatorError):
     code, title, status, retryable = "CM-813", "The workflow engine cannot be used", 503, True
     next_step = "Check that placement and scheduler run (scripts/infra status); the run starts by itself afterwards."

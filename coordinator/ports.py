@@ -28,9 +28,9 @@ class Address(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A stored JSON object and the mark that says whether it has changed since."""
+    """What is stored, and the mark that says whether it has changed since; only its writer made sure what it is."""
 
-    value: dict[str, Any]
+    value: Any
     etag: str
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from coordinator.domain.run import Run
+from coordinator.domain.index import OpenRun
 from coordinator.errors import CoordinatorError
 from coordinator.ports import Clock, Phase, WorkflowScheduler
 from coordinator.rejections import Rejections
-from coordinator.runs import OpenRun, Runs
+from coordinator.runs import Runs
 from coordinator.standing import Standing
 
 log = logging.getLogger(__name__)
@@ -47,10 +48,12 @@ class Sweep:
             await asyncio.sleep(every.total_seconds())
 
     async def once(self) -> None:
+        await self.runs.tidy()
         index = await self.runs.index()
-        records = {run.request_id: run for run in await self.runs.read_many([entry.request_id for entry in index.open])}
+        found = await self.runs.read_many([entry.request_id for entry in index.open])
+        records = {run.request_id: run for run in found.runs}
         done = [request_id for request_id, run in records.items() if run.settled]
-        abandoned = [entry.request_id for entry in index.open if self._is_abandoned(entry, records)]
+        abandoned = [entry.request_id for entry in index.open if self._is_abandoned(entry, {*records, *found.damaged})]
         await self.runs.leave(done, abandoned)
         owed = sum(not notice.recorded for run in records.values() for notice in run.outbox)
         self.standing.events_waiting = owed + self.rejections.waiting
@@ -59,8 +62,8 @@ class Sweep:
             if entry.request_id in records and entry.request_id not in done:
                 await self._revive(entry.request_id)
 
-    def _is_abandoned(self, entry: OpenRun, records: dict[str, Run]) -> bool:
-        return entry.request_id not in records and self.clock() - entry.at > ABANDONED_AFTER
+    def _is_abandoned(self, entry: OpenRun, recorded: Collection[str]) -> bool:
+        return entry.request_id not in recorded and self.clock() - entry.at > ABANDONED_AFTER
 
     async def _revive(self, request_id: str) -> None:
         phase = await self.scheduler.phase(request_id)

@@ -1,13 +1,17 @@
 """What every DocumentStore must do; run against the one in memory and against Dapr's."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from coordinator.domain.run import Run
-from coordinator.ports import DocumentStore
+from coordinator.ports import Document, DocumentStore
 from coordinator.runs import Runs
 from coordinator.watching import Watchers
+from tests.first_release import FirstRelease
 
 
 class DocumentStoreContract:
@@ -77,6 +81,74 @@ class DocumentStoreContract:
         ids = {fresh() for _ in range(8)}
         await asyncio.gather(*(Runs(store, Watchers()).enter(one, run.accepted_at) for one in ids))
         assert ids <= {entry.request_id for entry in (await Runs(store, Watchers()).index()).open}
+
+    @pytest.mark.parametrize("value", [[1], "text", 7, True, {"a": {}}], ids=str)
+    async def test_what_is_no_document_of_ours_is_read_as_what_it_is_and_so_are_others_beside_it(
+        self, store: DocumentStore, value: Any
+    ) -> None:
+        odd, even = fresh(), fresh()
+        assert await store.create(odd, value)
+        assert await store.create(even, {"n": 1})
+        assert await value_of(store, odd) == value
+        found = await store.read_many([odd, even])
+        assert (found[odd].value, found[even].value) == (value, {"n": 1})
+        assert await store.replace(odd, {"n": 2}, found[odd].etag)
+
+    async def test_an_index_of_the_first_release_is_taken_over_once_and_its_key_is_free_for_a_run(
+        self, store: DocumentStore, run: Run
+    ) -> None:
+        apart = Apart(store, fresh())
+        for number in range(3):
+            await FirstRelease(apart).enter(f"old-{number}", run.accepted_at)
+        called_index = run.model_copy(update={"request_id": "index"})
+        runs = [Runs(apart, Watchers()) for _ in range(4)]
+        assert await runs[0].read("index") is None
+        await asyncio.gather(*(one.tidy() for one in runs))
+        created = await asyncio.gather(*(one.create(called_index) for one in runs))
+        assert [is_new for _, is_new in created].count(True) == 1
+        assert await runs[0].read("index") == called_index
+        assert (await runs[0].index()).recent == ["old-2", "old-1", "old-0"]
+
+    async def test_no_run_is_lost_while_coordinators_of_the_first_release_and_of_today_run_beside_each_other(
+        self, store: DocumentStore, run: Run
+    ) -> None:
+        apart = Apart(store, fresh())
+
+        async def old(name: str) -> None:
+            for number in range(4):
+                await FirstRelease(apart).enter(f"{name}-{number}", run.accepted_at)
+
+        async def new(name: str) -> None:
+            runs = Runs(apart, Watchers())
+            for number in range(4):
+                await runs.tidy()
+                await runs.enter(f"{name}-{number}", run.accepted_at)
+
+        await asyncio.gather(old("a"), old("b"), new("c"), new("d"))
+        await Runs(apart, Watchers()).tidy()
+        index = await Runs(apart, Watchers()).index()
+        entered = {f"{name}-{number}" for name in "abcd" for number in range(4)}
+        assert set(index.recent) == {entry.request_id for entry in index.open} == entered
+
+
+class Apart:
+    """A part of a store, in which nothing was ever written."""
+
+    def __init__(self, store: DocumentStore, prefix: str) -> None:
+        self._store, self._prefix = store, prefix
+
+    async def read(self, key: str) -> Document | None:
+        return await self._store.read(self._prefix + key)
+
+    async def read_many(self, keys: Sequence[str]) -> dict[str, Document]:
+        found = await self._store.read_many([self._prefix + key for key in keys])
+        return {key: found[self._prefix + key] for key in keys if self._prefix + key in found}
+
+    async def create(self, key: str, value: Mapping[str, Any]) -> bool:
+        return await self._store.create(self._prefix + key, value)
+
+    async def replace(self, key: str, value: Mapping[str, Any], etag: str) -> bool:
+        return await self._store.replace(self._prefix + key, value, etag)
 
 
 def fresh() -> str:

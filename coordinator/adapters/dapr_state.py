@@ -31,21 +31,22 @@ class DaprDocuments:
             return None
         if reply.status != 200:
             raise StateUnavailable(_why(reply))
-        return Document(reply.document(), reply.etag)
+        return Document(_value(reply), reply.etag)
 
     async def read_many(self, keys: Sequence[str]) -> dict[str, Document]:
         found: dict[str, Document] = {}
         for start in range(0, len(keys), BULK_LIMIT):
-            body = {"keys": list(keys[start : start + BULK_LIMIT]), "parallelism": 10}
-            reply = await self._ask("POST", f"{self._path}/bulk", body=body)
-            if reply.status != 200:
-                raise StateUnavailable(_why(reply))
-            for item in reply.document():
-                if item.get("error"):
-                    raise StateUnavailable("one of several keys could not be read")
-                if item.get("data") is not None:
-                    found[item["key"]] = Document(item["data"], item.get("etag", ""))
+            found |= await self._read_some(keys[start : start + BULK_LIMIT])
         return found
+
+    async def _read_some(self, keys: Sequence[str]) -> dict[str, Document]:
+        """One that is no JSON spoils the answer for all of them, so that each must be asked for alone."""
+        reply = await self._ask("POST", f"{self._path}/bulk", body={"keys": list(keys), "parallelism": 10})
+        items = reply.document()
+        if reply.status == 200 and isinstance(items, list) and not any(item.get("error") for item in items):
+            return {item["key"]: Document(item["data"], item["etag"]) for item in items if item.get("etag")}
+        alone = [await self.read(key) for key in keys]
+        return {key: document for key, document in zip(keys, alone, strict=True) if document is not None}
 
     async def create(self, key: str, value: Mapping[str, Any]) -> bool:
         return await self._write({"key": key, "value": value})
@@ -74,6 +75,12 @@ class DaprDocuments:
             raise StateUnavailable("no answer in time") from error
         except AnswerTooLarge as error:
             raise StateUnavailable(f"the store answered {error}") from error
+
+
+def _value(reply: Reply) -> Any:
+    """What is no JSON is a text to us, which no document of ours is."""
+    value = reply.document()
+    return reply.content.decode(errors="replace") if value is None else value
 
 
 def _why(reply: Reply) -> str:

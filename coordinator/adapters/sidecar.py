@@ -36,7 +36,7 @@ class Reply(NamedTuple):
         """The JSON in it, or None."""
         try:
             return json.loads(self.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 import yaml
@@ -82,6 +83,28 @@ class TestDocumentsInDapr(DocumentStoreContract):
     @pytest.fixture
     def run(self) -> Run:
         return accepted(read_request({"services": "all"}, default_request_id=fresh()), datetime.now(UTC))
+
+
+@pytest.mark.parametrize("stored", [b"", b"no JSON", b"\xff\x00", b"null", b"[" * 20_000, b'{"open": 1}'], ids=repr)
+async def test_bytes_that_somebody_else_wrote_spoil_no_other_document(
+    caller: Sidecar, postgres: PostgresServer, stored: bytes
+) -> None:
+    documents = DaprDocuments(caller, "statestore")
+    spoilt, good = fresh(), fresh()
+    for key in (spoilt, good):
+        await documents.create(key, {"n": 1})
+    connection = await asyncpg.connect(postgres.address.url("migration_coordinator"))
+    try:
+        written = "UPDATE dapr.state SET value = $1 WHERE key LIKE '%' || $2"
+        assert await connection.execute(written, stored, spoilt) == "UPDATE 1"
+    finally:
+        await connection.close()
+    found = await documents.read_many([spoilt, good])
+    assert found[good].value == {"n": 1}
+    assert not isinstance(found[spoilt].value, dict) or stored.startswith(b"{")
+    assert await documents.read(spoilt) == found[spoilt]
+    assert not await documents.create(spoilt, {"n": 2})
+    assert await documents.replace(spoilt, {"n": 2}, found[spoilt].etag)
 
 
 async def test_a_store_that_daprd_does_not_have_is_unavailable_and_says_so(caller: Sidecar) -> None:
