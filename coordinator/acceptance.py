@@ -60,6 +60,9 @@ class Acceptance:
                 alive = await self.scheduler.phase(request_id) is Phase.ALIVE
         except (WorkflowUnavailable, TimeoutError):
             return  # the sweep comes by; starting a finished instance anew would wipe its history
+        except Exception:
+            log.exception("start_failed", extra={"request_id": request_id})
+            return
         if not alive:
             await self._start(request_id)
 
@@ -70,3 +73,6 @@ class Acceptance:
                 await self.scheduler.schedule(request_id)
         except (WorkflowUnavailable, TimeoutError) as error:
             log.warning("start_postponed", extra={"request_id": request_id, "why": str(error) or "no answer in time"})
+        except Exception:
+            # A mistake of ours: whoever asked must not hear that he was refused, for the run goes on.
+            log.exception("start_failed", extra={"request_id": request_id})

@@ -21,6 +21,7 @@ from coordinator.drift import Drift
 from coordinator.errors import BadField, BadRequestId, CoordinatorError, NoSuchRoute, NoSuchRun, quoted
 from coordinator.ports import Address, FleetMessenger
 from coordinator.reception import Reception
+from coordinator.refusals import Refusals
 from coordinator.runs import Runs
 from coordinator.standing import Standing
 from coordinator.survey import survey
@@ -46,6 +47,7 @@ class Desk:
     callers: Callers
     drift: Drift
     standing: Standing
+    refusals: Refusals | None = None
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -110,7 +112,7 @@ async def _requested(desk: Desk, request: Request) -> Run:
         return await desk.reception.take(asked, caller)
     except CoordinatorError as error:
         sent = sha256(body).hexdigest()
-        await desk.reception.refuse_call(("call", error.code, sent), error, caller, door="call", body_sha256=sent)
+        await desk.reception.refuse_call(("call", error.code, sent), error, caller, body_sha256=sent)
         raise
 
 
@@ -120,7 +122,7 @@ async def _refused_verb(desk: Desk, request: Request, request_id: str, verb: str
     if verb in VERBS and REQUEST_ID.fullmatch(request_id):
         caller = desk.callers.of(request)
         key = ("verb", request_id, verb)
-        await desk.reception.refuse_call(key, error.about(request_id), caller, door="call", verb=verb)
+        await desk.reception.refuse_call(key, error.about(request_id), caller, verb=verb)
     return error
 
 
@@ -138,7 +140,7 @@ async def _changed_run(desk: Desk, request_id: str, wait_seconds: int, after_ver
 async def _existing_run(desk: Desk, request_id: str) -> Run:
     run = await desk.runs.read(request_id)
     if run is None:
-        raise NoSuchRun(request_id)
+        raise NoSuchRun(request_id) if desk.refusals is None else await desk.refusals.explained(request_id)
     return run
 
 

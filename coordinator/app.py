@@ -28,6 +28,7 @@ from coordinator.drift import Drift
 from coordinator.errors import BadCatalog
 from coordinator.log_lines import begin_logging
 from coordinator.reception import Reception
+from coordinator.refusals import Refusals
 from coordinator.rejections import Rejections
 from coordinator.relay import Relay
 from coordinator.remarks import Remarks
@@ -91,7 +92,7 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     damage = Damage(documents)
     runs = Runs(documents, watchers, damage)
     standing = Standing(audit, now)
-    remarks = Remarks(standing, documents)
+    remarks = Remarks(standing, documents, damage)
     rejections = Rejections(remarks, publisher, now)
     drift = Drift(remarks, now)
     tools = Tools(
@@ -110,7 +111,8 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     reception = Reception(Acceptance(runs, workflows, catalog, now), rejections, now)
     callers = Callers(settings.app_api_token, settings.app_id)
     sweep = Sweep(runs, workflows, rejections, now, standing)
-    desk = api.Desk(reception, runs, watchers, catalog, messenger, callers, drift, standing)
+    refusals = Refusals(remarks, audit)
+    desk = api.Desk(reception, runs, watchers, catalog, messenger, callers, drift, standing, refusals)
     app.include_router(api.routes(desk))
     app.include_router(audit_door.routes(audit))
     app.include_router(journals.routes(catalog, messenger))

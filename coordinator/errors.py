@@ -74,6 +74,29 @@ class BadEnvelope(CoordinatorError):
         super().__init__(f"The CloudEvent's {attribute} {reason}.")
 
 
+class OtherContentType(BadEnvelope):
+    next_step = (
+        "Publish it with content type application/json (with the Python SDK: data_content_type='application/json'); "
+        "Dapr then makes the CloudEvent."
+    )
+
+
+class EventInAnEvent(BadEnvelope):
+    next_step = (
+        "Publish a CloudEvent of your own with content type application/cloudevents+json, or publish only its data."
+    )
+
+    def __init__(self) -> None:
+        super().__init__("data", "is a CloudEvent again: a CloudEvent inside a CloudEvent")
+
+
+class RequestWithoutEnvelope(BadEnvelope):
+    next_step = "Publish the request as JSON through Dapr, without rawPayload; Dapr makes the CloudEvent."
+
+    def __init__(self) -> None:
+        super().__init__("specversion", "is missing: this is a request without a CloudEvent around it")
+
+
 class BadRequestId(CoordinatorError):
     code, title, status = "CM-103", "The request id cannot be used", 400
     next_step = "Use 1 to 64 characters out of A-Z, a-z, 0-9, underscore and hyphen, or leave request_id out."
@@ -178,10 +201,28 @@ class WrongVerb(BadField):
 
 class NoSuchRun(CoordinatorError):
     code, title, status = "CM-604", "There is no such run", 404
-    next_step = "List the runs (coordinator runs) and use one of their ids."
+    next_step = (
+        "List the runs (coordinator runs), and what was refused: coordinator audit list --type migration.rejected"
+    )
 
     def __init__(self, request_id: str) -> None:
-        super().__init__(f"No run {quoted(request_id)} was ever accepted.")
+        super().__init__(f"No run {quoted(request_id)} was ever accepted.", request_id=request_id)
+
+
+class OnlyRefused(NoSuchRun):
+    """Nothing was accepted under this id, and a refusal is on record that says why."""
+
+    def __init__(self, request_id: str, when: str, code: str, why: str, next_step: str) -> None:
+        CoordinatorError.__init__(
+            self,
+            f"No run {quoted(request_id)} was ever accepted: what asked for it was refused at {when} with {code}: "
+            f"{why}",
+            request_id=request_id,
+        )
+        self._next_step = f"{next_step} The refusal: coordinator audit list --request {request_id}".strip()
+
+    def problem(self) -> Problem:
+        return super().problem().model_copy(update={"next_step": self._next_step})
 
 
 # --- the coordinator's own configuration (CM-7xx) ---------------------------------------------------------------------

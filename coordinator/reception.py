@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from coordinator.acceptance import Acceptance
@@ -14,8 +15,14 @@ from coordinator.domain.run import Run
 from coordinator.errors import CoordinatorError, OtherBody
 from coordinator.ports import Clock
 from coordinator.rejections import Rejections
+from migration_sidecar.messages import AuditEvent
 
 log = logging.getLogger(__name__)
+
+
+class Door(StrEnum):
+    CALL = "call"
+    EVENT = "event"
 
 
 @dataclass(frozen=True)
@@ -25,16 +32,14 @@ class Reception:
     clock: Clock
     counts: Counter[str] = field(default_factory=Counter)
 
-    async def take(self, request: MigrationRequest, caller: str | None = None) -> Run:
+    async def take(self, request: MigrationRequest, caller: str | None = None, *, door: Door = Door.CALL) -> Run:
         """The run of this request; another body under a known id is put on record before it is refused."""
         try:
             run = await self.acceptance.accept(request, caller)
         except OtherBody as error:
-            self.counts["conflict"] += 1
             actor = audit.Actor(request.requested_by, caller)
-            await self.rejections.record(
-                audit.about_conflict(request.request_id, request.digest, self.clock(), error.problem(), actor)
-            )
+            event = audit.about_conflict(request.request_id, request.digest, self.clock(), error.problem(), actor)
+            await self._refused("conflict", event, door)
             raise
         except CoordinatorError as error:
             raise error.about(request.request_id) from None
@@ -47,14 +52,27 @@ class Reception:
         error: CoordinatorError,
         request_id: str | None,
         caller: str | None = None,
+        *,
+        door: Door = Door.EVENT,
         **facts: Any,
     ) -> None:
         """Puts a refused message on record, once per message however often it is delivered."""
-        self.counts["rejected"] += 1
         event = audit.about_rejection(
-            key, self.clock(), error.problem(), request_id=request_id, actor=audit.Actor(None, caller), **facts
+            key,
+            self.clock(),
+            error.problem(),
+            request_id=request_id,
+            actor=audit.Actor(None, caller),
+            door=door.value,
+            **facts,
         )
-        await self.rejections.record(event)
+        await self._refused("rejected", event, door)
+
+    async def _refused(self, outcome: str, event: AuditEvent, door: Door) -> None:
+        """A call is counted each time that somebody makes it, an event once however often it is delivered."""
+        self.counts[outcome] += door is Door.CALL
+        is_new = await self.rejections.record(event)
+        self.counts[outcome] += is_new and door is Door.EVENT
 
     async def refuse_call(
         self, key: tuple[str, ...], error: CoordinatorError, caller: str | None = None, **facts: Any
@@ -65,6 +83,6 @@ class Reception:
         # Once a day and not once for ever: who tries the same again tomorrow means it.
         key = (*key, caller or "", self.clock().date().isoformat())
         try:
-            await self.refuse(key, error, error.problem().request_id, caller, **facts)
+            await self.refuse(key, error, error.problem().request_id, caller, door=Door.CALL, **facts)
         except CoordinatorError as unrecorded:
             log.warning("refusal_not_recorded", extra={"code": error.code, "why": unrecorded.detail})

@@ -1,22 +1,27 @@
-"""Records what was refused at a door, once per message; of a flood only how many there were."""
+"""Records what was refused at a door, once per message; of a flood only how many there were, each counted once."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from coordinator.domain import audit
 from coordinator.domain.notice import Announcement, announced_data
-from coordinator.errors import CoordinatorError
+from coordinator.domain.remark import COUNTED_LIMIT
 from coordinator.outages import BrokerUnavailable
 from coordinator.ports import Clock, EventPublisher
 from coordinator.remarks import Remarks
 from migration_sidecar.messages import AuditEvent
 
 log = logging.getLogger(__name__)
+
+# So many are held in memory between two flushes; the next one is counted only once these are told.
+MOST_UNTOLD = 1000
 
 
 @dataclass
@@ -42,36 +47,57 @@ class Rejections:
     def __init__(self, remarks: Remarks, publisher: EventPublisher, clock: Clock, flood: Flood | None = None) -> None:
         self._remarks, self._publisher, self._clock = remarks, publisher, clock
         self._flood = flood or Flood()
-        self._uncounted: Counter[str] = Counter()
+        # By event and not as a number: each comes again as a dead letter, perhaps to another replica.
+        self._untold: dict[UUID, str] = {}
+        self._counted: dict[UUID, None] = {}
         self._since: datetime | None = None
 
     @property
     def waiting(self) -> int:
         return self._remarks.waiting
 
-    async def record(self, event: AuditEvent) -> None:
-        """Raises StateUnavailable when it could be kept nowhere, so that the message is delivered again."""
-        if self._remarks.is_known(event.event_id):
-            return
+    async def record(self, event: AuditEvent) -> bool:
+        """Whether it came for the first time, as far as this process can tell.
+
+        Raises StateUnavailable when it could be kept nowhere, so that the message is delivered again.
+        """
+        if self._remarks.is_known(event.event_id) or event.event_id in self._counted:
+            return False
         if not self._flood.lets_through():
-            self._since = self._since or event.occurred_at
-            self._uncounted[str(event.detail.get("code"))] += 1
-        elif await self._remarks.note(event):
-            await self._announce(event)
+            await self._count(event)
+            return True
+        if not await self._remarks.note(event):
+            return False
+        await self._announce(event)
+        return True
 
     async def flush(self) -> int:
         """Tells how many were only counted, and hands over what waited; raises AuditUnavailable while it is away."""
-        if self._since is not None:
-            codes, since = dict(self._uncounted), self._since
-            self._uncounted.clear()
-            self._since = None
-            try:
-                await self._remarks.note(audit.about_more_rejections(since, self._clock(), codes))
-            except CoordinatorError:
-                self._uncounted.update(codes)
-                self._since = since
-                raise
+        await self._tell()
         return await self._remarks.flush()
+
+    async def _count(self, event: AuditEvent) -> None:
+        if len(self._untold) >= MOST_UNTOLD:
+            await self._tell()
+        self._since = self._since or event.occurred_at
+        self._untold[event.event_id] = str(event.detail.get("code"))
+        self._counted[event.event_id] = None
+        if len(self._counted) > COUNTED_LIMIT:
+            del self._counted[next(iter(self._counted))]
+
+    async def _tell(self) -> None:
+        """What comes meanwhile is told the next time; what could not be told now stays."""
+        told, since = dict(self._untold), self._since
+        if since is None:
+            return
+
+        def about(codes: Mapping[UUID, str]) -> AuditEvent:
+            return audit.about_more_rejections(since, self._clock(), dict(Counter(codes.values())))
+
+        await self._remarks.note_counted(told, about)
+        for event_id in told:
+            self._untold.pop(event_id, None)
+        self._since = self._clock() if self._untold else None
 
     async def _announce(self, event: AuditEvent) -> None:
         try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
+from coordinator.damage import Damage
 from coordinator.domain.audit import BATCH, as_told_today
+from coordinator.domain.keys import OwnKey
+from coordinator.domain.remark import PENDING_LIMIT as PENDING_LIMIT
+from coordinator.domain.remark import RECORDED_LIMIT, Remembered, read_remembered
 from coordinator.errors import CoordinatorError
 from coordinator.outages import AuditUnavailable, SidecarUnreachable, StateContended
 from coordinator.ports import AuditTrail, Document, DocumentStore
@@ -15,9 +18,7 @@ from migration_sidecar.messages import AuditEvent
 
 log = logging.getLogger(__name__)
 
-PENDING = "rejections-pending"
-PENDING_LIMIT = 300
-RECORDED_LIMIT = 500
+PENDING = OwnKey.REMARKS
 ATTEMPTS = 20
 
 
@@ -27,8 +28,9 @@ class Remarks:
     While the audit is away, the newest `PENDING_LIMIT` wait there; how many more there were is counted.
     """
 
-    def __init__(self, audit: AuditTrail, documents: DocumentStore) -> None:
+    def __init__(self, audit: AuditTrail, documents: DocumentStore, damage: Damage | None = None) -> None:
         self._audit, self._documents = audit, documents
+        self._damage = damage or Damage(documents)
         self._known: dict[UUID, None] = {}  # spares the store a look for what was seen lately
         self.waiting = 0
 
@@ -45,52 +47,75 @@ class Remarks:
         is_new = await self._keep(event)
         self._remember(event.event_id)
         if is_new:
-            try:
-                await self.flush()
-            except (AuditUnavailable, SidecarUnreachable) as error:
-                log.info("remark_waits", extra={"event_type": event.event_type, "why": error.detail})
+            await self._flush_if_possible(event.event_type)
         return is_new
+
+    async def note_counted(self, codes: Mapping[UUID, str], tell: Callable[[Mapping[UUID, str]], AuditEvent]) -> None:
+        """Keeps one event for those that nobody has recorded or counted yet; raises StateUnavailable."""
+        for _ in range(ATTEMPTS):
+            document = await self._documents.read(PENDING)
+            remembered = await self._remembered(document)
+            new = remembered.uncounted(codes)
+            if not new:
+                return
+            event = tell(new)
+            if await self._write(document, remembered.with_counted(new).with_waiting(event)):
+                await self._flush_if_possible(event.event_type)
+                return
+        raise StateContended(PENDING)
+
+    async def refused(self, request_id: str) -> AuditEvent | None:
+        """The newest refusal of this request id that still waits for the audit."""
+        remembered, _ = read_remembered_of(await self._documents.read(PENDING))
+        found = [event for event in remembered.events if event.request_id == request_id and "verb" not in event.detail]
+        return next((event for event in reversed(found) if event.event_type == "migration.rejected"), None)
 
     async def flush(self) -> int:
         """Hands over what waited; how many that was. Raises AuditUnavailable while the audit is still away."""
         document = await self._documents.read(PENDING)
-        waiting = _events(document)
+        remembered = await self._remembered(document)
+        waiting = remembered.events
         self.waiting = len(waiting)
-        if document is None or not waiting:
+        if not waiting:
             return 0
         for start in range(0, len(waiting), BATCH):
             await self._audit.append([as_told_today(event) for event in waiting[start : start + BATCH]])
-        recorded = [*_recorded(document), *(str(event.event_id) for event in waiting)]
-        rest = {**document.value, "events": [], "recorded": recorded[-RECORDED_LIMIT:]}
         try:
             # Where somebody added one meanwhile, these stay and are recognised as repeats next time.
-            if await self._documents.replace(PENDING, rest, document.etag):
+            if await self._write(document, remembered.told()):
                 self.waiting = 0
         except CoordinatorError as error:
             log.info("remarks_not_struck", extra={"why": error.detail})
-        log.info("remarks_recorded", extra={"count": len(waiting), "dropped": rest.get("dropped", 0)})
+        log.info("remarks_recorded", extra={"count": len(waiting), "dropped": remembered.dropped})
         return len(waiting)
+
+    async def _flush_if_possible(self, event_type: str) -> None:
+        try:
+            await self.flush()
+        except (AuditUnavailable, SidecarUnreachable) as error:
+            log.info("remark_waits", extra={"event_type": event_type, "why": error.detail})
 
     async def _keep(self, event: AuditEvent) -> bool:
         for _ in range(ATTEMPTS):
             document = await self._documents.read(PENDING)
-            waiting = _events(document)
-            if str(event.event_id) in _recorded(document):
+            remembered = await self._remembered(document)
+            if remembered.knows(event.event_id):
                 return False
-            if any(one.event_id == event.event_id for one in waiting):
+            if remembered.waits(event.event_id):
                 return True
-            if await self._write(document, [*waiting, event]):
+            if await self._write(document, remembered.with_waiting(event)):
                 return True
         raise StateContended(PENDING)
 
-    async def _write(self, document: Document | None, events: Sequence[AuditEvent]) -> bool:
-        dropped = 0 if document is None else int(document.value.get("dropped", 0))
-        kept = events[-PENDING_LIMIT:]
-        value: dict[str, Any] = {
-            "events": [event.model_dump(mode="json") for event in kept],
-            "dropped": dropped + len(events) - len(kept),
-            "recorded": _recorded(document),
-        }
+    async def _remembered(self, document: Document | None) -> Remembered:
+        """What cannot be read of it is kept beside, and the next write leaves it out."""
+        remembered, is_whole = read_remembered_of(document)
+        if document is not None and not is_whole:
+            await self._damage.set_aside(PENDING, document)
+        return remembered
+
+    async def _write(self, document: Document | None, remembered: Remembered) -> bool:
+        value = remembered.model_dump(mode="json")
         if document is None:
             return await self._documents.create(PENDING, value)
         return await self._documents.replace(PENDING, value, document.etag)
@@ -101,9 +126,5 @@ class Remarks:
             del self._known[next(iter(self._known))]
 
 
-def _events(document: Document | None) -> list[AuditEvent]:
-    return [] if document is None else [AuditEvent.model_validate(one) for one in document.value.get("events", [])]
-
-
-def _recorded(document: Document | None) -> list[str]:
-    return [] if document is None else list(document.value.get("recorded", []))
+def read_remembered_of(document: Document | None) -> tuple[Remembered, bool]:
+    return (Remembered(), True) if document is None else read_remembered(document.value)

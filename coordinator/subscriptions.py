@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from coordinator.domain.envelope import read_envelope, read_event
-from coordinator.domain.request import REQUEST_ID
+from coordinator.domain.envelope import identity_of, read_event
+from coordinator.domain.run import Run
 from coordinator.doors import read_body
-from coordinator.errors import BodyTooLarge, CoordinatorError, OtherBody
-from coordinator.reception import Reception
+from coordinator.errors import BodyTooLarge, CoordinatorError, InternalError, OtherBody
+from coordinator.reception import Door, Reception
 
 log = logging.getLogger(__name__)
 
 SUCCESS, RETRY, DROP = "SUCCESS", "RETRY", "DROP"
 # daprd passes on no more than this.
 LARGEST_EVENT = 4 * 1024 * 1024
+# Between the tries to take in an event on which we fail ourselves.
+PAUSES_SECONDS = (0.2, 1.0)
 
 
 def routes(reception: Reception) -> APIRouter:
@@ -41,38 +43,46 @@ def routes(reception: Reception) -> APIRouter:
 async def handle(body: bytes, reception: Reception) -> str:
     """SUCCESS once the run is stored, DROP once the refusal is on record, RETRY while neither could be written."""
     try:
-        run = await reception.take(read_event(body))
+        run = await _taken(body, reception)
     except CoordinatorError as error:
         return RETRY if error.retryable else await _refused(body, error, reception)
-    except Exception:
-        log.exception("event_failed")
-        return RETRY
     log.info("event_accepted", extra={"request_id": run.request_id, "state": run.state.value})
     return SUCCESS
+
+
+async def _taken(body: bytes, reception: Reception) -> Run:
+    """Tries again at once where the mistake is ours; raises InternalError when it comes each time.
+
+    All tries are made within one delivery: no count of them has to be kept over restarts and replicas, and the
+    event holds one of the broker's few workers for a second or two instead of two minutes.
+    """
+    for pause_seconds in (*PAUSES_SECONDS, None):
+        try:
+            return await reception.take(read_event(body), door=Door.EVENT)
+        except CoordinatorError:
+            raise
+        except Exception:
+            log.exception("event_failed", extra={"request_id": identity_of(body).request_id})
+            if pause_seconds is not None:
+                await asyncio.sleep(pause_seconds)
+    raise InternalError
 
 
 async def _refused(body: bytes, error: CoordinatorError, reception: Reception) -> str:
     if isinstance(error, OtherBody):
         return DROP  # on record already, as the conflict that it is
-    key, request_id = _identity(body)
     try:
-        await reception.refuse(key, error, request_id, door="event", body_sha256=hashlib.sha256(body).hexdigest())
+        key, request_id = identity_of(body)
+        await reception.refuse(key, error, request_id, body_sha256=hashlib.sha256(body).hexdigest())
     except CoordinatorError as unrecorded:
         log.warning("refusal_not_recorded", extra={"code": error.code, "why": unrecorded.detail})
         return RETRY
+    except Exception:
+        # Without a record it may not go: it comes again, and as a dead letter after that.
+        log.exception("refusal_not_recorded", extra={"code": error.code})
+        return RETRY
     log.info("event_refused", extra={"code": error.code, "request_id": request_id})
     return DROP
-
-
-def _identity(body: bytes) -> tuple[tuple[str, ...], str | None]:
-    """What a repeated delivery has in common with the first one, and the request id where one can be told."""
-    try:
-        envelope = read_envelope(body)
-    except CoordinatorError:
-        return ("body", hashlib.sha256(body).hexdigest()), None
-    request_id: Any = envelope.data.get("request_id", envelope.event_id)
-    fits = isinstance(request_id, str) and REQUEST_ID.fullmatch(request_id)
-    return ("event", envelope.source, envelope.event_id), request_id if fits else None
 
 
 async def _body(request: Request) -> bytes:

@@ -64,8 +64,13 @@ class MigrationRequest(BaseModel):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+# Many a client writes null for what it leaves out, and means the same.
+OPTIONAL = MigrationRequest.model_fields.keys() - {"services"}
+
+
 def read_request(body: dict[str, Any], *, default_request_id: str) -> MigrationRequest:
     """The request in a parsed body; raises the one error that names what is wrong with it first."""
+    body = {name: value for name, value in body.items() if value is not None or name not in OPTIONAL}
     request_id = body.get("request_id", default_request_id)
     if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
         raise BadRequestId(f"{quoted(str(request_id))} is not of the form [A-Za-z0-9_-]{{1,64}}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from coordinator.errors import BodyTooLarge, CoordinatorError, ForbiddenCharacter, NotJson, UnreasonableJson
@@ -23,3 +24,17 @@ def read_object(body: bytes) -> dict[str, Any]:
         return strict_json.read_object(body)
     except strict_json.NotStrict as error:
         raise _OURS[type(error)](str(error)) from None
+
+
+def object_in(value: Any) -> dict[str, Any]:
+    """An object, or the one that a text holds, read without any rule; empty where there is none.
+
+    Only for telling what somebody meant who is refused.
+    """
+    if isinstance(value, dict):
+        return value
+    try:
+        found = json.loads(value, parse_int=str) if isinstance(value, str | bytes) else None
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -42,7 +42,6 @@ def test_only_the_services_must_be_given() -> None:
         ({"services": "all", "request_id": "x" * 65}, "CM-103"),
         ({"services": "all", "request_id": "a\nb"}, "CM-103"),
         ({"services": "all", "request_id": "é"}, "CM-103"),
-        ({"services": "all", "request_id": None}, "CM-103"),
         ({"services": "all", "request_id": 41}, "CM-103"),
         ({"services": "all", "target": "base"}, "CM-203"),
         ({"services": "all", "target": {}}, "CM-203"),
@@ -60,7 +59,9 @@ def test_only_the_services_must_be_given() -> None:
         ({"services": "all", "dry_run": "yes"}, "CM-603"),
         ({"services": "all", "action": "stamp"}, "CM-603"),
         ({"services": "all", "requested_by": ""}, "CM-603"),
-        ({"services": "all", "reason": None}, "CM-603"),
+        ({"services": None}, "CM-202"),
+        ({"services": "all", "approved_by": None}, "CM-603"),
+        ({"services": "all", "target": {"a": None}}, "CM-203"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(body: dict[str, Any], code: str) -> None:
@@ -89,6 +90,43 @@ def test_the_id_is_no_part_of_the_digest_and_everything_else_is() -> None:
     assert one.digest == read(services="all", target="head", dry_run=False).digest
     others = [{"services": ["a"]}, {"services": "all", "dry_run": True}, {"services": "all", "reason": "x"}]
     assert len({one.digest, *(read(**other).digest for other in others)}) == 4
+
+
+OPTIONAL = sorted(MigrationRequest.model_fields.keys() - {"services"})
+GIVEN = {
+    "target": {"a": "r1"},
+    "max_parallel": 3,
+    "dry_run": True,
+    "requested_by": "ada",
+    "reason": "x",
+    "request_id": "r",
+}
+
+
+@pytest.mark.parametrize("field", OPTIONAL)
+def test_null_for_an_optional_field_is_a_field_that_is_not_there(field: str) -> None:
+    assert read(services="all", **{field: None}) == read(services="all")
+    assert read_event(event(data={"services": "all", field: None})) == read_event(event())
+
+
+@given(st.sets(st.sampled_from(sorted(GIVEN))), st.sets(st.sampled_from(OPTIONAL)))
+def test_a_body_with_nulls_is_a_repeat_of_the_body_without_them(given: set[str], nulls: set[str]) -> None:
+    body = {"services": "all", **{field: GIVEN[field] for field in given}}
+    assert read(**{**dict.fromkeys(nulls), **body}).digest == read(**body).digest
+
+
+@pytest.mark.parametrize(
+    ("body", "digest"),
+    [
+        ({"services": "all"}, "1a86858d02d94132b88723fb1d4c103e965a821d3d8ee34b0bee95ab2775fec4"),
+        (
+            {"services": ["a", "b"], **GIVEN, "not_before": None, "deadline": None},
+            "fcee281e70623e2c34a703defba5a9231c0a66578fab3b84d9c852affefc073c",
+        ),
+    ],
+)
+def test_digests_of_bodies_that_were_accepted_before_stay_as_they_are(body: dict[str, Any], digest: str) -> None:
+    assert read(**body).digest == digest
 
 
 @given(st.text(min_size=1, max_size=100), st.text(min_size=1, max_size=100))

@@ -1,0 +1,74 @@
+"""Both doors and all other routes over a world in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+from fastapi import FastAPI
+
+from coordinator import api, health, subscriptions
+from coordinator.doors import Callers, answer_with_problems
+from coordinator.outages import ServiceUnreachable
+from coordinator.refusals import Refusals
+from tests.unit.coordinator.fakes import Life, MemoryAudit, World
+
+
+@dataclass
+class Answer:
+    content: bytes
+    content_type: str = "application/json"
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self.content
+
+
+@dataclass
+class AuditQuestions:
+    """Answers as the audit does, as far as the coordinator asks on its own account."""
+
+    audit: MemoryAudit
+
+    async def open(self, path: str, query: str) -> Answer:
+        if self.audit.down:
+            raise ServiceUnreachable("audit", "it is down in this test")
+        wanted = parse_qs(query)
+        found = [
+            {"seq": seq, **event.model_dump(mode="json")}
+            for seq, event in enumerate(self.audit.events.values())
+            if [event.request_id] == wanted["request_id"] and [event.event_type] == wanted["type"]
+        ]
+        return Answer(json.dumps({"events": found[::-1], "next_cursor": None}).encode())
+
+
+def client_of(world: World, life: Life) -> httpx.AsyncClient:
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    answer_with_problems(app)
+    callers = Callers("", "migration-coordinator")
+    parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
+    refusals = Refusals(life.remarks, AuditQuestions(world.audit))
+    app.include_router(api.routes(api.Desk(*parts, refusals)))
+    app.include_router(subscriptions.routes(life.reception))
+    app.include_router(
+        health.routes(runs=life.runs, is_worker_connected=lambda: True, sweep=life.sweep, reception=life.reception)
+    )
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://coordinator")
+
+
+def event(event_id: Any = "e-1", data: Any = None, **changes: Any) -> bytes:
+    """As daprd delivers it; `absent` takes an attribute away."""
+    body = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": "release-bot",
+        "type": "migrate.requested",
+        "datacontenttype": "application/json",
+        "topic": "migrate.requested",
+        "data": {"services": "all"} if data is None else data,
+    }
+    return json.dumps({name: value for name, value in (body | changes).items() if value != "absent"}).encode()
