@@ -27,9 +27,9 @@ class DaprDocuments:
 
     async def read(self, key: str) -> Document | None:
         reply = await self._ask("GET", f"{self._path}/{key}", parameters={"consistency": "strong"})
-        if reply.status == 204:
+        if reply.status == 204 and not reply.etag:
             return None
-        if reply.status != 200:
+        if reply.status not in (200, 204):
             raise StateUnavailable(_why(reply))
         return Document(_value(reply), reply.etag)
 
@@ -44,7 +44,7 @@ class DaprDocuments:
         reply = await self._ask("POST", f"{self._path}/bulk", body={"keys": list(keys), "parallelism": 10})
         items = reply.document()
         if reply.status == 200 and isinstance(items, list) and not any(item.get("error") for item in items):
-            return {item["key"]: Document(item["data"], item["etag"]) for item in items if item.get("etag")}
+            return {item["key"]: Document(item.get("data", ""), item["etag"]) for item in items if item.get("etag")}
         alone = [await self.read(key) for key in keys]
         return {key: document for key, document in zip(keys, alone, strict=True) if document is not None}
 
@@ -80,7 +80,7 @@ class DaprDocuments:
 def _value(reply: Reply) -> Any:
     """What is no JSON is a text to us, which no document of ours is."""
     value = reply.document()
-    return reply.content.decode(errors="replace") if value is None else value
+    return reply.content.decode(errors="replace") if value is None and reply.content.strip() != b"null" else value
 
 
 def _why(reply: Reply) -> str:

@@ -59,7 +59,7 @@ class Index(BaseModel):
 
     def misses(self, request_id: str, at: datetime, *, is_open: bool) -> bool:
         """Whether this run may have been lost with an index that was damaged, and there is room to name it."""
-        if self.rebuilt_at is None or at > self.rebuilt_at or request_id in self.recent:
+        if self.rebuilt_at is None or at.tzinfo is None or at > self.rebuilt_at or request_id in self.recent:
             return False
         return len(self.recent) < RECENT_LIMIT or (
             is_open and all(entry.request_id != request_id for entry in self.open)
