@@ -1,0 +1,217 @@
+"""Events by a real daprd and a real Redis, with the shipped retries and dead letters; what is behind is in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+import yaml
+from fastapi import FastAPI, Request, Response
+
+from coordinator import subscriptions
+from coordinator.rejections import Flood, Rejections
+from scripts.infrastructure import ports
+from scripts.infrastructure.redis import RedisServer
+from scripts.infrastructure.supervise import Program, dying_with_us
+from tests.unit.coordinator.fakes import Life, World
+
+ROOT = Path(__file__).parents[3]
+DAPRD = Path(sys.prefix) / "dapr" / ".dapr" / "bin" / "daprd"
+DEAD = "/events/migrate-requested-dead"
+LONG_SECONDS = 60.0
+
+
+class Doors:
+    """The coordinator's door for events on a port, and how often each route was asked."""
+
+    def __init__(self, life: Life) -> None:
+        self.asked: Counter[str] = Counter()
+        self.app = FastAPI()
+        self.app.include_router(subscriptions.routes(life.reception))
+        self.app.middleware("http")(self._count)
+        self.port = ports.choose(1)[0]
+
+    async def _count(self, request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        answer = await go_on(request)
+        self.asked[request.url.path] += 1
+        return answer
+
+
+@pytest.fixture
+def redis_port(tmp_path: Path) -> Iterator[int]:
+    server = RedisServer(tmp_path / "redis", ports.choose(1)[0], dies_with_us=True)
+    try:
+        server.start()
+        yield server.port
+    finally:
+        server.program.stop()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def life(world: World) -> Life:
+    life = world.life()
+    # Nothing of a flood leaks through while a slow machine works at it.
+    life.rejections = Rejections(life.remarks, world.topic, world.clock, Flood(burst=60, seconds=1e9))
+    object.__setattr__(life.reception, "rejections", life.rejections)
+    return life
+
+
+@pytest.fixture
+async def doors(life: Life) -> AsyncIterator[Doors]:
+    doors = Doors(life)
+    server = uvicorn.Server(uvicorn.Config(doors.app, host="127.0.0.1", port=doors.port, log_level="error"))
+    serving = asyncio.create_task(server.serve())
+    yield doors
+    server.should_exit = True
+    await serving
+
+
+@pytest.fixture
+async def publish(
+    doors: Doors, redis_port: int, tmp_path: Path
+) -> AsyncIterator[Callable[[Any, str], Awaitable[None]]]:
+    http, grpc, internal, metrics = ports.choose(4)
+    command = [
+        str(DAPRD),
+        *("--app-id", "migration-coordinator", "--resources-path", str(_components(tmp_path, redis_port))),
+        *("--app-port", str(doors.port), "--app-channel-address", "127.0.0.1"),
+        *("--dapr-http-port", str(http), "--dapr-grpc-port", str(grpc), "--metrics-port", str(metrics)),
+        *("--dapr-internal-grpc-port", str(internal), "--dapr-listen-addresses", "127.0.0.1"),
+        *("--dapr-internal-grpc-listen-address", "127.0.0.1", "--metrics-listen-address", "127.0.0.1"),
+    ]
+    program = Program("daprd", dying_with_us(command), tmp_path, environment={"DAPR_HOST_IP": "127.0.0.1"})
+    address = f"http://127.0.0.1:{http}/v1.0/"
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+
+        async def publish(content: Any, kind: str = "application/json") -> None:
+            body = content if isinstance(content, str) else json.dumps(content)
+            answer = await client.post(
+                f"{address}publish/pubsub/migrate.requested", content=body, headers={"content-type": kind}
+            )
+            assert answer.status_code == 204, answer.text
+
+        try:
+            program.start()
+            await until(lambda: _is_up(client, f"{address}healthz"), "daprd to be up")
+            yield publish
+        finally:
+            await asyncio.to_thread(program.stop)
+
+
+def _components(directory: Path, redis_port: int) -> Path:
+    components = directory / "components"
+    components.mkdir()
+    for name in ("subscriptions.yaml", "resiliency.yaml"):
+        shutil.copy(ROOT / "components" / name, components / name)
+    pubsub = yaml.safe_load((ROOT / "components" / "pubsub.yaml").read_text())
+    for entry in pubsub["spec"]["metadata"]:
+        if entry["name"] == "redisHost":
+            entry["value"] = f"127.0.0.1:{redis_port}"
+    (components / "pubsub.yaml").write_text(yaml.safe_dump(pubsub))
+    return components
+
+
+async def _is_up(client: httpx.AsyncClient, address: str) -> bool:
+    try:
+        return (await client.get(address)).status_code == 204
+    except httpx.HTTPError:
+        return False
+
+
+async def until(holds: Callable[[], Awaitable[bool]], what: str, seconds: float = LONG_SECONDS) -> float:
+    """How long it took."""
+    began = time.monotonic()
+    while not await holds():
+        assert time.monotonic() - began < seconds, f"time was up while waiting for {what}"
+        await asyncio.sleep(0.05)
+    return time.monotonic() - began
+
+
+def wrong(number: int) -> tuple[Any, str]:
+    """Every other one has an envelope that is refused, as a publisher without a content type makes it."""
+    if number % 2:
+        return json.dumps({"services": "all", "request_id": f"bad-{number}"}), "text/plain"
+    return {"services": 7, "request_id": f"bad-{number}"}, "application/json"
+
+
+async def test_of_200_bad_events_60_are_recorded_and_140_counted_though_each_comes_as_a_dead_letter_too(
+    publish: Callable[..., Awaitable[None]], doors: Doors, world: World, life: Life
+) -> None:
+    for number in range(200):
+        await publish(*wrong(number))
+
+    async def all_came_twice() -> bool:
+        return doors.asked[DEAD] >= 200
+
+    await until(all_came_twice, "the dead letters")
+    await life.rejections.flush()
+    recorded = [event for event in world.audit.events.values() if event.event_type == "migration.rejected"]
+    counts = [event for event in world.audit.events.values() if event.event_type == "migration.rejections_counted"]
+    assert (len(recorded), sum(event.detail["count"] for event in counts)) == (60, 140)
+    assert {event.request_id for event in recorded} <= {f"bad-{number}" for number in range(200)}
+    assert life.reception.counts["rejected"] == 200
+    assert world.audit.conflicts == []
+
+
+async def test_a_good_event_behind_twelve_on_which_we_fail_does_not_wait_for_them(
+    publish: Callable[..., Awaitable[None]], world: World, life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is delivered by one of ten workers, which stays with it for as long as it is answered RETRY."""
+    take_in = life.runs.read
+
+    async def read(request_id: str) -> Any:
+        if request_id.startswith("poison-"):
+            raise RuntimeError("a mistake of ours")
+        return await take_in(request_id)
+
+    monkeypatch.setattr(life.runs, "read", read)
+    for number in range(12):
+        await publish({"services": "all", "request_id": f"poison-{number}"})
+    await publish({"services": "all", "request_id": "good"})
+
+    async def is_accepted() -> bool:
+        return await take_in("good") is not None
+
+    waited = await until(is_accepted, "the good event", seconds=180)
+    print(f"the good event waited {waited:.1f} s")
+    assert waited < 20
+
+    async def all_are_refused() -> bool:
+        return len([event for event in world.audit.events.values() if event.outcome == "rejected"]) == 12
+
+    await until(all_are_refused, "twelve refusals")
+    assert {event.detail["code"] for event in world.audit.events.values() if event.outcome == "rejected"} == {"CM-901"}
+
+
+async def test_an_event_that_could_not_be_stored_is_delivered_until_it_can(
+    publish: Callable[..., Awaitable[None]], doors: Doors, world: World, life: Life
+) -> None:
+    world.documents.down = True
+    await publish({"services": "all", "request_id": "patient"})
+
+    async def came_twice() -> bool:
+        return doors.asked["/events/migrate-requested"] >= 2
+
+    await until(came_twice, "a second delivery")
+    world.documents.down = False
+
+    async def is_accepted() -> bool:
+        return await life.runs.read("patient") is not None
+
+    await until(is_accepted, "the event")
+    assert life.reception.counts["rejected"] == 0
