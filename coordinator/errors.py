@@ -90,6 +90,13 @@ class EventInAnEvent(BadEnvelope):
         super().__init__("data", "is a CloudEvent again: a CloudEvent inside a CloudEvent")
 
 
+class ABatch(BadEnvelope):
+    next_step = "Publish each request by itself; Dapr's bulk publish does so with one call."
+
+    def __init__(self, attribute: str) -> None:
+        super().__init__(attribute, "is a list or a batch and not one JSON object")
+
+
 class RequestWithoutEnvelope(BadEnvelope):
     next_step = "Publish the request as JSON through Dapr, without rawPayload; Dapr makes the CloudEvent."
 

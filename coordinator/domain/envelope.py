@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 from coordinator.domain.misuse import misuse_of_data, misuse_of_event
 from coordinator.domain.request import REQUEST_ID, MigrationRequest, read_request, request_id_for_event
 from coordinator.domain.strict_json import object_in, read_object
-from coordinator.errors import BadEnvelope, BadRequestId
+from coordinator.errors import ABatch, BadEnvelope, BadRequestId
 
 MAXIMUM_ATTRIBUTE_LENGTH = 1024
 # What daprd adds or changes on the way to a dead-letter topic.
@@ -39,7 +40,7 @@ def read_event(body: bytes) -> MigrationRequest:
 
 def read_envelope(body: bytes) -> Envelope:
     if body.lstrip()[:1] == b"[":
-        raise BadEnvelope("body", "is a list: a batch is not read, so publish each event by itself")
+        raise ABatch("body")
     event = read_object(body)
     if event.get("specversion") != "1.0":
         raise misuse_of_event(event) or BadEnvelope("specversion", "is not 1.0")
@@ -67,13 +68,20 @@ def _fingerprint(event: dict[str, Any], body: bytes) -> str:
 
 def _names(event: dict[str, Any]) -> Iterator[str]:
     """What its publisher may know it by, the most deliberate first; of a request that stands too deep as well."""
-    data = object_in(event.get("data"))
+    data = object_in(event.get("data")) or object_in(_decoded(event.get("data_base64")))
     inner = object_in(data.get("data"))
     for place, name in ((data, "request_id"), (inner, "request_id"), (event, "request_id")):
         yield from _text(place.get(name))
     if "specversion" in data:
         yield from _text(data.get("id"))
     yield from _text(event.get("id"))
+
+
+def _decoded(value: Any) -> bytes:
+    try:
+        return base64.b64decode(value) if isinstance(value, str) else b""
+    except ValueError:
+        return b""
 
 
 def _text(value: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.domain.strict_json import object_in
-from coordinator.errors import BadEnvelope, EventInAnEvent, OtherContentType, RequestWithoutEnvelope, quoted
+from coordinator.errors import ABatch, BadEnvelope, EventInAnEvent, OtherContentType, RequestWithoutEnvelope, quoted
 
 
 def misuse_of_event(event: dict[str, Any]) -> BadEnvelope | None:
@@ -21,11 +21,11 @@ def misuse_of_data(event: dict[str, Any]) -> BadEnvelope | None:
         return OtherContentType("data_base64", f"is there instead of data, because {sent_as}")
     if isinstance(data, dict):
         return _misuse_of_object(data)
+    if isinstance(data, list) or "batch" in str(content_type):
+        return ABatch("data")
     if isinstance(data, str):
         what = "holds the request as a text" if object_in(data) else "is a text"
         return OtherContentType("data", f"{what} and not as a JSON object: {sent_as}")
-    if isinstance(data, list):
-        return BadEnvelope("data", "is a list and not a JSON object: publish each request by itself")
     return BadEnvelope("data", "is not a JSON object" if data is not None else "is missing or null")
 
 

@@ -27,14 +27,15 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def object_in(value: Any) -> dict[str, Any]:
-    """An object, or the one that a text holds, read without any rule; empty where there is none.
+    """An object, the one that a text holds, or the first of several, read without any rule; empty where there is none.
 
     Only for telling what somebody meant who is refused.
     """
-    if isinstance(value, dict):
-        return value
-    try:
-        found = json.loads(value, parse_int=str) if isinstance(value, str | bytes) else None
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    if isinstance(value, str | bytes):
+        try:
+            value = json.loads(value, parse_int=str)
+        except (ValueError, RecursionError):
+            return {}
+    if isinstance(value, list) and value:
+        value = value[0]
+    return value if isinstance(value, dict) else {}

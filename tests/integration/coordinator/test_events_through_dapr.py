@@ -82,9 +82,7 @@ async def doors(life: Life) -> AsyncIterator[Doors]:
 
 
 @pytest.fixture
-async def publish(
-    doors: Doors, redis_port: int, tmp_path: Path
-) -> AsyncIterator[Callable[[Any, str], Awaitable[None]]]:
+async def publish(doors: Doors, redis_port: int, tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[None]]]:
     http, grpc, internal, metrics = ports.choose(4)
     command = [
         str(DAPRD),
@@ -98,10 +96,10 @@ async def publish(
     address = f"http://127.0.0.1:{http}/v1.0/"
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
 
-        async def publish(content: Any, kind: str = "application/json") -> None:
+        async def publish(content: Any, kind: str = "application/json", query: str = "") -> None:
             body = content if isinstance(content, str) else json.dumps(content)
             answer = await client.post(
-                f"{address}publish/pubsub/migrate.requested", content=body, headers={"content-type": kind}
+                f"{address}publish/pubsub/migrate.requested{query}", content=body, headers={"content-type": kind}
             )
             assert answer.status_code == 204, answer.text
 
@@ -215,3 +213,34 @@ async def test_an_event_that_could_not_be_stored_is_delivered_until_it_can(
 
     await until(is_accepted, "the event")
     assert life.reception.counts["rejected"] == 0
+
+
+REQUEST = json.dumps({"services": "all", "request_id": "mine"})
+EVENT = {"specversion": "1.0", "id": "mine", "source": "s", "type": "t", "data": {"services": "all"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "query", "says"),
+    [
+        (REQUEST, "text/plain", "", "holds the request as a text"),
+        (REQUEST, "application/xml", "", "holds the request as a text"),
+        (REQUEST, "application/octet-stream", "", "data_base64 is there instead of data"),
+        (EVENT, "application/json", "", "a CloudEvent inside a CloudEvent"),
+        ([EVENT], "application/cloudevents-batch+json", "", "is a list or a batch"),
+        (REQUEST, "application/json", "?metadata.rawPayload=true", "a request without a CloudEvent around it"),
+        ({**EVENT, "data": REQUEST}, "application/cloudevents+json", "", "holds the request as a text"),
+        ({**EVENT, "data": [1]}, "application/cloudevents+json", "", "is a list or a batch"),
+    ],
+)
+async def test_what_publishers_get_wrong_is_named_and_found_as_dapr_delivers_it(
+    publish: Callable[..., Awaitable[None]], world: World, content: Any, kind: str, query: str, says: str
+) -> None:
+    await publish(content, kind, query)
+
+    async def is_refused() -> bool:
+        return bool(world.audit.events)
+
+    await until(is_refused, "the refusal")
+    (refused,) = world.audit.events.values()
+    assert says in refused.detail["detail"]
+    assert refused.request_id == "mine"
