@@ -125,7 +125,7 @@ async def _every_route_answers(world: World, life: Life, *, spoilt: str | None) 
             assert answer.status_code < 500, (method, path, answer.text)
         if spoilt:
             answer = await client.get(f"/migrations/{spoilt}")
-            assert answer.status_code < 500 or answer.json()["code"] == "CM-814", answer.text
+            assert answer.status_code < 500 or answer.json()["code"] == "CM-815", answer.text
             assert answer.status_code == 200 or answer.json()["next_step"]
     assert await handle(event("by-event"), life.reception) == "SUCCESS"
     assert await handle(event("refused-2", "text"), life.reception) == "DROP"
@@ -150,13 +150,13 @@ async def test_a_damaged_run_is_told_of_wherever_somebody_looks_and_never_writte
         await life.sweep.once()
     async with client_of(world, life) as client:
         one = await client.get("/migrations/spoilt")
-        assert (one.status_code, one.json()["code"], one.json()["request_id"]) == (500, "CM-814", "spoilt")
+        assert (one.status_code, one.json()["code"], one.json()["request_id"]) == (500, "CM-815", "spoilt")
         assert "CM-901" not in one.text
         listed = (await client.get("/migrations")).json()
         assert [run["request_id"] for run in listed["runs"]] == ["open", "ended"]
         assert listed["damaged"] == ["spoilt"]
         again = await client.post("/migrations", json=asked("spoilt"))
-        assert again.json()["code"] == "CM-814"
+        assert again.json()["code"] == "CM-815"
         assert (await client.get("/readyz")).json()["damaged"] == {"run-spoilt": ""}
         assert "coordinator_damaged_documents 1" in (await client.get("/metrics")).text
     assert world.documents.documents["run-spoilt"] == (json.dumps(garbage), 5)
