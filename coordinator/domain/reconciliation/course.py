@@ -1,4 +1,4 @@
-"""What one journal proves by itself: every revision begins where the one before ended, every attempt has both ends.
+"""What one journal proves by itself: every revision follows from the one before, every attempt has both ends.
 
 Numbers without gaps prove nothing: a row that was rolled back leaves a hole in the sequence as well.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from coordinator.domain.reconciliation.gap import Gap, Kind
+from coordinator.domain.reconciliation.version_table import VersionTable, named
 from migration_sidecar.journal_messages import HistoryPosition, JournalEntry
 
 EFFECTS = ("applied", "reverted", "stamped")
@@ -17,15 +18,6 @@ ENDINGS = ("failed", "refused", "cancelled", "resolved")
 # An attempt without an end is one of these: still under way, or there was nothing left to do when its turn came.
 NEEDS_NO_END = (None, "accepted", "running", "cancelling", "succeeded")
 SETTLED_SECONDS = 60.0
-
-
-@dataclass
-class History:
-    """One version table as far as the journal leads it; `heads` is None before the first row that tells."""
-
-    heads: list[str] | None = None
-    began_at: list[str] = field(default_factory=list)
-    applied: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -40,20 +32,20 @@ class Attempts:
 class Course:
     def __init__(self, service: str) -> None:
         self._service = service
-        self._histories: defaultdict[str, History] = defaultdict(History)
+        self._tables: defaultdict[str, VersionTable] = defaultdict(VersionTable)
         self._attempts: defaultdict[str, Attempts] = defaultdict(Attempts)
         self._gaps: list[Gap] = []
 
     @property
     def began_elsewhere(self) -> list[str]:
         """Versions that the first row found, which somebody else had made before there was a journal."""
-        return sorted({revision for history in self._histories.values() for revision in history.began_at})
+        return sorted({revision for table in self._tables.values() for revision in table.began_at or ()})
 
     def follow(self, entry: JournalEntry) -> None:
         """Row after row, in order."""
         self._attempt(entry)
-        if entry.kind in EFFECTS:
-            self._effect(entry, self._histories[entry.history])
+        if entry.kind in EFFECTS and (fault := self._tables[entry.history].follow(entry)) is not None:
+            self._gaps.append(self._gap(*fault))
 
     def gaps(self, positions: list[HistoryPosition]) -> Iterator[Gap]:
         yield from self._gaps
@@ -61,26 +53,6 @@ class Course:
             yield from self._missing(operation_id, attempts)
         for position in positions:
             yield from self._position(position)
-
-    def _effect(self, entry: JournalEntry, history: History) -> None:
-        if entry.before is not None:
-            if history.heads is None:
-                history.began_at = entry.before
-            elif not set(entry.before) <= set(history.heads):
-                self._gaps.append(self._broken(entry, history.heads))
-        self._count(entry, history)
-        history.heads = entry.heads if entry.heads is not None else history.heads
-
-    def _count(self, entry: JournalEntry, history: History) -> None:
-        revision = entry.revision or ""
-        if entry.kind == "stamped":
-            history.applied.clear()
-        elif entry.kind == "reverted":
-            history.applied.discard(revision)
-        elif revision in history.applied:
-            self._gaps.append(self._gap(Kind.APPLIED_TWICE, f"{revision} was applied twice without a revert between."))
-        else:
-            history.applied.add(revision)
 
     def _attempt(self, entry: JournalEntry) -> None:
         attempts = self._attempts[entry.operation_id]
@@ -106,26 +78,15 @@ class Course:
             yield self._gap(Kind.ATTEMPT_MISSING, sentence)
 
     def _position(self, position: HistoryPosition) -> Iterator[Gap]:
-        history = self._histories.get(position.history)
-        if history is None or history.heads is None or sorted(history.heads) == sorted(position.revisions):
+        table = self._tables.get(position.history)
+        if table is None or table.heads is None or table.heads == frozenset(position.revisions):
             return
-        found, expected = _named(position.revisions), _named(history.heads)
+        found, expected = named(position.revisions), named(table.heads)
         yield self._gap(
             Kind.VERSION_UNEXPLAINED,
             f"{position.history} is at {found}, and the journal leads to {expected}: a row was removed, or the version"
             " was moved past the journal.",
         )
 
-    def _broken(self, entry: JournalEntry, heads: list[str]) -> Gap:
-        return self._gap(
-            Kind.COURSE_BROKEN,
-            f"{entry.revision} was {entry.kind} from {_named(entry.before or [])}, and the row before it ended at"
-            f" {_named(heads)}: a row was removed, or the version was moved past the journal.",
-        )
-
     def _gap(self, kind: Kind, sentence: str) -> Gap:
         return Gap(kind=kind, sentence=f"{self._service}: {sentence}", service=self._service)
-
-
-def _named(revisions: list[str]) -> str:
-    return ", ".join(revisions) or "nothing"

@@ -1,0 +1,207 @@
+"""Follows one version table through its journal: which heads each row must have left behind.
+
+A row of an upgrade names what its revision builds on, which need not be the heads that were there: of two revisions on
+one, the second finds the first as a head. So the revisions that the journal knows are kept as a graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from coordinator.domain.reconciliation.gap import Kind
+from migration_sidecar.journal_messages import JournalEntry
+
+Revisions = frozenset[str]
+NONE: Revisions = frozenset()
+WHY = "a row was removed or altered, or the version was moved past the journal."
+
+
+class Fault(NamedTuple):
+    """What a row contradicts, without the name of the service."""
+
+    kind: Kind
+    sentence: str
+
+
+class Built(NamedTuple):
+    """What a revision was built on when it was applied, by the file that it had then."""
+
+    on: Revisions
+    sha256: str | None
+
+
+class Move(NamedTuple):
+    """What one row says: the heads after it, and what its revision follows, leaves or replaces."""
+
+    kind: str
+    revision: str
+    before: Revisions
+    after: Revisions
+    attempt: tuple[str, int]
+    sha256: str | None
+
+
+@dataclass
+class VersionTable:
+    """`heads` is None as long as no row has told them; `began_at` is where it was before its journal."""
+
+    heads: Revisions | None = None
+    began_at: Revisions | None = None
+    _built: dict[str, Built] = field(default_factory=dict)
+    _applied: set[str] = field(default_factory=set)
+    _reverted: set[str] = field(default_factory=set)
+    _last: Move | None = None
+    _replaced: Revisions = NONE  # by the rows of one `alembic stamp` so far, which all name what was there at first
+
+    def follow(self, entry: JournalEntry) -> Fault | None:
+        """Row after row, in order; after a fault it goes on from where the row says that it ended."""
+        twice = self._twice(entry)
+        if entry.before is None or entry.heads is None:
+            self.heads, self._last = None, None  # a row of the first release
+            self._count(entry.kind, entry.revision or "")
+            return twice
+        move = _move(entry)
+        if self.heads is None:
+            fault = None
+            self.began_at = move.before | move.after - {move.revision} if self.began_at is None else self.began_at
+        else:
+            fault = twice or self._contradiction(move, self.heads)
+        self._go(move, lost=fault is not None)
+        return fault or twice
+
+    def _contradiction(self, move: Move, heads: Revisions) -> Fault | None:
+        if move.kind == "applied":
+            if not self._may_be_there(move.before, heads):
+                return _from_elsewhere(move, heads)
+            fits = self._is_risen(move, heads)
+        elif move.kind == "reverted":
+            if move.before != {move.revision} or not move.before <= heads:
+                return _from_elsewhere(move, heads)
+            fits = self._is_fallen(move, heads)
+        else:
+            if not move.before <= heads | self._replaced_by_the_same(move):
+                return _from_elsewhere(move, heads)
+            fits = _is_stamped(move, heads)
+        return None if fits else _to_elsewhere(move, heads)
+
+    def _is_risen(self, move: Move, heads: Revisions) -> bool:
+        """The revision takes the place of what it builds on, except of what another head builds on as well."""
+        found = move.before & heads
+        kept = found & move.after
+        others = heads - move.before
+        if move.after != (heads - found) | kept | {move.revision} or move.revision in heads:
+            return False
+        if len(found) < 2:
+            return not kept
+        return found & self._under(others) <= kept and (not kept or self._may_be_under(kept, others))
+
+    def _is_fallen(self, move: Move, heads: Revisions) -> bool:
+        """What the revision was built on comes back, except what lies under another head."""
+        others = heads - {move.revision}
+        restored = move.after - others
+        if not others <= move.after or move.revision in restored:
+            return False
+        if not self._is_known(move):
+            return not restored & (self._under(others) | self._reverted)
+        on = self._built[move.revision].on
+        if not others and restored == on and len(on) < 2:
+            return True  # down a plain line, where a look at all that is below would cost as much as the whole journal
+        nodes = self._under(others or on)
+        below = nodes if others else self._strictly_under(on)
+        return restored <= on - below and self._may_lie(on - restored, below, nodes)
+
+    def _is_known(self, move: Move) -> bool:
+        """Whether it was applied by the same file; another one may be built on something else."""
+        built = self._built.get(move.revision)
+        return built is not None and (not built.sha256 or not move.sha256 or built.sha256 == move.sha256)
+
+    def _may_be_there(self, revisions: Revisions, heads: Revisions) -> bool:
+        return revisions <= heads or self._may_be_under(revisions, heads)
+
+    def _may_be_under(self, revisions: Revisions, heads: Iterable[str]) -> bool:
+        nodes = self._under(heads)
+        return self._may_lie(revisions, nodes, nodes)
+
+    def _may_lie(self, revisions: Revisions, below: set[str], nodes: set[str]) -> bool:
+        """Under a node that the journal did not see applied may lie anything, but nothing that it saw reverted."""
+        unknown = revisions - below
+        return not unknown or not (nodes <= self._built.keys() or unknown & self._reverted)
+
+    def _under(self, heads: Iterable[str]) -> set[str]:
+        """The heads themselves and all that they are known to build on."""
+        found: set[str] = set()
+        todo = list(heads)
+        while todo:
+            revision = todo.pop()
+            if revision not in found:
+                found.add(revision)
+                todo.extend(self._built[revision].on if revision in self._built else ())
+        return found
+
+    def _strictly_under(self, revisions: Revisions) -> set[str]:
+        return self._under(below for each in revisions if each in self._built for below in self._built[each].on)
+
+    def _replaced_by_the_same(self, move: Move) -> Revisions:
+        last = self._last
+        same = last is not None and (last.kind, last.attempt) == ("stamped", move.attempt)
+        return self._replaced if same else NONE
+
+    def _go(self, move: Move, *, lost: bool) -> None:
+        gone = (move.before if self.heads is None else self.heads) - move.after
+        self._replaced = gone | self._replaced_by_the_same(move) if move.kind == "stamped" else NONE
+        self.heads, self._last = move.after, move
+        strange = lost or (move.kind == "reverted" and not self._is_known(move))
+        if move.kind == "applied":
+            self._built[move.revision] = Built(move.before, move.sha256)
+        self._count(move.kind, move.revision)
+        self._reverted -= move.after if move.kind == "reverted" else move.after | move.before
+        if strange:
+            self._applied &= self._under(move.after)
+
+    def _count(self, kind: str, revision: str) -> None:
+        if kind == "stamped":
+            self._applied.clear()
+            self._reverted.clear()
+        elif kind == "reverted":
+            self._applied.discard(revision)
+            self._reverted.add(revision)
+        else:
+            self._applied.add(revision)
+
+    def _twice(self, entry: JournalEntry) -> Fault | None:
+        if entry.kind != "applied" or entry.revision not in self._applied:
+            return None
+        return Fault(Kind.APPLIED_TWICE, f"{entry.revision} was applied twice without a revert between.")
+
+
+def named(revisions: Iterable[str]) -> str:
+    return ", ".join(sorted(revisions)) or "nothing"
+
+
+def _move(entry: JournalEntry) -> Move:
+    sha256 = entry.event.detail.get("sha256") if entry.event is not None else None
+    before, after = frozenset(entry.before or ()), frozenset(entry.heads or ())
+    return Move(entry.kind, entry.revision or "", before, after, (entry.operation_id, entry.attempt), sha256)
+
+
+def _is_stamped(move: Move, heads: Revisions) -> bool:
+    if move.revision in move.before or not move.revision:
+        return move.after == heads - move.before  # to base: the row names what it left
+    if not move.before and move.after == {move.revision}:
+        return True  # with --purge Alembic empties the table first and names nothing
+    return move.revision not in heads and move.after == heads - move.before | {move.revision}
+
+
+def _from_elsewhere(move: Move, heads: Revisions) -> Fault:
+    ended = f"the row before it ended at {named(heads)}"
+    return Fault(Kind.COURSE_BROKEN, f"{move.revision} was {move.kind} from {named(move.before)}, and {ended}: {WHY}")
+
+
+def _to_elsewhere(move: Move, heads: Revisions) -> Fault:
+    sentence = (
+        f"{move.revision} was {move.kind} and left {named(move.after)}, and that does not follow from {named(heads)},"
+        f" where the row before it ended: {WHY}"
+    )
+    return Fault(Kind.COURSE_BROKEN, sentence)
