@@ -151,7 +151,10 @@ class BadSelection(CoordinatorError):
 
 class BadTarget(CoordinatorError):
     code, title, status = "CM-203", "The target cannot be used", 422
-    next_step = 'Use "head", or an object that gives full revision ids for services of this request.'
+    next_step = (
+        'Use "head" or "heads" (all of several heads), or an object that gives one of them or a full revision id for'
+        " services of this request."
+    )
 
 
 class PreflightFailed(CoordinatorError):

@@ -133,6 +133,8 @@ class History:
         """What would be applied (oldest first) or reverted (newest first) to get from `current` to `target`."""
         there = self.ancestors(current)
         if action is Action.UPGRADE:
+            if target == "head" and there.issuperset(self.heads):
+                return []  # also of several: which of them was meant makes no difference
             goals = self.resolve(target)
             return list(reversed(self._files(self.ancestors(goals) - there, goals)))
         return self._files(self._leaving(there, target), current)

@@ -10,6 +10,7 @@ import typer
 
 from coordinator.cli.failures import BadInput
 
+ENDS = ("head", "heads")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 Services = Annotated[list[str] | None, typer.Argument(metavar="SERVICE", help="Names as in fleet.toml.")]
@@ -27,7 +28,12 @@ Url = Annotated[
 RequestIdArgument = Annotated[str, typer.Argument(metavar="ID", help="The request id.")]
 Targets = Annotated[
     list[str] | None,
-    typer.Option("--target", metavar="SERVICE=REVISION", help="A full revision id instead of head; repeatable."),
+    typer.Option(
+        "--target",
+        metavar="[SERVICE=]TARGET",
+        help="SERVICE=REVISION: a full revision id instead of head, or heads for all of several; repeatable. "
+        "Without a service, head or heads for all that are named.",
+    ),
 ]
 
 
@@ -49,8 +55,8 @@ def request_id(value: str) -> str:
 
 def selection(services: list[str] | None, everything: bool, targets: list[str] | None = None) -> dict[str, Any]:
     """The `services` and `target` of a request; a service with a target of its own need not be named twice."""
-    revisions = dict(_target(text) for text in targets or [])
-    names = list(services or []) or list(revisions)
+    target = _targets(targets or [])
+    names = list(services or []) or (list(target) if isinstance(target, dict) else [])
     if everything and services:
         raise BadInput("Both --all and services were named", "only one can be meant", "leave out one of them", "CM-202")
     if not everything and not names:
@@ -58,7 +64,20 @@ def selection(services: list[str] | None, everything: bool, targets: list[str] |
             "No service was named", "nothing is migrated by default", "name services, or say --all", "CM-202"
         )
     chosen: dict[str, Any] = {"services": "all" if everything else names}
-    return chosen | {"target": revisions} if revisions else chosen
+    return chosen | {"target": target} if target else chosen
+
+
+def _targets(texts: list[str]) -> str | dict[str, str]:
+    """One for all, or one for each of some."""
+    ends = [text for text in texts if text in ENDS]
+    if ends and len(texts) > 1:
+        raise BadInput(
+            "These targets cannot go together",
+            f"{ends[0]!r} is for all services, and there is another target beside it",
+            f"give each service its own: --target cds-client={ends[0]}",
+            "CM-203",
+        )
+    return ends[0] if ends else dict(_target(text) for text in texts)
 
 
 def _target(text: str) -> tuple[str, str]:
@@ -66,7 +85,7 @@ def _target(text: str) -> tuple[str, str]:
     if not (service and equals and revision):
         raise BadInput(
             "That is no target",
-            f"{text!r} is not of the form SERVICE=REVISION",
+            f"{text!r} is not of the form SERVICE=REVISION, and neither head nor heads",
             "write --target cds-client=0a1b2c3d",
             "CM-203",
         )

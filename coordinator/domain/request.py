@@ -14,7 +14,8 @@ from coordinator.errors import BadField, BadRequestId, BadSelection, BadTarget, 
 from migration_sidecar.messages import Action
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-FULL_REVISION = re.compile(r"[A-Za-z0-9_]{1,32}")
+FULL_REVISION = re.compile(r"[A-Za-z0-9_.]{1,255}")  # what a service takes as one
+ENDS = ("head", "heads")  # of a history: its one head, or all of them
 # Words that Alembic reads as a place in the history rather than as a revision.
 PLACES = {"base", "head", "heads", "current"}
 EVENT_IDS = uuid.UUID("6f0e9b9c-52f5-5d0e-9a53-0d3c1d1b7a11")
@@ -32,7 +33,7 @@ class MigrationRequest(BaseModel):
     request_id: str
     services: Literal["all"] | list[ServiceName]
     action: Literal["upgrade", "downgrade"] = "upgrade"
-    target: Literal["head"] | dict[str, str] = "head"
+    target: Literal["head", "heads"] | dict[str, str] = "head"
     on_failure: Literal["stop", "continue", "compensate"] = "stop"
     max_parallel: int = Field(default=1, ge=1, le=16)
     approval: Literal["none", "required"] = "none"
@@ -111,8 +112,13 @@ def _check_target(target: str | dict[str, str], services: str | list[str]) -> No
     for service, revision in target.items():
         if services != "all" and service not in services:
             raise BadTarget(f"There is a target for {quoted(service)}, but the request does not name it.")
-        if not FULL_REVISION.fullmatch(revision) or revision.lower() in PLACES:
-            raise BadTarget(f"{quoted(revision)} is not a full revision id.")
+        if not _is_absolute(revision):
+            raise BadTarget(f"{quoted(revision)} is neither a full revision id nor head or heads.")
+
+
+def _is_absolute(target: str) -> bool:
+    """Whether it means the same place however often it is asked for."""
+    return target in ENDS or (bool(FULL_REVISION.fullmatch(target)) and target.lower() not in PLACES)
 
 
 def _check_is_built(request: MigrationRequest) -> None:

@@ -50,6 +50,40 @@ def test_naming_a_target_names_its_service(coordinator: ScriptedCoordinator, com
     assert (body["services"], body["target"]) == (["cds-client", "cds-task"], {"cds-client": "0c3", "cds-task": "0f1"})
 
 
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [
+        (["--all", "--target", "heads"], "heads"),
+        (["--all", "--target", "head"], "head"),
+        (["stock", "--target", "stock=heads"], {"stock": "heads"}),
+        (["--target", "stock=heads"], {"stock": "heads"}),
+    ],
+)
+def test_all_heads_are_a_target_for_all_or_for_one(
+    coordinator: ScriptedCoordinator, command: RunCommand, words: list[str], target: object
+) -> None:
+    coordinator.answers("POST /migrations", (202, run_record("accepted")))
+    assert command("request", *words).exit_code == 0
+    assert coordinator.asked[0].body["target"] == target
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--all", "--target", "heads", "--target", "stock=r1"],
+        ["--all", "--target", "heads", "--target", "head"],
+        ["--target", "heads"],
+        ["--all", "--target", "r1"],
+        ["--all", "--target", "stock="],
+    ],
+)
+def test_a_target_that_says_not_for_whom_or_twice_is_no_target(
+    coordinator: ScriptedCoordinator, command: RunCommand, words: list[str]
+) -> None:
+    assert command("request", *words).exit_code == 2
+    assert not coordinator.asked
+
+
 def test_a_request_whose_answer_was_lost_is_repeated_under_the_same_id(
     coordinator: ScriptedCoordinator, command: RunCommand
 ) -> None:

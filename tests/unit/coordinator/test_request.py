@@ -4,12 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from coordinator.domain.envelope import read_event
-from coordinator.domain.request import REQUEST_ID, MigrationRequest, read_request, request_id_for_event
+from coordinator.domain.request import PLACES, REQUEST_ID, MigrationRequest, read_request, request_id_for_event
 from coordinator.errors import CoordinatorError
+from migration_sidecar.messages import OperationRequest, Revision
 
 
 def read(**body: Any) -> MigrationRequest:
@@ -49,8 +51,11 @@ def test_only_the_services_must_be_given() -> None:
         ({"services": "all", "target": {"a": "-1"}}, "CM-203"),
         ({"services": "all", "target": {"a": "branch@head"}}, "CM-203"),
         ({"services": "all", "target": {"a": "x'; drop table y"}}, "CM-203"),
-        ({"services": "all", "target": {"a": "r" * 33}}, "CM-203"),
+        ({"services": "all", "target": {"a": "r" * 256}}, "CM-203"),
         ({"services": ["a"], "target": {"b": "r1"}}, "CM-203"),
+        ({"services": ["a"], "target": {"b": "heads"}}, "CM-203"),
+        ({"services": "all", "target": "current"}, "CM-203"),
+        ({"services": "all", "target": {"a": "HEADS"}}, "CM-203"),
         ({"services": "all", "target": 1}, "CM-203"),
         ({"services": "all", "approved_by": "me"}, "CM-603"),
         ({"services": "all", "max_parallel": 0}, "CM-603"),
@@ -66,6 +71,30 @@ def test_only_the_services_must_be_given() -> None:
 )
 def test_what_cannot_be_used_is_refused_by_name(body: dict[str, Any], code: str) -> None:
     assert code_of(**body) == code
+
+
+@pytest.mark.parametrize("target", ["head", "heads", "2024.03.01_add_fees", "r" * 255, "r.1"])
+def test_an_end_of_the_history_or_any_id_that_a_service_takes_is_a_target(target: str) -> None:
+    request = read(services="all", target={"stock": target})
+    assert (request.target_of("stock"), request.target_of("another")) == (target, "head")
+    OperationRequest(operation_id="op", target=target)
+
+
+@given(target=st.one_of(st.text(max_size=5), st.from_regex(r"[A-Za-z0-9_.]{1,260}", fullmatch=True)))
+def test_what_may_be_asked_for_is_what_a_service_takes_as_a_revision(target: str) -> None:
+    try:
+        TypeAdapter(Revision).validate_python(target)
+    except ValidationError:
+        assert code_of(services="all", target={"a": target}) == "CM-203"
+    else:
+        assume(target.lower() not in PLACES)
+        assert read(services="all", target={"a": target}).target_of("a") == target
+
+
+def test_all_heads_can_be_asked_of_every_service() -> None:
+    request = read(services="all", target="heads")
+    assert request.target_of("stock") == "heads"
+    assert request.digest != read(services="all").digest
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,18 @@ def test_a_line_is_climbed_and_descended_in_order() -> None:
     assert line.heads_after(Action.DOWNGRADE, ["a3"], line.between(Action.DOWNGRADE, ["a3"], "base")) == []
 
 
+@pytest.mark.parametrize("target", ["head", "heads"])
+def test_a_history_that_is_at_all_of_its_heads_is_at_head(target: str) -> None:
+    assert history(BRANCHES).between(Action.UPGRADE, ["b1", "c2"], target) == []
+    assert history(DEPENDENT).between(Action.UPGRADE, ["a2", "x2"], target) == []
+
+
+def test_one_of_two_heads_is_not_enough() -> None:
+    for current in (["b1"], ["c2"], ["b1", "c1"]):
+        with pytest.raises(HistoryUnreadable):
+            history(BRANCHES).between(Action.UPGRADE, current, "head")
+
+
 def test_head_is_refused_where_there_are_two_and_heads_takes_both() -> None:
     branches = history(BRANCHES)
     with pytest.raises(HistoryUnreadable) as refusal:
