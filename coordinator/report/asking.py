@@ -101,4 +101,5 @@ def _whom(services: object) -> Line:
 def _target(target: object) -> Line:
     if isinstance(target, dict):
         return code(json.dumps(target, ensure_ascii=False))
-    return text("the newest revision of each" if target in ("head", None) else str(target))
+    ends = {"head": "the newest revision of each", "heads": "all heads of each"}
+    return text(ends.get(str(target or "head"), str(target)))

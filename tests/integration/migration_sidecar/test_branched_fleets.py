@@ -1,0 +1,184 @@
+"""Histories with forks and merges in a fleet: the coordinator's own run of a request, the real services, their journals."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from coordinator import workflow
+from coordinator.adapters.http_services import HttpServices
+from coordinator.adapters.sidecar import Reply
+from coordinator.domain.catalog import read_catalog
+from coordinator.domain.reconciliation.gap import Gap
+from coordinator.domain.reconciliation.reconciliation import Reconciliation
+from coordinator.domain.request import read_request
+from coordinator.domain.run import Run
+from coordinator.ports import Address
+from migration_sidecar.messages import Action, RecordedAuditEvent
+from migration_sidecar.service import make_app
+from tests.integration.databases import CreateDatabase
+from tests.integration.migration_sidecar.conftest import MakeEnvironment, SharedProcesses, StartEngine
+from tests.integration.migration_sidecar.environments import Environment, carry_out
+from tests.unit.coordinator.fakes import Fate, World
+
+SERVICES = ("orders", "stock")
+CATALOG = '[fleet]\nname = "test"\naudit = "orders"\n[[services]]\nname = "orders"\ndatabase = "{}"\n' + (
+    '[[services]]\nname = "stock"\ndatabase = "{}"\n'
+)
+
+
+class Apps:
+    """Implements Caller as daprd does, by app id, without a network between."""
+
+    def __init__(self, apps: Mapping[str, FastAPI]) -> None:
+        self._clients = {
+            name: httpx.AsyncClient(
+                transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://app"
+            )
+            for name, app in apps.items()
+        }
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        seconds: float = 0,
+    ) -> Reply:
+        client = self._clients[(headers or {})["dapr-app-id"]]
+        answer = await client.request(method, path, json=body, params=parameters, timeout=40)
+        return Reply(answer.status_code, answer.content)
+
+    async def open(self, path: str, query: str, *, headers: Mapping[str, str]) -> Any:
+        raise NotImplementedError
+
+
+class RealFleet(HttpServices):
+    fate: Fate
+
+
+class Branched:
+    """`orders` has one line, `stock` a fork; the coordinator keeps its records in memory."""
+
+    def __init__(self, world: World, environments: dict[str, Environment], fleet: RealFleet) -> None:
+        self.world, self.environments, self.fleet = world, environments, fleet
+        self._requests = 0
+
+    async def request(self, **body: Any) -> Run:
+        self._requests += 1
+        name = f"r-{self._requests}"
+        life = self.world.life()
+        await life.acceptance.accept(read_request({"services": "all", **body}, default_request_id=name))
+        await life.drive()
+        run = await life.runs.read(name)
+        assert run is not None
+        return run
+
+    async def gaps(self) -> list[Gap]:
+        """With an audit that has just what the journals tell it."""
+        found, number = Reconciliation(frozenset(SERVICES)), 0
+        for service in self.world.catalog.databases:
+            page = await self.fleet.journal(Address(service.name, service.database or ""), after=0, limit=1000)
+            found.journals.begin(service.name)
+            found.journals.take(page)
+            for entry in page.entries:
+                if entry.event is not None:
+                    number += 1
+                    facts = entry.event.model_dump() | {"seq": number, "recorded_at": datetime.now(UTC)}
+                    found.told(RecordedAuditEvent.model_validate(facts))
+        # Nothing relays here, so every row waits.
+        return [gap for gap in found.gaps() if "was never handed over" not in gap.sentence]
+
+
+@pytest.fixture
+async def branched(
+    create_database: CreateDatabase,
+    make_environment: MakeEnvironment,
+    shared_processes: SharedProcesses,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Branched]:
+    monkeypatch.setattr("migration_sidecar.engine.WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(workflow, "when_all", list)
+    databases = {name: create_database() for name in SERVICES}
+    environments = {name: make_environment(url=databases[name].url, name=name) for name in SERVICES}
+    stock = environments["stock"].ini
+    stock.write_text(stock.read_text().replace("service = orders", "service = stock"))
+    environments["orders"].revision("o0001")
+    environments["stock"].revision("s0001")
+    for side in ("s0002a", "s0002b"):
+        environments["stock"].revision(side, below="s0001")
+    world = World(catalog=read_catalog(CATALOG.format(*(databases[name].name for name in SERVICES))))
+    async with AsyncExitStack() as running:
+        apps = {}
+        for name, environment in environments.items():
+            apps[name] = make_app(environment.ini, settings=environment.settings(MIGRATE_ON_STARTUP="off"))
+            await running.enter_async_context(apps[name].router.lifespan_context(apps[name]))
+        fleet = RealFleet(Apps(apps))
+        world.fleet = fleet  # type: ignore[assignment]
+        yield Branched(world, environments, fleet)
+
+
+def steps(run: Run) -> dict[str, tuple[str, list[str]]]:
+    return {step.service: (step.state.value, step.to_revisions) for step in run.steps}
+
+
+async def test_a_service_of_several_heads_goes_along_with_its_fleet(branched: Branched) -> None:
+    refused = await branched.request()
+    (obstacle,) = refused.obstacles
+    assert (obstacle.service, obstacle.code) == ("stock", "CM-301")
+    assert "heads" in obstacle.next_step
+
+    done = await branched.request(target={"stock": "heads"})
+    both = {"orders": ["o0001"], "stock": ["s0002a", "s0002b"]}
+    assert steps(done) == {service: ("succeeded", at) for service, at in both.items()}
+    for again in (await branched.request(), await branched.request(target="heads")):
+        assert again.state.value == "succeeded"
+        assert steps(again) == {service: ("unchanged", at) for service, at in both.items()}
+
+    branched.environments["stock"].revision("s0003", below=("s0002a", "s0002b"))
+    merged = await branched.request()
+    assert steps(merged)["stock"] == ("succeeded", ["s0003"])
+    assert await branched.gaps() == []
+
+
+async def test_all_heads_can_be_asked_of_the_whole_fleet(branched: Branched) -> None:
+    done = await branched.request(target="heads")
+    assert steps(done) == {"orders": ("succeeded", ["o0001"]), "stock": ("succeeded", ["s0002a", "s0002b"])}
+    assert await branched.gaps() == []
+
+
+async def test_an_operation_for_head_at_all_of_several_heads_changes_nothing(
+    branched: Branched, start_engine: StartEngine
+) -> None:
+    engine = start_engine(branched.environments["stock"])
+    await carry_out(engine, target="heads")
+    again = await carry_out(engine, target="head")
+    assert (again.state.value, again.applied) == ("succeeded", [])
+
+
+async def test_a_journal_with_a_fork_a_merge_and_a_way_back_is_accounted_for(
+    branched: Branched, start_engine: StartEngine
+) -> None:
+    stock = branched.environments["stock"]
+    engine = start_engine(stock)
+    await carry_out(engine, target="heads")
+    stock.revision("s0003", below=("s0002a", "s0002b"))
+    await carry_out(engine)
+    for later in ("s0004", "s0005", "s0006"):
+        stock.revision(later)
+        await carry_out(engine)
+    await carry_out(engine, action=Action.DOWNGRADE, target="s0004")
+    assert await branched.gaps() == []
+    await carry_out(engine, action=Action.DOWNGRADE, target="s0001")
+    await carry_out(engine, target="s0002b")
+    await carry_out(engine)
+    assert await branched.gaps() == []
