@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from coordinator.domain.catalog import Catalog, Service
+from coordinator.domain.catalog import Catalog, FormerService, Service
 from coordinator.domain.request import REQUEST_ID, read_request, request_id_for_call
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
@@ -96,7 +96,9 @@ def routes(desk: Desk) -> APIRouter:
     async def show_fleet(request: Request) -> Response:
         parameters(request, ())
         rows = await asyncio.gather(*(_row(desk, service) for service in desk.catalog.services))
-        return JSONResponse({"fleet": desk.catalog.fleet.name, "services": rows, "audit": desk.standing.public()})
+        former = [_former(service) for service in desk.catalog.former_services]
+        answer = {"fleet": desk.catalog.fleet.name, "services": rows, "audit": desk.standing.public()}
+        return JSONResponse(answer | ({"former_services": former} if former else {}))
 
     return router
 
@@ -169,8 +171,18 @@ def _matches(run: Run, state: str | None, service: str | None) -> bool:
     return involved and (state is None or run.state == state)
 
 
+def _former(service: FormerService) -> dict[str, str]:
+    until = service.until.isoformat()
+    return {"service": service.name, "left": service.left.isoformat(), "until": until, "reason": service.reason}
+
+
 async def _row(desk: Desk, service: Service) -> dict[str, Any]:
     row: dict[str, Any] = {"service": service.name, "database": service.database, "reachable": False}
+    row |= {
+        name: names
+        for name, names in (("former_names", service.former_names), ("former_databases", service.former_databases))
+        if names
+    }
     if service.database is None:
         return {**row, "state": "no_database", "reason": service.no_database}
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import ClassVar, Self
 
 from migration_sidecar.messages import Problem
@@ -137,6 +138,18 @@ class UnknownService(CoordinatorError):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         super().__init__(f"The catalog has no service {quoted(name)}; known: {', '.join(known)}.")
+
+
+class RenamedService(UnknownService):
+    next_step = "Use the name of today."
+
+    def __init__(self, name: str, today: str) -> None:
+        CoordinatorError.__init__(self, f"{name} is called {today} now.")
+
+
+class ServiceLeft(UnknownService):
+    def __init__(self, name: str, left: date, reason: str) -> None:
+        CoordinatorError.__init__(self, f"{name} has left the fleet ({left}): {reason}.")
 
 
 class ServiceWithoutDatabase(UnknownService):

@@ -152,6 +152,8 @@ class AuditStandingView(View):
 class ServiceView(View):
     service: str = ""
     database: str = ""
+    former_names: list[str] = []
+    former_databases: list[str] = []
     state: str = ""
     reason: str = ""  # why it has no database
     current_revisions: list[str] = []
@@ -160,6 +162,12 @@ class ServiceView(View):
     lock_holder: LockHolderView | None = None
     audit_backlog: BacklogView | None = None
     error: ProblemView | None = None
+
+
+class FormerServiceView(View):
+    service: str = ""
+    until: datetime  # from then on nobody can have told anything in its name
+    reason: str = ""
 
 
 class AuditEventView(View):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import graphlib
 import tomllib
 from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from coordinator.domain.request import MigrationRequest
-from coordinator.errors import BadCatalog, ServiceWithoutDatabase, UnknownService
+from coordinator.errors import BadCatalog, RenamedService, ServiceLeft, ServiceWithoutDatabase, UnknownService
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+DatabaseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,63}$")]
 
 
 class CatalogModel(BaseModel):
@@ -24,9 +26,25 @@ class Service(CatalogModel):
 
     name: Name
     folder: str | None = None
-    database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,63}$")] | None = None
+    database: DatabaseName | None = None
+    former_names: list[Name] = []  # what it told under these is its own
+    former_databases: list[DatabaseName] = []
     depends_on: list[Name] = []
     no_database: str | None = Field(default=None, min_length=1)
+
+
+class FormerService(CatalogModel):
+    """A service that has left; what it told until then stays in the audit, and its journal is gone."""
+
+    name: Name
+    left: AwareDatetime | date  # a day lasts until its end in UTC
+    reason: str = Field(min_length=1)
+
+    @property
+    def until(self) -> datetime:
+        if isinstance(self.left, datetime):
+            return self.left.astimezone(UTC)
+        return datetime.combine(self.left + timedelta(days=1), time(), UTC)
 
 
 class Fleet(CatalogModel):
@@ -39,6 +57,7 @@ class Catalog(CatalogModel):
 
     fleet: Fleet
     services: list[Service]
+    former_services: list[FormerService] = []
 
     @property
     def databases(self) -> list[Service]:
@@ -50,6 +69,11 @@ class Catalog(CatalogModel):
                 if service.database is None:
                     raise ServiceWithoutDatabase(name, service.no_database or "the catalog names none")
                 return service
+            if name in service.former_names:
+                raise RenamedService(name, service.name)
+        for former in self.former_services:
+            if former.name == name:
+                raise ServiceLeft(name, former.left, former.reason)
         raise UnknownService(name, [service.name for service in self.databases])
 
     def chosen(self, request: MigrationRequest) -> list[Service]:
@@ -76,10 +100,16 @@ def read_catalog(text: str) -> Catalog:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadCatalog(f"In the catalog, {where}: {first['msg']}.") from None
-    _require_distinct([service.name for service in catalog.services], "service")
+    _require_distinct(_names(catalog), "service")
     _require_distinct([service.database for service in catalog.databases if service.database], "database")
     _require_reasons(catalog)
     return catalog.model_copy(update={"services": _in_order(catalog)})
+
+
+def _names(catalog: Catalog) -> list[str]:
+    """Of today, of former times, and of those who left: each is one service's alone."""
+    names = [name for service in catalog.services for name in (service.name, *service.former_names)]
+    return names + [former.name for former in catalog.former_services]
 
 
 def _require_distinct(names: list[str], what: str) -> None:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from coordinator.cli.client import CoordinatorClient
 from coordinator.cli.failures import BadInput, CannotReach, Refused
-from coordinator.cli.records import ServiceView, read_list
+from coordinator.cli.records import FormerServiceView, ServiceView, read_list
+from coordinator.domain.reconciliation.declarations import Declarations, Former, Left
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from coordinator.domain.run import Run
 from migration_sidecar.journal_messages import JournalPage
@@ -21,6 +22,7 @@ JOURNAL_PAGE = 500
 AUDIT_PAGE = 1000
 RUN_PAGE = 200
 LOOK_AGAIN_SECONDS = 0.5
+NO_DATABASE = "no_database"
 
 Read = TypeVar("Read", bound=BaseModel)
 
@@ -38,9 +40,11 @@ class Gathering:
     def begin(self, chosen: list[str]) -> Reconciliation:
         """Nothing is read yet; raises BadInput for a name that is no service's."""
         self.tell("Asking the fleet")
-        services = self._services()
-        self._chosen = _chosen(chosen, services)
-        return Reconciliation(frozenset(services))
+        fleet = self.client.fleet()
+        services = read_list(ServiceView, fleet, "services")
+        declared = _declared(services, read_list(FormerServiceView, fleet, "former_services"))
+        self._chosen = _chosen(chosen, services, declared)
+        return Reconciliation(frozenset(view.service for view in services), declared=declared)
 
     def reconcile(self, found: Reconciliation, wait_seconds: float) -> None:
         for service in self._chosen:
@@ -54,10 +58,6 @@ class Gathering:
             for request_id in found.runs.owing():
                 self._run(found, request_id)
             self._audit(found)
-
-    def _services(self) -> dict[str, bool]:
-        views = read_list(ServiceView, self.client.fleet(), "services")
-        return {view.service: view.state != "no_database" for view in views}
 
     def _journal(self, found: Reconciliation, service: str) -> None:
         found.journals.begin(service)
@@ -117,17 +117,28 @@ class Gathering:
         return bool(services or request_ids)
 
 
-def _chosen(chosen: list[str], services: dict[str, bool]) -> list[str]:
+def _declared(services: list[ServiceView], left: list[FormerServiceView]) -> Declarations:
+    return Declarations(
+        former={
+            view.service: Former(frozenset(view.former_names), frozenset(view.former_databases)) for view in services
+        },
+        left={view.service: Left(view.until, view.reason) for view in left},
+        without_database={view.service: view.reason for view in services if view.state == NO_DATABASE},
+    )
+
+
+def _chosen(chosen: list[str], services: list[ServiceView], declared: Declarations) -> list[str]:
+    known = [view.service for view in services if view.state != NO_DATABASE]
     for name in chosen:
-        if not services.get(name):
-            known = ", ".join(name for name, has_database in services.items() if has_database)
+        if name not in known:
+            today = declared.today(name)
             raise BadInput(
                 "There is no such service to compare",
                 f"the fleet has no {name!r} with a database",
-                f"use {known}",
+                f"use {today}, as it is called now" if today in known else f"use {', '.join(known)}",
                 "CM-201",
             )
-    return chosen or [name for name, has_database in services.items() if has_database]
+    return chosen or known
 
 
 def _take_run(found: Reconciliation, record: Any) -> None:

@@ -77,6 +77,9 @@ def _document(found: Reconciliation, verdict: LiveVerdict, silent: dict[str, str
         "conflicts_refused": found.conflicts,
         "on_their_way": found.on_their_way,
         "in_sealed_segments": found.sealed,
+        "accepted_as_declared": [
+            {"name": because.name, "why": because.why, "events": events} for because, events in found.accepted.items()
+        ],
         "verified": verdict.model_dump(mode="json"),
         "gaps": [gap.model_dump(mode="json", exclude_none=True) for gap in gaps],
     }
@@ -129,6 +132,7 @@ def _summary(document: Counted) -> str:
     found = {
         "Compared": f"{rows} journal rows, {document['runs']} run records, {document['audit_events']} audit events",
         "refused by the audit, because it knew them otherwise": _counted(document["conflicts_refused"], "event"),
+        "accepted as the catalog declares": _declared(document["accepted_as_declared"]),
         "in sealed segments outside the database": _counted(document["in_sealed_segments"], "event"),
         "still on the way to the audit": _counted(document["on_their_way"], "event"),
         "not compared": _counted(len(document["not_compared"]), "service"),
@@ -136,6 +140,10 @@ def _summary(document: Counted) -> str:
     }
     end = ["everything is accounted for, and the audit's own chain holds"] if document["accounted_for"] else []
     return "; ".join([f"{what}: {how_many}" for what, how_many in found.items() if how_many] + end) + "."
+
+
+def _declared(accepted: list[Counted]) -> str:
+    return ", ".join(f"{_counted(one['events'], 'event')} of {one['name']} ({one['why']})" for one in accepted)
 
 
 def _counted(number: int, what: str) -> str:

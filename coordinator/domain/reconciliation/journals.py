@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from coordinator.domain.reconciliation.course import Course
+from coordinator.domain.reconciliation.declarations import Because, Declarations
 from coordinator.domain.reconciliation.fingerprint import Fingerprint, differences, fingerprint
 from coordinator.domain.reconciliation.gap import Gap, Kind
 from migration_sidecar.journal_messages import HistoryPosition, JournalEntry, JournalPage
@@ -15,6 +17,7 @@ from migration_sidecar.messages import AuditEvent, RecordedAuditEvent
 
 # Far above the seconds after which a relay whose audit can be reached has sent a row.
 GRACE_SECONDS = 60.0
+JOURNAL = "/journal"  # behind the service's name in the source of what its journal told
 
 
 @dataclass(slots=True)
@@ -22,6 +25,7 @@ class Row:
     """A journal row whose event the audit should have; `mark` goes once the audit was seen to have it."""
 
     service: str
+    source: str
     described: str
     mark: Fingerprint | None
     at: datetime
@@ -36,6 +40,9 @@ class Stranger:
     service: str
     seq: int
     event_type: str
+    source: str
+    about: str | None  # the service that the event itself names
+    database: str | None
     mark: Fingerprint
 
 
@@ -50,6 +57,8 @@ class Journals:
     counted: dict[str, int] = field(default_factory=dict)
     unreadable: dict[str, list[Gap]] = field(default_factory=dict)
     retold: list[Gap] = field(default_factory=list)
+    declared: Declarations = field(default_factory=Declarations)
+    accepted: Counter[Because] = field(default_factory=Counter)
     _looked_for: set[UUID] = field(default_factory=set)
 
     def begin(self, service: str) -> None:
@@ -75,7 +84,9 @@ class Journals:
 
     def told(self, service: str, event: RecordedAuditEvent) -> None:
         """The audit has this from the journal of the service."""
-        self.strangers[event.event_id] = Stranger(service, event.seq, event.event_type, fingerprint(event))
+        self.strangers[event.event_id] = Stranger(
+            service, event.seq, event.event_type, event.source, event.service, event.database, fingerprint(event)
+        )
         self._match(event.event_id)
 
     def to_look_for(self) -> set[str]:
@@ -111,17 +122,28 @@ class Journals:
             known.relayed, known.seconds_ago = entry.relayed, entry.seconds_ago
             return
         described = f"{entry.kind} {entry.revision or f'of {entry.operation_id}'}"
-        self.rows[event_id] = Row(service, described, mark, at, entry.relayed, entry.seconds_ago)
+        self.rows[event_id] = Row(service, event.source, described, mark, at, entry.relayed, entry.seconds_ago)
         self._match(event_id)
 
     def _match(self, event_id: UUID) -> None:
         row, stranger = self.rows.get(event_id), self.strangers.get(event_id)
         if row is None or stranger is None:
             return
-        if row.mark is not None and (names := differences(row.mark, stranger.mark)):
+        names = differences(row.mark, stranger.mark) if row.mark is not None else []
+        if names and not self._is_explained(row, stranger, set(names)):
             self.retold.append(_retold(event_id, row, stranger, names))
         row.mark = None
         del self.strangers[event_id]
+
+    def _is_explained(self, row: Row, stranger: Stranger, names: set[str]) -> bool:
+        """By what its service was called when it told this; a row that says itself whose it is must say the same."""
+        name, database = stranger.source.removesuffix(JOURNAL), stranger.database
+        says_itself = row.source != row.service + JOURNAL and names & {"source", "service"}
+        if says_itself or stranger.about != name or not self.declared.allows(row.service, name, database, names):
+            return False
+        if "database" in names:
+            self.accepted[Because(row.service, f"its database was called {database} before")] += 1
+        return True
 
 
 def _may_still_come(row: Row) -> bool:

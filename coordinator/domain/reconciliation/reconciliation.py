@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from coordinator.domain.audit import SOURCE
+from coordinator.domain.reconciliation.declarations import Because, Declarations, Left
 from coordinator.domain.reconciliation.gap import Gap, Kind
-from coordinator.domain.reconciliation.journals import Journals
+from coordinator.domain.reconciliation.journals import JOURNAL, Journals
 from coordinator.domain.reconciliation.runs import EVENT_TYPES, Runs
 from migration_sidecar.messages import RecordedAuditEvent
 
-JOURNAL = "/journal"
 AUDIT_SOURCE = "cas-audit"
 CONFLICT = "audit.conflict"
 DEEDS = {"audit.segment_sealed", "audit.segment_retired"}
@@ -30,22 +31,46 @@ class Reconciliation:
     last_seq: int = 0
     has_sealed_segments: bool = False  # whose events nobody told; the audit's own verification vouches for their seals
     oldest: datetime | None = None
+    declared: Declarations = field(default_factory=Declarations)
+    _accepted: Counter[Because] = field(default_factory=Counter)
     _nobodys: list[Gap] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.journals.declared = self.declared
 
     def told(self, event: RecordedAuditEvent, *, sealed: bool = False) -> None:
         """The audit's events in their order, each one once; first those of sealed segments."""
         self.events, self.last_seq = self.events + 1, event.seq
         self.oldest = self.oldest or (None if sealed else event.recorded_at)
-        service = event.source.removesuffix(JOURNAL)
+        name = event.source.removesuffix(JOURNAL)
         if event.source == SOURCE:
             if event.event_type in EVENT_TYPES:
                 self.runs.told(event)
-        elif event.source.endswith(JOURNAL) and service in self.fleet:
-            self.journals.told(service, event)
+        elif event.source.endswith(JOURNAL):
+            self._told_by(name, event)
         elif event.source == AUDIT_SOURCE and event.event_type == CONFLICT:
             self.conflicts += 1
         elif event.source != AUDIT_SOURCE or event.event_type not in DEEDS:
             self._nobodys.append(_nobodys(event))
+
+    def _told_by(self, name: str, event: RecordedAuditEvent) -> None:
+        """What a journal is said to have told: compared with it where it is there, else accepted on somebody's word."""
+        service, left = self.declared.today(name), self.declared.left.get(name)
+        if name in self.declared.without_database:
+            self._accepted[Because(name, f"no database: {self.declared.without_database[name]}")] += 1
+        elif service in self.fleet:
+            self.journals.told(service, event)
+            if service != name:
+                self._accepted[Because(name, f"former name of {service}")] += 1
+        elif left is not None and event.recorded_at < left.until:
+            self._accepted[Because(name, f"left the fleet: {left.reason}")] += 1
+        else:
+            self._nobodys.append(_nobodys(event, left))
+
+    @property
+    def accepted(self) -> dict[Because, int]:
+        """How many events were accepted because the catalog says something of their names."""
+        return dict(sorted((self._accepted + self.journals.accepted).items()))
 
     @property
     def on_their_way(self) -> int:
@@ -68,11 +93,17 @@ class Reconciliation:
         yield from self._nobodys
 
 
-def _nobodys(event: RecordedAuditEvent) -> Gap:
+def _nobodys(event: RecordedAuditEvent, left: Left | None = None) -> Gap:
+    who = (
+        f"which had left the fleet by {left.until:%Y-%m-%d %H:%M} UTC, and this was recorded later: the event was"
+        " forged, or `left` in former_services of fleet.toml is too early."
+        if left is not None
+        else "which is nobody in this fleet: the event was forged, or a service was renamed or has left the fleet"
+        " (former_names, former_services in fleet.toml)."
+    )
     return Gap(
         kind=Kind.UNKNOWN_SOURCE,
-        sentence=f"Audit event {event.seq} ({event.event_type}) is said to be from {event.source!a}, which is"
-        " nobody in this fleet: the event was forged, or a service has left the fleet.",
+        sentence=f"Audit event {event.seq} ({event.event_type}) is said to be from {event.source!a}, {who}",
         service=event.service,
         request_id=event.request_id,
         event_id=str(event.event_id),

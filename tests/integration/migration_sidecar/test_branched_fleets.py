@@ -1,4 +1,4 @@
-"""Histories with forks and merges in a fleet: the coordinator's own run of a request, the real services, their journals."""
+"""Histories with forks and merges in a fleet: a run of the coordinator, the real services, and their journals."""
 
 from __future__ import annotations
 

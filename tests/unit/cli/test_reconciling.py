@@ -67,6 +67,26 @@ def test_a_fleet_that_agrees_is_accounted_for(
     assert f"Compared: {rows} journal rows, 0 run records, {len(story.events)} audit events" in done.output
 
 
+def test_what_the_catalog_declares_is_counted_in_the_summary(
+    coordinator: ScriptedCoordinator, command: RunCommand, story: Story
+) -> None:
+    today = {"service": "new", "database": "s0_db", "state": "at_head", "former_names": ["s0"]}
+    gone = {"service": "s1", "left": "2026-03-01", "until": "2026-03-02T00:00:00+00:00", "reason": "its work is done"}
+    story.entries["new"], story.positions["new"] = story.entries.pop("s0"), story.positions.pop("s0")
+    answer(coordinator, story)
+    coordinator.answers("GET /fleet", (200, {"services": [today], "former_services": [gone]}))
+    coordinator.answers("GET /journals/new", journal(story, "new"))
+    done = command("audit", "reconcile")
+    assert done.exit_code == 0, done.output
+    former, left = (sum(event.service == name for event in story.events) for name in ("s0", "s1"))
+    accepted = f"{former} events of s0 (former name of new), {left} events of s1 (left the fleet: its work is done)"
+    assert f"accepted as the catalog declares: {accepted}" in done.output
+    document = json.loads(command("audit", "reconcile", "--json").stdout)
+    assert [one["events"] for one in document["accepted_as_declared"]] == [former, left]
+    refused = command("audit", "reconcile", "s0")
+    assert (refused.exit_code, "use new, as it is called now" in refused.output) == (2, True)
+
+
 def test_a_gap_is_told_in_a_sentence_and_in_the_exit_code(
     coordinator: ScriptedCoordinator, command: RunCommand, story: Story
 ) -> None:

@@ -16,6 +16,15 @@ def service(name: str, *depends_on: str, database: str | None = None) -> str:
     return f'[[services]]\nname = "{name}"\ndatabase = "{database or name + "_db"}"\ndepends_on = [{listed}]\n'
 
 
+def renamed(name: str, *before: str) -> str:
+    listed = ", ".join(f'"{other}"' for other in before)
+    return service(name) + f"former_names = [{listed}]\n"
+
+
+def left(name: str, when: str = "2026-03-01", reason: str = "its work is done") -> str:
+    return f'[[former_services]]\nname = "{name}"\nleft = {when}\nreason = "{reason}"\n'
+
+
 def names(text: str) -> list[str]:
     return [one.name for one in read_catalog(text).services]
 
@@ -52,6 +61,17 @@ def test_the_audit_cannot_wait_for_anybody() -> None:
         (FLEET + service("a") + '[[services]]\nname = "b"\n', "why it has none"),
         (FLEET + service("a") + '[[services]]\nname = "B/../x"\ndatabase = "b"\n', "services.1.name"),
         (FLEET + service("a") + "port = 1\n", "services.0.port"),
+        (FLEET + service("a") + renamed("b", "a"), "service a more than once"),
+        (FLEET + service("a") + renamed("b", "b"), "service b more than once"),
+        (FLEET + service("a") + renamed("b", "c", "c"), "service c more than once"),
+        (FLEET + service("a") + renamed("b", "c") + renamed("d", "c"), "service c more than once"),
+        (FLEET + service("a") + left("a"), "service a more than once"),
+        (FLEET + service("a") + left("z") + left("z"), "service z more than once"),
+        (FLEET + service("a") + renamed("b", "z") + left("z"), "service z more than once"),
+        (FLEET + service("a") + left("z", "2026-03-01T08:00:00"), "former_services.0.left"),
+        (FLEET + service("a") + left("z", '"yesterday"'), "former_services.0.left"),
+        (FLEET + service("a") + left("z", reason=""), "former_services.0.reason"),
+        (FLEET + service("a") + renamed("b", "B c"), "services.1.former_names.0"),
     ],
 )
 def test_a_catalog_that_cannot_be_right_is_refused_with_its_reason(text: str, says: str) -> None:
@@ -91,3 +111,33 @@ def test_a_target_for_a_service_outside_the_catalog_is_refused() -> None:
     asked = read_request({"services": "all", "target": {"zz": "r1"}}, default_request_id="r")
     with pytest.raises(UnknownService):
         catalog.chosen(asked)
+
+
+@pytest.mark.parametrize("body", [{"services": ["old"]}, {"services": "all", "target": {"old": "heads"}}])
+def test_a_former_name_is_answered_with_the_name_of_today(body: dict[str, object]) -> None:
+    catalog = read_catalog(FLEET + service("a") + renamed("new", "older", "old"))
+    with pytest.raises(UnknownService) as refused:
+        catalog.chosen(read_request(body, default_request_id="r"))
+    problem = refused.value.problem()
+    assert (problem.code, problem.detail) == ("CM-201", "old is called new now.")
+
+
+def test_a_service_that_left_is_refused_with_when_and_why() -> None:
+    catalog = read_catalog(FLEET + service("a") + left("old"))
+    with pytest.raises(UnknownService) as refused:
+        catalog.find("old")
+    problem = refused.value.problem()
+    assert (problem.code, problem.detail) == ("CM-201", "old has left the fleet (2026-03-01): its work is done.")
+
+
+@pytest.mark.parametrize(
+    ("when", "until"),
+    [
+        ("2026-03-01", "2026-03-02T00:00:00+00:00"),
+        ("2026-03-01T08:30:00Z", "2026-03-01T08:30:00+00:00"),
+        ("2026-03-01T08:30:00+02:00", "2026-03-01T06:30:00+00:00"),
+    ],
+)
+def test_a_service_has_left_at_a_moment_or_at_the_end_of_a_day(when: str, until: str) -> None:
+    (former,) = read_catalog(FLEET + service("a") + left("old", when)).former_services
+    assert former.until.isoformat() == until
