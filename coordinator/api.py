@@ -68,8 +68,9 @@ def routes(desk: Desk) -> APIRouter:
         limit = whole_number(given, "limit", PAGE, least=1, most=200)
         if (state := given.get("state")) and state not in list(RunState):
             raise BadField(f"state = {quoted(state)} is no state of a run; known: {', '.join(RunState)}.")
-        page = await _page(desk.runs, state, given.get("service"), limit, given.get("cursor"))
-        return JSONResponse(page)
+        service = given.get("service")
+        names = None if service is None else desk.catalog.names_of(service)
+        return JSONResponse(await _page(desk.runs, state, names, limit, given.get("cursor")))
 
     @router.get("/migrations/{request_id}")
     async def show_run(request: Request, request_id: str) -> Response:
@@ -146,7 +147,9 @@ async def _existing_run(desk: Desk, request_id: str) -> Run:
     return run
 
 
-async def _page(runs: Runs, state: str | None, service: str | None, limit: int, cursor: str | None) -> dict[str, Any]:
+async def _page(
+    runs: Runs, state: str | None, services: frozenset[str] | None, limit: int, cursor: str | None
+) -> dict[str, Any]:
     """Newest first. The cursor is the last id looked at, so a page is right also while new runs arrive."""
     ids = (await runs.index()).recent
     if cursor is not None:
@@ -158,7 +161,7 @@ async def _page(runs: Runs, state: str | None, service: str | None, limit: int, 
     for start in range(0, len(ids), PAGE):
         records = await runs.read_many(ids[start : start + PAGE])
         damaged += records.damaged
-        found += [run for run in records.runs if _matches(run, state, service)]
+        found += [run for run in records.runs if _matches(run, state, services)]
         if len(found) >= limit:
             break
     shown, last = found[:limit], found[limit - 1].request_id if len(found) >= limit else None
@@ -166,8 +169,8 @@ async def _page(runs: Runs, state: str | None, service: str | None, limit: int, 
     return {**page, "damaged": damaged} if damaged else page
 
 
-def _matches(run: Run, state: str | None, service: str | None) -> bool:
-    involved = service is None or any(step.service == service for step in run.steps)
+def _matches(run: Run, state: str | None, services: frozenset[str] | None) -> bool:
+    involved = services is None or any(step.service in services for step in run.steps)
     return involved and (state is None or run.state == state)
 
 

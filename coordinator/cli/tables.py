@@ -10,7 +10,7 @@ from rich.text import Text
 from coordinator.cli.listing import Column, show_table
 from coordinator.cli.records import AuditEventView, AuditStandingView, RunView, ServiceView, now
 from coordinator.cli.safe_text import safe
-from coordinator.cli.wording import duration, moment, style_of, summary
+from coordinator.cli.wording import duration, moment, style_of, summary, way
 
 RUNS = (
     Column("request"),
@@ -119,12 +119,8 @@ def _audit_row(event: AuditEventView) -> tuple[Text | str, ...]:
         moment(event.occurred_at),
         safe(event.event_type),
         safe(event.service),
-        safe(_way(event)),
+        safe(way(event)),
         safe(event.outcome, style_of(event.outcome)),
         duration(None if event.duration_ms is None else event.duration_ms / 1000),
         safe(event.actor or event.source),
     )
-
-
-def _way(event: AuditEventView) -> str:
-    return " → ".join(revision for revision in (event.from_revision, event.to_revision) if revision)

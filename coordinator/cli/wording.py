@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from coordinator.cli.records import RunView, StepView
+from coordinator.cli.records import AuditEventView, RunView, StepView
 
 STYLES = {
     "accepted": "cyan",
@@ -74,6 +74,18 @@ def change(step: StepView) -> str:
         beyond = step.state == "unchanged" and is_beyond(step.target, step.from_revisions)
         return f"{where}, already beyond the target {step.target}" if beyond else where
     return f"{revisions(step.from_revisions)} → {revisions(step.to_revisions)}"
+
+
+def way(event: AuditEventView) -> str:
+    """What an event says of revisions; a revision that leaves other heads beside it did not move them."""
+    revision, after = event.text("revision"), event.to_revision
+    if event.event_type == "revision.applied" and revision and after not in ("", revision):
+        return f"{_arrow(event.from_revision, revision)}, heads {after}"
+    return _arrow(event.from_revision, after)
+
+
+def _arrow(*places: str) -> str:
+    return " → ".join(place for place in places if place)
 
 
 def progress(step: StepView) -> str:

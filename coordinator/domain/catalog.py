@@ -63,6 +63,11 @@ class Catalog(CatalogModel):
     def databases(self) -> list[Service]:
         return [service for service in self.services if service.database is not None]
 
+    def names_of(self, name: str) -> frozenset[str]:
+        """Of a service today, with those under which records of former times know it."""
+        former = next((service.former_names for service in self.services if service.name == name), [])
+        return frozenset({name, *former})
+
     def find(self, name: str) -> Service:
         for service in self.services:
             if service.name == name:

@@ -9,7 +9,7 @@ from coordinator.cli.listing import Column, show_table
 from coordinator.cli.output import remarks
 from coordinator.cli.records import AuditEventView, RunStoryView
 from coordinator.cli.safe_text import safe
-from coordinator.cli.wording import duration, moment, style_of
+from coordinator.cli.wording import duration, moment, style_of, way
 
 COLUMNS = (Column("at (UTC)"), Column("seq", leaves=2), Column("service"), Column("what", folds=True), Column("by", 1))
 SENTENCES = {
@@ -68,11 +68,10 @@ def sentence(event: AuditEventView) -> str:
     """Also of an event that this release has no words for."""
     said = SENTENCES.get(event.event_type, event.event_type)
     revision = event.text("revision")
-    way = " → ".join(each for each in (event.from_revision, event.to_revision) if each)
     facts = [
         f"{said} {revision}" if revision else said,
         event.outcome if not said.endswith((event.outcome or "-", "refused")) else "",
-        way,
+        way(event),
         duration(None if event.duration_ms is None else event.duration_ms / 1000),
         event.text("way_in"),
         event.text("reason"),

@@ -122,6 +122,13 @@ def test_a_former_name_is_answered_with_the_name_of_today(body: dict[str, object
     assert (problem.code, problem.detail) == ("CM-201", "old is called new now.")
 
 
+def test_records_know_a_service_by_all_its_names() -> None:
+    catalog = read_catalog(FLEET + service("a") + renamed("new", "older", "old"))
+    assert catalog.names_of("new") == {"new", "older", "old"}
+    assert catalog.names_of("old") == {"old"}
+    assert catalog.names_of("nobody") == {"nobody"}
+
+
 def test_a_service_that_left_is_refused_with_when_and_why() -> None:
     catalog = read_catalog(FLEET + service("a") + left("old"))
     with pytest.raises(UnknownService) as refused:
