@@ -9,6 +9,7 @@ from enum import StrEnum
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from migration_sidecar.agreement import Agreed
 from migration_sidecar.catalog import Difference, differences, left_out, snapshot
 from migration_sidecar.child.catalog.snapshot import WHOSE, digest
 from migration_sidecar.engine import Engine
@@ -130,7 +131,9 @@ def _managed(engine: Engine, facts: DatabaseFacts, wanted: list[str]) -> Adoptio
 
 
 async def _require_usable(engine: Engine, facts: DatabaseFacts, wish: Wish) -> None:
-    _, obstacles = await engine.reader.outlook(facts, Action.UPGRADE, wish.target)
+    history = await engine.scripts.history()
+    agreed = Agreed.by(history, Action.UPGRADE, facts.revisions, wish.target)
+    _, obstacles = await engine.reader.outlook(facts, agreed)
     # That it has tables and no revision is why it is adopted.
     in_the_way = [problem for problem in obstacles if problem.code != "CM-552"]
     if in_the_way:

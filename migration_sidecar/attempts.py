@@ -8,7 +8,7 @@ from random import uniform
 from time import monotonic
 from typing import Any, overload
 
-from migration_sidecar.agreement import agreed_steps, other_files
+from migration_sidecar.agreement import limits, other_files
 from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.conversation import Conversation
 from migration_sidecar.course import CANCELLED, Course, in_its_own_words, too_late
@@ -65,11 +65,12 @@ class Attempts:
 
     async def _until_ended(self, run: Course) -> Operation:
         with at_most(run.seconds_left):  # for the files; once something was attempted, the truth is waited for
-            found = run.just_read or await self._truth.read(run.record, kept=run.kept)
+            run.agreed = run.agreed or await self._truth.agreed(run.record)
+            found = run.just_read or await self._truth.read(run.record, run.agreed, kept=run.kept)
         run.went_on_from(found.last_attempt, found.began_seconds_ago)
         if found.unclosed_attempt:
             # A service that died left an attempt without an end: the database tells how it ended.
-            found = await self._truth.read(run.record, unclear=run.number)
+            found = await self._truth.read(run.record, run.agreed, unclear=run.number)
             verdict, problem = judge(Ending(lost=True), found, self._settings.service)
             if verdict is Next.ATTENTION:
                 return await self._needs_attention(run, self._named(problem), found)
@@ -83,7 +84,7 @@ class Attempts:
                 return self._finished(run, OperationState.SUCCEEDED, found)
             talk = await self._attempt(run)
             unclear = None if talk.at_rest else run.number
-            found = await self._truth.read(run.record, unclear=unclear, kept=run.kept)
+            found = await self._truth.read(run.record, run.agreed, unclear=unclear, kept=run.kept)
             verdict, problem = judge(talk.ending, found, self._settings.service)
             if verdict is Next.FAILED and talk.unconnected:
                 verdict, problem = await self._no_session(run, problem)
@@ -97,14 +98,11 @@ class Attempts:
         """Of another attempt; of nothing, where nothing is left to do."""
         if found.obstacles or not found.left:
             return found.obstacles[0] if found.obstacles else None
-        history = await self._scripts.history()
-        agreed = agreed_steps(run.request, run.record, history)
-        if agreed is not None:
-            several = len(await self._place.all_records()) > 1  # each may be elsewhere
-            files = run.request.plan_digest is not None
-            run.agreed = None if several else {step.id: step.sha256 if files else None for step in agreed}
-            if (changed := other_files(run.request, run.record, agreed, history)) is not None:
-                return changed
+        agreed = run.agreed or await self._truth.agreed(run.record)
+        several = len(await self._place.all_records()) > 1  # each may be elsewhere
+        run.limits = None if several else limits(run.request, agreed)
+        if (changed := other_files(run.request, agreed, await self._scripts.history())) is not None:
+            return changed
         return None if run.seconds_left else too_late(run)
 
     async def _decide(self, run: Course, verdict: Next, problem: Problem | None, found: Found) -> Operation | None:
@@ -175,7 +173,8 @@ class Attempts:
             "journal_table": self._settings.journal_table,
             "same_database": True,
             "default_schema": self._place.default_schema,
-            "agreed": run.agreed,
+            "agreed": run.limits,
+            "goals": run.agreed.goals if run.agreed is not None else [],
         }
 
     @patient

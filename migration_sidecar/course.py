@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
+from migration_sidecar.agreement import Agreed
 from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.database import Kept
 from migration_sidecar.messages import Operation, OperationRequest, OperationState, Problem
@@ -27,7 +28,9 @@ class Course:
         way_in: str,
         note: Note,
         cancelled: asyncio.Event,
+        agreed: Agreed | None = None,
     ) -> None:
+        self.agreed = agreed  # None where an older release accepted it, until the files of now were read
         self.request, self.record, self.way_in, self.note = request, record, way_in, note
         self.cancelled = cancelled
         self.kept = Kept()  # the session that claimed the operation
@@ -40,7 +43,7 @@ class Course:
         self.revision: str | None = None  # the one under way
         self.gave_way_to: Problem | None = None  # how the last attempt ended
         # The revisions that may be applied or reverted, and the SHA-256 of their files, where somebody said so.
-        self.agreed: dict[str, str | None] | None = None
+        self.limits: dict[str, str | None] | None = None
         self.in_the_way: str | None = None  # what the attempt was last seen waiting for, and who held it
 
     @property

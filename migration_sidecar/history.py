@@ -129,15 +129,24 @@ class History:
             raise UnknownTarget(target)
         return (target,)
 
+    def knows(self, revisions: Iterable[str]) -> bool:
+        return set(revisions) <= set(self.revisions)
+
     def between(self, action: Action, current: Iterable[str], target: str) -> list[RevisionFile]:
         """What would be applied (oldest first) or reverted (newest first) to get from `current` to `target`."""
-        there = self.ancestors(current)
         if action is Action.UPGRADE:
-            if target == "head" and there.issuperset(self.heads):
-                return []  # also of several: which of them was meant makes no difference
-            goals = self.resolve(target)
-            return list(reversed(self._files(self.ancestors(goals) - there, goals)))
-        return self._files(self._leaving(there, target), current)
+            return self.leading_to(self.goals(target, current), current)
+        return self._files(self._leaving(self.ancestors(current), target), current)
+
+    def goals(self, target: str, current: Iterable[str]) -> tuple[str, ...]:
+        """The revisions that an upgrade leads to; raises as `resolve` does."""
+        if target == "head" and self.ancestors(current).issuperset(self.heads):
+            return self.heads  # also of several: which of them was meant makes no difference
+        return self.resolve(target)
+
+    def leading_to(self, goals: Collection[str], current: Iterable[str]) -> list[RevisionFile]:
+        """What would be applied, oldest first, until all goals are."""
+        return list(reversed(self._files(self.ancestors(goals) - self.ancestors(current), goals)))
 
     def _files(self, wanted: Collection[str], ends: Iterable[str]) -> list[RevisionFile]:
         return [self.revisions[revision] for revision in self._down(wanted, ends)]

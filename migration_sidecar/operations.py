@@ -5,35 +5,39 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING
 
 from migration_sidecar.agreement import require_agreed
 from migration_sidecar.attempts import Attempts
 from migration_sidecar.course import Course
 from migration_sidecar.database import Database, Kept
 from migration_sidecar.errors import BadRequest, OtherBody, UnknownOperation, UnknownTarget
-from migration_sidecar.messages import MigrationPlan, Operation, OperationRequest, OperationState, Problem
+from migration_sidecar.messages import Operation, OperationRequest, OperationState, Problem
 from migration_sidecar.patience import patient
 from migration_sidecar.perseverance import carry_through
 from migration_sidecar.place import Place
 from migration_sidecar.privileges import naming_the_grant
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
-from migration_sidecar.store import claim
-from migration_sidecar.underway import Underway, found_by
+from migration_sidecar.store import claim, claim_start
+from migration_sidecar.underway import Underway, facts_to_log, first_record, found_by
 from migration_sidecar.waiting import as_long_as_it_takes
 from migration_sidecar.watch import ask_to_cancel, standing
 from migration_sidecar.way_back import objection
 from migration_sidecar.ways_in import ENDPOINT, way_in_of
 
+if TYPE_CHECKING:
+    from migration_sidecar.store import AnyConnection, Records
+
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5  # how often an operation that another replica drives is looked at
+LONG_SECONDS = 60.0
 CANCEL_SECONDS = 10.0  # whoever cancels waits that long for the end
 
 
@@ -71,24 +75,27 @@ class Operations:
             raise UnknownTarget(request.target)  # taking everything down is for a person at the database
         if way_in == ENDPOINT and way_in_of(request.operation_id) != ENDPOINT:
             raise BadRequest("operation_id: it begins like one that the service or a person gives; take another.")
-        digest = body_digest(request)
-        records = await self._place.records()
-        async with self._database.connection() as connection, naming_the_grant(connection, records):
+        async with self._connected() as (connection, records):
             known = await records.find_operation(connection, request.operation_id)
             if known is not None:
-                return self._again(request, digest, *known, way_in)
+                return self._again(request, *known, way_in)
             if way_in == ENDPOINT and (no := objection(self._settings, request.action, request.target)) is not None:
                 raise no
             await records.prepare(connection)
+            underway = await self._store(connection, records, request)
+        return self._begun(request, underway, way_in)
+
+    async def accept_alone(self, request: OperationRequest, *, way_in: str) -> Operation | None:
+        """The same, unless another operation is unfinished or nothing is to be done; replicas ask one by one."""
+        async with self._connected() as (connection, records):
+            await records.prepare(connection)
+            if not await claim_start(connection, records.history) or await records.open_operations(connection):
+                return None
             plan = await self._reader.plan_on(connection, request.action, request.target, with_waiting=False)
-            require_agreed(request, plan)
-            record = self._first_record(request, plan)
-            stored = await records.insert_operation(connection, request, digest, record)
-            if stored != digest:
-                raise OtherBody(request.operation_id)
-        if request.operation_id not in self._tasks:  # the same request may have come in twice at once
-            self._begin(request, Underway(record, accepted=found_by(plan)), way_in)
-        return self._latest(record)
+            if not plan.revisions and not plan.obstacles:
+                return None
+            underway = await self._store(connection, records, request)
+        return self._begun(request, underway, way_in)
 
     async def find(self, operation_id: str, *, wait_seconds: float = 0) -> Operation:
         """Waits until the operation has ended or the time is over; raises UnknownOperation."""
@@ -126,14 +133,21 @@ class Operations:
         )
         return underway.record
 
-    async def resume(self) -> None:
-        """Takes up what was accepted or running when the service last stopped."""
+    async def ended(self, operation_id: str) -> Operation:
+        """Waits for the end of one that is carried out or watched here."""
+        while not (record := await self.find(operation_id, wait_seconds=LONG_SECONDS)).state.ended:
+            await asyncio.sleep(WATCH_SECONDS)
+        return record
+
+    async def resume(self) -> list[str]:
+        """Takes up what was accepted or running when the service last stopped; gives all that is unfinished."""
         records = await self._place.records()
         async with self._database.connection() as connection:
             unfinished = await records.open_operations(connection)
         for request, record in unfinished:
             if request.operation_id not in self._tasks:
                 self._begin(request, Underway(record), way_in_of(request.operation_id))
+        return [request.operation_id for request, _ in unfinished]
 
     async def stop(self) -> None:
         tasks = [*self._tasks.values(), *self._cancelling]
@@ -141,26 +155,32 @@ class Operations:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _again(self, request: OperationRequest, digest: str, stored: str, record: Operation, way_in: str) -> Operation:
-        if stored != digest:
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[tuple[AnyConnection, Records]]:
+        records = await self._place.records()
+        async with self._database.connection() as connection, naming_the_grant(connection, records):
+            yield connection, records
+
+    async def _store(self, connection: AnyConnection, records: Records, request: OperationRequest) -> Underway:
+        plan, agreed = await self._reader.agreed_plan_on(connection, request.action, request.target)
+        require_agreed(request, plan)
+        record, digest = first_record(request, plan), body_digest(request)
+        if await records.insert_operation(connection, request, digest, record, agreed) != digest:
+            raise OtherBody(request.operation_id)
+        return Underway(record, accepted=found_by(plan))
+
+    def _begun(self, request: OperationRequest, underway: Underway, way_in: str) -> Operation:
+        if request.operation_id not in self._tasks:  # the same request may have come in twice at once
+            self._begin(request, underway, way_in)
+        return self._latest(underway.record)
+
+    def _again(self, request: OperationRequest, stored: str, record: Operation, way_in: str) -> Operation:
+        if stored != body_digest(request):
             raise OtherBody(request.operation_id)
         if not record.state.ended and request.operation_id not in self._tasks:
             # Its replica may have died; the claim sees to it that one drives.
             self._begin(request, Underway(record), way_in)
         return self._latest(record)
-
-    def _first_record(self, request: OperationRequest, plan: MigrationPlan) -> Operation:
-        return Operation(
-            operation_id=request.operation_id,
-            service=self._settings.service,
-            database=self._place.database,
-            action=request.action,
-            target=request.target,
-            state=OperationState.ACCEPTED,
-            from_revisions=plan.from_revisions,
-            current_revisions=plan.from_revisions,
-            accepted_at=datetime.now(UTC),
-        )
 
     def _latest(self, record: Operation) -> Operation:
         underway = self._underway.get(record.operation_id)
@@ -210,13 +230,14 @@ class Operations:
                 if claimed:
                     if stored is not None and stored.cancelled:
                         underway.cancelled.set()
-                    run = Course(request, underway.record, way_in, underway.note, underway.cancelled)
+                    agreed = stored.agreed if stored is not None else None
+                    run = Course(request, underway.record, way_in, underway.note, underway.cancelled, agreed)
                     run.kept.session = connection
                     run.just_read = underway.just_read(stored)
                     ended = await self._attempts.carry_out(run)
                     await self._keep(ended, run.kept)
                     underway.note(ended)
-                    log.info("operation_ended", extra=_facts(ended, way_in))
+                    log.info("operation_ended", extra=facts_to_log(ended, way_in))
                     return
             await asyncio.sleep(WATCH_SECONDS)
 
@@ -226,15 +247,3 @@ class Operations:
         records = await self._place.records()
         async with self._database.connection(kept) as connection:
             await records.update_operation(connection, record)
-
-
-def _facts(ended: Operation, way_in: str) -> dict[str, Any]:
-    return {
-        "service": ended.service,
-        "operation": ended.operation_id,
-        "way_in": way_in,
-        "state": ended.state.value,
-        "applied": [each.revision for each in ended.applied],
-        "at": ended.current_revisions,
-        **({"error": ended.error.detail} if ended.error else {}),
-    }

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING
 
+from migration_sidecar.agreement import Agreed
 from migration_sidecar.child.attempt import session_name
 from migration_sidecar.database import Database
-from migration_sidecar.errors import HistoryUnreadable, NoProcess, ProblemError, StillLoading
+from migration_sidecar.errors import (
+    HistoryUnreadable,
+    NoProcess,
+    NotApplied,
+    PlanChanged,
+    ProblemError,
+    StillLoading,
+    UnknownTarget,
+)
 from migration_sidecar.facts import DatabaseFacts, long_transactions
 from migration_sidecar.history import History, RevisionFile
 from migration_sidecar.messages import (
@@ -28,7 +40,7 @@ from migration_sidecar.obstacles import in_the_files, in_the_way, misfit, no_rec
 from migration_sidecar.place import Place, Whereabouts, even_unheard
 from migration_sidecar.scripts import Scripts
 from migration_sidecar.settings import Settings
-from migration_sidecar.several_tables import read_farthest
+from migration_sidecar.several_tables import read_farthest, way_to_go
 from migration_sidecar.waiting import at_most
 
 if TYPE_CHECKING:
@@ -74,8 +86,7 @@ def digest(service: str, action: Action, before: list[str], after: list[str], fi
 
 def _steps(history: History, facts: DatabaseFacts, action: Action, target: str) -> list[RevisionFile]:
     """Nothing can be said of a database at a revision that these files do not know."""
-    known = set(facts.revisions) <= set(history.revisions)
-    return history.between(action, facts.revisions, target) if known else []
+    return history.between(action, facts.revisions, target) if history.knows(facts.revisions) else []
 
 
 def _obstacles(
@@ -113,8 +124,7 @@ class Reader:
             return self._status(DatabaseState.UNREACHABLE, head_revisions=heads, error=error.problem)
         state = classify(facts, history)
         history = history or NO_HISTORY
-        known = set(facts.revisions) <= set(history.revisions)
-        pending = history.between(Action.UPGRADE, facts.revisions, "heads") if known else []
+        pending = _steps(history, facts, Action.UPGRADE, "heads")
         return self._status(
             state,
             facts.lock_holder,
@@ -139,15 +149,22 @@ class Reader:
         self, connection: AnyConnection, action: Action, target: str, *, with_waiting: bool = True
     ) -> MigrationPlan:
         """The same on a session that the caller has open; `with_waiting` warns of those who would be waited for."""
+        plan, _ = await self.agreed_plan_on(connection, action, target, with_waiting=with_waiting)
+        return plan
+
+    async def agreed_plan_on(
+        self, connection: AnyConnection, action: Action, target: str, *, with_waiting: bool = False
+    ) -> tuple[MigrationPlan, Agreed]:
+        """With what an operation that is accepted now is held to, by the same files."""
         history = await self._scripts.history()
         found = await self._place.found()
-        facts, several = await self.facts(connection, action, target)
+        facts, several = await self._facts(connection, action, target)
         waiting = [facts.lock_holder] if facts.lock_holder else []
         waiting += await long_transactions(connection, LONG_TRANSACTION_SECONDS) if with_waiting else []
         steps = _steps(history, facts, action, target)
-        before = list(facts.revisions)
-        after = history.heads_after(action, before, steps)
-        return MigrationPlan(
+        before, agreed = list(facts.revisions), Agreed.by(history, action, facts.revisions, target)
+        after = agreed.to_revisions
+        plan = MigrationPlan(
             service=self._settings.service,
             database=self._place.database,
             action=action,
@@ -159,27 +176,59 @@ class Reader:
             obstacles=_obstacles(history, facts, found, action, steps),
             warnings=[*to_know(steps, found, waiting), *([several] if several else [])],
         )
+        return plan, agreed
 
-    async def facts(
+    async def _facts(
         self, connection: AnyConnection, action: Action, target: str
     ) -> tuple[DatabaseFacts, Problem | None]:
         """Of the version table with most to do, and a word about the others."""
         tables = await self._place.all_records()
         history = await self._scripts.history() if len(tables) > 1 else NO_HISTORY
-        return await read_farthest(connection, tables, history, action, target)
+        steps = partial(_steps, history, action=action, target=target)
+        return await read_farthest(connection, tables, way_to_go(history, steps))
 
-    async def outlook(self, facts: DatabaseFacts, action: Action, target: str) -> tuple[int, list[Problem]]:
-        """How many revisions are left to the target, and what stands in the way."""
-        history, found = await self._scripts.history(), await self._place.found()
-        steps = _steps(history, facts, action, target)
-        return len(steps), _obstacles(history, facts, found, action, steps)
+    async def agreed(self, record: Operation) -> Agreed:
+        """What an older release accepted without keeping it, by the files of now."""
+        return Agreed.by(await self._scripts.history(), record.action, record.from_revisions, record.target)
+
+    async def facts(self, connection: AnyConnection, agreed: Agreed) -> DatabaseFacts:
+        """Of the version table that is farthest from what was agreed; the files may be anything by now."""
+        tables = await self._place.all_records()
+        history = NO_HISTORY
+        if len(tables) > 1:
+            with suppress(HistoryUnreadable):
+                history = await self._scripts.history()
+        left, is_there = (lambda at: agreed.left(history, at.revisions)), (lambda at: agreed.is_reached(at.revisions))
+        return (await read_farthest(connection, tables, way_to_go(history, left, is_there)))[0]
+
+    async def outlook(
+        self, facts: DatabaseFacts, agreed: Agreed, done: Collection[str] = ()
+    ) -> tuple[int, list[Problem]]:
+        """How many revisions are left of what was agreed, and what stands in the way.
+
+        `done` is what the operation's own rows tell: it counts where the files do not know the database any more.
+        """
+        if agreed.is_reached(facts.revisions):
+            return 0, []
+        undone = agreed.undone(facts.revisions, done)
+        try:
+            history = await self._scripts.history()
+            if history.knows(facts.revisions):
+                steps = agreed.left(history, facts.revisions)
+                return len(steps), _obstacles(history, facts, await self._place.found(), agreed.action, steps)
+        except (HistoryUnreadable, NotApplied, PlanChanged, UnknownTarget) as error:
+            return len(undone), [error.problem]
+        if agreed.revisions and not undone:
+            return 0, []
+        return len(undone), _obstacles(history, facts, await self._place.found(), agreed.action, [])
 
     async def _facts_and_last(
         self, history: History
     ) -> tuple[DatabaseFacts, Problem | None, Operation | None, AuditBacklog | None]:
         tables = await self._place.all_records()
         async with self._database.connection() as connection:
-            facts, several = await read_farthest(connection, tables, history, Action.UPGRADE, "heads")
+            steps = partial(_steps, history, action=Action.UPGRADE, target="heads")
+            facts, several = await read_farthest(connection, tables, way_to_go(history, steps))
             readable = facts.has_journal and facts.missing_grant is None
             last = await tables[0].last_operation(connection) if readable else None
             # Without a Dapr sidecar nothing is relayed, so nothing is owed.

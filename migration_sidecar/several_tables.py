@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from migration_sidecar.errors import ProblemError
 from migration_sidecar.facts import DatabaseFacts, read_facts
-from migration_sidecar.history import History
-from migration_sidecar.messages import Action, Problem
+from migration_sidecar.history import History, RevisionFile
+from migration_sidecar.messages import Problem
 from migration_sidecar.store import Records
 
 if TYPE_CHECKING:
@@ -16,26 +16,36 @@ if TYPE_CHECKING:
 
 
 async def read_farthest(
-    connection: AnyConnection, tables: Sequence[Records], history: History, action: Action, target: str
+    connection: AnyConnection, tables: Sequence[Records], way_to_go: Callable[[DatabaseFacts], tuple[bool, int]]
 ) -> tuple[DatabaseFacts, Problem | None]:
-    """With a word about the others, if they are elsewhere."""
+    """With a word about the others, if they are elsewhere; the greatest `way_to_go` is the farthest."""
     found = [await read_facts(connection, records) for records in tables]
     if len(found) == 1:
         return found[0], None
-    ways = [_way_to_go(facts, history, action, target) for facts in found]
+    ways = [way_to_go(facts) for facts in found]
     farthest = ways.index(max(ways))
     alike = len({facts.revisions for facts in found}) == 1
     return found[farthest], None if alike else _elsewhere(tables, tables[farthest])
 
 
-def _way_to_go(facts: DatabaseFacts, history: History, action: Action, target: str) -> tuple[bool, int]:
-    """What these files do not know comes before everything."""
-    if not set(facts.revisions) <= set(history.revisions):
-        return True, 0
-    try:
-        return False, len(history.between(action, facts.revisions, target))
-    except ProblemError:  # a target that this one is not at or above
-        return False, 0
+def way_to_go(
+    history: History,
+    steps: Callable[[DatabaseFacts], list[RevisionFile]],
+    is_there: Callable[[DatabaseFacts], bool] = lambda _: False,
+) -> Callable[[DatabaseFacts], tuple[bool, int]]:
+    """By the steps that the files tell; what is there by its version table alone comes behind everything."""
+
+    def way(facts: DatabaseFacts) -> tuple[bool, int]:
+        if is_there(facts):
+            return False, -1
+        if not history.knows(facts.revisions):
+            return True, 0  # before everything
+        try:
+            return False, len(steps(facts))
+        except ProblemError:  # a target that this one is not at or above
+            return False, 0
+
+    return way
 
 
 def _elsewhere(tables: Sequence[Records], farthest: Records) -> Problem:

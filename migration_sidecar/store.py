@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asyncpg import UndefinedTableError
 
+from migration_sidecar.agreement import Agreed
 from migration_sidecar.child.attempt import Attempt
-from migration_sidecar.child.tables import HISTORY, PLAIN, JournalTables, create, history_name, kept_in
+from migration_sidecar.child.tables import AGREED, HISTORY, PLAIN, JournalTables, create, history_name, kept_in
 from migration_sidecar.messages import AuditBacklog, Operation, OperationRequest
 from migration_sidecar.settings import VersionTable
 
@@ -40,14 +41,19 @@ class Records:
             await connection.execute(create(self.tables))
 
     async def insert_operation(
-        self, connection: AnyConnection, request: OperationRequest, digest: str, record: Operation
+        self,
+        connection: AnyConnection,
+        request: OperationRequest,
+        digest: str,
+        record: Operation,
+        agreed: Agreed | None = None,
     ) -> str | None:
         """Stores it unless the id is known; gives the digest that stands under the id, None for another history's."""
         # DO UPDATE, because DO NOTHING gives no row, and a SELECT beside it does not see what was committed meanwhile.
         (row,) = await connection.fetch(
             f"""INSERT INTO {self.tables.operations} AS known
-                  (operation_id, version_table, body_digest, request, state, record)
-                VALUES ($1, $2, $3, $4::jsonb, $5, $6::jsonb)
+                  (operation_id, version_table, body_digest, request, state, record, {AGREED})
+                VALUES ($1, $2, $3, $4::jsonb, $5, $6::jsonb, $7::jsonb)
                 ON CONFLICT (operation_id) DO UPDATE SET body_digest = known.body_digest
                 RETURNING body_digest, version_table""",  # noqa: S608 - quoted
             request.operation_id,
@@ -56,6 +62,7 @@ class Records:
             request.model_dump_json(),
             record.state,
             record.model_dump_json(),
+            agreed.model_dump_json() if agreed is not None else None,
         )
         stored: str | None = row["body_digest"] if row["version_table"] == self.history else None
         return stored
@@ -199,7 +206,7 @@ class Records:
                  WHERE n.nspname = $1 AND c.relname = $2)""",
             self.tables.schema,
             self.tables.operations_name,
-            HISTORY,
+            AGREED,  # the newest column
         )
         return found
 
@@ -221,6 +228,12 @@ class JournalRow:
 async def claim(connection: AnyConnection, operation_id: str) -> bool:
     """True when this session may drive the operation; given back when the session returns to its pool or dies."""
     claimed: bool = await connection.fetchval("SELECT pg_try_advisory_lock(19786, hashtext($1))", operation_id)
+    return claimed
+
+
+async def claim_start(connection: AnyConnection, history: str) -> bool:
+    """True when this session may look whether a start-up operation is due; given back in the same way."""
+    claimed: bool = await connection.fetchval("SELECT pg_try_advisory_lock(19787, hashtext($1))", history)
     return claimed
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from migration_sidecar.agreement import Agreed
 from migration_sidecar.child.lock_key import lock_key
 from migration_sidecar.database import Database, Kept
 from migration_sidecar.errors import LockBusy
@@ -16,7 +17,8 @@ from migration_sidecar.messages import Action, Operation
 from migration_sidecar.patience import patient
 from migration_sidecar.place import Place
 from migration_sidecar.reading import Reader
-from migration_sidecar.verdict import Found, torn
+from migration_sidecar.store import JournalRow
+from migration_sidecar.verdict import FINISHED, Found, torn
 
 if TYPE_CHECKING:
     from migration_sidecar.store import AnyConnection
@@ -33,14 +35,29 @@ class Truth:
         self._place = place
 
     @patient
-    async def read(self, record: Operation, *, unclear: int | None = None, kept: Kept | None = None) -> Found:
-        """Waits for a server that is away, and for the session of the attempt `unclear`; may raise LockBusy."""
+    async def read(
+        self,
+        record: Operation,
+        agreed: Agreed | None = None,
+        *,
+        unclear: int | None = None,
+        kept: Kept | None = None,
+    ) -> Found:
+        """Waits for a server that is away, and for the session of the attempt `unclear`; may raise LockBusy.
+
+        `agreed` is what the operation was accepted to do, unless an older release did not keep it.
+        """
+        agreed = agreed or await self.agreed(record)
         # A lock that is taken to wait for a session must go with the session that took it.
         async with self._database.connection(kept if unclear is None else None) as connection:
             if unclear is not None:
                 async with self._quiet(connection, record.operation_id, unclear):
-                    return await self._found(connection, record)
-            return await self._found(connection, record)
+                    return await self._found(connection, record, agreed)
+            return await self._found(connection, record, agreed)
+
+    async def agreed(self, record: Operation) -> Agreed:
+        """What it was accepted to do, where that was not kept."""
+        return await self._reader.agreed(record)
 
     async def end_session(self, pid: int) -> None:
         """Ends the session of a process that was ended, so that its lock is free now and not a second later."""
@@ -51,14 +68,14 @@ class Truth:
                 pid,
             )
 
-    async def _found(self, connection: AnyConnection, record: Operation) -> Found:
+    async def _found(self, connection: AnyConnection, record: Operation, agreed: Agreed) -> Found:
         records = await self._place.records()
-        facts, _ = await self._reader.facts(connection, record.action, record.target)
+        facts = await self._reader.facts(connection, agreed)
         rows = await records.read_journal(connection, record.operation_id) if facts.has_journal else []
         before, now = set(record.from_revisions), set(facts.revisions)
         # An upgrade is told by what entered the version table, a downgrade by what left it.
         moved = sorted(now - before if record.action is Action.UPGRADE else before - now)
-        left, obstacles = await self._reader.outlook(facts, record.action, record.target)
+        left, obstacles = await self._reader.outlook(facts, agreed, await self._done(rows))
         return Found(
             revisions=list(facts.revisions),
             rows=rows,
@@ -68,6 +85,12 @@ class Truth:
             obstacles=obstacles,
             invalid_indexes=await invalid_indexes(connection) if torn(rows) else [],
         )
+
+    async def _done(self, rows: list[JournalRow]) -> set[str]:
+        """What the operation's own rows tell; of several version tables they do not tell it of each."""
+        if len(await self._place.all_records()) > 1:
+            return set()
+        return {row.revision for row in rows if row.kind in FINISHED and row.revision is not None}
 
     async def _recorded(self, connection: AnyConnection, revisions: list[str]) -> set[str]:
         """In whichever of the version tables that env.py keeps here."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from time import monotonic
+from typing import Any
 
-from migration_sidecar.messages import MigrationPlan, Operation
+from migration_sidecar.messages import MigrationPlan, Operation, OperationRequest, OperationState
 from migration_sidecar.verdict import Found
 from migration_sidecar.watch import Standing
 
@@ -42,3 +44,29 @@ def found_by(plan: MigrationPlan) -> Found:
         obstacles=plan.obstacles,
         invalid_indexes=[],
     )
+
+
+def first_record(request: OperationRequest, plan: MigrationPlan) -> Operation:
+    return Operation(
+        operation_id=request.operation_id,
+        service=plan.service,
+        database=plan.database,
+        action=request.action,
+        target=request.target,
+        state=OperationState.ACCEPTED,
+        from_revisions=plan.from_revisions,
+        current_revisions=plan.from_revisions,
+        accepted_at=datetime.now(UTC),
+    )
+
+
+def facts_to_log(ended: Operation, way_in: str) -> dict[str, Any]:
+    return {
+        "service": ended.service,
+        "operation": ended.operation_id,
+        "way_in": way_in,
+        "state": ended.state.value,
+        "applied": [each.revision for each in ended.applied],
+        "at": ended.current_revisions,
+        **({"error": ended.error.detail} if ended.error else {}),
+    }

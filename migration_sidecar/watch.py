@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from asyncpg import UndefinedTableError
 
-from migration_sidecar.child.tables import kept_in
+from migration_sidecar.agreement import Agreed
+from migration_sidecar.child.tables import AGREED, kept_in
 from migration_sidecar.messages import Operation, OperationRequest
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Standing:
     record: Operation
     cancelled: bool
     attempted: bool
+    agreed: Agreed | None = None  # what it was accepted to do; an older release did not keep that
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,16 @@ async def ask_to_cancel(
 
 
 async def standing(connection: AnyConnection, records: Records, operation_id: str) -> Standing | None:
-    query = f"""SELECT record, state,
+    # By way of JSON, because the table of an older release has no such column.
+    query = f"""SELECT record, state, to_jsonb(o) ->> '{AGREED}' AS agreed,
                        EXISTS (SELECT FROM {records.tables.journal} WHERE operation_id = $1) AS attempted
-                FROM {records.tables.operations} WHERE operation_id = $1"""  # noqa: S608 - quoted
+                FROM {records.tables.operations} o WHERE operation_id = $1"""  # noqa: S608 - quoted
     row = await connection.fetchrow(query, operation_id)
     if row is None:
         return None
-    return Standing(Operation.model_validate_json(row["record"]), row["state"] == CANCELLING, row["attempted"])
+    record = Operation.model_validate_json(row["record"])
+    agreed = Agreed.model_validate_json(row["agreed"]) if row["agreed"] is not None else None
+    return Standing(record, row["state"] == CANCELLING, row["attempted"], agreed)
 
 
 async def keep_progress(connection: AnyConnection, records: Records, record: Operation) -> None:

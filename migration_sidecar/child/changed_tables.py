@@ -6,8 +6,6 @@ Not seen: what an autocommit_block did, because its locks are gone, and tables t
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,9 +40,8 @@ def changed(tables: JournalTables) -> str:
         WHERE t.name IS NOT NULL)"""  # noqa: S608 - quoted
 
 
-@lru_cache(maxsize=512)
-def may_drop(file: Path, *, upwards: bool) -> bool:
+def may_drop(source: bytes, *, upwards: bool) -> bool:
     """Whether anything but the function of the other direction speaks of dropping."""
     other = b"downgrade" if upwards else b"upgrade"
-    text = _FUNCTION.sub(lambda found: b"" if found[1] == other else found[0], file.read_bytes())
+    text = _FUNCTION.sub(lambda found: b"" if found[1] == other else found[0], source)
     return b"drop" in text.lower()

@@ -89,6 +89,12 @@ def require_agreed(files: Mapping[str, str], orders: Orders) -> None:
         raise _plan_changed(f"The file of {', '.join(other)} is not the one that the plan was made of.")
 
 
+def require_there(files: Mapping[str, str], goals: Collection[str]) -> None:
+    """Raises Refusal (CM-306) where a file that was there when the operation was accepted could not be loaded."""
+    if gone := [revision for revision in goals if revision not in files]:
+        raise _plan_changed(f"There is no revision file of {', '.join(gone)} any more.")
+
+
 def _plan_changed(detail: str) -> Refusal:
     return Refusal("CM-306", "The plan has changed", detail, "Ask for the plan again and decide again.")
 

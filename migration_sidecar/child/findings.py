@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ def read(path: Path, source: bytes) -> dict[str, Any]:
     tree = ast.parse(source) if path.suffix == ".py" else ast.Module(body=[], type_ignores=[])
     upgrade, downgrade = _function(tree, "upgrade"), _function(tree, "downgrade")
     return {
-        "transactional": _transactional(source),
+        "transactional": stays_in_transaction(source),
         "reversible": downgrade is None or not _does_nothing(downgrade) or _is_empty(upgrade, downgrade),
         "destructive_upgrade": upgrade is not None and _destructive(upgrade),
         "destructive_downgrade": downgrade is not None and _destructive(downgrade),
@@ -41,10 +40,9 @@ def read(path: Path, source: bytes) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=512)
 def is_transactional(path: Path) -> bool:
-    """False when the file opens an autocommit_block, so that PostgreSQL commits in the middle of it."""
-    return _transactional(path.read_bytes())
+    """Of a file as it is now."""
+    return stays_in_transaction(path.read_bytes())
 
 
 def line_of(path: str, name: str) -> int:
@@ -60,7 +58,8 @@ def line_of(path: str, name: str) -> int:
     return 1
 
 
-def _transactional(source: bytes) -> bool:
+def stays_in_transaction(source: bytes) -> bool:
+    """False when the file opens an autocommit_block, so that PostgreSQL commits in the middle of it."""
     if b"autocommit_block" not in source:  # true of compiled files as well, and spares most files the tree
         return True
     try:

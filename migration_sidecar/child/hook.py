@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import wraps
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +39,14 @@ class Guard:
         self._turns: Counter[str] = Counter()
         self._sessions: list[GuardedSession] = []
 
-    def session(self, connection: Any, options: dict[str, Any], files: dict[str, str]) -> GuardedSession:
+    def session(self, connection: Any, options: dict[str, Any], sources: dict[str, bytes]) -> GuardedSession:
         given = self._orders(connection)
         table = options.get("version_table") or PLAIN
         schema = options.get("version_table_schema") or _schema_of_its_own(connection, given)
         history = history_name(table, schema)
         self._turns[history] += 1
         attempt = replace(given.attempt, version_table=history, turn=self._turns[history])
-        session = GuardedSession(connection, given, attempt, self._report, key=lock_key(table, schema), files=files)
+        session = GuardedSession(connection, given, attempt, self._report, key=lock_key(table, schema), sources=sources)
         session.open()
         self._sessions.append(session)
         return session
@@ -70,9 +69,9 @@ def install(orders: Callable[[Any], Orders], report: Callable[..., None]) -> Gua
     def configure(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
         if connection is None or not _changes_the_database(self):
             return _unguarded(self, connection, *args, **options)
-        files = _loaded(self.script)  # time that is better spent before the orders come
+        sources = _loaded(self.script)  # time that is better spent before the orders come
         # What was given to an earlier configure holds for this one too: Alembic never forgets an option.
-        session = guard.session(connection, {**self.context_opts, **options}, files)
+        session = guard.session(connection, {**self.context_opts, **options}, sources)
         self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session)
         options["transaction_per_migration"] = True
         options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.applied)
@@ -96,9 +95,9 @@ def _schema_of_its_own(connection: Any, given: Orders) -> str:
         return default_schema(connection) or given.default_schema
 
 
-def _loaded(scripts: Any) -> dict[str, str]:
-    """Loads the revision files and gives the SHA-256 of each: what runs may stand in none of them any more."""
-    return {each.revision: sha256(Path(each.path).read_bytes()).hexdigest() for each in scripts.walk_revisions()}
+def _loaded(scripts: Any) -> dict[str, bytes]:
+    """Loads the revision files and gives the text of each: what runs may stand in none of them any more."""
+    return {each.revision: Path(each.path).read_bytes() for each in scripts.walk_revisions()}
 
 
 def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable[..., Any]:
@@ -106,7 +105,7 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
 
     def guarded(heads: Any, context: Any) -> Any:
         # A stamp's step has no revision file; it only moves the version row.
-        steps = list(original(heads, context))
+        steps = list(_agreed_steps(original, heads, context, session))
         if not heads and session.attempt.way_in == "by hand" and any(hasattr(step, "revision") for step in steps):
             known = {file_mark(*each) for each in session.files.items()}  # by hand nobody looked before
             checks.require_managed(session.connection, session.orders, session.attempt, known)
@@ -118,3 +117,12 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
 
     guarded.unguarded = original  # type: ignore[attr-defined]
     return guarded
+
+
+def _agreed_steps(plan: Callable[..., Any], heads: Any, context: Any, session: GuardedSession) -> Any:
+    """Those that lead to what was agreed: the target may mean more by now, or nothing certain."""
+    goals = session.orders.goals
+    if not goals:
+        return plan(heads, context)
+    checks.require_there(session.files, goals)
+    return context.script._upgrade_revs(goals, heads)

@@ -24,6 +24,8 @@ class Orders:
     default_schema: str = ""  # of the version table, where env.py leaves it to a search_path of its own
     # The revisions that may be applied or reverted, each with the SHA-256 of its file; None for any.
     agreed: Mapping[str, str | None] | None = None
+    # What an upgrade leads to, by full ids, however the files have changed what `head` means; empty for the target.
+    goals: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, order: Mapping[str, Any]) -> Orders:
@@ -36,4 +38,5 @@ class Orders:
             same_database=bool(order.get("same_database")),
             default_schema=order.get("default_schema") or "",
             agreed=order.get("agreed"),
+            goals=tuple(order.get("goals") or ()),
         )

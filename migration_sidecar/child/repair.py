@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, text
@@ -47,13 +46,13 @@ class Index:
         return self.is_named_in(source) or _names(source, self.table) or _REINDEX.search(source) is not None
 
 
-def settle(session: GuardedSession, context: Any, revision: str, file: Path) -> set[Index]:
+def settle(session: GuardedSession, context: Any, revision: str, source: bytes) -> set[Index]:
     """Drops what an earlier attempt of this revision left INVALID; gives what else is INVALID before it begins.
 
     Raises Refusal (CM-405) for an INVALID index that the revision would meet and did not make.
     """
     invalid = _invalid(session.connection)
-    met = sorted((index for index in invalid if index.is_named_in(file.read_text(encoding="utf-8"))), key=str)
+    met = sorted((index for index in invalid if index.is_named_in(_text(source))), key=str)
     if not met:
         return invalid
     earlier = _invalid_before_last_try(session, revision)
@@ -65,12 +64,12 @@ def settle(session: GuardedSession, context: Any, revision: str, file: Path) -> 
 
 
 @contextmanager
-def none_left_invalid(connection: Connection, revision: str, file: Path, before: set[Index]) -> Iterator[None]:
+def none_left_invalid(connection: Connection, revision: str, source: bytes, before: set[Index]) -> Iterator[None]:
     """Raises Refusal (CM-405) where the revision ends the block well and left an INVALID index all the same.
 
     One that neither its file nor its statements can have made is a neighbour's, whose build failed meanwhile.
     """
-    said = [file.read_text(encoding="utf-8")]
+    said = [_text(source)]
 
     def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if _CONCURRENTLY.search(statement):
@@ -88,6 +87,10 @@ def none_left_invalid(connection: Connection, revision: str, file: Path, before:
 
 def _invalid(connection: Connection) -> set[Index]:
     return {Index(row.quoted, row.name, row.on_table) for row in connection.execute(INVALID)}
+
+
+def _text(source: bytes) -> str:
+    return source.decode("utf-8", errors="replace")  # it may be compiled
 
 
 def _names(source: str, name: str) -> bool:

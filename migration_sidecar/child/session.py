@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
+from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from migration_sidecar.child import blocks, checks, journal, lock, repair
 from migration_sidecar.child.changed_tables import KNOWN_BEFORE, may_drop
 from migration_sidecar.child.driver import in_autocommit
 from migration_sidecar.child.failpoints import reach, watch_commit
-from migration_sidecar.child.findings import is_transactional
+from migration_sidecar.child.findings import stays_in_transaction
 from migration_sidecar.child.guards import preamble
 from migration_sidecar.child.orders import Orders
 from migration_sidecar.child.tables import create
@@ -40,14 +41,15 @@ class GuardedSession:
         report: Callable[..., None],
         *,
         key: dict[str, int],
-        files: dict[str, str],
+        sources: dict[str, bytes],
     ) -> None:
         self.connection = connection
         self.orders = orders
         self.attempt = attempt
         self.report = report
         self.key = key
-        self.files = files  # the SHA-256 of each revision's file as it was loaded
+        self.sources = sources  # each revision's file as it was loaded; another may stand there by now
+        self.files = {revision: sha256(source).hexdigest() for revision, source in sources.items()}
         # Alembic calls such a transaction external; it is its owner's to end, so nothing is committed in it here.
         self.external = connection.in_transaction()
         self.uncommitted = False
@@ -86,15 +88,16 @@ class GuardedSession:
     def guard(self, step: Any, context: Any) -> Any:
         """Puts fence, preamble and the `started` row before the revision's first statement, in its transaction."""
         apply, revision, file = step.migration_fn, step.revision.revision, Path(step.revision.path)
+        source = self.sources[revision]
 
         @wraps(apply)
         def run(*args: Any, **kwargs: Any) -> None:
             self.report("revision", revision=revision)
-            transactional = is_transactional(file) and not in_autocommit(self.connection)
+            transactional = stays_in_transaction(source) and not in_autocommit(self.connection)
             if not transactional:
-                self._invalid_before = repair.settle(self, context, revision, file)
-            self._begin(revision, transactional=transactional, may_drop=may_drop(file, upwards=step.is_upgrade))
-            with self._none_left_invalid(revision, file) if not transactional else nullcontext():
+                self._invalid_before = repair.settle(self, context, revision, source)
+            self._begin(revision, transactional=transactional, may_drop=may_drop(source, upwards=step.is_upgrade))
+            with self._none_left_invalid(revision, source) if not transactional else nullcontext():
                 try:
                     apply(*args, **kwargs)
                 except Exception as error:
@@ -105,8 +108,8 @@ class GuardedSession:
         step.migration_fn = run
         return step
 
-    def _none_left_invalid(self, revision: str, file: Path) -> AbstractContextManager[None]:
-        return repair.none_left_invalid(self.connection, revision, file, self._invalid_before)
+    def _none_left_invalid(self, revision: str, source: bytes) -> AbstractContextManager[None]:
+        return repair.none_left_invalid(self.connection, revision, source, self._invalid_before)
 
     def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
         """Called by Alembic after the version row changed and before its transaction ends: the journal row joins it."""

@@ -10,6 +10,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,44}")
 
 PLAIN = "alembic_version"
 HISTORY = "version_table"
+AGREED = "agreed"  # absent in what an older release accepted
 # The first release knew one history, and its replicas still write while the next one is rolled out: hence the default.
 _HISTORY_COLUMN = f"{HISTORY} text NOT NULL DEFAULT '{PLAIN}'"
 
@@ -85,13 +86,18 @@ DO $create$ BEGIN
     request jsonb NOT NULL,
     state text NOT NULL,
     record jsonb NOT NULL,
-    accepted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    accepted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    {AGREED} jsonb
   );
   CREATE INDEX IF NOT EXISTS "{tables.operations_name}_by_age" ON {tables.operations} (accepted_at);
   IF NOT EXISTS (SELECT FROM pg_attribute
                  WHERE attrelid = '{tables.journal}'::regclass AND attname = '{HISTORY}') THEN
     ALTER TABLE {tables.journal} ADD COLUMN {_HISTORY_COLUMN};
     ALTER TABLE {tables.operations} ADD COLUMN IF NOT EXISTS {_HISTORY_COLUMN};
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_attribute
+                 WHERE attrelid = '{tables.operations}'::regclass AND attname = '{AGREED}') THEN
+    ALTER TABLE {tables.operations} ADD COLUMN {AGREED} jsonb;
   END IF;
 END $create$
 """  # noqa: S608 - quoted
