@@ -54,6 +54,7 @@ class Engine:
             self.standby.expect(self.attempts.job(Action.UPGRADE, "head"))
 
     async def close(self) -> None:
+        await self.startup.close()
         await self.operations.stop()
         await self.standby.close()
         await self.loading.stop()

@@ -5,19 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import TypeAlias
 from uuid import uuid4
 
 from migration_sidecar.errors import ProblemError
-from migration_sidecar.messages import AuditBacklog, DatabaseState, OperationRequest, OperationState, ServiceStatus
+from migration_sidecar.messages import (
+    AuditBacklog,
+    DatabaseState,
+    Operation,
+    OperationRequest,
+    OperationState,
+    ServiceStatus,
+)
 from migration_sidecar.operations import Operations
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import OnStartup, Settings
 
 log = logging.getLogger(__name__)
 
+LOOK_AGAIN_SECONDS = 0.5
 WATCH_SECONDS = 2.0
 WATCH_AT_HEAD_SECONDS = 5.0
 UNTOLD = {DatabaseState.UNREACHABLE, DatabaseState.UNKNOWN}
+_Whence: TypeAlias = tuple[list[str], list[str]]  # the revisions of the database, and those of the files
 MIGRATABLE = {DatabaseState.BEHIND, DatabaseState.EMPTY, DatabaseState.MIGRATING}
 
 
@@ -31,32 +41,77 @@ class Startup:
         self._reader = reader
         self._operations = operations
         self._expect = expect  # told while somebody is to migrate this database
+        self._own: set[str] = set()  # operations that this start began
+        self._tried: _Whence | None = None  # where the last of them began
+        self._going_on: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Takes up unfinished operations, then migrates if that is the policy; waits for a database that is away."""
+        """Takes up unfinished operations, then migrates if that is the policy; waits for a database that is away.
+
+        Returns when something is under way. Another look is due when that has ended, however it ended: `close` it.
+        """
+        underway = await self._look([])
+        if underway is not None:
+            self._going_on = asyncio.create_task(self._go_on(underway))
+
+    async def close(self) -> None:
+        if self._going_on is not None:
+            self._going_on.cancel()
+            await asyncio.gather(self._going_on, return_exceptions=True)
+
+    async def _go_on(self, underway: list[str] | None) -> None:
+        try:
+            while underway is not None:
+                if not underway:
+                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                underway = await self._look(underway)
+        except Exception:
+            log.exception("start_up_failed", extra={"service": self._settings.service})
+
+    async def _look(self, before: list[str]) -> list[str] | None:
+        """The operations that are under way when those before have ended; None when nothing is left to do."""
         pause = 0.5
         while True:
             try:
-                await self._operations.resume()
-                if self._settings.on_startup is OnStartup.APPLY:
-                    await self._migrate()
-                return
+                return await self._next(before)
             except ProblemError as error:
                 log.warning("start_up_waits", extra={"service": self._settings.service, "code": error.problem.code})
                 if not error.problem.retryable and error.problem.code not in ("CM-511",):
-                    return  # readiness keeps telling why
+                    return None  # readiness keeps telling why
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 10.0)
 
-    async def _migrate(self) -> None:
+    async def _next(self, before: list[str]) -> list[str] | None:
+        for operation_id in before:
+            if self._is_final(await self._operations.ended(operation_id)):
+                return None
+        unfinished = await self._operations.resume()
+        if self._settings.on_startup is not OnStartup.APPLY:
+            return None
+        # What is unfinished may bring the database to head, and two operations of one wish would tell two stories.
+        return unfinished or await self._migrate()
+
+    def _is_final(self, ended: Operation) -> bool:
+        """A person is asked, or this start has had its try; how others ended decides nothing."""
+        if ended.state is OperationState.NEEDS_ATTENTION:
+            return True
+        return ended.operation_id in self._own and ended.state is not OperationState.SUCCEEDED
+
+    async def _migrate(self) -> list[str] | None:
         status = await self._reader.status()
         if status.state in UNTOLD and status.error is not None:
             raise ProblemError.of(status.error)
-        if status.state not in MIGRATABLE or _half_done(status):
+        whence = (status.current_revisions, status.head_revisions)
+        if status.state not in MIGRATABLE or _half_done(status) or whence == self._tried:
             log.info("start_up_done", extra={"service": self._settings.service, "state": status.state})
-            return
+            return None
         request = OperationRequest(operation_id=f"start-up-{uuid4()}", target="heads", requested_by="start-up")
-        await self._operations.accept(request, way_in="start-up")
+        begun = await self._operations.accept_alone(request, way_in="start-up")
+        if begun is None:  # another replica is first, or has just been
+            return [] if status.pending or status.state is DatabaseState.MIGRATING else None
+        self._tried = whence
+        self._own.add(begun.operation_id)
+        return [begun.operation_id]
 
     async def watch(self) -> None:
         """For as long as a service runs that leaves migrating to others: gets ready whenever there is something to do.
@@ -82,8 +137,8 @@ class Startup:
             return True, "The database is not checked (MIGRATE_ON_STARTUP=off)."
         if status.error is not None and not _half_done(status):
             return False, f"{status.error.detail} {status.error.next_step}"
-        if status.state is DatabaseState.MIGRATING:
-            return False, "The database is being migrated."
+        if status.state is DatabaseState.MIGRATING or _is_under_way(status):
+            return False, f"The database is being migrated.{_waits(status)}"
         if status.last_outcome is not None and status.last_outcome.error is not None:
             error = status.last_outcome.error
             return False, f"The last migration ended as {status.last_outcome.state}: {error.detail} {error.next_step}"
@@ -96,6 +151,16 @@ def _owed(backlog: AuditBacklog | None) -> str:
     if backlog is None:
         return ""
     return f" {backlog.events} events have been waiting for the audit since {backlog.since:%Y-%m-%dT%H:%M:%SZ}."
+
+
+def _is_under_way(status: ServiceStatus) -> bool:
+    """It may be between two attempts, and then nobody holds the lock."""
+    return status.last_outcome is not None and not status.last_outcome.state.ended
+
+
+def _waits(status: ServiceStatus) -> str:
+    last = status.last_outcome
+    return f" {last.waiting_for}" if last is not None and last.waiting_for else ""
 
 
 def _half_done(status: ServiceStatus) -> bool:

@@ -28,6 +28,7 @@ from scripts.infrastructure import ports
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (
+    LONG_SECONDS,
     Environment,
     applied,
     carry_out,
@@ -271,6 +272,17 @@ def served(environment: Environment, port: int) -> subprocess.Popen[bytes]:
     )
 
 
+OPERATIONS = """SELECT operation_id FROM migration_sidecar.operations
+                UNION SELECT operation_id FROM migration_sidecar.journal"""
+
+
+async def is_ready(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/readyz")).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
 async def test_a_killed_service_takes_its_migration_along_and_its_successor_ends_it(
     environment: Environment, database: Database, tmp_path: Path
 ) -> None:
@@ -282,13 +294,13 @@ async def test_a_killed_service_takes_its_migration_along_and_its_successor_ends
     with served(environment, port) as first:
         migration = await pid_of_the_sleeper(marker, database)
         first.kill()
-    await until(lambda: not psutil.pid_exists(migration), within=5)
-    await until(lambda: not rows(database, SLEEPERS), within=5)
+    await until(lambda: not psutil.pid_exists(migration))
+    await until(lambda: not rows(database, SLEEPERS))
     with served(environment, port) as second:
         try:
-            await until(lambda: applied(database) == ["a1", "a2"])
-            (operation,) = {name for (name,) in rows(database, "SELECT operation_id FROM migration_sidecar.journal")}
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+                await until(partial(is_ready, client), within=LONG_SECONDS)
+                (operation,) = {name for (name,) in rows(database, OPERATIONS)}
                 answer = await client.get(f"/migrations/operations/{operation}", params={"wait_seconds": 20})
         finally:
             second.terminate()
