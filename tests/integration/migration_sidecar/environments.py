@@ -21,7 +21,9 @@ from migration_sidecar.messages import Operation, OperationRequest
 from migration_sidecar.settings import Settings, read_settings
 from tests.integration.databases import Database
 
-LONG_SECONDS = 40.0
+# Nothing is told by how long something took: these only keep what hangs from taking for ever.
+LONG_SECONDS = 120.0
+UNTIL_SECONDS = 60.0
 # Tests go up and down through the same door as a coordinator.
 OURS = "\n\n[migration_sidecar]\nservice = orders\nendpoint_downgrades = true\n"
 
@@ -122,7 +124,7 @@ async def ended(engine: Engine, operation_id: str) -> Operation:
     return operation
 
 
-async def until(condition: Callable[[], Any], *, within: float = 20.0) -> Any:
+async def until(condition: Callable[[], Any], *, within: float = UNTIL_SECONDS) -> Any:
     """Asks again and again; gives the first answer that is true."""
     async with asyncio.timeout(within):
         while True:

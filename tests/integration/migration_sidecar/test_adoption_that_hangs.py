@@ -37,7 +37,7 @@ async def test_an_env_file_that_never_configures_does_not_keep_the_person_waitin
     proof = Proof(["a1"], "0" * 64, 0, left_out(await engine.place.records()), "nowhere")
     marker.touch()
     with pytest.raises(NotAdopted, match=r"CM-407 .* did not get to context.configure within 1 s"):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await Stamping(engine, "ada", print).carry_out(proof)
     assert rows(database, "SELECT state FROM migration_sidecar.operations") == [("failed",)]
     assert rows(database, "SELECT to_regclass('alembic_version')") == [(None,)]

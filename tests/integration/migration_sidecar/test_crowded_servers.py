@@ -65,7 +65,7 @@ async def test_a_migration_that_finds_no_free_connection_tries_again_at_most_onc
         for _ in range(4):  # room for what the service itself has, none for the migration
             others.enter_context(closing(psycopg.connect(of_limited(database.url))))
         accepted = await engine.operations.accept(request())
-        await until(lambda: kinds(database, accepted.operation_id).count("failed") >= 2, within=30)
+        await until(lambda: kinds(database, accepted.operation_id).count("failed") >= 2)
         waiting = await until(partial(waits, engine, accepted.operation_id))
         assert not waiting.state.ended
         assert "connection" in (waiting.waiting_for or "")
@@ -104,7 +104,7 @@ async def test_a_server_whose_places_are_all_taken_is_waited_for_without_a_storm
             begun = monotonic()
             refused = _refusals(server)
             starting = asyncio.create_task(engine.startup.run())
-            await asyncio.sleep(3)
+            await until(lambda: _refusals(server) - refused >= 3)
             assert not starting.done()
             assert _refusals(server) - refused <= monotonic() - begun + 1
         await starting

@@ -123,7 +123,7 @@ def told(operation: dict[str, Any], row: Row, revision: str | None = "a2") -> No
 async def stands_at_a1(database: Database) -> None:
     assert version(database) == ["a1"]
     assert rows(database, "SELECT count(*)::int FROM orders") == [(2,)]
-    await until(lambda: lock_is_free(database), within=5)
+    await until(lambda: lock_is_free(database))
 
 
 @ALL

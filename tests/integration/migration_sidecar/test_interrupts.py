@@ -34,7 +34,7 @@ def test_ctrl_c_cancels(environment: Environment, database: Database) -> None:
         while watcher.execute(sleeping).fetchone() == (0,):
             assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=60)
         assert watcher.execute(sleeping).fetchone() == (0,)
     assert process.returncode == 130
     assert b"orders: cancelled, at a1\n" in output

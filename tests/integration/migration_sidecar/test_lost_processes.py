@@ -29,7 +29,7 @@ from tests.integration.migration_sidecar.environments import (
 )
 from tests.integration.migration_sidecar.sleepers import SLEEPERS, pid_of_the_sleeper, sleeps_the_first_time
 
-LOCK_IS_FREE_WITHIN = 5.0
+WELL_BEFORE_THE_END_SECONDS = 30.0  # of what takes a minute when nobody ends it
 
 
 def parent_of(pid: int) -> int:
@@ -44,7 +44,7 @@ async def test_a_killed_migration_is_carried_out_again_by_itself(
     environment.revision("a2", sleeps_the_first_time(marker))
     accepted = await engine.operations.accept(request())
     os.kill(await pid_of_the_sleeper(marker, database), signal.SIGKILL)
-    await until(lambda: not rows(database, SLEEPERS), within=LOCK_IS_FREE_WITHIN)
+    await until(lambda: not rows(database, SLEEPERS), within=WELL_BEFORE_THE_END_SECONDS)
     done = await ended(engine, accepted.operation_id)
     assert (done.state, done.attempts) == (OperationState.SUCCEEDED, 2)
     assert applied(database) == ["a1", "a2"]
@@ -128,11 +128,11 @@ async def test_a_revision_that_never_ends_is_ended_at_the_deadline(
     assert operation.state is OperationState.FAILED
     assert operation.error is not None
     assert operation.error.code == "CM-403"
-    assert monotonic() - begun < 1 + LOCK_IS_FREE_WITHIN
+    assert monotonic() - begun < WELL_BEFORE_THE_END_SECONDS
     assert version(database) == operation.current_revisions == ["a1"]
     assert tables(database) == {"t_a1"}
     assert lock_is_free(database)
-    assert not rows(database, SLEEPERS)
+    await until(lambda: not rows(database, SLEEPERS), within=WELL_BEFORE_THE_END_SECONDS)
 
 
 async def test_a_service_that_can_start_no_process_says_so_and_still_tells_its_status(

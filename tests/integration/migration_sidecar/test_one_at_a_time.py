@@ -133,14 +133,16 @@ async def test_a_lock_that_never_comes_free_ends_the_operation_at_its_deadline(
 
 
 async def test_a_second_replica_leaves_a_running_operation_to_the_first(
-    environment: Environment, start_engine: StartEngine, database: Database
+    environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
 ) -> None:
-    environment.revision("a1", 'op.execute("SELECT pg_sleep(1.5)"); op.execute("CREATE TABLE t_a1 (id int)")')
+    go = tmp_path / "go"
+    environment.revision("a1", f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)")
     first, second = start_engine(environment), start_engine(environment, MIGRATE_ON_STARTUP="check")
     accepted = await first.operations.accept(request())
-    await asyncio.sleep(0.5)
+    await until(lambda: not lock_is_free(database))
     await second.startup.run()
-    assert (await second.operations.find(accepted.operation_id, wait_seconds=0.1)).state is not OperationState.FAILED
+    assert not (await second.operations.find(accepted.operation_id, wait_seconds=0.1)).state.ended
+    go.touch()
     assert (await ended(first, accepted.operation_id)).state is OperationState.SUCCEEDED
     assert (await ended(second, accepted.operation_id)).state is OperationState.SUCCEEDED
     assert kinds(database, accepted.operation_id) == ["attempt", "started", "applied"]

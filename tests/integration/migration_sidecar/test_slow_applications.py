@@ -10,7 +10,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from time import monotonic
 
 import httpx
 import pytest
@@ -93,7 +92,7 @@ async def test_the_endpoint_answers_that_it_still_loads_and_then_the_plan(
         assert status.json()["state"] == "empty"
 
         gate.open()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (plan := await client.get("/migrations/plan")).status_code == 503:
                 await asyncio.sleep(0.05)
         assert [step["id"] for step in plan.json()["revisions"]] == ["a1"]
@@ -134,9 +133,7 @@ async def test_a_status_tells_what_it_read_before_while_a_changed_env_py_is_load
     touched(environment)
     environment.revision("a2")
 
-    begun = monotonic()
-    status = await engine.reader.status()
-    assert monotonic() - begun < 2
+    status = await engine.reader.status()  # it would not end before the gate is open
     assert (status.state, status.head_revisions) == (DatabaseState.AT_HEAD, ["a1"])
     assert status.error is not None
     assert status.error.code == "CM-308"
@@ -168,10 +165,9 @@ async def test_an_env_py_that_never_ends_is_ended_and_its_line_named_once(
     assert problem is not None
     assert problem.code == "CM-407"
     assert "env.py:8" in problem.detail
-    begun = monotonic()
     for _ in range(20):
         assert (await engine.reader.status()).error == problem
-    assert monotonic() - begun < 1
+    assert gate.imports == 1
 
 
 def test_the_command_line_waits_says_so_and_imports_the_application_twice(
@@ -200,6 +196,6 @@ def test_ctrl_c_while_env_py_is_loaded_ends_the_command_and_changes_nothing(
         assert upgrade.stderr is not None
         assert "Waiting for env.py" in upgrade.stderr.readline()
         upgrade.send_signal(signal.SIGINT)
-        _, errors = upgrade.communicate(timeout=20)
+        _, errors = upgrade.communicate(timeout=60)
     assert (upgrade.returncode, errors) == (130, "Stopped.\n")
     assert rows(database, "SELECT to_regclass('alembic_version')") == [(None,)]

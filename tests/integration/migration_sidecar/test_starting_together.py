@@ -93,4 +93,4 @@ async def test_one_migrates_none_fails_and_all_become_ready(
     failed = "SELECT count(*)::int FROM migration_sidecar.journal WHERE kind IN ('failed', 'refused', 'cancelled')"
     assert rows(database, failed) == [(0,)]
     assert not [log for log in logs if "Traceback" in log.read_text()]
-    await until(lambda: lock_is_free(database), within=5)
+    await until(lambda: lock_is_free(database))

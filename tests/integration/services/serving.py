@@ -39,7 +39,7 @@ def serving(audit: Database, coordinator: APIRouter | None = None) -> Iterator[s
 
 
 def wait_for(what: Callable[[], Any]) -> Any:
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     while not (found := what()):
         assert time.monotonic() < give_up
         time.sleep(0.05)

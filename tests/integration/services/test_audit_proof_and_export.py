@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -60,11 +61,11 @@ async def test_the_service_verifies_piece_by_piece(door: httpx.AsyncClient) -> N
 
 async def test_the_service_signs_what_it_records_while_it_runs(door: httpx.AsyncClient, evidence: Evidence) -> None:
     evidence.record(100)
-    for _ in range(100):
-        anchors = (await door.get("/audit/anchors", params={"after": 5})).json()["anchors"]
-        if anchors:
-            break
-        await asyncio.sleep(0.1)
+    anchors: list[Any] = []
+    async with asyncio.timeout(60):
+        while not anchors:
+            await asyncio.sleep(0.1)
+            anchors = (await door.get("/audit/anchors", params={"after": 5})).json()["anchors"]
     assert anchors[0]["anchor"].split("|")[2] == "107"
 
 
@@ -143,11 +144,11 @@ async def test_readiness_and_verification_say_why_the_audit_is_not_being_signed(
     monkeypatch.setenv("AUDIT_FOLDER", str(evidence.folder))
     evidence.settings.key_file.chmod(0o644)
     async with served(app) as door:
-        for _ in range(100):
-            ready = (await door.get("/readyz")).json()
-            if "Anchoring" in ready["reason"]:
-                break
-            await asyncio.sleep(0.1)
+        ready = {"reason": ""}
+        async with asyncio.timeout(60):
+            while "Anchoring" not in ready["reason"]:
+                await asyncio.sleep(0.1)
+                ready = (await door.get("/readyz")).json()
         assert ready["ready"]
         assert "Anchoring stands still: the signing key signing-key.pem may be read by others. Since" in ready["reason"]
         assert (await door.get("/audit/verify")).json()["anchoring"] in ready["reason"]

@@ -16,7 +16,8 @@ from scripts.infrastructure import ports
 from tests.integration.databases import Database
 from tests.integration.services.relay_stage import stage
 
-SECONDS = 8
+KILLS = 50
+RELAYED_SECONDS = 120
 KINDS = ("attempt", "started", "applied", "failed", "stamped", "resolved")
 JOURNAL = "SELECT seq, event_id, operation_id, attempt, revision, kind, at, detail FROM migration_sidecar.journal"
 STORED = "SELECT event_id, event_type, occurred_at, actor, outcome, detail FROM audit_events"
@@ -35,13 +36,11 @@ def test_every_row_arrives_once_and_in_order_whoever_is_killed_whenever(
 ) -> None:
     chance = random.Random(seed)
     with stage(journal.url, audit.url, *ports.choose(2)) as processes:
-        give_up = time.monotonic() + SECONDS
-        while time.monotonic() < give_up:
+        while processes.kills < KILLS:
             append(journal, chance, chance.randint(1, 60))
             time.sleep(chance.uniform(0.02, 0.25))
             processes.kill_one(chance)
         wait_until_relayed(journal)
-        assert processes.kills > 20
     rows = [row for row in told(journal, f"{JOURNAL} ORDER BY seq") if row["kind"] != "started"]
     stored = told(audit, f"{STORED} ORDER BY seq")
     assert len(rows) > 500
@@ -61,7 +60,8 @@ def append(journal: Database, chance: random.Random, number: int) -> None:
 
 
 def wait_until_relayed(journal: Database) -> None:
-    for _ in range(600):
+    give_up = time.monotonic() + RELAYED_SECONDS
+    while time.monotonic() < give_up:
         if told(journal, "SELECT count(*) FROM migration_sidecar.journal WHERE relayed_at IS NULL")[0]["count"] == 0:
             return
         time.sleep(0.05)

@@ -231,14 +231,14 @@ async def test_waiting_for_a_run_ends_with_its_next_change(
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await life.drive()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(15):  # well below the 20 s that it would wait otherwise
         assert (await waiting).json()["state"] != "accepted"
 
 
 async def test_waiting_for_what_has_changed_already_takes_no_time(client: httpx.AsyncClient, life: Life) -> None:
     await client.post("/migrations", json={"services": "all", "request_id": "r-1"})
     await life.runs.change("r-1", lambda run: run.model_copy(update={"waiting_for": "something"}))
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(15):  # well below the 20 s
         answer = await client.get("/migrations/r-1?wait_seconds=20&after_version=1")
         assert answer.json()["version"] == 2
         await life.drive()

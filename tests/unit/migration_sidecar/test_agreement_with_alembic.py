@@ -96,7 +96,7 @@ def carried_out(theirs: RevisionMap, rows: tuple[str, ...], action: Action, targ
     return passed, sorted(maintained.heads)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_an_upgrade_passes_what_alembic_passes_and_ends_where_it_ends(data: st.DataObject) -> None:
     graph = data.draw(graphs())
@@ -119,7 +119,7 @@ def test_an_upgrade_passes_what_alembic_passes_and_ends_where_it_ends(data: st.D
         assert needed <= set(ours[:position])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_a_downgrade_passes_what_alembic_passes_and_ends_where_it_ends(data: st.DataObject) -> None:
     graph = data.draw(graphs())
