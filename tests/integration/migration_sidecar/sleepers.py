@@ -12,6 +12,19 @@ from tests.integration.migration_sidecar.environments import rows, until
 SLEEPERS = """SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%'
               AND datname = current_database() AND pid <> pg_backend_pid()"""
 
+HELD_UP = """SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = 815
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+
+
+def held_up(go: Path) -> str:
+    """Tells by a lock how far it is, and goes on when the test has written the file."""
+    return f"""
+import pathlib, time
+op.execute("SELECT pg_advisory_xact_lock(815)")
+while not pathlib.Path({str(go)!r}).exists():
+    time.sleep(0.02)
+"""
+
 
 def sleeps_the_first_time(marker: Path) -> str:
     return f"""

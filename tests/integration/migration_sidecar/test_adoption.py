@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -26,6 +27,7 @@ from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, SharedProcesses
 from tests.integration.migration_sidecar.environments import Environment, rows, version
+from tests.integration.migration_sidecar.sleepers import held_up
 
 COMMAND = [sys.executable, "-c", "from migration_sidecar.cli import main; main()"]
 BY_HAND = """
@@ -88,7 +90,7 @@ def migration_lock(database: Database) -> Iterator[None]:
         yield
 
 
-def until(condition: Callable[[], Any], within: float = 30.0) -> None:
+def until(condition: Callable[[], Any], within: float = 60.0) -> None:
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
@@ -286,10 +288,18 @@ def test_a_migration_under_way_is_waited_for(adopt: Adopt, by_hand: Database) ->
 
 
 @pytest.fixture
-def slow(history: Environment) -> Environment:
-    """Building takes a while, so that something can happen meanwhile."""
-    history.revision("a1", REVISION + '; op.execute("SELECT pg_sleep(2)")', "pass", below=None)
+def go(tmp_path: Path) -> Path:
+    return tmp_path / "go"
+
+
+@pytest.fixture
+def slow(history: Environment, go: Path) -> Environment:
+    """Building goes on when the file is there, so that something can happen meanwhile."""
+    history.revision("a1", f"{REVISION}\n{held_up(go)}", "pass", below=None)
     return history
+
+
+BUILDING = "query LIKE '%pg_advisory_xact_lock(815)%' AND datname LIKE 'migration\\_sidecar\\_scratch%'"
 
 
 def begun(environment: Environment) -> subprocess.Popen[str]:
@@ -301,10 +311,13 @@ def sessions(database: Database, query: str) -> list[Any]:
     return rows(database, f"SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {query}")
 
 
-def test_a_database_that_changes_after_it_was_compared_is_not_stamped(slow: Environment, by_hand: Database) -> None:
+def test_a_database_that_changes_after_it_was_compared_is_not_stamped(
+    slow: Environment, by_hand: Database, go: Path
+) -> None:
     process = begun(slow)
-    until(lambda: rows(by_hand, SCRATCH))
+    until(lambda: sessions(by_hand, BUILDING))
     with migration_lock(by_hand):
+        go.touch()
         until(lambda: sessions(by_hand, "application_name LIKE 'migration-sidecar:adopt-%'"))
         execute(by_hand, "ALTER TABLE t_orders ADD meanwhile int")
     _, told = process.communicate(timeout=60)
@@ -313,8 +326,10 @@ def test_a_database_that_changes_after_it_was_compared_is_not_stamped(slow: Envi
     assert is_untouched(by_hand)
 
 
-def test_two_at_once_stamp_once(slow: Environment, by_hand: Database) -> None:
+def test_two_at_once_stamp_once(slow: Environment, by_hand: Database, go: Path) -> None:
     both = [begun(slow), begun(slow)]
+    until(lambda: len(sessions(by_hand, BUILDING)) == 2)
+    go.touch()
     told = [process.communicate(timeout=120) for process in both]
     assert sorted(process.returncode for process in both) in ([0, 0], [0, 1]), told
     assert all("adopted" in out or "unchanged" in out or "CM-553" in err for out, err in told), told
@@ -325,12 +340,13 @@ def test_two_at_once_stamp_once(slow: Environment, by_hand: Database) -> None:
 
 @pytest.mark.parametrize("stage", ["building", "waiting to stamp"])
 def test_killed_anywhere_nothing_is_stamped_and_the_next_one_cleans_up(
-    stage: str, slow: Environment, by_hand: Database
+    stage: str, slow: Environment, by_hand: Database, go: Path
 ) -> None:
     process = begun(slow)
-    until(lambda: sessions(by_hand, "query LIKE '%pg_sleep%' AND datname LIKE 'migration\\_sidecar\\_scratch%'"))
+    until(lambda: sessions(by_hand, BUILDING))
     with migration_lock(by_hand):
         if stage == "waiting to stamp":
+            go.touch()
             until(lambda: sessions(by_hand, "application_name LIKE 'migration-sidecar:adopt-%'"))
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -338,6 +354,7 @@ def test_killed_anywhere_nothing_is_stamped_and_the_next_one_cleans_up(
         assert bool(rows(by_hand, SCRATCH)) == (stage == "building")
     stamped = rows(by_hand, "SELECT to_regclass('alembic_version')") != [(None,)] and version(by_hand)
     assert not stamped
+    go.touch()
     again = begun(slow)
     assert "adopted" in again.communicate(timeout=60)[0]
     assert rows(by_hand, SCRATCH) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +20,13 @@ from tests.integration.migration_sidecar.environments import (
     carry_out,
     ended,
     kinds,
-    lock_is_free,
     request,
     rows,
     tables,
     until,
     version,
 )
+from tests.integration.migration_sidecar.sleepers import HELD_UP, held_up
 
 
 @pytest.fixture
@@ -156,12 +157,14 @@ async def agreed_downgrade(engine: Engine, environment: Environment) -> Operatio
 
 
 async def test_a_downgrade_that_waited_its_turn_reverts_nothing_that_came_meanwhile(
-    engine: Engine, environment: Environment, database: Database, agreed_downgrade: OperationRequest
+    engine: Engine, environment: Environment, database: Database, agreed_downgrade: OperationRequest, tmp_path: Path
 ) -> None:
-    environment.revision("a3", 'op.execute("CREATE TABLE t_a3 (id int)"); op.execute("SELECT pg_sleep(1)")')
+    environment.revision("a3", held_up(tmp_path / "go"))
     upgrade = await engine.operations.accept(request())
-    await until(lambda: not lock_is_free(database))
-    refused = await carry_out(engine, agreed_downgrade)
+    await until(lambda: rows(database, HELD_UP))
+    downgrade = await engine.operations.accept(agreed_downgrade)
+    (tmp_path / "go").touch()
+    refused = await ended(engine, downgrade.operation_id)
     assert (await ended(engine, upgrade.operation_id)).state is OperationState.SUCCEEDED
     assert (refused.state, refused.error.code) == (OperationState.FAILED, "CM-306")  # type: ignore[union-attr]
     assert "a3 would come on top" in refused.error.detail  # type: ignore[union-attr]
@@ -185,15 +188,16 @@ async def test_one_that_waited_for_the_lock_reverts_nothing_that_came_meanwhile_
 
 
 async def test_files_that_changed_after_a_plan_was_accepted_are_not_run(
-    engine: Engine, environment: Environment, database: Database
+    engine: Engine, environment: Environment, database: Database, tmp_path: Path
 ) -> None:
-    environment.revision("a1", 'op.execute("CREATE TABLE t_a1 (id int)"); op.execute("SELECT pg_sleep(1)")')
+    environment.revision("a1", f'op.execute("CREATE TABLE t_a1 (id int)")\n{held_up(tmp_path / "go")}')
     file = environment.revision("a2")
     first = await engine.operations.accept(request("a1"))
-    await until(lambda: not lock_is_free(database))
+    await until(lambda: rows(database, HELD_UP))
     plan = await engine.reader.plan(Action.UPGRADE, "head")
     second = await engine.operations.accept(request(plan_digest=plan.digest))
     file.write_text(file.read_text().replace("t_a2", "t_something_else"))
+    (tmp_path / "go").touch()
     assert (await ended(engine, first.operation_id)).state is OperationState.SUCCEEDED
     refused = await ended(engine, second.operation_id)
     assert (refused.state, refused.error.code) == (OperationState.FAILED, "CM-306")  # type: ignore[union-attr]

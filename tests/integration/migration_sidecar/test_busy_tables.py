@@ -114,7 +114,7 @@ async def test_patience_that_has_ended_names_who_was_in_the_way(
     environment.revision("a1", 'op.execute("CREATE TABLE orders (id int)")')
     await carry_out(start_engine(environment))
     environment.revision("a2", 'op.execute("ALTER TABLE orders ADD COLUMN note text")')
-    environment.ini.write_text(environment.ini.read_text() + "patience_seconds = 2\n")
+    environment.ini.write_text(environment.ini.read_text() + "patience_seconds = 6\n")
     with closing(psycopg.connect(database.url, application_name="month end")) as holder:
         holder.execute("SELECT count(*) FROM orders")
         operation = await carry_out(start_engine(environment))

@@ -26,20 +26,13 @@ from tests.integration.migration_sidecar.environments import (
     until,
     version,
 )
+from tests.integration.migration_sidecar.sleepers import HELD_UP, held_up
 
-BEGUN = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = 815"
 KEY = tuple(lock_key("alembic_version", "").values())
 
 
-def held_up(revision: str, go: Path) -> str:
-    """Makes its table, then waits for the file."""
-    return f"""
-        import pathlib, time
-        op.execute("CREATE TABLE t_{revision} (id int)")
-        op.execute("SELECT pg_advisory_xact_lock(815)")
-        while not pathlib.Path({str(go)!r}).exists():
-            time.sleep(0.02)
-    """
+def makes_a_table_and_waits(revision: str, go: Path) -> str:
+    return f'op.execute("CREATE TABLE t_{revision} (id int)")\n{held_up(go)}'
 
 
 Meanwhile = Callable[..., Awaitable[Operation]]
@@ -54,7 +47,7 @@ def while_one_runs(engine: Engine, database: Database, tmp_path: Path) -> Meanwh
             plan = await engine.reader.plan(Action.UPGRADE, str(wanted.get("target", "head")))
             wanted["plan_digest"] = plan.digest
         accepted = await engine.operations.accept(request(**wanted))  # type: ignore[arg-type]
-        await until(lambda: rows(database, BEGUN))
+        await until(lambda: rows(database, HELD_UP))
         change()
         (tmp_path / "go").touch()
         return await ended(engine, accepted.operation_id)
@@ -64,7 +57,7 @@ def while_one_runs(engine: Engine, database: Database, tmp_path: Path) -> Meanwh
 
 @pytest.fixture
 def a1_waits(environment: Environment, tmp_path: Path) -> Environment:
-    environment.revision("a1", held_up("a1", tmp_path / "go"))
+    environment.revision("a1", makes_a_table_and_waits("a1", tmp_path / "go"))
     return environment
 
 
@@ -226,10 +219,10 @@ async def test_a_downgrade_is_judged_by_what_was_agreed_too(
 ) -> None:
     """The file of what was reverted is removed at once, and another one stands in its place."""
     environment.revision("a1")
-    path = environment.revision("a2", downgrade=held_up("gone", tmp_path / "go"))
+    path = environment.revision("a2", downgrade=makes_a_table_and_waits("gone", tmp_path / "go"))
     await carry_out(engine)
     accepted = await engine.operations.accept(request("a1", action="downgrade"))
-    await until(lambda: rows(database, BEGUN))
+    await until(lambda: rows(database, HELD_UP))
     path.unlink()
     environment.revision("b2", below="a1")
     (tmp_path / "go").touch()
@@ -267,16 +260,16 @@ async def crashed(environment: Environment, start_engine: StartEngine, database:
     """An operation to a2 that its service left when a1 was done."""
     before = start_engine(environment)
     accepted = await before.operations.accept(request())
-    await until(lambda: rows(database, BEGUN))
+    await until(lambda: rows(database, HELD_UP))
     await before.close()
-    await until(lambda: not rows(database, BEGUN))
+    await until(lambda: not rows(database, HELD_UP))
     return accepted
 
 
 @pytest.fixture
 def a2_waits(environment: Environment, tmp_path: Path) -> Environment:
     environment.revision("a1")
-    environment.revision("a2", held_up("a2", tmp_path / "go"))
+    environment.revision("a2", makes_a_table_and_waits("a2", tmp_path / "go"))
     return environment
 
 
@@ -348,7 +341,7 @@ async def test_one_that_had_nothing_to_do_still_leads_to_its_target_and_not_to_w
 ) -> None:
     """It is accepted at a3 and waits; by its turn the database is at the base."""
     environment.revision("a1")
-    environment.revision("a2", downgrade=held_up("gone", tmp_path / "go"))
+    environment.revision("a2", downgrade=makes_a_table_and_waits("gone", tmp_path / "go"))
     environment.revision("a3")
     await carry_out(engine)
     down = await engine.operations.accept(request("base", action="downgrade"), way_in="by hand")

@@ -16,7 +16,8 @@ import migration_sidecar.engine
 from migration_sidecar.service import make_app
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import SharedProcesses
-from tests.integration.migration_sidecar.environments import Environment, applied, kinds, until, version
+from tests.integration.migration_sidecar.environments import Environment, applied, kinds, rows, until, version
+from tests.integration.migration_sidecar.sleepers import HELD_UP, held_up
 
 OPERATIONS = "/migrations/operations"
 OpenDoor = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -45,12 +46,14 @@ def wanted(**facts: Any) -> dict[str, Any]:
 
 
 async def test_a_service_migrates_in_the_background_when_it_starts(
-    door: OpenDoor, environment: Environment, database: Database
+    door: OpenDoor, environment: Environment, database: Database, tmp_path: Path
 ) -> None:
-    environment.revision("a1", 'op.execute("SELECT pg_sleep(1)"); op.execute("CREATE TABLE t_a1 (id int)")')
+    environment.revision("a1", held_up(tmp_path / "go"))
     async with door() as client:
+        await until(lambda: rows(database, HELD_UP))
         not_yet = await client.get("/readyz")
-        assert not_yet.status_code == 503
+        assert (not_yet.status_code, not_yet.json()["reason"]) == (503, "The database is being migrated.")
+        (tmp_path / "go").touch()
 
         async def ready() -> bool:
             return (await client.get("/readyz")).status_code == 200
@@ -90,7 +93,7 @@ async def test_live_health_answers_while_a_revision_sleeps(
     door: OpenDoor, environment: Environment, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
-    environment.revision("a1", f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)")
+    environment.revision("a1", held_up(go))
     async with door(MIGRATE_ON_STARTUP="check") as client:
         await client.post(OPERATIONS, json=wanted())
         for _ in range(20):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -25,6 +26,7 @@ from tests.integration.migration_sidecar.environments import (
     until,
     version,
 )
+from tests.integration.migration_sidecar.sleepers import held_up
 
 TWICE = 'op.execute("CREATE TABLE t_orders AS SELECT 1 AS id FROM generate_series(1, 2)")'
 BUILD = """
@@ -173,11 +175,10 @@ def plain_role(environment: Environment, database: Database, postgres: PostgresS
 
 
 async def test_one_that_another_role_is_building_meanwhile_is_nobodys_leftover(
-    environment: Environment, plain_role: None, start_engine: StartEngine, database: Database
+    environment: Environment, plain_role: None, start_engine: StartEngine, database: Database, tmp_path: Path
 ) -> None:
     environment.revision("a", 'op.execute("CREATE TABLE t_orders AS SELECT 1 AS id")', below=None)
-    slow = f'{BUILD.format(how="")}\nop.execute("SELECT pg_sleep(2)")'
-    environment.revision("b", slow)
+    environment.revision("b", f"{BUILD.format(how='')}\n{held_up(tmp_path / 'go')}")
     engine = start_engine(environment)
     await carry_out(engine, target="a")
     run(database, "CREATE TABLE t_other (id int)")
@@ -186,6 +187,8 @@ async def test_one_that_another_role_is_building_meanwhile_is_nobodys_leftover(
     with psycopg.connect(database.url) as holder, ThreadPoolExecutor() as threads:
         holder.execute("INSERT INTO t_other VALUES (1)")
         building = threads.submit(run, database, "CREATE INDEX CONCURRENTLY ix_other ON t_other (id)")
+        await until(lambda: rows(database, "SELECT FROM pg_index WHERE NOT indisvalid"))
+        (tmp_path / "go").touch()
         operation = await ended(engine, accepted.operation_id)
         assert not building.done()
         holder.rollback()
@@ -193,10 +196,10 @@ async def test_one_that_another_role_is_building_meanwhile_is_nobodys_leftover(
 
 
 async def test_one_that_a_neighbours_failed_build_left_meanwhile_is_not_the_revisions(
-    environment: Environment, start_engine: StartEngine, database: Database
+    environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
 ) -> None:
     environment.revision("a", 'op.execute("CREATE TABLE t_orders AS SELECT 1 AS id")', below=None)
-    environment.revision("b", f'{BUILD.format(how="")}\nop.execute("SELECT pg_sleep(2)")')
+    environment.revision("b", f"{BUILD.format(how='')}\n{held_up(tmp_path / 'go')}")
     engine = start_engine(environment)
     await carry_out(engine, target="a")
     run(database, "CREATE TABLE t_twice AS SELECT 1 AS id FROM generate_series(1, 2)")
@@ -204,6 +207,7 @@ async def test_one_that_a_neighbours_failed_build_left_meanwhile_is_not_the_revi
     await until(lambda: rows(database, INDEXES) == [("ix_one", True)])
     with pytest.raises(Exception, match="could not create unique index"):
         run(database, "CREATE UNIQUE INDEX CONCURRENTLY ix_twice ON t_twice (id)")
+    (tmp_path / "go").touch()
     operation = await ended(engine, accepted.operation_id)
     assert operation.state is OperationState.SUCCEEDED, operation.error
     assert rows(database, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(1,)]

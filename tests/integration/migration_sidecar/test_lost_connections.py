@@ -27,7 +27,7 @@ from tests.integration.migration_sidecar.environments import (
     until,
     version,
 )
-from tests.integration.migration_sidecar.sleepers import SLEEPERS
+from tests.integration.migration_sidecar.sleepers import HELD_UP, SLEEPERS, held_up
 
 TEMPLATES = pytest.mark.parametrize("template", ["generic", "async"])
 
@@ -155,15 +155,16 @@ WHERE datname = current_database() AND application_name = 'migration-sidecar ord
 
 
 async def test_a_service_that_loses_its_own_sessions_meanwhile_still_tells_how_it_ended(
-    make_environment: MakeEnvironment, start_engine: StartEngine, database: Database
+    make_environment: MakeEnvironment, start_engine: StartEngine, database: Database, tmp_path: Path
 ) -> None:
     """Among them is the one that claims the operation for this replica."""
     environment = make_environment()
-    environment.revision("a1", 'op.execute("SELECT pg_sleep(1)"); op.execute("CREATE TABLE t_a1 (id int)")')
+    environment.revision("a1", held_up(tmp_path / "go"))
     engine = start_engine(environment)
     accepted = await engine.operations.accept(request())
-    await until(lambda: rows(database, SLEEPERS.replace("60", "1")))
+    await until(lambda: rows(database, HELD_UP))
     assert rows(database, END_THE_SERVICES_OWN) != [(0,)]
+    (tmp_path / "go").touch()
     done = await ended(engine, accepted.operation_id)
     assert (done.state, done.attempts) == (OperationState.SUCCEEDED, 1)
     assert applied(database) == ["a1"]

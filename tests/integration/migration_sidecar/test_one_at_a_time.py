@@ -31,7 +31,7 @@ from tests.integration.migration_sidecar.environments import (
     until,
     version,
 )
-from tests.integration.migration_sidecar.sleepers import waits
+from tests.integration.migration_sidecar.sleepers import held_up, waits
 
 KEY = tuple(lock_key(VersionTable().name, VersionTable().schema).values())
 
@@ -136,7 +136,7 @@ async def test_a_second_replica_leaves_a_running_operation_to_the_first(
     environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
-    environment.revision("a1", f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)")
+    environment.revision("a1", held_up(go))
     first, second = start_engine(environment), start_engine(environment, MIGRATE_ON_STARTUP="check")
     accepted = await first.operations.accept(request())
     await until(lambda: not lock_is_free(database))

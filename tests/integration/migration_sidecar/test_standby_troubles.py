@@ -108,7 +108,7 @@ async def test_a_process_that_was_killed_while_it_waited_costs_nothing(
 async def test_nobody_waits_for_ever(
     engine: Engine, environment: Environment, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration_sidecar.standby, "KEPT_SECONDS", 0.3)
+    monkeypatch.setattr(migration_sidecar.standby, "KEPT_SECONDS", 2.0)
     await get_ready(engine, environment, database)
     await until(lambda: engine.standby._ready is None)
     await until(lambda: not sessions(database))

@@ -28,7 +28,13 @@ from tests.integration.migration_sidecar.environments import (
     until,
     version,
 )
-from tests.integration.migration_sidecar.sleepers import SLEEPERS, pid_of_the_sleeper, sleeps_the_first_time
+from tests.integration.migration_sidecar.sleepers import (
+    HELD_UP,
+    SLEEPERS,
+    held_up,
+    pid_of_the_sleeper,
+    sleeps_the_first_time,
+)
 
 ALL = "SELECT operation_id, state FROM migration_sidecar.operations ORDER BY accepted_at"
 IN_TURN = """
@@ -198,10 +204,10 @@ async def test_start_up_looks_again_when_files_came_while_its_own_operation_ran(
     environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
-    environment.revision("a1", f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)")
+    environment.revision("a1", held_up(go))
     engine = start_engine(environment)
     await engine.startup.run()
-    await until(lambda: rows(database, "SELECT FROM migration_sidecar.journal WHERE kind = 'attempt'"))
+    await until(lambda: rows(database, HELD_UP))
     environment.revision("a2")
     go.touch()
     await until(partial(is_ready, engine))
