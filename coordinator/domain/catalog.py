@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import graphlib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
@@ -91,8 +91,21 @@ class Catalog(CatalogModel):
 
     def dependencies(self, service: Service, chosen: Iterable[Service]) -> list[str]:
         """Which of the chosen must be at their target first; the audit comes before everybody."""
-        before = {*service.depends_on, self.fleet.audit} - {service.name}
-        return [other.name for other in chosen if other.name in before]
+        among = list(chosen)
+        before = self._nearest(service, {other.name for other in among}) | ({self.fleet.audit} - {service.name})
+        return [other.name for other in among if other.name in before]
+
+    def _nearest(self, service: Service, chosen: Collection[str]) -> set[str]:
+        """Through a service that is left out the order goes on to what that one depends on."""
+        depends_on = {each.name: each.depends_on for each in self.services}
+        found: set[str] = set()
+        todo = list(service.depends_on)
+        while todo:
+            name = todo.pop()
+            if name not in found:
+                found.add(name)
+                todo += [] if name in chosen else depends_on[name]
+        return found
 
 
 def read_catalog(text: str) -> Catalog:
