@@ -98,7 +98,7 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     tools = Tools(
         runs=runs,
         relay=Relay(standing, publisher),
-        commander=Commander(messenger, now, Limits(operation_deadline=settings.operation_deadline)),
+        commander=Commander(messenger, Limits(operation_deadline=settings.operation_deadline)),
         catalog=catalog,
         clock=now,
         drift=drift,

@@ -14,6 +14,10 @@ class ServiceLied(CoordinatorError):
         super().__init__(f"{service} answered, but {reason}.", service=service)
 
 
+class SucceededElsewhere(ServiceLied):
+    """It says that it reached another place than the plan's target: true where that place is beyond the target."""
+
+
 class ServiceUnreachable(CoordinatorError):
     code, title, status, retryable = "CM-802", "A service cannot be reached", 503, True
     next_step = "Start the service with its Dapr sidecar, and look into its log if it does not come up."

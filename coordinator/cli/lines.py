@@ -70,4 +70,4 @@ def _facts(step: StepView) -> str:
         return step.waiting_for
     if not step.ended:
         return ""
-    return "; ".join(part for part in (change(step), progress(step), duration(step.seconds)) if part)
+    return "; ".join(part for part in (change(step), progress(step), duration(step.seconds), step.remark) if part)

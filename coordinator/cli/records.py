@@ -71,6 +71,7 @@ class StepView(Timed):
     attempts: int = 0
     duration_ms: float | None = None
     waiting_for: str = ""
+    remark: str = ""  # about an end that is not as planned
     error: ProblemView | None = None
 
     @property

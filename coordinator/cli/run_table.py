@@ -28,6 +28,9 @@ def show_run(console: Console, run: RunView) -> None:
     console.print(safe(_circumstances(run), "dim"))
     if run.steps:
         show_table(console, STEPS, [_row(step) for step in run.steps])
+    for step in run.steps:
+        if step.remark:
+            console.print(safe(f"{step.service}: {step.remark}", "dim"))
     show_problems(console, run)
 
 

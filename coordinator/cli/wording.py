@@ -41,6 +41,7 @@ def style_of(state: str) -> str:
 def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
+    seconds = max(0.0, seconds)  # older records hold what a clock made that was set back
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
@@ -69,6 +70,8 @@ def change(step: StepView) -> str:
         return ""
     if step.ended and not step.to_revisions and step.state != "reverted":
         return f"was at {revisions(step.from_revisions)}"  # nobody could say where it is now
+    if step.state == "unchanged" and step.from_revisions != step.to_revisions:
+        return f"at {revisions(step.to_revisions)}, brought there by somebody else"
     if step.from_revisions == step.to_revisions or step.state == "skipped":
         where = f"at {revisions(step.from_revisions)}"
         beyond = step.state == "unchanged" and is_beyond(step.target, step.from_revisions)
@@ -91,7 +94,7 @@ def _arrow(*places: str) -> str:
 def progress(step: StepView) -> str:
     """Such as `2 of 5 revisions`, or `5 revisions` where all that was planned is done."""
     applied, planned = len(step.applied), len(step.planned)
-    if planned > applied and step.state != "skipped":
+    if planned > applied and step.state not in ("skipped", "unchanged"):
         return f"{applied} of {count(planned, 'revision')}"
     return count(applied, "revision") if applied else ""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from coordinator.domain.plan import nothing_to_do
 from coordinator.domain.step import Step, StepState
-from coordinator.outages import ServiceLied
-from migration_sidecar.messages import AppliedRevision, Operation, OperationState, Problem
+from coordinator.outages import ServiceLied, SucceededElsewhere
+from migration_sidecar.messages import AppliedRevision, MigrationPlan, Operation, OperationState, Problem
 
 STATES = {
     OperationState.ACCEPTED: StepState.RUNNING,
@@ -32,6 +34,7 @@ class Outcome(BaseModel):
     current_revisions: list[str] | None = None  # None: the database was not asked
     operation_ms: int | None = None
     waiting_for: str | None = None
+    remark: str | None = None  # one sentence about an end that is not as planned, and no error
     error: Problem | None = None
 
     def facts(self) -> dict[str, Any]:
@@ -41,6 +44,7 @@ class Outcome(BaseModel):
             "applied": self.applied,
             "operation_ms": self.operation_ms,
             "waiting_for": self.waiting_for,
+            "remark": self.remark,
             "error": self.error,
         }
         if self.state.ended:
@@ -50,16 +54,57 @@ class Outcome(BaseModel):
 
 
 def read_outcome(step: Step, operation: Operation) -> Outcome:
-    """Raises CM-801 when the answer is about another operation, service or database, or contradicts the plan."""
+    """Raises CM-801 when the answer is about another operation, service or database, or contradicts the plan.
+
+    It is a SucceededElsewhere where the answer may still be true: somebody else may have taken the database further.
+    """
     if operation.operation_id != step.operation_id:
         raise ServiceLied(step.service, f"about the operation {operation.operation_id}, not {step.operation_id}")
     if (operation.service, operation.database) != (step.service, step.database):
         raise ServiceLied(step.service, f"as {operation.service} about the database {operation.database}")
     succeeded = operation.state is OperationState.SUCCEEDED
     if succeeded and sorted(operation.current_revisions) != sorted(step.to_revisions):
+        lie = ServiceLied if _is_short_of_the_target(step, operation) else SucceededElsewhere
         found, expected = ", ".join(operation.current_revisions) or "nothing", ", ".join(step.to_revisions)
-        raise ServiceLied(step.service, f"that it succeeded at {found} where the plan leads to {expected}")
+        raise lie(step.service, f"that it succeeded at {found} where the plan leads to {expected}")
+    return _outcome(operation)
+
+
+def proofs_of_being_beyond(step: Step, operation: Operation) -> list[str]:
+    """The targets whose plans must all be empty where the database went through the step's target and further."""
+    return sorted({*step.to_revisions, *operation.current_revisions})
+
+
+def read_beyond(step: Step, operation: Operation, plans: Sequence[MigrationPlan]) -> Outcome | None:
+    """An operation that succeeded elsewhere, by the service's plans for `proofs_of_being_beyond`; None if it did not.
+
+    Only the service knows its history, and a plan reads it anew: where one to the target leads nowhere, the database
+    has that target behind it.
+    """
+    places = {tuple(sorted(plan.from_revisions)) for plan in plans}
+    if len(places) != 1 or any(plan.obstacles or not nothing_to_do(plan) for plan in plans):
+        return None
+    current = list(places.pop())
+    facts = {"current_revisions": current, "remark": _remark(current, step, "beyond")}
+    return _outcome(operation).model_copy(update=facts)
+
+
+def _remark(current: list[str], step: Step, where: str) -> str | None:
+    if sorted(current) == sorted(step.to_revisions):
+        return None
+    found, planned = ", ".join(current), ", ".join(step.to_revisions) or "the target"
+    return f"The database is at {found}, {where} {planned}, because somebody else migrated it too."
+
+
+def _is_short_of_the_target(step: Step, operation: Operation) -> bool:
+    before = {*step.from_revisions, *step.planned} - set(step.to_revisions)
+    return not operation.current_revisions or not before.isdisjoint(operation.current_revisions)
+
+
+def _outcome(operation: Operation) -> Outcome:
     state = STATES[operation.state]
+    if state is StepState.SUCCEEDED and not operation.applied:
+        state = StepState.UNCHANGED
     return Outcome(
         state=state,
         attempts=operation.attempts,
@@ -67,7 +112,7 @@ def read_outcome(step: Step, operation: Operation) -> Outcome:
         current_revisions=operation.current_revisions,
         operation_ms=_milliseconds(operation.accepted_at, operation.finished_at),
         waiting_for=operation.waiting_for,
-        error=operation.error if state is not StepState.SUCCEEDED else None,
+        error=None if state.at_target else operation.error,
     )
 
 
@@ -80,9 +125,10 @@ def nothing_conclusive(problem: Problem) -> Outcome:
     return Outcome(state=StepState.NEEDS_ATTENTION, error=problem)
 
 
-def there_already(revisions: list[str]) -> Outcome:
-    """Somebody else brought the database to the target between the plan and the step."""
-    return Outcome(state=StepState.UNCHANGED, current_revisions=revisions)
+def there_already(step: Step, revisions: list[str]) -> Outcome:
+    """Somebody else brought the database to the target between the plan and the step, or further."""
+    remark = _remark(revisions, step, "and this run had planned")
+    return Outcome(state=StepState.UNCHANGED, current_revisions=revisions, remark=remark)
 
 
 def _milliseconds(start: datetime, end: datetime | None) -> int | None:

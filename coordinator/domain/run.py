@@ -142,7 +142,9 @@ def step_told(run: Run, service: str, outcome: Outcome, now: datetime) -> Run:
         return run
     if not outcome.state.ended:
         return run.with_step(step.model_copy(update=outcome.facts()))
-    duration_ms = None if step.started_at is None else round((now - step.started_at).total_seconds() * 1000)
+    # A clock that was set back meanwhile makes no time negative.
+    passed = now - step.started_at if step.started_at else None
+    duration_ms = None if passed is None else max(0, round(passed.total_seconds() * 1000))
     ended = step.moved(outcome.state, finished_at=now, duration_ms=duration_ms, **outcome.facts())
     return _with_ended_step(run, ended, now)
 

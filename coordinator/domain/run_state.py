@@ -12,7 +12,7 @@ class RunState(StrEnum):
     AWAITING_APPROVAL = "awaiting_approval"  # planned; a person has to agree to the plan's digest
     RUNNING = "running"  # planned; steps are being carried out
     PAUSED = "paused"  # somebody asked for a halt between two steps
-    SUCCEEDED = "succeeded"  # every database is at its target
+    SUCCEEDED = "succeeded"  # every database is at its target or beyond it, whoever brought it there
     FAILED = "failed"  # one is not; the steps say which and why
     CANCELLED = "cancelled"  # somebody ended it at a whole revision
     COMPENSATED = "compensated"  # it failed, and what it had changed was taken back

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from coordinator.errors import IllegalMove
 from migration_sidecar.messages import AppliedRevision, Problem
@@ -15,8 +15,8 @@ from migration_sidecar.messages import AppliedRevision, Problem
 class StepState(StrEnum):
     PENDING = "pending"  # planned; nothing sent
     RUNNING = "running"  # the service holds the command, or may hold it
-    SUCCEEDED = "succeeded"  # its database is at the target, and this run brought it there
-    UNCHANGED = "unchanged"  # its database was at the target already
+    SUCCEEDED = "succeeded"  # its database is at the target or beyond it, and this run applied something
+    UNCHANGED = "unchanged"  # the same, and this run applied nothing: it was there, or somebody else brought it there
     FAILED = "failed"  # it stopped early; the error says where
     SKIPPED = "skipped"  # never started, because of what happened elsewhere
     CANCELLED = "cancelled"  # somebody stopped it, before or at a whole revision
@@ -78,6 +78,8 @@ class Step(BaseModel):
     duration_ms: int | None = None
     operation_ms: int | None = None  # the part of the duration that the service itself reports
     waiting_for: str | None = None
+    # One sentence about an end that is not as planned, and no error; other records are as they always were.
+    remark: str | None = Field(default=None, exclude_if=lambda remark: remark is None)
     error: Problem | None = None
 
     def moved(self, state: StepState, **facts: Any) -> Self:

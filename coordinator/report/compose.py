@@ -15,6 +15,8 @@ def report_of(facts: RunFacts) -> Report:
     words, tone, meaning = verdict(facts.run)
     if facts.run.state == "succeeded" and facts.run.steps and not _changed(facts):
         meaning = "Every database was where it was meant to be already; nothing had to be done."
+        if any(step.from_revisions != step.to_revisions for step in facts.run.steps):
+            meaning = "This run applied nothing: somebody else brought the databases to where they were meant to be."
     return Report(
         request_id=facts.run.request_id,
         dated=dated.isoformat() if (dated := _dated(facts)) else "",

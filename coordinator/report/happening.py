@@ -75,6 +75,8 @@ def _facts(step: ReportedStep, changes: list[ReportedEvent]) -> list[tuple[str, 
         ("Time", text(f"{instant(step.started_at)}{ended}")),
         ("Attempts", text(step.attempts or count(len(changes), "revision by the journal"))),
     ]
+    if step.remark:
+        rows.append(("Remark", text(step.remark)))
     if by := _by(changes):
         rows.append(("Carried out by", text(by)))
     return rows

@@ -81,6 +81,8 @@ def _why(facts: RunFacts, step: ReportedStep) -> Line:
     if step.error:
         return text(f"{step.error.code} {step.error.title}")
     if step.state == "unchanged":
+        if step.from_revisions != step.to_revisions:
+            return text("Somebody else brought it to where it was meant to be.")
         return text("It was where it was meant to be already.")
     if facts.run.state == "planned":
         return text("This was a dry run.")

@@ -12,7 +12,7 @@ from coordinator.report.facts import ReportedRun, ReportedStep
 from migration_sidecar.audit_facts import error_text
 
 RUN_ENDS = {
-    "succeeded": ("Succeeded", Tone.GOOD, "Every database is where it was meant to be."),
+    "succeeded": ("Succeeded", Tone.GOOD, "Every database is where it was meant to be, or beyond."),
     "failed": ("Failed", Tone.BAD, "Not every database is where it was meant to be."),
     "cancelled": ("Cancelled", Tone.WARN, "Somebody ended it; every database is at a whole revision."),
     "compensated": ("Taken back", Tone.WARN, "It failed, and what it had changed was taken back."),
@@ -45,6 +45,8 @@ def verdict(run: ReportedRun) -> tuple[str, Tone, str]:
 
 
 def step_end(step: ReportedStep) -> tuple[str, Tone]:
+    if step.state == "unchanged" and step.from_revisions != step.to_revisions:
+        return "brought there by somebody else", Tone.PLAIN
     return STEP_ENDS.get(step.state, (step.state, Tone.WARN))
 
 

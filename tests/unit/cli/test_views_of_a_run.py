@@ -170,3 +170,28 @@ def _in_a_terminal(*arguments: str, **settings: str) -> tuple[str, int]:
         shown += piece
     os.close(ours)
     return shown.decode(), process.wait(timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"from_revisions": ["0f1"], "to_revisions": ["0f2"]}, "at 0f2, brought there by somebody else"),
+        ({"from_revisions": ["0f2"], "to_revisions": ["0f2"]}, "at 0f2"),
+    ],
+)
+def test_a_step_that_applied_nothing_claims_nothing(
+    coordinator: ScriptedCoordinator, command: RunCommand, facts: dict[str, list[str]], said: str
+) -> None:
+    there = step("cds-task", "unchanged", planned=["0f2"], applied=[], duration_ms=-93589718, **facts)
+    coordinator.answers("GET /migrations/release-41", (200, run_record("succeeded", there)))
+    assert f"cds-task  unchanged  {said}; 0 ms\n" in command("watch", "release-41").stdout
+
+
+def test_a_database_that_somebody_else_took_further_is_shown_with_the_reason(
+    coordinator: ScriptedCoordinator, command: RunCommand
+) -> None:
+    remark = "The database is at 0f3, beyond 0f2, because somebody else migrated it too."
+    further = step("cds-task", "succeeded", from_revisions=["0f1"], to_revisions=["0f3"], applied=[{}], remark=remark)
+    coordinator.answers("GET /migrations/release-41", (200, run_record("succeeded", further)))
+    assert remark in command("watch", "release-41").stdout
+    assert remark in " ".join(command("status", "release-41").stdout.split())

@@ -20,7 +20,15 @@ from coordinator.command import Commander, Limits
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.domain.notice import Announcement
 from coordinator.drift import Drift
-from coordinator.outages import AuditNotReady, AuditUnavailable, BrokerUnavailable, ServiceUnreachable, StateUnavailable
+from coordinator.outages import (
+    AuditNotReady,
+    AuditUnavailable,
+    BrokerUnavailable,
+    ServiceRefused,
+    ServiceUnreachable,
+    StateUnavailable,
+)
+from coordinator.patience import Patience
 from coordinator.ports import Address, Document, Phase
 from coordinator.reception import Reception
 from coordinator.rejections import Rejections
@@ -206,18 +214,22 @@ class FakeService:
     polls_until_done: int = 1
     polled: int = 0
     answers: list[Operation | Exception] = field(default_factory=list)  # given before anything true
+    history: list[str] = field(default_factory=lambda: list(HISTORY))
 
     def plan(self, target: str) -> MigrationPlan:
-        goal = HISTORY[-1] if target == "head" else target
-        done = HISTORY.index(self.current[0]) + 1 if self.current else 0
-        todo = HISTORY[done : HISTORY.index(goal) + 1]
+        goal = self.history[-1] if target == "head" else target
+        if goal not in self.history:
+            unknown = Problem(code="CM-203", title="t", detail=f"{goal} is unknown.", next_step="n")
+            raise ServiceRefused(self.address.service, 422, unknown)
+        done = self.history.index(self.current[0]) + 1 if self.current else 0
+        todo = self.history[done : self.history.index(goal) + 1]
         return MigrationPlan(
             service=self.address.service,
             database=self.address.database,
             action=Action.UPGRADE,
             target=target,
             from_revisions=self.current,
-            to_revisions=[goal],
+            to_revisions=[goal] if todo else self.current,
             digest=sha256(f"{self.address.service}:{self.current}->{goal}".encode()).hexdigest(),
             revisions=[_revision(one) for one in todo],
             obstacles=self.obstacles,
@@ -251,7 +263,7 @@ class FakeService:
             return operation.model_copy(update={**facts, "state": OperationState.FAILED, "error": self.fails_with})
         todo = [revision.id for revision in self.plan(operation.target).revisions]
         self.applied += todo
-        self.current = [todo[-1]]
+        self.current = todo[-1:] or self.current
         applied = [AppliedRevision(revision=one, action=Action.UPGRADE, at=START, duration_ms=1) for one in todo]
         facts |= {"state": OperationState.SUCCEEDED, "current_revisions": self.current, "applied": applied}
         return operation.model_copy(update=facts)
@@ -395,6 +407,7 @@ class World:
     topic: MemoryTopic = field(default_factory=MemoryTopic)
     workflows: MemoryWorkflows = field(default_factory=MemoryWorkflows)
     clock: Clock = field(default_factory=Clock)
+    seconds: float = 0.0  # what a stopwatch shows, which no clock that is set changes
     catalog: Catalog = field(default_factory=lambda: read_catalog(CATALOG))
     fleet: FakeFleet = field(init=False)
 
@@ -426,7 +439,7 @@ class Life:
         self.tools = Tools(
             runs=self.runs,
             relay=Relay(self.standing, world.topic),
-            commander=Commander(world.fleet, world.clock, Limits(conversation=timedelta(seconds=5))),
+            commander=Commander(world.fleet, Limits(conversation=timedelta(seconds=5)), Patience(lambda: world.seconds)),
             catalog=world.catalog,
             clock=world.clock,
             drift=self.drift,

@@ -85,7 +85,7 @@ def _step_of(event: AuditEvent, before: dict[str, Any]) -> dict[str, Any]:
 
 
 def _step_facts(step: Step) -> dict[str, Any]:
-    facts = step.model_dump(exclude={"service", "waiting_for", "applied", "error", "state"})
+    facts = step.model_dump(exclude={"service", "waiting_for", "remark", "applied", "error", "state"})
     applied = [one.revision for one in step.applied]
     return {**facts, "state": step.state.value, "applied": applied, "error": _problem(step.error)}
 

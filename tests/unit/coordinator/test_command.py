@@ -12,7 +12,8 @@ from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step
 from coordinator.outages import ServiceLied, ServiceRefused, ServiceUnreachable, SidecarUnreachable
-from migration_sidecar.messages import Action, Operation, OperationState, Problem
+from coordinator.patience import LONGEST_QUESTION_SECONDS, Patience
+from migration_sidecar.messages import Action, AppliedRevision, Operation, OperationState, Problem
 from tests.unit.coordinator.fakes import HISTORY, START, World
 
 
@@ -121,21 +122,73 @@ async def test_an_answer_that_cannot_be_true_decides_nothing(world: World, lie: 
     assert world.fleet.services["first"].applied == HISTORY
 
 
-async def test_a_service_that_stays_silent_ends_as_needs_attention_and_never_as_failed(world: World) -> None:
-    silence = ServiceUnreachable("first", "it is gone")
+def silent_for(world: World, seconds_per_question: float, answer: Exception | Operation) -> None:
+    """Every question to the first service takes that long, and ends without anything believable."""
     service = world.fleet.services["first"]
 
-    def late(order: Any) -> Operation:
-        world.clock.at += timedelta(hours=1) + GRACE
-        raise silence
+    def late(_: Any) -> Operation:
+        world.seconds += seconds_per_question
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     service.begin = late  # type: ignore[method-assign]
+
+
+async def test_a_service_that_stays_silent_ends_as_needs_attention_and_never_as_failed(world: World) -> None:
+    silent_for(world, 20, ServiceUnreachable("first", "it is gone"))
     run = await carried_out(world)
     assert (run.steps[0].state, run.state) == ("needs_attention", "needs_attention")
     assert run.steps[0].error is not None
     assert run.steps[0].error.code == "CM-803"
     assert "it is gone" in run.steps[0].error.detail
     assert run.steps[0].to_revisions == []
+    assert world.seconds == pytest.approx((timedelta(hours=1) + GRACE).total_seconds(), abs=40)
+
+
+def test_an_answer_ends_the_silence_before_it() -> None:
+    seconds = iter([20.0, 60.0, 100.0])
+    patience = Patience(lambda: next(seconds))
+    assert patience.unanswered("op", 0.0, pause=1.0, lie=False).silent == 21
+    assert patience.unanswered("op", 40.0, pause=1.0, lie=False).silent == 42
+    patience.answered("op")
+    assert patience.unanswered("op", 80.0, pause=1.0, lie=False).silent == 21
+
+
+@pytest.mark.parametrize("hours", [2, 24 * 365, -26])
+async def test_time_in_which_nobody_asked_is_no_silence(world: World, hours: int) -> None:
+    """Stopped in mid-run and started again, a laptop that was closed, a clock that was set: then one lost answer."""
+    first = world.life()
+    await first.acceptance.accept(read_request({"services": ["first"]}, default_request_id="r-1"))
+    service = world.fleet.services["first"]
+    began = service.begin
+
+    def then_the_clock_jumps(order: Any) -> Operation:
+        world.clock.at += timedelta(hours=hours)
+        service.begin = began  # type: ignore[method-assign]
+        raise ServiceUnreachable("first", "it comes up later")
+
+    service.begin = then_the_clock_jumps  # type: ignore[method-assign]
+    await world.life().drive()
+    run = await first.runs.read("r-1")
+    assert run is not None
+    assert run.steps[0].state == "succeeded"
+    assert (run.steps[0].duration_ms or 0) >= 0
+
+
+def test_a_process_that_stood_still_counts_no_more_than_one_question() -> None:
+    patience = Patience(lambda: 10 * 3600)
+    assert patience.unanswered("op", 0.0, pause=1.0, lie=False).silent == LONGEST_QUESTION_SECONDS + 1
+
+
+async def test_a_lie_that_is_repeated_ends_within_minutes_and_is_called_a_lie(world: World) -> None:
+    lie = operation(state=OperationState.SUCCEEDED, current_revisions=["elsewhere"])
+    silent_for(world, 5, lie)
+    run = await carried_out(world)
+    assert (run.steps[0].state, run.steps[0].to_revisions) == ("needs_attention", [])
+    assert run.steps[0].error is not None
+    assert run.steps[0].error.code == "CM-801"
+    assert world.seconds <= 130
 
 
 async def test_what_a_step_waits_for_stands_in_the_record(world: World) -> None:
@@ -165,3 +218,87 @@ async def test_what_only_a_person_can_tell_needs_attention(world: World) -> None
     run = await carried_out(world, operation(state=OperationState.NEEDS_ATTENTION, error=problem("CM-402")))
     assert run.state == "needs_attention"
     assert run.error == problem("CM-402")
+
+
+def taken_further(world: World, *, applied_by_us: list[str], to: str = "r4") -> None:
+    """The operation of a run to r2 gets its turn, or is read, when somebody else has gone on to r4."""
+    service = world.fleet.services["first"]
+    service.history = ["r1", "r2", "r3", "r4", "r5"]
+    service.current = ["r1"]
+
+    def ended(order: Any) -> Operation:
+        service.current = [to]
+        return operation(
+            state=OperationState.SUCCEEDED,
+            target="r2",
+            from_revisions=["r1"],
+            current_revisions=["r4"],
+            applied=[AppliedRevision(revision=one, action=Action.UPGRADE, at=START, duration_ms=1) for one in applied_by_us],
+        )
+
+    service.begin = ended  # type: ignore[method-assign]
+
+
+async def to_r2(world: World) -> Run:
+    life = world.life()
+    body = {"services": ["first"], "target": {"first": "r2"}}
+    await life.acceptance.accept(read_request(body, default_request_id="r-1"))
+    await life.drive()
+    run = await life.runs.read("r-1")
+    assert run is not None
+    return run
+
+
+@pytest.mark.parametrize(("applied_by_us", "state"), [([], "unchanged"), (["r2"], "succeeded")])
+@pytest.mark.parametrize("now_at", ["r4", "r5"])
+async def test_a_database_beyond_the_target_is_told_as_found_and_not_as_a_lie(
+    world: World, applied_by_us: list[str], state: str, now_at: str
+) -> None:
+    taken_further(world, applied_by_us=applied_by_us, to=now_at)
+    run = await to_r2(world)
+    step = run.steps[0]
+    assert (step.state, run.state, step.to_revisions) == (state, "succeeded", [now_at])
+    assert step.remark == f"The database is at {now_at}, beyond r2, because somebody else migrated it too."
+    assert (step.error, run.error, step.waiting_for) == (None, None, None)
+
+
+async def test_the_audit_and_the_topic_say_unchanged_of_a_step_that_applied_nothing(world: World) -> None:
+    taken_further(world, applied_by_us=[])
+    await to_r2(world)
+    told = [event for event in world.audit.events.values() if event.event_type == "migration.step_finished"]
+    assert [(event.outcome, event.to_revision) for event in told] == [("unchanged", "r4")]
+
+
+@pytest.mark.parametrize("to", ["r1", "r2", "r3"])
+async def test_a_service_that_only_says_that_it_is_beyond_is_a_liar(world: World, to: str) -> None:
+    """Its plan, which reads the database anew, still finds something to do."""
+    taken_further(world, applied_by_us=[], to=to)
+    service = world.fleet.services["first"]
+    lies = service.begin
+
+    def late(order: Any) -> Operation:
+        world.seconds += 20
+        return lies(order)
+
+    service.begin = late  # type: ignore[method-assign]
+    run = await to_r2(world)
+    assert (run.steps[0].state, run.steps[0].to_revisions) == ("needs_attention", [])
+    assert run.steps[0].error is not None
+    assert run.steps[0].error.code == "CM-801"
+
+
+async def test_an_operation_that_found_nothing_to_do_leaves_the_step_unchanged(world: World) -> None:
+    """Two runs planned the same; the second one's operation gets its turn when the first one's has ended."""
+    there = operation(state=OperationState.SUCCEEDED, from_revisions=["r2"], current_revisions=["r2"])
+    run = await carried_out(world, there)
+    step = run.steps[0]
+    assert (step.state, run.state, step.applied, step.to_revisions) == ("unchanged", "succeeded", [], ["r2"])
+    assert step.remark is None
+
+
+async def test_a_record_of_an_older_release_that_succeeded_with_nothing_applied_stays_readable(world: World) -> None:
+    run = await carried_out(world)
+    old = run.model_dump(mode="json")
+    old["steps"][0] |= {"state": "succeeded", "applied": []}
+    assert "remark" not in old["steps"][0]
+    assert Run.model_validate(old).steps[0].state == "succeeded"
