@@ -11,8 +11,9 @@ else
   bold='' red='' green='' yellow='' plain=''
 fi
 
-usage() {
-  cat >&2 <<'USAGE'
+# To standard output when it was asked for, and then no failure.
+help() {
+  cat <<'USAGE'
 Usage: ./scripts/run_alembic_migrations.sh [--keep-going] COMMAND
   upgrade head     apply everything that is missing
   downgrade -1     take back the last revision of every service, the last service first
@@ -22,8 +23,17 @@ An upgrade or downgrade stops at the first service that fails, and the rest is s
 with --keep-going the others are tried as well. Exit code: 0, or that of the first failure
 (1 the migration failed, 2 bad input, 3 cannot reach, 4 a person is needed).
 USAGE
+  exit 0
+}
+
+refuse() {
+  printf 'Usage: ./scripts/run_alembic_migrations.sh [--keep-going] COMMAND, which "%s" is not: see --help.\n' "$*" >&2
   exit 2
 }
+
+for each in "$@"; do
+  case "$each" in -h | --help) help ;; esac
+done
 
 keep_going=no
 if [ "${1:-}" = --keep-going ]; then keep_going=yes; shift; fi
@@ -31,7 +41,7 @@ case "${1:-}:$#" in
   upgrade:2 | downgrade:2) command=("$1" "$2") ;;
   current:1) command=(status) keep_going=yes ;;
   history:1) command=(history) keep_going=yes ;;
-  *) usage ;;
+  *) refuse "$@" ;;
 esac
 
 "$root/scripts/setup" || exit 3

@@ -4,6 +4,8 @@
 # that `scripts/infra up` started is touched, never somebody else's that happens to listen there.
 set -uo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+source "$root/scripts/arguments"
+no_arguments "$@"
 "$root/scripts/setup" || exit
 bin="$root/.venv/bin"
 export PGHOST="${POSTGRES_HOST:-localhost}" PGPORT="${POSTGRES_PORT:-5432}" PGUSER="${POSTGRES_USER:-postgres}"

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from scripts.infrastructure.errors import InfrastructureError
 from tests.campaign.conduct import conduct, copied, digest
@@ -35,8 +36,15 @@ def main() -> int:
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """One sentence where others print how everything is used."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/campaign", description=__doc__)
+    parser = _Parser(prog="scripts/campaign", description=__doc__)
     parser.add_argument("what", choices=["engine"])
     parser.add_argument("--runs", type=int, default=200, metavar="N", help="hit kills, mixes and races, each (200)")
     parser.add_argument("--each", type=int, default=5, metavar="N", help="hits of every failpoint and action (5)")
