@@ -30,6 +30,7 @@ if [ -z "${POSTGRES_HOST:-}" ] && ! [ "$(ask postgres 'SHOW data_directory' 2>/d
   exit 3
 fi
 
+catalog="$(cd "$root" && "$bin/python" -m scripts.infrastructure.catalog)" || exit
 created=0 existing=0 failed=0
 while read -r service database; do
   if [ "$(ask postgres "SELECT 1 FROM pg_database WHERE datname = '$database'")" = 1 ]; then
@@ -42,7 +43,7 @@ while read -r service database; do
     failed=$((failed + 1))
     printf '%s\n' "  ${red}failed ${plain} $database ($service): $said" >&2
   fi
-done < <(cd "$root" && "$bin/python" -m scripts.infrastructure.catalog)
+done <<< "$catalog"
 
 printf '%s\n' "On $PGHOST:$PGPORT: ${green}$created created${plain}, ${yellow}$existing there already${plain}, ${red}$failed failed${plain}."
 [ "$failed" -eq 0 ] && [ $((created + existing)) -gt 0 ]

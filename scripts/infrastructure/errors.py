@@ -109,6 +109,13 @@ class CannotConnect(InfrastructureError):
         super().__init__(f"{what} cannot be used: {why}. {advice}")
 
 
+class BadFleetFile(InfrastructureError):
+    """fleet.toml does not say what set-up has to know."""
+
+    def __init__(self, file: Path, why: str) -> None:
+        super().__init__(f"The catalog {file} cannot be used: {why}. Correct the file and try again.")
+
+
 class NotOurs(InfrastructureError):
     """A server answers that is not the one whose data directory is known here; it is left alone."""
 

@@ -45,6 +45,7 @@ class Progress:
 def quickstart(settings: Settings, environment: Mapping[str, str]) -> int:
     """The exit code is that of the run: 0 when every database is at its head."""
     say = Progress(time.monotonic())
+    members()  # a catalog that cannot be used is said before anything is started
     say("starting PostgreSQL, Redis and Dapr's control plane")
     Infrastructure(settings, say=say).up()
     say("creating the databases")
