@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from typing import TYPE_CHECKING, Annotated, Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from migration_sidecar.engine import Engine
-from migration_sidecar.journal_messages import HistoryPosition, JournalEntry, JournalPage
-from migration_sidecar.messages import AuditEvent
-from migration_sidecar.relayed_events import NOT_RELAYED, audit_event
+from migration_sidecar.journal_messages import HistoryPosition, JournalEntry, JournalPage, Kind
+from migration_sidecar.messages import MOST_REVISIONS
+from migration_sidecar.rare_warnings import RareWarnings
+from migration_sidecar.relayed_events import NOT_RELAYED, audit_event, detail_of, revisions_in
 from migration_sidecar.store import Records
 
 if TYPE_CHECKING:
     from migration_sidecar.store import AnyConnection
 
-log = logging.getLogger(__name__)
+warnings = RareWarnings(logging.getLogger(__name__))  # a journal may be asked for as often as anybody likes
 
+UNREADABLE = "unreadable"
+KINDS = frozenset(get_args(Kind)) - {UNREADABLE}
 LAST_SEQ = 2**63 - 1
 MOST_ENTRIES = 1000
 
@@ -44,43 +47,53 @@ async def journal(request: Request, query: Annotated[JournalQuery, Query()]) -> 
         rows = await every[0].journal_page(connection, query.after, query.limit + 1)
         positions = [await _position(connection, records) for records in every]
     page = rows[: query.limit]
+    while len(page) < len(rows) and rows[len(page)]["seq"] == page[-1]["seq"]:
+        page = rows[: len(page) + 1]
     service, database = engine.settings.service, engine.place.database
     return JournalPage(
         service=service,
         database=database,
-        entries=[_entry(row, service, database) for row in page],
+        entries=entries_of(page, service, database),
         positions=positions,
-        next_after=page[-1]["seq"] if len(rows) > len(page) else None,
+        next_after=page[-1]["seq"] if len(rows) > query.limit else None,
     )
 
 
 async def _position(connection: AnyConnection, records: Records) -> HistoryPosition:
-    return HistoryPosition(history=records.history, revisions=await records.versions(connection))
+    return HistoryPosition(history=records.history, revisions=(await records.versions(connection))[:MOST_REVISIONS])
 
 
-def _event(row: Any, service: str, database: str) -> AuditEvent | None:
-    try:
-        return audit_event(row, service, database)
-    except Exception:  # whatever is wrong with one row, the others are to be seen, and this one among them
-        log.exception("journal_row_not_understood", extra={"service": service, "journal_seq": row["seq"]})
-        return None
+def entries_of(rows: list[Any], service: str, database: str) -> list[JournalEntry]:
+    """One for each number. `seq` is not held unique: of several rows with one number nobody can tell which is ours."""
+    groups = [list(group) for _, group in groupby(rows, key=lambda row: row["seq"])]
+    return [_entry(group[0], service, database, alone=len(group) == 1) for group in groups]
 
 
-def _entry(row: Any, service: str, database: str) -> JournalEntry:
-    found = json.loads(row["detail"])
-    detail = found if isinstance(found, dict) else {}
-    return JournalEntry(
+def _entry(row: Any, service: str, database: str, *, alone: bool) -> JournalEntry:
+    """Whatever is wrong with one row, the others are to be seen, and this one among them."""
+    kind = row["kind"] if row["kind"] in KINDS else UNREADABLE
+    shown = JournalEntry(
         seq=row["seq"],
-        kind=row["kind"],
+        kind=kind,
         history=row["history"],
-        operation_id=row["operation_id"],
-        attempt=row["attempt"],
+        operation_id=row["operation_id"] or "",
+        attempt=row["attempt"] or 0,
         revision=row["revision"],
-        before=detail.get("before"),
-        heads=detail.get("heads"),
         operation_state=row["operation_state"],
         relayed=row["relayed"],
         seconds_ago=row["seconds_ago"],
-        is_sent=row["kind"] not in NOT_RELAYED,
-        event=None if row["kind"] in NOT_RELAYED else _event(row, service, database),
+        is_sent=not alone or kind not in NOT_RELAYED,
     )
+    try:
+        if not alone:
+            raise ValueError("several rows have its number")
+        detail = detail_of(row)
+        told = {
+            "before": revisions_in(detail, "before"),
+            "heads": revisions_in(detail, "heads"),
+            "event": audit_event(row, service, database) if shown.is_sent else None,
+        }
+    except Exception as error:
+        warnings.warn("journal_row_not_understood", kind=service, journal_seq=row["seq"], reason=type(error).__name__)
+        return shown.model_copy(update={"is_sent": True})
+    return shown.model_copy(update=told)

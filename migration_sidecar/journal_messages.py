@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from migration_sidecar.messages import MOST_HEADS, AuditEvent, Message
+from migration_sidecar.messages import MOST_REVISIONS, AuditEvent, Message
 
 MOST_HISTORIES = 10_000  # tenants may each have one
 
@@ -21,6 +21,7 @@ Kind = Literal[
     "refused",
     "cancelled",
     "resolved",
+    "unreadable",  # of a kind that is none of these: nobody but a person wrote it
 ]
 
 
@@ -34,9 +35,9 @@ class JournalEntry(Message):
     attempt: int
     revision: str | None = None
     before: list[str] | None = Field(
-        default=None, max_length=MOST_HEADS
+        default=None, max_length=MOST_REVISIONS
     )  # versions that an applied, reverted or stamped revision replaced
-    heads: list[str] | None = Field(default=None, max_length=MOST_HEADS)  # all that the version table held after it
+    heads: list[str] | None = Field(default=None, max_length=MOST_REVISIONS)  # all that the version table held after it
     operation_state: str | None = None  # how its operation stands now
     relayed: bool  # the audit has said that it has it
     seconds_ago: float
@@ -48,7 +49,7 @@ class HistoryPosition(Message):
     """What a version table holds, read in the same snapshot as the rows."""
 
     history: str
-    revisions: list[str] = Field(max_length=MOST_HEADS)
+    revisions: list[str] = Field(max_length=MOST_REVISIONS)
 
 
 class JournalPage(Message):

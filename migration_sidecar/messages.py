@@ -9,8 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-# Bounds on what is read from somebody else: far above what anybody has, far below what fills a memory.
-MOST_HEADS = 1000
+# A bound on what is read from somebody else: far above what anybody has, far below what fills a memory.
 MOST_REVISIONS = 10_000
 
 OperationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,160}$")]
@@ -100,7 +99,7 @@ class OperationRequest(Message):
     action: Asked = Action.UPGRADE
     target: Target
     expected_revisions: list[Revision] | None = Field(
-        default=None, max_length=MOST_HEADS
+        default=None, max_length=MOST_REVISIONS
     )  # refuse when the database is elsewhere
     plan_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")  # refuse when the plan is another one
     deadline_seconds: int = Field(default=3600, ge=1, le=86_400)
@@ -123,8 +122,8 @@ class Operation(Message):
     target: str
     state: OperationState
     attempts: int = 0
-    from_revisions: list[str] = Field(default=[], max_length=MOST_HEADS)
-    current_revisions: list[str] = Field(default=[], max_length=MOST_HEADS)
+    from_revisions: list[str] = Field(default=[], max_length=MOST_REVISIONS)
+    current_revisions: list[str] = Field(default=[], max_length=MOST_REVISIONS)
     applied: list[AppliedRevision] = Field(default=[], max_length=MOST_REVISIONS)
     waiting_for: str | None = None  # one sentence while something is in the way
     error: Problem | None = None
@@ -146,8 +145,8 @@ class ServiceStatus(Message):
     service: str
     database: str
     state: DatabaseState
-    current_revisions: list[str] = Field(default=[], max_length=MOST_HEADS)
-    head_revisions: list[str] = Field(default=[], max_length=MOST_HEADS)
+    current_revisions: list[str] = Field(default=[], max_length=MOST_REVISIONS)
+    head_revisions: list[str] = Field(default=[], max_length=MOST_REVISIONS)
     pending: list[str] = Field(default=[], max_length=MOST_REVISIONS)  # revision ids in the order they would be applied
     lock_holder: LockHolder | None = None
     last_outcome: Operation | None = None
@@ -174,8 +173,8 @@ class MigrationPlan(Message):
     database: str
     action: Action
     target: str
-    from_revisions: list[str] = Field(alias="from", max_length=MOST_HEADS)
-    to_revisions: list[str] = Field(alias="to", max_length=MOST_HEADS)
+    from_revisions: list[str] = Field(alias="from", max_length=MOST_REVISIONS)
+    to_revisions: list[str] = Field(alias="to", max_length=MOST_REVISIONS)
     digest: str  # SHA-256 over service, from, to, and the SHA-256 of each revision file in order
     revisions: list[PlannedRevision] = Field(max_length=MOST_REVISIONS)
     obstacles: list[Problem] = Field(

@@ -111,7 +111,6 @@ class Relay:
         try:
             return audit_event(row, self._settings.service, self._place.database)
         except Exception as error:  # one row that nobody can read must not keep the others from the audit
-            log.exception("journal_row_not_understood")
             self._set_aside(row["seq"], row["kind"], type(error).__name__)
             return None
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from migration_sidecar.audit_facts import bounded, error_text
-from migration_sidecar.messages import AuditEvent
+from migration_sidecar.messages import MOST_REVISIONS, AuditEvent
 
 EVENT_TYPES = {
     "attempt": "attempt.started",
@@ -34,9 +34,10 @@ LONGEST_REVISIONS = 500
 def audit_event(row: Any, service: str, database: str) -> AuditEvent:
     """One journal row as the audit wants it; the same row gives the same event, whoever relays it.
 
-    Services that share a journal relay each other's rows, so a row says itself whose it is.
+    Services that share a journal relay each other's rows, so a row says itself whose it is. Raises where the row is not
+    as we write them, in whatever way: whoever can write to the table can write anything.
     """
-    detail = json.loads(row["detail"])
+    detail = detail_of(row)
     service = detail.get("service", service)
     problem = detail.get("problem", {})
     kind = row["kind"]
@@ -49,10 +50,10 @@ def audit_event(row: Any, service: str, database: str) -> AuditEvent:
         service=service,
         database=database,
         actor=detail.get("actor"),
-        from_revision=_joined(detail.get("before")),
-        to_revision=_joined(detail.get("heads")),
+        from_revision=_joined(revisions_in(detail, "before")),
+        to_revision=_joined(revisions_in(detail, "heads")),
         outcome=problem.get("code") or kind,
-        duration_ms=detail.get("duration_ms"),
+        duration_ms=_storable(detail.get("duration_ms")),
         detail=bounded(
             EVENT_TYPES[kind],
             {
@@ -68,6 +69,33 @@ def audit_event(row: Any, service: str, database: str) -> AuditEvent:
             },
         ),
     )
+
+
+def detail_of(row: Any) -> dict[str, Any]:
+    """Raises ValueError for what is no object."""
+    detail = json.loads(row["detail"])
+    if not isinstance(detail, dict):
+        raise ValueError("the detail of the row is no object")
+    return detail
+
+
+def revisions_in(detail: dict[str, Any], name: str) -> list[str] | None:
+    """Raises ValueError for what is no list of revisions."""
+    revisions = detail.get(name)
+    if revisions is None:
+        return None
+    if not isinstance(revisions, list) or not all(isinstance(each, str) for each in revisions):
+        raise ValueError(f"{name} is no list of revisions")
+    if len(revisions) > MOST_REVISIONS:
+        raise ValueError(f"{name} has more than {MOST_REVISIONS} revisions")
+    return revisions
+
+
+def _storable(milliseconds: Any) -> Any:
+    """Raises ValueError for a number that the audit has no room for; of any other kind the event itself refuses it."""
+    if isinstance(milliseconds, int) and abs(milliseconds) >= 2**63:
+        raise ValueError("duration_ms is out of range")
+    return milliseconds
 
 
 def _joined(revisions: list[str] | None) -> str | None:

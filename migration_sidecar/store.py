@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from asyncpg import UndefinedTableError
+from pydantic import ValidationError
 
 from migration_sidecar.agreement import Agreed
 from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.child.tables import AGREED, HISTORY, PLAIN, JournalTables, create, history_name, kept_in
-from migration_sidecar.messages import AuditBacklog, Operation, OperationRequest
+from migration_sidecar.messages import AuditBacklog, Message, Operation, OperationRequest
+from migration_sidecar.readable_times import MOMENT, WHEN
 from migration_sidecar.settings import VersionTable
 
 if TYPE_CHECKING:
@@ -21,7 +24,12 @@ if TYPE_CHECKING:
 
     AnyConnection: TypeAlias = Connection | PoolConnectionProxy
 
+log = logging.getLogger(__name__)
+
 ON_ITS_WAY_SECONDS = 10.0  # so long a row may be on its way to the audit without anybody being told
+
+
+Kept = TypeVar("Kept", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,8 @@ class Records:
         query = f"""SELECT record FROM {kept_in(self.tables.operations)} WHERE history = $1
                     ORDER BY accepted_at DESC LIMIT 1"""  # noqa: S608 - quoted
         rows = await connection.fetch(query, self.history)
-        return Operation.model_validate_json(rows[0]["record"]) if rows else None
+        kept = [_kept(row["record"], Operation) for row in rows]
+        return kept[0] if kept else None
 
     async def open_operations(self, connection: AnyConnection) -> list[tuple[OperationRequest, Operation]]:
         """Accepted or running when the service last stopped, oldest first."""
@@ -100,16 +109,14 @@ class Records:
         rows = await connection.fetch(query, self.history)
         if rows:
             await self.prepare(connection)  # whoever takes them up writes
-        return [
-            (OperationRequest.model_validate_json(row["request"]), Operation.model_validate_json(row["record"]))
-            for row in rows
-        ]
+        both = [(_kept(row["request"], OperationRequest), _kept(row["record"], Operation)) for row in rows]
+        return [(request, record) for request, record in both if request is not None and record is not None]
 
     async def read_journal(self, connection: AnyConnection, operation_id: str) -> list[JournalRow]:
         """The rows of one operation in the order they were written; its env.py may have migrated several histories."""
         rows = await connection.fetch(
-            f"""SELECT attempt, revision, kind, at, detail, xid, version_table,
-                       extract(epoch FROM clock_timestamp() - at)::float AS seconds_ago FROM {self.tables.journal}
+            f"""SELECT attempt, revision, kind, {MOMENT} AS at, detail, xid, version_table,
+                  extract(epoch FROM clock_timestamp() - {MOMENT})::float AS seconds_ago FROM {self.tables.journal}
                 WHERE operation_id = $1 ORDER BY seq""",  # noqa: S608 - quoted
             operation_id,
         )
@@ -157,17 +164,19 @@ class Records:
         """Rows the audit does not have yet, in order, whichever history and service they are of, apart from `aside`."""
         if await _is_absent(connection, self.tables.journal):
             return []
-        query = f"""SELECT seq, event_id, operation_id, attempt, revision, kind, at, detail FROM {self.tables.journal}
-                    WHERE relayed_at IS NULL AND seq <> ALL ($2::bigint[]) ORDER BY seq LIMIT $1"""  # noqa: S608 - quoted
+        query = f"""SELECT seq, event_id, operation_id, attempt, revision, kind, {WHEN} AS at, detail
+                    FROM {self.tables.journal} WHERE relayed_at IS NULL AND seq <> ALL ($2::bigint[])
+                    ORDER BY seq LIMIT $1"""  # noqa: S608 - quoted
         return list(await connection.fetch(query, limit, aside))
 
     async def backlog(self, connection: AnyConnection) -> AuditBacklog | None:
         """What the audit should have by now and has not; None where that is nothing."""
         if await _is_absent(connection, self.tables.journal):
             return None
-        query = f"""SELECT count(*) AS events, min(at) AS since FROM {self.tables.journal}
-                    WHERE relayed_at IS NULL AND kind <> 'started'
-                    HAVING min(at) < clock_timestamp() - $1 * interval '1 second'"""  # noqa: S608 - quoted
+        # What has no readable time waits for a person, and counts as having waited for long.
+        query = f"""SELECT count(*) AS events, min(coalesce({WHEN}, to_timestamp(0))) AS since
+                    FROM {self.tables.journal} WHERE relayed_at IS NULL AND kind <> 'started'
+                    HAVING min(coalesce({WHEN}, to_timestamp(0))) < clock_timestamp() - $1 * interval '1 second'"""  # noqa: S608 - quoted
         row = await connection.fetchrow(query, ON_ITS_WAY_SECONDS)
         return AuditBacklog(events=row["events"], since=row["since"]) if row is not None else None
 
@@ -177,11 +186,11 @@ class Records:
             return []
         # By way of JSON, because a journal of the first release has no such column and reading changes no table.
         query = f"""SELECT seq, event_id, operation_id, coalesce(to_jsonb(j) ->> '{HISTORY}', '{PLAIN}') AS history,
-                      attempt, revision, kind, at, detail,
+                      attempt, revision, kind, {WHEN} AS at, detail,
                       (SELECT o.state FROM {self.tables.operations} o WHERE o.operation_id = j.operation_id)
                         AS operation_state,
                       relayed_at IS NOT NULL AS relayed,
-                      greatest(0, extract(epoch FROM clock_timestamp() - at))::float AS seconds_ago
+                      greatest(0, extract(epoch FROM clock_timestamp() - {MOMENT}))::float AS seconds_ago
                     FROM {self.tables.journal} j WHERE seq > $1 ORDER BY seq LIMIT $2"""  # noqa: S608 - quoted
         return list(await connection.fetch(query, after, limit))
 
@@ -235,6 +244,15 @@ async def claim_start(connection: AnyConnection, history: str) -> bool:
     """True when this session may look whether a start-up operation is due; given back in the same way."""
     claimed: bool = await connection.fetchval("SELECT pg_try_advisory_lock(19787, hashtext($1))", history)
     return claimed
+
+
+def _kept(text: str, kind: type[Kept]) -> Kept | None:
+    """None for what cannot be read: somebody wrote it by hand, and the others are taken up all the same."""
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError:
+        log.warning("stored_operation_not_understood", extra={"kind": kind.__name__})
+        return None
 
 
 async def _is_absent(connection: AnyConnection, table: str) -> bool:

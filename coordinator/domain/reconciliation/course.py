@@ -42,7 +42,9 @@ class Course:
         return sorted({revision for table in self._tables.values() for revision in table.began_at or ()})
 
     def follow(self, entry: JournalEntry) -> None:
-        """Row after row, in order."""
+        """Row after row, in order. What a row of an unknown kind says is told as unreadable elsewhere."""
+        if entry.kind == "unreadable":
+            return
         self._attempt(entry)
         if entry.kind in EFFECTS and (fault := self._tables[entry.history].follow(entry)) is not None:
             self._gaps.append(self._gap(*fault))

@@ -77,8 +77,8 @@ class Journals:
         for entry in page.entries:
             self.counted[page.service] += 1
             self.courses[page.service].follow(entry)
-            if entry.event is not None:
-                self._expect(page.service, entry, entry.event)
+            if entry.event is not None and (mark := _mark(entry.event)) is not None:
+                self._expect(page.service, entry, entry.event, mark)
             elif entry.is_sent:
                 self.unreadable[page.service].append(_unreadable(page.service, entry))
 
@@ -115,8 +115,8 @@ class Journals:
             yield from self.unreadable[service]
             yield from course.gaps(self.positions[service])
 
-    def _expect(self, service: str, entry: JournalEntry, event: AuditEvent) -> None:
-        event_id, mark, at = event.event_id, fingerprint(event), event.occurred_at
+    def _expect(self, service: str, entry: JournalEntry, event: AuditEvent, mark: Fingerprint) -> None:
+        event_id, at = event.event_id, event.occurred_at
         known = self.rows.get(event_id)
         if known is not None:
             known.relayed, known.seconds_ago = entry.relayed, entry.seconds_ago
@@ -144,6 +144,14 @@ class Journals:
         if "database" in names:
             self.accepted[Because(row.service, f"its database was called {database} before")] += 1
         return True
+
+
+def _mark(event: AuditEvent) -> Fingerprint | None:
+    """None where its moment is none in UTC: a service in another language may have let it through."""
+    try:
+        return fingerprint(event)
+    except (OverflowError, ValueError):
+        return None
 
 
 def _may_still_come(row: Row) -> bool:

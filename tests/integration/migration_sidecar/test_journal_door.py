@@ -14,6 +14,7 @@ from migration_sidecar.service import make_app
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import SharedProcesses
 from tests.integration.migration_sidecar.environments import Environment, until
+from tests.integration.migration_sidecar.hostile_rows import BY_HAND, write_by_hand
 from tests.integration.migration_sidecar.test_records_of_an_older_release import FIRST_RELEASE, KEPT
 
 DOOR = "/migrations/journal"
@@ -131,3 +132,53 @@ async def test_a_question_that_makes_no_sense_is_refused_with_a_sentence(door: h
     answer = await door.get(f"{DOOR}?{query}")
     assert answer.status_code in (400, 422)
     assert answer.json()["code"] == "CM-603"
+
+
+async def test_rows_that_nobody_can_read_are_shown_as_such_among_the_others(
+    door: httpx.AsyncClient, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    await migrate(door)
+    hostile = write_by_hand(database)
+    environment.revision("a2")
+    await migrate(door, "run-2:orders")
+    for limit in (1, 3, 1000):
+        found = await entries(door, limit)
+        assert [one.seq for one in found if one.is_sent and one.event is None] == [*range(1000, 1000 + hostile)]
+        assert [one.kind for one in found if one.seq < 1000] == ["attempt", "started", "applied"] * 2
+    engine = door.__dict__["app"].state.engine
+    async with engine.database.connection() as connection:
+        backlog = await (await engine.place.records()).backlog(connection)
+    assert backlog.events == hostile + 4, "what cannot be read still waits"
+    assert (await door.get("/migrations")).json()["state"] == "at_head"
+    assert (await door.get("/readyz")).status_code == 200
+
+
+async def test_rows_that_share_a_number_end_no_page_and_hide_no_other(
+    door: httpx.AsyncClient, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    await migrate(door)
+    with database.connect() as connection:
+        for number in (1000, 1000, 1000, 1001):
+            connection.execute(BY_HAND, (number, "cancelled", "2026-01-01", "{}"))
+    for limit in (1, 2, 3, 4, 5, 1000):
+        found = [(one.seq, one.event is None) for one in await entries(door, limit) if one.seq >= 1000]
+        assert found == [(1000, True), (1001, False)]
+
+
+async def test_a_stored_operation_that_nobody_can_read_does_not_keep_the_service_from_starting(
+    door: httpx.AsyncClient, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    await migrate(door)
+    with database.connect() as connection:
+        connection.execute(
+            "INSERT INTO migration_sidecar.operations (operation_id, body_digest, request, state, record, accepted_at)"
+            " VALUES ('by-hand', 'x', '[]', 'accepted', '{}', '0044-01-01 BC'), "
+            "('by-hand-too', 'x', '{}', 'running', '1', 'infinity')"
+        )
+    await door.__dict__["app"].state.engine.operations.resume()
+    assert (await door.get("/migrations")).json()["state"] == "at_head"
+    environment.revision("a2")
+    await migrate(door, "run-2:orders")

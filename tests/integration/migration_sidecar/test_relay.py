@@ -19,6 +19,7 @@ from scripts.infrastructure import ports
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, until
+from tests.integration.migration_sidecar.hostile_rows import write_by_hand
 
 
 class Audit:
@@ -369,3 +370,36 @@ async def test_services_that_share_a_journal_lose_nothing_and_are_told_apart(
     told = [(event["service"], event["event_type"]) for event in events.values()]
     expected = [(service, kind) for service in ("billing", "shipping") for kind in EXPECTED[:2]]
     assert sorted(told) == sorted(expected)
+
+
+async def test_rows_that_nobody_can_read_hold_up_no_other(
+    migrated: Engine, port: int, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    hostile = write_by_hand(database)
+    await carry_out(migrated, request_id="run-2")  # behind them
+    audit = Audit()
+    with served(audit, port):
+        async with relaying(migrated):
+            await until(lambda: rows(database, WAITING) == [(hostile,)])
+            await asyncio.sleep(0.3)
+    assert audit.event_types.count("attempt.started") == 2
+    assert len(set(audit.event_ids)) == len(audit.event_ids)
+    assert "relay_stumbled" not in caplog.text
+
+
+async def test_a_receipt_without_an_end_is_read_only_so_far(migrated: Engine, port: int, database: Database) -> None:
+    class Endless(Audit):
+        def reply(self, request: BaseHTTPRequestHandler, status: int, document: dict[str, Any]) -> None:
+            if len(self.batches) > 1:
+                return super().reply(request, status, document)
+            request.send_response(status)
+            request.end_headers()
+            for _ in range(1000):
+                request.wfile.write(b" " * 65536)
+            return None
+
+    audit = Endless()
+    with served(audit, port):
+        async with relaying(migrated):
+            await until(lambda: all_relayed(database))
+    assert len(audit.batches) == 2

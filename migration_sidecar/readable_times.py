@@ -1,0 +1,14 @@
+"""SQL for the time of a journal row: whoever may write to the table may write a time that no program can read.
+
+PostgreSQL holds 44 BC, the year 20000 and infinity; Python holds none of them, and one such row would keep a whole
+answer from being read.
+"""
+
+from __future__ import annotations
+
+# A year away from what Python can hold, so that any time zone fits.
+FIRST, LAST = "'0002-01-01 00:00+00'", "'9998-12-31 00:00+00'"
+# None where it cannot be read: such a row is shown and set aside, not told with another time.
+WHEN = f"CASE WHEN at BETWEEN {FIRST} AND {LAST} THEN at END"
+# For what needs a moment whatever the row says.
+MOMENT = f"greatest({FIRST}, least({LAST}, at))"
