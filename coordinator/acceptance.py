@@ -57,13 +57,13 @@ class Acceptance:
     async def _start_unless_alive(self, request_id: str) -> None:
         try:
             async with asyncio.timeout(SCHEDULING_LIMIT_SECONDS):
-                alive = await self.scheduler.phase(request_id) is Phase.ALIVE
+                phase = (await self.scheduler.driver(request_id)).phase
         except (WorkflowUnavailable, TimeoutError):
             return  # the sweep comes by; starting a finished instance anew would wipe its history
         except Exception:
             log.exception("start_failed", extra={"request_id": request_id})
             return
-        if not alive:
+        if phase in (Phase.NONE, Phase.OVER):
             await self._start(request_id)
 
     async def _start(self, request_id: str) -> None:

@@ -19,6 +19,7 @@ from coordinator.domain.run_state import RunState
 from coordinator.domain.step import Step, StepState
 from coordinator.drift import CODES, Drift
 from coordinator.errors import CoordinatorError, InternalError, NoSuchRun
+from coordinator.movement import Activities
 from coordinator.outages import AuditNotReady, AuditUnavailable, DocumentTooLarge, SidecarUnreachable
 from coordinator.ports import Address, Clock
 from coordinator.relay import Relay
@@ -40,6 +41,7 @@ class Tools:
     catalog: Catalog
     clock: Clock
     drift: Drift
+    activities: Activities = field(default_factory=Activities)
     planning_patience_seconds: float = 10.0
     background: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -66,7 +68,8 @@ class Activity(Protocol):
 async def visibly(activity: Activity, order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
     """Any activity, with a mistake of our own told in the run record as well: Dapr repeats it without end."""
     try:
-        return await activity(order, tools=tools)
+        with tools.activities.doing(order["request_id"]):
+            return await activity(order, tools=tools)
     except CoordinatorError:
         raise
     except Exception:

@@ -20,6 +20,7 @@ from coordinator.adapters.dapr_workflow import DaprWorkflows
 from coordinator.adapters.http_audit import HttpAudit
 from coordinator.adapters.http_services import HttpServices
 from coordinator.adapters.sidecar import Sidecar
+from coordinator.caretaker import Caretaker
 from coordinator.command import Commander, Limits
 from coordinator.damage import Damage
 from coordinator.domain.catalog import Catalog, read_catalog
@@ -27,6 +28,7 @@ from coordinator.doors import Callers, answer_with_problems
 from coordinator.drift import Drift
 from coordinator.errors import BadCatalog
 from coordinator.log_lines import begin_logging
+from coordinator.movement import Movement
 from coordinator.reception import Reception
 from coordinator.refusals import Refusals
 from coordinator.rejections import Rejections
@@ -110,7 +112,8 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     )
     reception = Reception(Acceptance(runs, workflows, catalog, now), rejections, now)
     callers = Callers(settings.app_api_token, settings.app_id)
-    sweep = Sweep(runs, workflows, rejections, now, standing)
+    caretaker = Caretaker(runs, workflows, Movement(tools.activities))
+    sweep = Sweep(runs, caretaker, rejections, standing)
     refusals = Refusals(remarks, audit)
     desk = api.Desk(reception, runs, watchers, catalog, messenger, callers, drift, standing, refusals)
     app.include_router(api.routes(desk))

@@ -99,9 +99,7 @@ class Commander:
                 raise
             return beyond
 
-    async def _what_now(
-        self, run: Run, step: Step, last: Outcome, error: CoordinatorError, asked_at: float
-    ) -> Outcome:
+    async def _what_now(self, run: Run, step: Step, last: Outcome, error: CoordinatorError, asked_at: float) -> Outcome:
         """A clear no ends the step; everything else means that the database has not been asked yet."""
         if isinstance(error, ServiceRefused) and error.is_final:
             return await self._after_a_no(run, step, error)

@@ -27,7 +27,9 @@ def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep,
     async def ready() -> JSONResponse:
         try:
             if not is_worker_connected():
-                raise WorkflowUnavailable("its worker is not connected to the sidecar yet")
+                raise WorkflowUnavailable("its worker is not connected to the sidecar, or the engine takes no turn")
+            if stuck := sorted(sweep.caretaker.not_starting):
+                raise WorkflowUnavailable(f"{len(stuck)} accepted and not started, {stuck[0]} among them")
             await runs.index()
         except CoordinatorError as error:
             return problem_document(error, 503)

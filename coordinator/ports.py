@@ -96,17 +96,38 @@ class Phase(StrEnum):
 
     NONE = "none"
     ALIVE = "alive"
+    PAUSED = "paused"  # by hand, in Dapr; it goes on when it is resumed there
     OVER = "over"
+
+
+class Driver(NamedTuple):
+    """The workflow of a run, as the engine has it."""
+
+    phase: Phase
+    turned_at: datetime | None = None  # its last turn, by the engine's clock: to be compared, never to be measured
 
 
 class WorkflowScheduler(Protocol):
     """The workflow engine; an instance has its run's id. Raises WorkflowUnavailable."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether orders are carried out, as far as was seen last."""
+        ...
+
+    async def prove(self) -> None:
+        """Has the engine take one turn for nothing, and remembers in `connected` whether it did."""
+        ...
+
     async def schedule(self, request_id: str) -> None:
         """Starting one that is alive is no error and has no effect."""
         ...
 
-    async def phase(self, request_id: str) -> Phase: ...
+    async def driver(self, request_id: str) -> Driver: ...
+
+    async def terminate(self, request_id: str) -> None:
+        """Returns once the instance is over."""
+        ...
 
 
 class Clock(Protocol):

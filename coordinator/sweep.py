@@ -1,17 +1,18 @@
-"""Looks after accepted runs that nobody repeats: starts what has no workflow, tidies what is done."""
+"""Looks after accepted runs that nobody repeats: has each looked after, tidies what is done."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from coordinator.caretaker import Caretaker
 from coordinator.domain.index import OpenRun
+from coordinator.domain.run import Run
 from coordinator.errors import CoordinatorError
-from coordinator.ports import Clock, Phase, WorkflowScheduler
 from coordinator.rejections import Rejections
 from coordinator.runs import Runs
 from coordinator.standing import Standing
@@ -20,24 +21,26 @@ log = logging.getLogger(__name__)
 
 # Far above the time an acceptance may take between the index and the record.
 ABANDONED_AFTER = timedelta(minutes=5)
-LONGEST_REST_ROUNDS = 30
+# A turn for nothing writes a few rows.
+PROVEN_FOR_ROUNDS = 3
+AT_ONCE = 10
 
 
 @dataclass
 class Sweep:
     runs: Runs
-    scheduler: WorkflowScheduler
+    caretaker: Caretaker
     rejections: Rejections
-    clock: Clock
     standing: Standing
+    stopwatch: Callable[[], float] = time.monotonic
     open_runs: int = 0
-    _revivals: Counter[str] = field(default_factory=Counter)
-    _rest: Counter[str] = field(default_factory=Counter)
+    _unproven_rounds: int = 0
+    _without_record: dict[str, float] = field(default_factory=dict)
 
     async def forever(self, every: timedelta) -> None:
         """One round at once, so that a restart takes up what a crash left; an outage only postpones a round."""
         while True:
-            for part in (self.once, self.rejections.flush):
+            for part in (self.prove, self.once, self.rejections.flush):
                 try:
                     async with asyncio.timeout(60):
                         await part()
@@ -46,6 +49,13 @@ class Sweep:
                 except Exception:
                     log.exception("sweep_failed")
             await asyncio.sleep(every.total_seconds())
+
+    async def prove(self) -> None:
+        """Now and then while the engine works, and at every round while it does not."""
+        self._unproven_rounds += 1
+        if self._unproven_rounds >= PROVEN_FOR_ROUNDS or not self.caretaker.scheduler.connected:
+            self._unproven_rounds = 0
+            await self.caretaker.scheduler.prove()
 
     async def once(self) -> None:
         await self.runs.tidy()
@@ -58,23 +68,25 @@ class Sweep:
         owed = sum(not notice.recorded for run in records.values() for notice in run.outbox)
         self.standing.events_waiting = owed + self.rejections.waiting
         self.open_runs = len(index.open) - len(done) - len(abandoned)
-        for entry in index.open:
-            if entry.request_id in records and entry.request_id not in done:
-                await self._revive(entry.request_id)
+        self.caretaker.keep_only(records.keys() - set(done))
+        for request_id in self._without_record.keys() - {entry.request_id for entry in index.open}:
+            del self._without_record[request_id]
+        for start in range(0, len(index.open), AT_ONCE):
+            batch = [entry.request_id for entry in index.open[start : start + AT_ONCE]]
+            runs = [records[each] for each in batch if each in records and each not in done]
+            await asyncio.gather(*(self._look_after(run) for run in runs))
+
+    async def _look_after(self, run: Run) -> None:
+        """One that cannot be looked after keeps no other from it."""
+        try:
+            await self.caretaker.look_after(run)
+        except CoordinatorError as error:
+            log.info("run_not_looked_after", extra={"request_id": run.request_id, "why": error.detail})
 
     def _is_abandoned(self, entry: OpenRun, recorded: Collection[str]) -> bool:
-        return entry.request_id not in recorded and self.clock() - entry.at > ABANDONED_AFTER
-
-    async def _revive(self, request_id: str) -> None:
-        phase = await self.scheduler.phase(request_id)
-        if phase is Phase.ALIVE:
-            self._revivals.pop(request_id, None)
-            return
-        if self._rest[request_id] > 0:
-            self._rest[request_id] -= 1
-            return
-        log.warning("run_taken_up_again", extra={"request_id": request_id, "workflow": phase.value})
-        await self.scheduler.schedule(request_id)
-        # A workflow that keeps failing is a mistake of ours: keep trying, but not all day every ten seconds.
-        self._revivals[request_id] += 1
-        self._rest[request_id] = min(2 ** self._revivals[request_id] - 2, LONGEST_REST_ROUNDS)
+        """By what this process saw: a clock that jumps abandons nothing that is just being accepted."""
+        if entry.request_id in recorded:
+            self._without_record.pop(entry.request_id, None)
+            return False
+        since = self._without_record.setdefault(entry.request_id, self.stopwatch())
+        return self.stopwatch() - since > ABANDONED_AFTER.total_seconds()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 
@@ -12,14 +13,21 @@ from dapr.ext.workflow import DaprWorkflowContext, WorkflowActivityContext, Work
 from dapr.ext.workflow.aio import DaprWorkflowClient
 
 from coordinator.outages import WorkflowUnavailable
-from coordinator.ports import Phase
+from coordinator.ports import Driver, Phase
 from coordinator.workflow import NAME, migrate
 
 log = logging.getLogger(__name__)
 
 Activity = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-OVER = {WorkflowStatus.COMPLETED, WorkflowStatus.FAILED, WorkflowStatus.TERMINATED}
+PHASES = {
+    WorkflowStatus.COMPLETED: Phase.OVER,
+    WorkflowStatus.FAILED: Phase.OVER,
+    WorkflowStatus.TERMINATED: Phase.OVER,
+    WorkflowStatus.SUSPENDED: Phase.PAUSED,
+}
+PROOF = "prove"
 CALL_SECONDS = 10.0
+TERMINATION_SECONDS = 0.5
 
 
 class DaprWorkflows:
@@ -30,15 +38,35 @@ class DaprWorkflows:
         self._loop = asyncio.get_running_loop()
         self._client = DaprWorkflowClient(host="127.0.0.1", port=self._port)
         self._runtime: WorkflowRuntime | None = None
+        self._proven, self._proof_id = True, _proof_id()
 
     @property
     def connected(self) -> bool:
-        return self._runtime is not None
+        return self._runtime is not None and self._proven
+
+    async def prove(self) -> None:
+        """A turn needs everything: daprd, placement, the scheduler with its data, and a worker that is connected."""
+        if self._runtime is None:
+            return
+        was = self._proven
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await self._client.schedule_new_workflow(workflow=PROOF, instance_id=self._proof_id)
+                await self._client.wait_for_workflow_completion(self._proof_id, timeout_in_seconds=int(CALL_SECONDS))
+            self._proven = True
+        except (TimeoutError, grpc.RpcError) as error:
+            # One that was begun may be stuck for ever: the next proof gets another id.
+            self._proven, self._proof_id = False, _proof_id()
+            if was:
+                log.warning("workflow_engine_away", extra={"why": type(error).__name__})
+        if self._proven and not was:
+            log.info("workflow_engine_back")
 
     async def work(self) -> None:
         """Returns once the worker is connected; daprd may come up long after this process."""
         runtime = WorkflowRuntime(host="127.0.0.1", port=self._port)
         runtime.register_workflow(_fresh_workflow(), name=NAME)
+        runtime.register_workflow(_fresh_proof(), name=PROOF)
         for name, activity in self._activities.items():
             runtime.register_activity(_on_loop(self._loop, activity), name=name)
         # It waits for a sidecar without end, and would block every request with it.
@@ -61,7 +89,19 @@ class DaprWorkflows:
             if _code(error) is not grpc.StatusCode.ALREADY_EXISTS:
                 raise WorkflowUnavailable(_code(error).name) from error
 
-    async def phase(self, request_id: str) -> Phase:
+    async def terminate(self, request_id: str) -> None:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                while (await self.driver(request_id)).phase in (Phase.ALIVE, Phase.PAUSED):
+                    # Dapr drops one that comes together with another event.
+                    await self._client.terminate_workflow(request_id)
+                    await asyncio.sleep(TERMINATION_SECONDS)
+        except TimeoutError as error:
+            raise WorkflowUnavailable("the old workflow did not end in time") from error
+        except grpc.RpcError as error:
+            raise WorkflowUnavailable(_code(error).name) from error
+
+    async def driver(self, request_id: str) -> Driver:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 state = await self._client.get_workflow_state(request_id, fetch_payloads=False)
@@ -70,8 +110,20 @@ class DaprWorkflows:
         except grpc.RpcError as error:
             raise WorkflowUnavailable(_code(error).name) from error
         if state is None:
-            return Phase.NONE
-        return Phase.OVER if state.runtime_status in OVER else Phase.ALIVE
+            return Driver(Phase.NONE)
+        return Driver(PHASES.get(state.runtime_status, Phase.ALIVE), state.last_updated_at)
+
+
+def _proof_id() -> str:
+    """No request can have it: it is of another form."""
+    return f"proof.{uuid.uuid4().hex}"
+
+
+def _fresh_proof() -> Callable[..., None]:
+    def prove(ctx: DaprWorkflowContext, _: Any) -> None:
+        """Nothing to do; that it is called is the proof."""
+
+    return prove
 
 
 def _fresh_workflow() -> Callable[..., Generator[Any, Any, None]]:

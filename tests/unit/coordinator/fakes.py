@@ -16,10 +16,12 @@ from uuid import UUID
 from coordinator import activities, workflow
 from coordinator.acceptance import Acceptance
 from coordinator.activities import Tools
+from coordinator.caretaker import Caretaker
 from coordinator.command import Commander, Limits
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.domain.notice import Announcement
 from coordinator.drift import Drift
+from coordinator.movement import Activities, Movement
 from coordinator.outages import (
     AuditNotReady,
     AuditUnavailable,
@@ -29,7 +31,7 @@ from coordinator.outages import (
     StateUnavailable,
 )
 from coordinator.patience import Patience
-from coordinator.ports import Address, Document, Phase
+from coordinator.ports import Address, Document, Driver, Phase
 from coordinator.reception import Reception
 from coordinator.rejections import Rejections
 from coordinator.relay import Relay
@@ -341,6 +343,8 @@ class Context:
 class Instance:
     history: list[Any] = field(default_factory=list)
     over: bool = False
+    paused: bool = False
+    turns: int = 0
 
 
 @dataclass
@@ -350,6 +354,9 @@ class MemoryWorkflows:
     fate: Fate = field(default_factory=Fate)
     instances: dict[str, Instance] = field(default_factory=dict)
     timers: int = 0
+    connected: bool = True
+    proofs: int = 0
+    terminated: list[str] = field(default_factory=list)
 
     async def schedule(self, request_id: str) -> None:
         async with self.fate.effect():
@@ -357,10 +364,22 @@ class MemoryWorkflows:
             if known is None or known.over:
                 self.instances[request_id] = Instance()
 
-    async def phase(self, request_id: str) -> Phase:
+    async def prove(self) -> None:
+        async with self.fate.effect():
+            self.proofs += 1
+
+    async def driver(self, request_id: str) -> Driver:
         async with self.fate.effect():
             known = self.instances.get(request_id)
-            return Phase.NONE if known is None else Phase.OVER if known.over else Phase.ALIVE
+            if known is None:
+                return Driver(Phase.NONE)
+            phase = Phase.OVER if known.over else Phase.PAUSED if known.paused else Phase.ALIVE
+            return Driver(phase, START + timedelta(seconds=known.turns))
+
+    async def terminate(self, request_id: str) -> None:
+        async with self.fate.effect():
+            self.terminated.append(request_id)
+            self.instances[request_id].over = True
 
     async def drive(self, tools: Tools, most_timers: int = 100) -> None:
         """Until every instance is over, or waits longer than a test wants to."""
@@ -385,6 +404,7 @@ class MemoryWorkflows:
                 continue
             answer = await self._done(ordered, tools)
             instance.history.append(answer)
+            instance.turns += 1
 
     async def _done(self, ordered: Any, tools: Tools) -> Any:
         if isinstance(ordered, list):
@@ -435,14 +455,20 @@ class Life:
         self.drift = Drift(self.remarks, world.clock)
         self.acceptance = Acceptance(self.runs, world.workflows, world.catalog, world.clock)
         self.reception = Reception(self.acceptance, self.rejections, world.clock)
-        self.sweep = Sweep(self.runs, world.workflows, self.rejections, world.clock, self.standing)
+        self.activities = Activities()
+        movement = Movement(self.activities, lambda: world.seconds)
+        caretaker = Caretaker(self.runs, world.workflows, movement)
+        self.sweep = Sweep(self.runs, caretaker, self.rejections, self.standing, lambda: world.seconds)
         self.tools = Tools(
             runs=self.runs,
             relay=Relay(self.standing, world.topic),
-            commander=Commander(world.fleet, Limits(conversation=timedelta(seconds=5)), Patience(lambda: world.seconds)),
+            commander=Commander(
+                world.fleet, Limits(conversation=timedelta(seconds=5)), Patience(lambda: world.seconds)
+            ),
             catalog=world.catalog,
             clock=world.clock,
             drift=self.drift,
+            activities=self.activities,
             planning_patience_seconds=0,
         )
 

@@ -233,7 +233,9 @@ def taken_further(world: World, *, applied_by_us: list[str], to: str = "r4") -> 
             target="r2",
             from_revisions=["r1"],
             current_revisions=["r4"],
-            applied=[AppliedRevision(revision=one, action=Action.UPGRADE, at=START, duration_ms=1) for one in applied_by_us],
+            applied=[
+                AppliedRevision(revision=one, action=Action.UPGRADE, at=START, duration_ms=1) for one in applied_by_us
+            ],
         )
 
     service.begin = ended  # type: ignore[method-assign]

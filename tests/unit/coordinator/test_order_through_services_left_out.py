@@ -51,9 +51,7 @@ def reached(depends_on: dict[str, list[str]], name: str) -> set[str]:
 
 def course_of(catalog: Catalog, request: MigrationRequest) -> Course:
     chosen = catalog.chosen(request)
-    legs = [
-        Leg(service=one.name, after=catalog.dependencies(one, chosen), state=StepState.PENDING) for one in chosen
-    ]
+    legs = [Leg(service=one.name, after=catalog.dependencies(one, chosen), state=StepState.PENDING) for one in chosen]
     return Course(legs=legs, max_parallel=request.max_parallel)
 
 

@@ -1,0 +1,116 @@
+"""What is done for one open run at each look: told why it stands still, taken up again, or left alone."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+from coordinator.domain.run import Change, Run, waiting
+from coordinator.domain.run_state import RunState
+from coordinator.errors import CoordinatorError
+from coordinator.movement import PAUSED, SAID, STILL, TAKE_UP_AFTER_SECONDS, TAKEN_UP, TELL_AFTER_SECONDS, Movement
+from coordinator.ports import Driver, Phase, WorkflowScheduler
+from coordinator.runs import Runs
+
+log = logging.getLogger(__name__)
+
+LONGEST_REST_ROUNDS = 30
+
+
+@dataclass
+class Caretaker:
+    runs: Runs
+    scheduler: WorkflowScheduler
+    movement: Movement
+    not_starting: set[str] = field(default_factory=set)  # accepted runs that nothing drives
+    _revivals: Counter[str] = field(default_factory=Counter)
+    _rest: Counter[str] = field(default_factory=Counter)
+
+    async def look_after(self, run: Run) -> None:
+        """Raises WorkflowUnavailable or StateUnavailable, after which the next look does it."""
+        try:
+            driver = await self.scheduler.driver(run.request_id)
+        except CoordinatorError:
+            await self._told(run, Driver(Phase.NONE))
+            raise
+        if driver.phase is Phase.PAUSED:
+            self.movement.forget(run.request_id)
+            self.not_starting.discard(run.request_id)
+            await self._say(run, PAUSED)
+            return
+        still = await self._told(run, driver)
+        if driver.phase in (Phase.NONE, Phase.OVER):
+            await self._revive(run.request_id, driver.phase)
+            return
+        self._revivals.pop(run.request_id, None)
+        if still >= TAKE_UP_AFTER_SECONDS and self.scheduler.connected:
+            await self._take_up(run)
+
+    def keep_only(self, open_ids: set[str]) -> None:
+        self.not_starting &= open_ids
+        self.movement.keep_only(open_ids)
+
+    async def _told(self, run: Run, driver: Driver) -> float:
+        still = self.movement.still_seconds(run, driver)
+        if still < TELL_AFTER_SECONDS:
+            self.not_starting.discard(run.request_id)
+            if still == 0:
+                await self._say(run, None)
+            return still
+        if run.state is RunState.ACCEPTED:
+            self.not_starting.add(run.request_id)
+        await self._say(run, STILL)
+        return still
+
+    async def _say(self, run: Run, why: str | None) -> None:
+        """In place of what was said here before; where an activity said something, that is the better reason."""
+        if run.waiting_for == why or (run.waiting_for is not None and run.waiting_for not in SAID and why != PAUSED):
+            return
+        log.log(logging.WARNING if why else logging.INFO, "run_stands_still", extra=_facts(run, why))
+        await self.runs.change(run.request_id, _unless_changed(run, why))
+
+    async def _revive(self, request_id: str, phase: Phase) -> None:
+        if self._rest[request_id] > 0:
+            self._rest[request_id] -= 1
+            return
+        log.warning("run_taken_up_again", extra={"request_id": request_id, "workflow": phase.value})
+        await self.scheduler.schedule(request_id)
+        # A workflow that keeps failing is a mistake of ours: keep trying, but not all day every ten seconds.
+        self._revivals[request_id] += 1
+        self._rest[request_id] = min(2 ** self._revivals[request_id] - 2, LONGEST_REST_ROUNDS)
+
+    async def _take_up(self, run: Run) -> None:
+        """The record decides which replica does it; operations keep their ids, so that nothing happens twice."""
+        claim = _Claim(run)
+        await self.runs.change(run.request_id, claim)
+        if not claim.won:
+            return
+        self.movement.forget(run.request_id)
+        log.warning("run_taken_up_again", extra={"request_id": run.request_id, "workflow": "still"})
+        await self.scheduler.terminate(run.request_id)
+        await self.scheduler.schedule(run.request_id)
+
+
+def _unless_changed(seen: Run, why: str | None) -> Change:
+    return lambda run: waiting(run, why) if run.waiting_for == seen.waiting_for and not run.settled else run
+
+
+class _Claim:
+    """A change of the record that only one replica can make, and none where something was written since it looked."""
+
+    def __init__(self, seen: Run) -> None:
+        self._seen, self.won = _content(seen), False
+
+    def __call__(self, run: Run) -> Run:
+        self.won = _content(run) == self._seen and run.waiting_for != TAKEN_UP
+        return waiting(run, TAKEN_UP) if self.won else run
+
+
+def _content(run: Run) -> Run:
+    """Without what is said about its standing still, which anybody may have said."""
+    return run.model_copy(update={"version": 0, "waiting_for": None})
+
+
+def _facts(run: Run, why: str | None) -> dict[str, str | None]:
+    return {"request_id": run.request_id, "why": why}

@@ -1,0 +1,182 @@
+"""A run whose workflow nobody drives is named, taken up again, and never mistaken for one that rightly waits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from coordinator.domain.request import read_request
+from coordinator.domain.run import Run
+from coordinator.movement import LONGEST_LOOK_SECONDS, MANY, PAUSED, STILL, TELL_AFTER_SECONDS
+from coordinator.outages import WorkflowUnavailable
+from tests.unit.coordinator.fakes import HISTORY, Life, World
+
+EVERY = 10
+
+
+async def accepted(life: Life, request_id: str = "r-1") -> None:
+    await life.acceptance.accept(read_request({"services": ["first"]}, default_request_id=request_id))
+
+
+async def looks(life: Life, seconds: float, *others: Life) -> None:
+    """A round of the sweep of each replica every ten seconds, and no turn of any workflow."""
+    for _ in range(round(seconds / EVERY)):
+        life.world.seconds += EVERY
+        for each in (life, *others):
+            await each.sweep.once()
+
+
+async def stored(life: Life, request_id: str = "r-1") -> Run:
+    run = await life.runs.read(request_id)
+    assert run is not None
+    return run
+
+
+async def test_a_run_that_nobody_drives_is_named_within_a_minute_and_then_taken_up_again(world: World) -> None:
+    life = world.life()
+    await accepted(life)
+    lost = world.workflows.instances["r-1"]
+    await looks(life, 50)
+    assert (await stored(life)).waiting_for == STILL
+    assert life.sweep.caretaker.not_starting == {"r-1"}
+    assert world.workflows.terminated == []
+    await looks(life, 60)
+    assert world.workflows.terminated == ["r-1"]
+    assert world.workflows.instances["r-1"] is not lost
+    await life.drive()
+    run = await stored(life)
+    assert (run.state, run.waiting_for, run.steps[0].operation_id) == ("succeeded", None, "r-1.first.1")
+    assert world.fleet.services["first"].applied == HISTORY
+
+
+async def test_a_run_that_moves_again_says_no_longer_that_it_stands_still(world: World) -> None:
+    life = world.life()
+    await accepted(life)
+    await looks(life, 50)
+    world.workflows.instances["r-1"].turns += 1
+    await looks(life, 10)
+    assert (await stored(life)).waiting_for is None
+    assert life.sweep.caretaker.not_starting == set()
+
+
+async def test_a_run_whose_step_takes_hours_is_never_taken_up(world: World) -> None:
+    """Its activity asks for some seconds and ends; then its workflow takes a turn and orders the next."""
+    life = world.life()
+    await accepted(life)
+    for _ in range(60):
+        world.workflows.instances["r-1"].turns += 1
+        await looks(life, 30)
+    assert world.workflows.terminated == []
+    assert (await stored(life)).waiting_for is None
+
+
+async def test_an_activity_that_is_under_way_here_is_movement_enough(world: World) -> None:
+    life = world.life()
+    await accepted(life)
+    with life.activities.doing("r-1"):
+        await looks(life, 600)
+    assert (world.workflows.terminated, (await stored(life)).waiting_for) == ([], None)
+
+
+async def test_runs_that_wait_behind_many_others_are_left_alone(world: World) -> None:
+    life = world.life()
+    await accepted(life)
+    busy = [life.activities.doing(f"other-{number}") for number in range(MANY)]
+    for one in busy:
+        one.__enter__()
+    await looks(life, 600)
+    assert world.workflows.terminated == []
+
+
+async def test_a_workflow_that_somebody_paused_is_named_and_left_to_that_person(world: World) -> None:
+    life = world.life()
+    await accepted(life)
+    world.workflows.instances["r-1"].paused = True
+    await looks(life, 3600)
+    assert (await stored(life)).waiting_for == PAUSED
+    assert (world.workflows.terminated, life.sweep.caretaker.not_starting) == ([], set())
+    world.workflows.instances["r-1"].paused = False
+    await looks(life, 20)
+    assert (await stored(life)).waiting_for is None
+
+
+async def test_of_two_replicas_one_takes_the_run_up_and_the_other_sees_that(world: World) -> None:
+    one, other = world.life(), world.life()
+    await accepted(one)
+    await looks(one, 140, other)
+    assert world.workflows.terminated == ["r-1"]
+
+
+async def test_of_two_replicas_that_decide_at_once_only_one_ends_the_workflow(world: World) -> None:
+    one, other = world.life(), world.life()
+    await accepted(one)
+    await looks(one, 90, other)
+    world.seconds += EVERY
+    await asyncio.gather(one.sweep.once(), other.sweep.once())
+    assert world.workflows.terminated == ["r-1"]
+
+
+async def test_nothing_is_taken_up_while_the_engine_takes_no_turn(world: World) -> None:
+    life = world.life()
+    await accepted(life)
+    world.workflows.connected = False
+    await looks(life, 600)
+    assert (world.workflows.terminated, (await stored(life)).waiting_for) == ([], STILL)
+
+
+async def test_a_process_or_machine_that_stood_still_makes_no_run_look_still(world: World) -> None:
+    life = world.life()
+    await accepted(life)
+    await life.sweep.once()
+    world.seconds += 8 * 3600
+    await life.sweep.once()
+    assert LONGEST_LOOK_SECONDS < TELL_AFTER_SECONDS
+    assert (world.workflows.terminated, (await stored(life)).waiting_for) == ([], None)
+
+
+async def test_an_accepted_run_that_cannot_be_scheduled_is_named_as_well(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(request_id: str) -> None:
+        raise WorkflowUnavailable("no worker took it in time")
+
+    monkeypatch.setattr(world.workflows, "schedule", refuse)
+    life = world.life()
+    await accepted(life)
+    await looks(life, 50)
+    assert life.sweep.caretaker.not_starting == {"r-1"}
+    assert (await stored(life)).waiting_for == STILL
+
+
+async def test_a_run_that_cannot_be_looked_after_keeps_no_other_from_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = world.life()
+    await accepted(life, "r-1")
+    await accepted(life, "r-2")
+    del world.workflows.instances["r-2"]
+    driver = world.workflows.driver
+
+    async def stalled(request_id: str) -> Any:
+        if request_id == "r-1":
+            raise WorkflowUnavailable("UNKNOWN")
+        return await driver(request_id)
+
+    monkeypatch.setattr(world.workflows, "driver", stalled)
+    await life.sweep.once()
+    assert "r-2" in world.workflows.instances
+
+
+async def test_what_an_activity_says_is_the_better_reason(world: World) -> None:
+    world.audit.down = True
+    world.fleet.services["first"].current = ["r1"]
+    life = world.life()
+    await accepted(life)
+    await life.drive(3)
+    said = (await stored(life)).waiting_for
+    assert said is not None
+    assert "could not store audit events" in said
+    await looks(life, 60)
+    assert (await stored(life)).waiting_for == said
