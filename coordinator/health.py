@@ -26,11 +26,11 @@ def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep,
     @router.get("/readyz")
     async def ready() -> JSONResponse:
         try:
+            await runs.index()
             if not is_worker_connected():
                 raise WorkflowUnavailable("its worker is not connected to the sidecar, or the engine takes no turn")
             if stuck := sorted(sweep.caretaker.not_starting):
                 raise WorkflowUnavailable(f"{len(stuck)} accepted and not started, {stuck[0]} among them")
-            await runs.index()
         except CoordinatorError as error:
             return problem_document(error, 503)
         # An audit that is away keeps nobody from asking; that nothing new starts meanwhile is said here.

@@ -30,7 +30,12 @@ async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     app.include_router(api.routes(desk))
     app.include_router(subscriptions.routes(life.reception))
     app.include_router(
-        health.routes(runs=life.runs, is_worker_connected=lambda: True, sweep=life.sweep, reception=life.reception)
+        health.routes(
+            runs=life.runs,
+            is_worker_connected=lambda: world.workflows.connected,
+            sweep=life.sweep,
+            reception=life.reception,
+        )
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://coordinator") as client:
@@ -294,6 +299,28 @@ async def test_health_is_live_without_looking_and_ready_only_with_its_state(
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "CM-812")
     world.documents.down = False
+    assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_it_is_not_ready_while_the_workflow_engine_takes_no_turn(client: httpx.AsyncClient, world: World) -> None:
+    world.workflows.connected = False
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "CM-813")
+    assert "coordinator_worker_connected 0" in (await client.get("/metrics")).text
+
+
+async def test_it_is_not_ready_while_an_accepted_run_does_not_start(
+    client: httpx.AsyncClient, world: World, life: Life
+) -> None:
+    await client.post("/migrations", json={"services": "all", "request_id": "lost"})
+    for _ in range(5):
+        world.seconds += 10
+        await life.sweep.once()
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "CM-813")
+    assert "lost" in answer.json()["detail"]
+    await life.drive()
+    await life.sweep.once()
     assert (await client.get("/readyz")).status_code == 200
 
 
