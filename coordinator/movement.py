@@ -22,7 +22,7 @@ TELL_AFTER_SECONDS = 30.0
 TAKE_UP_AFTER_SECONDS = 90.0
 MANY = 50
 # Between two looks more has passed only where this process, or the machine, stood still.
-LONGEST_LOOK_SECONDS = 20.0
+LONGEST_LOOK_SECONDS = 25.0
 
 
 @dataclass
