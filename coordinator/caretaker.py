@@ -50,6 +50,9 @@ class Caretaker:
     def keep_only(self, open_ids: set[str]) -> None:
         self.not_starting &= open_ids
         self.movement.keep_only(open_ids)
+        for counted in (self._revivals, self._rest):
+            for request_id in counted.keys() - open_ids:
+                del counted[request_id]
 
     async def _told(self, run: Run, driver: Driver) -> float:
         still = self.movement.still_seconds(run, driver)

@@ -8,12 +8,13 @@ import pytest
 from coordinator import command
 from coordinator.command import GRACE
 from coordinator.domain.outcome import read_outcome
+from coordinator.domain.reconciliation.runs import Runs
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step
 from coordinator.outages import ServiceLied, ServiceRefused, ServiceUnreachable, SidecarUnreachable
 from coordinator.patience import LONGEST_QUESTION_SECONDS, Patience
-from migration_sidecar.messages import Action, AppliedRevision, Operation, OperationState, Problem
+from migration_sidecar.messages import Action, AppliedRevision, Operation, OperationState, Problem, RecordedAuditEvent
 from tests.unit.coordinator.fakes import HISTORY, START, World
 
 
@@ -304,3 +305,14 @@ async def test_a_record_of_an_older_release_that_succeeded_with_nothing_applied_
     old["steps"][0] |= {"state": "succeeded", "applied": []}
     assert "remark" not in old["steps"][0]
     assert Run.model_validate(old).steps[0].state == "succeeded"
+
+
+@pytest.mark.parametrize("applied_by_us", [[], ["r2"]])
+async def test_the_audit_and_the_record_agree_on_what_somebody_else_did(world: World, applied_by_us: list[str]) -> None:
+    taken_further(world, applied_by_us=applied_by_us)
+    run = await to_r2(world)
+    compared = Runs()
+    compared.take(run, owed=False)
+    for seq, event in enumerate(world.audit.events.values(), start=1):
+        compared.told(RecordedAuditEvent(**event.model_dump(), seq=seq, recorded_at=START))
+    assert list(compared.gaps()) == []
