@@ -12,7 +12,7 @@ import typer
 from coordinator.cli import options, tables
 from coordinator.cli.audit.commands import audit
 from coordinator.cli.exit_codes import ExitCode, of_run
-from coordinator.cli.output import answers, print_json, remarks, say_more
+from coordinator.cli.output import answers, print_json, remarks, say_damaged, say_more
 from coordinator.cli.plan_table import show_fleet_plan
 from coordinator.cli.records import AuditStandingView, FleetPlanView, RunView, ServiceView, now, read, read_list
 from coordinator.cli.run_table import show_run
@@ -108,6 +108,7 @@ def runs(
         else:
             tables.show_runs(answers(), read_list(RunView, document, "runs", "migrations"))
             say_more(document)
+            say_damaged(document)
 
 
 @app.command(epilog=options.examples("coordinator status release-41"))

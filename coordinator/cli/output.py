@@ -54,3 +54,15 @@ def problem_text(problem: dict[str, Any], indent: str = "") -> Text:
 def say_more(document: dict[str, Any]) -> None:
     if document.get("next_cursor"):
         remarks().print(safe(f"There are more: repeat with --cursor {document['next_cursor']}"), soft_wrap=True)
+
+
+def say_damaged(document: dict[str, Any]) -> None:
+    """Of runs whose records cannot be read, and which no table can show therefore."""
+    if damaged := document.get("damaged"):
+        named = ", ".join(map(str, damaged))
+        remarks().print(
+            safe(
+                f"The records of these runs cannot be read: {named}. Look at each with: coordinator status ID", "yellow"
+            ),
+            soft_wrap=True,
+        )

@@ -8,7 +8,7 @@ import typer
 
 from coordinator.cli import options, tables
 from coordinator.cli.audit.moments import moment
-from coordinator.cli.output import answers, print_json, say_more
+from coordinator.cli.output import answers, print_json, remarks, say_more
 from coordinator.cli.records import AuditEventView, read_list
 from coordinator.cli.session import session
 
@@ -18,6 +18,8 @@ EXAMPLES = options.examples(
     "coordinator audit list --from 2026-10-01 --to 2027-01-01 --outcome failed",
     "coordinator audit list --revision 0a1b2c3d4e5f --json",
 )
+
+REFUSED = "What was refused without an id that could be told: coordinator audit list --type migration.rejected"
 
 
 def list_events(
@@ -62,5 +64,9 @@ def list_events(
         if as_json:
             print_json(document)
         else:
-            tables.show_audit(answers(), read_list(AuditEventView, document, "events"))
+            events = read_list(AuditEventView, document, "events")
+            tables.show_audit(answers(), events)
+            if request and not events:
+                # A refused message need not have an id that anybody could know it by.
+                remarks().print(REFUSED, soft_wrap=True)
             say_more(document)

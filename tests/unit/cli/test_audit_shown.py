@@ -136,3 +136,11 @@ def test_a_moment_that_is_none_is_bad_input(coordinator: ScriptedCoordinator, co
     assert result.exit_code == 2
     assert "write 2026-11-22" in result.stderr
     assert coordinator.asked == []
+
+
+def test_a_request_without_events_points_to_what_was_refused_without_an_id(
+    coordinator: ScriptedCoordinator, command: RunCommand
+) -> None:
+    coordinator.answers("GET /audit/events", (200, {"events": [], "next_cursor": None}))
+    assert "--type migration.rejected" in command("audit", "list", "--request", "ev1").stderr
+    assert "--type" not in command("audit", "list").output

@@ -195,3 +195,13 @@ def test_a_database_that_somebody_else_took_further_is_shown_with_the_reason(
     coordinator.answers("GET /migrations/release-41", (200, run_record("succeeded", further)))
     assert remark in command("watch", "release-41").stdout
     assert remark in " ".join(command("status", "release-41").stdout.split())
+
+
+def test_runs_whose_records_cannot_be_read_are_named_under_the_table(
+    coordinator: ScriptedCoordinator, command: RunCommand
+) -> None:
+    coordinator.answers("GET /migrations", (200, {"runs": [], "next_cursor": None, "damaged": ["r-1", "r-2"]}))
+    result = command("runs")
+    assert result.exit_code == 0
+    assert "r-1, r-2" in result.stderr
+    assert "coordinator status ID" in result.stderr
