@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from coordinator.damage import Damage
@@ -67,7 +67,7 @@ class RunIndex:
         return await self._documents.replace(FORMER_INDEX, value, former.etag)
 
     async def meet(self, request_id: str, at: datetime, *, is_open: bool) -> None:
-        """Enters a run again that may have been lost with a damaged index; never in the way of who reads the run."""
+        """Enters a run again that was lost with an index; never in the way of who reads the run."""
         if not self._last.misses(request_id, at, is_open=is_open):
             return
         try:
@@ -114,7 +114,7 @@ class RunIndex:
         if document is None and self._last == Index():
             return Index(), True  # nothing was ever accepted
         rest = Index() if document is None else salvaged(document.value)
-        return rest.joined(self._last).model_copy(update={"rebuilt_at": datetime.now(UTC)}), False
+        return rest.joined(self._last), False
 
     async def _write(self, index: Index, etag: str | None) -> bool:
         value = index.model_dump(mode="json")

@@ -24,13 +24,12 @@ class OpenRun(BaseModel):
 
 
 class Index(BaseModel):
-    """`open` is what a sweep looks after; `rebuilt_at` says that runs accepted before may be missing here."""
+    """`open` is what a sweep looks after."""
 
     model_config = ConfigDict(frozen=True)
 
     open: list[OpenRun] = []
     recent: list[RequestId] = []  # newest first
-    rebuilt_at: AwareDatetime | None = None
 
     def entered(self, request_id: str, at: datetime) -> Index:
         still_open = [entry for entry in self.open if entry.request_id != request_id]
@@ -58,12 +57,14 @@ class Index(BaseModel):
         return self.joined(Index(open=opened))._with_oldest(request_id)
 
     def misses(self, request_id: str, at: datetime, *, is_open: bool) -> bool:
-        """Whether this run may have been lost with an index that was damaged, and there is room to name it."""
-        if self.rebuilt_at is None or at.tzinfo is None or at > self.rebuilt_at or request_id in self.recent:
+        """Whether a run with a record was lost with an index that was damaged or deleted, and may be entered again.
+
+        A run is entered before its record is written, so only those that had to make room are rightly missing.
+        """
+        if at.tzinfo is None or request_id in self.recent:
             return False
-        return len(self.recent) < RECENT_LIMIT or (
-            is_open and all(entry.request_id != request_id for entry in self.open)
-        )
+        is_looked_after = any(entry.request_id == request_id for entry in self.open)
+        return len(self.recent) < RECENT_LIMIT or (is_open and not is_looked_after)
 
     def _with_oldest(self, request_id: str) -> Index:
         return self if request_id in self.recent else self._with(self.open, [*self.recent, request_id])
