@@ -112,6 +112,14 @@ def test_a_row_that_says_a_former_name_is_not_told_under_another() -> None:
     assert {gap.kind for gap in gaps(story, both)} == {Kind.OTHER_CONTENT}
 
 
+def test_an_event_of_a_former_name_is_about_that_name() -> None:
+    story = renamed(told(1))
+    as_told_today(story, source="new/journal", service="new")
+    event = of(story, "s0")[0]
+    story.events[story.events.index(event)] = event.model_copy(update={"service": "s1"})
+    assert {gap.kind for gap in gaps(story, RENAMED)} == {Kind.OTHER_CONTENT}
+
+
 def test_a_service_that_left_has_told_what_it_told_until_then() -> None:
     story = told(2)
     del story.entries["s0"]
