@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TypeAlias
 from uuid import uuid4
 
 from migration_sidecar.errors import ProblemError
@@ -27,7 +26,6 @@ LOOK_AGAIN_SECONDS = 0.5
 WATCH_SECONDS = 2.0
 WATCH_AT_HEAD_SECONDS = 5.0
 UNTOLD = {DatabaseState.UNREACHABLE, DatabaseState.UNKNOWN}
-_Whence: TypeAlias = tuple[list[str], list[str]]  # the revisions of the database, and those of the files
 MIGRATABLE = {DatabaseState.BEHIND, DatabaseState.EMPTY, DatabaseState.MIGRATING}
 
 
@@ -42,7 +40,7 @@ class Startup:
         self._operations = operations
         self._expect = expect  # told while somebody is to migrate this database
         self._own: set[str] = set()  # operations that this start began
-        self._tried: _Whence | None = None  # where the last of them began
+        self._tried: list[str] | None = None  # the heads that the last of them was to reach
         self._going_on: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -101,15 +99,16 @@ class Startup:
         status = await self._reader.status()
         if status.state in UNTOLD and status.error is not None:
             raise ProblemError.of(status.error)
-        whence = (status.current_revisions, status.head_revisions)
-        if status.state not in MIGRATABLE or _half_done(status) or whence == self._tried:
+        # Behind what it was brought to, it was taken back by somebody; behind other heads, files have come.
+        is_done = status.head_revisions == self._tried
+        if status.state not in MIGRATABLE or _half_done(status) or is_done:
             log.info("start_up_done", extra={"service": self._settings.service, "state": status.state})
             return None
         request = OperationRequest(operation_id=f"start-up-{uuid4()}", target="heads", requested_by="start-up")
         begun = await self._operations.accept_alone(request, way_in="start-up")
         if begun is None:  # another replica is first, or has just been
             return [] if status.pending or status.state is DatabaseState.MIGRATING else None
-        self._tried = whence
+        self._tried = status.head_revisions
         self._own.add(begun.operation_id)
         return [begun.operation_id]
 

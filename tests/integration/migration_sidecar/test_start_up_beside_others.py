@@ -235,3 +235,21 @@ async def test_start_up_does_not_repeat_what_somebody_cancelled(
     await engine.operations.cancel(operation_id)
     await starting
     assert operations(database) == [("start-up", "cancelled")]
+
+
+async def test_start_up_does_not_undo_what_somebody_takes_back_after_it(
+    environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
+) -> None:
+    """A downgrade is accepted while start-up's own operation runs, and is unfinished when it looks again."""
+    environment.revision("a1")
+    environment.revision("a2", held_up(tmp_path / "go"), "pass")
+    engine = start_engine(environment)
+    starting = asyncio.create_task(started(engine))
+    await until(lambda: rows(database, HELD_UP))
+    upgraded = asyncio.create_task(engine.operations.ended(rows(database, ALL)[0][0]))
+    (tmp_path / "go").touch()
+    await upgraded
+    down = await carry_out(engine, target="a1", action="downgrade")
+    await starting
+    assert (down.state, version(database)) == (OperationState.SUCCEEDED, ["a1"])
+    assert operations(database) == [("start-up", "succeeded"), ("other", "succeeded")]

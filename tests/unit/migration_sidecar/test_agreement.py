@@ -1,0 +1,132 @@
+"""What an operation was accepted to do stays the same, whatever the files mean by then."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from migration_sidecar.agreement import Agreed, limits, other_files
+from migration_sidecar.errors import NotApplied, PlanChanged, ProblemError
+from migration_sidecar.messages import Action, OperationRequest
+from tests.unit.migration_sidecar.test_agreement_with_alembic import alembics, carried_out, graphs, rows_of
+from tests.unit.migration_sidecar.test_history import Graph, history, ids
+
+LINE: Graph = {"a1": ((), ()), "a2": (("a1",), ()), "a3": (("a2",), ())}
+SHORT = {name: LINE[name] for name in ("a1", "a2")}
+
+
+def agreed_on(graph: Graph, action: Action, rows: tuple[str, ...], target: str) -> Agreed:
+    try:
+        return Agreed.by(history(graph), action, rows, target)
+    except ProblemError:
+        assume(False)
+        raise
+
+
+@st.composite
+def grown(draw: st.DrawFn) -> tuple[Graph, Graph]:
+    """A history, and what became of it when more files came: any file builds only on those before it."""
+    later = draw(graphs())
+    number = draw(st.integers(1, len(later)))
+    return dict(list(later.items())[:number]), later
+
+
+@settings(max_examples=100)
+@given(data=st.data(), both=grown())
+def test_files_that_come_change_nothing_of_an_upgrade(data: st.DataObject, both: tuple[Graph, Graph]) -> None:
+    before, later = both
+    rows = rows_of(history(before), data.draw(st.sets(st.sampled_from(sorted(before)))))
+    target = data.draw(st.sampled_from([*sorted(before), "head", "heads"]))
+    agreed = agreed_on(before, Action.UPGRADE, rows, target)
+    steps = [each.id for each in agreed.revisions]
+    assert set(ids(agreed.left(history(later), rows))) == set(steps)
+    assert agreed.left(history(later), agreed.to_revisions) == []
+    assert agreed.is_reached(agreed.to_revisions) == bool(steps)
+    assert not agreed.is_reached(rows)
+    assert agreed.undone(rows, ()) == steps
+    assert agreed.undone(rows, steps) == []
+
+
+@settings(max_examples=100)
+@given(data=st.data(), both=grown())
+def test_alembic_goes_where_was_agreed_and_no_further(data: st.DataObject, both: tuple[Graph, Graph]) -> None:
+    before, later = both
+    rows = rows_of(history(before), data.draw(st.sets(st.sampled_from(sorted(before)))))
+    agreed = agreed_on(before, Action.UPGRADE, rows, data.draw(st.sampled_from([*sorted(before), "head", "heads"])))
+    assume(agreed.revisions)
+    passed, left = carried_out(alembics(later, {}), rows, Action.UPGRADE, tuple(agreed.goals))  # type: ignore[arg-type]
+    assert set(passed) == {each.id for each in agreed.revisions}
+    assert left == agreed.to_revisions
+
+
+@settings(max_examples=100)
+@given(data=st.data(), both=grown())
+def test_files_that_come_change_nothing_of_a_downgrade(data: st.DataObject, both: tuple[Graph, Graph]) -> None:
+    before, later = both
+    known = history(before)
+    rows = rows_of(known, data.draw(st.sets(st.sampled_from(sorted(before)), min_size=1)))
+    target = data.draw(st.sampled_from([*sorted(known.ancestors(rows)), "base"]))
+    agreed = agreed_on(before, Action.DOWNGRADE, rows, target)
+    steps = [each.id for each in agreed.revisions]
+    assert set(ids(agreed.left(history(later), rows))) == set(steps)
+    assert agreed.is_reached(agreed.to_revisions) == bool(steps)
+    assert agreed.undone(rows, steps) == []
+
+
+def test_a_database_that_went_further_is_beyond_what_was_agreed() -> None:
+    agreed = Agreed.by(history(SHORT), Action.UPGRADE, ["a1"], "head")
+    assert agreed.left(history(LINE), ["a3"]) == []
+    assert agreed.left(history(LINE), []) == [history(LINE).revisions[each] for each in ("a1", "a2")]
+
+
+def test_one_that_had_nothing_to_do_keeps_its_own_target() -> None:
+    agreed = Agreed.by(history(LINE), Action.UPGRADE, ["a3"], "a2")
+    assert (agreed.goals, agreed.revisions, agreed.is_reached(["a3"])) == (["a2"], [], False)
+    assert ids(agreed.left(history(LINE), ["a1"])) == ["a2"]
+
+
+def test_files_that_are_gone_are_a_changed_plan() -> None:
+    for action, rows, target in ((Action.UPGRADE, ["a1"], "head"), (Action.DOWNGRADE, ["a3"], "a1")):
+        agreed = Agreed.by(history(LINE), action, rows, target)
+        with pytest.raises(PlanChanged, match="a3"):
+            agreed.left(history(SHORT), ["a2"])
+
+
+def test_a_downgrade_that_others_overtook_is_no_success() -> None:
+    agreed = Agreed.by(history(LINE), Action.DOWNGRADE, ["a3"], "a2")
+    assert not agreed.is_reached(["a1"])
+    with pytest.raises(NotApplied):
+        agreed.left(history(LINE), ["a1"])
+
+
+def test_a_database_at_a_revision_that_nobody_knows_agrees_to_nothing() -> None:
+    agreed = Agreed.by(history(LINE), Action.UPGRADE, ["z9"], "head")
+    assert (agreed.goals, agreed.revisions, agreed.is_reached(["z9"])) == ([], [], False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "held"),
+    [
+        ({}, None),
+        ({"expected_revisions": ["a1"]}, {"a2": None, "a3": None}),
+        ({"plan_digest": "0" * 64}, {"a2": "sha of a2", "a3": "sha of a3"}),
+        ({"action": "downgrade"}, {"a3": None, "a2": None}),
+    ],
+)
+def test_what_a_caller_said_is_what_may_be_done(facts: dict[str, object], held: dict[str, str | None] | None) -> None:
+    request = OperationRequest(operation_id="op", target="a1", **facts)  # type: ignore[arg-type]
+    rows, target = (["a1"], "head") if request.action is Action.UPGRADE else (["a3"], "a1")
+    agreed = Agreed.by(history(LINE), Action(request.action), rows, target)
+    named = [each.model_copy(update={"sha256": f"sha of {each.id}"}) for each in agreed.revisions]
+    assert limits(request, agreed.model_copy(update={"revisions": named})) == held
+
+
+def test_only_who_agreed_to_a_plan_is_held_to_the_text_of_its_files() -> None:
+    agreed = Agreed.by(history(LINE), Action.UPGRADE, ["a1"], "head")
+    other = [each.model_copy(update={"sha256": "another"}) for each in agreed.revisions]
+    edited = agreed.model_copy(update={"revisions": other})
+    with_plan = OperationRequest(operation_id="op", target="head", plan_digest="0" * 64)
+    assert other_files(with_plan, agreed, history(LINE)) is None
+    assert other_files(with_plan, edited, history(LINE)) is not None
+    assert other_files(OperationRequest(operation_id="op", target="head"), edited, history(LINE)) is None
