@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from migration_sidecar.agreement import require_agreed
 from migration_sidecar.attempts import Attempts
+from migration_sidecar.claims import claim, claim_start
 from migration_sidecar.course import Course
 from migration_sidecar.database import Database, Kept
 from migration_sidecar.errors import BadRequest, OtherBody, UnknownOperation, UnknownTarget
@@ -24,7 +25,6 @@ from migration_sidecar.place import Place
 from migration_sidecar.privileges import naming_the_grant
 from migration_sidecar.reading import Reader
 from migration_sidecar.settings import Settings
-from migration_sidecar.store import claim, claim_start
 from migration_sidecar.underway import Underway, facts_to_log, first_record, found_by
 from migration_sidecar.waiting import as_long_as_it_takes
 from migration_sidecar.watch import ask_to_cancel, standing

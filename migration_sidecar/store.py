@@ -234,18 +234,6 @@ class JournalRow:
     seconds_ago: float = 0.0
 
 
-async def claim(connection: AnyConnection, operation_id: str) -> bool:
-    """True when this session may drive the operation; given back when the session returns to its pool or dies."""
-    claimed: bool = await connection.fetchval("SELECT pg_try_advisory_lock(19786, hashtext($1))", operation_id)
-    return claimed
-
-
-async def claim_start(connection: AnyConnection, history: str) -> bool:
-    """True when this session may look whether a start-up operation is due; given back in the same way."""
-    claimed: bool = await connection.fetchval("SELECT pg_try_advisory_lock(19787, hashtext($1))", history)
-    return claimed
-
-
 def _kept(text: str, kind: type[Kept]) -> Kept | None:
     """None for what cannot be read: somebody wrote it by hand, and the others are taken up all the same."""
     try:

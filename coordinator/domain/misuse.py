@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.domain.strict_json import object_in
-from coordinator.errors import ABatch, BadEnvelope, EventInAnEvent, OtherContentType, RequestWithoutEnvelope, quoted
+from coordinator.envelope_errors import ABatch, BadEnvelope, EventInAnEvent, OtherContentType, RequestWithoutEnvelope
+from coordinator.errors import quoted
 
 
 def misuse_of_event(event: dict[str, Any]) -> BadEnvelope | None:
