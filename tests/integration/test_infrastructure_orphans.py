@@ -120,6 +120,25 @@ def test_no_process_of_another_fleet_is_ended(fleet: Fleet, pretend: Pretend, tm
     assert not [process.cmdline() for process in theirs if ended(process)]
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root starts something as another user or in another network")
+def test_neither_another_users_process_nor_one_in_another_network_is_ended(fleet: Fleet) -> None:
+    words = ["--app-id", "cds-task", "--config", str(fleet.file.parent / "dapr-config.yaml")]
+    daprd = ["bash", "-c", 'exec -a /x/daprd sh -c "read line" "$@"', "-", *words]
+    with (
+        subprocess.Popen(daprd, cwd="/", stdin=subprocess.PIPE, user=65534) as of_nobody,
+        subprocess.Popen(["unshare", "--net", *daprd], cwd="/", stdin=subprocess.PIPE) as elsewhere,
+        subprocess.Popen(daprd, cwd="/", stdin=subprocess.PIPE) as ours,
+    ):
+        processes = [psutil.Process(each.pid) for each in (of_nobody, elsewhere, ours)]
+        while not all(each.cmdline()[:1] == ["/x/daprd"] for each in processes):
+            pass
+        assert fleet.stop()
+        gone = [ended(each) for each in processes]
+        for child in (of_nobody, elsewhere, ours):
+            child.kill()
+        assert gone == [False, False, True]
+
+
 def test_the_same_files_under_other_spellings_are_still_this_fleet(fleet: Fleet, pretend: Pretend) -> None:
     """As the CLI is called from another folder, or through a symbolic link."""
     linked = fleet.file.parent.parent / "linked"
