@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from coordinator.adapters.sidecar import Caller
+from coordinator.adapters.sidecar import AnswerTooLarge, Caller
 from coordinator.domain.audit import SOURCE
 from coordinator.domain.notice import Announcement
 from coordinator.outages import BrokerUnavailable, SidecarUnreachable
@@ -34,5 +34,7 @@ class DaprPublisher:
             )
         except (SidecarUnreachable, TimeoutError) as error:
             raise BrokerUnavailable("the sidecar does not answer") from error
+        except AnswerTooLarge as error:
+            raise BrokerUnavailable(f"daprd answered {error}") from error
         if reply.status >= 300:
             raise BrokerUnavailable(f"daprd answered {reply.status}")

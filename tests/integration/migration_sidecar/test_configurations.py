@@ -86,6 +86,7 @@ async def test_pyproject_toml_alone_is_enough(tmp_path: Path, database: Database
         [tool.migration_sidecar]
         service = "cds-orders"
         patience_seconds = 5
+        endpoint_downgrades = true
         """,
     )
     engine = start_with(config)

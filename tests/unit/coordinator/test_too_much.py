@@ -10,13 +10,15 @@ from uuid import UUID
 
 import pytest
 
+from coordinator.adapters.dapr_publish import DaprPublisher
 from coordinator.adapters.dapr_state import DOCUMENT_BYTES, DaprDocuments
 from coordinator.adapters.http_audit import HttpAudit
 from coordinator.adapters.http_services import HttpServices
 from coordinator.adapters.sidecar import AnswerTooLarge, Reply
+from coordinator.domain.notice import Announcement
 from coordinator.domain.request import read_request
 from coordinator.domain.run_state import RunState
-from coordinator.outages import AuditUnavailable, DocumentTooLarge, ServiceLied, StateUnavailable
+from coordinator.outages import AuditUnavailable, BrokerUnavailable, DocumentTooLarge, ServiceLied, StateUnavailable
 from coordinator.ports import Address
 from migration_sidecar.messages import Action, AuditEvent, Operation, Problem
 from tests.unit.coordinator.fakes import FakeService, MemoryDocuments, World
@@ -109,6 +111,12 @@ async def test_a_document_beyond_what_daprd_takes_is_not_sent() -> None:
     documents = DaprDocuments(Daprd(AssertionError("it was sent")), "store")  # type: ignore[arg-type]
     with pytest.raises(DocumentTooLarge, match=str(DOCUMENT_BYTES)):
         await documents.create("run-x", {"planned": NAMES})
+
+
+async def test_a_sidecar_that_answers_an_event_without_end_has_not_taken_it() -> None:
+    publisher = DaprPublisher(Daprd(AnswerTooLarge(7)), "pubsub", "topic")  # type: ignore[arg-type]
+    with pytest.raises(BrokerUnavailable, match="more than 7 bytes"):
+        await publisher.publish(Announcement.ACCEPTED, "id", datetime(2026, 1, 1, tzinfo=UTC), {})
 
 
 async def test_a_state_store_that_answers_without_end_cannot_be_used() -> None:
