@@ -67,6 +67,14 @@ class WrongContentType(NotJson):
         super().__init__(f"The body is sent as {quoted(found)}; only plain application/json is read.")
 
 
+class BadEnvelope(CoordinatorError):
+    code, title, status = "CM-102", "The event is not a CloudEvent 1.0 with JSON data", 400
+    next_step = "Publish the request as JSON through Dapr, without rawPayload; Dapr makes the CloudEvent."
+
+    def __init__(self, attribute: str, reason: str) -> None:
+        super().__init__(f"The CloudEvent's {attribute} {reason}.")
+
+
 class BadRequestId(CoordinatorError):
     code, title, status = "CM-103", "The request id cannot be used", 400
     next_step = "Use 1 to 64 characters out of A-Z, a-z, 0-9, underscore and hyphen, or leave request_id out."

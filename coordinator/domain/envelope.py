@@ -8,11 +8,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from coordinator.domain.misuse import misuse_of_data, misuse_of_event
+from coordinator.domain.misuse import ABatch, misuse_of_data, misuse_of_event
 from coordinator.domain.request import REQUEST_ID, MigrationRequest, read_request, request_id_for_event
 from coordinator.domain.strict_json import object_in, read_object
-from coordinator.envelope_errors import ABatch, BadEnvelope
-from coordinator.errors import BadRequestId
+from coordinator.errors import BadEnvelope, BadRequestId
 
 MAXIMUM_ATTRIBUTE_LENGTH = 1024
 # What daprd adds or changes on the way to a dead-letter topic.
