@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from coordinator.domain.keys import FORMER_INDEX, OwnKey
 from coordinator.domain.request import read_request
 from coordinator.errors import NotJson
 from coordinator.subscriptions import handle
+from coordinator.sweep import ABANDONED_AFTER
 from tests.unit.coordinator.at_the_doors import client_of, event
 from tests.unit.coordinator.fakes import START, Life, World
 
@@ -161,6 +163,16 @@ async def test_a_damaged_run_is_told_of_wherever_somebody_looks_and_never_writte
         assert "coordinator_damaged_documents 1" in (await client.get("/metrics")).text
     assert world.documents.documents["run-spoilt"] == (json.dumps(garbage), 5)
     assert [record.message for record in caplog.records].count("document_damaged") == 1
+
+
+async def test_a_damaged_run_is_not_taken_for_one_that_never_got_a_record(world: World) -> None:
+    life = await lived(world)
+    put(world, "run-spoilt", "text")
+    world.clock.at += ABANDONED_AFTER + timedelta(seconds=1)
+    await life.sweep.once()
+    index = await life.runs.index()
+    assert "spoilt" in index.recent
+    assert "spoilt" in {entry.request_id for entry in index.open}
 
 
 async def test_a_record_that_a_person_has_mended_is_no_longer_told_of(world: World) -> None:
