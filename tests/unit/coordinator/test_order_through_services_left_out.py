@@ -55,7 +55,7 @@ def course_of(catalog: Catalog, request: MigrationRequest) -> Course:
     return Course(legs=legs, max_parallel=request.max_parallel)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(cases(), st.data())
 def test_nothing_starts_before_all_that_it_depends_on_through_whatever_service(case: Case, data: st.DataObject) -> None:
     asked = {"services": case.named, "max_parallel": case.max_parallel}

@@ -72,7 +72,7 @@ async def test_an_old_store_that_a_request_called_index_has_broken_heals_by_itse
     await life.sweep.once()
     await life.drive()
     assert await state_of(life, "r-1") == "succeeded"
-    world.clock.at += ABANDONED_AFTER + timedelta(seconds=1)
+    world.seconds += (ABANDONED_AFTER + timedelta(seconds=1)).total_seconds()
     await life.sweep.once()
     assert (await life.runs.index()).recent == ["r-1"]
     await life.acceptance.accept(asked("index"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from migration_sidecar.foreign_requests import LOOPBACK, Headers, allowed_hosts, host_name, is_json, refused_caller
@@ -13,7 +13,6 @@ from migration_sidecar.rare_warnings import EVERY_SECONDS, RareWarnings
 
 OURS = ("127.0.0.1", "localhost", "[::1]")
 PORTS = st.one_of(st.just(""), st.integers(0, 65535).map(lambda port: f":{port}"))
-no_deadline = settings(deadline=None)
 
 
 def headers(*pairs: tuple[str, str]) -> Headers:
@@ -29,7 +28,6 @@ def spelt(text: str) -> st.SearchStrategy[str]:
     return st.tuples(*(st.sampled_from((letter.lower(), letter.upper())) for letter in text)).map("".join)
 
 
-@no_deadline
 @given(st.sampled_from(OURS).flatmap(spelt), PORTS)
 def test_this_machine_is_known_in_any_case_and_at_any_port(name: str, port: str) -> None:
     assert not is_refused(("host", name + port))
@@ -40,7 +38,6 @@ ANYTHING = st.text(st.characters(max_codepoint=255), max_size=30)
 LABELS = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=12)
 
 
-@no_deadline
 @given(st.sampled_from(OURS), ANYTHING, ANYTHING)
 def test_only_a_name_on_the_list_is_let_in_whatever_is_written_around_it(name: str, before: str, after: str) -> None:
     host = before + name + after
@@ -52,7 +49,6 @@ def test_only_a_name_on_the_list_is_let_in_whatever_is_written_around_it(name: s
         assert port == "" or (port[0] == ":" and port[1:].isascii() and port[1:].isdigit())
 
 
-@no_deadline
 @given(st.sampled_from(OURS), LABELS, PORTS)
 def test_a_name_of_somebody_else_is_refused_however_near_it_is(name: str, label: str, port: str) -> None:
     for host in (f"{name}.{label}", f"{label}.{name}", f"{label}@{name}", f"{name}@{label}", f"{name}.", f"{name}:x"):
@@ -105,7 +101,6 @@ ORIGINS = st.one_of(
 )
 
 
-@no_deadline
 @given(ORIGINS)
 def test_only_the_same_origin_may_be_named(origin: str) -> None:
     same = origin.lower() == "http://127.0.0.1:8000"
@@ -119,13 +114,11 @@ def test_another_name_port_or_scheme_of_this_machine_is_another_origin(origin: s
     assert is_refused(("host", "127.0.0.1:8000"), ("origin", origin))
 
 
-@no_deadline
 @given(st.one_of(ANYTHING, st.sampled_from(["cross-site", "same-site", "none", "same-origin", "None", "none, none"])))
 def test_a_browser_must_say_that_no_other_site_sends_it(site: str) -> None:
     assert is_refused(("host", "localhost"), ("sec-fetch-site", site)) is (site not in ("none", "same-origin"))
 
 
-@no_deadline
 @given(ANYTHING)
 def test_only_a_type_that_a_page_may_not_send_without_leave_is_json(kind: str) -> None:
     """The three that it may send are told by what stands before the first semicolon."""

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from migration_sidecar.journal_door import entries_of
@@ -63,7 +63,6 @@ HOSTILE = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(HOSTILE, max_size=6))
 def test_whatever_stands_in_a_row_the_others_are_shown_beside_it(hostile: list[dict[str, Any]]) -> None:
     good = row(7)
@@ -75,7 +74,6 @@ def test_whatever_stands_in_a_row_the_others_are_shown_beside_it(hostile: list[d
     assert JournalPage.model_validate_json(page.model_dump_json(exclude_none=True)).entries[-1] == shown[-1]
 
 
-@settings(deadline=None)
 @given(HOSTILE)
 def test_what_the_relay_would_send_and_what_the_door_shows_are_the_same(hostile: dict[str, Any]) -> None:
     """Or a reconciliation would find an event without a row, or a row that nobody misses."""

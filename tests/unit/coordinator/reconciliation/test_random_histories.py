@@ -8,7 +8,7 @@ from alembic.runtime.migration import MigrationInfo, RevisionStep, StampStep
 from alembic.script import ScriptDirectory
 from alembic.script.revision import RangeNotAncestorError, RevisionError, RevisionMap
 from alembic.util import CommandError
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from migration_sidecar.journal_messages import JournalEntry
@@ -117,19 +117,22 @@ def is_out_of_sight(walk: Walk, at: int) -> bool:
     removed, following = walk.rows[at], walk.rows[at + 1]
     if following.kind == "stamped" and not following.before and following.heads == [following.revision]:
         return True  # as after `alembic stamp --purge`
+    seen_applied = {each.revision for each in walk.rows[:at] if each.kind == "applied"}
+    if following.kind == "reverted" and following.revision not in seen_applied:
+        return set(walk.places[at]) - {following.revision} <= set(following.heads or [])
     displaced = set(walk.places[at]) - set(walk.places[at + 1])
     above = following.kind == "applied" and {removed.revision, *displaced} <= set(following.before or [])
     seen_from_base = walk.known_from_base and all(each.kind != "stamped" for each in walk.rows[: at + 1])
     return above and not seen_from_base
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(walk=walks())
 def test_whatever_alembic_does_is_left_in_peace(walk: Walk) -> None:
     assert walk.gaps() == []
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(walk=walks(), data=st.data())
 def test_a_row_that_is_removed_is_missed(walk: Walk, data: st.DataObject) -> None:
     in_sight = [at for at in range(len(walk.rows)) if not is_out_of_sight(walk, at)]
@@ -138,7 +141,7 @@ def test_a_row_that_is_removed_is_missed(walk: Walk, data: st.DataObject) -> Non
     assert walk.gaps([each for number, each in enumerate(walk.rows) if number != at]) != []
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(walk=walks(from_base=True, stamps=False), data=st.data())
 def test_what_a_row_says_cannot_be_altered(walk: Walk, data: st.DataObject) -> None:
     assume(len(walk.rows) > 1)
@@ -162,7 +165,7 @@ def test_what_a_row_says_cannot_be_altered(walk: Walk, data: st.DataObject) -> N
     assert walk.gaps(forged) != [], other
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(walk=walks(), data=st.data())
 def test_a_version_that_was_moved_past_the_journal_is_seen(walk: Walk, data: st.DataObject) -> None:
     elsewhere = data.draw(st.lists(st.sampled_from(["elsewhere", *walk.heads]), unique=True))
