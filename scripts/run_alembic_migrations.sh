@@ -46,17 +46,8 @@ esac
 
 "$root/scripts/setup" || exit 3
 
-# One line per service: name, folder, database.
-catalog() {
-  "$root/.venv/bin/python" - "$root/fleet.toml" <<'PYTHON'
-import sys, tomllib
-for service in tomllib.load(open(sys.argv[1], "rb"))["services"]:
-    if "database" in service:
-        print(service["name"], service["folder"], service["database"])
-PYTHON
-}
-
-services="$(catalog)" || { echo "The catalog $root/fleet.toml cannot be read; correct it and try again." >&2; exit 2; }
+# One line per service, in the order of fleet.toml: name, database, folder.
+services="$(cd "$root" && .venv/bin/python -m scripts.infrastructure.catalog)" || exit 2
 # What depends on others was migrated after them, and the audit before everything: take back in reverse.
 if [ "$1" = downgrade ]; then services="$(tac <<< "$services")"; fi
 
@@ -64,7 +55,7 @@ if [ "$1" = downgrade ]; then services="$(tac <<< "$services")"; fi
 unset DATABASE_URL
 
 report=() first_failure=0 done_count=0
-while read -r name folder database; do
+while read -r name database folder; do
   if [ "$first_failure" != 0 ] && [ "$keep_going" = no ]; then
     report+=("$(printf '  %sskipped%s  %-18s %s' "$yellow" "$plain" "$name" "$database")")
     continue
@@ -88,7 +79,10 @@ printf '%s\n' "${report[@]}"
 if [ "$first_failure" = 0 ]; then
   printf '%s%d of %d services done%s\n' "$green" "$done_count" "${#report[@]}" "$plain"
 else
-  printf '%s%d of %d services done; see the first failure above, correct it and run the same command again%s\n' \
-    "$red" "$done_count" "${#report[@]}" "$plain" >&2
+  advice='correct it and run the same command again'
+  # A step that counts from where a database is would be taken once more by those that are done.
+  case "$1:$2" in *:[-+]*) advice="\"$*\" again would move those that are done once more" ;; esac
+  printf '%s%d of %d services done; see the first failure above; %s%s\n' \
+    "$red" "$done_count" "${#report[@]}" "$advice" "$plain" >&2
 fi
 exit "$first_failure"

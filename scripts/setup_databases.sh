@@ -32,7 +32,7 @@ fi
 
 catalog="$(cd "$root" && "$bin/python" -m scripts.infrastructure.catalog)" || exit
 created=0 existing=0 failed=0
-while read -r service database; do
+while read -r service database _; do
   if [ "$(ask postgres "SELECT 1 FROM pg_database WHERE datname = '$database'")" = 1 ]; then
     existing=$((existing + 1))
     printf '%s\n' "  ${yellow}exists ${plain} $database ($service)"

@@ -56,13 +56,14 @@ def _member(catalog: Path, number: int, service: Any) -> FleetMember:
 
 
 def main() -> int:
+    """A line per member for the shell; the folder last, because only that may hold a blank."""
     try:
         found = members()
     except BadFleetFile as error:
         print(error, file=sys.stderr)
         return 2
     for member in found:
-        print(member.name, member.database)
+        print(member.name, member.database, member.folder)
     return 0
 
 

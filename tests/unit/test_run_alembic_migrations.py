@@ -38,11 +38,15 @@ def checkout(tmp_path: Path) -> Path:
     """A root of its own with the real script in it."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts/run_alembic_migrations.sh", tmp_path / "scripts")
+    shutil.copytree(ROOT / "scripts/infrastructure", tmp_path / "scripts/infrastructure")
     (tmp_path / "fleet.toml").write_text(CATALOG)
     programs = tmp_path / ".venv/bin"
     programs.mkdir(parents=True)
-    (programs / "python").symlink_to(sys.executable)
-    for program, text in ((programs / "migration-sidecar", ENGINE), (tmp_path / "scripts/setup", "#!/bin/sh\n")):
+    for program, text in (
+        (programs / "python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'),
+        (programs / "migration-sidecar", ENGINE),
+        (tmp_path / "scripts/setup", "#!/bin/sh\n"),
+    ):
         program.write_text(text)
         program.chmod(0o755)
     return tmp_path
@@ -124,6 +128,23 @@ def test_a_pipe_gets_no_colours(checkout: Path) -> None:
     assert "\x1b" not in run(checkout, "upgrade", "head").stdout
 
 
-def test_a_catalog_that_cannot_be_read_is_no_success(checkout: Path) -> None:
-    (checkout / "fleet.toml").write_text("[[services")
-    assert run(checkout, "upgrade", "head").returncode == 2
+@pytest.mark.parametrize(("content", "why"), [("[[services", "it is not TOML"), ("", "it has no [[services]]")])
+def test_a_catalog_that_cannot_be_used_is_one_sentence_and_no_success(checkout: Path, content: str, why: str) -> None:
+    (checkout / "fleet.toml").write_text(content)
+    result = run(checkout, "upgrade", "head")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"The catalog {checkout}/fleet.toml cannot be used: {why}")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [("downgrade", "-1"), ("upgrade", "+1")])
+def test_nobody_is_told_to_repeat_what_would_move_the_others_once_more(
+    checkout: Path, arguments: tuple[str, str]
+) -> None:
+    result = run(checkout, *arguments, fails="client_service")
+    assert "run the same command again" not in result.stderr
+    assert f'"{" ".join(arguments)}" again would move those that are done once more' in result.stderr
+
+
+def test_a_repeat_is_advised_where_it_does_no_harm(checkout: Path) -> None:
+    assert "run the same command again" in run(checkout, "upgrade", "head", fails="client_service").stderr
