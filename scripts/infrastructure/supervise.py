@@ -54,7 +54,7 @@ class Program:
             recorded = self._recorded()
             process = psutil.Process(recorded["pid"])
             same = abs(process.create_time() - recorded["started"]) < SAME_START_SECONDS
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+            return process if same and not _has_ended(process) else None
         except (OSError, ValueError, KeyError, TypeError, psutil.Error):
             return None
 
@@ -148,10 +148,29 @@ def end(processes: Sequence[psutil.Process], name: str, signals: Sequence[signal
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-        _, alive = psutil.wait_procs(alive, GRACE_SECONDS)
+        alive = _outlasting(alive, GRACE_SECONDS)
         if not alive:
             return
     raise WouldNotStop(name, alive[0].pid)
+
+
+def _outlasting(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that still run then.
+
+    One that its parent has not waited for has ended all the same: process 1 of a container may never wait for anybody.
+    """
+    deadline, alive = time.monotonic() + seconds, list(processes)
+    while alive and time.monotonic() < deadline:
+        _, alive = psutil.wait_procs(alive, 0.1)
+        alive = [each for each in alive if not _has_ended(each)]
+    return alive
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def dying_with_us(command: Sequence[str], number: signal.Signals = signal.SIGKILL) -> list[str]:

@@ -109,6 +109,21 @@ def test_what_a_killed_launcher_left_behind_is_stopped_too(program: MakeProgram)
     assert not psutil.pid_exists(child.pid) or child.status() == psutil.STATUS_ZOMBIE
 
 
+def test_a_process_has_ended_also_where_its_parent_never_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose process 1 is `sleep infinity`."""
+    monkeypatch.setattr(supervise, "GRACE_SECONDS", 1.0)
+    with subprocess.Popen(["sh", "-c", "sleep 60 & exec sleep 60"]) as careless:
+        try:
+            parent = psutil.Process(careless.pid)
+            while parent.name() != "sleep" or not parent.children():
+                time.sleep(0.01)
+            (child,) = parent.children()
+            supervise.end([child], "a program")
+            assert child.status() == psutil.STATUS_ZOMBIE
+        finally:
+            careless.kill()
+
+
 def test_running_with_other_settings_is_said_and_not_ignored(program: MakeProgram) -> None:
     program("sleep", "60").start()
     with pytest.raises(RunsOtherwise, match=r"\(60\) than asked for \(61\)"):
