@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.infrastructure import loopback, ports, private
 from scripts.infrastructure.errors import ApplicationEnded, NotHealthy, RunsByHand, SidecarsEnded
-from scripts.infrastructure.fleet_logs import last_words
+from scripts.infrastructure.fleet_logs import last_words, log_folder
 from scripts.infrastructure.fleet_processes import FleetProcesses
 from scripts.infrastructure.infrastructure import silent
 from scripts.infrastructure.inherited import of_a_fleet
@@ -63,6 +63,11 @@ class Fleet:
             inherits=of_a_fleet(),
             ends_descendants=True,
         )
+
+    @property
+    def log(self) -> Path:
+        """Of our own `dapr run`; one that was typed writes to its terminal, and beside it there is what it keeps."""
+        return self.program.log if self.program.pid_file.exists() else log_folder(self.file, COORDINATOR)
 
     @property
     def sidecar(self) -> str:

@@ -21,10 +21,15 @@ def last_words(file: Path, name: str, launcher_log: Path) -> LastWords:
     application = read_fleet(file)[name]
     if application.get("daprdLogDestination") == "console":
         return LastWords(launcher_log, _last_line(launcher_log, having=f"app_id={name} "))
-    folder = file.parent / application["appDirPath"] / ".dapr" / "logs"
+    folder = log_folder(file, name)
     # The time of the start is in the name.
-    logs = sorted(folder.resolve().glob(f"{name}_daprd_*.log"))
-    return LastWords(logs[-1], _last_line(logs[-1])) if logs else LastWords(folder.resolve(), "")
+    logs = sorted(folder.glob(f"{name}_daprd_*.log"))
+    return LastWords(logs[-1], _last_line(logs[-1])) if logs else LastWords(folder, "")
+
+
+def log_folder(file: Path, name: str) -> Path:
+    """Where Dapr's CLI keeps the logs of one application and its sidecar, if not on the console."""
+    return Path(file.parent, read_fleet(file)[name]["appDirPath"], ".dapr", "logs").resolve()
 
 
 def _last_line(log: Path, having: str = "") -> str:

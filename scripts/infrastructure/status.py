@@ -59,7 +59,7 @@ def _row_of(fleet: Fleet) -> Status | None:
     if not found.everything:
         return None
     address = fleet.sidecar.removeprefix("http://")
-    pid, log = (found.launchers[0].pid if found.launchers else None), str(fleet.program.log)
+    pid, log = (found.launchers[0].pid if found.launchers else None), str(fleet.log)
     if lost := fleet.lost_sidecars():
         return Status("fleet", "unhealthy", address, pid, log, lost.why)
     if not found.launchers:

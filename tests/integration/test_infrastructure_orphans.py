@@ -243,6 +243,19 @@ def test_status_says_why_a_fleet_is_not_healthy(fleet: Fleet, pretend: Pretend) 
     assert json.dumps(vars(row))
 
 
+def test_status_names_the_logs_of_a_fleet_that_was_started_by_hand(fleet: Fleet, pretend: Pretend) -> None:
+    """Before, it named the log of a quickstart that had been stopped, or that there never was."""
+    fleet.start()
+    ours = sidecar(pretend, fleet, "migration-coordinator", **marked(fleet))
+    assert status(Infrastructure(fleet.settings))[-1].log == str(fleet.program.log)
+    fleet.stop()
+    assert ended(ours)
+    launcher(pretend, fleet)
+    row = status(Infrastructure(fleet.settings))[-1]
+    home = fleet.file.parent / read_fleet(fleet.file)["migration-coordinator"]["appDirPath"]
+    assert (row.name, row.log) == ("fleet", str(home.resolve() / ".dapr" / "logs"))
+
+
 def test_a_fleet_that_is_still_starting_has_lost_nothing(fleet: Fleet, pretend: Pretend) -> None:
     fleet.start()
     assert fleet.lost_sidecars() is None
