@@ -25,6 +25,7 @@ UNREADABLE = "unreadable"
 KINDS = frozenset(get_args(Kind)) - {UNREADABLE}
 LAST_SEQ = 2**63 - 1
 MOST_ENTRIES = 1000
+PAGE_CHARACTERS = 8 * 1024 * 1024  # of details; whoever reads a page reads no more than four times as much
 
 router = APIRouter()
 
@@ -46,21 +47,33 @@ async def journal(request: Request, query: Annotated[JournalQuery, Query()]) -> 
     ):
         rows = await every[0].journal_page(connection, query.after, query.limit + 1)
         positions = [await _position(connection, records) for records in every]
-    page = rows[: query.limit]
-    while len(page) < len(rows) and rows[len(page)]["seq"] == page[-1]["seq"]:
-        page = rows[: len(page) + 1]
+    page = first_page(rows, query.limit)
+    more = len(rows) > query.limit or len(page) < len(rows)
     service, database = engine.settings.service, engine.place.database
     return JournalPage(
         service=service,
         database=database,
         entries=entries_of(page, service, database),
         positions=positions,
-        next_after=page[-1]["seq"] if len(rows) > query.limit else None,
+        next_after=page[-1]["seq"] if more else None,
     )
 
 
 async def _position(connection: AnyConnection, records: Records) -> HistoryPosition:
     return HistoryPosition(history=records.history, revisions=(await records.versions(connection))[:MOST_REVISIONS])
+
+
+def first_page(rows: list[Any], limit: int) -> list[Any]:
+    """As many as were asked for, or fewer where they are large; rows with one number are never divided."""
+    size = count = 0
+    for row in rows[:limit]:
+        size += len(row["detail"] or "")
+        if count and size > PAGE_CHARACTERS:
+            break
+        count += 1
+    while count < len(rows) and rows[count]["seq"] == rows[count - 1]["seq"]:
+        count += 1
+    return rows[:count]
 
 
 def entries_of(rows: list[Any], service: str, database: str) -> list[JournalEntry]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from migration_sidecar.audit_facts import bounded, error_text
 from migration_sidecar.messages import MOST_REVISIONS, AuditEvent
+from migration_sidecar.strict_json import is_deep
 
 EVENT_TYPES = {
     "attempt": "attempt.started",
@@ -72,10 +73,12 @@ def audit_event(row: Any, service: str, database: str) -> AuditEvent:
 
 
 def detail_of(row: Any) -> dict[str, Any]:
-    """Raises ValueError for what is no object."""
+    """Raises ValueError for what is no object, or nests deeper than whoever gets it reads."""
     detail = json.loads(row["detail"])
     if not isinstance(detail, dict):
         raise ValueError("the detail of the row is no object")
+    if is_deep(detail):
+        raise ValueError("the detail of the row is nested too deep")
     return detail
 
 

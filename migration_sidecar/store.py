@@ -15,7 +15,7 @@ from migration_sidecar.agreement import Agreed
 from migration_sidecar.child.attempt import Attempt
 from migration_sidecar.child.tables import AGREED, HISTORY, PLAIN, JournalTables, create, history_name, kept_in
 from migration_sidecar.messages import AuditBacklog, Message, Operation, OperationRequest
-from migration_sidecar.readable_times import MOMENT, WHEN
+from migration_sidecar.readable_rows import DETAIL, LONGEST_WORD, MOMENT, WHEN, word
 from migration_sidecar.settings import VersionTable
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ON_ITS_WAY_SECONDS = 10.0  # so long a row may be on its way to the audit without anybody being told
-
 
 Kept = TypeVar("Kept", bound=Message)
 
@@ -164,7 +163,8 @@ class Records:
         """Rows the audit does not have yet, in order, whichever history and service they are of, apart from `aside`."""
         if await _is_absent(connection, self.tables.journal):
             return []
-        query = f"""SELECT seq, event_id, operation_id, attempt, revision, kind, {WHEN} AS at, detail
+        query = f"""SELECT seq, event_id, {word("operation_id")}, attempt, {word("revision")}, kind,
+                      {WHEN} AS at, {DETAIL}
                     FROM {self.tables.journal} WHERE relayed_at IS NULL AND seq <> ALL ($2::bigint[])
                     ORDER BY seq LIMIT $1"""  # noqa: S608 - quoted
         return list(await connection.fetch(query, limit, aside))
@@ -185,8 +185,9 @@ class Records:
         if await _is_absent(connection, self.tables.journal):
             return []
         # By way of JSON, because a journal of the first release has no such column and reading changes no table.
-        query = f"""SELECT seq, event_id, operation_id, coalesce(to_jsonb(j) ->> '{HISTORY}', '{PLAIN}') AS history,
-                      attempt, revision, kind, {WHEN} AS at, detail,
+        query = f"""SELECT seq, event_id, {word("operation_id")},
+                      left(coalesce(to_jsonb(j) ->> '{HISTORY}', '{PLAIN}'), {LONGEST_WORD}) AS history,
+                      attempt, {word("revision")}, kind, {WHEN} AS at, {DETAIL},
                       (SELECT o.state FROM {self.tables.operations} o WHERE o.operation_id = j.operation_id)
                         AS operation_state,
                       relayed_at IS NOT NULL AS relayed,

@@ -52,6 +52,15 @@ def require_each_key_once(body: bytes) -> None:
     json.loads(body, object_pairs_hook=_each_key_once, parse_int=str)
 
 
+def is_deep(document: Any) -> bool:
+    """Whether it nests deeper than a door takes; walks without recursion."""
+    inside = [document]
+    for _ in range(MAXIMUM_DEPTH):
+        containers = [each for each in inside if isinstance(each, dict | list)]
+        inside = [each for outer in containers for each in (outer.values() if isinstance(outer, dict) else outer)]
+    return any(isinstance(each, dict | list) for each in inside)
+
+
 def quoted(text: str, limit: int = LONGEST_SHOWN) -> str:
     """A stranger's text as it may stand in a sentence: ASCII, escaped, short, and without an address's password."""
     shown = without_passwords(text)

@@ -6,6 +6,8 @@ from tests.integration.databases import Database
 
 TIMES = ["0044-01-01 BC", "infinity", "-infinity", "20000-01-01", "0001-01-01 00:00+14", "9999-12-31 23:59-12"]
 DETAILS = ["[]", "null", '"x"', '{"before": "x"}', '{"heads": [null]}', '{"duration_ms": 1e400}', '{"problem": 1}']
+DETAILS += [f'{{"tables": {"[" * depth}{"]" * depth}}}' for depth in (40, 210, 300, 900)]  # one each for its reader
+DETAILS += ['{"message": "' + "x" * 600_000 + '"}']
 BY_HAND = """
 INSERT INTO migration_sidecar.journal (seq, event_id, operation_id, attempt, kind, revision, at, detail)
 OVERRIDING SYSTEM VALUE VALUES (%s, gen_random_uuid(), 'by-hand', 1, %s, 'zz', %s, %s)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migration_sidecar.journal_door import entries_of
+from migration_sidecar.journal_door import PAGE_CHARACTERS, entries_of, first_page
 from migration_sidecar.journal_messages import JournalEntry, JournalPage
 from migration_sidecar.relayed_events import EVENT_TYPES, NOT_RELAYED, audit_event
 
@@ -38,6 +38,10 @@ def row(seq: int, kind: str = "applied", at: datetime | None = NOW, **facts: Any
     }
 
 
+def nested(name: str, levels: int) -> str:
+    return f'{{"{name}": {"[" * levels}1{"]" * levels}}}'
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -47,6 +51,7 @@ NAMES = ("before", "heads", "problem", "adopted", "service", "actor", "request_i
 DETAILS = st.one_of(
     st.dictionaries(st.sampled_from(NAMES), JSON, max_size=5).map(json.dumps),
     JSON.map(json.dumps),
+    st.builds(nested, st.sampled_from(["tables", "before", "problem", "message"]), st.integers(1, 1200)),
     st.sampled_from(["", "{", "[]", "null", "1" * 5000, "[" * 100_000, '{"before": "x"}', '{"heads": [1]}']),
 )
 HOSTILE = st.builds(
@@ -100,10 +105,13 @@ def is_unreadable(entry: JournalEntry) -> bool:
         {"detail": '{"heads": {"a": 1}}'},
         {"detail": "[]"},
         {"detail": '{"duration_ms": 1e999}'},
+        {"detail": nested("tables", 40)},
+        {"detail": nested("tables", 300)},
+        {"detail": None},  # too large to be read at all
         {"kind": "dropped everything"},
         {"kind": "started", "detail": "null"},
     ],
-    ids=str,
+    ids=lambda facts: str(facts)[:40],
 )
 def test_a_row_that_cannot_be_read_is_shown_as_such(facts: dict[str, Any]) -> None:
     (entry,) = entries_of([row(1, **facts)], *HERE)
@@ -114,3 +122,13 @@ def test_a_row_that_cannot_be_read_is_shown_as_such(facts: dict[str, Any]) -> No
 def test_of_two_rows_with_one_number_neither_is_believed() -> None:
     shown = entries_of([row(1), row(2), row(2, event_id=uuid4()), row(3)], *HERE)
     assert [(entry.seq, is_unreadable(entry)) for entry in shown] == [(1, False), (2, True), (3, False)]
+
+
+def test_large_rows_make_a_page_shorter_and_never_empty() -> None:
+    """The reader of a page reads only so much of it, and would see none of its rows otherwise."""
+    large = json.dumps({"before": ["x" * (PAGE_CHARACTERS // 2)]})
+    rows = [row(1), row(2, detail=large), row(3, detail=large), row(3), row(4)]
+    assert [each["seq"] for each in first_page(rows, 4)] == [1, 2]
+    assert [each["seq"] for each in first_page(rows[2:], 1)] == [3, 3]
+    assert [each["seq"] for each in first_page([row(1, detail=large * 3), row(2)], 2)] == [1]
+    assert first_page([], 5) == []
