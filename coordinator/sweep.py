@@ -67,13 +67,14 @@ class Sweep:
         index = await self.runs.index()
         found = await self.runs.read_many([entry.request_id for entry in index.open])
         records = {run.request_id: run for run in found.runs}
-        done = [request_id for request_id, run in records.items() if run.settled]
-        abandoned = [entry.request_id for entry in index.open if self._is_abandoned(entry, {*records, *found.damaged})]
+        done = {request_id for request_id, run in records.items() if run.settled}
+        recorded = {*records, *found.damaged}
+        abandoned = [entry.request_id for entry in index.open if self._is_abandoned(entry, recorded)]
         await self.runs.leave(done, abandoned)
         owed = sum(not notice.recorded for run in records.values() for notice in run.outbox)
         self.standing.events_waiting = owed + self.rejections.waiting
         self.open_runs = len(index.open) - len(done) - len(abandoned)
-        self.caretaker.keep_only(records.keys() - set(done))
+        self.caretaker.keep_only(records.keys() - done)
         for request_id in self._without_record.keys() - {entry.request_id for entry in index.open}:
             del self._without_record[request_id]
         for start in range(0, len(index.open), AT_ONCE):
@@ -82,11 +83,13 @@ class Sweep:
             await asyncio.gather(*(self._look_after(run) for run in runs))
 
     async def _look_after(self, run: Run) -> None:
-        """One that cannot be looked after keeps no other from it."""
+        """One that cannot be looked after keeps no other from it, also where the mistake is ours or its record's."""
         try:
             await self.caretaker.look_after(run)
         except CoordinatorError as error:
             log.info("run_not_looked_after", extra={"request_id": run.request_id, "why": error.detail})
+        except Exception:
+            log.exception("run_not_looked_after", extra={"request_id": run.request_id})
 
     def _is_abandoned(self, entry: OpenRun, recorded: Collection[str]) -> bool:
         """By what this process saw: a clock that jumps abandons nothing that is just being accepted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -36,10 +36,12 @@ class Index(BaseModel):
         recent = [request_id, *(known for known in self.recent if known != request_id)]
         return self._with([*still_open, OpenRun(request_id=request_id, at=at)], recent)
 
-    def left(self, done: Collection[str], unknown: Collection[str]) -> Index:
+    def left(self, done: Iterable[str], unknown: Iterable[str]) -> Index:
+        nobodys = set(unknown)
+        closed = nobodys.union(done)
         return self._with(
-            [entry for entry in self.open if entry.request_id not in done and entry.request_id not in unknown],
-            [request_id for request_id in self.recent if request_id not in unknown],
+            [entry for entry in self.open if entry.request_id not in closed],
+            [request_id for request_id in self.recent if request_id not in nobodys],
         )
 
     def joined(self, other: Index) -> Index:
