@@ -24,6 +24,8 @@ from migration_sidecar.standby import Standby
 from migration_sidecar.truth import Truth
 from migration_sidecar.verdict import FINISHED, TOO_MANY_CONNECTIONS, Ending, Found, Next, judge
 from migration_sidecar.waiting import at_most
+from migration_sidecar.way_back import objection
+from migration_sidecar.ways_in import ENDPOINT
 
 LONGEST_PAUSE_SECONDS = 15.0
 CROWDED_PAUSE_SECONDS = 1.0  # a server without a free connection is not asked more often
@@ -98,6 +100,10 @@ class Attempts:
         """Of another attempt; of nothing, where nothing is left to do."""
         if found.obstacles or not found.left:
             return found.obstacles[0] if found.obstacles else None
+        # Also of one that was accepted while the settings, or an older release, allowed it.
+        no = objection(self._settings, run.request.action, run.request.target)
+        if no is not None and run.way_in == ENDPOINT:
+            return no.problem
         agreed = run.agreed or await self._truth.agreed(run.record)
         several = len(await self._place.all_records()) > 1  # each may be elsewhere
         run.limits = None if several else limits(run.request, agreed)

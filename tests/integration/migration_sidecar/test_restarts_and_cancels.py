@@ -88,6 +88,33 @@ async def test_a_restart_does_not_forget_how_an_operation_came_in(
     assert rows(database, "SELECT DISTINCT detail->>'way_in' FROM migration_sidecar.journal") == [(way,)]
 
 
+@pytest.mark.parametrize(("prefix", "at"), [("run-1", "a2"), ("by-hand", "a1")])
+async def test_a_downgrade_that_waited_for_a_restart_is_held_to_what_the_endpoint_takes_then(
+    prefix: str, at: str, environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    """A person at the database is not asked: no setting keeps one from it."""
+    for revision in ("a1", "a2"):
+        environment.revision(revision)
+    before = start_engine(environment)
+    await carry_out(before)
+    with database.connect() as stranger:
+        stranger.execute("SELECT pg_advisory_lock(%s, %s)", KEY)
+        way = "endpoint" if prefix == "run-1" else "by hand"
+        down = request("a1", action="downgrade", operation_id=f"{prefix}-{uuid4()}")
+        accepted = await before.operations.accept(down, way_in=way)
+        await until(partial(waits, before, accepted.operation_id))
+        await before.close()
+    environment.ini.write_text(environment.ini.read_text().replace("endpoint_downgrades = true", ""))
+    after = start_engine(environment, MIGRATE_ON_STARTUP="off")
+    await after.startup.run()
+    done = await ended(after, accepted.operation_id)
+    assert (done.state is OperationState.FAILED) == (at == "a2")
+    assert version(database) == [at]
+    if at == "a2":
+        assert done.error is not None
+        assert done.error.code == "CM-206"
+
+
 @pytest.mark.parametrize("prefix", ["start-up", "by-hand", "adopt"])
 async def test_nobody_at_the_endpoint_passes_for_the_service_or_for_a_person_at_the_database(
     prefix: str, engine: Engine, environment: Environment
