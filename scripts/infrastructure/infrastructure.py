@@ -138,6 +138,6 @@ class Infrastructure:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         private.make_folder(self.settings.state)
-        with private.create(self.settings.state / "lock") as lock:
+        with private.open_lock(self.settings.state / "lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

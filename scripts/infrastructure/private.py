@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,10 +28,15 @@ def make_folder(folder: Path) -> None:
 
 
 def create(file: Path) -> BinaryIO:
-    """Empty, and nobody else's from its first byte on, also where a file of an earlier start is in its place."""
-    handle = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-    os.fchmod(handle.fileno(), 0o600)
-    return handle
+    """A new file in place of an earlier one: whoever has that one open, or linked, reads nothing of this one."""
+    number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # readable by its owner alone
+    Path(name).replace(file)
+    return os.fdopen(number, "wb")
+
+
+def open_lock(file: Path) -> BinaryIO:
+    """The same file for everybody who takes the lock."""
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "wb")
 
 
 def write(file: Path, text: str) -> Path:

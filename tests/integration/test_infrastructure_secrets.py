@@ -167,6 +167,26 @@ def test_what_an_earlier_start_left_open_is_closed(tmp_path: Path, open_umask: N
     assert stat.S_IMODE(Path("/usr").stat().st_mode) == 0o755
 
 
+def test_who_had_a_file_of_an_earlier_start_open_reads_nothing_of_the_next(tmp_path: Path, open_umask: None) -> None:
+    """A mode is asked for when a file is opened, and never again."""
+    for name, kind in (("plain", "file"), ("linked", "hard link"), ("symbolic", "symbolic link")):
+        file, elsewhere = tmp_path / name, tmp_path / f"{name}-elsewhere"
+        elsewhere.write_text("of an earlier start")
+        if kind == "hard link":
+            file.hardlink_to(elsewhere)
+        elif kind == "symbolic link":
+            file.symlink_to(elsewhere)
+        else:
+            elsewhere.rename(file)
+        with file.open() as opened_before:
+            private.write(file, "a secret")
+            assert opened_before.read() == "of an earlier start"
+        assert file.read_text() == "a secret"
+        assert not elsewhere.exists() or elsewhere.read_text() == "of an earlier start"
+        assert stat.S_IMODE(file.lstat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
 def test_a_state_directory_that_is_also_the_users_own_keeps_its_other_files_as_they_are(
     tmp_path: Path, open_umask: None
 ) -> None:
