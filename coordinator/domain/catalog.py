@@ -6,9 +6,9 @@ import graphlib
 import tomllib
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from coordinator.domain.request import MigrationRequest
 from coordinator.errors import BadCatalog, RenamedService, ServiceLeft, ServiceWithoutDatabase, UnknownService
@@ -39,6 +39,14 @@ class FormerService(CatalogModel):
     name: Name
     left: AwareDatetime | date  # a day lasts until its end in UTC
     reason: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_in_the_calendar(self) -> Self:
+        try:
+            _ = self.until
+        except OverflowError:
+            raise ValueError("left is a time that the calendar does not have in UTC") from None
+        return self
 
     @property
     def until(self) -> datetime:
