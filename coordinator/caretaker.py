@@ -6,10 +6,11 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
-from coordinator.domain.run import Change, Run, waiting
+from coordinator.domain.run import Change, Run, standing
 from coordinator.domain.run_state import RunState
+from coordinator.domain.standstill import Standstill
 from coordinator.errors import CoordinatorError
-from coordinator.movement import PAUSED, SAID, STILL, TAKE_UP_AFTER_SECONDS, TAKEN_UP, TELL_AFTER_SECONDS, Movement
+from coordinator.movement import TAKE_UP_AFTER_SECONDS, TELL_AFTER_SECONDS, Movement, content
 from coordinator.ports import Driver, Phase, WorkflowScheduler
 from coordinator.runs import Runs
 
@@ -37,7 +38,7 @@ class Caretaker:
         if driver.phase is Phase.PAUSED:
             self.movement.forget(run.request_id)
             self.not_starting.discard(run.request_id)
-            await self._say(run, PAUSED)
+            await self._say(run, Standstill.PAUSED)
             return
         still = await self._told(run, driver)
         if driver.phase in (Phase.NONE, Phase.OVER):
@@ -63,12 +64,11 @@ class Caretaker:
             return still
         if run.state is RunState.ACCEPTED:
             self.not_starting.add(run.request_id)
-        await self._say(run, STILL)
+        await self._say(run, Standstill.STILL)
         return still
 
-    async def _say(self, run: Run, why: str | None) -> None:
-        """In place of what was said here before; where an activity said something, that is the better reason."""
-        if run.waiting_for == why or (run.waiting_for is not None and run.waiting_for not in SAID and why != PAUSED):
+    async def _say(self, run: Run, why: Standstill | None) -> None:
+        if run.standstill is why:
             return
         log.log(logging.WARNING if why else logging.INFO, "run_stands_still", extra=_facts(run, why))
         await self.runs.change(run.request_id, _unless_changed(run, why))
@@ -95,25 +95,20 @@ class Caretaker:
         await self.scheduler.schedule(run.request_id)
 
 
-def _unless_changed(seen: Run, why: str | None) -> Change:
-    return lambda run: waiting(run, why) if run.waiting_for == seen.waiting_for and not run.settled else run
+def _unless_changed(seen: Run, why: Standstill | None) -> Change:
+    return lambda run: standing(run, why) if run.standstill is seen.standstill and not run.settled else run
 
 
 class _Claim:
     """A change of the record that only one replica can make, and none where something was written since it looked."""
 
     def __init__(self, seen: Run) -> None:
-        self._seen, self.won = _content(seen), False
+        self._seen, self.won = content(seen), False
 
     def __call__(self, run: Run) -> Run:
-        self.won = _content(run) == self._seen and run.waiting_for != TAKEN_UP
-        return waiting(run, TAKEN_UP) if self.won else run
+        self.won = content(run) == self._seen and run.standstill is not Standstill.TAKEN_UP
+        return standing(run, Standstill.TAKEN_UP) if self.won else run
 
 
-def _content(run: Run) -> Run:
-    """Without what is said about its standing still, which anybody may have said."""
-    return run.model_copy(update={"version": 0, "waiting_for": None})
-
-
-def _facts(run: Run, why: str | None) -> dict[str, str | None]:
-    return {"request_id": run.request_id, "why": why}
+def _facts(run: Run, why: Standstill | None) -> dict[str, str | None]:
+    return {"request_id": run.request_id, "why": why.value if why else None}

@@ -10,12 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coordinator.domain.run import Run
+from coordinator.domain.standstill import Standstill
 from coordinator.ports import Driver
-
-STILL = "Its workflow does not move: at the moment nothing carries this run out. It is taken up again by itself."
-TAKEN_UP = "Its workflow did not move and was ended, so that the run is taken up again from its record."
-PAUSED = "Its workflow was paused in Dapr, by hand. The run goes on when it is resumed there; see the operating guide."
-SAID = frozenset({STILL, TAKEN_UP, PAUSED})
 
 # An activity talks for 20 s and lasts less than 75 s at the worst, and each that ends is a turn of its workflow.
 TELL_AFTER_SECONDS = 30.0
@@ -90,5 +86,9 @@ class Movement:
 
 def _mark(run: Run, driver: Driver) -> tuple[Any, ...]:
     """What is said about its standing still is no movement, but that somebody took it up is."""
-    told = run.model_copy(update={"waiting_for": None if run.waiting_for in SAID else run.waiting_for, "version": 0})
-    return driver.phase, driver.turned_at, run.waiting_for == TAKEN_UP, told
+    return driver.phase, driver.turned_at, run.standstill is Standstill.TAKEN_UP, content(run)
+
+
+def content(run: Run) -> Run:
+    """The record without what is said about its standing still, which anybody may have said."""
+    return run.model_copy(update={"version": 0, "standstill": None})

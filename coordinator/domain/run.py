@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from coordinator.domain import audit
 from coordinator.domain.audit import Actor
@@ -16,12 +16,14 @@ from coordinator.domain.outcome import Outcome
 from coordinator.domain.plan import FleetPlan, nothing_to_do
 from coordinator.domain.request import MigrationRequest
 from coordinator.domain.run_state import MOVES, RunState, end_of
+from coordinator.domain.standstill import Standstill, told
 from coordinator.domain.step import Step, StepState
 from coordinator.errors import IllegalMove, PreflightFailed
 from migration_sidecar.audit_facts import problem_facts
 from migration_sidecar.messages import Problem
 
 Change = Callable[["Run"], "Run"]
+MOVING: Mapping[str, Any] = {"waiting_for": None, "standstill": None}
 
 
 class Run(BaseModel):
@@ -41,6 +43,8 @@ class Run(BaseModel):
     steps: list[Step] = []
     obstacles: list[Problem] = []
     waiting_for: str | None = None  # one sentence while nothing can go on
+    # Said by who looks after runs, beside what the run itself waits for; other records are as they always were.
+    standstill: Standstill | None = Field(default=None, exclude_if=lambda standstill: standstill is None)
     error: Problem | None = None
     version: int = 1
     outbox: list[Notice] = []
@@ -56,7 +60,8 @@ class Run(BaseModel):
 
     def public(self) -> dict[str, Any]:
         """As API, CLI and callers see it."""
-        return {**self.model_dump(mode="json", exclude={"outbox"}), "audit": self.audit}
+        why = told(self.standstill, self.waiting_for)
+        return {**self.model_dump(mode="json", exclude={"outbox"}), "waiting_for": why, "audit": self.audit}
 
     @property
     def actor(self) -> Actor:
@@ -68,7 +73,7 @@ class Run(BaseModel):
     def became(self, state: RunState, **facts: Any) -> Self:
         if state not in MOVES[self.state]:
             raise IllegalMove(f"Run {self.request_id}", self.state, state)
-        return self.model_copy(update={"state": state, "waiting_for": None, **facts})
+        return self.model_copy(update={"state": state, **MOVING, **facts})
 
     def owing(self, *notices: Notice) -> Self:
         return self.model_copy(update={"outbox": [*self.outbox, *notices]})
@@ -131,7 +136,7 @@ def step_begun(run: Run, service: str, now: datetime) -> Run:
         return run
     operation_id = f"{run.request_id}.{service}.1"
     begun = step.moved(StepState.RUNNING, operation_id=operation_id, started_at=now)
-    run = run.with_step(begun).model_copy(update={"waiting_for": None})
+    run = run.with_step(begun).model_copy(update=MOVING)
     return run.owing(run._step_notice("migration.step_started", now, begun))
 
 
@@ -165,6 +170,10 @@ def finished(run: Run, now: datetime) -> Run:
 
 def waiting(run: Run, why: str | None) -> Run:
     return run if run.waiting_for == why else run.model_copy(update={"waiting_for": why})
+
+
+def standing(run: Run, standstill: Standstill | None) -> Run:
+    return run if run.standstill is standstill else run.model_copy(update={"standstill": standstill})
 
 
 def delivered(run: Run, recorded: Collection[UUID], announced: Collection[UUID]) -> Run:

@@ -9,7 +9,8 @@ import pytest
 
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
-from coordinator.movement import LONGEST_LOOK_SECONDS, MANY, PAUSED, STILL, TELL_AFTER_SECONDS
+from coordinator.domain.standstill import SENTENCES, Standstill
+from coordinator.movement import LONGEST_LOOK_SECONDS, MANY, TELL_AFTER_SECONDS
 from coordinator.outages import WorkflowUnavailable
 from tests.unit.coordinator.fakes import HISTORY, Life, World
 
@@ -39,7 +40,7 @@ async def test_a_run_that_nobody_drives_is_named_within_a_minute_and_then_taken_
     await accepted(life)
     lost = world.workflows.instances["r-1"]
     await looks(life, 50)
-    assert (await stored(life)).waiting_for == STILL
+    assert (await stored(life)).standstill is Standstill.STILL
     assert life.sweep.caretaker.not_starting == {"r-1"}
     assert world.workflows.terminated == []
     await looks(life, 60)
@@ -47,7 +48,8 @@ async def test_a_run_that_nobody_drives_is_named_within_a_minute_and_then_taken_
     assert world.workflows.instances["r-1"] is not lost
     await life.drive()
     run = await stored(life)
-    assert (run.state, run.waiting_for, run.steps[0].operation_id) == ("succeeded", None, "r-1.first.1")
+    assert (run.state, run.public()["waiting_for"], run.steps[0].operation_id) == ("succeeded", None, "r-1.first.1")
+    assert "standstill" not in run.public()
     assert world.fleet.services["first"].applied == HISTORY
 
 
@@ -57,7 +59,7 @@ async def test_a_run_that_moves_again_says_no_longer_that_it_stands_still(world:
     await looks(life, 50)
     world.workflows.instances["r-1"].turns += 1
     await looks(life, 10)
-    assert (await stored(life)).waiting_for is None
+    assert (await stored(life)).standstill is None
     assert life.sweep.caretaker.not_starting == set()
 
 
@@ -69,7 +71,7 @@ async def test_a_run_whose_step_takes_hours_is_never_taken_up(world: World) -> N
         world.workflows.instances["r-1"].turns += 1
         await looks(life, 30)
     assert world.workflows.terminated == []
-    assert (await stored(life)).waiting_for is None
+    assert (await stored(life)).standstill is None
 
 
 async def test_an_activity_that_is_under_way_here_is_movement_enough(world: World) -> None:
@@ -77,7 +79,7 @@ async def test_an_activity_that_is_under_way_here_is_movement_enough(world: Worl
     await accepted(life)
     with life.activities.doing("r-1"):
         await looks(life, 600)
-    assert (world.workflows.terminated, (await stored(life)).waiting_for) == ([], None)
+    assert (world.workflows.terminated, (await stored(life)).standstill) == ([], None)
 
 
 async def test_runs_that_wait_behind_many_others_are_left_alone(world: World) -> None:
@@ -95,11 +97,11 @@ async def test_a_workflow_that_somebody_paused_is_named_and_left_to_that_person(
     await accepted(life)
     world.workflows.instances["r-1"].paused = True
     await looks(life, 3600)
-    assert (await stored(life)).waiting_for == PAUSED
+    assert (await stored(life)).standstill is Standstill.PAUSED
     assert (world.workflows.terminated, life.sweep.caretaker.not_starting) == ([], set())
     world.workflows.instances["r-1"].paused = False
     await looks(life, 20)
-    assert (await stored(life)).waiting_for is None
+    assert (await stored(life)).standstill is None
 
 
 async def test_of_two_replicas_one_takes_the_run_up_and_the_other_sees_that(world: World) -> None:
@@ -123,7 +125,7 @@ async def test_nothing_is_taken_up_while_the_engine_takes_no_turn(world: World) 
     await accepted(life)
     world.workflows.connected = False
     await looks(life, 600)
-    assert (world.workflows.terminated, (await stored(life)).waiting_for) == ([], STILL)
+    assert (world.workflows.terminated, (await stored(life)).standstill) == ([], Standstill.STILL)
 
 
 async def test_a_process_or_machine_that_stood_still_makes_no_run_look_still(world: World) -> None:
@@ -133,7 +135,7 @@ async def test_a_process_or_machine_that_stood_still_makes_no_run_look_still(wor
     world.seconds += 8 * 3600
     await life.sweep.once()
     assert LONGEST_LOOK_SECONDS < TELL_AFTER_SECONDS
-    assert (world.workflows.terminated, (await stored(life)).waiting_for) == ([], None)
+    assert (world.workflows.terminated, (await stored(life)).standstill) == ([], None)
 
 
 async def test_an_accepted_run_that_cannot_be_scheduled_is_named_as_well(
@@ -147,7 +149,7 @@ async def test_an_accepted_run_that_cannot_be_scheduled_is_named_as_well(
     await accepted(life)
     await looks(life, 50)
     assert life.sweep.caretaker.not_starting == {"r-1"}
-    assert (await stored(life)).waiting_for == STILL
+    assert (await stored(life)).standstill is Standstill.STILL
 
 
 async def test_a_run_that_cannot_be_looked_after_keeps_no_other_from_it(
@@ -169,7 +171,7 @@ async def test_a_run_that_cannot_be_looked_after_keeps_no_other_from_it(
     assert "r-2" in world.workflows.instances
 
 
-async def test_what_an_activity_says_is_the_better_reason(world: World) -> None:
+async def test_what_an_activity_said_is_kept_and_told_beside_the_standstill(world: World) -> None:
     world.audit.down = True
     world.fleet.services["first"].current = ["r1"]
     life = world.life()
@@ -179,4 +181,23 @@ async def test_what_an_activity_says_is_the_better_reason(world: World) -> None:
     assert said is not None
     assert "could not store audit events" in said
     await looks(life, 60)
-    assert (await stored(life)).waiting_for == said
+    run = await stored(life)
+    assert run.waiting_for == said
+    assert run.public()["waiting_for"] == f"{SENTENCES[Standstill.STILL]} What it said last: {said}"
+    world.workflows.instances["r-1"].turns += 1
+    await looks(life, 10)
+    assert (await stored(life)).public()["waiting_for"] == said
+
+
+async def test_what_was_said_in_other_words_by_another_release_is_taken_back_as_well(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No decision hangs on the wording of a sentence."""
+    life = world.life()
+    await accepted(life)
+    await looks(life, 50)
+    monkeypatch.setitem(SENTENCES, Standstill.STILL, "Nothing drives it.")
+    assert (await stored(life)).public()["waiting_for"] == "Nothing drives it."
+    world.workflows.instances["r-1"].turns += 1
+    await looks(life, 10)
+    assert (await stored(life)).public()["waiting_for"] is None
