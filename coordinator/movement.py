@@ -17,6 +17,8 @@ from coordinator.ports import Driver
 TELL_AFTER_SECONDS = 30.0
 TAKE_UP_AFTER_SECONDS = 90.0
 MANY = 50
+# A run may then wait long for its turn, and one that nobody drives must still be found.
+PACE_BEHIND_MANY = 0.1
 # Between two looks more has passed only where this process, or the machine, stood still.
 LONGEST_LOOK_SECONDS = 25.0
 
@@ -70,9 +72,9 @@ class Movement:
     def still_seconds(self, run: Run, driver: Driver) -> float:
         now, last = self.stopwatch(), self._looks.get(run.request_id)
         look = Look(_mark(run, driver), now)
-        moves = self.activities.are_underway(run.request_id) or self.activities.are_many
-        if last and last.mark == look.mark and not moves:
-            look.still_seconds = last.still_seconds + min(now - last.at, LONGEST_LOOK_SECONDS)
+        if last and last.mark == look.mark and not self.activities.are_underway(run.request_id):
+            pace = PACE_BEHIND_MANY if self.activities.are_many else 1.0
+            look.still_seconds = last.still_seconds + pace * min(now - last.at, LONGEST_LOOK_SECONDS)
         self._looks[run.request_id] = look
         return look.still_seconds
 

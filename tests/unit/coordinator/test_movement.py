@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -90,6 +91,18 @@ async def test_runs_that_wait_behind_many_others_are_left_alone(world: World) ->
         one.__enter__()
     await looks(life, 600)
     assert world.workflows.terminated == []
+
+
+async def test_a_run_that_nobody_drives_is_found_behind_many_others_as_well(world: World) -> None:
+    life = world.life()
+    await accepted(life)
+    with ExitStack() as busy:
+        for number in range(MANY):
+            busy.enter_context(life.activities.doing(f"other-{number}"))
+        await looks(life, 360)
+        assert (await stored(life)).standstill is Standstill.STILL
+        await looks(life, 660)
+    assert world.workflows.terminated == ["r-1"]
 
 
 async def test_a_workflow_that_somebody_paused_is_named_and_left_to_that_person(world: World) -> None:
