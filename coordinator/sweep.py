@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -37,6 +37,7 @@ class Sweep:
     open_runs: int = 0
     _unproven_rounds: int = 0
     _without_record: dict[str, float] = field(default_factory=dict)
+    _looked_after: dict[str, None] = field(default_factory=dict)  # the one whose turn was longest ago comes first
 
     async def forever(self, every: timedelta) -> None:
         """One round at once, so that a restart takes up what a crash left; an outage only postpones a round."""
@@ -77,10 +78,19 @@ class Sweep:
         self.caretaker.keep_only(records.keys() - done)
         for request_id in self._without_record.keys() - {entry.request_id for entry in index.open}:
             del self._without_record[request_id]
-        for start in range(0, len(index.open), AT_ONCE):
-            batch = [entry.request_id for entry in index.open[start : start + AT_ONCE]]
-            runs = [records[each] for each in batch if each in records and each not in done]
-            await asyncio.gather(*(self._look_after(run) for run in runs))
+        await self._look_after_all({each: run for each, run in records.items() if not run.settled})
+
+    async def _look_after_all(self, runs: Mapping[str, Run]) -> None:
+        """A round that took too long is gone on with at the next one: it would otherwise end at the same runs."""
+        before = [each for each in self._looked_after if each in runs]
+        turns = [*(each for each in runs if each not in self._looked_after), *before]
+        self._looked_after = dict.fromkeys(before)
+        for start in range(0, len(turns), AT_ONCE):
+            batch = turns[start : start + AT_ONCE]
+            for each in batch:
+                self._looked_after.pop(each, None)
+                self._looked_after[each] = None
+            await asyncio.gather(*(self._look_after(runs[each]) for each in batch))
 
     async def _look_after(self, run: Run) -> None:
         """One that cannot be looked after keeps no other from it, also where the mistake is ours or its record's."""

@@ -1,7 +1,10 @@
 """What happens to accepted runs and refused events when nobody repeats anything."""
 
+import asyncio
 import json
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -56,6 +59,28 @@ async def test_a_workflow_that_keeps_failing_is_retried_less_and_less_often(worl
         await life.sweep.once()
         revivals += not world.workflows.instances["r-1"].over
     assert 3 <= revivals <= 7
+
+
+async def test_a_round_that_took_too_long_goes_on_with_the_runs_it_did_not_come_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that answers nothing takes ten seconds for each look, and many runs may be open."""
+    asked: list[str] = []
+
+    async def never(request_id: str) -> Any:
+        asked.append(request_id)
+        await asyncio.sleep(3600)
+
+    life = world.life()
+    numbers = range(3 * AT_ONCE)
+    for number in numbers:
+        await life.acceptance.accept(read_request({"services": "all"}, default_request_id=f"r-{number}"))
+    monkeypatch.setattr(world.workflows, "driver", never)
+    for _ in range(3):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await life.sweep.once()
+    assert sorted(asked) == sorted(f"r-{number}" for number in numbers)
 
 
 async def test_an_entry_without_a_record_is_tidied_away_only_when_nobody_can_be_writing_it(world: World) -> None:
