@@ -10,6 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+# Longer than a question and what Dapr may need to have the next one asked; a doubt that is left belongs to an
+# operation whose end another process learnt.
+LEFT_AFTER_SECONDS = 3600.0
 # A question lasts 20 s at most; more has passed only where this process stood still.
 LONGEST_QUESTION_SECONDS = 30.0
 
@@ -20,6 +23,7 @@ class Doubt:
 
     silent: float = 0.0
     lying: float = 0.0
+    asked_at: float = 0.0
 
 
 @dataclass
@@ -31,11 +35,19 @@ class Patience:
 
     def unanswered(self, operation_id: str, asked_at: float, *, pause: float, lie: bool) -> Doubt:
         """`asked_at` is what the stopwatch said, `pause` what is waited before the next question."""
+        now = self.stopwatch()
+        if operation_id not in self._doubts:
+            self._forget_what_was_left(now)
         doubt = self._doubts.setdefault(operation_id, Doubt())
-        seconds = min(max(0.0, self.stopwatch() - asked_at), LONGEST_QUESTION_SECONDS) + pause
+        doubt.asked_at = now
+        seconds = min(max(0.0, now - asked_at), LONGEST_QUESTION_SECONDS) + pause
         doubt.silent += seconds
         doubt.lying += seconds if lie else 0.0
         return doubt
 
     def answered(self, operation_id: str) -> None:
         self._doubts.pop(operation_id, None)
+
+    def _forget_what_was_left(self, now: float) -> None:
+        for operation_id in [each for each, doubt in self._doubts.items() if now - doubt.asked_at > LEFT_AFTER_SECONDS]:
+            del self._doubts[operation_id]

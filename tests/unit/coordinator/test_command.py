@@ -182,6 +182,15 @@ def test_a_process_that_stood_still_counts_no_more_than_one_question() -> None:
     assert patience.unanswered("op", 0.0, pause=1.0, lie=False).silent == LONGEST_QUESTION_SECONDS + 1
 
 
+def test_a_doubt_about_an_operation_whose_end_another_process_learnt_is_not_kept_for_ever() -> None:
+    seconds = 0.0
+    patience = Patience(lambda: seconds)
+    for number in range(1000):
+        seconds = number * 600.0
+        patience.unanswered(f"r-{number}.first.1", seconds, pause=1, lie=False)
+    assert len(patience._doubts) <= 10
+
+
 async def test_a_lie_that_is_repeated_ends_within_minutes_and_is_called_a_lie(world: World) -> None:
     lie = operation(state=OperationState.SUCCEEDED, current_revisions=["elsewhere"])
     silent_for(world, 5, lie)
