@@ -44,6 +44,7 @@ def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep,
         for outcome in ("accepted", "conflict", "rejected"):
             lines.append(f'coordinator_requests_total{{outcome="{outcome}"}} {reception.counts[outcome]}')
         lines += ["# TYPE coordinator_open_runs gauge", f"coordinator_open_runs {sweep.open_runs}"]
+        lines += ["# TYPE coordinator_still_runs gauge", f"coordinator_still_runs {sweep.still_runs}"]
         audit_away = int(sweep.standing.away_since is not None)
         lines += ["# TYPE coordinator_audit_away gauge", f"coordinator_audit_away {audit_away}"]
         lines += ["# TYPE coordinator_audit_events_waiting gauge"]

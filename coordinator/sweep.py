@@ -35,6 +35,7 @@ class Sweep:
     standing: Standing
     stopwatch: Callable[[], float] = time.monotonic
     open_runs: int = 0
+    still_runs: int = 0  # of them, as their records say
     _unproven_rounds: int = 0
     _without_record: dict[str, float] = field(default_factory=dict)
     _looked_after: dict[str, None] = field(default_factory=dict)  # the one whose turn was longest ago comes first
@@ -75,6 +76,7 @@ class Sweep:
         owed = sum(not notice.recorded for run in records.values() for notice in run.outbox)
         self.standing.events_waiting = owed + self.rejections.waiting
         self.open_runs = len(index.open) - len(done) - len(abandoned)
+        self.still_runs = sum(run.standstill is not None for run in records.values() if not run.settled)
         self.caretaker.keep_only(records.keys() - done)
         for request_id in self._without_record.keys() - {entry.request_id for entry in index.open}:
             del self._without_record[request_id]

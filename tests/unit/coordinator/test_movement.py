@@ -42,7 +42,7 @@ async def test_a_run_that_nobody_drives_is_named_within_a_minute_and_then_taken_
     lost = world.workflows.instances["r-1"]
     await looks(life, 50)
     assert (await stored(life)).standstill is Standstill.STILL
-    assert life.sweep.caretaker.not_starting == {"r-1"}
+    assert (life.sweep.caretaker.not_starting, life.sweep.still_runs) == ({"r-1"}, 1)
     assert world.workflows.terminated == []
     await looks(life, 60)
     assert world.workflows.terminated == ["r-1"]
@@ -52,6 +52,8 @@ async def test_a_run_that_nobody_drives_is_named_within_a_minute_and_then_taken_
     assert (run.state, run.public()["waiting_for"], run.steps[0].operation_id) == ("succeeded", None, "r-1.first.1")
     assert "standstill" not in run.public()
     assert world.fleet.services["first"].applied == HISTORY
+    await life.sweep.once()
+    assert life.sweep.still_runs == 0
 
 
 async def test_a_run_that_moves_again_says_no_longer_that_it_stands_still(world: World) -> None:
