@@ -39,7 +39,7 @@ class Apps:
     def __init__(self, apps: Mapping[str, FastAPI]) -> None:
         self._clients = {
             name: httpx.AsyncClient(
-                transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://app"
+                transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://localhost"
             )
             for name, app in apps.items()
         }
@@ -53,6 +53,7 @@ class Apps:
         headers: Mapping[str, str] | None = None,
         parameters: Mapping[str, str] | None = None,
         seconds: float = 0,
+        most_bytes: int = 0,
     ) -> Reply:
         client = self._clients[(headers or {})["dapr-app-id"]]
         answer = await client.request(method, path, json=body, params=parameters, timeout=40)

@@ -26,7 +26,7 @@ async def journal(environment: Environment) -> JournalPage:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://service", timeout=40) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=40) as client,
     ):
         await carry_out(app.state.engine)
         return JournalPage.model_validate_json((await client.get("/migrations/journal")).content)
