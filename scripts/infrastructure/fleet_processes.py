@@ -69,19 +69,32 @@ class FleetProcesses:
             return False
 
     def _is_launcher(self, process: psutil.Process) -> bool:
-        words = process.cmdline()
-        named = option(words, "--run-file") or option(words, "-f")
-        if _program(words) != "dapr" or "run" not in words or named is None:
-            return False
-        place = _in_folder(process, named)
-        return self.file.resolve() in (place, place / "dapr.yaml")
+        return self.file.resolve() in _run_files(process)
+
+    def _is_of_another(self, process: psutil.Process) -> bool:
+        """A rendered fleet has the folder and some commands of the committed one; its launcher tells them apart."""
+        parent = process.parent()
+        files = _run_files(parent) if parent else ()
+        return bool(files) and self.file.resolve() not in files
 
     def _is_application(self, process: psutil.Process, application: dict[str, Any]) -> bool:
         """The APP_ID is Dapr's word that it runs beside a sidecar, and not alone, for somebody who tries something."""
         if process.cmdline()[1:] != application["command"][1:]:
             return False
         home, name = self.file.parent / application["appDirPath"], str(application["appID"])
-        return home.resolve() == Path(process.cwd()) and process.environ().get("APP_ID") == name
+        if home.resolve() != Path(process.cwd()) or process.environ().get("APP_ID") != name:
+            return False
+        return not self._is_of_another(process)
+
+
+def _run_files(process: psutil.Process) -> tuple[Path, ...]:
+    """Where the file of a `dapr run -f` may be: a folder can be named too. Nothing for any other process."""
+    words = process.cmdline()
+    named = option(words, "--run-file") or option(words, "-f")
+    if _program(words) != "dapr" or "run" not in words or named is None:
+        return ()
+    place = _in_folder(process, named)
+    return place, place / "dapr.yaml"
 
 
 def _is_sidecar(process: psutil.Process, name: str, configuration: Path) -> bool:

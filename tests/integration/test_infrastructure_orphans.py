@@ -256,6 +256,24 @@ def test_status_names_the_logs_of_a_fleet_that_was_started_by_hand(fleet: Fleet,
     assert (row.name, row.log) == ("fleet", str(home.resolve() / ".dapr" / "logs"))
 
 
+def test_an_application_that_another_file_started_in_the_same_folder_is_not_of_this_fleet(
+    fleet: Fleet, pretend: Pretend
+) -> None:
+    """Before, a healthy fleet on servers of one's own was shown a second time, as one that lost its sidecar."""
+    of = read_fleet(fleet.file)["migration-coordinator"]
+    home = Path(of["appDirPath"])
+    (home / "uvicorn.py").write_text("import time\ntime.sleep(60)\n")
+    start = f"import subprocess, time; subprocess.Popen({of['command']!r}); time.sleep(60)"
+    for file, found in (("other.yaml", []), (str(fleet.file), ["migration-coordinator"])):
+        parent = pretend(["/x/dapr", "-c", start, "run", "-f", file], home, APP_ID="migration-coordinator")
+        while not (children := [each for each in parent.children() if each.cmdline()[1:] == of["command"][1:]]):
+            pass
+        try:
+            assert list(fleet.processes.find().applications) == found
+        finally:
+            children[0].kill()
+
+
 def test_a_fleet_that_is_still_starting_has_lost_nothing(fleet: Fleet, pretend: Pretend) -> None:
     fleet.start()
     assert fleet.lost_sidecars() is None
