@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from coordinator.damage import Damage
 from coordinator.domain.index import Index, read_former_index
@@ -114,7 +115,9 @@ class Runs:
             run = Run.model_validate(document.value)
             if run.request_id != request_id:
                 raise DamagedRun(request_id, key)
-        except (ValidationError, CoordinatorError):
+            # What can be read and not written would fail wherever the run is shown or changed.
+            run.model_dump_json()
+        except (ValidationError, CoordinatorError, PydanticSerializationError, RecursionError):
             self.damage.met(key)
             raise DamagedRun(request_id, key) from None
         self.damage.mended(key)

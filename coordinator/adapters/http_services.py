@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from coordinator.adapters.sidecar import ANSWER_BYTES, CALL_SECONDS, AnswerTooLarge, Caller, Reply
+from coordinator.adapters.storable import storable
 from coordinator.outages import ServiceLied, ServiceRefused, ServiceUnreachable
 from coordinator.ports import Address
 from migration_sidecar.journal_messages import JournalPage
@@ -130,7 +131,7 @@ async def ask(
     if reply.status >= 300:
         raise refusal(service, reply)
     try:
-        return answer.model_validate_json(reply.content)
+        return answer.model_validate_json(storable(reply.content))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the body"
@@ -138,7 +139,7 @@ async def ask(
 
 
 def refusal(service: str, reply: Reply) -> ServiceRefused | ServiceUnreachable | ServiceLied:
-    document = reply.document()
+    document = reply._replace(content=storable(reply.content)).document()
     if isinstance(document, dict):
         if "errorCode" in document:
             return ServiceUnreachable(service, f"{str(document['errorCode'])[:80]} from Dapr")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from coordinator.domain.audit import as_told_today
 from migration_sidecar.audit_facts import objection
@@ -18,6 +19,9 @@ RECORDED_LIMIT = 500
 COUNTED_LIMIT = 4000
 
 
+Mark = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{1,36}$")]
+
+
 class Remembered(BaseModel):
     """One document; every list is bounded, the oldest leave first."""
 
@@ -25,8 +29,8 @@ class Remembered(BaseModel):
 
     events: list[AuditEvent] = []
     dropped: int = 0
-    recorded: list[str] = []
-    counted: list[str] = []
+    recorded: list[Mark] = []
+    counted: list[Mark] = []
 
     def knows(self, event_id: UUID) -> bool:
         return str(event_id) in self.recorded or mark(event_id) in self.counted
@@ -74,9 +78,13 @@ def _salvaged(document: Mapping[str, Any]) -> Remembered:
     return Remembered(
         events=events[-PENDING_LIMIT:],
         dropped=dropped if type(dropped) is int else 0,
-        recorded=[one for one in _list(document, "recorded") if isinstance(one, str)][-RECORDED_LIMIT:],
-        counted=[one for one in _list(document, "counted") if isinstance(one, str)][-COUNTED_LIMIT:],
+        recorded=[one for one in _list(document, "recorded") if _is_mark(one)][-RECORDED_LIMIT:],
+        counted=[one for one in _list(document, "counted") if _is_mark(one)][-COUNTED_LIMIT:],
     )
+
+
+def _is_mark(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f-]{1,36}", value) is not None
 
 
 def _event(value: Any) -> AuditEvent | None:

@@ -8,12 +8,15 @@ from uuid import uuid4
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coordinator.adapters.dapr_publish import DaprPublisher
 from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.http_audit import HttpAudit
-from coordinator.adapters.http_services import HttpServices
+from coordinator.adapters.http_services import HttpServices, refusal
 from coordinator.adapters.sidecar import SILENCE_SECONDS, Reply
+from coordinator.adapters.storable import storable
 from coordinator.domain.notice import Announcement
 from coordinator.errors import CoordinatorError
 from coordinator.outages import (
@@ -28,6 +31,7 @@ from coordinator.outages import (
 )
 from coordinator.ports import Address
 from migration_sidecar.messages import Action, AuditEvent, OperationRequest
+from migration_sidecar.strict_json import FORBIDDEN
 
 HERE = Address("first", "first_db")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -232,3 +236,32 @@ async def test_a_journal_page_that_cannot_be_the_next_one_is_not_believed(answer
 def test_an_audit_that_hangs_is_told_of_before_dapr_takes_the_coordinator_for_the_one_that_does() -> None:
     resiliency = yaml.safe_load((Path(__file__).parents[3] / "components" / "resiliency.yaml").read_text())
     assert int(resiliency["spec"]["policies"]["timeouts"]["call"].removesuffix("s")) >= SILENCE_SECONDS + 5
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (rb'"a\u0000b\ud800\ud83d\ude00\ud83d"', "a\ufffdb\ufffd\U0001f600\ufffd"),
+        (rb'"\\u0000 \\\u001b \\\\ud800 \u00e9\n"', "\\u0000 \\\ufffd \\\\ud800 \u00e9\n"),
+        (rb'"\uD800\uDC00\udc00"', "\U00010000\ufffd"),
+        ('"é, as it is"'.encode(), "é, as it is"),
+    ],
+)
+def test_what_a_service_answers_can_be_kept(sent: bytes, kept: str) -> None:
+    assert json.loads(storable(sent)) == kept
+
+
+@given(st.binary() | st.text().map(lambda text: json.dumps(text).encode()))
+def test_what_holds_nothing_that_is_refused_stays_as_it_is(content: bytes) -> None:
+    assert storable(storable(content)) == storable(content)
+    if not FORBIDDEN.search(content.decode(errors="replace")) and b"\\" not in content:
+        assert storable(content) == content
+
+
+def test_a_refusal_with_half_a_surrogate_pair_can_be_shown_beside_others() -> None:
+    """The whole answer of /fleet could not be written for one service's refusal, and no run with it be stored."""
+    problem = rb'{"code": "CM-301", "title": "t\ud800", "detail": "d\u0000", "next_step": "n"}'
+    error = refusal("orders", Reply(409, problem))
+    shown = error.problem().model_dump_json()
+    assert "\\u0000" not in shown
+    assert shown.encode()

@@ -248,3 +248,29 @@ async def test_an_event_that_the_audit_would_refuse_for_ever_holds_up_no_refusal
     assert await life.rejections.flush() == 1
     assert list(map(str, world.audit.events)) == [good["event_id"]]
     assert [key for key in world.documents.documents if key.startswith("damaged-rejections-pending-")]
+
+
+@pytest.mark.parametrize("detail", ["[" * 300 + "]" * 300, r'"\ud800"'], ids=["nested", "half a pair"])
+async def test_a_run_that_can_be_read_and_not_written_is_damaged_and_spoils_no_page(world: World, detail: str) -> None:
+    life = await lived(world)
+    record = json.loads(world.documents.documents["run-spoilt"][0])
+    record["outbox"][0]["event"]["detail"] = {"reason": json.loads(detail)}
+    record["caller"] = "\ud800" if "ud800" in detail else None
+    stored = json.dumps(record)
+    world.documents.documents["run-spoilt"] = (stored, 7)
+    async with client_of(world, life) as client:
+        page = await client.get("/migrations")
+        assert page.status_code == 200
+        assert page.json()["damaged"] == ["spoilt"]
+        assert (await client.get("/migrations/spoilt")).json()["code"] == "CM-815"
+    await life.sweep.once()
+    assert world.documents.documents["run-spoilt"] == (stored, 7)
+
+
+async def test_marks_of_refusals_that_nobody_can_write_again_leave(world: World) -> None:
+    """One half of a surrogate pair in the list kept every later refusal from being recorded."""
+    life = await lived(world)
+    kept = json.loads(world.documents.documents[OwnKey.REMARKS][0])
+    world.documents.documents[OwnKey.REMARKS] = (json.dumps(kept | {"recorded": ["\ud800"]}), 7)
+    await handle(event("refused-2", "text"), life.reception)
+    json.dumps(json.loads(world.documents.documents[OwnKey.REMARKS][0]), ensure_ascii=False).encode()

@@ -1,0 +1,20 @@
+"""What a service answers as it can be kept: no JSON store and no database takes NUL or half a surrogate pair."""
+
+from __future__ import annotations
+
+import re
+
+from migration_sidecar.strict_json import FORBIDDEN
+
+# A backslash stands in JSON only where a string escapes something.
+_ESCAPE = re.compile(rb"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|u([0-9a-f]{4})|.)", re.IGNORECASE | re.DOTALL)
+_REPLACEMENT = rb"\ufffd"
+
+
+def storable(content: bytes) -> bytes:
+    """The same JSON, with U+FFFD for each character that is refused at our own doors; any other bytes as they are."""
+    return _ESCAPE.sub(lambda found: _REPLACEMENT if _is_refused(found[1]) else found[0], content)
+
+
+def _is_refused(digits: bytes | None) -> bool:
+    return digits is not None and FORBIDDEN.match(chr(int(digits, 16))) is not None
