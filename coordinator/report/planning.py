@@ -42,12 +42,13 @@ def untouched(facts: RunFacts) -> Section:
             "No database of the run: each was worked on." if facts.run.steps else "Every database: nothing was begun."
         )
         return Section("What was not touched", [Paragraph(text(told))])
-    rows = [
-        [code(step.database), text(step.service), revision_list(step.from_revisions), _why(facts, step)]
-        for step in steps
-    ]
-    line = text(f"{databases(len(steps))} of the run stayed as found. {_elsewhere(facts)}")
-    return Section("What was not touched", [Paragraph(line), Table("Databases left as they were", UNTOUCHED, rows)])
+    rows = [[code(step.database), text(step.service), revision_list(_is_at(step)), _why(facts, step)] for step in steps]
+    moved = sum(_was_moved(step) for step in steps)
+    others = f" Somebody else migrated {databases(moved)} of these meanwhile." if moved else ""
+    line = text(f"This run changed nothing in {databases(len(steps))}.{others} {_elsewhere(facts)}")
+    return Section(
+        "What was not touched", [Paragraph(line), Table("Databases that the run left alone", UNTOUCHED, rows)]
+    )
 
 
 def obstacles(facts: RunFacts) -> list[Block]:
@@ -70,6 +71,15 @@ def _untouched(facts: RunFacts, step: ReportedStep) -> bool:
     return step.state in NOT_TOUCHED and not facts.of_step(step.service, "revision.applied", "revision.reverted")
 
 
+def _was_moved(step: ReportedStep) -> bool:
+    """By somebody else, as this run applied nothing."""
+    return step.state == "unchanged" and step.from_revisions != step.to_revisions
+
+
+def _is_at(step: ReportedStep) -> list[str]:
+    return step.to_revisions if _was_moved(step) else step.from_revisions
+
+
 def _elsewhere(facts: RunFacts) -> str:
     outside = {event.service for event in facts.events if event.service} - {step.service for step in facts.run.steps}
     if outside:
@@ -81,8 +91,10 @@ def _why(facts: RunFacts, step: ReportedStep) -> Line:
     if step.error:
         return text(f"{step.error.code} {step.error.title}")
     if step.state == "unchanged":
-        if step.from_revisions != step.to_revisions:
-            return text("Somebody else brought it to where it was meant to be.")
+        if step.remark:
+            return text(step.remark)
+        if _was_moved(step):
+            return text("Somebody else brought it there.")
         return text("It was where it was meant to be already.")
     if facts.run.state == "planned":
         return text("This was a dry run.")

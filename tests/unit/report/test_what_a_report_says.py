@@ -28,6 +28,7 @@ from tests.unit.report.story import (
     event,
     facts,
     run,
+    step,
 )
 from tests.unit.report.words import section, words
 
@@ -96,6 +97,16 @@ def test_databases_left_alone_are_told_apart_from_those_that_were_worked_on() ->
     assert "cds_store | cds-store | 0a1 | The run ended before its turn came." in said
     assert "cds_store" not in happened
     assert "cds_client" not in said
+
+
+def test_a_database_that_somebody_else_migrated_meanwhile_is_told_where_it_is_and_not_where_it_was() -> None:
+    remark = "The database is at 0a9, beyond 0a2, because somebody else migrated it too."
+    there = step("cas-audit", "unchanged", to_revisions=["0a9"], planned=["0a2"], remark=remark)
+    said = section(RunFacts(run(there), [], PROVEN), NOT_TOUCHED)
+    assert f"cas_audit | cas-audit | 0a9 | {remark}" in said
+    assert "Somebody else migrated 1 database of these meanwhile." in said
+    del there["remark"]  # as from the audit alone, and of a database that is at the target
+    assert "| 0a9 | Somebody else brought it there." in section(RunFacts(run(there), [], PROVEN), NOT_TOUCHED)
 
 
 def test_a_database_that_its_journal_says_was_changed_is_never_called_untouched() -> None:
