@@ -8,23 +8,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from coordinator.command import Commander
+from coordinator.audit.drift import CODES, Drift
+from coordinator.audit.outbox_relay import Relay
 from coordinator.domain import run as runs_domain
 from coordinator.domain.catalog import Catalog, Service
-from coordinator.domain.course import Course, Report
 from coordinator.domain.outcome import Outcome, nothing_conclusive
 from coordinator.domain.plan import FleetPlan, step_of
 from coordinator.domain.run import Change, Run
 from coordinator.domain.run_state import RunState
+from coordinator.domain.schedule import Course, Report
 from coordinator.domain.step import Step, StepState
-from coordinator.drift import CODES, Drift
 from coordinator.errors import CoordinatorError, InternalError, NoSuchRun
-from coordinator.movement import Activities
-from coordinator.outages import AuditNotReady, AuditUnavailable, DocumentTooLarge, SidecarUnreachable
 from coordinator.ports import Address, Clock
-from coordinator.relay import Relay
-from coordinator.runs import Runs
-from coordinator.survey import survey
+from coordinator.runs.repository import Runs
+from coordinator.runs.workflow_progress import Activities
+from coordinator.steps.fleet_plan import survey
+from coordinator.steps.step_executor import Commander
+from coordinator.unavailable import AuditNotReady, AuditUnavailable, DocumentTooLarge, SidecarUnreachable
 
 log = logging.getLogger(__name__)
 

@@ -11,37 +11,40 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from coordinator import activities, api, audit_door, health, journals, subscriptions
-from coordinator.acceptance import Acceptance
+from coordinator import activities
 from coordinator.activities import Tools
-from coordinator.adapters.dapr_publish import DaprPublisher
+from coordinator.adapters.audit_client import HttpAudit
+from coordinator.adapters.dapr_pubsub import DaprPublisher
 from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.dapr_workflow import DaprWorkflows
-from coordinator.adapters.http_audit import HttpAudit
-from coordinator.adapters.http_services import HttpServices
-from coordinator.adapters.sidecar import Sidecar
-from coordinator.caretaker import Caretaker
-from coordinator.command import Commander, Limits
-from coordinator.damage import Damage
+from coordinator.adapters.daprd import Sidecar
+from coordinator.adapters.service_client import HttpServices
+from coordinator.api import audit_proxy as audit_door
+from coordinator.api import health, journals, subscriptions
+from coordinator.api import migrations as api
+from coordinator.api.http import Callers, answer_with_problems
+from coordinator.audit.availability import Standing
+from coordinator.audit.drift import Drift
+from coordinator.audit.event_spool import Remarks
+from coordinator.audit.outbox_relay import Relay
+from coordinator.audit.rejection_lookup import Refusals
+from coordinator.audit.rejections import Rejections
+from coordinator.documents.damaged import Damage
 from coordinator.domain.catalog import Catalog, read_catalog
-from coordinator.doors import Callers, answer_with_problems
-from coordinator.drift import Drift
 from coordinator.errors import BadCatalog
-from coordinator.log_lines import begin_logging
-from coordinator.movement import Movement
-from coordinator.reception import Reception
-from coordinator.refusals import Refusals
-from coordinator.rejections import Rejections
-from coordinator.relay import Relay
-from coordinator.remarks import Remarks
-from coordinator.runs import Runs
+from coordinator.log_format import begin_logging
+from coordinator.runs.acceptance import Acceptance
+from coordinator.runs.change_notifier import Watchers
+from coordinator.runs.intake import Reception
+from coordinator.runs.recovery_loop import Sweep
+from coordinator.runs.repository import Runs
+from coordinator.runs.run_recovery import Caretaker
+from coordinator.runs.workflow_progress import Movement
 from coordinator.settings import Settings
-from coordinator.standing import Standing
-from coordinator.sweep import Sweep
-from coordinator.watching import Watchers
-from migration_sidecar import open_files
-from migration_sidecar.aborted_requests import AbortedRequests
-from migration_sidecar.foreign_requests import LOOPBACK, ForeignRequests
+from coordinator.steps.step_executor import Commander, Limits
+from migration_sidecar.http_server import open_file_limit as open_files
+from migration_sidecar.http_server.client_disconnect import AbortedRequests
+from migration_sidecar.http_server.cross_origin import LOOPBACK, ForeignRequests
 
 log = logging.getLogger(__name__)
 

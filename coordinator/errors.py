@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import ClassVar, Self
 
-from migration_sidecar.messages import Problem
-from migration_sidecar.strict_json import Ambiguous, Unstorable
-from migration_sidecar.strict_json import quoted as quoted
+from migration_sidecar.contract.messages import Problem
+from migration_sidecar.contract.strict_json import Ambiguous, Unstorable
+from migration_sidecar.contract.strict_json import quoted as quoted
 
 
 class CoordinatorError(Exception):
@@ -236,3 +236,15 @@ class IllegalMove(CoordinatorError):
 
     def __init__(self, what: str, old: str, new: str) -> None:
         super().__init__(f"{what} is {old} and cannot become {new}.")
+
+
+class ServiceLied(CoordinatorError):
+    code, title, status, retryable = "CM-801", "A service gave an answer that cannot be true", 502, True
+    next_step = "Check that this Dapr app id belongs to the right service, and that it carries the migration sidecar."
+
+    def __init__(self, service: str, reason: str) -> None:
+        super().__init__(f"{service} answered, but {reason}.", service=service)
+
+
+class SucceededElsewhere(ServiceLied):
+    """It says that it reached another place than the plan's target: true where that place is beyond the target."""

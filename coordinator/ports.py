@@ -7,9 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from coordinator.domain.notice import Announcement
-from migration_sidecar.journal_messages import JournalPage
-from migration_sidecar.messages import (
+from migration_sidecar.contract.journal import JournalPage
+from migration_sidecar.contract.messages import (
     Action,
     AuditEvent,
     AuditReceipt,
@@ -18,6 +17,7 @@ from migration_sidecar.messages import (
     OperationRequest,
     ServiceStatus,
 )
+from migration_sidecar.contract.progress_events import Announcement
 
 
 class Address(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from migration_sidecar.foreign_requests import allowed_hosts
+from migration_sidecar.http_server.cross_origin import allowed_hosts
 
 
 class Settings(BaseSettings):

@@ -8,7 +8,7 @@ from typing import Any
 
 from dapr.ext.workflow import DaprWorkflowContext, RetryPolicy, when_all
 
-from coordinator.domain.course import Course, Report
+from coordinator.domain.schedule import Course, Report
 
 NAME = "migrate"
 # Dapr replays the whole history at every turn, so a long wait goes on in a fresh one.

@@ -17,16 +17,17 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from migration_sidecar.address import UnusableAddress, database_url, without_password
-from migration_sidecar.child import hook, journal
-from migration_sidecar.child.attempt import Attempt
-from migration_sidecar.child.failures import describe_failure
-from migration_sidecar.child.guards import chosen
-from migration_sidecar.child.orders import Orders
-from migration_sidecar.child.refusal import Refusal
-from migration_sidecar.child.tables import journal_tables
-from migration_sidecar.config_files import ConfigFiles
-from migration_sidecar.url import URL
+from migration_sidecar.config.alembic_files import ConfigFiles
+from migration_sidecar.config.database_url import UnusableAddress, database_url, without_password
+from migration_sidecar.protocol.attempt import Attempt
+from migration_sidecar.protocol.journal_schema import journal_tables
+from migration_sidecar.protocol.orders import Orders
+from migration_sidecar.protocol.url import URL
+from migration_sidecar.worker.failure_report import describe_failure
+from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.session import configure_hook as hook
+from migration_sidecar.worker.session import journal_writer as journal
+from migration_sidecar.worker.session.session_settings import chosen
 
 LOCK_WAIT_SECONDS = 600.0  # by hand; Ctrl-C ends it sooner
 

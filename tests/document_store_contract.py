@@ -9,8 +9,8 @@ import pytest
 
 from coordinator.domain.run import Run
 from coordinator.ports import Document, DocumentStore
-from coordinator.runs import Runs
-from coordinator.watching import Watchers
+from coordinator.runs.change_notifier import Watchers
+from coordinator.runs.repository import Runs
 from tests.first_release import FirstRelease
 
 

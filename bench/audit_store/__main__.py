@@ -19,7 +19,7 @@ from bench.audit_store.report import Measured, document, show
 from bench.conduct import folder_for, positive, stop_everything_when_ended, teller
 from bench.ground import Say
 from bench.processes import CommandFailed
-from migration_sidecar.errors import ProblemError
+from migration_sidecar.contract.errors import ProblemError
 from scripts.infrastructure.errors import InfrastructureError
 
 BATCHES, WRITERS = (1, 10), (1, 8, 64)

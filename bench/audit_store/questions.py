@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import psycopg
 
 from bench.audit_store.ground import SERVICE
-from migration_sidecar.database import Database
-from migration_sidecar.engine import Engine
-from migration_sidecar.settings import read_settings
+from migration_sidecar.config.settings import read_settings
+from migration_sidecar.database.pool import Database
+from migration_sidecar.engine.engine import Engine
 from services.cas_service import reading
 from services.cas_service.chain import Link
 from services.cas_service.checking import check_piece, require_shown

@@ -1,1 +1,4 @@
-"""What stands behind the ports: Dapr's state, workflow and pub/sub, and the services through the sidecar."""
+"""What stands behind the ports: Dapr's state, workflow and pub/sub, and HTTP to services and to the audit.
+
+No decision is made here.
+"""

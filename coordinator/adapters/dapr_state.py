@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coordinator.adapters.sidecar import AnswerTooLarge, Caller, Reply
-from coordinator.outages import DocumentTooLarge, SidecarUnreachable, StateUnavailable
+from coordinator.adapters.daprd import AnswerTooLarge, Caller, Reply
 from coordinator.ports import Document
+from coordinator.unavailable import DocumentTooLarge, SidecarUnreachable, StateUnavailable
 
 # With first-write, state.postgresql reports a lost race as 409, and an existing key only in the text of a 500.
 LOST_RACE = (b"possible etag mismatch", b"no item was updated")

@@ -12,8 +12,8 @@ import grpc
 from dapr.ext.workflow import DaprWorkflowContext, WorkflowActivityContext, WorkflowRuntime, WorkflowStatus
 from dapr.ext.workflow.aio import DaprWorkflowClient
 
-from coordinator.outages import WorkflowUnavailable
 from coordinator.ports import Driver, Phase
+from coordinator.unavailable import WorkflowUnavailable
 from coordinator.workflow import NAME, migrate
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from migration_sidecar.strict_json import FORBIDDEN
+from migration_sidecar.contract.strict_json import FORBIDDEN
 
 # A backslash stands in JSON only where a string escapes something.
 _ESCAPE = re.compile(rb"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|u([0-9a-f]{4})|.)", re.IGNORECASE | re.DOTALL)

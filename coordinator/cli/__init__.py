@@ -1,1 +1,4 @@
-"""The `coordinator` command: talks to the coordinator over HTTP and imports nothing of its insides."""
+"""The `coordinator` command: arguments, terminal output, exit codes.
+
+Its HTTP is in `client`, its words in `presentation`.
+"""

@@ -11,15 +11,15 @@ import typer
 
 from coordinator.cli import options, tables
 from coordinator.cli.audit.commands import audit
-from coordinator.cli.exit_codes import ExitCode, of_run
-from coordinator.cli.output import answers, print_json, remarks, say_damaged, say_more
+from coordinator.cli.command_context import session
+from coordinator.cli.console import answers, print_json, remarks, say_damaged, say_more
 from coordinator.cli.plan_table import show_fleet_plan
-from coordinator.cli.records import AuditStandingView, FleetPlanView, RunView, ServiceView, now, read, read_list
 from coordinator.cli.run_table import show_run
-from coordinator.cli.safe_text import safe
-from coordinator.cli.session import session
 from coordinator.cli.watch_command import watch_run
-from coordinator.cli.wording import repeated
+from coordinator.client.exit_codes import ExitCode, of_run
+from coordinator.client.views import AuditStandingView, FleetPlanView, RunView, ServiceView, now, read, read_list
+from coordinator.presentation.formatting import repeated
+from coordinator.presentation.terminal_text import safe
 
 app = typer.Typer(
     name="coordinator",

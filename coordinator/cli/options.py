@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from coordinator.cli.failures import BadInput
+from coordinator.client.errors import BadInput
 
 ENDS = ("head", "heads")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)

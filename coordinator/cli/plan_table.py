@@ -5,11 +5,11 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from coordinator.cli.listing import Column, show_table
-from coordinator.cli.records import FleetPlanView, PlannedRevisionView, PlanView
 from coordinator.cli.run_table import show_problem
-from coordinator.cli.safe_text import safe
-from coordinator.cli.wording import count, is_beyond, revisions
+from coordinator.cli.table_layout import Column, show_table
+from coordinator.client.views import FleetPlanView, PlannedRevisionView, PlanView
+from coordinator.presentation.formatting import count, is_beyond, revisions
+from coordinator.presentation.terminal_text import safe
 
 REVISIONS = (Column("revision"), Column("message", folds=True), Column("kind", folds=True))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from coordinator.cli.listing import Column, show_table
-from coordinator.cli.output import problem_text
-from coordinator.cli.records import ProblemView, RunView, StepView, now
-from coordinator.cli.safe_text import safe
+from coordinator.cli.console import problem_text
+from coordinator.cli.table_layout import Column, show_table
 from coordinator.cli.tables import state_cell
-from coordinator.cli.wording import change, count, duration, moment
+from coordinator.client.views import ProblemView, RunView, StepView, now
+from coordinator.presentation.formatting import change, count, duration, moment
+from coordinator.presentation.terminal_text import safe
 
 STEPS = (
     Column("service"),

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from coordinator.cli.listing import Column, show_table
-from coordinator.cli.records import AuditEventView, AuditStandingView, RunView, ServiceView, now
-from coordinator.cli.safe_text import safe
-from coordinator.cli.wording import duration, moment, style_of, summary, way
+from coordinator.cli.table_layout import Column, show_table
+from coordinator.client.views import AuditEventView, AuditStandingView, RunView, ServiceView, now
+from coordinator.presentation.formatting import duration, moment, style_of, summary, way
+from coordinator.presentation.terminal_text import safe
 
 RUNS = (
     Column("request"),

@@ -5,15 +5,15 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
-from coordinator.cli.client import CoordinatorClient
-from coordinator.cli.exit_codes import ExitCode, of_run
-from coordinator.cli.lines import LineView
-from coordinator.cli.live import LiveView
-from coordinator.cli.output import answers, print_json, remarks
-from coordinator.cli.records import RunView
+from coordinator.cli.console import answers, print_json, remarks
+from coordinator.cli.line_view import LineView
+from coordinator.cli.live_view import LiveView
 from coordinator.cli.run_table import show_problems
-from coordinator.cli.safe_text import safe
-from coordinator.cli.watching import Patience, Seen, Watch
+from coordinator.cli.run_watch import Patience, Seen, Watch
+from coordinator.client.client import CoordinatorClient
+from coordinator.client.exit_codes import ExitCode, of_run
+from coordinator.client.views import RunView
+from coordinator.presentation.terminal_text import safe
 
 
 class SilentView:

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from coordinator.domain.plan import nothing_to_do
 from coordinator.domain.step import Step, StepState
-from coordinator.outages import ServiceLied, SucceededElsewhere
-from migration_sidecar.messages import AppliedRevision, MigrationPlan, Operation, OperationState, Problem
+from coordinator.errors import ServiceLied, SucceededElsewhere
+from migration_sidecar.contract.messages import AppliedRevision, MigrationPlan, Operation, OperationState, Problem
 
 STATES = {
     OperationState.ACCEPTED: StepState.RUNNING,

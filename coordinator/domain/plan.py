@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from coordinator.domain.catalog import Service
 from coordinator.domain.step import Step
-from migration_sidecar.messages import MigrationPlan, Problem
+from migration_sidecar.contract.messages import MigrationPlan, Problem
 
 
 class FleetPlan(BaseModel):

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from coordinator.errors import BadField, BadRequestId, BadSelection, BadTarget, CoordinatorError, NotBuiltYet, quoted
-from migration_sidecar.messages import Action
+from migration_sidecar.contract.messages import Action
+from migration_sidecar.contract.request_id import REQUEST_ID
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 FULL_REVISION = re.compile(r"[A-Za-z0-9_.]{1,255}")  # what a service takes as one
 ENDS = ("head", "heads")  # of a history: its one head, or all of them
 # Words that Alembic reads as a place in the history rather than as a revision.

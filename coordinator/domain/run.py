@@ -9,18 +9,19 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from coordinator.domain import audit
-from coordinator.domain.audit import Actor
-from coordinator.domain.notice import Announcement, Notice
+from coordinator.domain import audit_events as audit
+from coordinator.domain.audit_events import Actor
+from coordinator.domain.outbox import Notice
 from coordinator.domain.outcome import Outcome
 from coordinator.domain.plan import FleetPlan, nothing_to_do
 from coordinator.domain.request import MigrationRequest
 from coordinator.domain.run_state import MOVES, RunState, end_of
-from coordinator.domain.standstill import Standstill, told
+from coordinator.domain.stalled_run import Standstill, told
 from coordinator.domain.step import Step, StepState
 from coordinator.errors import IllegalMove, PreflightFailed
-from migration_sidecar.audit_facts import problem_facts
-from migration_sidecar.messages import Problem
+from migration_sidecar.contract.audit_detail import problem_facts
+from migration_sidecar.contract.messages import Problem
+from migration_sidecar.contract.progress_events import Announcement
 
 Change = Callable[["Run"], "Run"]
 MOVING: Mapping[str, Any] = {"waiting_for": None, "standstill": None}

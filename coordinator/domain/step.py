@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from coordinator.errors import IllegalMove
-from migration_sidecar.messages import AppliedRevision, Problem
+from migration_sidecar.contract.messages import AppliedRevision, Problem
 
 
 class StepState(StrEnum):

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from coordinator.cli.safe_text import visible
+from coordinator.presentation.terminal_text import visible
 
 
 class Tone(StrEnum):

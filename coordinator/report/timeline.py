@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from coordinator.cli.wording import duration
+from coordinator.presentation.formatting import duration
 from coordinator.report.document import Bar, Tick, Timeline
-from coordinator.report.facts import ReportedRun, ReportedStep
-from coordinator.report.wording import day, instant, step_end
+from coordinator.report.inputs import ReportedRun, ReportedStep
+from coordinator.report.phrases import day, instant, step_end
 
 NAMED_AT_MOST = 40
 INTERVALS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)

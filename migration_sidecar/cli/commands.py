@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from migration_sidecar.child.catalog.snapshot import COSMETIC, WHOSE
 from migration_sidecar.cli.options import Options
+from migration_sidecar.protocol.catalog.snapshot import COSMETIC, WHOSE
 
 TargetArgument = Annotated[
     str, typer.Argument(help="head, heads, label@head, a revision or its unique beginning, +1 or -1.")
@@ -21,7 +21,7 @@ def status(options: Options) -> None:
     Example: migration-sidecar status -c backend/alembic.ini --json
     """
     options.begin()
-    from migration_sidecar.cli import looking
+    from migration_sidecar.cli import inspect_commands as looking
 
     looking.status(options)
 
@@ -36,7 +36,7 @@ def plan(
     Example: migration-sidecar plan heads --sql
     """
     options.begin()
-    from migration_sidecar.cli import looking
+    from migration_sidecar.cli import inspect_commands as looking
 
     looking.plan(options, target, sql=sql)
 
@@ -47,7 +47,7 @@ def upgrade(options: Options, target: TargetArgument = "head") -> None:
     Example: migration-sidecar upgrade heads -c backend/alembic.ini -x tenant=acme
     """
     options.begin()
-    from migration_sidecar.cli import migrating
+    from migration_sidecar.cli import migrate_commands as migrating
 
     migrating.upgrade(options, target)
 
@@ -58,7 +58,7 @@ def downgrade(options: Options, target: TargetArgument) -> None:
     Example: migration-sidecar downgrade -1
     """
     options.begin()
-    from migration_sidecar.cli import migrating
+    from migration_sidecar.cli import migrate_commands as migrating
 
     migrating.downgrade(options, target)
 
@@ -69,7 +69,7 @@ def history(options: Options) -> None:
     Example: migration-sidecar history -c backend/alembic.ini
     """
     options.begin()
-    from migration_sidecar.cli import looking
+    from migration_sidecar.cli import inspect_commands as looking
 
     looking.history(options)
 
@@ -96,7 +96,7 @@ def adopt(
     """
     left_out = _chosen(ignore, COSMETIC, "--ignore") | (set(WHOSE) - _chosen(include, WHOSE, "--include"))
     options.begin()
-    from migration_sidecar.cli import adopting
+    from migration_sidecar.cli import adopt_command as adopting
 
     adopting.adopt(options, revision, left_out, dry_run=dry_run)
 
@@ -106,7 +106,7 @@ def serve(options: Options, port: Annotated[int, typer.Option(help="Port on loop
 
     Example: migration-sidecar serve -c backend/alembic.ini --python backend/.venv/bin/python --port 8080
     """
-    from migration_sidecar.cli import serving
+    from migration_sidecar.cli import serve_command as serving
 
     serving.serve(options, port)
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from migration_sidecar.errors import NoConfiguration, ProblemError
-from migration_sidecar.launching import Launched, launch
-from migration_sidecar.settings import Given, Settings, read_settings
+from migration_sidecar.config.settings import Given, Settings, read_settings
+from migration_sidecar.contract.errors import NoConfiguration, ProblemError
+from migration_sidecar.forkserver.launcher import Launched, launch
 
 if TYPE_CHECKING:
-    from migration_sidecar.engine import Engine
+    from migration_sidecar.engine.engine import Engine
 
 Answer = TypeVar("Answer")
 
@@ -83,9 +83,9 @@ class Options:
 
         import asyncio
 
-        from migration_sidecar.cli.waiting import tell_what_is_waited_for
-        from migration_sidecar.engine import Engine
-        from migration_sidecar.warm import WarmProcesses
+        from migration_sidecar.cli.load_notice import tell_what_is_waited_for
+        from migration_sidecar.engine.engine import Engine
+        from migration_sidecar.forkserver.client import WarmProcesses
 
         async def run() -> Answer:
             settings = self.settings()

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape as escape_markup
 
-from migration_sidecar.messages import Problem
+from migration_sidecar.contract.messages import Problem
 
 out, remarks = Console(highlight=False), Console(stderr=True, highlight=False)
 HARMLESS = {"CM-412"}  # an upgrade sees to it

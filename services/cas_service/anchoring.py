@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from audit_verifier.verify import NOTHING, Broken, merkle_root
-from migration_sidecar.database import Database
-from migration_sidecar.errors import ProblemError
+from migration_sidecar.contract.errors import ProblemError
+from migration_sidecar.database.pool import Database
 from services.cas_service import chain
 from services.cas_service.anchoring_settings import AnchoringSettings
 from services.cas_service.chain import Link

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from migration_sidecar.errors import Misconfigured
+from migration_sidecar.contract.errors import Misconfigured
 
 OURS = ("AUDIT_SIGNING_", "AUDIT_ANCHOR_", "AUDIT_FOLDER")
 

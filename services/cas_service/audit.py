@@ -9,12 +9,12 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from migration_sidecar.api import read_body, sentence
-from migration_sidecar.audit_facts import objection
-from migration_sidecar.audit_messages import RunStory, WholeAuditEvent
-from migration_sidecar.errors import BadRequest
-from migration_sidecar.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
-from migration_sidecar.strict_json import require_each_key_once
+from migration_sidecar.api.routes import read_body, sentence
+from migration_sidecar.contract.audit import RunStory, WholeAuditEvent
+from migration_sidecar.contract.audit_detail import objection
+from migration_sidecar.contract.errors import BadRequest
+from migration_sidecar.contract.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
+from migration_sidecar.contract.strict_json import require_each_key_once
 from services.cas_service import reading, store
 from services.cas_service.questions import LAST_SEQ, AuditQuery
 

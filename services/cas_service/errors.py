@@ -1,6 +1,6 @@
 """Why the audit did not take or show events."""
 
-from migration_sidecar.errors import ProblemError
+from migration_sidecar.contract.errors import ProblemError
 
 
 class AuditNotReady(ProblemError):

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.types import Message, Send
 
-from migration_sidecar.audit_messages import AnchorPage, SignedAnchor, Verification
+from migration_sidecar.contract.audit import AnchorPage, SignedAnchor, Verification
 from services.cas_service import chain
 from services.cas_service.anchoring import Anchoring
 from services.cas_service.anchoring_settings import read_anchoring_settings

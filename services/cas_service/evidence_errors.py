@@ -1,6 +1,6 @@
 """Why the audit cannot sign, prove or give away just now."""
 
-from migration_sidecar.errors import ProblemError
+from migration_sidecar.contract.errors import ProblemError
 
 
 class AnchoringStandsStill(ProblemError):

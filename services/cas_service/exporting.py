@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from audit_verifier.verify import NOTHING, Anchor, Tree, event_line, merkle_path
-from migration_sidecar.database import Database
+from migration_sidecar.database.pool import Database
 from services.cas_service import chain
 from services.cas_service.chain import Link
 from services.cas_service.errors import NoSuchEvent

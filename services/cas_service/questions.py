@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from migration_sidecar.errors import BadRequest
+from migration_sidecar.contract.errors import BadRequest
 
 LAST_SEQ = 2**63 - 1
 NEAR = 20_000

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import asyncpg
 
-from migration_sidecar.audit_messages import RunStory, WholeAuditEvent
-from migration_sidecar.database import Database
-from migration_sidecar.messages import AuditPage, RecordedAuditEvent
+from migration_sidecar.contract.audit import RunStory, WholeAuditEvent
+from migration_sidecar.contract.messages import AuditPage, RecordedAuditEvent
+from migration_sidecar.database.pool import Database
 from services.cas_service.errors import NoSuchEvent, NoSuchRequest
 from services.cas_service.questions import (
     LAST_SEQ,

@@ -18,9 +18,9 @@ from pathlib import Path
 import asyncpg
 
 from audit_verifier.verify import Broken, Unreadable
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import ProblemError
-from migration_sidecar.settings import read_settings
+from migration_sidecar.config.settings import read_settings
+from migration_sidecar.contract.errors import ProblemError
+from migration_sidecar.engine.engine import Engine
 from services.cas_service.sealing import retire, seal
 
 

@@ -10,10 +10,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from migration_sidecar.database import Database
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import ProblemError
-from migration_sidecar.settings import read_settings
+from migration_sidecar.config.settings import read_settings
+from migration_sidecar.contract.errors import ProblemError
+from migration_sidecar.database.pool import Database
+from migration_sidecar.engine.engine import Engine
 from services.cas_service import chain
 from services.cas_service.anchoring_settings import read_anchoring_settings
 from services.cas_service.evidence_errors import AnchoringStandsStill

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from audit_verifier.verify import Verdict, verify_file
-from migration_sidecar.database import Database
-from migration_sidecar.errors import ProblemError
+from migration_sidecar.contract.errors import ProblemError
+from migration_sidecar.database.pool import Database
 from services.cas_service import chain
 from services.cas_service.exporting import begin_export
 from services.cas_service.store import Role, session

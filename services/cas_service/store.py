@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from migration_sidecar.database import Database
-from migration_sidecar.messages import AuditBatch, AuditReceipt
+from migration_sidecar.contract.messages import AuditBatch, AuditReceipt
+from migration_sidecar.database.pool import Database
 from services.cas_service.errors import AuditNotReady, AuditTooSlow, NotStorable, RoleNotGranted
 
 if TYPE_CHECKING:

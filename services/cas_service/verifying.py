@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from audit_verifier.verify import Anchor, Broken, Keys, Unreadable, require_follows
-from migration_sidecar.audit_messages import Verification
-from migration_sidecar.database import Database
+from migration_sidecar.contract.audit import Verification
+from migration_sidecar.database.pool import Database
 from services.cas_service import chain
 from services.cas_service.anchoring import Anchoring
 from services.cas_service.chain import Link

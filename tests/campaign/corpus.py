@@ -67,7 +67,7 @@ _FILE = '''\
 
 from alembic import op
 
-from migration_sidecar.child.failpoints import reach
+from migration_sidecar.worker.failpoints import reach
 
 revision = {revision!r}
 down_revision = {below!r}

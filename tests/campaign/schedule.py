@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from migration_sidecar.child.failpoint_orders import NAMES
+from migration_sidecar.protocol.failpoint_spec import NAMES
 from tests.campaign.nemeses import NEMESES
 from tests.campaign.outcome import Outcome, Spec
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from migration_sidecar.child.failpoint_orders import NAMES
+from migration_sidecar.protocol.failpoint_spec import NAMES
 from tests.campaign.conduct import conduct, copied
 from tests.campaign.outcome import Outcome, Spec
 from tests.campaign.planted import BUGS, PlantedBug, search

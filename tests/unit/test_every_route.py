@@ -14,10 +14,10 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute, Route
 
 from coordinator import app as coordinator
-from coordinator.adapters.sidecar import Sidecar
+from coordinator.adapters.daprd import Sidecar
 from coordinator.domain.catalog import read_catalog
 from coordinator.settings import Settings
-from migration_sidecar.service import make_app
+from migration_sidecar.api.app import make_app
 from services.cas_service.app import app as cas_audit
 from services.client_service.app import app as cds_client
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from coordinator.cli import options
-from coordinator.cli.audit import export, list_command, proof, report, show, verify
+from coordinator.cli.audit import export, proof, report, show, verify
+from coordinator.cli.audit import list_events as list_command
 from coordinator.cli.audit.reconcile import reconcile
 
 audit = typer.Typer(name="audit", no_args_is_help=True, help="Reads the fleet's audit.", rich_markup_mode="markdown")

@@ -9,19 +9,19 @@ from typing import Annotated, Any
 import typer
 
 from coordinator.cli import options
-from coordinator.cli.audit.downloading import Download, Span
-from coordinator.cli.audit.moments import moment
-from coordinator.cli.audit.offline import verdict_on
+from coordinator.cli.audit.export_download import Download, Span
+from coordinator.cli.audit.file_verification import verdict_on
 from coordinator.cli.audit.progress import progress
 from coordinator.cli.audit.verify import Anchors, Keys
-from coordinator.cli.audit.writing import refuse_to_overwrite
-from coordinator.cli.client import CoordinatorClient
-from coordinator.cli.exit_codes import ExitCode
-from coordinator.cli.failures import BadInput
-from coordinator.cli.output import answers, print_json, remarks
-from coordinator.cli.records import AuditEventView, read_list
-from coordinator.cli.safe_text import safe
-from coordinator.cli.session import session
+from coordinator.cli.command_context import session
+from coordinator.cli.console import answers, print_json, remarks
+from coordinator.cli.output_files import refuse_to_overwrite
+from coordinator.cli.timestamps import moment
+from coordinator.client.client import CoordinatorClient
+from coordinator.client.errors import BadInput
+from coordinator.client.exit_codes import ExitCode
+from coordinator.client.views import AuditEventView, read_list
+from coordinator.presentation.terminal_text import safe
 
 EXAMPLES = options.examples(
     "coordinator audit export -o audit.jsonl",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from coordinator.cli.output import remarks
-
-Tell = Callable[[int, int], None]
+from coordinator.cli.console import remarks
+from coordinator.client.audit_verification import Tell
 
 
 @contextmanager

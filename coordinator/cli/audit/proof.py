@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 
 from coordinator.cli import options
-from coordinator.cli.audit.offline import verdict_on
+from coordinator.cli.audit.file_verification import verdict_on
 from coordinator.cli.audit.verify import Keys
-from coordinator.cli.audit.writing import refuse_to_overwrite
-from coordinator.cli.exit_codes import ExitCode
-from coordinator.cli.output import answers, print_json, remarks
-from coordinator.cli.safe_text import safe
-from coordinator.cli.session import session
+from coordinator.cli.command_context import session
+from coordinator.cli.console import answers, print_json, remarks
+from coordinator.cli.output_files import refuse_to_overwrite
+from coordinator.client.exit_codes import ExitCode
+from coordinator.presentation.terminal_text import safe
 
 EXAMPLES = options.examples(
     "coordinator audit proof 57 -o proof.json",

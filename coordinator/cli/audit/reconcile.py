@@ -9,17 +9,17 @@ import typer
 from rich.console import Console
 
 from coordinator.cli import options
-from coordinator.cli.audit.gathering import Gathering
-from coordinator.cli.audit.pieces import LiveVerdict, verify_all
-from coordinator.cli.audit.segments import tell_segments
+from coordinator.cli.audit.reconcile_sources import Gathering
+from coordinator.cli.audit.sealed_segments import tell_segments
 from coordinator.cli.audit.verify import Keys
-from coordinator.cli.exit_codes import ExitCode
-from coordinator.cli.listing import Column, Row, show_table
-from coordinator.cli.output import answers, print_json, remarks
-from coordinator.cli.safe_text import safe
-from coordinator.cli.session import session
-from coordinator.domain.reconciliation.gap import Gap, Kind
+from coordinator.cli.command_context import session
+from coordinator.cli.console import answers, print_json, remarks
+from coordinator.cli.table_layout import Column, Row, show_table
+from coordinator.client.audit_verification import LiveVerdict, verify_all
+from coordinator.client.exit_codes import ExitCode
+from coordinator.domain.reconciliation.discrepancy import Gap, Kind
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
+from coordinator.presentation.terminal_text import safe
 
 Counted = dict[str, Any]
 MOST_SHOWN = 200

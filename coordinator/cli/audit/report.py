@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli import options
-from coordinator.cli.audit.pieces import LiveVerdict, verify_all
-from coordinator.cli.audit.progress import Tell, progress
+from coordinator.cli.audit.progress import progress
 from coordinator.cli.audit.verify import Keys
-from coordinator.cli.audit.writing import refuse_to_overwrite
-from coordinator.cli.client import CoordinatorClient
-from coordinator.cli.exit_codes import ExitCode
-from coordinator.cli.failures import BadInput, CannotReach, Refused
-from coordinator.cli.output import print_json, remarks
-from coordinator.cli.safe_text import safe
-from coordinator.cli.session import session
+from coordinator.cli.command_context import session
+from coordinator.cli.console import print_json, remarks
+from coordinator.cli.output_files import refuse_to_overwrite
+from coordinator.client.audit_verification import LiveVerdict, Tell, verify_all
+from coordinator.client.client import CoordinatorClient
+from coordinator.client.errors import BadInput, CannotReach, Refused
+from coordinator.client.exit_codes import ExitCode
+from coordinator.presentation.terminal_text import safe
 
 if TYPE_CHECKING:
     from audit_verifier.verify import Keys as TrustedKeys
     from coordinator.report.document import Report
-    from coordinator.report.facts import RunFacts
+    from coordinator.report.inputs import RunFacts
 
 EXAMPLES = options.examples(
     "coordinator audit report --run release-41",
@@ -73,8 +73,8 @@ def report(
 
 
 def _made(client: CoordinatorClient, request_id: str, keys: Path | None, *, shown: bool) -> tuple[Report, bool]:
-    from coordinator.report.compose import report_of
-    from coordinator.report.evidence import is_contradicted
+    from coordinator.report.build import report_of
+    from coordinator.report.sections.evidence import is_contradicted
 
     facts = _facts(client, request_id, keys, shown=shown)
     return report_of(facts), is_contradicted(facts)
@@ -82,9 +82,9 @@ def _made(client: CoordinatorClient, request_id: str, keys: Path | None, *, show
 
 def _facts(client: CoordinatorClient, request_id: str, keys: Path | None, *, shown: bool) -> RunFacts:
     """Raises BadInput where neither a run record nor an event knows the request."""
-    from coordinator.report.collecting import events_of, proofs_of, run_record
-    from coordinator.report.facts import Evidence, RunFacts
-    from coordinator.report.rebuilt import rebuilt
+    from coordinator.report.collect import events_of, proofs_of, run_record
+    from coordinator.report.inputs import Evidence, RunFacts
+    from coordinator.report.run_from_audit import rebuilt
 
     trusted = None if keys is None else _trusted(keys)
     record, events = run_record(client, request_id), events_of(client, request_id)

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.text import Text
 
 from coordinator.cli import options
-from coordinator.cli.audit.story import show_story
-from coordinator.cli.client import CoordinatorClient
-from coordinator.cli.failures import BadInput
-from coordinator.cli.output import answers, print_json
-from coordinator.cli.records import RunStoryView, read
-from coordinator.cli.safe_text import safe
-from coordinator.cli.session import session
+from coordinator.cli.audit.run_timeline import show_story
+from coordinator.cli.command_context import session
+from coordinator.cli.console import answers, print_json
+from coordinator.client.client import CoordinatorClient
+from coordinator.client.errors import BadInput
+from coordinator.client.views import RunStoryView, read
+from coordinator.presentation.terminal_text import safe
 
 EXAMPLES = options.examples(
     "coordinator audit show release-41",

@@ -9,14 +9,14 @@ from typing import Annotated
 import typer
 
 from coordinator.cli import options
-from coordinator.cli.audit.offline import verdict_on
-from coordinator.cli.audit.pieces import verify_all
+from coordinator.cli.audit.file_verification import verdict_on
 from coordinator.cli.audit.progress import progress
-from coordinator.cli.exit_codes import ExitCode
-from coordinator.cli.failures import BadInput
-from coordinator.cli.output import answers, print_json
-from coordinator.cli.safe_text import safe
-from coordinator.cli.session import session
+from coordinator.cli.command_context import session
+from coordinator.cli.console import answers, print_json
+from coordinator.client.audit_verification import verify_all
+from coordinator.client.errors import BadInput
+from coordinator.client.exit_codes import ExitCode
+from coordinator.presentation.terminal_text import safe
 
 EXAMPLES = options.examples(
     "coordinator audit verify",

@@ -8,7 +8,7 @@ from datetime import UTC
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from migration_sidecar.messages import AuditEvent
+from migration_sidecar.contract.messages import AuditEvent
 
 WIDTH = 8
 FIELDS = tuple(name for name in AuditEvent.model_fields if name not in ("detail", "occurred_at"))

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from coordinator.domain.audit import SOURCE
+from coordinator.domain.audit_events import SOURCE
 from coordinator.domain.reconciliation.declarations import Because, Declarations, Left
-from coordinator.domain.reconciliation.gap import Gap, Kind
-from coordinator.domain.reconciliation.journals import JOURNAL, Journals
-from coordinator.domain.reconciliation.runs import EVENT_TYPES, Runs
-from migration_sidecar.messages import RecordedAuditEvent
+from coordinator.domain.reconciliation.discrepancy import Gap, Kind
+from coordinator.domain.reconciliation.journal_matching import JOURNAL, Journals
+from coordinator.domain.reconciliation.run_matching import EVENT_TYPES, Runs
+from migration_sidecar.contract.messages import RecordedAuditEvent
 
 AUDIT_SOURCE = "cas-audit"
 CONFLICT = "audit.conflict"

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from coordinator.domain.reconciliation.gap import Kind
-from migration_sidecar.journal_messages import JournalEntry
+from coordinator.domain.reconciliation.discrepancy import Kind
+from migration_sidecar.contract.journal import JournalEntry
 
 Revisions = frozenset[str]
 NONE: Revisions = frozenset()

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from coordinator.adapters.dapr_state import DaprDocuments
-from coordinator.adapters.sidecar import Sidecar
+from coordinator.adapters.daprd import Sidecar
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run, accepted
-from coordinator.outages import StateUnavailable
 from coordinator.ports import DocumentStore
+from coordinator.unavailable import StateUnavailable
 from scripts.infrastructure import ports
 from scripts.infrastructure.databases import prepare_state_store
 from scripts.infrastructure.postgres import PostgresServer

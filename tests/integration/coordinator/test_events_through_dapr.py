@@ -18,8 +18,8 @@ import uvicorn
 import yaml
 from fastapi import FastAPI, Request, Response
 
-from coordinator import subscriptions
-from coordinator.rejections import Flood, Rejections
+from coordinator.api import subscriptions
+from coordinator.audit.rejections import Flood, Rejections
 from scripts.infrastructure import ports
 from scripts.infrastructure.redis import RedisServer
 from scripts.infrastructure.supervise import Program, dying_with_us

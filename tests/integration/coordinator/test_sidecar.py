@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from coordinator.adapters.sidecar import ANSWER_BYTES, AnswerTooLarge, Sidecar
-from coordinator.outages import SidecarUnreachable
+from coordinator.adapters.daprd import ANSWER_BYTES, AnswerTooLarge, Sidecar
+from coordinator.unavailable import SidecarUnreachable
 from scripts.infrastructure import ports
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

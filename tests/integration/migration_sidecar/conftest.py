@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import migration_sidecar.engine
-from migration_sidecar.engine import Engine
-from migration_sidecar.warm import WarmProcesses
+import migration_sidecar.engine.engine
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.forkserver.client import WarmProcesses
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import Environment
 
@@ -64,7 +64,7 @@ async def start_engine(
     def start(environment: Environment, *, own_processes: bool = False, **settings: Any) -> Engine:
         with monkeypatch.context() as patch:
             if not own_processes:
-                patch.setattr(migration_sidecar.engine, "WarmProcesses", lambda *_: shared_processes)
+                patch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
             engines.append(Engine(environment.settings(**settings)))
         return engines[-1]
 

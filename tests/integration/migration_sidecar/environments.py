@@ -16,9 +16,9 @@ from uuid import uuid4
 from alembic import command
 from alembic.config import Config
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import Operation, OperationRequest
-from migration_sidecar.settings import Settings, read_settings
+from migration_sidecar.config.settings import Settings, read_settings
+from migration_sidecar.contract.messages import Operation, OperationRequest
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 
 # Nothing is told by how long something took: these only keep what hangs from taking for ever.

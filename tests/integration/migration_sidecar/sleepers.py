@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import Operation
+from migration_sidecar.contract.messages import Operation
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import rows, until
 

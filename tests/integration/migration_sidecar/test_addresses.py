@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.engine import URL, make_url
 
-from migration_sidecar.messages import DatabaseState, OperationState
+from migration_sidecar.contract.messages import DatabaseState, OperationState
 from scripts.infrastructure import ports
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine

@@ -19,10 +19,10 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 from typer.testing import CliRunner, Result
 
-import migration_sidecar.adoption
-import migration_sidecar.engine
-from migration_sidecar.child.lock_key import lock_key
+import migration_sidecar.adoption.adopt
+import migration_sidecar.engine.engine
 from migration_sidecar.cli import app
+from migration_sidecar.protocol.lock_key import lock_key
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, SharedProcesses
@@ -53,7 +53,7 @@ def history(environment: Environment) -> Environment:
 @pytest.fixture
 def adopt(history: Environment, shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch) -> Adopt:
     """Runs the command in this process, on the shared processes."""
-    monkeypatch.setattr(migration_sidecar.engine, "WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*arguments: str, revision: str = "a1", code: int = 0) -> Result:
@@ -259,7 +259,7 @@ def test_what_is_being_migrated_is_not_compared(
     adopt: Adopt, by_hand: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing needs to be built for that, and no difference is told that may be gone in a moment."""
-    monkeypatch.setattr(migration_sidecar.adoption, "LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(migration_sidecar.adoption.adopt, "LOCK_SECONDS", 0.3)
     execute(by_hand, "DROP INDEX by_name")
     with migration_lock(by_hand):
         told = adopt(code=2).stderr

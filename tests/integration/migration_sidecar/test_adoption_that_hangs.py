@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import migration_sidecar.stamping
-from migration_sidecar.catalog import left_out
-from migration_sidecar.errors import NotAdopted
-from migration_sidecar.stamping import Proof, Stamping
+import migration_sidecar.adoption.stamp
+from migration_sidecar.adoption.catalog_diff import left_out
+from migration_sidecar.adoption.stamp import Proof, Stamping
+from migration_sidecar.contract.errors import NotAdopted
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import Environment, rows
@@ -32,7 +32,7 @@ async def test_an_env_file_that_never_configures_does_not_keep_the_person_waitin
     marker, env = tmp_path / "hangs", environment.folder / "alembic" / "env.py"
     environment.revision("a1")
     env.write_text(WAITS.format(marker=str(marker)) + env.read_text())
-    monkeypatch.setattr(migration_sidecar.stamping, "CONFIGURES_SECONDS", 1.0)
+    monkeypatch.setattr(migration_sidecar.adoption.stamp, "CONFIGURES_SECONDS", 1.0)
     engine = start_engine(environment)
     proof = Proof(["a1"], "0" * 64, 0, left_out(await engine.place.records()), "nowhere")
     marker.touch()

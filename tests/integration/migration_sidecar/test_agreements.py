@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.attempts import Attempts
-from migration_sidecar.child.lock_key import lock_key
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import NotApplied, PlanChanged, UnknownTarget
-from migration_sidecar.messages import Action, OperationRequest, OperationState
+from migration_sidecar.contract.errors import NotApplied, PlanChanged, UnknownTarget
+from migration_sidecar.contract.messages import Action, OperationRequest, OperationState
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.engine.operations.executor import Attempts
+from migration_sidecar.protocol.lock_key import lock_key
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import (
     Environment,

@@ -7,7 +7,7 @@ from textwrap import indent
 
 import pytest
 
-from migration_sidecar.messages import OperationState
+from migration_sidecar.contract.messages import OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import (

@@ -18,10 +18,10 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
 
-import migration_sidecar.engine
+import migration_sidecar.engine.engine
+from migration_sidecar.api.app import make_app
 from migration_sidecar.cli import app
-from migration_sidecar.errors import Misconfigured
-from migration_sidecar.service import make_app
+from migration_sidecar.contract.errors import Misconfigured
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import SharedProcesses
@@ -204,7 +204,7 @@ def ground(environment: Environment, database: Database, postgres: PostgresServe
 
 @pytest.fixture
 def shared(shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migration_sidecar.engine, "WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
 
 
 def problems(answer: Any) -> list[dict[str, Any]]:

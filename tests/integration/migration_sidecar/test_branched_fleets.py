@@ -12,16 +12,16 @@ import pytest
 from fastapi import FastAPI
 
 from coordinator import workflow
-from coordinator.adapters.http_services import HttpServices
-from coordinator.adapters.sidecar import Reply
+from coordinator.adapters.daprd import Reply
+from coordinator.adapters.service_client import HttpServices
 from coordinator.domain.catalog import read_catalog
-from coordinator.domain.reconciliation.gap import Gap
+from coordinator.domain.reconciliation.discrepancy import Gap
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.ports import Address
-from migration_sidecar.messages import Action, RecordedAuditEvent
-from migration_sidecar.service import make_app
+from migration_sidecar.api.app import make_app
+from migration_sidecar.contract.messages import Action, RecordedAuditEvent
 from tests.integration.databases import CreateDatabase
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, SharedProcesses, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out
@@ -107,7 +107,7 @@ async def branched(
     shared_processes: SharedProcesses,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Branched]:
-    monkeypatch.setattr("migration_sidecar.engine.WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr("migration_sidecar.engine.engine.WarmProcesses", lambda *_: shared_processes)
     monkeypatch.setattr(workflow, "when_all", list)
     databases = {name: create_database() for name in SERVICES}
     environments = {name: make_environment(url=databases[name].url, name=name) for name in SERVICES}

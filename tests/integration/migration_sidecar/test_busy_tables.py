@@ -10,8 +10,8 @@ from time import monotonic
 import psycopg
 import pytest
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import Operation, OperationState
+from migration_sidecar.contract.messages import Operation, OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import (

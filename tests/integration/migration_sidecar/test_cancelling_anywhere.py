@@ -11,13 +11,13 @@ from time import monotonic
 import psycopg
 import pytest
 
-import migration_sidecar.attempts
-import migration_sidecar.operations
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import DatabaseUnreachable, UnknownOperation
-from migration_sidecar.messages import OperationState
-from migration_sidecar.operations import body_digest
-from migration_sidecar.watch import ask_to_cancel
+import migration_sidecar.engine.operations.executor
+import migration_sidecar.engine.operations.queue
+from migration_sidecar.contract.errors import DatabaseUnreachable, UnknownOperation
+from migration_sidecar.contract.messages import OperationState
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.engine.operations.operation_watch import ask_to_cancel
+from migration_sidecar.engine.operations.queue import body_digest
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (
@@ -134,7 +134,7 @@ async def test_a_pause_between_two_attempts_ends_when_it_is_cancelled(
     engine = start_engine(environment)
     await carry_out(engine)
     environment.revision("a2", 'op.execute("ALTER TABLE orders ADD COLUMN note text")')
-    monkeypatch.setattr(migration_sidecar.attempts, "uniform", lambda *_: 60.0)
+    monkeypatch.setattr(migration_sidecar.engine.operations.executor, "uniform", lambda *_: 60.0)
     with closing(psycopg.connect(database.url)) as holder:
         holder.execute("SELECT count(*) FROM orders")
         accepted = await engine.operations.accept(request())
@@ -153,7 +153,7 @@ async def test_a_deadline_ends_a_pause_too(
     engine = start_engine(environment)
     await carry_out(engine)
     environment.revision("a2", 'op.execute("ALTER TABLE orders ADD COLUMN note text")')
-    monkeypatch.setattr(migration_sidecar.attempts, "uniform", lambda *_: 60.0)
+    monkeypatch.setattr(migration_sidecar.engine.operations.executor, "uniform", lambda *_: 60.0)
     with closing(psycopg.connect(database.url, application_name="month end")) as holder:
         holder.execute("SELECT count(*) FROM orders")
         begun = monotonic()

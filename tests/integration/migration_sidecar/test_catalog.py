@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from psycopg import sql
 
-from migration_sidecar.child.catalog.snapshot import PLAIN_PRINT, WHOSE, Fact, LeftOut, query
+from migration_sidecar.protocol.catalog.snapshot import PLAIN_PRINT, WHOSE, Fact, LeftOut, query
 from scripts.infrastructure.postgres import PostgresServer, binaries
 from tests.integration.databases import Database, fresh_database
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import Action, OperationState
+from migration_sidecar.contract.messages import Action, OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows
 

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy.engine import make_url
 from typer.testing import CliRunner, Result
 
-import migration_sidecar.engine
-import migration_sidecar.store
+import migration_sidecar.database.records
+import migration_sidecar.engine.engine
 from migration_sidecar.cli import RELEASE, app
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import SharedProcesses
@@ -27,7 +27,7 @@ NO_JOURNAL = "The journal cannot be kept in this database:"
 @pytest.fixture
 def shell(environment: Environment, shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a command in this process, on the shared processes."""
-    monkeypatch.setattr(migration_sidecar.engine, "WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -9,9 +9,9 @@ from textwrap import dedent
 
 import pytest
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import OperationState
-from migration_sidecar.settings import Given, Settings, read_settings
+from migration_sidecar.config.settings import Given, Settings, read_settings
+from migration_sidecar.contract.messages import OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import REVISION, Environment, carry_out, version

@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from migration_sidecar.messages import DatabaseState, OperationState
+from migration_sidecar.contract.messages import DatabaseState, OperationState
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine

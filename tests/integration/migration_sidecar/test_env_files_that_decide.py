@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from migration_sidecar.cli.targets import full_target
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import ProblemError
-from migration_sidecar.messages import Action, DatabaseState, OperationState
+from migration_sidecar.cli.target_argument import full_target
+from migration_sidecar.contract.errors import ProblemError
+from migration_sidecar.contract.messages import Action, DatabaseState, OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, tables, version
 from tests.integration.migration_sidecar.test_places import FROM_ENVIRONMENT, OpenEngine, open_engine, written

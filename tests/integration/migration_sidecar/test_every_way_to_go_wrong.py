@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-import migration_sidecar.engine
+import migration_sidecar.engine.engine
+from migration_sidecar.api.app import make_app
 from migration_sidecar.cli import app
-from migration_sidecar.service import make_app
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import SharedProcesses
 from tests.integration.migration_sidecar.environments import Environment, lock_is_free, rows, until, version
@@ -74,7 +74,7 @@ ALL = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 
 @pytest.fixture(autouse=True)
 def shared(shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migration_sidecar.engine, "WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from migration_sidecar.errors import DatabaseUnreachable
-from migration_sidecar.messages import DatabaseState, OperationState
+from migration_sidecar.contract.errors import DatabaseUnreachable
+from migration_sidecar.contract.messages import DatabaseState, OperationState
 from scripts.infrastructure import ports
 from scripts.infrastructure.postgres import Address
 from tests.integration.databases import Database

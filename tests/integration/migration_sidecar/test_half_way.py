@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import OperationState
+from migration_sidecar.contract.messages import OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import (

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-import migration_sidecar.engine
-from migration_sidecar.service import make_app
+import migration_sidecar.engine.engine
+from migration_sidecar.api.app import make_app
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import SharedProcesses
 from tests.integration.migration_sidecar.environments import Environment, applied, kinds, rows, until, version
@@ -26,7 +26,7 @@ OpenDoor = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 @pytest.fixture
 def door(environment: Environment, shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch) -> OpenDoor:
     """The real application with its real lifespan."""
-    monkeypatch.setattr(migration_sidecar.engine, "WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
 
     @asynccontextmanager
     async def open_door(**settings: str) -> AsyncIterator[httpx.AsyncClient]:

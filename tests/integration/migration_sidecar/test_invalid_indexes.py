@@ -11,8 +11,8 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import Operation, OperationState
+from migration_sidecar.contract.messages import Operation, OperationState
+from migration_sidecar.engine.engine import Engine
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine

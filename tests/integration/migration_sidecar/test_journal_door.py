@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from migration_sidecar.journal_messages import JournalEntry, JournalPage
-from migration_sidecar.relay import audit_event
-from migration_sidecar.service import make_app
+from migration_sidecar.api.app import make_app
+from migration_sidecar.contract.journal import JournalEntry, JournalPage
+from migration_sidecar.engine.journal_relay import audit_event
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import SharedProcesses
 from tests.integration.migration_sidecar.environments import Environment, until
@@ -24,7 +24,7 @@ DOOR = "/migrations/journal"
 async def door(
     environment: Environment, shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[httpx.AsyncClient]:
-    monkeypatch.setattr("migration_sidecar.engine.WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr("migration_sidecar.engine.engine.WarmProcesses", lambda *_: shared_processes)
     app = make_app(environment.ini, settings=environment.settings(MIGRATE_ON_STARTUP="off"))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (

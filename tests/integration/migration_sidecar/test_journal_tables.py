@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from migration_sidecar.child.tables import journal_tables
-from migration_sidecar.errors import DatabaseUnreachable
-from migration_sidecar.messages import OperationState
+from migration_sidecar.contract.errors import DatabaseUnreachable
+from migration_sidecar.contract.messages import OperationState
+from migration_sidecar.protocol.journal_schema import journal_tables
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.messages import Action, DatabaseState
+from migration_sidecar.contract.messages import Action, DatabaseState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, tables, version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from migration_sidecar.messages import DatabaseState, OperationState
+from migration_sidecar.contract.messages import DatabaseState, OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import carry_out, rows

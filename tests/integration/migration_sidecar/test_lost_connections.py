@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import migration_sidecar.attempts
-from migration_sidecar.messages import DatabaseState, OperationState
+import migration_sidecar.engine.operations.executor
+from migration_sidecar.contract.messages import DatabaseState, OperationState
 from scripts.infrastructure import ports
 from scripts.infrastructure.postgres import Address, PostgresServer
 from tests.integration.databases import Database
@@ -71,7 +71,7 @@ async def test_a_revision_that_always_ends_its_own_session_fails_at_the_revision
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(migration_sidecar.attempts, "LOST_ATTEMPTS", 2)
+    monkeypatch.setattr(migration_sidecar.engine.operations.executor, "LOST_ATTEMPTS", 2)
     environment = make_environment(template)
     environment.revision("a1")
     suicide = 'op.execute("CREATE TABLE t_a2 (id int)"); op.execute("SELECT pg_terminate_backend(pg_backend_pid())")'

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import OperationState
+from migration_sidecar.contract.messages import OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, tables, until, version

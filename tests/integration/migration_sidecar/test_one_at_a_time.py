@@ -13,10 +13,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migration_sidecar.child.lock_key import lock_key
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import DatabaseState, OperationState
-from migration_sidecar.settings import VersionTable
+from migration_sidecar.contract.messages import DatabaseState, OperationState
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.protocol.lock_key import lock_key
+from migration_sidecar.protocol.version_table import VersionTable
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import Misconfigured, ProblemError
-from migration_sidecar.messages import DatabaseState, OperationState
-from migration_sidecar.settings import Given, read_settings
+from migration_sidecar.config.settings import Given, read_settings
+from migration_sidecar.contract.errors import Misconfigured, ProblemError
+from migration_sidecar.contract.messages import DatabaseState, OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import Environment, carry_out, version
 

@@ -9,9 +9,9 @@ from time import monotonic
 import psutil
 import pytest
 
-import migration_sidecar.attempts
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import Operation, OperationState
+import migration_sidecar.engine.operations.executor
+from migration_sidecar.contract.messages import Operation, OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (
@@ -75,7 +75,7 @@ async def test_a_process_that_is_always_killed_is_tried_five_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As the platform does it when memory runs out: it may pass, so it is not the revision's fault."""
-    monkeypatch.setattr(migration_sidecar.attempts, "uniform", lambda *_: 0.05)
+    monkeypatch.setattr(migration_sidecar.engine.operations.executor, "uniform", lambda *_: 0.05)
     environment.revision("a1")
     environment.revision("a2", f"{MAKES_T_A2}\nimport os; os.kill(os.getpid(), {int(number)})")
     operation = await carry_out(engine)

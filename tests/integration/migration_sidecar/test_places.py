@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import make_url
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import ProblemError
-from migration_sidecar.messages import DatabaseState, OperationState
-from migration_sidecar.settings import Given, VersionTable, read_settings
+from migration_sidecar.config.settings import Given, read_settings
+from migration_sidecar.contract.errors import ProblemError
+from migration_sidecar.contract.messages import DatabaseState, OperationState
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.protocol.version_table import VersionTable
 from tests.integration.databases import CreateDatabase, Database
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, tables, version
 

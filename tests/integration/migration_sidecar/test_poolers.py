@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import Action, OperationState
+from migration_sidecar.contract.messages import Action, OperationState
+from migration_sidecar.engine.engine import Engine
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine

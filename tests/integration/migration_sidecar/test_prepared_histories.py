@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from migration_sidecar.cli.targets import full_target
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import Action, DatabaseState, OperationState
+from migration_sidecar.cli.target_argument import full_target
+from migration_sidecar.contract.messages import Action, DatabaseState, OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, version
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import OtherBody
-from migration_sidecar.messages import OperationState
+from migration_sidecar.contract.errors import OtherBody
+from migration_sidecar.contract.messages import OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import (

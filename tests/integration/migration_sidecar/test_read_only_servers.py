@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import DatabaseUnreachable
-from migration_sidecar.messages import Action, DatabaseState, OperationState
+from migration_sidecar.contract.errors import DatabaseUnreachable
+from migration_sidecar.contract.messages import Action, DatabaseState, OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import (

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from migration_sidecar.child.tables import create, journal_tables
-from migration_sidecar.messages import Action, DatabaseState, Operation, OperationState
-from migration_sidecar.operations import body_digest
+from migration_sidecar.contract.messages import Action, DatabaseState, Operation, OperationState
+from migration_sidecar.engine.operations.queue import body_digest
+from migration_sidecar.protocol.journal_schema import create, journal_tables
 from scripts.infrastructure import ports
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import CreateDatabase, Database

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-import migration_sidecar.relay
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import AuditBatch
+import migration_sidecar.engine.journal_relay
+from migration_sidecar.contract.messages import AuditBatch
+from migration_sidecar.engine.engine import Engine
 from scripts.infrastructure import ports
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
@@ -104,9 +104,9 @@ async def relaying(engine: Engine) -> AsyncIterator[None]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migration_sidecar.relay, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr(migration_sidecar.relay, "LONGEST_PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr(migration_sidecar.relay, "ASIDE_SECONDS", 0.2)
+    monkeypatch.setattr(migration_sidecar.engine.journal_relay, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(migration_sidecar.engine.journal_relay, "LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(migration_sidecar.engine.journal_relay, "ASIDE_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -204,8 +204,8 @@ async def test_a_receipt_that_leaves_an_event_out_counts_for_none_of_them(
 async def test_a_long_journal_is_passed_on_in_batches_without_pausing(
     migrated: Engine, port: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration_sidecar.relay, "BATCH", 2)
-    monkeypatch.setattr(migration_sidecar.relay, "IDLE_SECONDS", 60)
+    monkeypatch.setattr(migration_sidecar.engine.journal_relay, "BATCH", 2)
+    monkeypatch.setattr(migration_sidecar.engine.journal_relay, "IDLE_SECONDS", 60)
     audit = Audit()
     with served(audit, port):
         async with relaying(migrated):
@@ -233,14 +233,14 @@ async def test_a_row_that_nobody_can_read_keeps_no_other_from_the_audit_and_is_t
     migrated: Engine, port: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stumbles = [ValueError("a row of a kind that is not known yet")] * 2
-    understand = migration_sidecar.relay.audit_event
+    understand = migration_sidecar.engine.journal_relay.audit_event
 
     def stumble(*row: Any) -> Any:
         if stumbles:
             raise stumbles.pop()
         return understand(*row)
 
-    monkeypatch.setattr(migration_sidecar.relay, "audit_event", stumble)
+    monkeypatch.setattr(migration_sidecar.engine.journal_relay, "audit_event", stumble)
     audit = Audit()
     with served(audit, port):
         async with relaying(migrated):

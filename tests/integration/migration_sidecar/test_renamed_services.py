@@ -9,11 +9,11 @@ import pytest
 from psycopg import sql
 
 from coordinator.domain.reconciliation.declarations import Declarations, Former
-from coordinator.domain.reconciliation.gap import Gap
+from coordinator.domain.reconciliation.discrepancy import Gap
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
-from migration_sidecar.journal_messages import JournalPage
-from migration_sidecar.messages import RecordedAuditEvent
-from migration_sidecar.service import make_app
+from migration_sidecar.api.app import make_app
+from migration_sidecar.contract.journal import JournalPage
+from migration_sidecar.contract.messages import RecordedAuditEvent
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import SharedProcesses
@@ -51,7 +51,7 @@ async def test_a_journal_goes_on_under_a_new_name(
     shared_processes: SharedProcesses,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("migration_sidecar.engine.WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr("migration_sidecar.engine.engine.WarmProcesses", lambda *_: shared_processes)
     environment.revision("a1")
     before = await journal(environment)
     new = f"{database.name}_renamed"

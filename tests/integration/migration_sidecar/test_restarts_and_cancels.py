@@ -18,12 +18,13 @@ import psycopg
 import pytest
 from asyncpg import QueryCanceledError
 
-from migration_sidecar import lookout, watch
-from migration_sidecar.child.lock_key import lock_key
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import BadRequest
-from migration_sidecar.messages import OperationState
-from migration_sidecar.watch import Seen
+from migration_sidecar.contract.errors import BadRequest
+from migration_sidecar.contract.messages import OperationState
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.engine.operations import monitor as lookout
+from migration_sidecar.engine.operations import operation_watch as watch
+from migration_sidecar.engine.operations.operation_watch import Seen
+from migration_sidecar.protocol.lock_key import lock_key
 from scripts.infrastructure import ports
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine

@@ -8,7 +8,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from migration_sidecar.messages import DatabaseState, OperationState
+from migration_sidecar.contract.messages import DatabaseState, OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, version

@@ -20,11 +20,11 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
 
-import migration_sidecar.engine
+import migration_sidecar.engine.engine
 from migration_sidecar.cli import app
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import ProblemError
-from migration_sidecar.messages import OperationState
+from migration_sidecar.contract.errors import ProblemError
+from migration_sidecar.contract.messages import OperationState
+from migration_sidecar.engine.engine import Engine
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, SharedProcesses, StartEngine
@@ -130,7 +130,7 @@ def test_an_ini_that_cannot_be_read_is_told_without_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A % that was not doubled: configparser's own message shows the whole URL."""
-    monkeypatch.setattr(migration_sidecar.engine, "WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
     environment = make_environment()
     environment.revision("a1")
     environment.set_url(guarded_url(environment.url))

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from migration_sidecar.errors import OtherBody
-from migration_sidecar.messages import DatabaseState, OperationState
+from migration_sidecar.contract.errors import OtherBody
+from migration_sidecar.contract.messages import DatabaseState, OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows, tables

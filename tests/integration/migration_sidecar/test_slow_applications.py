@@ -14,13 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-import migration_sidecar.api
-import migration_sidecar.reading
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import StillLoading
-from migration_sidecar.messages import Action, DatabaseState, OperationState
-from migration_sidecar.service import make_app
-from migration_sidecar.waiting import at_most
+import migration_sidecar.api.routes
+import migration_sidecar.engine.planning.reader
+from migration_sidecar.alembic_environment.load_deadline import at_most
+from migration_sidecar.api.app import make_app
+from migration_sidecar.contract.errors import StillLoading
+from migration_sidecar.contract.messages import Action, DatabaseState, OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows, version
@@ -80,7 +80,7 @@ async def endpoint(environment: Environment) -> AsyncIterator[httpx.AsyncClient]
 async def test_the_endpoint_answers_that_it_still_loads_and_then_the_plan(
     environment: Environment, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration_sidecar.api, "LONGEST_LOADING_SECONDS", 1.0)
+    monkeypatch.setattr(migration_sidecar.api.routes, "LONGEST_LOADING_SECONDS", 1.0)
     gate.shut()
     async with endpoint(environment) as client:
         plan = await client.get("/migrations/plan")
@@ -128,7 +128,7 @@ async def test_a_status_tells_what_it_read_before_while_a_changed_env_py_is_load
     engine: Engine, environment: Environment, gate: Gate, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await carry_out(engine)
-    monkeypatch.setattr(migration_sidecar.reading, "REFRESH_SECONDS", 0.5)
+    monkeypatch.setattr(migration_sidecar.engine.planning.reader, "REFRESH_SECONDS", 0.5)
     gate.shut()
     touched(environment)
     environment.revision("a2")

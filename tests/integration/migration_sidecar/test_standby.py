@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import Action, OperationState
+from migration_sidecar.contract.messages import Action, OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (

@@ -9,9 +9,9 @@ from functools import partial
 import psutil
 import pytest
 
-import migration_sidecar.standby
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import Action, OperationState
+import migration_sidecar.engine.operations.prewarmed_worker
+from migration_sidecar.contract.messages import Action, OperationState
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import (
@@ -108,7 +108,7 @@ async def test_a_process_that_was_killed_while_it_waited_costs_nothing(
 async def test_nobody_waits_for_ever(
     engine: Engine, environment: Environment, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration_sidecar.standby, "KEPT_SECONDS", 2.0)
+    monkeypatch.setattr(migration_sidecar.engine.operations.prewarmed_worker, "KEPT_SECONDS", 2.0)
     await get_ready(engine, environment, database)
     await until(lambda: engine.standby._ready is None)
     await until(lambda: not sessions(database))

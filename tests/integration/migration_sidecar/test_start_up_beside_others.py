@@ -12,9 +12,9 @@ from textwrap import dedent
 import psycopg
 import pytest
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import DatabaseState, Operation, OperationState
-from migration_sidecar.watch import ask_to_cancel
+from migration_sidecar.contract.messages import DatabaseState, Operation, OperationState
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.engine.operations.operation_watch import ask_to_cancel
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (

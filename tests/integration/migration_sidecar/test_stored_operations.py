@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.messages import Action, Operation, OperationRequest, OperationState
-from migration_sidecar.operations import body_digest
-from migration_sidecar.watch import ask_to_cancel, keep_progress, standing
+from migration_sidecar.contract.messages import Action, Operation, OperationRequest, OperationState
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.engine.operations.operation_watch import ask_to_cancel, keep_progress, standing
+from migration_sidecar.engine.operations.queue import body_digest
 from tests.integration.migration_sidecar.environments import request
 
 

@@ -7,12 +7,12 @@ from textwrap import indent
 
 import pytest
 
-from migration_sidecar.adoption import Wish, adopt
-from migration_sidecar.child.lock_key import lock_key
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import NotAdopted
-from migration_sidecar.messages import Action, DatabaseState, OperationState
-from migration_sidecar.truth import Truth
+from migration_sidecar.adoption.adopt import Wish, adopt
+from migration_sidecar.contract.errors import NotAdopted
+from migration_sidecar.contract.messages import Action, DatabaseState, OperationState
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.engine.operations.read_back import Truth
+from migration_sidecar.protocol.lock_key import lock_key
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows

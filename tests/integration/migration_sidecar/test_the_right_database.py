@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from migration_sidecar.messages import OperationState
+from migration_sidecar.contract.messages import OperationState
 from tests.integration.databases import CreateDatabase, Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import carry_out, rows

@@ -10,9 +10,9 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import DatabaseUnreachable
-from migration_sidecar.messages import Action, DatabaseState, OperationState
+from migration_sidecar.contract.errors import DatabaseUnreachable
+from migration_sidecar.contract.messages import Action, DatabaseState, OperationState
+from migration_sidecar.engine.engine import Engine
 from scripts.infrastructure import ports
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-import migration_sidecar.loading
-from migration_sidecar.engine import Engine
-from migration_sidecar.errors import HistoryUnreadable, NoProcess
-from migration_sidecar.messages import Action, DatabaseState, Problem, ServiceStatus
+import migration_sidecar.alembic_environment.loader
+from migration_sidecar.contract.errors import HistoryUnreadable, NoProcess
+from migration_sidecar.contract.messages import Action, DatabaseState, Problem, ServiceStatus
+from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows, version
@@ -207,7 +207,7 @@ async def test_a_loading_process_that_somebody_kills_says_nothing_about_the_file
 async def test_one_that_is_killed_whenever_it_loads_is_told_so_and_tried_again_later(
     engine: Engine, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration_sidecar.loading, "HANGING_SECONDS", 0.0)
+    monkeypatch.setattr(migration_sidecar.alembic_environment.loader, "HANGING_SECONDS", 0.0)
     flag = environment.folder / "flag"
     flag.touch()
     file = environment.revision("a1")

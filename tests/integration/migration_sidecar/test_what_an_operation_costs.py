@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from migration_sidecar import facts, lookout, several_tables, underway
-from migration_sidecar.engine import Engine
+from migration_sidecar.database import facts
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.engine.operations import in_flight as underway
+from migration_sidecar.engine.operations import monitor as lookout
+from migration_sidecar.engine.planning import version_tables as several_tables
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import Environment, applied, carry_out, rows
 

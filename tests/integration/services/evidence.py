@@ -11,9 +11,9 @@ from typing import Any
 from uuid import uuid4
 
 from audit_verifier.verify import Verdict, verify_file
-from migration_sidecar.audit_messages import Verification
-from migration_sidecar.engine import Engine
-from migration_sidecar.settings import read_settings
+from migration_sidecar.config.settings import read_settings
+from migration_sidecar.contract.audit import Verification
+from migration_sidecar.engine.engine import Engine
 from services.cas_service.anchoring import Anchoring
 from services.cas_service.anchoring_settings import AnchoringSettings
 from services.cas_service.exporting import begin_export

@@ -62,9 +62,9 @@ def serve_audit(url: str, port: int) -> None:
     import uvicorn
     from fastapi import FastAPI
 
-    from migration_sidecar.api import install_error_pages
-    from migration_sidecar.engine import Engine
-    from migration_sidecar.settings import read_settings
+    from migration_sidecar.api.routes import install_error_pages
+    from migration_sidecar.config.settings import read_settings
+    from migration_sidecar.engine.engine import Engine
     from services.cas_service.audit import router
 
     app = FastAPI()
@@ -77,13 +77,13 @@ def serve_audit(url: str, port: int) -> None:
 
 
 def relay(url: str, sidecar_port: int) -> None:
-    import migration_sidecar.relay
-    from migration_sidecar.engine import Engine
-    from migration_sidecar.settings import read_settings
+    import migration_sidecar.engine.journal_relay
+    from migration_sidecar.config.settings import read_settings
+    from migration_sidecar.engine.engine import Engine
 
-    migration_sidecar.relay.IDLE_SECONDS = 0.02
-    migration_sidecar.relay.LONGEST_PAUSE_SECONDS = 0.1
-    migration_sidecar.relay.BATCH = 20
+    migration_sidecar.engine.journal_relay.IDLE_SECONDS = 0.02
+    migration_sidecar.engine.journal_relay.LONGEST_PAUSE_SECONDS = 0.1
+    migration_sidecar.engine.journal_relay.BATCH = 20
     environment = {"DATABASE_URL": url, "DAPR_HTTP_PORT": str(sidecar_port)}
     engine = Engine(read_settings(BY_FOLDER["task_service"].path / "alembic.ini", environment))
     asyncio.run(engine.relay.run())

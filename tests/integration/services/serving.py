@@ -11,8 +11,8 @@ from typing import Any
 import uvicorn
 from fastapi import APIRouter
 
-from migration_sidecar.service import make_app
-from migration_sidecar.settings import read_settings
+from migration_sidecar.api.app import make_app
+from migration_sidecar.config.settings import read_settings
 from services.cas_service.audit import router
 from services.cas_service.evidence import router as evidence
 from tests.integration.databases import Database

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from typer.testing import CliRunner
 
-import migration_sidecar.engine
+import migration_sidecar.engine.engine
 from migration_sidecar.cli import app
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import SharedProcesses
@@ -26,7 +26,7 @@ def processes() -> Iterator[SharedProcesses]:
 
 @pytest.fixture
 def adopt(processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch) -> Adopt:
-    monkeypatch.setattr(migration_sidecar.engine, "WarmProcesses", lambda *_: processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: processes)
 
     def run(service: Service, database: Database, revision: str, *more: str) -> dict[str, object]:
         words = ["adopt", "--revision", revision, "--json", *more, "--config", str(service.path / "alembic.ini")]

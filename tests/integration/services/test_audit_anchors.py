@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from migration_sidecar.errors import Misconfigured
+from migration_sidecar.contract.errors import Misconfigured
 from services.cas_service.anchoring import Anchoring
 from services.cas_service.anchoring_settings import read_anchoring_settings
 from services.cas_service.evidence_errors import AnchoringStandsStill

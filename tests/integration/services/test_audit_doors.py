@@ -12,10 +12,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from migration_sidecar.api import install_error_pages
-from migration_sidecar.audit_facts import LIMITS
-from migration_sidecar.engine import Engine
-from migration_sidecar.settings import read_settings
+from migration_sidecar.api.routes import install_error_pages
+from migration_sidecar.config.settings import read_settings
+from migration_sidecar.contract.audit_detail import LIMITS
+from migration_sidecar.engine.engine import Engine
 from services.cas_service.audit import router
 from tests.integration.databases import Database
 from tests.integration.services.fleet import BY_FOLDER

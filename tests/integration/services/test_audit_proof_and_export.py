@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 
 from audit_verifier.verify import Keys, verify_file, verify_proof
-from migration_sidecar.api import install_error_pages
+from migration_sidecar.api.routes import install_error_pages
 from services.cas_service.app import app
 from services.cas_service.evidence import router
 from tests.integration.databases import Database

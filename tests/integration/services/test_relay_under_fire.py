@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from migration_sidecar.child.tables import create, journal_tables
-from migration_sidecar.relayed_events import audit_event
+from migration_sidecar.engine.journal_events import audit_event
+from migration_sidecar.protocol.journal_schema import create, journal_tables
 from scripts.infrastructure import ports
 from tests.integration.databases import Database
 from tests.integration.services.relay_stage import stage

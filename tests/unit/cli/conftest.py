@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from typer.testing import CliRunner, Result
 
-from coordinator.cli import client
 from coordinator.cli.app import app
+from coordinator.client import client
 from tests.unit.cli.scripted_coordinator import ScriptedCoordinator, scripted_coordinator
 
 RunCommand = Callable[..., Result]

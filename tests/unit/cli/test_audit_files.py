@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.cli.audit import downloading
+from coordinator.cli.audit import export_download as downloading
 from tests.unit.audit_verifier.audits import Audit, Signer
 from tests.unit.cli.conftest import RunCommand
 from tests.unit.cli.scripted_coordinator import ScriptedCoordinator, problem

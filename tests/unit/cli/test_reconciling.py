@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from coordinator.cli.audit import gathering
-from migration_sidecar.journal_messages import JournalPage
-from migration_sidecar.messages import AuditPage, RecordedAuditEvent
+from coordinator.cli.audit import reconcile_sources as gathering
+from migration_sidecar.contract.journal import JournalPage
+from migration_sidecar.contract.messages import AuditPage, RecordedAuditEvent
 from tests.unit.audit_verifier.audits import CHAIN, Audit
 from tests.unit.cli.conftest import RunCommand
 from tests.unit.cli.scripted_coordinator import ScriptedCoordinator, problem

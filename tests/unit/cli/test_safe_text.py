@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.cli.safe_text import safe, visible
+from coordinator.presentation.terminal_text import safe, visible
 from tests.unit.cli.conftest import RunCommand
 from tests.unit.cli.scripted_coordinator import ScriptedCoordinator, problem, run_record, step
 

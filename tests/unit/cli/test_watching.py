@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from coordinator.cli.exit_codes import ExitCode
-from coordinator.cli.failures import CannotReach, CommandFailed, Gone, NotListening, Refused
-from coordinator.cli.watching import Patience, Seen, Waiting, Watch
+from coordinator.cli.run_watch import Patience, Seen, Waiting, Watch
+from coordinator.client.errors import CannotReach, CommandFailed, Gone, NotListening, Refused
+from coordinator.client.exit_codes import ExitCode
 from tests.unit.cli.scripted_coordinator import problem, run_record
 
 PATIENCE = Patience(silence_seconds=60, unknown_seconds=10, wait_seconds=20)

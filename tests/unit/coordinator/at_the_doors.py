@@ -11,10 +11,11 @@ from urllib.parse import parse_qs
 import httpx
 from fastapi import FastAPI
 
-from coordinator import api, health, subscriptions
-from coordinator.doors import Callers, answer_with_problems
-from coordinator.outages import ServiceUnreachable
-from coordinator.refusals import Refusals
+from coordinator.api import health, subscriptions
+from coordinator.api import migrations as api
+from coordinator.api.http import Callers, answer_with_problems
+from coordinator.audit.rejection_lookup import Refusals
+from coordinator.unavailable import ServiceUnreachable
 from tests.unit.coordinator.fakes import Life, MemoryAudit, World
 
 

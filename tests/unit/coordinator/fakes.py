@@ -14,15 +14,24 @@ from typing import Any
 from uuid import UUID
 
 from coordinator import activities, workflow
-from coordinator.acceptance import Acceptance
 from coordinator.activities import Tools
-from coordinator.caretaker import Caretaker
-from coordinator.command import Commander, Limits
+from coordinator.audit.availability import Standing
+from coordinator.audit.drift import Drift
+from coordinator.audit.event_spool import Remarks
+from coordinator.audit.outbox_relay import Relay
+from coordinator.audit.rejections import Rejections
 from coordinator.domain.catalog import Catalog, read_catalog
-from coordinator.domain.notice import Announcement
-from coordinator.drift import Drift
-from coordinator.movement import Activities, Movement
-from coordinator.outages import (
+from coordinator.ports import Address, Document, Driver, Phase
+from coordinator.runs.acceptance import Acceptance
+from coordinator.runs.change_notifier import Watchers
+from coordinator.runs.intake import Reception
+from coordinator.runs.recovery_loop import Sweep
+from coordinator.runs.repository import Runs
+from coordinator.runs.run_recovery import Caretaker
+from coordinator.runs.workflow_progress import Activities, Movement
+from coordinator.steps.silence_timer import Patience
+from coordinator.steps.step_executor import Commander, Limits
+from coordinator.unavailable import (
     AuditNotReady,
     AuditUnavailable,
     BrokerUnavailable,
@@ -30,18 +39,8 @@ from coordinator.outages import (
     ServiceUnreachable,
     StateUnavailable,
 )
-from coordinator.patience import Patience
-from coordinator.ports import Address, Document, Driver, Phase
-from coordinator.reception import Reception
-from coordinator.rejections import Rejections
-from coordinator.relay import Relay
-from coordinator.remarks import Remarks
-from coordinator.runs import Runs
-from coordinator.standing import Standing
-from coordinator.sweep import Sweep
-from coordinator.watching import Watchers
-from migration_sidecar.audit_facts import objection
-from migration_sidecar.messages import (
+from migration_sidecar.contract.audit_detail import objection
+from migration_sidecar.contract.messages import (
     Action,
     AppliedRevision,
     AuditEvent,
@@ -55,6 +54,7 @@ from migration_sidecar.messages import (
     Problem,
     ServiceStatus,
 )
+from migration_sidecar.contract.progress_events import Announcement
 
 CATALOG = """
 [fleet]

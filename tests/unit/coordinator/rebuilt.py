@@ -7,8 +7,8 @@ from typing import Any
 
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step
-from migration_sidecar.audit_facts import problem_facts
-from migration_sidecar.messages import AuditEvent, Problem
+from migration_sidecar.contract.audit_detail import problem_facts
+from migration_sidecar.contract.messages import AuditEvent, Problem
 
 ASKED = (
     "services", "action", "target", "on_failure", "max_parallel", "approval", "dry_run", "not_before", "deadline",

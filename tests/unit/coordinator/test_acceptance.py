@@ -7,7 +7,7 @@ import pytest
 from coordinator.domain.request import MigrationRequest, read_request
 from coordinator.domain.run import Run
 from coordinator.errors import OtherBody, UnknownService
-from coordinator.outages import StateUnavailable
+from coordinator.unavailable import StateUnavailable
 from tests.unit.coordinator.fakes import Died, Fate, World
 
 

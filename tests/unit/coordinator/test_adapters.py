@@ -11,27 +11,26 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.adapters.dapr_publish import DaprPublisher
+from coordinator.adapters.audit_client import HttpAudit
+from coordinator.adapters.dapr_pubsub import DaprPublisher
 from coordinator.adapters.dapr_state import DaprDocuments
-from coordinator.adapters.http_audit import HttpAudit
-from coordinator.adapters.http_services import HttpServices, refusal
-from coordinator.adapters.sidecar import SILENCE_SECONDS, Reply
+from coordinator.adapters.daprd import SILENCE_SECONDS, Reply
+from coordinator.adapters.service_client import HttpServices, refusal
 from coordinator.adapters.storable import storable
-from coordinator.domain.notice import Announcement
-from coordinator.errors import CoordinatorError
-from coordinator.outages import (
+from coordinator.errors import CoordinatorError, ServiceLied
+from coordinator.ports import Address
+from coordinator.unavailable import (
     AuditNotReady,
     AuditUnavailable,
     BrokerUnavailable,
-    ServiceLied,
     ServiceRefused,
     ServiceUnreachable,
     SidecarUnreachable,
     StateUnavailable,
 )
-from coordinator.ports import Address
-from migration_sidecar.messages import Action, AuditEvent, OperationRequest
-from migration_sidecar.strict_json import FORBIDDEN
+from migration_sidecar.contract.messages import Action, AuditEvent, OperationRequest
+from migration_sidecar.contract.progress_events import Announcement
+from migration_sidecar.contract.strict_json import FORBIDDEN
 
 HERE = Address("first", "first_db")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

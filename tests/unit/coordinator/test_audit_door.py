@@ -12,10 +12,10 @@ import pytest
 from aiohttp import web
 from fastapi import FastAPI
 
-from coordinator import audit_door
-from coordinator.adapters.http_audit import HttpAudit
-from coordinator.adapters.sidecar import Sidecar
-from coordinator.doors import answer_with_problems
+from coordinator.adapters.audit_client import HttpAudit
+from coordinator.adapters.daprd import Sidecar
+from coordinator.api import audit_proxy as audit_door
+from coordinator.api.http import answer_with_problems
 
 PROBLEM = {"code": "CM-522", "title": "t", "detail": "d", "next_step": "n", "retryable": True}
 EXPORT = [f'{{"seq":{number}}}\n'.encode() * 20_000 for number in range(5)]

@@ -5,16 +5,24 @@ from typing import Any
 
 import pytest
 
-from coordinator import command
-from coordinator.command import GRACE
 from coordinator.domain.outcome import read_outcome
-from coordinator.domain.reconciliation.runs import Runs
+from coordinator.domain.reconciliation.run_matching import Runs
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step
-from coordinator.outages import ServiceLied, ServiceRefused, ServiceUnreachable, SidecarUnreachable
-from coordinator.patience import LONGEST_QUESTION_SECONDS, Patience
-from migration_sidecar.messages import Action, AppliedRevision, Operation, OperationState, Problem, RecordedAuditEvent
+from coordinator.errors import ServiceLied
+from coordinator.steps import step_executor as command
+from coordinator.steps.silence_timer import LONGEST_QUESTION_SECONDS, Patience
+from coordinator.steps.step_executor import GRACE
+from coordinator.unavailable import ServiceRefused, ServiceUnreachable, SidecarUnreachable
+from migration_sidecar.contract.messages import (
+    Action,
+    AppliedRevision,
+    Operation,
+    OperationState,
+    Problem,
+    RecordedAuditEvent,
+)
 from tests.unit.coordinator.fakes import HISTORY, START, World
 
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.domain import audit
-from coordinator.domain.keys import FORMER_INDEX, OwnKey
+from coordinator.api.subscriptions import handle
+from coordinator.documents.keys import FORMER_INDEX, OwnKey
+from coordinator.domain import audit_events as audit
 from coordinator.domain.request import read_request
 from coordinator.errors import NotJson
-from coordinator.subscriptions import handle
-from coordinator.sweep import ABANDONED_AFTER
+from coordinator.runs.recovery_loop import ABANDONED_AFTER
 from tests.unit.coordinator.at_the_doors import client_of, event
 from tests.unit.coordinator.fakes import START, Life, World
 

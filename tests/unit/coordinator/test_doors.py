@@ -9,9 +9,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from coordinator import api, health, subscriptions
+from coordinator.api import health, subscriptions
+from coordinator.api import migrations as api
+from coordinator.api.http import Callers, answer_with_problems
 from coordinator.app import create_app
-from coordinator.doors import Callers, answer_with_problems
 from tests.unit.coordinator.fakes import Life, World
 
 

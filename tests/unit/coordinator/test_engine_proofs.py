@@ -13,8 +13,8 @@ from dapr.ext.workflow import WorkflowStatus
 
 from coordinator.adapters import dapr_workflow
 from coordinator.adapters.dapr_workflow import DaprWorkflows
-from coordinator.outages import WorkflowUnavailable
 from coordinator.ports import Driver, Phase
+from coordinator.unavailable import WorkflowUnavailable
 
 
 class Refusal(grpc.RpcError):

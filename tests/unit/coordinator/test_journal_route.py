@@ -9,11 +9,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from coordinator import journals
+from coordinator.api import journals
+from coordinator.api.http import answer_with_problems
 from coordinator.domain.catalog import read_catalog
-from coordinator.doors import answer_with_problems
 from coordinator.ports import Address
-from migration_sidecar.journal_messages import JournalPage
+from migration_sidecar.contract.journal import JournalPage
 from tests.unit.coordinator.fakes import CATALOG
 
 

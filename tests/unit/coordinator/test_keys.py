@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.domain.keys import FORMER_INDEX, OwnKey, key_beside, key_of_run
-from coordinator.domain.request import REQUEST_ID, read_request
+from coordinator.documents.keys import FORMER_INDEX, OwnKey, key_beside, key_of_run
+from coordinator.domain.request import read_request
 from coordinator.errors import BadRequestId, NotJson
+from migration_sidecar.contract.request_id import REQUEST_ID
 from tests.unit.coordinator.fakes import World
 
 REQUEST_IDS = st.from_regex(REQUEST_ID, fullmatch=True)

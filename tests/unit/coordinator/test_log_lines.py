@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from coordinator.log_lines import LONGEST_LINE, Lines
+from coordinator.log_format import LONGEST_LINE, Lines
 
 
 def line(message: str = "event_refused", *, failure: bool = False, **facts: object) -> str:

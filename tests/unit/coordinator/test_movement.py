@@ -10,9 +10,9 @@ import pytest
 
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
-from coordinator.domain.standstill import SENTENCES, Standstill
-from coordinator.movement import LONGEST_LOOK_SECONDS, MANY, TELL_AFTER_SECONDS
-from coordinator.outages import WorkflowUnavailable
+from coordinator.domain.stalled_run import SENTENCES, Standstill
+from coordinator.runs.workflow_progress import LONGEST_LOOK_SECONDS, MANY, TELL_AFTER_SECONDS
+from coordinator.unavailable import WorkflowUnavailable
 from tests.unit.coordinator.fakes import HISTORY, Life, World
 
 EVERY = 10

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.domain.catalog import Catalog, read_catalog
-from coordinator.domain.course import Course, Leg, Report
 from coordinator.domain.request import MigrationRequest, read_request
+from coordinator.domain.schedule import Course, Leg, Report
 from coordinator.domain.step import StepState
 
 AUDIT = "audit"

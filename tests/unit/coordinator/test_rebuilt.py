@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from migration_sidecar.messages import Problem
+from migration_sidecar.contract.messages import Problem
 from tests.unit.coordinator.fakes import World
 from tests.unit.coordinator.rebuilt import facts_of, rebuilt
 from tests.unit.coordinator.test_run import FAILURE, carried_out

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from coordinator.domain.audit import BATCH, as_told_today
-from coordinator.domain.notice import Notice
+from coordinator.audit.event_spool import PENDING
+from coordinator.domain.audit_events import BATCH, as_told_today
+from coordinator.domain.outbox import Notice
 from coordinator.domain.run import Run
-from coordinator.remarks import PENDING
-from migration_sidecar.audit_facts import EVENT_BYTES
-from migration_sidecar.messages import AuditEvent
+from migration_sidecar.contract.audit_detail import EVENT_BYTES
+from migration_sidecar.contract.messages import AuditEvent
 from services.cas_service.audit import BODY_BYTES
 from tests.unit.coordinator.fakes import World
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from coordinator import subscriptions
-from coordinator.domain.envelope import identity_of, read_event
+from coordinator.api import subscriptions
+from coordinator.api.subscriptions import handle
+from coordinator.audit.rejections import MOST_UNTOLD
+from coordinator.domain.request_parsing.cloud_event import identity_of, read_event
 from coordinator.errors import CoordinatorError
-from coordinator.rejections import MOST_UNTOLD
-from coordinator.subscriptions import handle
-from migration_sidecar.messages import AuditEvent
+from migration_sidecar.contract.messages import AuditEvent
 from tests.unit.coordinator.at_the_doors import client_of, event
 from tests.unit.coordinator.fakes import Life, World
 

@@ -9,12 +9,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from coordinator import api, subscriptions
-from coordinator.domain import audit
-from coordinator.doors import Callers, answer_with_problems
+from coordinator.api import migrations as api
+from coordinator.api import subscriptions
+from coordinator.api.http import Callers, answer_with_problems
+from coordinator.audit.rejections import Flood, Rejections
+from coordinator.domain import audit_events as audit
 from coordinator.errors import NotJson
-from coordinator.rejections import Flood, Rejections
-from migration_sidecar.messages import AuditEvent, DatabaseState, Problem
+from migration_sidecar.contract.messages import AuditEvent, DatabaseState, Problem
 from tests.unit.coordinator.fakes import START, Life, World
 
 TOKEN = "the token of daprd"

@@ -8,10 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from coordinator.domain.envelope import read_event
-from coordinator.domain.request import PLACES, REQUEST_ID, MigrationRequest, read_request, request_id_for_event
+from coordinator.domain.request import PLACES, MigrationRequest, read_request, request_id_for_event
+from coordinator.domain.request_parsing.cloud_event import read_event
 from coordinator.errors import CoordinatorError
-from migration_sidecar.messages import OperationRequest, Revision
+from migration_sidecar.contract.messages import OperationRequest, Revision
+from migration_sidecar.contract.request_id import REQUEST_ID
 
 
 def read(**body: Any) -> MigrationRequest:

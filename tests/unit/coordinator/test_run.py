@@ -7,7 +7,7 @@ from coordinator.domain.request import read_request
 from coordinator.domain.run import Run, finished, step_begun, step_told
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import StepState
-from migration_sidecar.messages import Problem
+from migration_sidecar.contract.messages import Problem
 from tests.unit.coordinator.fakes import Life, World
 
 STEP_FINISHED = "migration.step_finished"

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from coordinator.domain.index import Index, OpenRun
-from coordinator.domain.keys import FORMER_INDEX, OwnKey
+from coordinator.documents.keys import FORMER_INDEX, OwnKey
 from coordinator.domain.request import MigrationRequest, read_request
 from coordinator.domain.run import Run, accepted
-from coordinator.sweep import ABANDONED_AFTER
+from coordinator.domain.run_index import Index, OpenRun
+from coordinator.runs.recovery_loop import ABANDONED_AFTER
 from tests.first_release import FirstRelease
 from tests.unit.coordinator.fakes import START, Died, Fate, Life, World
 

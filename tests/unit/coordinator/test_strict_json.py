@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.domain.strict_json import MAXIMUM_BYTES, read_object
+from coordinator.domain.request_parsing.request_json import MAXIMUM_BYTES, read_object
 from coordinator.errors import CoordinatorError
-from migration_sidecar.strict_json import MAXIMUM_DEPTH
+from migration_sidecar.contract.strict_json import MAXIMUM_DEPTH
 
 plain_text = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
 values = st.recursive(

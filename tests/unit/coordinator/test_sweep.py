@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from coordinator.domain import audit
+from coordinator.audit.event_spool import PENDING, PENDING_LIMIT
+from coordinator.domain import audit_events as audit
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.errors import NotJson
-from coordinator.outages import AuditUnavailable, StateUnavailable
-from coordinator.remarks import PENDING, PENDING_LIMIT
-from coordinator.sweep import ABANDONED_AFTER, AT_ONCE
-from migration_sidecar.messages import AuditEvent
+from coordinator.runs.recovery_loop import ABANDONED_AFTER, AT_ONCE
+from coordinator.unavailable import AuditUnavailable, StateUnavailable
+from migration_sidecar.contract.messages import AuditEvent
 from tests.unit.coordinator.fakes import START, Instance, World
 
 REQUEST = read_request({"services": "all"}, default_request_id="r-1")

@@ -10,17 +10,18 @@ from uuid import UUID
 
 import pytest
 
-from coordinator.adapters.dapr_publish import DaprPublisher
+from coordinator.adapters.audit_client import HttpAudit
+from coordinator.adapters.dapr_pubsub import DaprPublisher
 from coordinator.adapters.dapr_state import DOCUMENT_BYTES, DaprDocuments
-from coordinator.adapters.http_audit import HttpAudit
-from coordinator.adapters.http_services import HttpServices
-from coordinator.adapters.sidecar import AnswerTooLarge, Reply
-from coordinator.domain.notice import Announcement
+from coordinator.adapters.daprd import AnswerTooLarge, Reply
+from coordinator.adapters.service_client import HttpServices
 from coordinator.domain.request import read_request
 from coordinator.domain.run_state import RunState
-from coordinator.outages import AuditUnavailable, BrokerUnavailable, DocumentTooLarge, ServiceLied, StateUnavailable
+from coordinator.errors import ServiceLied
 from coordinator.ports import Address
-from migration_sidecar.messages import Action, AuditEvent, Operation, Problem
+from coordinator.unavailable import AuditUnavailable, BrokerUnavailable, DocumentTooLarge, StateUnavailable
+from migration_sidecar.contract.messages import Action, AuditEvent, Operation, Problem
+from migration_sidecar.contract.progress_events import Announcement
 from tests.unit.coordinator.fakes import FakeService, MemoryDocuments, World
 
 HERE = Address("first", "first_db")

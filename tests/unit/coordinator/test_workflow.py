@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from coordinator.domain.course import Course, Leg
+from coordinator.domain.schedule import Course, Leg
 from coordinator.domain.step import StepState
 from coordinator.workflow import ROUNDS_PER_HISTORY, migrate
 from tests.unit.coordinator.fakes import Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from migration_sidecar.messages import Action, Operation, OperationState
+from migration_sidecar.contract.messages import Action, Operation, OperationState
 
 RECORD = Operation(
     operation_id="op-1",

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from migration_sidecar.agreement import Agreed, limits, other_files
-from migration_sidecar.errors import NotApplied, PlanChanged, ProblemError
-from migration_sidecar.messages import Action, OperationRequest
+from migration_sidecar.alembic_environment.agreed_revisions import Agreed, limits, other_files
+from migration_sidecar.contract.errors import NotApplied, PlanChanged, ProblemError
+from migration_sidecar.contract.messages import Action, OperationRequest
 from tests.unit.migration_sidecar.test_agreement_with_alembic import alembics, carried_out, graphs, rows_of
 from tests.unit.migration_sidecar.test_history import Graph, history, ids
 

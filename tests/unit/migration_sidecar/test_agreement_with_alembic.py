@@ -9,9 +9,9 @@ from alembic.script.revision import RangeNotAncestorError, Revision, RevisionErr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migration_sidecar.errors import NotApplied
-from migration_sidecar.history import History
-from migration_sidecar.messages import Action
+from migration_sidecar.alembic_environment.history import History
+from migration_sidecar.contract.errors import NotApplied
+from migration_sidecar.contract.messages import Action
 from tests.unit.migration_sidecar.test_history import Graph, history, ids
 
 Labels = dict[str, tuple[str, ...]]

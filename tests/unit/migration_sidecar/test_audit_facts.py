@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from migration_sidecar.audit_facts import EVENT_BYTES, FACTS, LIMITS, bounded, error_text, size
-from migration_sidecar.strict_json import quoted
+from migration_sidecar.contract.audit_detail import EVENT_BYTES, FACTS, LIMITS, bounded, error_text, size
+from migration_sidecar.contract.strict_json import quoted
 
 # What surrounds the detail: ids, names of services and revisions, all of them ASCII in what we write ourselves.
 ENVELOPE_BYTES = 2600

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.child.connecting import url_of_parameters
-from migration_sidecar.dsn import dsn
-from migration_sidecar.url import make_url
+from migration_sidecar.database.asyncpg_dsn import dsn
+from migration_sidecar.protocol.url import make_url
+from migration_sidecar.worker.env.engine_url import url_of_parameters
 
 PARAMETERS: dict[str, tuple[str, dict[str, Any], str]] = {
     "a name": ("psycopg", {"host": "db", "port": 5433, "dbname": "x"}, "db:5433/x"),

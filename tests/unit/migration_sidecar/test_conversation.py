@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator
 from contextlib import nullcontext
 from typing import Any, cast
 
-from migration_sidecar.conversation import Conversation
-from migration_sidecar.course import Course
-from migration_sidecar.messages import OperationRequest
-from migration_sidecar.warm import MigrationProcess
+from migration_sidecar.contract.messages import OperationRequest
+from migration_sidecar.engine.operations.execution import Course
+from migration_sidecar.engine.operations.worker_run import Conversation
+from migration_sidecar.forkserver.client import MigrationProcess
 from tests.unit.migration_sidecar.accepted import RECORD
 
 

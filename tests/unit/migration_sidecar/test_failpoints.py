@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from migration_sidecar.child.failpoint_orders import Failpoint, read
-from migration_sidecar.errors import Misconfigured
-from migration_sidecar.settings import read_settings
+from migration_sidecar.config.settings import read_settings
+from migration_sidecar.contract.errors import Misconfigured
+from migration_sidecar.protocol.failpoint_spec import Failpoint, read
 
 
 def asked(text: str, **more: str) -> dict[str, str]:
@@ -72,7 +72,7 @@ def in_a_shell(module: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_nth_arrival_is_counted_over_processes_and_a_hit_leaves_evidence(tmp_path: Path) -> None:
     log = tmp_path / "hits"
-    code = "from migration_sidecar.child.failpoints import reach; reach('lock_taken')"
+    code = "from migration_sidecar.worker.failpoints import reach; reach('lock_taken')"
     environment = {**os.environ, **asked("lock_taken:raise@2", MIGRATION_TEST="1", MIGRATION_FAILPOINTS_LOG=str(log))}
     codes = [
         subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True).returncode for _ in "123"

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migration_sidecar.foreign_requests import LOOPBACK, Headers, allowed_hosts, host_name, is_json, refused_caller
-from migration_sidecar.rare_warnings import EVERY_SECONDS, RareWarnings
+from migration_sidecar.http_server.cross_origin import (
+    LOOPBACK,
+    Headers,
+    allowed_hosts,
+    host_name,
+    is_json,
+    refused_caller,
+)
+from migration_sidecar.http_server.rate_limited_warnings import EVERY_SECONDS, RareWarnings
 
 OURS = ("127.0.0.1", "localhost", "[::1]")
 PORTS = st.one_of(st.just(""), st.integers(0, 65535).map(lambda port: f":{port}"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import alembic
 import pytest
 
-from migration_sidecar.child.harmless import only_connects
+from migration_sidecar.worker.env.env_analysis import only_connects
 
 TEMPLATES = Path(alembic.__file__).parent / "templates"
 PLAIN = (TEMPLATES / "generic" / "env.py").read_text()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from migration_sidecar.errors import HistoryUnreadable, NotApplied, UnknownTarget
-from migration_sidecar.history import History, RevisionFile
-from migration_sidecar.messages import Action
+from migration_sidecar.alembic_environment.history import History, RevisionFile
+from migration_sidecar.contract.errors import HistoryUnreadable, NotApplied, UnknownTarget
+from migration_sidecar.contract.messages import Action
 
 Graph = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]  # revision: what it follows, what it depends on
 

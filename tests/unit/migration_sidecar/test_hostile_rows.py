@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migration_sidecar.journal_door import PAGE_CHARACTERS, entries_of, first_page
-from migration_sidecar.journal_messages import JournalEntry, JournalPage
-from migration_sidecar.relayed_events import EVENT_TYPES, NOT_RELAYED, audit_event
+from migration_sidecar.api.journal import PAGE_CHARACTERS, entries_of, first_page
+from migration_sidecar.contract.journal import JournalEntry, JournalPage
+from migration_sidecar.engine.journal_events import EVENT_TYPES, NOT_RELAYED, audit_event
 
 HERE = ("orders", "orders_db")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,9 +8,9 @@ from textwrap import indent
 import pytest
 from alembic.config import Config
 
-from migration_sidecar.child.findings import is_transactional
-from migration_sidecar.child.inspection import load_history
-from migration_sidecar.child.refusal import Refusal
+from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.scripts.history_loader import load_history
+from migration_sidecar.worker.scripts.static_analysis import is_transactional
 
 
 @pytest.fixture

@@ -20,11 +20,11 @@ except SystemExit:
 print(json.dumps(list(sys.modules)))
 """
 AT_LAUNCH = """
-from migration_sidecar import launching
+from migration_sidecar.forkserver import launcher
 def launched(*_, **__):
     print(json.dumps(list(sys.modules)), flush=True)
     os._exit(0)
-launching.launch = launched
+launcher.launch = launched
 """
 COMMANDS = (["status"], ["plan"], ["upgrade", "head"], ["downgrade", "-1"], ["history"], ["adopt"])
 
@@ -51,4 +51,4 @@ def test_a_command_loads_neither_a_web_server_nor_what_its_child_needs(tmp_path:
 def test_the_interpreter_starts_before_anything_heavy_is_loaded(tmp_path: Path, command: list[str]) -> None:
     modules = loaded(tmp_path, command, AT_LAUNCH)
     assert "typer" in modules
-    assert not modules & {"asyncio", "asyncpg", "rich.console", "migration_sidecar.messages"}
+    assert not modules & {"asyncio", "asyncpg", "rich.console", "migration_sidecar.contract.messages"}

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.history import Finding, History, RevisionFile
-from migration_sidecar.messages import Action
-from migration_sidecar.obstacles import in_the_files, to_know
-from migration_sidecar.place import Whereabouts
-from migration_sidecar.settings import VersionTable
+from migration_sidecar.alembic_environment.history import Finding, History, RevisionFile
+from migration_sidecar.alembic_environment.target_database import Whereabouts
+from migration_sidecar.contract.messages import Action
+from migration_sidecar.engine.planning.preflight import in_the_files, to_know
+from migration_sidecar.protocol.version_table import VersionTable
 from tests.unit.migration_sidecar.test_history import LINE, history
 from tests.unit.migration_sidecar.test_reading import facts
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from migration_sidecar.errors import DatabaseUnreachable, UnknownTarget
-from migration_sidecar.patience import _passes
+from migration_sidecar.contract.errors import DatabaseUnreachable, UnknownTarget
+from migration_sidecar.engine.operations.retry import _passes
 
 
 def unreachable(code: str, *, retryable: bool = True) -> DatabaseUnreachable:

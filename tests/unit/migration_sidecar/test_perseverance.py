@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from migration_sidecar import perseverance
-from migration_sidecar.errors import DatabaseUnreachable, UnknownTarget
-from migration_sidecar.messages import Problem
-from migration_sidecar.perseverance import TIMES, carry_through
+from migration_sidecar.contract.errors import DatabaseUnreachable, UnknownTarget
+from migration_sidecar.contract.messages import Problem
+from migration_sidecar.engine.operations import persistence as perseverance
+from migration_sidecar.engine.operations.persistence import TIMES, carry_through
 
 AWAY = DatabaseUnreachable("CM-513", "Away", "The server is away.", "Start it.")
 

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.child.attempt import session_name
-from migration_sidecar.facts import DatabaseFacts
-from migration_sidecar.messages import Action, DatabaseState, LockHolder, Operation, OperationRequest, OperationState
-from migration_sidecar.operations import body_digest
-from migration_sidecar.reading import classify, digest, settled
+from migration_sidecar.contract.messages import (
+    Action,
+    DatabaseState,
+    LockHolder,
+    Operation,
+    OperationRequest,
+    OperationState,
+)
+from migration_sidecar.database.facts import DatabaseFacts
+from migration_sidecar.engine.operations.queue import body_digest
+from migration_sidecar.engine.planning.reader import classify, digest, settled
+from migration_sidecar.protocol.attempt import session_name
 from tests.unit.migration_sidecar.test_history import BRANCHES, LINE, history
 
 NOTHING: dict[str, Any] = {

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from migration_sidecar.audit_facts import objection
-from migration_sidecar.relayed_events import EVENT_TYPES, audit_event
+from migration_sidecar.contract.audit_detail import objection
+from migration_sidecar.engine.journal_events import EVENT_TYPES, audit_event
 
 HERE = ("orders", "orders_db")
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migration_sidecar import errors
-from migration_sidecar.child.failures import describe_failure
-from migration_sidecar.child.refusal import Refusal
-from migration_sidecar.errors import ProblemError
-from migration_sidecar.messages import LockHolder, Problem
+from migration_sidecar.contract import errors
+from migration_sidecar.contract.errors import ProblemError
+from migration_sidecar.contract.messages import LockHolder, Problem
+from migration_sidecar.worker.failure_report import describe_failure
+from migration_sidecar.worker.refusal import Refusal
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "NotAdopted": ("CM-554", "A title", "A detail.", "A step."),

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from migration_sidecar.address import without_password
-from migration_sidecar.errors import Misconfigured, NoConfiguration
-from migration_sidecar.settings import Given, OnStartup, Settings, VersionTable, read_settings
+from migration_sidecar.config.database_url import without_password
+from migration_sidecar.config.settings import Given, OnStartup, Settings, read_settings
+from migration_sidecar.contract.errors import Misconfigured, NoConfiguration
+from migration_sidecar.protocol.version_table import VersionTable
 
 INI_URL = "postgresql://ini_user:ini_word@ini_host:1111/orders"
 

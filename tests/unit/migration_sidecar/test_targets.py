@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from alembic.config import Config
 
-from migration_sidecar.child.inspection import load_history
-from migration_sidecar.child.refusal import Refusal
-from migration_sidecar.child.targets import resolve
-from migration_sidecar.history import History
-from migration_sidecar.messages import Action
+from migration_sidecar.alembic_environment.history import History
+from migration_sidecar.contract.messages import Action
+from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.scripts.history_loader import load_history
+from migration_sidecar.worker.scripts.target_resolution import resolve
 
 # Two branches that meet again, and a second root that depends on the first.
 FILES = {

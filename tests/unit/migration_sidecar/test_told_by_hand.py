@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from migration_sidecar.cli.migrating import is_told
+from migration_sidecar.cli.migrate_commands import is_told
 from migration_sidecar.cli.output import show
-from migration_sidecar.messages import Problem
+from migration_sidecar.contract.messages import Problem
 
 WAITS = "Revision a1 waits for table customers, held by pid 8825 (psql, 8 s)."
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from time import monotonic
 
-from migration_sidecar.underway import JUST_NOW_SECONDS, Underway
-from migration_sidecar.verdict import Found
-from migration_sidecar.watch import Standing
+from migration_sidecar.engine.operations.in_flight import JUST_NOW_SECONDS, Underway
+from migration_sidecar.engine.operations.operation_watch import Standing
+from migration_sidecar.engine.operations.verdict import Found
 from tests.unit.migration_sidecar.accepted import RECORD
 
 FOUND = Found(revisions=[], rows=[], moved=[], recorded=set(), left=1, obstacles=[], invalid_indexes=[])

@@ -7,7 +7,7 @@ import sqlalchemy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migration_sidecar.url import URL, make_url
+from migration_sidecar.protocol.url import URL, make_url
 
 URLS = [
     "postgresql://",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.store import JournalRow
-from migration_sidecar.verdict import Ending, Found, Next, judge, torn
+from migration_sidecar.database.records import JournalRow
+from migration_sidecar.engine.operations.verdict import Ending, Found, Next, judge, torn
 
 PROBLEM = {
     "code": "CM-401",

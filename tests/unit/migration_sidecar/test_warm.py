@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from migration_sidecar.warm import MigrationProcess
+from migration_sidecar.forkserver.client import MigrationProcess
 
 EXITED = {"event": "exited", "code": None, "signal": 9}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from migration_sidecar.messages import Action
-from migration_sidecar.settings import Settings, read_settings
-from migration_sidecar.way_back import objection
+from migration_sidecar.config.downgrade_permission import objection
+from migration_sidecar.config.settings import Settings, read_settings
+from migration_sidecar.contract.messages import Action
 
 SERVICES = Path(__file__).parents[3] / "services"
 PLAIN = Settings(service="orders", config_file=Path("alembic.ini"), url=None)

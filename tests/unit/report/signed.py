@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from audit_verifier import verify
-from coordinator.report.facts import ReportedEvent
+from coordinator.report.inputs import ReportedEvent
 
 CHAIN = "6c1bdb8e-9a55-4c1c-9d3e-0c0f4a2f9f10"
 AT = "2026-11-22T15:00:41.200000Z"

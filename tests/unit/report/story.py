@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from coordinator.cli.audit.pieces import LiveVerdict
-from coordinator.report.facts import Anchor, Evidence, Proof, ReportedEvent, ReportedRun, RunFacts
+from coordinator.client.audit_verification import LiveVerdict
+from coordinator.report.inputs import Anchor, Evidence, Proof, ReportedEvent, ReportedRun, RunFacts
 
 DIGEST = "d" * 64
 FILE = "f" * 64

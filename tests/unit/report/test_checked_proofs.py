@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit_verifier import verify
-from coordinator.report.facts import Proof, ReportedEvent
-from coordinator.report.proving import checked_proof
+from coordinator.report.inputs import Proof, ReportedEvent
+from coordinator.report.proof_check import checked_proof
 from tests.unit.report.signed import keys_of, proof, proof_of
 from tests.unit.report.story import EVENTS
 

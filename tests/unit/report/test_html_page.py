@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from coordinator.report.compose import report_of
-from coordinator.report.facts import RunFacts
+from coordinator.report.build import report_of
 from coordinator.report.html import as_html
+from coordinator.report.inputs import RunFacts
 from tests.unit.report.story import EVENTS, MIGRATED, PROVEN, REQUEST, facts, run, step
 
 VOID = {"meta", "col", "br", "line", "rect"}

@@ -7,8 +7,8 @@ import re
 import pypdfium2
 import pytest
 
-from coordinator.report.compose import report_of
-from coordinator.report.facts import RunFacts
+from coordinator.report.build import report_of
+from coordinator.report.inputs import RunFacts
 from coordinator.report.pdf import as_pdf
 from tests.unit.report.story import EVENTS, MIGRATED, PROVEN, REQUEST, event, facts, run
 

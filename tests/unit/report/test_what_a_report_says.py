@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 
-from coordinator.cli.audit.pieces import LiveVerdict
-from coordinator.report.compose import report_of
+from coordinator.client.audit_verification import LiveVerdict
+from coordinator.report.build import report_of
 from coordinator.report.document import Tone
-from coordinator.report.evidence import is_contradicted
-from coordinator.report.facts import Evidence, Proof, ReportedEvent, RunFacts
-from coordinator.report.rebuilt import rebuilt
+from coordinator.report.inputs import Evidence, Proof, ReportedEvent, RunFacts
+from coordinator.report.run_from_audit import rebuilt
+from coordinator.report.sections.evidence import is_contradicted
 from tests.unit.report.story import (
     ANCHOR,
     CHAIN,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from coordinator.report.compose import report_of
+from coordinator.report.build import report_of
 from coordinator.report.document import Section
-from coordinator.report.facts import RunFacts
+from coordinator.report.inputs import RunFacts
 
 
 def section(facts: RunFacts, heading: str) -> str:

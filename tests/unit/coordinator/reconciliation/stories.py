@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
-from migration_sidecar.journal_messages import HistoryPosition, JournalEntry, JournalPage
-from migration_sidecar.messages import AuditEvent, RecordedAuditEvent
+from migration_sidecar.contract.journal import HistoryPosition, JournalEntry, JournalPage
+from migration_sidecar.contract.messages import AuditEvent, RecordedAuditEvent
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EVENT_TYPES = {

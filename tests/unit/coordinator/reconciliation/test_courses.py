@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from coordinator.domain.reconciliation.course import Course
-from coordinator.domain.reconciliation.gap import Gap, Kind
-from migration_sidecar.journal_messages import HistoryPosition, JournalEntry
-from migration_sidecar.messages import AuditEvent
+from coordinator.domain.reconciliation.discrepancy import Gap, Kind
+from coordinator.domain.reconciliation.journal_continuity import Course
+from migration_sidecar.contract.journal import HistoryPosition, JournalEntry
+from migration_sidecar.contract.messages import AuditEvent
 
 
 def row(kind: str, revision: str | None = None, **facts: Any) -> JournalEntry:

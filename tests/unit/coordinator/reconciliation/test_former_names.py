@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from coordinator.domain.reconciliation.declarations import Because, Declarations, Former, Left
-from coordinator.domain.reconciliation.gap import Gap, Kind
+from coordinator.domain.reconciliation.discrepancy import Gap, Kind
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
-from migration_sidecar.messages import RecordedAuditEvent
+from migration_sidecar.contract.messages import RecordedAuditEvent
 from tests.unit.coordinator.reconciliation.stories import START, Story, told
 
 RENAMED = Declarations(former={"new": Former(names=frozenset({"s0"}))})

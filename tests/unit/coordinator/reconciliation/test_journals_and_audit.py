@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.domain.reconciliation.gap import Gap, Kind
-from migration_sidecar.messages import AuditEvent
+from coordinator.domain.reconciliation.discrepancy import Gap, Kind
+from migration_sidecar.contract.messages import AuditEvent
 from tests.unit.coordinator.reconciliation.stories import START, Story, recorded, told
 
 SEEDS = st.integers(0, 2**32)

@@ -11,7 +11,7 @@ from alembic.util import CommandError
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from migration_sidecar.journal_messages import JournalEntry
+from migration_sidecar.contract.journal import JournalEntry
 from tests.unit.coordinator.reconciliation.test_courses import BEGAN, followed, row
 from tests.unit.migration_sidecar.test_agreement_with_alembic import (
     STEP,

@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from coordinator.domain.reconciliation.gap import Gap, Kind
+from coordinator.domain.reconciliation.discrepancy import Gap, Kind
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
-from coordinator.domain.reconciliation.runs import EVENT_TYPES, expected_of
+from coordinator.domain.reconciliation.run_matching import EVENT_TYPES, expected_of
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
-from migration_sidecar.messages import RecordedAuditEvent
+from migration_sidecar.contract.messages import RecordedAuditEvent
 from tests.unit.coordinator.fakes import World
 from tests.unit.coordinator.test_run import FAILURE, carried_out
 

@@ -1,0 +1,49 @@
+"""The audit service through the sidecar: batches in, answers out as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from coordinator.adapters.daprd import SILENCE_SECONDS, AnswerTooLarge, Caller, OpenReply
+from coordinator.adapters.service_client import ask, refusal
+from coordinator.errors import ServiceLied
+from coordinator.unavailable import AuditNotReady, AuditUnavailable, ServiceRefused, ServiceUnreachable
+from migration_sidecar.contract.messages import AuditBatch, AuditEvent, AuditReceipt
+
+# The audit service's own word for "my tables are not there yet".
+NOT_MIGRATED = "CM-522"
+KNOWN_TYPES = ("application/json", "application/jsonl")
+
+
+class HttpAudit:
+    """Implements AuditTrail and AuditReader."""
+
+    def __init__(self, sidecar: Caller, service: str) -> None:
+        self._sidecar, self._service = sidecar, service
+
+    async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
+        body = AuditBatch(events=list(events)).model_dump(mode="json")
+        try:
+            receipt = await ask(self._sidecar, self._service, "POST", "/audit/events", AuditReceipt, body=body)
+        except ServiceRefused as error:
+            kind = AuditNotReady if error.their_problem.code == NOT_MIGRATED else AuditUnavailable
+            raise kind(self._service, error.detail) from error
+        except (ServiceUnreachable, ServiceLied) as error:
+            raise AuditUnavailable(self._service, error.detail) from error
+        if not receipt.covers(len(events)):
+            raise AuditUnavailable(self._service, "its receipt does not cover every event that was sent.")
+        return receipt
+
+    async def open(self, path: str, query: str) -> OpenReply:
+        try:
+            answer = await self._sidecar.open(path, query, headers={"dapr-app-id": self._service})
+            if answer.status >= 300:
+                raise refusal(self._service, await answer.whole())
+        except TimeoutError:
+            raise ServiceUnreachable(self._service, f"no answer within {SILENCE_SECONDS:.0f} s") from None
+        except AnswerTooLarge as error:
+            raise ServiceLied(self._service, str(error)) from None
+        if answer.content_type not in KNOWN_TYPES or answer.is_encoded:
+            answer.close()
+            raise ServiceLied(self._service, "not with JSON")
+        return answer

@@ -1,0 +1,40 @@
+"""Progress events as whole CloudEvents, so that their ids are ours and a repeat can be recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from coordinator.adapters.daprd import AnswerTooLarge, Caller
+from coordinator.domain.audit_events import SOURCE
+from coordinator.unavailable import BrokerUnavailable, SidecarUnreachable
+from migration_sidecar.contract.progress_events import Announcement
+
+
+class DaprPublisher:
+    """Implements EventPublisher."""
+
+    def __init__(self, sidecar: Caller, pubsub: str, topic: str) -> None:
+        self._sidecar, self._path = sidecar, f"/v1.0/publish/{pubsub}/{topic}"
+
+    async def publish(self, announcement: Announcement, event_id: str, at: datetime, data: Mapping[str, Any]) -> None:
+        event = {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": SOURCE,
+            "type": announcement.value,
+            "time": at.isoformat().replace("+00:00", "Z"),
+            "datacontenttype": "application/json",
+            "data": data,
+        }
+        try:
+            reply = await self._sidecar.call(
+                "POST", self._path, body=event, headers={"content-type": "application/cloudevents+json"}
+            )
+        except (SidecarUnreachable, TimeoutError) as error:
+            raise BrokerUnavailable("the sidecar does not answer") from error
+        except AnswerTooLarge as error:
+            raise BrokerUnavailable(f"daprd answered {error}") from error
+        if reply.status >= 300:
+            raise BrokerUnavailable(f"daprd answered {reply.status}")

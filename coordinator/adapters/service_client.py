@@ -1,0 +1,161 @@
+"""The services' migration sidecar endpoints, reached by app id through the coordinator's own daprd."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from coordinator.adapters.daprd import ANSWER_BYTES, CALL_SECONDS, AnswerTooLarge, Caller, Reply
+from coordinator.adapters.storable import storable
+from coordinator.errors import ServiceLied
+from coordinator.ports import Address
+from coordinator.unavailable import ServiceRefused, ServiceUnreachable
+from migration_sidecar.contract.journal import JournalPage
+from migration_sidecar.contract.messages import (
+    Action,
+    Message,
+    MigrationPlan,
+    Operation,
+    OperationRequest,
+    Problem,
+    ServiceStatus,
+)
+
+Answer = TypeVar("Answer", bound=Message)
+Placed = TypeVar("Placed", ServiceStatus, MigrationPlan, JournalPage)
+
+PLAN_SECONDS = 60.0
+# A thousand rows with an event of 16 KiB each; the SQL of revisions that fill tables.
+PAGE_BYTES = 32 * 1024 * 1024
+
+
+class HttpServices:
+    """Implements FleetMessenger and Journals.
+
+    Paths are fixed, the service is a header: nothing a user sends becomes an address.
+    """
+
+    def __init__(self, sidecar: Caller) -> None:
+        self._sidecar = sidecar
+
+    async def status(self, address: Address) -> ServiceStatus:
+        answer = await ask(self._sidecar, address.service, "GET", "/migrations", ServiceStatus)
+        return _from_the_right_one(address, answer)
+
+    async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan:
+        parameters = {"action": action.value, "target": target} | ({"sql": "true"} if with_sql else {})
+        answer = await ask(
+            self._sidecar,
+            address.service,
+            "GET",
+            "/migrations/plan",
+            MigrationPlan,
+            parameters=parameters,
+            seconds=PLAN_SECONDS,
+            most_bytes=PAGE_BYTES if with_sql else ANSWER_BYTES,
+        )
+        return _from_the_right_one(address, answer)
+
+    async def start(self, address: Address, order: OperationRequest, *, wait_seconds: int) -> Operation:
+        return await ask(
+            self._sidecar,
+            address.service,
+            "POST",
+            "/migrations/operations",
+            Operation,
+            body=order.model_dump(mode="json", exclude_none=True),
+            parameters={"wait_seconds": str(wait_seconds)},
+            seconds=wait_seconds + CALL_SECONDS,
+        )
+
+    async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation:
+        return await ask(
+            self._sidecar,
+            address.service,
+            "GET",
+            f"/migrations/operations/{operation_id}",
+            Operation,
+            parameters={"wait_seconds": str(wait_seconds)},
+            seconds=wait_seconds + CALL_SECONDS,
+        )
+
+    async def journal(self, address: Address, *, after: int, limit: int) -> JournalPage:
+        parameters = {"after": str(after), "limit": str(limit)}
+        page = await ask(
+            self._sidecar,
+            address.service,
+            "GET",
+            "/migrations/journal",
+            JournalPage,
+            parameters=parameters,
+            most_bytes=PAGE_BYTES,
+        )
+        page = _from_the_right_one(address, page)
+        numbers = [entry.seq for entry in page.entries]
+        in_order = all(earlier < later for earlier, later in pairwise([after, *numbers]))
+        # Whoever reads on must come to an end, and must not be led past a row.
+        if not in_order or len(numbers) > limit or page.next_after not in (None, *numbers[-1:]):
+            raise ServiceLied(address.service, "its journal page is not the one that follows the row asked for")
+        return page
+
+
+async def ask(
+    sidecar: Caller,
+    service: str,
+    method: str,
+    path: str,
+    answer: type[Answer],
+    *,
+    body: Any = None,
+    parameters: Mapping[str, str] | None = None,
+    seconds: float = CALL_SECONDS,
+    most_bytes: int = ANSWER_BYTES,
+) -> Answer:
+    """Raises SidecarUnreachable, ServiceUnreachable, ServiceRefused or ServiceLied."""
+    try:
+        reply = await sidecar.call(
+            method,
+            path,
+            body=body,
+            parameters=parameters,
+            headers={"dapr-app-id": service},
+            seconds=seconds,
+            most_bytes=most_bytes,
+        )
+    except TimeoutError:
+        raise ServiceUnreachable(service, f"no answer within {seconds:.0f} s") from None
+    except AnswerTooLarge as error:
+        raise ServiceLied(service, str(error)) from None
+    if reply.status >= 300:
+        raise refusal(service, reply)
+    try:
+        return answer.model_validate_json(storable(reply.content))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the body"
+        raise ServiceLied(service, f"its {answer.__name__} is not one: {where}: {first['msg'][:200]}") from None
+
+
+def refusal(service: str, reply: Reply) -> ServiceRefused | ServiceUnreachable | ServiceLied:
+    document = reply._replace(content=storable(reply.content)).document()
+    if isinstance(document, dict):
+        if "errorCode" in document:
+            return ServiceUnreachable(service, f"{str(document['errorCode'])[:80]} from Dapr")
+        try:
+            # A problem document may carry members that this version does not know, `type` and `status` among them.
+            known = {name: value for name, value in document.items() if name in Problem.model_fields}
+            return ServiceRefused(service, reply.status, Problem.model_validate(known))
+        except ValidationError:
+            pass
+    if reply.status >= 500:
+        return ServiceUnreachable(service, f"it answered {reply.status} without saying why")
+    return ServiceLied(service, f"with {reply.status} and no problem document")
+
+
+def _from_the_right_one(address: Address, answer: Placed) -> Placed:
+    if (answer.service, answer.database) != address:
+        raise ServiceLied(address.service, f"as {answer.service[:80]} about the database {answer.database[:80]}")
+    return answer

@@ -1,0 +1,198 @@
+"""Door 1: service invocation. Bodies are read by hand, because a strict parser must see every byte as it came."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from coordinator.api.http import Callers, parameters, read_body, require_plain_json, whole_number, yes_or_no
+from coordinator.audit.availability import Standing
+from coordinator.audit.drift import Drift
+from coordinator.audit.rejection_lookup import Refusals
+from coordinator.domain.catalog import Catalog, FormerService, Service
+from coordinator.domain.request import read_request, request_id_for_call
+from coordinator.domain.request_parsing.request_json import read_object
+from coordinator.domain.run import Run
+from coordinator.domain.run_state import RunState
+from coordinator.errors import BadField, BadRequestId, CoordinatorError, NoSuchRoute, NoSuchRun, quoted
+from coordinator.ports import Address, FleetMessenger
+from coordinator.runs.change_notifier import Watchers
+from coordinator.runs.intake import Reception
+from coordinator.runs.repository import Runs
+from coordinator.steps.fleet_plan import survey
+from migration_sidecar.contract.request_id import REQUEST_ID
+
+PAGE = 50
+# Another replica's writes wake nobody here, so the store is looked at as well.
+LOOK_AGAIN_SECONDS = 1.0
+# Below the 30 s after which Dapr's resiliency gives a call up.
+LONGEST_WAIT_SECONDS = 25
+VERBS = {"approve", "reject", "pause", "resume", "cancel", "retry"}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the routes need; app.py puts it together."""
+
+    reception: Reception
+    runs: Runs
+    watchers: Watchers
+    catalog: Catalog
+    messenger: FleetMessenger
+    callers: Callers
+    drift: Drift
+    standing: Standing
+    refusals: Refusals | None = None
+
+
+def routes(desk: Desk) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/migrations")
+    async def request_migration(request: Request) -> Response:
+        run = await _requested(desk, request)
+        return JSONResponse(run.public(), status_code=202, headers={"location": f"/migrations/{run.request_id}"})
+
+    @router.post("/migrations/{request_id}/{verb}")
+    async def refuse_verb(request: Request, request_id: str, verb: str) -> Response:
+        raise await _refused_verb(desk, request, request_id, verb)
+
+    @router.get("/migrations")
+    async def list_runs(request: Request) -> Response:
+        given = parameters(request, ("state", "service", "limit", "cursor"))
+        limit = whole_number(given, "limit", PAGE, least=1, most=200)
+        if (state := given.get("state")) and state not in list(RunState):
+            raise BadField(f"state = {quoted(state)} is no state of a run; known: {', '.join(RunState)}.")
+        service = given.get("service")
+        names = None if service is None else desk.catalog.names_of(service)
+        return JSONResponse(await _page(desk.runs, state, names, limit, given.get("cursor")))
+
+    @router.get("/migrations/{request_id}")
+    async def show_run(request: Request, request_id: str) -> Response:
+        given = parameters(request, ("wait_seconds", "after_version"))
+        wait_seconds = whole_number(given, "wait_seconds", 0, most=LONGEST_WAIT_SECONDS)
+        after_version = whole_number(given, "after_version", 0, most=10**9)
+        if not REQUEST_ID.fullmatch(request_id):
+            raise BadRequestId(f"{quoted(request_id)} is not of the form [A-Za-z0-9_-]{{1,64}}")
+        run = await _changed_run(desk, request_id, wait_seconds, after_version or None)
+        return JSONResponse(run.public())
+
+    @router.post("/plans")
+    async def show_plan(request: Request) -> Response:
+        with_sql = yes_or_no(parameters(request, ("sql",)), "sql")
+        require_plain_json(request)
+        body = read_object(await read_body(request))
+        asked = read_request(body, default_request_id=request_id_for_call())
+        plan = await survey(desk.messenger, desk.catalog.chosen(asked), asked, with_sql=with_sql)
+        obstacles = [obstacle.model_dump(mode="json") for obstacle in plan.obstacles]
+        plans = [one.model_dump(mode="json", by_alias=True) for one in plan.plans]
+        return JSONResponse({"digest": plan.digest, "services": plans, "obstacles": obstacles})
+
+    @router.get("/fleet")
+    async def show_fleet(request: Request) -> Response:
+        parameters(request, ())
+        rows = await asyncio.gather(*(_row(desk, service) for service in desk.catalog.services))
+        former = [_former(service) for service in desk.catalog.former_services]
+        answer = {"fleet": desk.catalog.fleet.name, "services": rows, "audit": desk.standing.public()}
+        return JSONResponse(answer | ({"former_services": former} if former else {}))
+
+    return router
+
+
+async def _requested(desk: Desk, request: Request) -> Run:
+    """Accepts, or puts on record that it did not."""
+    body, caller = b"", desk.callers.of(request)
+    try:
+        parameters(request, ())
+        require_plain_json(request)
+        body = await read_body(request)
+        asked = read_request(read_object(body), default_request_id=request_id_for_call())
+        return await desk.reception.take(asked, caller)
+    except CoordinatorError as error:
+        sent = sha256(body).hexdigest()
+        await desk.reception.refuse_call(("call", error.code, sent), error, caller, body_sha256=sent)
+        raise
+
+
+async def _refused_verb(desk: Desk, request: Request, request_id: str, verb: str) -> CoordinatorError:
+    """None is carried out yet, and that somebody tried to approve or to stop a run is worth a record."""
+    error = NoSuchRoute(request.method)
+    if verb in VERBS and REQUEST_ID.fullmatch(request_id):
+        caller = desk.callers.of(request)
+        key = ("verb", request_id, verb)
+        await desk.reception.refuse_call(key, error.about(request_id), caller, verb=verb)
+    return error
+
+
+async def _changed_run(desk: Desk, request_id: str, wait_seconds: int, after_version: int | None) -> Run:
+    """The run as soon as it is newer than `after_version`, or than it was when the question came."""
+    run = await _existing_run(desk, request_id)
+    known = run.version if after_version is None else after_version
+    give_up = time.monotonic() + wait_seconds
+    while run.version <= known and not run.settled and (left := give_up - time.monotonic()) > 0:
+        await desk.watchers.wait(request_id, min(left, LOOK_AGAIN_SECONDS))
+        run = await _existing_run(desk, request_id)
+    return run
+
+
+async def _existing_run(desk: Desk, request_id: str) -> Run:
+    run = await desk.runs.read(request_id)
+    if run is None:
+        raise NoSuchRun(request_id) if desk.refusals is None else await desk.refusals.explained(request_id)
+    return run
+
+
+async def _page(
+    runs: Runs, state: str | None, services: frozenset[str] | None, limit: int, cursor: str | None
+) -> dict[str, Any]:
+    """Newest first. The cursor is the last id looked at, so a page is right also while new runs arrive."""
+    ids = (await runs.index()).recent
+    if cursor is not None:
+        if cursor not in ids:
+            raise BadField(f"cursor = {quoted(cursor)} is not one that a page ended with.")
+        ids = ids[ids.index(cursor) + 1 :]
+    found: list[Run] = []
+    damaged: list[str] = []
+    for start in range(0, len(ids), PAGE):
+        records = await runs.read_many(ids[start : start + PAGE])
+        damaged += records.damaged
+        found += [run for run in records.runs if _matches(run, state, services)]
+        if len(found) >= limit:
+            break
+    shown, last = found[:limit], found[limit - 1].request_id if len(found) >= limit else None
+    page = {"runs": [run.public() for run in shown], "next_cursor": None if not ids or last == ids[-1] else last}
+    return {**page, "damaged": damaged} if damaged else page
+
+
+def _matches(run: Run, state: str | None, services: frozenset[str] | None) -> bool:
+    involved = services is None or any(step.service in services for step in run.steps)
+    return involved and (state is None or run.state == state)
+
+
+def _former(service: FormerService) -> dict[str, str]:
+    until = service.until.isoformat()
+    return {"service": service.name, "left": service.left.isoformat(), "until": until, "reason": service.reason}
+
+
+async def _row(desk: Desk, service: Service) -> dict[str, Any]:
+    row: dict[str, Any] = {"service": service.name, "database": service.database, "reachable": False}
+    row |= {
+        name: names
+        for name, names in (("former_names", service.former_names), ("former_databases", service.former_databases))
+        if names
+    }
+    if service.database is None:
+        return {**row, "state": "no_database", "reason": service.no_database}
+    try:
+        status = await desk.messenger.status(Address(service.name, service.database))
+    except CoordinatorError as error:
+        return {**row, "state": "unreachable", "error": error.problem().model_dump(mode="json")}
+    desk.drift.notice(status)
+    behind = len(status.pending) if status.head_revisions else None
+    return {**row, "reachable": True, "behind": behind, **status.model_dump(mode="json")}

@@ -1,0 +1,97 @@
+"""Door 2: pub/sub. Dapr repeats whatever is not answered with SUCCESS or DROP, so content never decides the status."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from coordinator.api.http import read_body
+from coordinator.domain.request_parsing.cloud_event import identity_of, read_event
+from coordinator.domain.run import Run
+from coordinator.errors import BodyTooLarge, CoordinatorError, InternalError, OtherBody
+from coordinator.runs.intake import Door, Reception
+
+log = logging.getLogger(__name__)
+
+SUCCESS, RETRY, DROP = "SUCCESS", "RETRY", "DROP"
+# daprd passes on no more than this.
+LARGEST_EVENT = 4 * 1024 * 1024
+# Between the tries to take in an event on which we fail ourselves.
+PAUSES_SECONDS = (0.2, 1.0)
+
+
+def routes(reception: Reception) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/events/migrate-requested")
+    async def migrate_requested(request: Request) -> JSONResponse:
+        return _answer(await handle(await _body(request), reception))
+
+    @router.post("/events/migrate-requested-dead")
+    async def migrate_requested_dead(request: Request) -> JSONResponse:
+        """A dead letter is a refused event, recorded before, or a good one whose acceptance failed too often."""
+        status = await handle(await _body(request), reception)
+        return _answer(RETRY if status == RETRY else SUCCESS)
+
+    return router
+
+
+async def handle(body: bytes, reception: Reception) -> str:
+    """SUCCESS once the run is stored, DROP once the refusal is on record, RETRY while neither could be written."""
+    try:
+        run = await _taken(body, reception)
+    except CoordinatorError as error:
+        return RETRY if error.retryable else await _refused(body, error, reception)
+    log.info("event_accepted", extra={"request_id": run.request_id, "state": run.state.value})
+    return SUCCESS
+
+
+async def _taken(body: bytes, reception: Reception) -> Run:
+    """Tries again at once where the mistake is ours; raises InternalError when it comes each time.
+
+    All tries are made within one delivery: no count of them has to be kept over restarts and replicas, and the
+    event holds one of the broker's few workers for a second or two instead of two minutes.
+    """
+    for pause_seconds in (*PAUSES_SECONDS, None):
+        try:
+            return await reception.take(read_event(body), door=Door.EVENT)
+        except CoordinatorError:
+            raise
+        except Exception:
+            log.exception("event_failed", extra={"request_id": identity_of(body).request_id})
+            if pause_seconds is not None:
+                await asyncio.sleep(pause_seconds)
+    raise InternalError
+
+
+async def _refused(body: bytes, error: CoordinatorError, reception: Reception) -> str:
+    if isinstance(error, OtherBody):
+        return DROP  # on record already, as the conflict that it is
+    try:
+        key, request_id = identity_of(body)
+        await reception.refuse(key, error, request_id, body_sha256=hashlib.sha256(body).hexdigest())
+    except CoordinatorError as unrecorded:
+        log.warning("refusal_not_recorded", extra={"code": error.code, "why": unrecorded.detail})
+        return RETRY
+    except Exception:
+        # Without a record it may not go: it comes again, and as a dead letter after that.
+        log.exception("refusal_not_recorded", extra={"code": error.code})
+        return RETRY
+    log.info("event_refused", extra={"code": error.code, "request_id": request_id})
+    return DROP
+
+
+async def _body(request: Request) -> bytes:
+    """Reads to the end also what is too large: an answer before that would look like a broken connection."""
+    try:
+        return await read_body(request, LARGEST_EVENT)
+    except BodyTooLarge:
+        return b""
+
+
+def _answer(status: str) -> JSONResponse:
+    return JSONResponse({"status": status})

@@ -1,0 +1,38 @@
+"""Whether the audit takes what it is told, since when it does not, and how much waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from coordinator.ports import AuditTrail, Clock
+from coordinator.unavailable import AuditUnavailable, SidecarUnreachable
+from migration_sidecar.contract.messages import AuditEvent, AuditReceipt
+
+
+@dataclass
+class Standing:
+    """An AuditTrail that remembers how its last attempt ended; while nothing is told, nothing is known anew."""
+
+    audit: AuditTrail
+    clock: Clock
+    away_since: datetime | None = None
+    why: str = ""
+    events_waiting: int = 0  # of open runs and of what no run carries, as the last sweep counted them
+
+    async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
+        try:
+            receipt = await self.audit.append(events)
+        except (AuditUnavailable, SidecarUnreachable) as error:
+            self.away_since, self.why = self.away_since or self.clock(), error.detail
+            raise
+        self.away_since = None
+        return receipt
+
+    def public(self) -> dict[str, Any]:
+        if self.away_since is None:
+            return {"state": "written", "events_waiting": self.events_waiting}
+        since = self.away_since.isoformat()
+        return {"state": "away", "since": since, "reason": self.why, "events_waiting": self.events_waiting}

@@ -1,0 +1,53 @@
+"""Puts on record that a database is not where its history and its journal put it, once per finding."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from coordinator.audit.event_spool import Remarks
+from coordinator.domain import audit_events as audit
+from coordinator.errors import CoordinatorError
+from coordinator.ports import Address, Clock, FleetMessenger
+from migration_sidecar.contract.messages import DatabaseState, ServiceStatus
+
+log = logging.getLogger(__name__)
+
+DRIFTED = {DatabaseState.AHEAD, DatabaseState.FOREIGN, DatabaseState.UNMANAGED, DatabaseState.UNKNOWN}
+# A plan's word for the same: the database is ahead, or not what these files made of it.
+CODES = {"CM-551", "CM-552"}
+
+
+@dataclass
+class Drift:
+    remarks: Remarks
+    clock: Clock
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def notice(self, status: ServiceStatus) -> None:
+        """Whoever asked for the status does not wait for that."""
+        event = audit.about_drift(status, self.clock())
+        if status.state in DRIFTED and not self.remarks.is_known(event.event_id):
+            task = asyncio.create_task(self._note(status))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def look(self, messenger: FleetMessenger, addresses: Iterable[Address]) -> None:
+        """Asks those whose plan says that their databases drifted."""
+        for address in addresses:
+            try:
+                self.notice(await messenger.status(address))
+            except CoordinatorError as error:
+                log.info("drift_not_looked_at", extra={"service": address.service, "why": error.detail})
+
+    async def settle(self) -> None:
+        await asyncio.gather(*self._tasks)
+
+    async def _note(self, status: ServiceStatus) -> None:
+        try:
+            if await self.remarks.note(audit.about_drift(status, self.clock())):
+                log.warning("drift_found", extra={"service": status.service, "state": status.state.value})
+        except CoordinatorError as error:
+            log.warning("drift_not_recorded", extra={"service": status.service, "why": error.detail})

@@ -1,0 +1,130 @@
+"""Audit events that no run carries, such as refusals: each recorded once, also while the audit is away."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from uuid import UUID
+
+from coordinator.documents.damaged import Damage
+from coordinator.documents.keys import OwnKey
+from coordinator.domain.audit_events import BATCH, as_told_today
+from coordinator.domain.spooled_events import PENDING_LIMIT as PENDING_LIMIT
+from coordinator.domain.spooled_events import RECORDED_LIMIT, Remembered, read_remembered
+from coordinator.errors import CoordinatorError
+from coordinator.ports import AuditTrail, Document, DocumentStore
+from coordinator.unavailable import AuditUnavailable, SidecarUnreachable, StateContended
+from migration_sidecar.contract.messages import AuditEvent
+
+log = logging.getLogger(__name__)
+
+PENDING = OwnKey.REMARKS
+ATTEMPTS = 20
+
+
+class Remarks:
+    """An event is kept in Dapr state before it is sent, so that its repeat is told from it whichever replica gets it.
+
+    While the audit is away, the newest `PENDING_LIMIT` wait there; how many more there were is counted.
+    """
+
+    def __init__(self, audit: AuditTrail, documents: DocumentStore, damage: Damage | None = None) -> None:
+        self._audit, self._documents = audit, documents
+        self._damage = damage or Damage(documents)
+        self._known: dict[UUID, None] = {}  # spares the store a look for what was seen lately
+        self.waiting = 0
+
+    def is_known(self, event_id: UUID) -> bool:
+        return event_id in self._known
+
+    async def note(self, event: AuditEvent) -> bool:
+        """Whether it was not recorded before.
+
+        Raises StateUnavailable when it could be kept nowhere, so that the cause comes again.
+        """
+        if self.is_known(event.event_id):
+            return False
+        is_new = await self._keep(event)
+        self._remember(event.event_id)
+        if is_new:
+            await self._flush_if_possible(event.event_type)
+        return is_new
+
+    async def note_counted(self, codes: Mapping[UUID, str], tell: Callable[[Mapping[UUID, str]], AuditEvent]) -> None:
+        """Keeps one event for those that nobody has recorded or counted yet; raises StateUnavailable."""
+        for _ in range(ATTEMPTS):
+            document = await self._documents.read(PENDING)
+            remembered = await self._remembered(document)
+            new = remembered.uncounted(codes)
+            if not new:
+                return
+            event = tell(new)
+            if await self._write(document, remembered.with_counted(new).with_waiting(event)):
+                await self._flush_if_possible(event.event_type)
+                return
+        raise StateContended(PENDING)
+
+    async def refused(self, request_id: str) -> AuditEvent | None:
+        """The newest refusal of this request id that still waits for the audit."""
+        remembered, _ = read_remembered_of(await self._documents.read(PENDING))
+        found = [event for event in remembered.events if event.request_id == request_id and "verb" not in event.detail]
+        return next((event for event in reversed(found) if event.event_type == "migration.rejected"), None)
+
+    async def flush(self) -> int:
+        """Hands over what waited; how many that was. Raises AuditUnavailable while the audit is still away."""
+        document = await self._documents.read(PENDING)
+        remembered = await self._remembered(document)
+        waiting = remembered.events
+        self.waiting = len(waiting)
+        if not waiting:
+            return 0
+        for start in range(0, len(waiting), BATCH):
+            await self._audit.append([as_told_today(event) for event in waiting[start : start + BATCH]])
+        try:
+            # Where somebody added one meanwhile, these stay and are recognised as repeats next time.
+            if await self._write(document, remembered.told()):
+                self.waiting = 0
+        except CoordinatorError as error:
+            log.info("remarks_not_struck", extra={"why": error.detail})
+        log.info("remarks_recorded", extra={"count": len(waiting), "dropped": remembered.dropped})
+        return len(waiting)
+
+    async def _flush_if_possible(self, event_type: str) -> None:
+        try:
+            await self.flush()
+        except (AuditUnavailable, SidecarUnreachable) as error:
+            log.info("remark_waits", extra={"event_type": event_type, "why": error.detail})
+
+    async def _keep(self, event: AuditEvent) -> bool:
+        for _ in range(ATTEMPTS):
+            document = await self._documents.read(PENDING)
+            remembered = await self._remembered(document)
+            if remembered.knows(event.event_id):
+                return False
+            if remembered.waits(event.event_id):
+                return True
+            if await self._write(document, remembered.with_waiting(event)):
+                return True
+        raise StateContended(PENDING)
+
+    async def _remembered(self, document: Document | None) -> Remembered:
+        """What cannot be read of it is kept beside, and the next write leaves it out."""
+        remembered, is_whole = read_remembered_of(document)
+        if document is not None and not is_whole:
+            await self._damage.set_aside(PENDING, document)
+        return remembered
+
+    async def _write(self, document: Document | None, remembered: Remembered) -> bool:
+        value = remembered.model_dump(mode="json")
+        if document is None:
+            return await self._documents.create(PENDING, value)
+        return await self._documents.replace(PENDING, value, document.etag)
+
+    def _remember(self, event_id: UUID) -> None:
+        self._known[event_id] = None
+        if len(self._known) > RECORDED_LIMIT:
+            del self._known[next(iter(self._known))]
+
+
+def read_remembered_of(document: Document | None) -> tuple[Remembered, bool]:
+    return (Remembered(), True) if document is None else read_remembered(document.value)

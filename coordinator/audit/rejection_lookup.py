@@ -1,0 +1,65 @@
+"""Finds the refusal of a request that never became a run, by the id that its sender knows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ValidationError
+
+from coordinator.audit.event_spool import Remarks
+from coordinator.errors import CoordinatorError, NoSuchRun, OnlyRefused
+from coordinator.ports import AuditReader
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 3.0
+MOST_LOOKED_AT = 20
+
+
+class _Reason(BaseModel):
+    code: str
+    detail: str = ""
+    next_step: str = ""
+    verb: str | None = None  # then it was refused to do something with a run, and not to begin one
+
+
+class _Refusal(BaseModel):
+    occurred_at: str
+    detail: _Reason
+
+
+class _Page(BaseModel):
+    events: list[_Refusal]
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """Looks among those that wait for the audit, and then into the audit; that neither can be asked is no error."""
+
+    remarks: Remarks
+    audit: AuditReader
+
+    async def explained(self, request_id: str) -> NoSuchRun:
+        """What to answer to somebody who asks for a run that there is not."""
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                found = await self._waiting(request_id) or await self._recorded(request_id)
+        except (CoordinatorError, TimeoutError, ValidationError) as error:
+            log.info("refusal_not_looked_up", extra={"request_id": request_id, "why": type(error).__name__})
+            found = None
+        if found is None:
+            return NoSuchRun(request_id)
+        reason = found.detail
+        return OnlyRefused(request_id, found.occurred_at, reason.code, reason.detail, reason.next_step)
+
+    async def _waiting(self, request_id: str) -> _Refusal | None:
+        event = await self.remarks.refused(request_id)
+        return None if event is None else _Refusal.model_validate(event.model_dump(mode="json"))
+
+    async def _recorded(self, request_id: str) -> _Refusal | None:
+        query = f"request_id={request_id}&type=migration.rejected&order=newest&limit={MOST_LOOKED_AT}"
+        answer = await self.audit.open("/audit/events", query)
+        page = _Page.model_validate_json(b"".join([chunk async for chunk in answer.chunks()]))
+        return next((event for event in page.events if event.detail.verb is None), None)

@@ -1,0 +1,109 @@
+"""Records what was refused at a door, once per message; of a flood only how many there were, each counted once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from coordinator.audit.event_spool import Remarks
+from coordinator.domain import audit_events as audit
+from coordinator.domain.outbox import announced_data
+from coordinator.domain.spooled_events import COUNTED_LIMIT
+from coordinator.ports import Clock, EventPublisher
+from coordinator.unavailable import BrokerUnavailable
+from migration_sidecar.contract.messages import AuditEvent
+from migration_sidecar.contract.progress_events import Announcement
+
+log = logging.getLogger(__name__)
+
+# So many are held in memory between two flushes; the next one is counted only once these are told.
+MOST_UNTOLD = 1000
+
+
+@dataclass
+class Flood:
+    """Lets `burst` through at once and then one every `seconds`, so that nobody can fill the audit from outside."""
+
+    burst: int = 60
+    seconds: float = 10.0
+    _level: float = 0.0
+    _at: float = field(default_factory=time.monotonic)
+
+    def lets_through(self) -> bool:
+        now = time.monotonic()
+        self._level = max(0.0, self._level - (now - self._at) / self.seconds)
+        self._at = now
+        if self._level + 1 > self.burst:
+            return False
+        self._level += 1
+        return True
+
+
+class Rejections:
+    def __init__(self, remarks: Remarks, publisher: EventPublisher, clock: Clock, flood: Flood | None = None) -> None:
+        self._remarks, self._publisher, self._clock = remarks, publisher, clock
+        self._flood = flood or Flood()
+        # By event and not as a number: each comes again as a dead letter, perhaps to another replica.
+        self._untold: dict[UUID, str] = {}
+        self._counted: dict[UUID, None] = {}
+        self._since: datetime | None = None
+
+    @property
+    def waiting(self) -> int:
+        return self._remarks.waiting
+
+    async def record(self, event: AuditEvent) -> bool:
+        """Whether it came for the first time, as far as this process can tell.
+
+        Raises StateUnavailable when it could be kept nowhere, so that the message is delivered again.
+        """
+        if self._remarks.is_known(event.event_id) or event.event_id in self._counted:
+            return False
+        if not self._flood.lets_through():
+            await self._count(event)
+            return True
+        if not await self._remarks.note(event):
+            return False
+        await self._announce(event)
+        return True
+
+    async def flush(self) -> int:
+        """Tells how many were only counted, and hands over what waited; raises AuditUnavailable while it is away."""
+        await self._tell()
+        return await self._remarks.flush()
+
+    async def _count(self, event: AuditEvent) -> None:
+        if len(self._untold) >= MOST_UNTOLD:
+            await self._tell()
+        self._since = self._since or event.occurred_at
+        self._untold[event.event_id] = str(event.detail.get("code"))
+        self._counted[event.event_id] = None
+        if len(self._counted) > COUNTED_LIMIT:
+            del self._counted[next(iter(self._counted))]
+
+    async def _tell(self) -> None:
+        """What comes meanwhile is told the next time; what could not be told now stays."""
+        told, since = dict(self._untold), self._since
+        if since is None:
+            return
+
+        def about(codes: Mapping[UUID, str]) -> AuditEvent:
+            return audit.about_more_rejections(since, self._clock(), dict(Counter(codes.values())))
+
+        await self._remarks.note_counted(told, about)
+        for event_id in told:
+            self._untold.pop(event_id, None)
+        self._since = self._clock() if self._untold else None
+
+    async def _announce(self, event: AuditEvent) -> None:
+        try:
+            await self._publisher.publish(
+                Announcement.REJECTED, str(event.event_id), event.occurred_at, announced_data(event)
+            )
+        except BrokerUnavailable as error:
+            log.warning("rejection_not_announced", extra={"event_id": str(event.event_id), "why": error.detail})

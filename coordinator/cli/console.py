@@ -1,0 +1,68 @@
+"""The two streams: answers on stdout, everything said about them on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from coordinator.client.errors import CommandFailed
+from coordinator.presentation.terminal_text import safe
+
+WIDTH_OF_A_PIPE = 160  # Rich would otherwise fold tables at 80 columns for a log file that has no edge
+
+
+def answers() -> Console:
+    return _console(stderr=False)
+
+
+def remarks() -> Console:
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else WIDTH_OF_A_PIPE
+    return Console(stderr=stderr, width=width, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """ASCII only, so that no character in it can act on a terminal."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    sys.stdout.flush()
+
+
+def show_failure(failure: CommandFailed) -> None:
+    remarks().print(problem_text(failure.problem), soft_wrap=True)
+
+
+def problem_text(problem: dict[str, Any], indent: str = "") -> Text:
+    """Three lines: what, why, what to do."""
+    text = Text(indent)
+    text.append_text(safe(problem.get("code") or "error", "bold red")).append(" ")
+    text.append_text(safe(problem.get("title") or "The command failed", "bold"))
+    for label, name in (("why ", "detail"), ("next", "next_step")):
+        if problem.get(name):
+            text.append(f"\n{indent}  {label}  ", "dim").append_text(safe(problem[name]))
+    return text
+
+
+def say_more(document: dict[str, Any]) -> None:
+    if document.get("next_cursor"):
+        remarks().print(safe(f"There are more: repeat with --cursor {document['next_cursor']}"), soft_wrap=True)
+
+
+def say_damaged(document: dict[str, Any]) -> None:
+    """Of runs whose records cannot be read, and which no table can show therefore."""
+    if damaged := document.get("damaged"):
+        named = ", ".join(map(str, damaged))
+        remarks().print(
+            safe(
+                f"The records of these runs cannot be read: {named}. Look at each with: coordinator status ID", "yellow"
+            ),
+            soft_wrap=True,
+        )

@@ -1,0 +1,77 @@
+"""Verifies the audit where it is stored, piece by piece, so that no single call takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from coordinator.client.client import CoordinatorClient
+from coordinator.client.errors import CannotReach
+from coordinator.client.views import View, read
+
+Tell = Callable[[int, int], None]
+
+
+PIECE_EVENTS = 20_000  # as many as the audit verifies in one call
+
+
+class LiveVerdict(View):
+    """The audit's word on one piece, or on all of them; `next_after` is there as long as more follows."""
+
+    kind: str = "live"
+    chain_id: str = ""
+    ok: bool = False
+    first_seq: int = 0
+    last_seq: int = 0
+    events: int = 0
+    head_seq: int = 0
+    anchored_seq: int = 0
+    retired_until: int = 0
+    anchoring: str = ""  # why it stands still
+    first_bad_seq: int | None = None
+    reason: str = ""
+    sentence: str = ""
+    next_after: int | None = None
+
+    def after(self, before: LiveVerdict | None) -> LiveVerdict:
+        """Both pieces as one."""
+        if before is None:
+            return self
+        return self.model_copy(update={"first_seq": before.first_seq, "events": before.events + self.events})
+
+    def lines(self) -> list[str]:
+        """The judgement, then what a reader must know besides."""
+        if not self.ok:
+            where = f" First bad seq: {self.first_bad_seq}." if self.first_bad_seq is not None else ""
+            return [f"NOT OK ({self.reason}). {self.sentence}{where}", *self._notes()]
+        if not self.events:
+            return ["OK. The audit holds no events to verify.", *self._notes()]
+        whole = f"OK. {self.events} events, {self.first_seq} to {self.last_seq}, are one chain"
+        return [f"{whole}; signed up to {self.anchored_seq}.", *self._notes()]
+
+    def _notes(self) -> list[str]:
+        unsigned = max(self.anchored_seq + 1, self.first_seq)
+        retired, last = self.retired_until, self.last_seq
+        notes = {
+            f"Events 1 to {retired} are in sealed segments, outside the database; verify their files.": retired,
+            f"No anchor signs events {unsigned} to {last} yet: they are only consistent.": self.ok and unsigned <= last,
+            self.anchoring: self.anchoring,
+        }
+        return [note for note, holds in notes.items() if holds]
+
+
+def verify_all(client: CoordinatorClient, tell: Tell) -> LiveVerdict:
+    """Ends at the first piece that does not hold."""
+    verdict: LiveVerdict | None = None
+    while True:
+        after = verdict.next_after if verdict and verdict.next_after is not None else 0
+        piece = read(LiveVerdict, client.audit_verify({"after": after, "limit": PIECE_EVENTS}))
+        verdict = piece.after(verdict)
+        if not piece.ok or piece.next_after is None:
+            return verdict
+        if piece.next_after <= after:
+            raise CannotReach(
+                "the audit's verdict leads nowhere: it says to go on where it began",
+                "use a command line of the same release as the coordinator",
+                retryable=False,
+            )
+        tell(piece.next_after, piece.head_seq)

@@ -1,0 +1,73 @@
+"""Why a command could not do what it was asked; each failure knows its exit code and its own sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coordinator.client.exit_codes import ExitCode
+
+
+class CommandFailed(Exception):
+    """Carries a problem document: `code, title, detail, next_step, retryable`."""
+
+    def __init__(self, problem: dict[str, Any], exit_code: ExitCode) -> None:
+        super().__init__(str(problem.get("title", "the command failed")))
+        self.problem, self.exit_code = problem, exit_code
+
+
+class BadInput(CommandFailed):
+    """Refused here, before anything was sent."""
+
+    def __init__(self, title: str, detail: str, next_step: str, code: str = "CM-603") -> None:
+        super().__init__(
+            {"code": code, "title": title, "detail": detail, "next_step": next_step, "retryable": False},
+            ExitCode.BAD_INPUT,
+        )
+
+
+class CannotReach(CommandFailed):
+    """The coordinator did not answer, or something else answered in its place."""
+
+    def __init__(self, detail: str, next_step: str, *, retryable: bool = True) -> None:
+        super().__init__(
+            {
+                "code": "CM-841",
+                "title": "The coordinator cannot be reached",
+                "detail": detail,
+                "next_step": next_step,
+                "retryable": retryable,
+            },
+            ExitCode.CANNOT_REACH,
+        )
+
+
+class Lost(CannotReach):
+    """The question went out and its answer never came."""
+
+
+class NotListening(CannotReach):
+    """The sidecar lives and the application behind it does not answer: for some seconds after a start, or for good."""
+
+    def __init__(self) -> None:
+        super().__init__("its sidecar runs but the coordinator does not listen yet", "try again in a few seconds")
+
+
+class Gone(CannotReach):
+    """It has not listened for longer than a start takes, and dapr run does not start an application again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "its sidecar runs but the coordinator behind it does not listen, so its process is probably gone",
+            "end the fleet and start it again (./scripts/stop, then ./scripts/quickstart or dapr run -f dapr.yaml); "
+            "runs under way go on by themselves",
+        )
+
+
+class Refused(CommandFailed):
+    """The coordinator answered with a problem of its own."""
+
+    def __init__(self, problem: dict[str, Any], http_status: int) -> None:
+        # A 5xx, a time-out (408) and "slow down" (429) say nothing about the input: the same call may work later.
+        unavailable = http_status >= 500 or http_status in (408, 429)
+        super().__init__(problem, ExitCode.CANNOT_REACH if unavailable else ExitCode.BAD_INPUT)
+        self.http_status = http_status

@@ -1,0 +1,238 @@
+"""What the command shows of the coordinator's documents: unknown fields are passed over, missing ones left blank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from coordinator.client.errors import CannotReach
+from coordinator.client.exit_codes import ENDED
+
+Moment = Annotated[datetime, AfterValidator(lambda at: at if at.tzinfo else at.replace(tzinfo=UTC))]
+STEP_ENDED = frozenset({"succeeded", "unchanged", "failed", "skipped", "cancelled", "reverted", "needs_attention"})
+
+
+class View(BaseModel):
+    """One document, as far as a person wants to see it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def null_means_default(cls, value: Any, info: Any) -> Any:
+        return cls.model_fields[info.field_name].get_default(call_default_factory=True) if value is None else value
+
+
+class ProblemView(View):
+    code: str = ""
+    title: str = ""
+    detail: str = ""
+    next_step: str = ""
+    service: str = ""
+    revision: str = ""
+    sqlstate: str = ""
+
+
+class Timed(View):
+    ended_states: ClassVar[frozenset[str]] = ENDED
+    state: str = ""
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in self.ended_states
+
+    @property
+    def begun_at(self) -> datetime | None:
+        return self.started_at
+
+    def elapsed_seconds(self, now: datetime) -> float | None:
+        """None where it cannot be told; never negative, whatever this machine's clock says."""
+        until = self.finished_at or (None if self.ended else now)
+        if self.begun_at is None or until is None:
+            return None
+        return max(0.0, (until - self.begun_at).total_seconds())
+
+
+class StepView(Timed):
+    ended_states: ClassVar[frozenset[str]] = STEP_ENDED
+    service: str = ""
+    database: str = ""
+    state: str = "pending"
+    target: str = ""
+    from_revisions: list[str] = []
+    to_revisions: list[str] = []
+    planned: list[Any] = []
+    applied: list[Any] = []
+    attempts: int = 0
+    duration_ms: float | None = None
+    waiting_for: str = ""
+    remark: str = ""  # about an end that is not as planned
+    error: ProblemView | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.duration_ms is None else self.duration_ms / 1000
+
+
+class RunView(Timed):
+    request_id: str = ""
+    request: dict[str, Any] = {}
+    plan_digest: str = ""
+    accepted_at: Moment | None = None
+    version: int = 0
+    steps: Sequence[StepView] = []
+    obstacles: list[ProblemView] = []
+    waiting_for: str = ""
+    audit: str = ""
+    error: ProblemView | None = None
+
+    @property
+    def owes_the_audit(self) -> bool:
+        return self.audit == "pending"
+
+    @property
+    def begun_at(self) -> datetime | None:
+        return self.accepted_at or self.started_at
+
+    def was_known_before(self, asked_at: datetime) -> bool:
+        """Whether a request met a run that was there; a new one is answered as first written, so clocks that differ
+        do no harm, and our own repeat after a lost answer meets one that is younger than the question."""
+        return self.version > 1 and self.accepted_at is not None and self.accepted_at < asked_at
+
+
+class PlannedRevisionView(View):
+    id: str = ""
+    message: str = ""
+    transactional: bool = True
+    reversible: bool = True
+    destructive: bool = False
+    sql: str = ""
+
+
+class PlanView(View):
+    service: str = ""
+    database: str = ""
+    action: str = "upgrade"
+    target: str = ""
+    from_revisions: list[str] = Field(default=[], alias="from")
+    to_revisions: list[str] = Field(default=[], alias="to")
+    digest: str = ""
+    revisions: list[PlannedRevisionView] = []
+    warnings: list[ProblemView] = []  # what will be waited for
+
+
+class FleetPlanView(View):
+    plans: list[PlanView] = Field(default=[], alias="services")
+    obstacles: list[ProblemView] = []
+
+
+class LockHolderView(View):
+    pid: int = 0
+    application: str = ""
+
+
+class BacklogView(View):
+    events: int = 0
+    since: Moment | None = None
+
+
+class AuditStandingView(View):
+    """What the coordinator knows of the audit's own state."""
+
+    state: str = ""
+    since: Moment | None = None
+    reason: str = ""
+    events_waiting: int = 0
+
+
+class ServiceView(View):
+    service: str = ""
+    database: str = ""
+    former_names: list[str] = []
+    former_databases: list[str] = []
+    state: str = ""
+    reason: str = ""  # why it has no database
+    current_revisions: list[str] = []
+    head_revisions: list[str] = []
+    pending: list[str] = []
+    lock_holder: LockHolderView | None = None
+    audit_backlog: BacklogView | None = None
+    error: ProblemView | None = None
+
+
+class FormerServiceView(View):
+    service: str = ""
+    until: datetime  # from then on nobody can have told anything in its name
+    reason: str = ""
+
+
+class AuditEventView(View):
+    seq: int = 0
+    event_type: str = ""
+    occurred_at: Moment | None = None
+    source: str = ""
+    request_id: str = ""
+    service: str = ""
+    actor: str = ""
+    from_revision: str = ""
+    to_revision: str = ""
+    outcome: str = ""
+    duration_ms: float | None = None
+    detail: dict[str, Any] = {}
+
+    def text(self, name: str) -> str:
+        """Of the detail, as far as it is a text; a problem gives its own sentence."""
+        value = self.detail.get(name)
+        if isinstance(value, dict):
+            value = " ".join(str(value[part]) for part in ("code", "detail") if value.get(part))
+        return value if isinstance(value, str) else ""
+
+
+class RunStoryView(View):
+    request_id: str = ""
+    actor: str = ""
+    outcome: str = ""
+    asked_at: Moment | None = None
+    finished_at: Moment | None = None
+    services: list[str] = []
+    events: list[AuditEventView] = []
+    more: bool = False
+
+    @property
+    def seconds(self) -> float | None:
+        if self.asked_at is None or self.finished_at is None:
+            return None
+        return max(0.0, (self.finished_at - self.asked_at).total_seconds())
+
+
+Shown = TypeVar("Shown", bound=View)
+
+
+def read(kind: type[Shown], document: Any) -> Shown:
+    """Raises CannotReach where the document is of another shape altogether."""
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise CannotReach(
+            f"its answer cannot be read: {where or 'the document'} is not what it should be",
+            "use a command line of the same release as the coordinator; --json shows the answer as it came",
+            retryable=False,
+        ) from error
+
+
+def read_list(kind: type[Shown], document: dict[str, Any], *names: str) -> list[Shown]:
+    """The first of the named lists that the document has."""
+    for name in (*names, "items"):
+        if isinstance(document.get(name), list):
+            return [read(kind, item) for item in document[name]]
+    return []
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

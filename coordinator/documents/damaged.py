@@ -1,0 +1,44 @@
+"""Documents in Dapr state that cannot be read: told once each, and those of our own kept beside for a person."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass, field
+
+from coordinator.documents.keys import OwnKey, key_beside
+from coordinator.ports import Document, DocumentStore
+
+log = logging.getLogger(__name__)
+
+MOST_NAMED = 100
+# Far below what a sidecar passes on.
+MOST_KEPT_CHARACTERS = 1024 * 1024
+
+
+@dataclass
+class Damage:
+    """What this process met; readiness, the numbers and the list of runs name it."""
+
+    documents: DocumentStore
+    found: dict[str, str] = field(default_factory=dict)  # key to where a copy is; empty where it stands as it was
+
+    def met(self, key: str, copy: str = "") -> None:
+        """Told once, however often it is read; of very many only the first are remembered."""
+        if self.found.get(key) == copy or len(self.found) >= MOST_NAMED:
+            return
+        self.found[key] = copy
+        log.error("document_damaged", extra={"key": key, "copy": copy or None})
+
+    def mended(self, key: str) -> None:
+        self.found.pop(key, None)
+
+    async def set_aside(self, key: OwnKey, document: Document) -> None:
+        """Keeps a copy, so that the document can be begun anew; raises StateUnavailable."""
+        text = json.dumps(document.value, sort_keys=True)
+        copy = key_beside(key, hashlib.sha256(text.encode()).hexdigest())
+        whole = len(text) <= MOST_KEPT_CHARACTERS
+        kept = document.value if whole else text[:MOST_KEPT_CHARACTERS]
+        await self.documents.create(copy, {"key": key, "cut": not whole, "document": kept})
+        self.met(key, copy)

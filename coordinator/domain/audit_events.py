@@ -1,0 +1,182 @@
+"""Events for the audit; an id is derived from what is reported, so that a repeat of any effect is recognised."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from coordinator.domain.step import Step
+from migration_sidecar.contract.audit_detail import FACTS, bounded, objection, problem_facts
+from migration_sidecar.contract.messages import AuditEvent, Problem, ServiceStatus
+from migration_sidecar.contract.strict_json import without_passwords
+
+SOURCE = "migration-coordinator"
+IDS = uuid.UUID("c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57")
+LONGEST_REVISIONS = 500
+BATCH = 60  # of the largest events that there may be: the audit reads 1 MiB
+
+
+class Actor(NamedTuple):
+    """Who asked: the application that Dapr let through, else whoever the request names without any proof."""
+
+    claimed: str | None = None
+    caller: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        return self.caller or (self.claimed and without_passwords(self.claimed))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is claimed stands beside what was authenticated, and is never shown as that."""
+        basis = f"dapr caller {self.caller}" if self.caller else "claimed" if self.claimed else None
+        return {"actor_basis": basis, "requested_by": self.claimed}
+
+
+NOBODY = Actor()
+
+
+def event_id(*facts: str | int) -> uuid.UUID:
+    return uuid.uuid5(IDS, json.dumps(facts))
+
+
+def about_run(
+    event_type: str, request_id: str, actor: Actor, now: datetime, *, outcome: str | None = None, **facts: Any
+) -> AuditEvent:
+    return AuditEvent(
+        event_id=event_id(request_id, event_type),
+        event_type=event_type,
+        occurred_at=now,
+        source=SOURCE,
+        request_id=request_id,
+        actor=actor.name,
+        outcome=outcome,
+        detail=bounded(event_type, {**actor.facts, **facts}),
+    )
+
+
+def about_step(event_type: str, request_id: str, actor: Actor, now: datetime, step: Step) -> AuditEvent:
+    return AuditEvent(
+        event_id=event_id(request_id, event_type, step.service, step.operation_id or ""),
+        event_type=event_type,
+        occurred_at=now,
+        source=SOURCE,
+        request_id=request_id,
+        service=step.service,
+        database=step.database,
+        actor=actor.name,
+        from_revision=_joined(step.from_revisions),
+        to_revision=_joined(step.to_revisions),
+        outcome=step.state.value if step.state.ended else None,
+        duration_ms=step.duration_ms,
+        detail=bounded(event_type, {**actor.facts, **_step_facts(step)}),
+    )
+
+
+def about_rejection(
+    key: tuple[str, ...],
+    now: datetime,
+    problem: Problem,
+    *,
+    request_id: str | None,
+    actor: Actor = NOBODY,
+    **facts: Any,
+) -> AuditEvent:
+    """`key` names the message that was refused: delivered again, it gives the same event id."""
+    return AuditEvent(
+        event_id=event_id("migration.rejected", *key),
+        event_type="migration.rejected",
+        occurred_at=now,
+        source=SOURCE,
+        request_id=request_id,
+        service=problem.service and without_passwords(problem.service),
+        actor=actor.name,
+        outcome="rejected",
+        detail=bounded("migration.rejected", {**actor.facts, **problem_facts(problem), **facts}),
+    )
+
+
+def about_more_rejections(since: datetime, now: datetime, codes: dict[str, int]) -> AuditEvent:
+    """Those that a flood keeps from standing in the audit one by one."""
+    return AuditEvent(
+        event_id=event_id("migration.rejections_counted", since.isoformat(), now.isoformat()),
+        event_type="migration.rejections_counted",
+        occurred_at=now,
+        source=SOURCE,
+        outcome="rejected",
+        detail=bounded(
+            "migration.rejections_counted", {"count": sum(codes.values()), "codes": codes, "since": since.isoformat()}
+        ),
+    )
+
+
+def about_conflict(request_id: str, digest: str, now: datetime, problem: Problem, actor: Actor) -> AuditEvent:
+    """One per different body, however often that body is sent."""
+    return AuditEvent(
+        event_id=event_id(request_id, "migration.conflict", digest),
+        event_type="migration.conflict",
+        occurred_at=now,
+        source=SOURCE,
+        request_id=request_id,
+        actor=actor.name,
+        outcome="rejected",
+        detail=bounded("migration.conflict", {**actor.facts, **problem_facts(problem), "request_digest": digest}),
+    )
+
+
+def about_drift(status: ServiceStatus, now: datetime) -> AuditEvent:
+    """A database that is not where its history and its journal put it; one per finding, however often it is seen."""
+    finding = [status.state.value, *status.current_revisions, "|", *status.head_revisions]
+    return AuditEvent(
+        event_id=event_id("drift.found", status.service, status.database, *finding),
+        event_type="drift.found",
+        occurred_at=now,
+        source=SOURCE,
+        service=status.service,
+        database=status.database,
+        to_revision=_joined(status.current_revisions),
+        outcome=status.state.value,
+        detail=bounded(
+            "drift.found",
+            {
+                "state": status.state.value,
+                "current_revisions": status.current_revisions,
+                "head_revisions": status.head_revisions,
+                **({"code": status.error.code} if status.error else {}),
+            },
+        ),
+    )
+
+
+def as_told_today(event: AuditEvent) -> AuditEvent:
+    """What the first release left waiting, in the facts that the audit takes; anything else as it is."""
+    if event.event_type not in FACTS or objection(event) is None:
+        return event
+    facts = {"actor_basis": "claimed" if event.actor else None, **event.detail.get("request", {}), **event.detail}
+    return event.model_copy(update={"detail": bounded(event.event_type, facts)})
+
+
+def _step_facts(step: Step) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "plan_digest": step.plan_digest,
+        "planned": step.planned,
+        "target": step.target,
+        "after": step.after or None,
+        "operation_id": step.operation_id,
+    }
+    if not step.state.ended:
+        return facts
+    return {
+        **facts,
+        "attempts": step.attempts,
+        "applied": [one.revision for one in step.applied],
+        "operation_ms": step.operation_ms,
+        "started_at": step.started_at.isoformat() if step.started_at else None,
+        "error": problem_facts(step.error) if step.error else None,
+    }
+
+
+def _joined(revisions: list[str]) -> str | None:
+    return ",".join(revisions)[:LONGEST_REVISIONS] or None

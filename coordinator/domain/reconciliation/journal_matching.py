@@ -1,0 +1,205 @@
+"""Journals against the audit, in both directions: by id, and then by content."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from coordinator.domain.reconciliation.declarations import Because, Declarations
+from coordinator.domain.reconciliation.discrepancy import Gap, Kind
+from coordinator.domain.reconciliation.fingerprint import Fingerprint, differences, fingerprint
+from coordinator.domain.reconciliation.journal_continuity import Course
+from migration_sidecar.contract.journal import HistoryPosition, JournalEntry, JournalPage
+from migration_sidecar.contract.messages import AuditEvent, RecordedAuditEvent
+
+# Far above the seconds after which a relay whose audit can be reached has sent a row.
+GRACE_SECONDS = 60.0
+JOURNAL = "/journal"  # behind the service's name in the source of what its journal told
+
+
+@dataclass(slots=True)
+class Row:
+    """A journal row whose event the audit should have; `mark` goes once the audit was seen to have it."""
+
+    service: str
+    source: str
+    described: str
+    mark: Fingerprint | None
+    at: datetime
+    relayed: bool
+    seconds_ago: float
+
+
+@dataclass(slots=True)
+class Stranger:
+    """An audit event for which no journal row was found so far."""
+
+    service: str
+    seq: int
+    event_type: str
+    source: str
+    about: str | None  # the service that the event itself names
+    database: str | None
+    mark: Fingerprint
+
+
+@dataclass
+class Journals:
+    """About half a kilobyte is kept for each row until the audit shows it, and a tenth of that afterwards."""
+
+    rows: dict[UUID, Row] = field(default_factory=dict)
+    strangers: dict[UUID, Stranger] = field(default_factory=dict)
+    courses: dict[str, Course] = field(default_factory=dict)
+    positions: dict[str, list[HistoryPosition]] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)
+    unreadable: dict[str, list[Gap]] = field(default_factory=dict)
+    retold: list[Gap] = field(default_factory=list)
+    declared: Declarations = field(default_factory=Declarations)
+    accepted: Counter[Because] = field(default_factory=Counter)
+    _looked_for: set[UUID] = field(default_factory=set)
+
+    def begin(self, service: str) -> None:
+        """Its journal is read from the first row on, perhaps not for the first time."""
+        self.courses[service], self.positions[service], self.counted[service] = Course(service), [], 0
+        self.unreadable[service] = []
+
+    def leave_out(self, service: str) -> None:
+        """It could not be read to its end: half a journal proves nothing."""
+        for kept in (self.courses, self.positions, self.counted, self.unreadable):
+            kept.pop(service)
+        self.rows = {event_id: row for event_id, row in self.rows.items() if row.service != service}
+
+    def take(self, page: JournalPage) -> None:
+        self.positions[page.service] = page.positions
+        for entry in page.entries:
+            self.counted[page.service] += 1
+            self.courses[page.service].follow(entry)
+            if entry.event is not None and (mark := _mark(entry.event)) is not None:
+                self._expect(page.service, entry, entry.event, mark)
+            elif entry.is_sent:
+                self.unreadable[page.service].append(_unreadable(page.service, entry))
+
+    def told(self, service: str, event: RecordedAuditEvent) -> None:
+        """The audit has this from the journal of the service."""
+        self.strangers[event.event_id] = Stranger(
+            service, event.seq, event.event_type, event.source, event.service, event.database, fingerprint(event)
+        )
+        self._match(event.event_id)
+
+    def to_look_for(self) -> set[str]:
+        """Services whose journals must be read again: the audit may know rows that are younger than the first look."""
+        new = self.strangers.keys() - self._looked_for
+        self._looked_for |= new
+        return {self.strangers[event_id].service for event_id in new} & self.courses.keys()
+
+    @property
+    def on_their_way(self) -> int:
+        return sum(_may_still_come(row) for row in self.rows.values() if row.mark is not None)
+
+    def sealed(self, until: datetime | None) -> int:
+        """Rows that were handed over before the audit's oldest event that is not in a sealed segment."""
+        return sum(_is_sealed(row, until) for row in self.rows.values() if row.mark is not None)
+
+    def gaps(self, sealed_until: datetime | None = None) -> Iterator[Gap]:
+        yield from self.retold
+        for event_id, row in self.rows.items():
+            if row.mark is not None and not (_may_still_come(row) or _is_sealed(row, sealed_until)):
+                yield _absent(event_id, row)
+        for event_id, stranger in self.strangers.items():
+            if stranger.service in self.courses:
+                yield _unfounded(event_id, stranger)
+        for service, course in self.courses.items():
+            yield from self.unreadable[service]
+            yield from course.gaps(self.positions[service])
+
+    def _expect(self, service: str, entry: JournalEntry, event: AuditEvent, mark: Fingerprint) -> None:
+        event_id, at = event.event_id, event.occurred_at
+        known = self.rows.get(event_id)
+        if known is not None:
+            known.relayed, known.seconds_ago = entry.relayed, entry.seconds_ago
+            return
+        described = f"{entry.kind} {entry.revision or f'of {entry.operation_id}'}"
+        self.rows[event_id] = Row(service, event.source, described, mark, at, entry.relayed, entry.seconds_ago)
+        self._match(event_id)
+
+    def _match(self, event_id: UUID) -> None:
+        row, stranger = self.rows.get(event_id), self.strangers.get(event_id)
+        if row is None or stranger is None:
+            return
+        names = differences(row.mark, stranger.mark) if row.mark is not None else []
+        if names and not self._is_explained(row, stranger, set(names)):
+            self.retold.append(_retold(event_id, row, stranger, names))
+        row.mark = None
+        del self.strangers[event_id]
+
+    def _is_explained(self, row: Row, stranger: Stranger, names: set[str]) -> bool:
+        """By what its service was called when it told this; a row that says itself whose it is must say the same."""
+        name, database = stranger.source.removesuffix(JOURNAL), stranger.database
+        says_itself = row.source != row.service + JOURNAL and names & {"source", "service"}
+        if says_itself or stranger.about != name or not self.declared.allows(row.service, name, database, names):
+            return False
+        if "database" in names:
+            self.accepted[Because(row.service, f"its database was called {database} before")] += 1
+        return True
+
+
+def _mark(event: AuditEvent) -> Fingerprint | None:
+    """None where its moment is none in UTC: a service in another language may have let it through."""
+    try:
+        return fingerprint(event)
+    except (OverflowError, ValueError):
+        return None
+
+
+def _may_still_come(row: Row) -> bool:
+    return not row.relayed and row.seconds_ago <= GRACE_SECONDS
+
+
+def _is_sealed(row: Row, until: datetime | None) -> bool:
+    return until is not None and row.relayed and row.at < until
+
+
+def _unreadable(service: str, entry: JournalEntry) -> Gap:
+    return Gap(
+        kind=Kind.UNREADABLE_ROW,
+        sentence=f"{service}: the journal row {entry.seq} ({entry.kind}) cannot be read, and so is not in the audit.",
+        service=service,
+    )
+
+
+def _absent(event_id: UUID, row: Row) -> Gap:
+    if row.relayed:
+        why = "was handed over, and the audit does not have it: an audit row was removed, or it was never stored."
+    else:
+        why = f"is {row.seconds_ago:.0f} s old and was never handed over: look at the service's log for its relay."
+    return Gap(
+        kind=Kind.NOT_IN_AUDIT if row.relayed else Kind.NEVER_SENT,
+        sentence=f"{row.service}: the journal row “{row.described}” {why}",
+        service=row.service,
+        event_id=str(event_id),
+    )
+
+
+def _unfounded(event_id: UUID, stranger: Stranger) -> Gap:
+    return Gap(
+        kind=Kind.NOT_IN_JOURNAL,
+        sentence=f"{stranger.service}: audit event {stranger.seq} ({stranger.event_type}) is said to be from its"
+        " journal, which has no such row: a journal row was removed, or the event was forged.",
+        service=stranger.service,
+        event_id=str(event_id),
+        seq=stranger.seq,
+    )
+
+
+def _retold(event_id: UUID, row: Row, stranger: Stranger, names: list[str]) -> Gap:
+    return Gap(
+        kind=Kind.OTHER_CONTENT,
+        sentence=f"{row.service}: audit event {stranger.seq} tells the journal row “{row.described}” otherwise; what"
+        f" differs: {', '.join(names)}.",
+        service=row.service,
+        event_id=str(event_id),
+        seq=stranger.seq,
+    )

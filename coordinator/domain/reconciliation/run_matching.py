@@ -1,0 +1,197 @@
+"""Run records against what the audit has of the same runs: each tells the other's facts, or a gap is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from coordinator.domain.audit_events import event_id
+from coordinator.domain.reconciliation.discrepancy import Gap, Kind
+from coordinator.domain.run import Run
+from coordinator.domain.run_state import RunState
+from coordinator.domain.step import Step
+from migration_sidecar.contract.messages import RecordedAuditEvent
+from migration_sidecar.contract.request_id import REQUEST_ID
+
+# Of these a run record answers for every single one; refusals and conflicts leave no run behind.
+EVENT_TYPES = frozenset(
+    {
+        "migration.requested",
+        "migration.step_planned",
+        "migration.started",
+        "migration.step_started",
+        "migration.step_finished",
+        "migration.finished",
+    }
+)
+# Older releases planned without a word.
+MAY_BE_ABSENT = "migration.step_planned"
+
+Facts = dict[str, str | int | None]
+
+
+class Expected(NamedTuple):
+    request_id: str
+    event_type: str
+    service: str | None
+    facts: Facts
+    accepted_at: datetime
+    owed: bool = False  # the coordinator itself says that it has not delivered everything yet
+
+
+@dataclass
+class Runs:
+    """What is kept grows with the runs that the coordinator still knows, some ten kilobytes for each."""
+
+    expected: dict[UUID, Expected] = field(default_factory=dict)
+    strangers: dict[UUID, RecordedAuditEvent] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+    absent: set[str] = field(default_factory=set)
+    retold: list[Gap] = field(default_factory=list)
+    _found: set[UUID] = field(default_factory=set)
+    _looked_for: set[UUID] = field(default_factory=set)
+
+    def take(self, run: Run, *, owed: bool) -> None:
+        """A record as it is now; read again, it replaces what it said before."""
+        self.known.add(run.request_id)
+        for key, expected in expected_of(run, owed=owed).items():
+            if key not in self._found:
+                self.expected[key] = expected
+                self._match(key)
+
+    def has_no_record(self, request_id: str) -> None:
+        self.absent.add(request_id)
+
+    def told(self, event: RecordedAuditEvent) -> None:
+        self.strangers[event.event_id] = event
+        self._match(event.event_id)
+
+    def to_look_for(self) -> set[str]:
+        """Runs whose records must be read, again or at last: the audit tells of them what no record said so far.
+
+        What cannot be the id of a run has no record to be asked for: an event with it was forged.
+        """
+        new = self.strangers.keys() - self._looked_for
+        self._looked_for |= new
+        return {name for key in new if REQUEST_ID.fullmatch(name := self.strangers[key].request_id or "")}
+
+    def owing(self) -> set[str]:
+        """Runs of which something is on its way."""
+        return {each.request_id for each in self._missing() if each.owed}
+
+    @property
+    def on_their_way(self) -> int:
+        return sum(each.owed for each in self._missing())
+
+    def sealed(self, until: datetime | None) -> int:
+        return sum(_is_sealed(each, until) for each in self._missing())
+
+    def gaps(self, sealed_until: datetime | None = None) -> Iterator[Gap]:
+        yield from self.retold
+        for key, each in self.expected.items():
+            if _counts(each) and not (each.owed or _is_sealed(each, sealed_until)):
+                yield _absent(key, each)
+        for event in self.strangers.values():
+            yield self._unfounded(event)
+
+    def _missing(self) -> list[Expected]:
+        return [each for each in self.expected.values() if _counts(each)]
+
+    def _match(self, key: UUID) -> None:
+        expected, event = self.expected.get(key), self.strangers.get(key)
+        if expected is None or event is None:
+            return
+        if names := [name for name, value in expected.facts.items() if _fact(event, name) != value]:
+            self.retold.append(_retold(event, names))
+        del self.expected[key], self.strangers[key]
+        self._found.add(key)
+
+    def _unfounded(self, event: RecordedAuditEvent) -> Gap:
+        if (event.request_id or "") in self.known:
+            return _gap(Kind.NOT_OF_THE_RUN, event, "which its record knows nothing of: the event was forged.")
+        return _gap(
+            Kind.NO_RUN_RECORD,
+            event,
+            "of which there is no record: it was removed from Dapr state, or the event was forged.",
+        )
+
+
+def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
+    """Every event that a record answers for, by the id that the coordinator gave it."""
+    found: dict[UUID, Expected] = {}
+
+    def expect(event_type: str, facts: Facts, *key: str) -> None:
+        service = key[0] if key else None
+        told = {"event_type": event_type, "request_id": run.request_id, "service": service, **facts}
+        found[event_id(run.request_id, event_type, *key)] = Expected(
+            run.request_id, event_type, service, told, run.accepted_at, owed
+        )
+
+    expect("migration.requested", {"detail.request_digest": run.request_digest})
+    if run.started_at is not None:
+        expect("migration.started", {"detail.plan_digest": run.plan_digest})
+    for step in run.steps:
+        key = (step.service, step.operation_id or "")
+        place: Facts = {"database": step.database, "from_revision": _joined(step.from_revisions)}
+        expect(MAY_BE_ABSENT, {}, step.service, "")
+        if step.operation_id:
+            expect("migration.step_started", place, *key)
+        if step.state.ended and run.state is not RunState.PLANNED:
+            expect("migration.step_finished", {**place, **_end(step)}, *key)
+    if run.state.terminal:
+        expect("migration.finished", {"outcome": run.state.value})
+    return found
+
+
+def _end(step: Step) -> Facts:
+    return {
+        "outcome": step.state.value,
+        "to_revision": _joined(step.to_revisions),
+        "duration_ms": step.duration_ms,
+    }
+
+
+def _counts(each: Expected) -> bool:
+    return each.event_type != MAY_BE_ABSENT
+
+
+def _is_sealed(each: Expected, until: datetime | None) -> bool:
+    return until is not None and not each.owed and each.accepted_at < until
+
+
+def _joined(revisions: list[str]) -> str | None:
+    return ",".join(revisions)[:500] or None
+
+
+def _fact(event: RecordedAuditEvent, name: str) -> object:
+    where, _, inside = name.partition(".")
+    return event.detail.get(inside) if where == "detail" else getattr(event, where)
+
+
+def _absent(key: UUID, each: Expected) -> Gap:
+    about = f"{each.event_type} of {each.service}" if each.service else each.event_type
+    return Gap(
+        kind=Kind.RUN_NOT_IN_AUDIT,
+        sentence=f"Run {each.request_id}: its record says that {about} was recorded, and the audit does not have it.",
+        request_id=each.request_id,
+        service=each.service,
+        event_id=str(key),
+    )
+
+
+def _retold(event: RecordedAuditEvent, names: list[str]) -> Gap:
+    return _gap(Kind.OTHER_CONTENT, event, f"which its record tells otherwise; what differs: {', '.join(names)}.")
+
+
+def _gap(kind: Kind, event: RecordedAuditEvent, rest: str) -> Gap:
+    return Gap(
+        kind=kind,
+        sentence=f"Run {event.request_id}: audit event {event.seq} is a {event.event_type}, {rest}",
+        request_id=event.request_id,
+        service=event.service,
+        event_id=str(event.event_id),
+        seq=event.seq,
+    )

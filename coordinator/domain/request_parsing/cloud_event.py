@@ -1,0 +1,111 @@
+"""The CloudEvent around an event's data: which attributes must be there, where the request is, who knows it by what."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from coordinator.domain.request import MigrationRequest, read_request, request_id_for_event
+from coordinator.domain.request_parsing.publisher_mistakes import ABatch, misuse_of_data, misuse_of_event
+from coordinator.domain.request_parsing.request_json import object_in, read_object
+from coordinator.errors import BadEnvelope, BadRequestId
+from migration_sidecar.contract.request_id import REQUEST_ID
+
+MAXIMUM_ATTRIBUTE_LENGTH = 1024
+# What daprd adds or changes on the way to a dead-letter topic.
+CARRIAGE = {"topic", "pubsubname", "time", "traceid", "traceparent", "tracestate"}
+
+
+class Envelope(NamedTuple):
+    event_id: str
+    source: str
+    data: dict[str, Any]
+
+
+class Identity(NamedTuple):
+    """What a repeated delivery has in common with the first one, and by what its publisher would look for it."""
+
+    key: tuple[str, ...]
+    request_id: str | None
+
+
+def read_event(body: bytes) -> MigrationRequest:
+    """The request in an event as Dapr delivers it; raises CM-1xx, CM-2xx or CM-6xx."""
+    envelope = read_envelope(body)
+    default = request_id_for_event(envelope.event_id, envelope.source)
+    return read_request(envelope.data, default_request_id=default)
+
+
+def read_envelope(body: bytes) -> Envelope:
+    if body.lstrip()[:1] == b"[":
+        raise ABatch("body")
+    event = read_object(body)
+    if event.get("specversion") != "1.0":
+        raise misuse_of_event(event) or BadEnvelope("specversion", "is not 1.0")
+    event_id, source, _ = _attribute(event, "id"), _attribute(event, "source"), _attribute(event, "type")
+    if misuse := misuse_of_data(event):
+        raise misuse
+    return Envelope(event_id, source, event["data"])
+
+
+def identity_of(body: bytes) -> Identity:
+    """Of any body at all, also one that is refused for its envelope or for what is no strict JSON."""
+    event = object_in(body)
+    known_as = next((found for found in _names(event) if REQUEST_ID.fullmatch(found)), None)
+    event_id, source = event.get("id"), event.get("source")
+    if isinstance(event_id, str) and isinstance(source, str) and event_id and source:
+        return Identity(("event", source, event_id), known_as or request_id_for_event(event_id, source))
+    return Identity(("body", _fingerprint(event, body)), known_as)
+
+
+def _fingerprint(event: dict[str, Any], body: bytes) -> str:
+    lasting = {name: value for name, value in event.items() if name not in CARRIAGE}
+    text = json.dumps(lasting, sort_keys=True).encode() if lasting else body
+    return hashlib.sha256(text).hexdigest()
+
+
+def _names(event: dict[str, Any]) -> Iterator[str]:
+    """What its publisher may know it by, the most deliberate first; of a request that stands too deep as well."""
+    data = object_in(event.get("data")) or object_in(_decoded(event.get("data_base64")))
+    inner = object_in(data.get("data"))
+    for place, name in ((data, "request_id"), (inner, "request_id"), (event, "request_id")):
+        yield from _text(place.get(name))
+    if "specversion" in data:
+        yield from _text(data.get("id"))
+    yield from _text(event.get("id"))
+
+
+def _decoded(value: Any) -> bytes:
+    try:
+        return base64.b64decode(value) if isinstance(value, str) else b""
+    except ValueError:
+        return b""
+
+
+def _text(value: Any) -> Iterator[str]:
+    if isinstance(value, str) or type(value) is int:
+        yield str(value)
+
+
+def _attribute(event: dict[str, Any], name: str) -> str:
+    value = event.get(name)
+    if isinstance(value, str) and 0 < len(value) <= MAXIMUM_ATTRIBUTE_LENGTH:
+        return value
+    if isinstance(value, str) and value:
+        raise BadRequestId(f"cannot be taken from the event: its {name} is {len(value)} characters long")
+    wrong = _wrong_with(value) if name in event else "is missing"
+    if name == "id" and name in event:
+        raise BadRequestId(f"cannot be taken from the event: its id {wrong}")
+    raise BadEnvelope(name, wrong)
+
+
+def _wrong_with(value: Any) -> str:
+    if value is None:
+        return "is null"
+    if isinstance(value, str):
+        return "is empty"
+    kind = "a boolean" if isinstance(value, bool) else "a number" if isinstance(value, int | float) else "no text"
+    return f"is {kind}, where a text in quotes belongs"

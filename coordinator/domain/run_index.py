@@ -1,0 +1,110 @@
+"""The list of runs, because Dapr state cannot be listed: which are open, and which were accepted lately."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+
+from migration_sidecar.contract.request_id import REQUEST_ID
+
+RECENT_LIMIT = 1000
+T = TypeVar("T")
+
+RequestId = Annotated[str, StringConstraints(pattern=f"^{REQUEST_ID.pattern}$", strict=True)]
+
+
+class OpenRun(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    request_id: RequestId
+    at: AwareDatetime
+
+
+class Index(BaseModel):
+    """`open` is what a sweep looks after."""
+
+    model_config = ConfigDict(frozen=True)
+
+    open: list[OpenRun] = []
+    recent: list[RequestId] = []  # newest first
+
+    def entered(self, request_id: str, at: datetime) -> Index:
+        still_open = [entry for entry in self.open if entry.request_id != request_id]
+        recent = [request_id, *(known for known in self.recent if known != request_id)]
+        return self._with([*still_open, OpenRun(request_id=request_id, at=at)], recent)
+
+    def left(self, done: Iterable[str], unknown: Iterable[str]) -> Index:
+        nobodys = set(unknown)
+        closed = nobodys.union(done)
+        return self._with(
+            [entry for entry in self.open if entry.request_id not in closed],
+            [request_id for request_id in self.recent if request_id not in nobodys],
+        )
+
+    def joined(self, other: Index) -> Index:
+        """With all that only the other one has; what it has besides is taken for newer."""
+        ours = {entry.request_id for entry in self.open}
+        known = set(self.recent)
+        return self._with(
+            [*self.open, *(entry for entry in other.open if entry.request_id not in ours)],
+            [*(request_id for request_id in other.recent if request_id not in known), *self.recent],
+        )
+
+    def found_again(self, request_id: str, at: datetime, *, is_open: bool) -> Index:
+        """A run that was accepted before all that is known here."""
+        opened = [OpenRun(request_id=request_id, at=at)] if is_open else []
+        return self.joined(Index(open=opened))._with_oldest(request_id)
+
+    def misses(self, request_id: str, at: datetime, *, is_open: bool) -> bool:
+        """Whether a run with a record was lost with an index that was damaged or deleted, and may be entered again.
+
+        A run is entered before its record is written, so only those that had to make room are rightly missing.
+        """
+        if at.tzinfo is None or request_id in self.recent:
+            return False
+        is_looked_after = any(entry.request_id == request_id for entry in self.open)
+        return len(self.recent) < RECENT_LIMIT or (is_open and not is_looked_after)
+
+    def _with_oldest(self, request_id: str) -> Index:
+        return self if request_id in self.recent else self._with(self.open, [*self.recent, request_id])
+
+    def _with(self, still_open: Iterable[OpenRun], recent: list[str]) -> Index:
+        return self.model_copy(update={"open": list(still_open), "recent": recent[:RECENT_LIMIT]})
+
+
+def read_index(value: Any) -> Index | None:
+    """None for what is no index, or one that names a run twice."""
+    if not isinstance(value, dict) or not {"open", "recent"} <= value.keys():
+        return None
+    try:
+        index = Index.model_validate(value)
+    except ValidationError:
+        return None
+    named = [entry.request_id for entry in index.open]
+    return index if len(set(named)) == len(named) and len(set(index.recent)) == len(index.recent) else None
+
+
+def read_former_index(value: Any) -> Index | None:
+    """As the first release wrote it, under a key that a run may have as well: a run record is none."""
+    return read_index(value) if isinstance(value, dict) and value.keys() == {"open", "recent"} else None
+
+
+def salvaged(value: Any) -> Index:
+    """Whatever can still be read of a damaged index."""
+    document = value if isinstance(value, dict) else {}
+    still_open = {entry.request_id: entry for entry in _each(TypeAdapter(OpenRun), document.get("open"))}
+    recent = dict.fromkeys(_each(TypeAdapter(RequestId), document.get("recent")))
+    return Index(open=list(still_open.values()), recent=list(recent)[:RECENT_LIMIT])
+
+
+def _each(kind: TypeAdapter[T], values: Any) -> list[T]:
+    found: list[T] = []
+    for value in values if isinstance(values, list) else []:
+        try:
+            found.append(kind.validate_python(value))
+        except ValidationError:
+            continue
+    return found

@@ -1,0 +1,108 @@
+"""What is kept of audit events that no run carries: those that wait, and which ones were told or counted before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from coordinator.domain.audit_events import as_told_today
+from migration_sidecar.contract.audit_detail import objection
+from migration_sidecar.contract.messages import AuditEvent
+
+PENDING_LIMIT = 300
+RECORDED_LIMIT = 500
+# A refusal that was only counted comes again within minutes, as a dead letter; by then this many others may have come.
+COUNTED_LIMIT = 4000
+
+
+Mark = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{1,36}$")]
+
+
+class Remembered(BaseModel):
+    """One document; every list is bounded, the oldest leave first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    events: list[AuditEvent] = []
+    dropped: int = 0
+    recorded: list[Mark] = []
+    counted: list[Mark] = []
+
+    def knows(self, event_id: UUID) -> bool:
+        return str(event_id) in self.recorded or mark(event_id) in self.counted
+
+    def waits(self, event_id: UUID) -> bool:
+        return any(event.event_id == event_id for event in self.events)
+
+    def with_waiting(self, *events: AuditEvent) -> Remembered:
+        waiting = [*self.events, *events]
+        kept = waiting[-PENDING_LIMIT:]
+        return self.model_copy(update={"events": kept, "dropped": self.dropped + len(waiting) - len(kept)})
+
+    def told(self) -> Remembered:
+        recorded = [*self.recorded, *(str(event.event_id) for event in self.events)]
+        return self.model_copy(update={"events": [], "recorded": recorded[-RECORDED_LIMIT:]})
+
+    def uncounted(self, codes: Mapping[UUID, str]) -> dict[UUID, str]:
+        """Those that nobody has recorded or counted, on whichever replica they came before."""
+        counted, recorded = set(self.counted), {*self.recorded, *(str(event.event_id) for event in self.events)}
+        return {one: code for one, code in codes.items() if mark(one) not in counted and str(one) not in recorded}
+
+    def with_counted(self, event_ids: Collection[UUID]) -> Remembered:
+        counted = [*self.counted, *(mark(event_id) for event_id in event_ids)]
+        return self.model_copy(update={"counted": counted[-COUNTED_LIMIT:]})
+
+
+def mark(event_id: UUID) -> str:
+    """Enough of an id to know it again among some thousand."""
+    return event_id.hex[:12]
+
+
+def read_remembered(value: Any) -> tuple[Remembered, bool]:
+    """What can be read and will be taken by the audit, and whether that is all there was."""
+    try:
+        whole = Remembered.model_validate(value)
+    except ValidationError:
+        return _salvaged(value if isinstance(value, dict) else {}), False
+    fit = [event for event in whole.events if _is_fit(event)]
+    return whole.model_copy(update={"events": fit}), len(fit) == len(whole.events)
+
+
+def _salvaged(document: Mapping[str, Any]) -> Remembered:
+    events = [event for one in _list(document, "events") if (event := _event(one))]
+    dropped = document.get("dropped")
+    return Remembered(
+        events=events[-PENDING_LIMIT:],
+        dropped=dropped if type(dropped) is int else 0,
+        recorded=[one for one in _list(document, "recorded") if _is_mark(one)][-RECORDED_LIMIT:],
+        counted=[one for one in _list(document, "counted") if _is_mark(one)][-COUNTED_LIMIT:],
+    )
+
+
+def _is_mark(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f-]{1,36}", value) is not None
+
+
+def _event(value: Any) -> AuditEvent | None:
+    try:
+        event = AuditEvent.model_validate(value)
+    except ValidationError:
+        return None
+    return event if _is_fit(event) else None
+
+
+def _is_fit(event: AuditEvent) -> bool:
+    """The audit refuses a whole batch for one event that is not, and would do so for ever."""
+    try:
+        return objection(as_told_today(event)) is None
+    except (TypeError, ValueError):
+        return False
+
+
+def _list(document: Mapping[str, Any], name: str) -> Sequence[Any]:
+    found = document.get(name)
+    return found if isinstance(found, list) else []

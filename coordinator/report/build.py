@@ -1,0 +1,71 @@
+"""Facts become one report; what comes first is what a reader in a hurry needs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from coordinator.presentation.formatting import duration, summary
+from coordinator.report.document import Block, Facts, Report, Section, Tone, text
+from coordinator.report.inputs import RunFacts
+from coordinator.report.phrases import databases, day, instant, problem_notice, verdict
+from coordinator.report.sections import evidence
+from coordinator.report.sections import execution as happening
+from coordinator.report.sections import plan as planning
+from coordinator.report.sections import request as asking
+
+
+def report_of(facts: RunFacts) -> Report:
+    words, tone, meaning = verdict(facts.run)
+    if facts.run.state == "succeeded" and facts.run.steps and not _changed(facts):
+        meaning = "Every database was where it was meant to be already; nothing had to be done."
+        if any(step.from_revisions != step.to_revisions for step in facts.run.steps):
+            meaning = "This run applied nothing: somebody else brought the databases to where they were meant to be."
+    return Report(
+        request_id=facts.run.request_id,
+        dated=dated.isoformat() if (dated := _dated(facts)) else "",
+        verdict=words,
+        tone=tone,
+        summary=meaning,
+        sections=[
+            _in_short(facts),
+            asking.asked(facts),
+            asking.approved(facts),
+            planning.planned(facts),
+            happening.happened(facts),
+            planning.untouched(facts),
+            evidence.checked(facts),
+            evidence.rests_on(facts),
+            evidence.check_yourself(facts),
+            evidence.limits(facts),
+        ],
+    )
+
+
+def _in_short(facts: RunFacts) -> Section:
+    run, chain, proofs = facts.run, evidence.chain_notice(facts), evidence.proof_notice(facts)
+    ended = "no end yet"
+    if run.finished_at:
+        ended = f"{instant(run.finished_at)}, {duration(run.elapsed_seconds(run.finished_at))}"
+    rows = [
+        ("Run", text(run.request_id)),
+        ("Day", text(day(run.begun_at or _dated(facts)))),
+        *([("Time (UTC)", text(f"{instant(run.begun_at)} to {ended}"))] if run.begun_at else []),
+        ("Databases", text(f"{databases(len(run.steps))}: {summary(run)}" if run.steps else "none")),
+        ("Revisions that took effect", text(_changed(facts))),
+        ("Evidence", text(f"{proofs.title}. {chain.title}.")),
+    ]
+    against = [notice for notice in (chain, proofs) if notice.tone is Tone.BAD]
+    troubles: list[Block] = [*against, *planning.obstacles(facts)]
+    if run.error and not run.obstacles:
+        troubles.append(problem_notice(run.error))
+    return Section("In short", [Facts(rows), *troubles])
+
+
+def _changed(facts: RunFacts) -> int:
+    told = sum(event.event_type in ("revision.applied", "revision.reverted") for event in facts.events)
+    return told or sum(len(step.applied) for step in facts.run.steps)
+
+
+def _dated(facts: RunFacts) -> datetime | None:
+    last = facts.events[-1].recorded_at if facts.events else None
+    return facts.run.finished_at or last or facts.run.begun_at

@@ -1,0 +1,1 @@
+"""The sections of a report, each made from the facts of one run. What the page looks like is not decided here."""

@@ -1,0 +1,181 @@
+"""What the report rests on, what was checked of it, how the reader can check it, and what it cannot show."""
+
+from __future__ import annotations
+
+from coordinator.client.audit_verification import LiveVerdict
+from coordinator.presentation.formatting import count
+from coordinator.report.consistency import disagreements
+from coordinator.report.document import (
+    BREAK,
+    Block,
+    Column,
+    Commands,
+    Facts,
+    Line,
+    Notice,
+    Paragraph,
+    Points,
+    Section,
+    Subheading,
+    Table,
+    Tone,
+    badge,
+    code,
+    text,
+)
+from coordinator.report.inputs import Anchor, Proof, ReportedEvent, RunFacts
+from coordinator.report.phrases import clock, day, instant
+
+EVENTS = [
+    Column("No.", 1.2, True),
+    Column("Time (UTC)", 2.1),
+    Column("Event", 3.5),
+    Column("Database", 2.6),
+    Column("Hash of the event", 5.1),
+    Column("Proof", 1.9),
+]
+
+
+def checked(facts: RunFacts) -> Section:
+    """The result first; what it was made from follows in `rests_on`."""
+    return Section("What was checked", [chain_notice(facts), proof_notice(facts), *_disagreements(facts)])
+
+
+def is_contradicted(facts: RunFacts) -> bool:
+    """Whether anything that was checked speaks against the report; what could not be checked does not."""
+    notices = [chain_notice(facts), proof_notice(facts), *_disagreements(facts)]
+    return any(notice.tone is Tone.BAD for notice in notices)
+
+
+def proof_notice(facts: RunFacts) -> Notice:
+    proofs = [facts.evidence.of(event) for event in facts.events]
+    forged = [event for event in facts.events if facts.evidence.of(event).forged]
+    if forged:
+        numbers = ", ".join(str(event.seq) for event in forged[:20])
+        reasons = dict.fromkeys(f"{facts.evidence.of(event).trouble}." for event in forged[:20])
+        lines = [text(f"Trust none of this. Numbers {numbers}:"), *map(text, reasons)]
+        return Notice(Tone.BAD, "Events contradict their proof", lines)
+    proven = [proof for proof in proofs if proof.anchor]
+    if not proofs:
+        return Notice(Tone.WARN, "There are no events", [text("The audit holds nothing about this request.")])
+    if len(proven) == len(proofs):
+        line = text(
+            f"Events of this run: {len(proofs)}. Each lies under a signed anchor: its hash was computed anew from its "
+            "content, and led to a signature that the public key confirms."
+        )
+        return Notice(Tone.GOOD, "Every event is proven", [line, _keys(facts)])
+    reasons = dict.fromkeys(proof.trouble for proof in proofs if not proof.anchor)
+    line = text(f"{len(proven)} of {len(proofs)} events lie under a signed anchor. The others: {'; '.join(reasons)}.")
+    return Notice(Tone.WARN, "Not every event is proven yet", [line, _keys(facts)])
+
+
+def chain_notice(facts: RunFacts) -> Notice:
+    chain = facts.evidence.chain
+    if chain is None:
+        return Notice(Tone.WARN, "The chain was not verified", [text("The audit gave no answer about its chain.")])
+    _, *notes = map(text, chain.lines())
+    if not chain.ok:
+        where = f"The first event that is wrong is number {chain.first_bad_seq}. " if chain.first_bad_seq else ""
+        return Notice(Tone.BAD, "The chain of the audit is broken", [text(f"{where}{chain.sentence}"), *notes])
+    return Notice(Tone.GOOD, "The chain of the audit is whole", [text(_verified(chain)), *notes])
+
+
+def rests_on(facts: RunFacts) -> Section:
+    days = {day(event.occurred_at) for event in facts.events}
+    tell = clock if len(days) == 1 else instant
+    rows = [_event(event, facts.evidence.of(event), tell(event.occurred_at)) for event in facts.events]
+    caption = f"The events of this run, {days.pop()}" if len(days) == 1 else "The events of this run"
+    line = text("Each line is one event of the audit, in the order in which the audit took it in.")
+    blocks: list[Block] = [Paragraph(line), Table(caption, EVENTS, rows)]
+    for anchor in facts.evidence.anchors:
+        blocks += [Subheading(f"The anchor at number {anchor.seq}"), Facts(_anchor(anchor))]
+    return Section("What this report rests on", blocks)
+
+
+def check_yourself(facts: RunFacts) -> Section:
+    first = facts.events[0].event_id if facts.events else "EVENT_ID"
+    return Section(
+        "How to check it yourself",
+        [
+            Paragraph(text("With the fleet at hand, the whole chain, and the story of this run as the audit has it:")),
+            Commands(["coordinator audit verify", f"coordinator audit show {facts.run.request_id}"]),
+            Paragraph(
+                text(
+                    "Without the fleet and without trusting this program: take one event's proof, and the public keys "
+                    "from whoever keeps them for you. The verifier is one file that needs nothing of this program."
+                )
+            ),
+            Commands(
+                [
+                    f"coordinator audit proof {first} -o proof.json",
+                    "python verify.py proof.json --keys audit-keys.json",
+                ]
+            ),
+        ],
+    )
+
+
+def limits(facts: RunFacts) -> Section:
+    lines = [
+        "It proves that the audit took in these events and that they have not been changed since they were signed. "
+        "It does not prove that whoever reported them told the truth.",
+        "Events after the last anchor are held by the chain alone. Whoever rules the database of the audit could "
+        "rewrite those, and those only, without leaving a trace.",
+        "It shows what the audit was told of this request. A change that somebody made past every way in, as "
+        "superuser and without a migration, is not in it; “coordinator audit reconcile” looks for gaps.",
+        "Times are those of the machines that reported them. The order of the numbers is the order of arrival.",
+    ]
+    if not facts.evidence.keys_from:
+        lines.append(
+            "The public keys came from the same server as the events. Somebody who rules that server could have made "
+            "both: print again with --keys and a file that you keep."
+        )
+    return Section("What this does not prove", [Points([text(line) for line in lines])])
+
+
+def _keys(facts: RunFacts) -> Line:
+    if facts.evidence.keys_from:
+        return text(f"The public keys were read from {facts.evidence.keys_from}, chosen by whoever printed this.")
+    return text("The public keys came from the server itself, see the last section.")
+
+
+def _verified(chain: LiveVerdict) -> str:
+    return (
+        f"The audit computed the hashes of its {count(chain.events, 'event')} from number {chain.first_seq} to "
+        f"{chain.last_seq} anew; each follows from the one before. "
+        f"Anchors sign it up to number {chain.anchored_seq}."
+    )
+
+
+def _event(event: ReportedEvent, proof: Proof, at: str) -> list[Line]:
+    tone = Tone.GOOD if proof.anchor else Tone.BAD if proof.forged else Tone.WARN
+    words = f"anchor {proof.anchor.seq}" if proof.anchor else "contradicted" if proof.forged else "not yet"
+    outcome = (*BREAK, *text(event.outcome)) if event.outcome else ()
+    return [
+        text(event.seq),
+        text(at),
+        (*code(event.event_type), *outcome),
+        code(event.database),
+        code(proof.hash),
+        badge(words, tone),
+    ]
+
+
+def _anchor(anchor: Anchor) -> list[tuple[str, Line]]:
+    return [
+        ("Signed at", text(anchor.signed_at)),
+        ("Signs the hash", code(anchor.hash)),
+        ("Key", code(anchor.key_id)),
+        ("Signature (Ed25519)", code(anchor.signature)),
+    ]
+
+
+def _disagreements(facts: RunFacts) -> list[Notice]:
+    if not facts.recorded:
+        line = text("There is no run record; everything above the evidence was put together from the audit's events.")
+        return [Notice(Tone.WARN, "From the audit alone", [line])]
+    found = disagreements(facts)
+    if found:
+        return [Notice(Tone.BAD, "The run record and the audit disagree", [text(one) for one in found[:20]])]
+    line = text("What the run record says of each database is what the audit holds of it.")
+    return [Notice(Tone.GOOD, "The run record and the audit agree", [line])]

@@ -1,0 +1,129 @@
+"""What happened in each database that something was done to."""
+
+from __future__ import annotations
+
+from coordinator.presentation.formatting import count, duration
+from coordinator.report.document import (
+    BREAK,
+    Block,
+    Column,
+    Facts,
+    Line,
+    Paragraph,
+    Section,
+    Subheading,
+    Table,
+    badge,
+    code,
+    sentence,
+    text,
+)
+from coordinator.report.inputs import ReportedEvent, ReportedStep, RunFacts
+from coordinator.report.phrases import instant, problem_notice, revision_list, step_end
+from coordinator.report.timeline import timeline
+
+REVISIONS = [Column("Revision and its file", 7), Column("Took effect (UTC)", 3.2), Column("Took", 1.2, True)]
+ATTEMPTS = [Column("Time (UTC)", 3), Column("What", 3), Column("Said", 6)]
+TROUBLES = {
+    "attempt.failed": "an attempt failed",
+    "attempt.refused": "an attempt was refused",
+    "attempt.cancelled": "an attempt was cancelled",
+    "attempt.resolved": "an open end was settled",
+}
+
+
+def happened(facts: RunFacts) -> Section:
+    steps = [step for step in facts.run.steps if worked_on(facts, step)]
+    if not steps:
+        return Section("What happened in each database", [Paragraph(text("Nothing was begun in any database."))])
+    ordered = sorted(steps, key=lambda step: (step.started_at is None, step.started_at or 0, step.service))
+    picture = timeline(facts.run)
+    blocks: list[Block] = [picture] if picture else []
+    for place, step in enumerate(ordered, start=1):
+        blocks += _story(facts, step, place)
+    return Section("What happened in each database", blocks)
+
+
+def worked_on(facts: RunFacts, step: ReportedStep) -> bool:
+    return bool(step.started_at or facts.of_step(step.service, "revision.applied", "revision.reverted"))
+
+
+def _story(facts: RunFacts, step: ReportedStep, place: int) -> list[Block]:
+    words, tone = step_end(step)
+    changes = facts.of_step(step.service, "revision.applied", "revision.reverted")
+    blocks: list[Block] = [
+        Subheading(f"{place}. {step.database or step.service}", badge(words, tone)),
+        Facts(_facts(step, changes)),
+    ]
+    if rows := _changes(step, changes):
+        blocks.append(Table(f"Revisions in {step.database}", REVISIONS, rows))
+    troubles = facts.of_step(step.service, *TROUBLES)
+    if troubles:
+        blocks.append(Table(f"Attempts in {step.database}", ATTEMPTS, [_trouble(event) for event in troubles]))
+    if step.error:
+        blocks.append(problem_notice(step.error))
+    return blocks
+
+
+def _facts(step: ReportedStep, changes: list[ReportedEvent]) -> list[tuple[str, Line]]:
+    took = f", {duration(step.seconds)}" if step.seconds is not None else ""
+    ended = f" to {instant(step.finished_at)} UTC{took}" if step.finished_at else " UTC, no end is known"
+    after = revision_list(step.to_revisions) if step.to_revisions else text("could not be told")
+    rows = [
+        ("Service", text(step.service)),
+        ("Before, after", sentence(revision_list(step.from_revisions), " → ", after)),
+        ("Time", text(f"{instant(step.started_at)}{ended}")),
+        ("Attempts", text(step.attempts or count(len(changes), "revision by the journal"))),
+    ]
+    if step.remark:
+        rows.append(("Remark", text(step.remark)))
+    if by := _by(changes):
+        rows.append(("Carried out by", text(by)))
+    return rows
+
+
+def _by(changes: list[ReportedEvent]) -> str:
+    told = dict.fromkeys(
+        (event.actor, str(event.detail.get("actor_basis") or ""), str(event.detail.get("way_in") or ""))
+        for event in changes
+    )
+    return "; ".join(
+        f"{actor or 'nobody named'} ({basis or 'claimed'})" + (f", way in: {way_in}" if way_in else "")
+        for actor, basis, way_in in told
+    )
+
+
+def _changes(step: ReportedStep, changes: list[ReportedEvent]) -> list[list[Line]]:
+    """What the database's own journal relayed; until it has, what the service answered the coordinator."""
+    if changes:
+        return [_change(event) for event in changes]
+    return [
+        [_revision(one.action, one.revision, "", one.sha256), text(instant(one.at)), text(_took(one.duration_ms))]
+        for one in step.applied
+    ]
+
+
+def _change(event: ReportedEvent) -> list[Line]:
+    verb = "downgrade" if event.event_type == "revision.reverted" else ""
+    revision, message, sha256 = (str(event.detail.get(key) or "") for key in ("revision", "message", "sha256"))
+    tables = event.detail.get("tables")
+    line = _revision(verb, revision, message, sha256)
+    if isinstance(tables, list) and tables:
+        line += (*BREAK, *text("changed " + ", ".join(map(str, tables))))
+    return [line, text(instant(event.occurred_at)), text(_took(event.duration_ms))]
+
+
+def _revision(action: str, revision: str, message: str, sha256: str) -> Line:
+    taken_back = text("taken back: ") if action == "downgrade" else ()
+    told = text(f"  {message}") if message else ()
+    return (*taken_back, *code(revision), *told, *BREAK, *code(sha256))
+
+
+def _trouble(event: ReportedEvent) -> list[Line]:
+    said = event.detail.get("error") or event.detail.get("title") or ""
+    told = f"{event.outcome} {said}" if event.outcome.startswith("CM-") else str(said or event.outcome)
+    return [text(instant(event.occurred_at)), text(TROUBLES[event.event_type]), text(told)]
+
+
+def _took(milliseconds: float | None) -> str:
+    return duration(None if milliseconds is None else milliseconds / 1000)

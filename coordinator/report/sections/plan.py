@@ -1,0 +1,103 @@
+"""What was meant to be done, database by database, and what was never touched."""
+
+from __future__ import annotations
+
+from coordinator.report.document import (
+    Block,
+    Column,
+    Line,
+    Paragraph,
+    Section,
+    Table,
+    code,
+    sentence,
+    text,
+)
+from coordinator.report.inputs import ReportedStep, RunFacts
+from coordinator.report.phrases import databases, problem_notice, revision_list
+
+PLAN = [Column("Database", 3), Column("Service", 3), Column("From", 3), Column("To", 3), Column("Revisions", 1.6, True)]
+REVISIONS = [Column("Database", 3), Column("Revisions", 11)]
+UNTOUCHED = [Column("Database", 3), Column("Service", 3), Column("Is at", 3), Column("Why nothing was done", 5)]
+NOT_TOUCHED = ("unchanged", "skipped", "pending")
+
+
+def planned(facts: RunFacts) -> Section:
+    run = facts.run
+    if not run.steps:
+        return Section("What was planned", [Paragraph(text("Nothing: the run ended before a plan was made."))])
+    blocks: list[Block] = [Table("The plan, in the order of the run", PLAN, [_row(facts, step) for step in run.steps])]
+    if rows := [[code(step.database), revision_list(step.planned)] for step in run.steps if step.planned]:
+        blocks.append(Table("The revisions of the plan, in order", REVISIONS, rows))
+    if run.plan_digest:
+        line = sentence("The plan as a whole, revision files included, has the SHA-256 ", code(run.plan_digest), ".")
+        blocks.append(Paragraph(line))
+    return Section("What was planned", blocks)
+
+
+def untouched(facts: RunFacts) -> Section:
+    steps = [step for step in facts.run.steps if _untouched(facts, step)]
+    if not steps:
+        told = (
+            "No database of the run: each was worked on." if facts.run.steps else "Every database: nothing was begun."
+        )
+        return Section("What was not touched", [Paragraph(text(told))])
+    rows = [[code(step.database), text(step.service), revision_list(_is_at(step)), _why(facts, step)] for step in steps]
+    moved = sum(_was_moved(step) for step in steps)
+    others = f" Somebody else migrated {databases(moved)} of these meanwhile." if moved else ""
+    line = text(f"This run changed nothing in {databases(len(steps))}.{others} {_elsewhere(facts)}")
+    return Section(
+        "What was not touched", [Paragraph(line), Table("Databases that the run left alone", UNTOUCHED, rows)]
+    )
+
+
+def obstacles(facts: RunFacts) -> list[Block]:
+    """Why a run ended before anything was begun."""
+    return [problem_notice(problem) for problem in facts.run.obstacles]
+
+
+def _row(facts: RunFacts, step: ReportedStep) -> list[Line]:
+    target = step.planned[-1:] or ([] if _untouched(facts, step) and step.state != "unchanged" else step.to_revisions)
+    return [
+        code(step.database),
+        text(step.service),
+        revision_list(step.from_revisions),
+        revision_list(target),
+        text(len(step.planned) or "none"),
+    ]
+
+
+def _untouched(facts: RunFacts, step: ReportedStep) -> bool:
+    return step.state in NOT_TOUCHED and not facts.of_step(step.service, "revision.applied", "revision.reverted")
+
+
+def _was_moved(step: ReportedStep) -> bool:
+    """By somebody else, as this run applied nothing."""
+    return step.state == "unchanged" and step.from_revisions != step.to_revisions
+
+
+def _is_at(step: ReportedStep) -> list[str]:
+    return step.to_revisions if _was_moved(step) else step.from_revisions
+
+
+def _elsewhere(facts: RunFacts) -> str:
+    outside = {event.service for event in facts.events if event.service} - {step.service for step in facts.run.steps}
+    if outside:
+        return f"Besides the plan, the audit names for this request: {', '.join(sorted(outside))}."
+    return "The audit names no other database for this request."
+
+
+def _why(facts: RunFacts, step: ReportedStep) -> Line:
+    if step.error:
+        return text(f"{step.error.code} {step.error.title}")
+    if step.state == "unchanged":
+        if step.remark:
+            return text(step.remark)
+        if _was_moved(step):
+            return text("Somebody else brought it there.")
+        return text("It was where it was meant to be already.")
+    if facts.run.state == "planned":
+        return text("This was a dry run.")
+    if facts.run.obstacles:
+        return text("Something stood in the way of the run, so that no database was begun.")
+    return text("The run ended before its turn came.")

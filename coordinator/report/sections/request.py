@@ -1,0 +1,105 @@
+"""Who asked for the run, how that is known, why, and who agreed to it."""
+
+from __future__ import annotations
+
+import json
+
+from coordinator.report.document import Block, Facts, Line, Paragraph, Quote, Section, code, sentence, text
+from coordinator.report.inputs import ReportedEvent, RunFacts
+from coordinator.report.phrases import instant, known_by, revision_list
+
+VERBS = (
+    "migration.approved",
+    "migration.approval_refused",
+    "migration.paused",
+    "migration.resumed",
+    "migration.cancelled",
+    "migration.retried",
+)
+NOBODY = "unknown"  # what a request that names nobody is given
+POLICIES = {
+    "stop": "stop at the first failure; what has not begun stays untouched",
+    "continue": "go on with databases that do not depend on the one that failed",
+    "compensate": "take back what this run had changed",
+}
+
+
+def asked(facts: RunFacts) -> Section:
+    run, requested = facts.run, facts.first("migration.requested", "migration.rejected")
+    basis = requested.detail.get("actor_basis") if requested else None
+    actor, claimed = _named(requested.actor if requested else ""), _claimed(facts, requested)
+    actor = actor or claimed
+    rows: list[tuple[str, Line]] = [("Asked by", text(actor or "not known"))]
+    if actor:
+        rows.append(("How that is known", text(known_by(basis))))
+    if claimed and claimed != actor:
+        rows.append(("Name given in the request", text(claimed)))
+    if not run.asked("services"):
+        line = text("The audit keeps that it was refused, and not what it asked for.")
+        return Section("Who asked, and why", [Facts(rows), Paragraph(line)])
+    rows += [
+        ("Accepted", text(f"{instant(run.accepted_at)} UTC" if run.accepted_at else "never")),
+        ("Services asked for", _whom(run.asked("services"))),
+        ("To be brought to", _target(run.asked("target"))),
+    ]
+    if policy := POLICIES.get(str(run.asked("on_failure"))):
+        rows.append(("If a database fails", text(policy)))
+    if run.request_digest:
+        rows.append(("SHA-256 of the request", code(run.request_digest)))
+    return Section("Who asked, and why", [Facts(rows), *_reason(str(run.asked("reason") or ""))])
+
+
+def approved(facts: RunFacts) -> Section:
+    decisions = [event for event in facts.events if event.event_type in VERBS]
+    if decisions:
+        return Section("Who agreed", [Facts([(_verb(event), _decision(event)) for event in decisions])])
+    if facts.run.state == "rejected":
+        line = text("Nobody had to: the request was refused before that.")
+    elif facts.run.asked("approval") == "required":
+        line = text("The request called for an approval. The audit holds none.")
+    else:
+        line = text(
+            "No approval was asked for: the request left it at “none”, and the audit holds no approval for this run."
+        )
+    return Section("Who agreed", [Paragraph(line)])
+
+
+def _claimed(facts: RunFacts, requested: ReportedEvent | None) -> str:
+    in_audit = requested.detail.get("requested_by") if requested else None
+    return _named(str(facts.run.asked("requested_by") or in_audit or ""))
+
+
+def _named(actor: str) -> str:
+    return "" if actor == NOBODY else actor
+
+
+def _verb(event: ReportedEvent) -> str:
+    return event.event_type.removeprefix("migration.").replace("_", " ").capitalize()
+
+
+def _decision(event: ReportedEvent) -> Line:
+    reason = event.detail.get("reason")
+    return sentence(
+        f"by {event.actor or 'somebody unnamed'} ({known_by(event.detail.get('actor_basis'))}) "
+        f"at {instant(event.occurred_at)} UTC",
+        f": {reason}" if reason else "",
+    )
+
+
+def _reason(reason: str) -> list[Block]:
+    if not reason:
+        return [Paragraph(text("No reason was given."))]
+    return [Paragraph(text("The reason, in the words of the request:")), Quote(reason.splitlines() or [reason])]
+
+
+def _whom(services: object) -> Line:
+    if isinstance(services, list):
+        return revision_list([str(service) for service in services])
+    return text("every one of the fleet" if services == "all" else "not known")
+
+
+def _target(target: object) -> Line:
+    if isinstance(target, dict):
+        return code(json.dumps(target, ensure_ascii=False))
+    ends = {"head": "the newest revision of each", "heads": "all heads of each"}
+    return text(ends.get(str(target or "head"), str(target)))

@@ -1,0 +1,78 @@
+"""Takes a request in. Each effect can be repeated; a death between any two is healed by a repeat or by the sweep."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+from coordinator.domain.catalog import Catalog
+from coordinator.domain.request import MigrationRequest
+from coordinator.domain.run import Run, accepted
+from coordinator.errors import OtherBody
+from coordinator.ports import Clock, Phase, WorkflowScheduler
+from coordinator.runs.repository import Runs
+from coordinator.unavailable import StateUnavailable, WorkflowUnavailable
+
+log = logging.getLogger(__name__)
+
+# The sweep takes an index entry without a record for abandoned only long after this.
+ACCEPTANCE_LIMIT_SECONDS = 30.0
+SCHEDULING_LIMIT_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    runs: Runs
+    scheduler: WorkflowScheduler
+    catalog: Catalog
+    clock: Clock
+
+    async def accept(self, request: MigrationRequest, caller: str | None = None) -> Run:
+        """The one run of this request id; raises CM-201 before anything is stored, and CM-601 for another body."""
+        began = time.monotonic()
+        stored = await self.runs.read(request.request_id)
+        if stored is not None:
+            return await self._repeated(stored, request)
+        self.catalog.chosen(request)
+        now = self.clock()
+        # The index first: a record that nothing points to could never be found again.
+        await self.runs.enter(request.request_id, now)
+        if time.monotonic() - began > ACCEPTANCE_LIMIT_SECONDS:
+            raise StateUnavailable("accepting the request took too long, so nothing was begun")
+        run, is_new = await self.runs.create(accepted(request, now, caller))
+        if not is_new:
+            return await self._repeated(run, request)
+        await self._start(run.request_id)
+        return run
+
+    async def _repeated(self, run: Run, request: MigrationRequest) -> Run:
+        if run.request_digest != request.digest:
+            raise OtherBody(request.request_id)
+        if not run.settled:
+            await self._start_unless_alive(run.request_id)
+        return run
+
+    async def _start_unless_alive(self, request_id: str) -> None:
+        try:
+            async with asyncio.timeout(SCHEDULING_LIMIT_SECONDS):
+                phase = (await self.scheduler.driver(request_id)).phase
+        except (WorkflowUnavailable, TimeoutError):
+            return  # the sweep comes by; starting a finished instance anew would wipe its history
+        except Exception:
+            log.exception("start_failed", extra={"request_id": request_id})
+            return
+        if phase in (Phase.NONE, Phase.OVER):
+            await self._start(request_id)
+
+    async def _start(self, request_id: str) -> None:
+        """The record is stored, so the promise holds already: a start that fails here is the sweep's to repeat."""
+        try:
+            async with asyncio.timeout(SCHEDULING_LIMIT_SECONDS):
+                await self.scheduler.schedule(request_id)
+        except (WorkflowUnavailable, TimeoutError) as error:
+            log.warning("start_postponed", extra={"request_id": request_id, "why": str(error) or "no answer in time"})
+        except Exception:
+            # A mistake of ours: whoever asked must not hear that he was refused, for the run goes on.
+            log.exception("start_failed", extra={"request_id": request_id})

@@ -1,0 +1,132 @@
+"""The index of runs in Dapr state: changed by one writer at a time, taken over from the first release, begun anew."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from coordinator.documents.damaged import Damage
+from coordinator.documents.keys import FORMER_INDEX, OwnKey
+from coordinator.domain.run_index import Index, read_former_index, read_index, salvaged
+from coordinator.errors import CoordinatorError
+from coordinator.ports import Document, DocumentStore
+from coordinator.unavailable import StateContended
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 40
+# A coordinator of the first release that still runs beside this one reads it as an index, and goes on.
+NOTHING: Mapping[str, Any] = {"open": [], "recent": []}
+
+
+class RunIndex:
+    def __init__(self, documents: DocumentStore, damage: Damage) -> None:
+        self._documents, self._damage = documents, damage
+        self._last = Index()  # as this process knows it: what a damaged or deleted one is begun anew from
+        # Every acceptance changes the index: in one process they queue up, and only replicas race for it.
+        self._turn = asyncio.Lock()
+
+    async def read(self) -> Index:
+        """With what a coordinator of the first release entered meanwhile; damage leaves out what cannot be read."""
+        found = await self._documents.read_many([OwnKey.INDEX, FORMER_INDEX])
+        former, document = found.get(FORMER_INDEX), found.get(OwnKey.INDEX)
+        index, _ = self._understood(document)
+        entered_there = former and read_former_index(former.value)
+        return index.joined(entered_there) if entered_there else index
+
+    async def change(self, change: Callable[[Index], Index]) -> None:
+        async with self._turn:
+            for attempt in range(ATTEMPTS):
+                if await self._try(change):
+                    return
+                await a_moment(attempt)
+        raise StateContended(OwnKey.INDEX)
+
+    async def tidy(self) -> None:
+        """Takes over what is left under the former key, and writes anew what is damaged or gone."""
+        former = await self._documents.read(FORMER_INDEX)
+        document = await self._documents.read(OwnKey.INDEX)
+        if former is not None:
+            await self._look_at_former(former, nothing_else=document is None)
+        _, is_whole = self._understood(document)
+        if not is_whole:
+            await self.change(lambda index: index)
+
+    async def make_room(self, former: Document, value: Mapping[str, Any]) -> bool:
+        """Takes over the former index, and then puts something else in its place; False when it changed meanwhile."""
+        left_there = read_former_index(former.value)
+        if left_there is None:
+            return False
+        if left_there != Index():
+            log.info("index_taken_over", extra={"open": len(left_there.open), "recent": len(left_there.recent)})
+            await self.change(lambda index: index.joined(left_there))
+        return await self._documents.replace(FORMER_INDEX, value, former.etag)
+
+    async def meet(self, request_id: str, at: datetime, *, is_open: bool) -> None:
+        """Enters a run again that was lost with an index; never in the way of who reads the run."""
+        if not self._last.misses(request_id, at, is_open=is_open):
+            return
+        try:
+            await self.change(lambda index: index.found_again(request_id, at, is_open=is_open))
+        except CoordinatorError as error:
+            log.info("run_not_entered_again", extra={"request_id": request_id, "why": error.detail})
+
+    async def _left_there(self) -> Index:
+        former = await self._documents.read(FORMER_INDEX)
+        return (former and read_former_index(former.value)) or Index()
+
+    async def _look_at_former(self, former: Document, *, nothing_else: bool) -> None:
+        if (left_there := read_former_index(former.value)) is not None:
+            if left_there != Index():
+                await self.make_room(former, NOTHING)
+        elif nothing_else and not _may_be_a_run(former.value):
+            # Nothing was ever taken over, so this was the index; afterwards it would be the run of that name.
+            await self._damage.set_aside(OwnKey.INDEX, former)
+            await self.change(lambda index: index.joined(salvaged(former.value)))
+            await self._documents.replace(FORMER_INDEX, NOTHING, former.etag)
+
+    async def _try(self, change: Callable[[Index], Index]) -> bool:
+        document = await self._documents.read(OwnKey.INDEX)
+        index, is_whole = self._understood(document)
+        if document is None:
+            left_there = await self._left_there()
+            index, is_whole = index.joined(left_there), is_whole and left_there == Index()
+        elif not is_whole:
+            await self._damage.set_aside(OwnKey.INDEX, document)
+        changed = change(index)
+        if is_whole and changed == index:
+            return True
+        if await self._write(changed, document and document.etag):
+            self._last = changed
+            return True
+        return False
+
+    def _understood(self, document: Document | None) -> tuple[Index, bool]:
+        """The index, and whether it stands so in the store."""
+        whole = document and read_index(document.value)
+        if whole:
+            self._last = whole
+            return whole, True
+        if document is None and self._last == Index():
+            return Index(), True  # nothing was ever accepted
+        rest = Index() if document is None else salvaged(document.value)
+        return rest.joined(self._last), False
+
+    async def _write(self, index: Index, etag: str | None) -> bool:
+        value = index.model_dump(mode="json")
+        if etag is None:
+            return await self._documents.create(OwnKey.INDEX, value)
+        return await self._documents.replace(OwnKey.INDEX, value, etag)
+
+
+def _may_be_a_run(value: Any) -> bool:
+    return isinstance(value, dict) and "request_id" in value
+
+
+async def a_moment(attempt: int) -> None:
+    # Whoever lost a race steps aside for a moment, longer each time, so that twenty writers do not lose it together.
+    await asyncio.sleep(random.uniform(0, min(0.005 * (attempt + 1), 0.1)))

@@ -1,0 +1,129 @@
+"""The run records in Dapr state: read, decide, write, and on a conflict read and decide again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+
+from coordinator.documents.damaged import Damage
+from coordinator.documents.keys import FORMER_INDEX, key_of_run
+from coordinator.domain.run import Change, Run
+from coordinator.domain.run_index import Index, read_former_index
+from coordinator.errors import CoordinatorError, NoSuchRun
+from coordinator.ports import Document, DocumentStore
+from coordinator.runs.change_notifier import Watchers
+from coordinator.runs.index_repository import RunIndex, a_moment
+from coordinator.unavailable import DamagedRun, StateContended
+
+ATTEMPTS = 40
+# A coordinator of the first release takes any object under this key for an index without entries, and would write over
+# the run of that name; a word where a list belongs makes it fail instead, until it is replaced.
+NO_INDEX = {"recent": "this is a run; the index is elsewhere"}
+
+
+class Records(NamedTuple):
+    runs: list[Run]
+    damaged: list[str]  # ids whose records cannot be read
+
+
+class Runs:
+    def __init__(self, documents: DocumentStore, watchers: Watchers, damage: Damage | None = None) -> None:
+        self._documents, self._watchers = documents, watchers
+        self.damage = damage or Damage(documents)
+        self._index = RunIndex(documents, self.damage)
+
+    async def read(self, request_id: str) -> Run | None:
+        """Raises DamagedRun for a record that cannot be read."""
+        run = self._read(request_id, await self._documents.read(key_of_run(request_id)))
+        if run is not None:
+            await self._index.meet(request_id, run.accepted_at, is_open=not run.settled)
+        return run
+
+    async def read_many(self, request_ids: Sequence[str]) -> Records:
+        """In the given order; ids without a record are left out."""
+        found = await self._documents.read_many([key_of_run(request_id) for request_id in request_ids])
+        records = Records([], [])
+        for request_id in request_ids:
+            try:
+                run = self._read(request_id, found.get(key_of_run(request_id)))
+            except DamagedRun:
+                records.damaged.append(request_id)
+            else:
+                records.runs.extend([run] if run else [])
+        return records
+
+    async def create(self, run: Run) -> tuple[Run, bool]:
+        """The stored run and whether it is this one; the first writer wins for ever."""
+        if await self._write_first(run):
+            self._watchers.announce(run.request_id)
+            return run, True
+        stored = await self.read(run.request_id)
+        if stored is None:
+            raise StateContended(key_of_run(run.request_id))
+        return stored, False
+
+    async def change(self, request_id: str, change: Change) -> Run:
+        """Applies a change to the newest record; `change` may be called several times and must not act."""
+        key = key_of_run(request_id)
+        for attempt in range(ATTEMPTS):
+            document = await self._documents.read(key)
+            run = self._read(request_id, document)
+            if document is None or run is None:
+                raise NoSuchRun(request_id)
+            changed = change(run)
+            if changed == run:
+                return run
+            changed = changed.model_copy(update={"version": run.version + 1})
+            if await self._documents.replace(key, _stored(changed), document.etag):
+                self._watchers.announce(request_id)
+                return changed
+            await a_moment(attempt)
+        raise StateContended(key)
+
+    async def index(self) -> Index:
+        return await self._index.read()
+
+    async def tidy(self) -> None:
+        await self._index.tidy()
+
+    async def enter(self, request_id: str, at: datetime) -> None:
+        await self._index.change(lambda index: index.entered(request_id, at))
+
+    async def leave(self, done: Collection[str], unknown: Collection[str] = ()) -> None:
+        """Takes settled runs off the open list, and ids that never got a record off both."""
+        if done or unknown:
+            await self._index.change(lambda index: index.left(done, unknown))
+
+    async def _write_first(self, run: Run) -> bool:
+        key = key_of_run(run.request_id)
+        if await self._documents.create(key, _stored(run)):
+            return True
+        if key != FORMER_INDEX:
+            return False
+        former = await self._documents.read(key)
+        return former is not None and await self._index.make_room(former, _stored(run))
+
+    def _read(self, request_id: str, document: Document | None) -> Run | None:
+        key = key_of_run(request_id)
+        if document is None or (key == FORMER_INDEX and read_former_index(document.value) is not None):
+            return None
+        try:
+            run = Run.model_validate(document.value)
+            if run.request_id != request_id:
+                raise DamagedRun(request_id, key)
+            # What can be read and not written would fail wherever the run is shown or changed.
+            run.model_dump_json()
+        except (ValidationError, CoordinatorError, PydanticSerializationError, RecursionError):
+            self.damage.met(key)
+            raise DamagedRun(request_id, key) from None
+        self.damage.mended(key)
+        return run
+
+
+def _stored(run: Run) -> dict[str, Any]:
+    value = run.model_dump(mode="json")
+    return {**value, **NO_INDEX} if key_of_run(run.request_id) == FORMER_INDEX else value

@@ -1,0 +1,114 @@
+"""What is done for one open run at each look: told why it stands still, taken up again, or left alone."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+from coordinator.domain.run import Change, Run, standing
+from coordinator.domain.run_state import RunState
+from coordinator.domain.stalled_run import Standstill
+from coordinator.errors import CoordinatorError
+from coordinator.ports import Driver, Phase, WorkflowScheduler
+from coordinator.runs.repository import Runs
+from coordinator.runs.workflow_progress import TAKE_UP_AFTER_SECONDS, TELL_AFTER_SECONDS, Movement, content
+
+log = logging.getLogger(__name__)
+
+LONGEST_REST_ROUNDS = 30
+
+
+@dataclass
+class Caretaker:
+    runs: Runs
+    scheduler: WorkflowScheduler
+    movement: Movement
+    not_starting: set[str] = field(default_factory=set)  # accepted runs that nothing drives
+    _revivals: Counter[str] = field(default_factory=Counter)
+    _rest: Counter[str] = field(default_factory=Counter)
+
+    async def look_after(self, run: Run) -> None:
+        """Raises WorkflowUnavailable or StateUnavailable, after which the next look does it."""
+        try:
+            driver = await self.scheduler.driver(run.request_id)
+        except CoordinatorError:
+            await self._told(run, Driver(Phase.NONE))
+            raise
+        if driver.phase is Phase.PAUSED:
+            self.movement.forget(run.request_id)
+            self.not_starting.discard(run.request_id)
+            await self._say(run, Standstill.PAUSED)
+            return
+        still = await self._told(run, driver)
+        if driver.phase in (Phase.NONE, Phase.OVER):
+            await self._revive(run.request_id, driver.phase)
+            return
+        self._revivals.pop(run.request_id, None)
+        if still >= TAKE_UP_AFTER_SECONDS and self.scheduler.connected:
+            await self._take_up(run)
+
+    def keep_only(self, open_ids: set[str]) -> None:
+        self.not_starting &= open_ids
+        self.movement.keep_only(open_ids)
+        for counted in (self._revivals, self._rest):
+            for request_id in counted.keys() - open_ids:
+                del counted[request_id]
+
+    async def _told(self, run: Run, driver: Driver) -> float:
+        still = self.movement.still_seconds(run, driver)
+        if still < TELL_AFTER_SECONDS:
+            self.not_starting.discard(run.request_id)
+            if still == 0:
+                await self._say(run, None)
+            return still
+        if run.state is RunState.ACCEPTED:
+            self.not_starting.add(run.request_id)
+        await self._say(run, Standstill.STILL)
+        return still
+
+    async def _say(self, run: Run, why: Standstill | None) -> None:
+        if run.standstill is why:
+            return
+        log.log(logging.WARNING if why else logging.INFO, "run_stands_still", extra=_facts(run, why))
+        await self.runs.change(run.request_id, _unless_changed(run, why))
+
+    async def _revive(self, request_id: str, phase: Phase) -> None:
+        if self._rest[request_id] > 0:
+            self._rest[request_id] -= 1
+            return
+        log.warning("run_taken_up_again", extra={"request_id": request_id, "workflow": phase.value})
+        await self.scheduler.schedule(request_id)
+        # A workflow that keeps failing is a mistake of ours: keep trying, but not all day every ten seconds.
+        self._revivals[request_id] += 1
+        self._rest[request_id] = min(2 ** self._revivals[request_id] - 2, LONGEST_REST_ROUNDS)
+
+    async def _take_up(self, run: Run) -> None:
+        """The record decides which replica does it; operations keep their ids, so that nothing happens twice."""
+        claim = _Claim(run)
+        await self.runs.change(run.request_id, claim)
+        if not claim.won:
+            return
+        self.movement.forget(run.request_id)
+        log.warning("run_taken_up_again", extra={"request_id": run.request_id, "workflow": "still"})
+        await self.scheduler.terminate(run.request_id)
+        await self.scheduler.schedule(run.request_id)
+
+
+def _unless_changed(seen: Run, why: Standstill | None) -> Change:
+    return lambda run: standing(run, why) if run.standstill is seen.standstill and not run.settled else run
+
+
+class _Claim:
+    """A change of the record that only one replica can make, and none where something was written since it looked."""
+
+    def __init__(self, seen: Run) -> None:
+        self._seen, self.won = content(seen), False
+
+    def __call__(self, run: Run) -> Run:
+        self.won = content(run) == self._seen and run.standstill is not Standstill.TAKEN_UP
+        return standing(run, Standstill.TAKEN_UP) if self.won else run
+
+
+def _facts(run: Run, why: Standstill | None) -> dict[str, str | None]:
+    return {"request_id": run.request_id, "why": why.value if why else None}

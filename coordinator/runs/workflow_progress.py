@@ -1,0 +1,96 @@
+"""Whether a run moves: one whose workflow nobody drives looks in every other way like one that is carried out."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from coordinator.domain.run import Run
+from coordinator.domain.stalled_run import Standstill
+from coordinator.ports import Driver
+
+# An activity talks for 20 s and lasts less than 75 s at the worst, and each that ends is a turn of its workflow.
+TELL_AFTER_SECONDS = 30.0
+TAKE_UP_AFTER_SECONDS = 90.0
+MANY = 50
+# A run may then wait long for its turn, and one that nobody drives must still be found.
+PACE_BEHIND_MANY = 0.1
+# Between two looks more has passed only where this process, or the machine, stood still.
+LONGEST_LOOK_SECONDS = 25.0
+
+
+@dataclass
+class Activities:
+    """The activities that are under way in this process; other replicas have their own."""
+
+    _underway: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def doing(self, request_id: str) -> Iterator[None]:
+        self._underway[request_id] += 1
+        try:
+            yield
+        finally:
+            self._underway[request_id] -= 1
+            if not self._underway[request_id]:
+                del self._underway[request_id]
+
+    def are_underway(self, request_id: str) -> bool:
+        return request_id in self._underway
+
+    @property
+    def are_many(self) -> bool:
+        """A run may have to wait for its turn behind them."""
+        return self._underway.total() >= MANY
+
+
+@dataclass
+class Look:
+    """What was seen of a run, when, and for how long it has been the same."""
+
+    mark: tuple[Any, ...]
+    at: float
+    still_seconds: float = 0.0
+
+
+@dataclass
+class Movement:
+    """A run moves when an activity of it is under way here, its workflow took a turn, or its record says more.
+
+    The last two are seen by every replica alike. No clock of the machine is asked: marks are compared, and only the
+    time between two looks counts.
+    """
+
+    activities: Activities
+    stopwatch: Callable[[], float] = time.monotonic
+    _looks: dict[str, Look] = field(default_factory=dict)
+
+    def still_seconds(self, run: Run, driver: Driver) -> float:
+        now, last = self.stopwatch(), self._looks.get(run.request_id)
+        look = Look(_mark(run, driver), now)
+        if last and last.mark == look.mark and not self.activities.are_underway(run.request_id):
+            pace = PACE_BEHIND_MANY if self.activities.are_many else 1.0
+            look.still_seconds = last.still_seconds + pace * min(now - last.at, LONGEST_LOOK_SECONDS)
+        self._looks[run.request_id] = look
+        return look.still_seconds
+
+    def forget(self, request_id: str) -> None:
+        self._looks.pop(request_id, None)
+
+    def keep_only(self, open_ids: Collection[str]) -> None:
+        for request_id in self._looks.keys() - set(open_ids):
+            self.forget(request_id)
+
+
+def _mark(run: Run, driver: Driver) -> tuple[Any, ...]:
+    """What is said about its standing still is no movement, but that somebody took it up is."""
+    return driver.phase, driver.turned_at, run.standstill is Standstill.TAKEN_UP, content(run)
+
+
+def content(run: Run) -> Run:
+    """The record without what is said about its standing still, which anybody may have said."""
+    return run.model_copy(update={"version": 0, "standstill": None})

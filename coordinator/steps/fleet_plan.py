@@ -1,0 +1,69 @@
+"""Asks every service at once what it would do, and turns whatever prevents an answer into an obstacle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from coordinator.domain.catalog import Service
+from coordinator.domain.plan import FleetPlan, assemble, nothing_to_do
+from coordinator.domain.request import MigrationRequest
+from coordinator.errors import CoordinatorError, ServiceLied
+from coordinator.ports import Address, FleetMessenger
+from coordinator.unavailable import ServiceUnreachable
+from migration_sidecar.contract.messages import MigrationPlan, OperationRequest, Problem
+
+PAUSE_SECONDS = 0.5
+
+
+async def survey(
+    messenger: FleetMessenger,
+    services: Sequence[Service],
+    request: MigrationRequest,
+    *,
+    patience_seconds: float = 0,
+    with_sql: bool = False,
+) -> FleetPlan:
+    """Touches nothing. A service that is only just starting has `patience_seconds` to answer."""
+    give_up = time.monotonic() + patience_seconds
+    return assemble(
+        await asyncio.gather(*(_ask(messenger, service, request, give_up, with_sql) for service in services))
+    )
+
+
+async def _ask(
+    messenger: FleetMessenger, service: Service, request: MigrationRequest, give_up: float, with_sql: bool
+) -> MigrationPlan | Problem:
+    address = Address(service.name, service.database or "")
+    while True:
+        try:
+            plan = await messenger.plan(
+                address,
+                action=request.alembic_action,
+                target=request.target_of(service.name),
+                with_sql=with_sql,
+            )
+            return _believed(plan)
+        except ServiceUnreachable as error:
+            if time.monotonic() > give_up:
+                return error.problem()
+            await asyncio.sleep(PAUSE_SECONDS)
+        except CoordinatorError as error:
+            if error.service is None:
+                raise  # not about this service: our own sidecar is away, and nothing is known
+            return error.problem()
+
+
+def _believed(plan: MigrationPlan) -> MigrationPlan:
+    if not plan.obstacles and not plan.revisions and not nothing_to_do(plan):
+        raise ServiceLied(plan.service, "its plan leads to another revision without applying any")
+    try:
+        OperationRequest(
+            operation_id="-", target="head", expected_revisions=plan.from_revisions, plan_digest=plan.digest
+        )
+    except ValidationError:
+        raise ServiceLied(plan.service, "its plan names revisions or a digest that no order can carry") from None
+    return plan

@@ -1,0 +1,129 @@
+"""One conversation with a service about one operation: no answer is not a failure, so it asks again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from coordinator.domain.outcome import (
+    Outcome,
+    nothing_conclusive,
+    proofs_of_being_beyond,
+    read_beyond,
+    read_outcome,
+    refused,
+    there_already,
+)
+from coordinator.domain.plan import nothing_to_do
+from coordinator.domain.run import Run
+from coordinator.domain.step import Step, StepState
+from coordinator.errors import CoordinatorError, OtherBody, ServiceLied, SucceededElsewhere
+from coordinator.ports import Address, FleetMessenger
+from coordinator.steps.silence_timer import Patience
+from coordinator.unavailable import ServiceRefused, ServiceSilent
+from migration_sidecar.contract.messages import MigrationPlan, Operation, OperationRequest
+
+POLL_SECONDS = 5
+PAUSE_SECONDS = 1.0
+GRACE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Limits:
+    operation_deadline: timedelta = timedelta(hours=1)
+    conversation: timedelta = timedelta(seconds=20)
+    # For another service to take over the app id again; who lies for longer is not who was meant.
+    lies: timedelta = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class Commander:
+    messenger: FleetMessenger
+    limits: Limits
+    patience: Patience = field(default_factory=Patience)
+
+    async def carry_out(self, run: Run, service: str) -> AsyncIterator[Outcome]:
+        """Each new thing the service says, until it is final or this conversation has lasted long enough."""
+        step = run.step(service)
+        last = Outcome(state=StepState.RUNNING, attempts=step.attempts, applied=step.applied)
+        for_conversation = time.monotonic() + self.limits.conversation.total_seconds()
+        asked = False
+        while time.monotonic() < for_conversation and not last.state.ended:
+            asked_at = self.patience.stopwatch()
+            try:
+                # The order is repeated whenever the service was silent: it is recognised by its id.
+                operation = await (self._poll(step) if asked else self._order(run, step))
+                asked, outcome = True, await self._read(run, step, operation)
+                self.patience.answered(step.operation_id or "")
+            except CoordinatorError as error:
+                # The service has this operation already, under limits that were set otherwise before a restart.
+                asked = isinstance(error, ServiceRefused) and error.their_problem.code == OtherBody.code
+                outcome = last if asked else await self._what_now(run, step, last, error, asked_at)
+            if outcome.state.ended:
+                self.patience.answered(step.operation_id or "")
+            if outcome != last:
+                yield outcome
+            if not asked and not outcome.state.ended:
+                await asyncio.sleep(PAUSE_SECONDS)
+            last = outcome
+
+    async def _order(self, run: Run, step: Step) -> Operation:
+        order = OperationRequest(
+            operation_id=step.operation_id or "",
+            action=run.request.alembic_action,
+            target=step.target,
+            expected_revisions=step.from_revisions,
+            plan_digest=step.plan_digest,
+            deadline_seconds=round(self.limits.operation_deadline.total_seconds()),
+            requested_by=run.request.requested_by,
+            request_id=run.request_id,
+        )
+        return await self.messenger.start(_address(step), order, wait_seconds=POLL_SECONDS)
+
+    async def _poll(self, step: Step) -> Operation:
+        return await self.messenger.operation(_address(step), step.operation_id or "", wait_seconds=POLL_SECONDS)
+
+    async def _read(self, run: Run, step: Step, operation: Operation) -> Outcome:
+        """Raises CM-801 for what cannot be true, after the service was asked whether somebody else explains it."""
+        try:
+            return read_outcome(step, operation)
+        except SucceededElsewhere as lie:
+            try:
+                plans = [await self._plan(run, step, target) for target in proofs_of_being_beyond(step, operation)]
+            except ServiceRefused as refusal:
+                raise (lie if refusal.is_final else refusal) from None
+            if (beyond := read_beyond(step, operation, plans)) is None:
+                raise
+            return beyond
+
+    async def _what_now(self, run: Run, step: Step, last: Outcome, error: CoordinatorError, asked_at: float) -> Outcome:
+        """A clear no ends the step; everything else means that the database has not been asked yet."""
+        if isinstance(error, ServiceRefused) and error.is_final:
+            return await self._after_a_no(run, step, error)
+        lie = isinstance(error, ServiceLied)
+        doubt = self.patience.unanswered(step.operation_id or "", asked_at, pause=PAUSE_SECONDS, lie=lie)
+        if lie and doubt.lying > self.limits.lies.total_seconds():
+            return nothing_conclusive(error.problem())
+        if doubt.silent > (self.limits.operation_deadline + GRACE).total_seconds():
+            return nothing_conclusive(ServiceSilent(step.service, round(doubt.silent), error.detail).problem())
+        return last.model_copy(update={"waiting_for": f"{error.problem().detail} It is asked again."})
+
+    async def _after_a_no(self, run: Run, step: Step, error: ServiceRefused) -> Outcome:
+        """The database may have moved since the plan: where it is at the target now, there is nothing to fail."""
+        try:
+            plan = await self._plan(run, step, step.target)
+        except CoordinatorError:
+            return refused(error.problem())
+        if error.answered == 409 and not plan.obstacles and nothing_to_do(plan):
+            return there_already(step, plan.from_revisions)
+        return refused(error.problem(), plan.from_revisions)
+
+    async def _plan(self, run: Run, step: Step, target: str) -> MigrationPlan:
+        return await self.messenger.plan(_address(step), action=run.request.alembic_action, target=target)
+
+
+def _address(step: Step) -> Address:
+    return Address(step.service, step.database)

@@ -1,0 +1,4 @@
+"""Takes over a database that was made without Alembic: finds its revision, proves it, and stamps it.
+
+Migrating is in `engine`.
+"""

@@ -1,0 +1,69 @@
+"""Tells which revision a database is at, by building one after the other beside it and comparing each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from migration_sidecar.adoption.adopt import Wish
+from migration_sidecar.adoption.catalog_diff import differences, left_out, snapshot
+from migration_sidecar.adoption.scratch_build import build
+from migration_sidecar.adoption.scratch_database import may_create_databases
+from migration_sidecar.alembic_environment.history import History
+from migration_sidecar.contract.errors import NotAdopted
+from migration_sidecar.contract.messages import Message
+from migration_sidecar.engine.engine import Engine
+
+
+class Match(Message):
+    """How far a database is from one revision."""
+
+    revision: str
+    message: str
+    differences: int
+
+
+class Matches(Message):
+    """Every revision in its order; those without a difference are what the database may be adopted at."""
+
+    service: str
+    database: str
+    matches: list[Match]
+
+
+async def matches(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Matches:
+    """Raises NotAdopted where the revisions are not one line or the role may create no database."""
+    history = await engine.scripts.history()
+    records = await engine.place.records()
+    line = list(history.order)
+    async with engine.database.connection() as connection:
+        if not _is_one_line(history) or not await may_create_databases(connection):
+            raise _to_be_named(history)
+        tell(f"Building {len(line)} revisions beside the database, one after the other.")
+        found = await snapshot(connection, left_out(records))
+        built = await build(engine, connection, line)
+    return Matches(
+        service=engine.settings.service,
+        database=engine.place.database,
+        matches=[
+            Match(
+                revision=revision,
+                message=history.revisions[revision].message,
+                differences=len(differences(found, each.facts, leaving=wish.leaving)),
+            )
+            for revision, each in zip(line, built, strict=True)
+        ],
+    )
+
+
+def _is_one_line(history: History) -> bool:
+    files = history.revisions.values()
+    return len(history.heads) == 1 and all(len(file.before) <= 1 for file in files)
+
+
+def _to_be_named(history: History) -> NotAdopted:
+    return NotAdopted(
+        "CM-203",
+        "The revision must be named",
+        "Which one it is can be tried out only where the revisions are one line and the role may create databases.",
+        f"Give --revision; the heads are {', '.join(history.heads) or 'none'}.",
+    )

@@ -1,0 +1,81 @@
+"""Builds a revision in a schema of the real database, where the role may create no database; nothing of it stays."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from migration_sidecar.adoption.catalog_diff import left_out, snapshot
+from migration_sidecar.adoption.scratch_build import Built, not_built
+from migration_sidecar.adoption.scratch_database import own_name
+from migration_sidecar.contract.errors import NotAdopted
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.protocol.catalog.snapshot import Fact
+
+if TYPE_CHECKING:
+    from migration_sidecar.database.records import AnyConnection, Records
+
+BUILD_SECONDS = 3600.0
+
+_SCHEMAS = """
+SELECT DISTINCT n.nspname, quote_ident(n.nspname) AS quoted FROM pg_namespace n
+JOIN (SELECT 'pg_class'::regclass AS classid, oid, relname AS name, relnamespace AS space FROM pg_class
+      UNION ALL SELECT 'pg_proc'::regclass, oid, proname, pronamespace FROM pg_proc
+      UNION ALL SELECT 'pg_type'::regclass, oid, typname, typnamespace FROM pg_type) AS thing ON thing.space = n.oid
+WHERE left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'migration_sidecar')
+  AND NOT EXISTS (SELECT FROM pg_class c JOIN unnest($1::text[], $2::text[]) AS o (schema, name)
+                  ON c.relname = o.name AND o.schema IN (n.nspname, '') WHERE c.relnamespace = n.oid
+                  AND thing.oid IN (c.oid, c.reltype))
+  AND NOT EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = thing.classid AND d.objid = thing.oid AND d.deptype IN ('e', 'i', 'a'))
+  AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = thing.oid)
+"""
+_EXTENSIONS = """
+SELECT DISTINCT quote_ident(n.nspname) AS quoted FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE n.nspname <> 'pg_catalog'
+"""
+
+
+async def build_in_a_schema(engine: Engine, connection: AnyConnection, records: Records, target: str) -> Built:
+    """Raises NotAdopted; the real database's own schema is put in the place of the scratch one's name."""
+    real, quoted = await _only_schema(connection, records)
+    name = await own_name(connection)
+    orders = {
+        "schema": name,
+        "instead_of": real,
+        "left_out": asdict(left_out(records)),
+        "search_path": [row["quoted"] for row in await connection.fetch(_EXTENSIONS)],
+        "guards": dict(engine.settings.guards),
+    }
+    job = engine.settings.job("migrate", action="upgrade", target=target, rehearsal=orders)
+    # The schema itself is given, with its owner, grants and comment; what is in it is built.
+    facts = [fact for fact in await snapshot(connection, left_out(records)) if _is_of_schema(fact, quoted)]
+    ended: dict[str, Any] = {}
+    async with asyncio.timeout(BUILD_SECONDS), engine.processes.run(job) as process:
+        async for report in process.reports():
+            if report["event"] == "facts":
+                facts += [Fact(*(text.replace(name, quoted) for text in fact)) for fact in report["facts"]]
+            elif report["event"] in ("done", "failed"):
+                ended = report
+    if "result" not in ended:
+        raise not_built(ended.get("problem"), "a scratch schema", engine.place.scrubbed)
+    return Built(facts, ended["result"]["revisions"], "a scratch schema", [])
+
+
+def _is_of_schema(fact: Fact, quoted: str) -> bool:
+    return (fact.kind, fact.object) == ("schema", quoted) or fact.object == f"schema {quoted}"
+
+
+async def _only_schema(connection: AnyConnection, records: Records) -> tuple[str, str]:
+    relations = left_out(records).relations
+    found = await connection.fetch(_SCHEMAS, [schema for schema, _ in relations], [name for _, name in relations])
+    if len(found) > 1:
+        raise NotAdopted(
+            "CM-555",
+            "The revision cannot be built",
+            f"The role may create no database, and the objects stand in several schemas:"
+            f" {', '.join(sorted(row['nspname'] for row in found))}.",
+            "Let the role create databases for this: ALTER ROLE … CREATEDB.",
+        )
+    return (found[0]["nspname"], found[0]["quoted"]) if found else ("public", "public")

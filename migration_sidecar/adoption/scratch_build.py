@@ -1,0 +1,104 @@
+"""Builds a revision where nobody works, from the environment's own files, and reads what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from migration_sidecar.adoption.catalog_diff import left_out, snapshot
+from migration_sidecar.adoption.scratch_database import scratch_database
+from migration_sidecar.contract.errors import NotAdopted
+from migration_sidecar.contract.messages import Operation, OperationRequest, OperationState
+from migration_sidecar.database.facts import read_facts
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.protocol.catalog.snapshot import Fact
+
+if TYPE_CHECKING:
+    from migration_sidecar.database.records import AnyConnection
+
+# What an administrator may have prepared before the first revision ever ran.
+_PREPARED = """
+SELECT 'schema ' || n.nspname AS name, format('CREATE SCHEMA IF NOT EXISTS %I', n.nspname) AS statement, 1 AS turn
+FROM pg_namespace n
+WHERE left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'public', 'migration_sidecar')
+  AND NOT EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = 'pg_namespace'::regclass AND d.objid = n.oid AND d.deptype = 'e')
+UNION ALL
+SELECT 'extension ' || e.extname,
+       format('CREATE EXTENSION IF NOT EXISTS %I SCHEMA %I CASCADE', e.extname, n.nspname), 2
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql'
+ORDER BY turn, name
+"""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A revision as it would be; `given` is what the scratch had before the first revision."""
+
+    facts: list[Fact]
+    revisions: list[str]
+    where: str
+    given: list[str]
+
+
+async def build(engine: Engine, connection: AnyConnection, targets: Sequence[str]) -> list[Built]:
+    """One after the other in one scratch database; if that fails, with the schemas and extensions of the real one."""
+    try:
+        return await _in_a_database(engine, connection, targets, {})
+    except NotAdopted:
+        prepared = {row["name"]: row["statement"] for row in await connection.fetch(_PREPARED)}
+        if not prepared:
+            raise
+    return await _in_a_database(engine, connection, targets, prepared)
+
+
+async def _in_a_database(
+    engine: Engine, connection: AnyConnection, targets: Sequence[str], prepared: dict[str, str]
+) -> list[Built]:
+    async with scratch_database(connection) as name:
+        url = (await engine.place.url()).set(database=name)
+        settings = replace(engine.settings, given_url=url, journal_table=None)
+        scratch = Engine(settings, processes=engine.processes)
+        try:
+            async with scratch.database.connection() as session:
+                for statement in prepared.values():
+                    await session.execute(statement)
+            return [await _built(scratch, target, list(prepared)) for target in targets]
+        finally:
+            await scratch.close()
+
+
+async def _built(scratch: Engine, target: str, given: list[str]) -> Built:
+    await _upgrade(scratch, target)
+    records = await scratch.place.records()
+    async with scratch.database.connection() as session:
+        revisions = (await read_facts(session, records)).revisions
+        facts = await snapshot(session, left_out(records))
+    return Built(facts, list(revisions), "a scratch database", given)
+
+
+async def _upgrade(scratch: Engine, target: str) -> None:
+    request = OperationRequest(operation_id=f"scratch-{uuid4()}", target=target, requested_by="adopt")
+    operation: Operation = await scratch.operations.accept(request, way_in="by hand")
+    while not operation.state.ended:
+        operation = await scratch.operations.find(request.operation_id, wait_seconds=60)
+    if operation.state is not OperationState.SUCCEEDED:
+        facts = operation.error.model_dump() if operation.error is not None else None
+        raise not_built(facts, "a scratch database", scratch.place.scrubbed)
+
+
+def not_built(problem: dict[str, Any] | None, where: str, scrubbed: Callable[[str], str]) -> NotAdopted:
+    """For what a build failed with; None where its process was lost."""
+    known = problem or {"detail": "Its process was lost."}
+    return NotAdopted(
+        "CM-555",
+        "The revision cannot be built",
+        f"In {where} it failed: {scrubbed(known['detail'])}",
+        "Try the upgrade on an empty database; this one is as it was."
+        if where == "a scratch database"
+        else "Let the role create databases for this (ALTER ROLE … CREATEDB): not everything can be built in a schema.",
+        revision=known.get("revision"),
+        sqlstate=known.get("sqlstate"),
+    )

@@ -1,0 +1,164 @@
+"""Writes down that a database is at a revision, under the lock and with a journal, after it was shown to be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from migration_sidecar.alembic_environment.target_database import never_configured
+from migration_sidecar.contract.errors import NotAdopted
+from migration_sidecar.contract.messages import Action, Operation, OperationRequest, OperationState, Problem
+from migration_sidecar.database.facts import read_facts
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.protocol.attempt import Attempt
+from migration_sidecar.protocol.catalog.snapshot import LeftOut
+
+if TYPE_CHECKING:
+    from migration_sidecar.database.records import AnyConnection, Records
+
+LOCK_SECONDS = 600.0
+CONFIGURES_SECONDS = 60.0
+QUIET_SECONDS = 60.0  # an abandoned session ends within seconds by the guards it was opened with
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was compared; the migration process compares it once more when it has the lock."""
+
+    revisions: list[str]
+    digest: str
+    objects: int
+    left_out: LeftOut
+    built_in: str
+
+    def job(self) -> dict[str, Any]:
+        return {"revisions": self.revisions, "digest": self.digest, "left_out": asdict(self.left_out)}
+
+    def journaled(self) -> dict[str, Any]:
+        return {"catalog_sha256": self.digest, "objects": self.objects, "built_in": self.built_in}
+
+
+class Stamping:
+    """One attempt; a person repeats it."""
+
+    def __init__(self, engine: Engine, actor: str, tell: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._tell = tell
+        self._request = OperationRequest(operation_id=f"adopt-{uuid4()}", target="head", requested_by=actor)
+
+    async def carry_out(self, proof: Proof) -> None:
+        """Returns when the version rows and the journal were read back; raises NotAdopted."""
+        records = await self._engine.place.records()
+        attempt = Attempt(
+            operation_id=self._request.operation_id,
+            number=1,
+            actor=self._request.requested_by,
+            way_in="by hand",
+            facts={"service": self._engine.settings.service, "adopted": proof.journaled()},
+            version_table=records.history,
+        )
+        record = self._first_record(proof)
+        async with self._engine.database.connection() as connection:
+            await records.prepare(connection)
+            await records.insert_operation(connection, self._request, _digest(self._request), record)
+        problem = await self._talk(proof, attempt)
+        async with self._engine.database.connection() as connection:
+            if problem is None:
+                await self._quiet(connection, records)
+            ended = await self._read_back(connection, records, proof, record, problem)
+            if ended.error is not None:
+                facts = ended.error.model_dump(exclude_none=True)
+                await records.append(connection, attempt, "refused", problem=facts)
+            await records.update_operation(connection, ended)
+        if ended.error is not None:
+            raise NotAdopted.of(ended.error)
+
+    def _first_record(self, proof: Proof) -> Operation:
+        """It is stored as failed, so that nobody takes it up as a migration if we die here."""
+        now = datetime.now(UTC)
+        return Operation(
+            operation_id=self._request.operation_id,
+            service=self._engine.settings.service,
+            database=self._engine.place.database,
+            action=Action.ADOPT,
+            target=" ".join(proof.revisions),
+            state=OperationState.FAILED,
+            attempts=1,
+            accepted_at=now,
+            started_at=now,
+            error=_unfinished(),
+        )
+
+    async def _talk(self, proof: Proof, attempt: Attempt) -> Problem | None:
+        """What the process says is wrong; None where it said nothing of the kind, which proves nothing yet."""
+        settings, problem = self._engine.settings, None
+        job = settings.job("migrate", action="stamp", target=proof.revisions[0], proof=proof.job())
+        orders = {
+            "attempt": asdict(attempt),
+            "lock_wait_seconds": LOCK_SECONDS,
+            "guards": dict(settings.guards),
+            "journal_table": settings.journal_table,
+            "same_database": True,
+        }
+        try:
+            async with asyncio.timeout(CONFIGURES_SECONDS) as limit, self._engine.processes.run(job) as process:
+                await process.order(orders)
+                async for report in process.reports():
+                    if report["event"] == "session":
+                        limit.reschedule(None)  # from here on lock_wait_seconds and the guards set limits
+                    if report["event"] == "waiting" and report["sentence"]:
+                        self._tell(report["sentence"])
+                    if report["event"] == "failed":
+                        known = {key: each for key, each in report["problem"].items() if key in Problem.model_fields}
+                        problem = Problem.model_validate(known)
+        except TimeoutError:
+            return never_configured(CONFIGURES_SECONDS)
+        return problem
+
+    async def _quiet(self, connection: AnyConnection, records: Records) -> None:
+        """A process that ended without a word may have left a COMMIT on its way."""
+        deadline = monotonic() + QUIET_SECONDS
+        operation_id = self._request.operation_id
+        while monotonic() < deadline and await records.read_journal(connection, operation_id):
+            if await records.session_is_gone(connection, operation_id, 1):
+                return
+            await asyncio.sleep(0.05)
+
+    async def _read_back(
+        self, connection: AnyConnection, records: Records, proof: Proof, record: Operation, problem: Problem | None
+    ) -> Operation:
+        revisions = sorted((await read_facts(connection, records)).revisions)
+        journaled = {row.revision for row in await records.read_journal(connection, self._request.operation_id)}
+        done = revisions == sorted(proof.revisions) and set(proof.revisions) <= journaled
+        error = None if done else self._scrubbed(problem or _unfinished())
+        return record.model_copy(
+            update={
+                "state": OperationState.SUCCEEDED if done else OperationState.FAILED,
+                "current_revisions": revisions,
+                "finished_at": datetime.now(UTC),
+                "error": error,
+            }
+        )
+
+    def _scrubbed(self, problem: Problem) -> Problem:
+        return problem.model_copy(update={"detail": self._engine.place.scrubbed(problem.detail)})
+
+
+def _digest(request: OperationRequest) -> str:
+    return sha256(request.model_dump_json().encode()).hexdigest()
+
+
+def _unfinished() -> Problem:
+    return Problem(
+        code="CM-554",
+        title="The adoption did not end",
+        detail="Its process was lost before it said how it ended.",
+        next_step="Look at the status: it tells whether the revision was stamped. If not, adopt it again.",
+        retryable=True,
+    )

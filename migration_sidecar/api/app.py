@@ -1,0 +1,61 @@
+"""The FastAPI application of one alembic.ini: routes, middleware, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+
+from migration_sidecar.api.journal import router as journal_router
+from migration_sidecar.api.log_format import begin_logging
+from migration_sidecar.api.routes import install_error_pages, router
+from migration_sidecar.config.settings import Settings, read_settings
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.http_server import open_file_limit as open_files
+from migration_sidecar.http_server.client_disconnect import AbortedRequests
+from migration_sidecar.http_server.cross_origin import LOOPBACK, ForeignRequests
+
+log = logging.getLogger(__name__)
+
+
+def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: Settings | None = None) -> FastAPI:
+    """The application for any alembic.ini; `settings` where the caller has them already."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        begin_logging()
+        open_files.allow_many()
+        open_files.tell_rarely_when_used_up(asyncio.get_running_loop())
+        engine = Engine(settings or read_settings(config_file))
+        app.state.engine, app.state.database = engine, engine.database
+        app.state.allowed_hosts = LOOPBACK | engine.settings.allowed_hosts
+        # Nothing here is waited for: the port must open at once, or daprd and live health see a dead service.
+        tasks = [asyncio.create_task(_begin(engine))]
+        if engine.settings.dapr_http_port is not None:
+            tasks.append(asyncio.create_task(engine.relay.run()))
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await engine.close()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(ForeignRequests, setting="MIGRATION_ALLOWED_HOSTS")
+    app.add_middleware(AbortedRequests)
+    install_error_pages(app)
+    for each in (router, journal_router, *routers):
+        app.include_router(each)
+    return app
+
+
+async def _begin(engine: Engine) -> None:
+    try:
+        await engine.processes.start()
+        await engine.startup.run()
+        await engine.startup.watch()
+    except Exception:
+        log.exception("start_up_failed", extra={"service": engine.settings.service})

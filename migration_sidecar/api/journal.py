@@ -1,0 +1,112 @@
+"""GET /migrations/journal: the journal as it is, for whoever compares it with the audit."""
+
+from __future__ import annotations
+
+import logging
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from migration_sidecar.contract.journal import HistoryPosition, JournalEntry, JournalPage, Kind
+from migration_sidecar.contract.messages import MOST_REVISIONS
+from migration_sidecar.database.records import Records
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.engine.journal_events import NOT_RELAYED, audit_event, detail_of, revisions_in
+from migration_sidecar.http_server.rate_limited_warnings import RareWarnings
+
+if TYPE_CHECKING:
+    from migration_sidecar.database.records import AnyConnection
+
+warnings = RareWarnings(logging.getLogger(__name__))  # a journal may be asked for as often as anybody likes
+
+UNREADABLE = "unreadable"
+KINDS = frozenset(get_args(Kind)) - {UNREADABLE}
+LAST_SEQ = 2**63 - 1
+MOST_ENTRIES = 1000
+PAGE_CHARACTERS = 8 * 1024 * 1024  # of details; whoever reads a page reads no more than four times as much
+
+router = APIRouter()
+
+
+class JournalQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    after: int = Field(default=0, ge=0, le=LAST_SEQ)
+    limit: int = Field(default=500, ge=1, le=MOST_ENTRIES)
+
+
+@router.get("/migrations/journal", response_model_exclude_none=True)
+async def journal(request: Request, query: Annotated[JournalQuery, Query()]) -> JournalPage:
+    engine: Engine = request.app.state.engine
+    every = await engine.place.all_records()
+    # One snapshot: a version row and the journal row of its revision are seen together or not at all.
+    async with (
+        engine.database.connection() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        rows = await every[0].journal_page(connection, query.after, query.limit + 1)
+        positions = [await _position(connection, records) for records in every]
+    page = first_page(rows, query.limit)
+    more = len(rows) > query.limit or len(page) < len(rows)
+    service, database = engine.settings.service, engine.place.database
+    return JournalPage(
+        service=service,
+        database=database,
+        entries=entries_of(page, service, database),
+        positions=positions,
+        next_after=page[-1]["seq"] if more else None,
+    )
+
+
+async def _position(connection: AnyConnection, records: Records) -> HistoryPosition:
+    return HistoryPosition(history=records.history, revisions=(await records.versions(connection))[:MOST_REVISIONS])
+
+
+def first_page(rows: list[Any], limit: int) -> list[Any]:
+    """As many as were asked for, or fewer where they are large; rows with one number are never divided."""
+    size = count = 0
+    for row in rows[:limit]:
+        size += len(row["detail"] or "")
+        if count and size > PAGE_CHARACTERS:
+            break
+        count += 1
+    while count < len(rows) and rows[count]["seq"] == rows[count - 1]["seq"]:
+        count += 1
+    return rows[:count]
+
+
+def entries_of(rows: list[Any], service: str, database: str) -> list[JournalEntry]:
+    """One for each number. `seq` is not held unique: of several rows with one number nobody can tell which is ours."""
+    groups = [list(group) for _, group in groupby(rows, key=lambda row: row["seq"])]
+    return [_entry(group[0], service, database, alone=len(group) == 1) for group in groups]
+
+
+def _entry(row: Any, service: str, database: str, *, alone: bool) -> JournalEntry:
+    """Whatever is wrong with one row, the others are to be seen, and this one among them."""
+    kind = row["kind"] if row["kind"] in KINDS else UNREADABLE
+    shown = JournalEntry(
+        seq=row["seq"],
+        kind=kind,
+        history=row["history"],
+        operation_id=row["operation_id"] or "",
+        attempt=row["attempt"] or 0,
+        revision=row["revision"],
+        operation_state=row["operation_state"],
+        relayed=row["relayed"],
+        seconds_ago=row["seconds_ago"],
+        is_sent=not alone or kind not in NOT_RELAYED,
+    )
+    try:
+        if not alone:
+            raise ValueError("several rows have its number")
+        detail = detail_of(row)
+        told = {
+            "before": revisions_in(detail, "before"),
+            "heads": revisions_in(detail, "heads"),
+            "event": audit_event(row, service, database) if shown.is_sent else None,
+        }
+    except Exception as error:
+        warnings.warn("journal_row_not_understood", kind=service, journal_seq=row["seq"], reason=type(error).__name__)
+        return shown.model_copy(update={"is_sent": True})
+    return shown.model_copy(update=told)

@@ -1,0 +1,88 @@
+"""The commands that change the database: upgrade and downgrade."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from asyncio import CancelledError
+from uuid import uuid4
+
+import typer
+from pydantic import ValidationError
+
+from migration_sidecar.cli.options import INTERRUPTED, Options
+from migration_sidecar.cli.output import escape, out, print_json, remarks, show
+from migration_sidecar.cli.target_argument import full_target
+from migration_sidecar.contract.errors import UnknownOperation, UnknownTarget
+from migration_sidecar.contract.messages import Action, Operation, OperationRequest, OperationState
+from migration_sidecar.engine.engine import Engine
+
+EXIT = {OperationState.SUCCEEDED: 0, OperationState.NEEDS_ATTENTION: 4}
+
+
+def upgrade(options: Options, target: str) -> None:
+    _migrate(options, Action.UPGRADE, target)
+
+
+def downgrade(options: Options, target: str) -> None:
+    _migrate(options, Action.DOWNGRADE, target)
+
+
+def _migrate(options: Options, action: Action, target: str) -> None:
+    async def ask(engine: Engine) -> tuple[Operation, bool]:
+        return await _carry_out(engine, _request(action, await full_target(engine, action, target)))
+
+    answer, interrupted = options.ask(ask)
+    if options.as_json:
+        print_json(answer)
+    else:
+        _print(answer)
+    raise typer.Exit(EXIT.get(answer.state, INTERRUPTED if interrupted else 1))
+
+
+async def _carry_out(engine: Engine, request: OperationRequest) -> tuple[Operation, bool]:
+    """Ctrl-C cancels; whether it did comes with what became of the operation."""
+    try:
+        return await _followed(engine, request), False
+    except CancelledError:
+        try:  # it may be stored, and the next replica that starts would carry it out
+            return await engine.operations.cancel(request.operation_id), True
+        except UnknownOperation:
+            remarks.print("Nothing was changed.")
+            raise CancelledError from None
+
+
+async def _followed(engine: Engine, request: OperationRequest) -> Operation:
+    """To its end; tells on stderr what it waits for."""
+    operation = await engine.operations.accept(request, way_in="by hand")
+    told = None
+    while not operation.state.ended:
+        operation = await engine.operations.find(request.operation_id, wait_seconds=0.5)
+        if operation.waiting_for and not is_told(operation.waiting_for, told):
+            told = operation.waiting_for
+            remarks.print(escape(told), soft_wrap=True)
+    return operation
+
+
+def is_told(sentence: str, told: str | None) -> bool:
+    """Whether nothing but somebody's age has changed, which does every second."""
+    return told is not None and sentence.partition(" (")[0] == told.partition(" (")[0]
+
+
+def _print(answer: Operation) -> None:
+    for each in answer.applied:
+        word = "applied" if each.action is Action.UPGRADE else "reverted"
+        out.print(f"  {word} {each.revision} in {each.duration_ms} ms")
+    colour = "green" if answer.state is OperationState.SUCCEEDED else "red"
+    at = ", ".join(answer.current_revisions) or "base"
+    what = "unchanged" if answer.state is OperationState.SUCCEEDED and not answer.applied else answer.state
+    out.print(f"[{colour}]{escape(answer.service)}: {what}[/], at {at}")
+    show(answer.error)
+
+
+def _request(action: Action, target: str) -> OperationRequest:
+    who = f"{getpass.getuser()}@{os.uname().nodename}"
+    try:
+        return OperationRequest(operation_id=f"by-hand-{uuid4()}", action=action, target=target, requested_by=who)
+    except ValidationError:
+        raise UnknownTarget(target) from None

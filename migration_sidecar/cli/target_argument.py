@@ -1,0 +1,18 @@
+"""What a person writes as a target, as one that stays the same: a repeat must not go further."""
+
+from __future__ import annotations
+
+from migration_sidecar.contract.errors import ProblemError
+from migration_sidecar.contract.messages import Action, DatabaseState
+from migration_sidecar.engine.engine import Engine
+
+
+async def full_target(engine: Engine, action: Action, target: str) -> str:
+    """All that Alembic takes; raises ProblemError for a target that means nothing here, or nothing certain."""
+    known = await engine.scripts.history()
+    if target in known.revisions or target == "heads" or target == ("head" if action is Action.UPGRADE else "base"):
+        return target
+    at = await engine.reader.status()
+    if at.error is not None and at.state is not DatabaseState.UNMANAGED:
+        raise ProblemError.of(at.error)  # nothing can be counted from an unknown revision
+    return await engine.scripts.resolve(action, target, at.current_revisions)

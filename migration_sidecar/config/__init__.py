@@ -1,0 +1,1 @@
+"""What files, the environment and options say. Nothing here opens a database."""

@@ -1,0 +1,77 @@
+"""Our own section of the configuration, [migration_sidecar] or [tool.migration_sidecar]; strict in what it takes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from migration_sidecar.config.alembic_files import OWN_SECTION, ConfigFiles
+from migration_sidecar.contract.errors import Misconfigured
+
+WORDS = ("service", "version_table", "version_table_schema", "audit", "journal_table", "python", "allowed_hosts")
+NUMBERS = ("memory_limit_mb", "patience_seconds", "loading_seconds")
+SWITCHES = ("endpoint_downgrades", "never_taken_back")
+GUARDS = (
+    "lock_timeout",
+    "patient_lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "client_connection_check_interval",
+    "tcp_user_timeout",
+)
+DURATION = re.compile(r"\d{1,9}\s?(ms|s|min|h)?")
+
+
+class Section:
+    """Raises UnreadableFile, or Misconfigured for a key it does not know; a key is named, a value never."""
+
+    def __init__(self, files: ConfigFiles) -> None:
+        self._folder = files.folder
+        self._values = files.own()
+        known = (*WORDS, *NUMBERS, *SWITCHES, *GUARDS)
+        for key in self._values:
+            if key not in known:
+                raise Misconfigured(f"{OWN_SECTION}.{key}", f"there is no such setting; there are {', '.join(known)}")
+
+    def word(self, key: str) -> str | None:
+        value = self._values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value.strip() or "\n" in value:
+            raise Misconfigured(f"{OWN_SECTION}.{key}", "it must be one line of text")
+        return value.replace("%(here)s", str(self._folder))
+
+    def number(self, key: str, otherwise: int) -> int:
+        value = str(self._values.get(key, otherwise))
+        if not re.fullmatch(r"[1-9]\d{0,8}", value):
+            raise Misconfigured(f"{OWN_SECTION}.{key}", "it must be a whole number above 0")
+        return int(value)
+
+    def yes_or_no(self, key: str) -> bool:
+        value = str(self._values.get(key, "false")).strip().lower()
+        if value not in ("true", "false"):
+            raise Misconfigured(f"{OWN_SECTION}.{key}", "it must be true or false")
+        return value == "true"
+
+    def guards(self) -> dict[str, str]:
+        """Only those that are set; a duration as PostgreSQL writes it, so that it can stand in SQL."""
+        guards = {key: str(self._values[key]).strip() for key in GUARDS if key in self._values}
+        for key, value in guards.items():
+            if not DURATION.fullmatch(value):
+                raise Misconfigured(f"{OWN_SECTION}.{key}", "it must be a duration such as 500ms, 2s or 10min")
+        return guards
+
+    def interpreter(self, given: str | None) -> Path | None:
+        """A path is relative to where it stands: an option to the shell's folder, a setting to the file's."""
+        named, folder, key = (
+            (given, Path.cwd(), "--python") if given else (self.word("python"), self._folder, f"{OWN_SECTION}.python")
+        )
+        if named is None:
+            return None
+        path = shutil.which(named) if os.sep not in named else os.path.join(folder, named)  # noqa: PTH118
+        # Not resolve(): a venv's interpreter is a link, and following it loses the venv.
+        if path is None or not os.access(path, os.X_OK) or Path(path).is_dir():
+            raise Misconfigured(key, "there is no interpreter that can be run; name the service's own python")
+        return Path(os.path.abspath(path))  # noqa: PTH100

@@ -1,0 +1,167 @@
+"""What a service's migration sidecar needs to know: options first, then its own section, then the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from migration_sidecar.config.alembic_files import ConfigFiles, UnreadableFile
+from migration_sidecar.config.database_url import UnusableAddress, database_url, parse_url
+from migration_sidecar.config.env_py import is_our_own
+from migration_sidecar.config.own_section import Section
+from migration_sidecar.contract.errors import Misconfigured, NoConfiguration
+from migration_sidecar.http_server.cross_origin import allowed_hosts
+from migration_sidecar.protocol import failpoint_spec as failpoint_orders
+from migration_sidecar.protocol.journal_schema import journal_tables
+from migration_sidecar.protocol.url import URL
+from migration_sidecar.protocol.version_table import VersionTable
+
+
+class OnStartup(StrEnum):
+    APPLY = "apply"  # migrate in the background while live health answers
+    CHECK = "check"  # stay unready until somebody migrates
+    OFF = "off"  # say nothing about the database at start-up
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was asked for on the command line; it wins over everything."""
+
+    section: str = "alembic"
+    database_url: str | None = field(default=None, repr=False)
+    python: str | None = None
+    service: str | None = None
+    x: tuple[str, ...] = ()
+    journal_table: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One service; the URLs are kept out of every representation because they hold the password."""
+
+    service: str
+    config_file: Path
+    url: URL | None = field(repr=False)  # what DATABASE_URL or the file says; env.py may have another opinion
+    on_startup: OnStartup = OnStartup.APPLY
+    version_table: VersionTable = VersionTable()  # the same: env.py may have another opinion
+    dapr_http_port: int | None = None  # our daprd; without it nothing can be relayed
+    audit_app_id: str = "cas-audit"
+    section: str = "alembic"
+    x: tuple[str, ...] = ()
+    given_url: URL | None = field(default=None, repr=False)  # by option: env.py is sent there, whatever it says
+    from_environment: bool = False  # `url` is DATABASE_URL
+    is_our_own: bool = True  # env.py is our three lines, so it connects where `url` says
+    no_url: str = ""  # why there is no `url`
+    python: Path | None = None  # the service's own interpreter
+    journal_table: str | None = None
+    memory_bytes: int = 2048 << 20
+    guards: Mapping[str, str] = field(default_factory=dict)
+    patience_seconds: float = 600.0
+    loading_seconds: float = 120.0  # an application may take long to be imported, and a loop takes for ever
+    directory: Path = field(default_factory=Path.cwd)  # where the service was started
+    allowed_hosts: frozenset[str] = frozenset()  # by which callers may call the endpoint, besides this machine's own
+    endpoint_downgrades: bool = False  # the endpoint takes them; by hand they are always taken
+    never_taken_back: bool = False  # what this database holds is lost by a downgrade: the endpoint takes none
+
+    def job(self, kind: str, **facts: Any) -> dict[str, Any]:
+        """What every migration process is told; the URL in it crosses a socket and stands in no argument list."""
+        url = self.given_url.render_as_string(hide_password=False) if self.given_url is not None else None
+        return {
+            "kind": kind,
+            "config_file": str(self.config_file),
+            "section": self.section,
+            "x": list(self.x),
+            "url": url,
+            "directory": str(self.directory),
+            "memory_bytes": self.memory_bytes,
+            **facts,
+        }
+
+
+def read_settings(
+    config_file: Path | None, environment: Mapping[str, str] = os.environ, given: Given = Given()
+) -> Settings:
+    """Raises Misconfigured, which names the key and never shows its value, or NoConfiguration."""
+    startup = environment.get("MIGRATE_ON_STARTUP", OnStartup.APPLY)
+    if startup not in set(OnStartup):
+        raise Misconfigured("MIGRATE_ON_STARTUP", "it must be apply, check or off")
+    _require_no_failpoints_outside_tests(environment)
+    try:
+        files = ConfigFiles.found(config_file, environment)
+        if not files.named.exists():
+            raise NoConfiguration(files.named.name)
+        section = Section(files)
+        if not files.has_section(given.section):
+            raise Misconfigured(files.named.name, f"it has no section [{given.section}]")
+        our_own = is_our_own(files, given.section)
+        given_url = parse_url(given.database_url, "--database-url") if given.database_url else None
+        needed = our_own is not False and given_url is None
+        url, no_url = _declared(files, environment, given.section, needed=needed)
+    except (UnusableAddress, UnreadableFile) as error:
+        raise Misconfigured(error.key, error.reason) from None
+    return Settings(
+        service=given.service or section.word("service") or environment.get("APP_ID") or files.folder.name,
+        config_file=files.named,
+        url=url,
+        on_startup=OnStartup(startup),
+        version_table=VersionTable(
+            section.word("version_table") or "alembic_version", section.word("version_table_schema") or ""
+        ),
+        dapr_http_port=int(port) if (port := environment.get("DAPR_HTTP_PORT", "")).isdigit() else None,
+        audit_app_id=section.word("audit") or "cas-audit",
+        section=given.section,
+        x=given.x,
+        given_url=given_url,
+        from_environment=bool(environment.get("DATABASE_URL")),
+        is_our_own=our_own is not False,
+        no_url=no_url,
+        python=section.interpreter(given.python),
+        journal_table=_journal_table(given, environment, section),
+        memory_bytes=section.number("memory_limit_mb", 2048) << 20,
+        guards=section.guards(),
+        patience_seconds=float(section.number("patience_seconds", 600)),
+        loading_seconds=float(section.number("loading_seconds", 120)),
+        allowed_hosts=_allowed_hosts(environment, section),
+        endpoint_downgrades=section.yes_or_no("endpoint_downgrades"),
+        never_taken_back=section.yes_or_no("never_taken_back"),
+    )
+
+
+def _require_no_failpoints_outside_tests(environment: Mapping[str, str]) -> None:
+    try:
+        failpoint_orders.read(environment)
+    except ValueError as error:
+        key, _, reason = str(error).partition(": ")
+        raise Misconfigured(key, reason) from None
+
+
+def _declared(
+    files: ConfigFiles, environment: Mapping[str, str], section: str, *, needed: bool
+) -> tuple[URL | None, str]:
+    """Somebody else's env.py may know its database from anywhere, so only for our own must it stand here."""
+    try:
+        return database_url(files.named, environment, section), ""
+    except UnusableAddress as error:
+        if needed or error.malformed or (error.key == "DATABASE_URL" and environment.get("DATABASE_URL")):
+            raise
+        return None, str(error)
+
+
+def _allowed_hosts(environment: Mapping[str, str], section: Section) -> frozenset[str]:
+    try:
+        return allowed_hosts(environment.get("MIGRATION_ALLOWED_HOSTS") or section.word("allowed_hosts") or "")
+    except ValueError as error:
+        raise Misconfigured("allowed_hosts", str(error)) from None
+
+
+def _journal_table(given: Given, environment: Mapping[str, str], section: Section) -> str | None:
+    name = given.journal_table or environment.get("MIGRATION_JOURNAL_TABLE") or section.word("journal_table")
+    try:
+        journal_tables(name)
+    except ValueError as error:
+        raise Misconfigured("journal_table", str(error)) from None
+    return name

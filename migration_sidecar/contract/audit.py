@@ -1,0 +1,68 @@
+"""The wire contract of reading the audit: what cas-audit answers and the coordinator passes on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from migration_sidecar.contract.messages import Message, RecordedAuditEvent
+
+
+class RunStory(Message):
+    """Answer of GET /audit/runs/{request_id}: all that was recorded with this request id, in the order it happened.
+
+    Coordinator and services do not share a clock: `events` is sorted by `occurred_at`, and by `seq` within one moment.
+    """
+
+    request_id: str
+    actor: str | None = None  # as far as migration.requested says it
+    outcome: str | None = None  # of migration.finished; absent while the run goes on
+    asked_at: datetime | None = None
+    finished_at: datetime | None = None
+    services: list[str] = []  # those that any event names, in the order of their first one
+    events: list[RecordedAuditEvent]
+    more: bool = False  # there are more events than one answer takes; GET /audit/events has them all
+
+
+class WholeAuditEvent(RecordedAuditEvent):
+    """Answer of GET /audit/events/{event}: the event with its place in the chain."""
+
+    payload_hash: str
+    prev_hash: str
+    hash: str
+
+
+class Verification(Message):
+    """Answer of GET /audit/verify: one piece of the chain; ask again with `next_after` until it is absent.
+
+    Where `ok` is false, `reason` is one of changed, moved, inserted, missing, cut, rewritten, anchor, keys, and
+    `first_bad_seq` the first event that shows it.
+    """
+
+    chain_id: str
+    first_seq: int
+    last_seq: int
+    events: int
+    ok: bool
+    first_bad_seq: int | None = None
+    reason: str | None = None
+    sentence: str | None = None
+    next_after: int | None = None
+    head_seq: int = 0  # of the whole chain, for a progress bar
+    anchored_seq: int = 0  # the last event of this piece, or before it, that an anchor signs
+    retired_until: int = 0  # events up to here are in sealed segments, outside the database
+    anchoring: str | None = None  # why anchoring stands still, and since when
+
+
+class SignedAnchor(Message):
+    """One line of an anchors file; the formats are in docs/audit.md."""
+
+    anchor: str
+    signature: str
+
+
+class AnchorPage(Message):
+    """Answer of GET /audit/anchors, in order; ask again with `next_after` until it is absent."""
+
+    chain_id: str
+    anchors: list[SignedAnchor]
+    next_after: int | None = None

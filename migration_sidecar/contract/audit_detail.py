@@ -1,0 +1,120 @@
+"""What the `detail` of an audit event may hold: named facts of bounded size, checked by the writer and at the door.
+
+The coordinator imports it beside the wire contract: both ends must mean the same.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from migration_sidecar.contract.messages import AuditEvent, Problem
+from migration_sidecar.contract.strict_json import without_passwords
+
+EVENT_BYTES = 16 * 1024
+ERROR_CHARACTERS = 500
+
+# Bytes of JSON as UTF-8. What may be longer in life is cut by its writer, and its name stands in `cut`.
+LIMITS = {
+    "action": 20, "actor_basis": 160, "after": 1500, "applied": 2500, "approval": 20, "attempt": 10, "attempts": 10,
+    "body_sha256": 66, "built_in": 100, "catalog_sha256": 66, "code": 10, "codes": 1000, "count": 12,
+    "current_revisions": 1000, "cut": 200, "deadline": 200, "detail": 2100, "door": 40, "dropped": 2000, "dry_run": 5,
+    "error": 3000, "head_revisions": 1000, "max_parallel": 4, "message": 500, "next_step": 600,
+    "not_before": 200,
+    "objects": 10, "obstacles": 6000, "on_failure": 20, "operation_id": 170, "operation_ms": 20, "plan_digest": 66,
+    "planned": 2500, "reason": 3000, "request_digest": 66, "requested_by": 820, "retryable": 5, "revision": 260,
+    "service": 140, "services": 3500, "sha256": 66, "since": 40, "sqlstate": 7, "started_at": 40, "state": 40,
+    "tables": 4000, "tables_count": 10, "target": 2500, "title": 200, "verb": 20, "way_in": 20,
+}  # fmt: skip
+
+_REQUEST = {"action", "approval", "deadline", "dry_run", "max_parallel", "not_before", "on_failure", "reason"}
+_PROBLEM = {"code", "detail", "next_step", "retryable", "revision", "service", "sqlstate", "title"}
+_STEP = {"after", "operation_id", "plan_digest", "planned", "target"}
+_STEP_END = _STEP | {"applied", "attempts", "error", "operation_ms", "started_at"}
+_ATTEMPT = {"attempt", "operation_id", "way_in"}
+_ATTEMPT_END = _ATTEMPT | {"error", "revision", "sqlstate"}
+_REVISION = _ATTEMPT | {"message", "revision", "sha256", "tables", "tables_count"}
+
+_ALWAYS = {"actor_basis", "cut", "requested_by"}
+FACTS = {
+    "migration.requested": _REQUEST | {"request_digest", "services", "target"},
+    "migration.rejected": _PROBLEM | {"body_sha256", "door", "verb"},
+    "migration.rejections_counted": {"codes", "count", "since"},
+    "migration.conflict": _PROBLEM | {"request_digest"},
+    "migration.started": {"plan_digest"},
+    "migration.step_planned": _STEP,
+    "migration.step_started": _STEP,
+    "migration.step_finished": _STEP_END,
+    "migration.finished": {"error", "obstacles", "plan_digest"},
+    "drift.found": {"code", "current_revisions", "head_revisions", "state"},
+    "attempt.started": _ATTEMPT,
+    "attempt.failed": _ATTEMPT_END,
+    "attempt.refused": _ATTEMPT_END,
+    "attempt.cancelled": _ATTEMPT_END,
+    "attempt.resolved": _ATTEMPT_END | {"dropped"},
+    "revision.started": _REVISION,
+    "revision.applied": _REVISION,
+    "revision.reverted": _REVISION,
+    "revision.stamped": _REVISION | {"built_in", "catalog_sha256", "objects"},
+}
+
+# The driver's or Python's own words inside our sentence, which begins and ends as worker/failure_report.py has it.
+_QUOTED = re.compile(r"( with [A-Za-z_][\w.]*): .*?(; the database is at the revision before it|\.?$)", re.DOTALL)
+
+
+def objection(event: AuditEvent) -> str | None:
+    """What is wrong with the event, as one sentence; None where nothing is."""
+    allowed = FACTS.get(event.event_type)
+    if allowed is None:
+        return f"There are no audit events of the type {event.event_type}."
+    if unknown := sorted(event.detail.keys() - allowed - _ALWAYS):
+        return f"The detail of {event.event_type} has no fact {unknown[0][:60]!a}."
+    for name, value in event.detail.items():
+        if size(value) > LIMITS[name]:
+            return f"The fact {name} of {event.event_type} is larger than {LIMITS[name]} bytes."
+    if len(event.model_dump_json().encode(errors="replace")) > EVENT_BYTES:
+        return f"An event of {event.event_type} is larger than {EVENT_BYTES // 1024} KiB."
+    return None
+
+
+def bounded(event_type: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the facts that such an event may hold; what is too large is cut, and named in `cut`."""
+    allowed = FACTS[event_type] | _ALWAYS
+    known = {name: _masked(value) for name, value in facts.items() if name in allowed and value is not None}
+    kept = {name: _cut(value, LIMITS[name]) for name, value in known.items()}
+    cut = sorted(name for name, value in kept.items() if value != known[name])
+    return {**kept, "cut": cut} if cut else kept
+
+
+def problem_facts(problem: Problem) -> dict[str, Any]:
+    """A problem as the audit keeps it for ever: without what a database or a revision may have quoted of its rows."""
+    facts = problem.model_dump(mode="json", exclude_none=True, exclude={"request_id"})
+    return {**facts, "detail": error_text(problem.detail)}
+
+
+def error_text(sentence: str) -> str:
+    """Of a foreign error only its kind is kept and not its words: a trigger's or a value's may repeat a row."""
+    return _QUOTED.sub(r"\1\2", sentence)[:ERROR_CHARACTERS]
+
+
+def size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace"))
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_passwords(value)
+    if isinstance(value, dict):
+        return {without_passwords(str(name)): _masked(each) for name, each in value.items()}
+    return [_masked(each) for each in value] if isinstance(value, list) else value
+
+
+def _cut(value: Any, limit: int) -> Any:
+    while size(value) > limit:
+        if isinstance(value, dict):
+            value = dict(list(value.items())[: len(value) * 3 // 4])
+        else:
+            value = value[: len(value) * 3 // 4]
+    return value

@@ -1,0 +1,62 @@
+"""What a service shows of its journal to whoever compares it with the audit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from migration_sidecar.contract.messages import MOST_REVISIONS, AuditEvent, Message
+
+MOST_HISTORIES = 10_000  # tenants may each have one
+
+Kind = Literal[
+    "attempt",
+    "started",
+    "nontx_started",
+    "applied",
+    "reverted",
+    "stamped",
+    "failed",
+    "refused",
+    "cancelled",
+    "resolved",
+    "unreadable",  # of a kind that is none of these: nobody but a person wrote it
+]
+
+
+class JournalEntry(Message):
+    """One row. `seq` orders rows and proves nothing else: what was rolled back leaves a hole as well."""
+
+    seq: int = Field(gt=0)
+    kind: Kind
+    history: str  # the version table it is about
+    operation_id: str
+    attempt: int
+    revision: str | None = None
+    before: list[str] | None = Field(
+        default=None, max_length=MOST_REVISIONS
+    )  # versions that an applied, reverted or stamped revision replaced
+    heads: list[str] | None = Field(default=None, max_length=MOST_REVISIONS)  # all that the version table held after it
+    operation_state: str | None = None  # how its operation stands now
+    relayed: bool  # the audit has said that it has it
+    seconds_ago: float
+    is_sent: bool = True  # to the audit; what committed together with a row that says more is not
+    event: AuditEvent | None = None  # as it is sent; None where the row cannot be read as one
+
+
+class HistoryPosition(Message):
+    """What a version table holds, read in the same snapshot as the rows."""
+
+    history: str
+    revisions: list[str] = Field(max_length=MOST_REVISIONS)
+
+
+class JournalPage(Message):
+    """Answer of GET /migrations/journal, ordered by seq; pass `next_after` on as `after` to read further."""
+
+    service: str
+    database: str
+    entries: list[JournalEntry] = Field(max_length=1000)
+    positions: list[HistoryPosition] = Field(max_length=MOST_HISTORIES)
+    next_after: int | None = None

@@ -1,0 +1,144 @@
+"""What one look at a database tells: where it stands, who is in the way, what may be done in it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from migration_sidecar.contract.messages import LockHolder
+from migration_sidecar.database.records import Records
+from migration_sidecar.protocol.invalid_indexes import INVALID_INDEXES
+from migration_sidecar.protocol.journal_schema import kept_in
+from migration_sidecar.protocol.lock_key import lock_key
+from migration_sidecar.protocol.version_table import VersionTable
+from migration_sidecar.protocol.version_tables import (
+    are_unaccounted,
+    held_versions,
+    neighbours,
+    other_tables,
+    version_tables,
+)
+
+if TYPE_CHECKING:
+    from migration_sidecar.database.records import AnyConnection
+
+# Our tables are looked up by name in the catalog, because to_regclass fails where the schema may not be used.
+_FACTS = f"""
+SELECT to_regclass($1)::oid AS version_table,
+       version.attnum IS NOT NULL AS has_version_column,
+       CASE WHEN version.atttypmod > 4 THEN version.atttypmod - 4 END AS version_width,
+       journal.oid IS NOT NULL AS has_journal,
+       pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS read_only,
+       CASE WHEN space.oid IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
+              THEN format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user)
+            WHEN space.oid IS NOT NULL AND NOT (has_schema_privilege(space.oid, 'USAGE')
+                 AND (has_schema_privilege(space.oid, 'CREATE') OR journal.oid IS NOT NULL))
+              THEN format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', $4::text, current_user)
+            WHEN journal.oid IS NOT NULL AND NOT (has_table_privilege(journal.oid, 'SELECT')
+                 AND has_table_privilege(journal.oid, 'INSERT') AND has_table_privilege(journal.oid, 'UPDATE'))
+              THEN format('GRANT SELECT, INSERT, UPDATE ON %I.%I, %I.%I TO %I', $4::text, $5::text, $4::text, $6::text,
+                          current_user)
+       END AS missing_grant,
+       {other_tables("$1", "$7::text", "$4", "$5", "$6")} AS has_tables,
+       holder.pid AS holder_pid, holder.application AS holder_application, holder.since AS holder_since,
+       pg_backend_pid() AS backend_pid
+FROM (SELECT 1) AS one
+LEFT JOIN pg_attribute AS version
+  ON version.attrelid = to_regclass($1) AND version.attname = 'version_num' AND NOT version.attisdropped
+LEFT JOIN pg_namespace AS space ON space.nspname = $4
+LEFT JOIN pg_class AS journal ON journal.relnamespace = space.oid AND journal.relname = $5
+LEFT JOIN LATERAL (
+  SELECT l.pid, coalesce(a.application_name, '') AS application, a.backend_start AS since
+  FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.classid::bigint = $2 AND l.objid::bigint = ($3::bigint & 4294967295) LIMIT 1
+) AS holder ON true
+"""  # noqa: S608 - our own text
+
+
+@dataclass(frozen=True)
+class DatabaseFacts:
+    """What one look at the database tells; `revisions` is what the version table holds, unsorted history aside."""
+
+    revisions: tuple[str, ...]
+    has_version_table: bool
+    has_journal: bool
+    is_ours: bool  # the journal tells of a migration, so unknown revisions come from a newer image
+    has_tables: bool
+    read_only: bool
+    missing_grant: str | None  # the statement without which our records cannot be kept
+    pooled: bool  # the session that answered is not the one that was opened
+    lock_holder: LockHolder | None
+    has_version_column: bool = True  # a table of that name may be somebody else's
+    version_width: int | None = None  # in characters, where it is limited
+    neighbours: tuple[frozenset[str], ...] = ()  # what other histories applied here; asked only where it matters
+    elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)  # what other version tables hold, likewise
+
+    def is_unmanaged(self, known: Collection[str]) -> bool:
+        """Tables stand here, and neither this history nor a neighbour accounts for them."""
+        return (
+            not self.revisions and self.has_tables and are_unaccounted(self.neighbours, self.elsewhere.values(), known)
+        )
+
+
+async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFacts:
+    table, tables = records.version_table, records.tables
+    key = lock_key(table.name, table.schema)
+    names = (tables.schema, tables.journal_name, tables.operations_name, table.schema)
+    (row,) = await connection.fetch(_FACTS, table.qualified, key["class_id"], key["object_id"], *names)
+    revisions, is_ours = await _version_rows(connection, records, row) if row["has_version_column"] else ([], False)
+    others: list[Any] = []
+    unexplained = row["has_tables"] and not revisions
+    if unexplained and row["has_journal"] and not row["missing_grant"]:
+        others = await connection.fetch(neighbours(tables, "$1"), records.history)
+    holder = None
+    if row["holder_pid"] is not None:
+        holder = LockHolder(pid=row["holder_pid"], application=row["holder_application"], since=row["holder_since"])
+    return DatabaseFacts(
+        revisions=tuple(revisions),
+        has_version_table=row["version_table"] is not None,
+        has_journal=row["has_journal"],
+        is_ours=is_ours,
+        has_tables=row["has_tables"],
+        read_only=row["read_only"],
+        missing_grant=row["missing_grant"],
+        pooled=row["backend_pid"] != connection.get_server_pid(),
+        lock_holder=holder,
+        has_version_column=row["has_version_column"] or row["version_table"] is None,
+        version_width=row["version_width"],
+        neighbours=tuple(frozenset(each["files"]) for each in others),
+        elsewhere=await _versions_elsewhere(connection, table) if unexplained else {},
+    )
+
+
+async def _versions_elsewhere(connection: AnyConnection, table: VersionTable) -> dict[str, frozenset[str]]:
+    found = await connection.fetch(version_tables("$1", "$2::text"), table.qualified, table.schema)
+    names = [row["name"] for row in found]
+    rows = await connection.fetch(held_versions(names)) if names else []
+    return {name: frozenset(row["held"] for row in rows if row["place"] == place) for place, name in enumerate(names)}
+
+
+async def _version_rows(connection: AnyConnection, records: Records, row: Any) -> tuple[list[str], bool]:
+    readable = row["has_journal"] and row["missing_grant"] is None
+    journaled = f"EXISTS (SELECT FROM {kept_in(records.tables.journal)} WHERE history = $1)" if readable else "$1 = ''"
+    query = f"SELECT version_num, {journaled} AS is_ours FROM {records.version_table.found_as(row['version_table'])}"  # noqa: S608
+    found = await connection.fetch(query, records.history)
+    return sorted(str(each["version_num"]) for each in found), any(each["is_ours"] for each in found)
+
+
+async def invalid_indexes(connection: AnyConnection) -> list[str]:
+    """The statements that would remove each INVALID index that nobody is building now."""
+    return [f"DROP INDEX CONCURRENTLY {row['quoted']}" for row in await connection.fetch(INVALID_INDEXES)]
+
+
+async def long_transactions(connection: AnyConnection, older_than_seconds: int) -> list[LockHolder]:
+    """Other sessions of this database whose transaction is older; DDL may have to wait for them."""
+    rows = await connection.fetch(
+        """SELECT pid, coalesce(application_name, '') AS application, xact_start AS since FROM pg_stat_activity
+           WHERE datname = current_database() AND pid <> pg_backend_pid()
+             AND xact_start < clock_timestamp() - make_interval(secs => $1)""",
+        older_than_seconds,
+    )
+    return [LockHolder(pid=row["pid"], application=row["application"], since=row["since"]) for row in rows]

@@ -1,0 +1,204 @@
+"""Short sessions of the service on its own database: status, journal, operations; never the migration itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import asyncpg
+
+from migration_sidecar.contract.errors import DatabaseUnreachable, ProblemError
+from migration_sidecar.database.asyncpg_dsn import dsn
+from migration_sidecar.database.connect import open_session
+from migration_sidecar.protocol.url import URL
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+    from asyncpg.pool import PoolConnectionProxy
+
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 10.0
+
+
+class ConnectionTarget(Protocol):
+    """Where to connect, and as which role."""
+
+    @property
+    def role(self) -> str: ...
+
+    async def url(self) -> URL: ...
+
+
+@dataclass
+class Kept:
+    """A session that its holder has open anyway and uses for one thing after the other, until it fails once."""
+
+    session: Connection | PoolConnectionProxy | None = None
+
+
+class Database:
+    """A pool of at most four sessions, opened when first needed and let go when idle."""
+
+    def __init__(self, place: ConnectionTarget, application_name: str) -> None:
+        self._place = place
+        self._url: URL | None = None
+        self._role = ""
+        self._application_name = application_name[:63]
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    @asynccontextmanager
+    async def connection(self, kept: Kept | None = None) -> AsyncIterator[Connection | PoolConnectionProxy]:
+        """Raises DatabaseUnreachable when no session can be had within five seconds or it is lost meanwhile.
+
+        With `kept` it is that one, which saves the opening and the tidying up of another.
+        """
+        kept = kept or Kept()
+        try:
+            if kept.session is not None and not kept.session.is_closed():
+                yield kept.session
+                return
+            pool = await self._opened()
+            async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
+                yield connection
+        except ProblemError:
+            raise
+        except Exception as error:
+            kept.session = None  # it may be cut off without knowing, and would keep everybody waiting each time
+            problem = self._unreachable(error)
+            if problem is None:
+                raise
+            raise problem from None
+
+    async def probe(self) -> None:
+        """Opens a session of its own and lets it go; raises DatabaseUnreachable with the server's own reason."""
+        try:
+            url = await self._place.url()
+            session = await asyncpg.connect(dsn(url), timeout=CONNECT_SECONDS, server_settings=self._settings)
+            await session.close(timeout=CONNECT_SECONDS)
+        except Exception as error:
+            problem = self._unreachable(error)
+            if problem is None:
+                raise
+            raise problem from None
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool = None
+
+    async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
+        url, role = await self._place.url(), self._place.role
+        if (url, role) != (self._url, self._role):  # the files say another database now
+            self._url, self._role = url, role
+            await self.close()
+        if self._pool is None:
+            self._pool = await asyncpg.create_pool(
+                dsn(url),
+                min_size=0,
+                max_size=4,
+                max_inactive_connection_lifetime=60,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS,
+                connect=open_session,
+                server_settings=self._settings,
+            )
+        return self._pool
+
+    @property
+    def _settings(self) -> dict[str, str]:
+        """Ours must be the role that migrates: what one makes the other has to write."""
+        return {"application_name": self._application_name, **({"role": self._role} if self._role else {})}
+
+    def _unreachable(self, error: Exception) -> DatabaseUnreachable | None:
+        if self._url is None:
+            return None
+        for kinds, code, title, detail, next_step, retryable in _table(self._url, error):
+            if isinstance(error, kinds):
+                sqlstate = getattr(error, "sqlstate", None)
+                return DatabaseUnreachable(code, title, detail, next_step, retryable=retryable, sqlstate=sqlstate)
+        return None
+
+
+def _table(url: URL, error: Exception) -> tuple[tuple[Any, str, str, str, str, bool], ...]:
+    host = url.server
+    user, name = url.username or "", url.database or ""
+    words = str(error).partition("\n")[0].rstrip(".")  # such as: permission denied for table orders
+    return (
+        (
+            asyncpg.InvalidPasswordError,
+            "CM-501",
+            "The password was refused",
+            f"PostgreSQL at {host} refused the password of user {user}.",
+            "Correct the service's DATABASE_URL.",
+            False,
+        ),
+        (
+            asyncpg.InvalidAuthorizationSpecificationError,
+            "CM-502",
+            "The user was refused",
+            f"PostgreSQL at {host} does not let user {user} in.",
+            "Create the role, or correct the service's DATABASE_URL.",
+            False,
+        ),
+        (
+            asyncpg.InsufficientPrivilegeError,
+            "CM-504",
+            "A privilege is missing",
+            f"User {user} may not do this in database {name}: {words}.",
+            f"GRANT CONNECT, CREATE ON DATABASE {name} TO {user}, or what the server says is missing.",
+            False,
+        ),
+        (
+            asyncpg.InvalidCatalogNameError,
+            "CM-511",
+            "The database does not exist",
+            f"There is no database {name} at {host}.",
+            f"Create it: createdb {name}, or ./scripts/setup_databases.sh for all.",
+            False,
+        ),
+        (
+            (
+                asyncpg.ReadOnlySQLTransactionError,
+                asyncpg.CannotConnectNowError,
+                asyncpg.ObjectNotInPrerequisiteStateError,  # ALLOW_CONNECTIONS false
+            ),
+            "CM-521",
+            "The server takes no writes now",
+            f"PostgreSQL at {host} is starting, stopping, or a standby.",
+            "Wait until the failover is over, or point the service at the primary.",
+            True,
+        ),
+        (
+            asyncpg.TooManyConnectionsError,
+            "CM-531",
+            "No connection is free",
+            f"PostgreSQL at {host} has no connection left for user {user}.",
+            "Raise max_connections or the role's limit, or close idle sessions.",
+            True,
+        ),
+        (
+            (asyncpg.DiskFullError, asyncpg.OutOfMemoryError),
+            "CM-532",
+            "The server has run out of something",
+            f"PostgreSQL at {host} has no disk space or no memory left for what was asked.",
+            "Make room on the server; what was under way goes on by itself.",
+            True,
+        ),
+        (
+            (
+                OSError,
+                TimeoutError,
+                asyncpg.PostgresConnectionError,
+                asyncpg.AdminShutdownError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,  # its word that it ended an idle session meets our question
+            ),
+            "CM-513",
+            "The database cannot be reached",
+            f"No session with PostgreSQL at {host} within {CONNECT_SECONDS:.0f} s.",
+            "Check that it runs and that host and port are right.",
+            True,
+        ),
+    )

@@ -1,0 +1,256 @@
+"""What the service keeps about its migrations in its own database: stored operations, and the journal it reads."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from asyncpg import UndefinedTableError
+from pydantic import ValidationError
+
+from migration_sidecar.contract.messages import AuditBacklog, Message, Operation, OperationRequest
+from migration_sidecar.database.journal_columns import DETAIL, LONGEST_WORD, MOMENT, WHEN, word
+from migration_sidecar.protocol.attempt import Attempt
+from migration_sidecar.protocol.journal_schema import (
+    AGREED,
+    HISTORY,
+    PLAIN,
+    JournalTables,
+    create,
+    history_name,
+    kept_in,
+)
+from migration_sidecar.protocol.version_table import VersionTable
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+    from asyncpg.pool import PoolConnectionProxy
+
+    AnyConnection: TypeAlias = Connection | PoolConnectionProxy
+
+log = logging.getLogger(__name__)
+
+ON_ITS_WAY_SECONDS = 10.0  # so long a row may be on its way to the audit without anybody being told
+
+Kept = TypeVar("Kept", bound=Message)
+
+
+@dataclass(frozen=True)
+class Records:
+    """Where the records of one history stand; another history of the same database sees none of them."""
+
+    tables: JournalTables
+    version_table: VersionTable
+
+    @property
+    def history(self) -> str:
+        return history_name(self.version_table.name, self.version_table.schema)
+
+    async def prepare(self, connection: AnyConnection) -> None:
+        """Makes the tables where they are missing or of an older release; safe to run by many at once."""
+        if not await self._are_there(connection):
+            await connection.execute(create(self.tables))
+
+    async def insert_operation(
+        self,
+        connection: AnyConnection,
+        request: OperationRequest,
+        digest: str,
+        record: Operation,
+        agreed: Message | None = None,
+    ) -> str | None:
+        """Stores it unless the id is known; gives the digest that stands under the id, None for another history's."""
+        # DO UPDATE, because DO NOTHING gives no row, and a SELECT beside it does not see what was committed meanwhile.
+        (row,) = await connection.fetch(
+            f"""INSERT INTO {self.tables.operations} AS known
+                  (operation_id, version_table, body_digest, request, state, record, {AGREED})
+                VALUES ($1, $2, $3, $4::jsonb, $5, $6::jsonb, $7::jsonb)
+                ON CONFLICT (operation_id) DO UPDATE SET body_digest = known.body_digest
+                RETURNING body_digest, version_table""",  # noqa: S608 - quoted
+            request.operation_id,
+            self.history,
+            digest,
+            request.model_dump_json(),
+            record.state,
+            record.model_dump_json(),
+            agreed.model_dump_json() if agreed is not None else None,
+        )
+        stored: str | None = row["body_digest"] if row["version_table"] == self.history else None
+        return stored
+
+    async def update_operation(self, connection: AnyConnection, record: Operation) -> None:
+        await connection.execute(
+            f"UPDATE {self.tables.operations} SET state = $2, record = $3::jsonb WHERE operation_id = $1",  # noqa: S608
+            record.operation_id,
+            record.state,
+            record.model_dump_json(),
+        )
+
+    async def find_operation(self, connection: AnyConnection, operation_id: str) -> tuple[str, Operation] | None:
+        """The digest of the body it was accepted with, and its record."""
+        query = f"""SELECT body_digest, record FROM {kept_in(self.tables.operations)}
+                    WHERE operation_id = $1 AND history = $2"""  # noqa: S608 - quoted
+        try:
+            rows = await connection.fetch(query, operation_id, self.history)
+        except UndefinedTableError:  # reading must not make tables in a database that nobody migrates yet
+            return None
+        return (rows[0]["body_digest"], Operation.model_validate_json(rows[0]["record"])) if rows else None
+
+    async def last_operation(self, connection: AnyConnection) -> Operation | None:
+        query = f"""SELECT record FROM {kept_in(self.tables.operations)} WHERE history = $1
+                    ORDER BY accepted_at DESC LIMIT 1"""  # noqa: S608 - quoted
+        rows = await connection.fetch(query, self.history)
+        kept = [_kept(row["record"], Operation) for row in rows]
+        return kept[0] if kept else None
+
+    async def open_operations(self, connection: AnyConnection) -> list[tuple[OperationRequest, Operation]]:
+        """Accepted or running when the service last stopped, oldest first."""
+        if await _is_absent(connection, self.tables.operations):
+            return []
+        query = f"""SELECT request, record FROM {kept_in(self.tables.operations)}
+                    WHERE history = $1 AND state IN ('accepted', 'running', 'cancelling') ORDER BY accepted_at"""  # noqa: S608
+        rows = await connection.fetch(query, self.history)
+        if rows:
+            await self.prepare(connection)  # whoever takes them up writes
+        both = [(_kept(row["request"], OperationRequest), _kept(row["record"], Operation)) for row in rows]
+        return [(request, record) for request, record in both if request is not None and record is not None]
+
+    async def read_journal(self, connection: AnyConnection, operation_id: str) -> list[JournalRow]:
+        """The rows of one operation in the order they were written; its env.py may have migrated several histories."""
+        rows = await connection.fetch(
+            f"""SELECT attempt, revision, kind, {MOMENT} AS at, detail, xid, version_table,
+                  extract(epoch FROM clock_timestamp() - {MOMENT})::float AS seconds_ago FROM {self.tables.journal}
+                WHERE operation_id = $1 ORDER BY seq""",  # noqa: S608 - quoted
+            operation_id,
+        )
+        return [JournalRow(**{**dict(row), "detail": json.loads(row["detail"])}) for row in rows]
+
+    async def append(self, connection: AnyConnection, attempt: Attempt, kind: str, **detail: Any) -> None:
+        """A row in a transaction of its own: how an attempt ended. Repeating it changes nothing."""
+        await connection.execute(
+            f"""INSERT INTO {self.tables.journal}
+                  (event_id, operation_id, version_table, attempt, revision, kind, detail)
+                VALUES ($1, $2, $3, $4, NULL, $5, $6::jsonb) ON CONFLICT DO NOTHING""",  # noqa: S608 - quoted
+            attempt.event_id(None, kind),
+            attempt.operation_id,
+            attempt.version_table,
+            attempt.number,
+            kind,
+            json.dumps(attempt.detail(**detail)),
+        )
+
+    async def session_is_gone(self, connection: AnyConnection, operation_id: str, attempt: int) -> bool:
+        """Whether every session that wrote a row of the attempt has ended; False when there is no such row."""
+        gone: bool | None = await connection.fetchval(
+            # A pid is used again: one that began after the row belongs to somebody else.
+            f"""SELECT bool_and(NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = (j.detail->>'pid')::int
+                                            AND coalesce(a.backend_start <= j.at, true)))
+                FROM {self.tables.journal} j
+                WHERE j.operation_id = $1 AND j.attempt = $2 AND j.kind = 'attempt' AND j.detail ? 'pid'""",  # noqa: S608
+            operation_id,
+            attempt,
+        )
+        return bool(gone)
+
+    async def recorded_revisions(self, connection: AnyConnection, revisions: list[str]) -> set[str]:
+        """Those of the given revisions that some operation of ours applied, reverted or stamped."""
+        rows = await connection.fetch(
+            f"""SELECT DISTINCT revision FROM {self.tables.journal}
+                WHERE version_table = $1 AND revision = ANY($2::text[])
+                  AND kind IN ('applied', 'reverted', 'stamped')""",  # noqa: S608 - quoted
+            self.history,
+            revisions,
+        )
+        return {row["revision"] for row in rows}
+
+    async def unrelayed(self, connection: AnyConnection, limit: int, aside: list[int]) -> list[Any]:
+        """Rows the audit does not have yet, in order, whichever history and service they are of, apart from `aside`."""
+        if await _is_absent(connection, self.tables.journal):
+            return []
+        query = f"""SELECT seq, event_id, {word("operation_id")}, attempt, {word("revision")}, kind,
+                      {WHEN} AS at, {DETAIL}
+                    FROM {self.tables.journal} WHERE relayed_at IS NULL AND seq <> ALL ($2::bigint[])
+                    ORDER BY seq LIMIT $1"""  # noqa: S608 - quoted
+        return list(await connection.fetch(query, limit, aside))
+
+    async def backlog(self, connection: AnyConnection) -> AuditBacklog | None:
+        """What the audit should have by now and has not; None where that is nothing."""
+        if await _is_absent(connection, self.tables.journal):
+            return None
+        # What has no readable time waits for a person, and counts as having waited for long.
+        query = f"""SELECT count(*) AS events, min(coalesce({WHEN}, to_timestamp(0))) AS since
+                    FROM {self.tables.journal} WHERE relayed_at IS NULL AND kind <> 'started'
+                    HAVING min(coalesce({WHEN}, to_timestamp(0))) < clock_timestamp() - $1 * interval '1 second'"""  # noqa: S608 - quoted
+        row = await connection.fetchrow(query, ON_ITS_WAY_SECONDS)
+        return AuditBacklog(events=row["events"], since=row["since"]) if row is not None else None
+
+    async def journal_page(self, connection: AnyConnection, after: int, limit: int) -> list[Any]:
+        """Rows in order, whichever history and service they are of, with what became of their operations."""
+        if await _is_absent(connection, self.tables.journal):
+            return []
+        # By way of JSON, because a journal of the first release has no such column and reading changes no table.
+        query = f"""SELECT seq, event_id, {word("operation_id")},
+                      left(coalesce(to_jsonb(j) ->> '{HISTORY}', '{PLAIN}'), {LONGEST_WORD}) AS history,
+                      attempt, {word("revision")}, kind, {WHEN} AS at, {DETAIL},
+                      (SELECT o.state FROM {self.tables.operations} o WHERE o.operation_id = j.operation_id)
+                        AS operation_state,
+                      relayed_at IS NOT NULL AS relayed,
+                      greatest(0, extract(epoch FROM clock_timestamp() - {MOMENT}))::float AS seconds_ago
+                    FROM {self.tables.journal} j WHERE seq > $1 ORDER BY seq LIMIT $2"""  # noqa: S608 - quoted
+        return list(await connection.fetch(query, after, limit))
+
+    async def versions(self, connection: AnyConnection) -> list[str]:
+        """What the version table holds; nothing where there is none, or somebody else's of that name."""
+        number = await connection.fetchval("SELECT to_regclass($1)::oid", self.version_table.qualified)
+        if number is None:
+            return []
+        table = self.version_table.found_as(number)
+        rows = await connection.fetch(f"SELECT to_jsonb(v) ->> 'version_num' AS revision FROM {table} v")  # noqa: S608
+        return sorted(row["revision"] for row in rows if row["revision"] is not None)
+
+    async def relayed(self, connection: AnyConnection, numbers: list[int]) -> None:
+        update = f"UPDATE {self.tables.journal} SET relayed_at = clock_timestamp()"  # noqa: S608 - quoted
+        await connection.execute(f"{update} WHERE seq = ANY($1::bigint[])", numbers)
+
+    async def _are_there(self, connection: AnyConnection) -> bool:
+        found: bool = await connection.fetchval(
+            """SELECT EXISTS (
+                 SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $3
+                 WHERE n.nspname = $1 AND c.relname = $2)""",
+            self.tables.schema,
+            self.tables.operations_name,
+            AGREED,  # the newest column
+        )
+        return found
+
+
+@dataclass(frozen=True)
+class JournalRow:
+    """One line of the journal."""
+
+    attempt: int
+    revision: str | None
+    kind: str
+    at: datetime
+    detail: dict[str, Any]
+    xid: str | None
+    version_table: str = PLAIN
+    seconds_ago: float = 0.0
+
+
+def _kept(text: str, kind: type[Kept]) -> Kept | None:
+    """None for what cannot be read: somebody wrote it by hand, and the others are taken up all the same."""
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError:
+        log.warning("stored_operation_not_understood", extra={"kind": kind.__name__})
+        return None
+
+
+async def _is_absent(connection: AnyConnection, table: str) -> bool:
+    # Asked by everything that looks again and again: a failed query would stand in the server's log as an error.
+    return bool(await connection.fetchval("SELECT to_regclass($1) IS NULL", table))

@@ -1,0 +1,63 @@
+"""Wires one service's migration sidecar; the endpoint, start-up and the command line all get their parts here."""
+
+from __future__ import annotations
+
+from migration_sidecar.alembic_environment.loader import Loading
+from migration_sidecar.alembic_environment.revision_files import Scripts
+from migration_sidecar.alembic_environment.target_database import Place
+from migration_sidecar.config.settings import Settings
+from migration_sidecar.contract.messages import Action, MigrationPlan, ServiceStatus
+from migration_sidecar.database.pool import Database
+from migration_sidecar.engine.journal_relay import Relay
+from migration_sidecar.engine.operations.executor import Attempts
+from migration_sidecar.engine.operations.prewarmed_worker import Standby
+from migration_sidecar.engine.operations.queue import Operations
+from migration_sidecar.engine.operations.read_back import Truth
+from migration_sidecar.engine.planning.reader import Reader
+from migration_sidecar.engine.startup import Startup
+from migration_sidecar.forkserver.client import WarmProcesses
+
+
+class Engine:
+    """Everything one service needs; nothing is connected or started before it is used."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environment: dict[str, str] | None = None,
+        processes: WarmProcesses | None = None,
+    ) -> None:
+        """`processes` of another engine stay that one's to stop."""
+        self.settings = settings
+        self._borrowed = processes is not None
+        self.processes = processes or WarmProcesses(environment, settings.python)
+        self.loading = Loading(settings, self.processes)
+        self.place = Place(settings, self.loading)
+        self.database = Database(self.place, f"migration-sidecar {settings.service}")
+        self.scripts = Scripts(settings, self.processes, self.loading)
+        self.reader = Reader(settings, self.place, self.database, self.scripts)
+        self.relay = Relay(settings, self.place, self.database)
+        truth = Truth(self.database, self.reader, self.place)
+        self.standby = Standby(self.processes, self.scripts)
+        self.attempts = Attempts(settings, self.place, self.database, self.scripts, self.standby, truth)
+        self.operations = Operations(settings, self.place, self.database, self.reader, self.attempts, self.relay.wake)
+        self.startup = Startup(settings, self.reader, self.operations, self.expect_from)
+
+    def expect(self, plan: MigrationPlan) -> None:
+        """A plan was asked for: where it has work to do, its process gets ready while others decide."""
+        if plan.revisions and not plan.obstacles:
+            self.standby.expect(self.attempts.job(plan.action, plan.target))
+
+    def expect_from(self, status: ServiceStatus) -> None:
+        """The same where only the status is known: what a coordinator asks for first is the head."""
+        if status.pending and status.error is None:
+            self.standby.expect(self.attempts.job(Action.UPGRADE, "head"))
+
+    async def close(self) -> None:
+        await self.startup.close()
+        await self.operations.stop()
+        await self.standby.close()
+        await self.loading.stop()
+        await self.database.close()
+        if not self._borrowed:
+            self.processes.stop()

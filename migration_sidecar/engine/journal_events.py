@@ -1,0 +1,105 @@
+"""What the audit is told of a journal row: only facts that are known to hold no data of users."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from migration_sidecar.contract.audit_detail import bounded, error_text
+from migration_sidecar.contract.messages import MOST_REVISIONS, AuditEvent
+from migration_sidecar.contract.strict_json import is_deep
+
+EVENT_TYPES = {
+    "attempt": "attempt.started",
+    "nontx_started": "revision.started",
+    "applied": "revision.applied",
+    "reverted": "revision.reverted",
+    "stamped": "revision.stamped",
+    "failed": "attempt.failed",
+    "refused": "attempt.refused",
+    "cancelled": "attempt.cancelled",
+    "resolved": "attempt.resolved",
+}
+# A committed `started` says no more than the `applied` beside it; without one, attempt.failed tells (CM-402).
+NOT_RELAYED = ("started",)
+
+# How the actor is known: who called an endpoint nobody has checked here.
+ACTOR_BASIS = {"by hand": "operating system", "start-up": "service itself"}
+CLAIMED = "claimed"
+
+_OF_A_REVISION = ("message", "sha256", "tables", "tables_count", "dropped")
+_OF_AN_ADOPTION = ("built_in", "catalog_sha256", "objects")
+LONGEST_REVISIONS = 500
+
+
+def audit_event(row: Any, service: str, database: str) -> AuditEvent:
+    """One journal row as the audit wants it; the same row gives the same event, whoever relays it.
+
+    Services that share a journal relay each other's rows, so a row says itself whose it is. Raises where the row is not
+    as we write them, in whatever way: whoever can write to the table can write anything.
+    """
+    detail = detail_of(row)
+    service = detail.get("service", service)
+    problem = detail.get("problem", {})
+    kind = row["kind"]
+    return AuditEvent(
+        event_id=row["event_id"],
+        event_type=EVENT_TYPES[kind],
+        occurred_at=row["at"],
+        source=f"{service}/journal",
+        request_id=detail.get("request_id"),
+        service=service,
+        database=database,
+        actor=detail.get("actor"),
+        from_revision=_joined(revisions_in(detail, "before")),
+        to_revision=_joined(revisions_in(detail, "heads")),
+        outcome=problem.get("code") or kind,
+        duration_ms=_storable(detail.get("duration_ms")),
+        detail=bounded(
+            EVENT_TYPES[kind],
+            {
+                "operation_id": row["operation_id"],
+                "attempt": row["attempt"],
+                "revision": row["revision"] or problem.get("revision"),
+                "way_in": detail.get("way_in"),
+                "actor_basis": ACTOR_BASIS.get(detail.get("way_in", ""), CLAIMED) if detail.get("actor") else None,
+                **{name: detail.get(name) for name in _OF_A_REVISION},
+                **{name: detail.get("adopted", {}).get(name) for name in _OF_AN_ADOPTION},
+                "error": error_text(problem["detail"]) if "detail" in problem else None,
+                "sqlstate": problem.get("sqlstate"),
+            },
+        ),
+    )
+
+
+def detail_of(row: Any) -> dict[str, Any]:
+    """Raises ValueError for what is no object, or nests deeper than whoever gets it reads."""
+    detail = json.loads(row["detail"])
+    if not isinstance(detail, dict):
+        raise ValueError("the detail of the row is no object")
+    if is_deep(detail):
+        raise ValueError("the detail of the row is nested too deep")
+    return detail
+
+
+def revisions_in(detail: dict[str, Any], name: str) -> list[str] | None:
+    """Raises ValueError for what is no list of revisions."""
+    revisions = detail.get(name)
+    if revisions is None:
+        return None
+    if not isinstance(revisions, list) or not all(isinstance(each, str) for each in revisions):
+        raise ValueError(f"{name} is no list of revisions")
+    if len(revisions) > MOST_REVISIONS:
+        raise ValueError(f"{name} has more than {MOST_REVISIONS} revisions")
+    return revisions
+
+
+def _storable(milliseconds: Any) -> Any:
+    """Raises ValueError for a number that the audit has no room for; of any other kind the event itself refuses it."""
+    if isinstance(milliseconds, int) and abs(milliseconds) >= 2**63:
+        raise ValueError("duration_ms is out of range")
+    return milliseconds
+
+
+def _joined(revisions: list[str] | None) -> str | None:
+    return ",".join(revisions or [])[:LONGEST_REVISIONS] or None

@@ -1,0 +1,100 @@
+"""Keeps one migration process ready while a migration is expected: files loaded, connected, nothing done."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from migration_sidecar.alembic_environment.revision_files import Scripts
+from migration_sidecar.forkserver.client import MigrationProcess, WarmProcesses
+
+KEPT_SECONDS = 60.0  # after the last time somebody asked what would happen
+
+
+@dataclass
+class _Ready:
+    key: str
+    process: MigrationProcess
+    stack: AsyncExitStack
+    expiry: asyncio.TimerHandle
+
+
+class Standby:
+    """At most one process; a changed file, another target or a lost connection means a fresh one instead."""
+
+    def __init__(self, processes: WarmProcesses, scripts: Scripts) -> None:
+        self._processes = processes
+        self._scripts = scripts
+        self._ready: _Ready | None = None
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_ready(self) -> bool:
+        return self._ready is not None and not self._ready.process.gone
+
+    def expect(self, job: dict[str, Any]) -> None:
+        """Somebody may soon want this migration; returns at once."""
+        self._in_background(self._prepare(job))
+
+    @asynccontextmanager
+    async def process(self, job: dict[str, Any], *, fresh: bool = False) -> AsyncIterator[MigrationProcess]:
+        """The one that is ready for exactly this job, or a fresh one."""
+        async with self._turn:
+            ready, self._ready = self._ready, None
+        usable = ready is not None and ready.key == self._key(job) and not ready.process.gone and not fresh
+        if ready is not None and not usable:
+            await self._dismiss(ready)
+        async with AsyncExitStack() as stack:
+            if ready is not None and usable:
+                ready.expiry.cancel()
+                await stack.enter_async_context(ready.stack)
+                yield ready.process
+            else:
+                yield await stack.enter_async_context(self._processes.run(job))
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._dismiss_ready()
+
+    async def _prepare(self, job: dict[str, Any]) -> None:
+        key = self._key(job)
+        async with self._turn:
+            if self._ready is not None:
+                if self._ready.key == key and not self._ready.process.gone:
+                    self._ready.expiry.cancel()
+                    self._ready.expiry = self._expire_later()
+                    return
+                await self._dismiss(self._ready)
+                self._ready = None
+            stack = AsyncExitStack()
+            process = await stack.enter_async_context(self._processes.run(job))
+            self._ready = _Ready(key, process, stack, self._expire_later())
+
+    def _expire_later(self) -> asyncio.TimerHandle:
+        loop = asyncio.get_running_loop()
+        return loop.call_later(KEPT_SECONDS, lambda: self._in_background(self._dismiss_ready()))
+
+    async def _dismiss_ready(self) -> None:
+        async with self._turn:
+            ready, self._ready = self._ready, None
+        if ready is not None:
+            await self._dismiss(ready)
+
+    async def _dismiss(self, ready: _Ready) -> None:
+        ready.expiry.cancel()
+        await ready.stack.aclose()
+
+    def _in_background(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _key(self, job: dict[str, Any]) -> str:
+        return json.dumps([job, self._scripts.mark()], sort_keys=True)

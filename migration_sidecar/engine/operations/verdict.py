@@ -1,0 +1,158 @@
+"""Decides what happened from what the database says; a connection error or an exit code decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from migration_sidecar.contract.messages import Problem
+from migration_sidecar.database.records import JournalRow
+
+LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK = "40P01"  # the server chose the migration to give way
+TOO_MANY_CONNECTIONS = "53300"
+FINISHED = {"applied", "reverted"}
+CLOSING = {"failed", "refused", "cancelled", "resolved"}
+
+
+class Next(StrEnum):
+    SUCCEEDED = "succeeded"  # nothing is left to do
+    AGAIN = "again"  # nothing of the attempt took effect, and the reason passes
+    FAILED = "failed"  # it stopped at a whole revision
+    ATTENTION = "attention"  # something took effect that no revision accounts for
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was read back after an attempt ended, with the migration lock in our hands where its end was unclear."""
+
+    revisions: list[str]  # what the version table holds
+    rows: list[JournalRow]  # of this operation
+    moved: list[str]  # revisions that the version table gained (upgrade) or lost (downgrade) since the operation began
+    recorded: set[str]  # those of `moved` that a journal row accounts for
+    left: int  # revisions still to be applied or reverted
+    obstacles: list[Problem]
+    invalid_indexes: list[str]  # the statements that would drop them; looked for only when something is torn
+
+    @property
+    def last_attempt(self) -> int:
+        return max((row.attempt for row in self.rows), default=0)
+
+    @property
+    def began_seconds_ago(self) -> float:
+        """By the server's clock, which a restart or another replica does not change; 0 before the first attempt."""
+        return max((row.seconds_ago for row in self.rows), default=0.0)
+
+    @property
+    def unclosed_attempt(self) -> int:
+        """The number of an attempt whose end nobody wrote down, or 0."""
+        numbers = {row.attempt for row in self.rows if row.kind == "attempt"}
+        closed = {row.attempt for row in self.rows if row.kind in CLOSING and row.revision is None}
+        return max(numbers - closed, default=0)
+
+    @property
+    def several_sessions(self) -> bool:
+        """One env.py configured several times, perhaps for histories that `left` does not speak of."""
+        return sum(row.kind == "attempt" and row.attempt == self.last_attempt for row in self.rows) > 1
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a migration process ended: its problem, `lost` when it ended without a word or lost its connection."""
+
+    problem: dict[str, Any] | None = None
+    lost: bool = False
+
+
+def judge(ending: Ending, found: Found, service: str) -> tuple[Next, Problem | None]:
+    """One row of the table in docs/engine.md per branch, most serious first."""
+    half_done = torn(found.rows)
+    if half_done is not None:
+        return Next.ATTENTION, _ended_its_transaction(half_done, ending, found, service)
+    unexplained = [revision for revision in found.moved if revision not in found.recorded]
+    if unexplained:
+        return Next.ATTENTION, _moved_by_others(unexplained, service)
+    if found.left == 0 and (ending.lost or ending.problem is None or not found.several_sessions):
+        return Next.SUCCEEDED, None
+    if ending.lost:
+        return Next.AGAIN, _lost(service)
+    if ending.problem is None:
+        return Next.ATTENTION, _version_changed(service)
+    facts = {key: value for key, value in ending.problem.items() if key in Problem.model_fields}
+    problem = Problem.model_validate({**facts, "service": service})
+    passes = problem.sqlstate in (LOCK_NOT_AVAILABLE, DEADLOCK, TOO_MANY_CONNECTIONS)
+    return (Next.AGAIN if passes else Next.FAILED), problem
+
+
+def torn(rows: list[JournalRow]) -> JournalRow | None:
+    """The row of a revision that began, was committed, and never ended."""
+    # A `started` row is its own witness: a plain failure rolls it back, so one without an end was committed half way.
+    open_rows: dict[tuple[str, int, str | None], JournalRow] = {}
+    for row in rows:
+        key = (row.version_table, row.attempt, row.revision)
+        if row.kind in FINISHED:
+            open_rows.pop(key, None)
+        elif row.kind in ("started", "nontx_started"):
+            open_rows[key] = row
+    return next(reversed(open_rows.values()), None)
+
+
+def _ended_its_transaction(row: JournalRow, ending: Ending, found: Found, service: str) -> Problem:
+    exists = " ".join(found.invalid_indexes)
+    own = ending.problem or {}
+    reason = f" {own['detail']}" if own.get("detail") else ""
+    reason = reason.replace("; the database is at the revision before it", "")
+    if row.kind == "nontx_started":
+        return Problem(
+            code="CM-405",
+            title="A revision stopped half way",
+            detail=f"Revision {row.revision} is not transactional and did not end: a part of it may exist.{reason}",
+            next_step=f"Mend what made it fail, then send a new request: it drops the INVALID index that this revision "
+            f"left and builds it again; by hand that is {exists}."
+            if exists
+            else "Compare the database with the revision file, remove what it left, then send a new request.",
+            service=service,
+            revision=row.revision,
+            sqlstate=own.get("sqlstate"),
+        )
+    return Problem(
+        code="CM-402",
+        title="A revision ended its own transaction",
+        detail=f"Revision {row.revision} committed by itself and then failed, so a part of it exists.{reason}",
+        next_step="Compare the database with the revision file, remove what it left, then send a new request.",
+        service=service,
+        revision=row.revision,
+        sqlstate=own.get("sqlstate"),
+    )
+
+
+def _moved_by_others(revisions: list[str], service: str) -> Problem:
+    return Problem(
+        code="CM-552",
+        title="The version was changed from outside",
+        detail=f"{', '.join(revisions)} came or went without a journal row, by a tool that takes no lock.",
+        next_step="Find out who runs Alembic without this library, then send a new request.",
+        service=service,
+    )
+
+
+def _version_changed(service: str) -> Problem:
+    return Problem(
+        code="CM-552",
+        title="The database is not where it was left",
+        detail="The migration ended well, but the version row is not at the target.",
+        next_step="Find out who changed the version table, then send a new request.",
+        service=service,
+    )
+
+
+def _lost(service: str) -> Problem:
+    return Problem(
+        code="CM-514",
+        title="The migration lost its connection or its process",
+        detail="The database was asked, and nothing of the revision under way took effect.",
+        next_step="Look at the database server, then send a new request.",
+        retryable=True,
+        service=service,
+    )

@@ -1,0 +1,159 @@
+"""Refuses what a web page could send to an application on this machine, before any route sees it.
+
+A page may send requests to any address of the machine whose browser shows it. What tells them apart: the browser names
+the page (Origin, Sec-Fetch-Site); a page that has an own name lead here still calls that name (Host); and without
+asking beforehand it can only declare a body as text or as a form.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from migration_sidecar.http_server.rate_limited_warnings import RareWarnings
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Application: TypeAlias = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]{2,45})\]|(?P<name>[a-z0-9._-]{1,253}))(?::\d{1,5})?", re.ASCII | re.I)
+NAME = re.compile(r"[a-z0-9._-]{1,253}|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f.]{0,15}", re.ASCII)
+JSON_TYPE = re.compile(r"application/(?:[a-z0-9!#$&^_.-]+\+)?json", re.ASCII)
+OWN_SITES = frozenset({"none", "same-origin"})
+LONGEST_SHOWN = 80
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The problem document of a refused request; `kind` is what is counted in the log."""
+
+    kind: str
+    status: int
+    code: str
+    title: str
+    detail: str
+    next_step: str
+
+
+class ForeignRequests:
+    """Pure ASGI. `setting` is where the operator allows more host names; they are in the application's state."""
+
+    def __init__(self, app: Application, *, setting: str) -> None:
+        self._app, self._setting = app, setting
+        self._warnings = RareWarnings(log)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] != "http":
+            self._warnings.warn("request_refused", kind=scope["type"])
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        elif (foreign := refused_caller(Headers(scope), scope["scheme"], _hosts(scope), self._setting)) is not None:
+            await self._refuse(foreign, send)
+        elif scope["method"] in READING or is_json(Headers(scope)):
+            await self._app(scope, receive, send)
+        elif (first := await _first_part(receive)).get("body"):
+            await self._refuse(NOT_JSON, send)
+        else:
+            await self._app(scope, _beginning_with(first, receive), send)
+
+    async def _refuse(self, refusal: Refusal, send: Send) -> None:
+        self._warnings.warn("request_refused", kind=refusal.kind, code=refusal.code, why=refusal.detail)
+        names = ("status", "code", "title", "detail", "next_step")
+        facts = {"type": "about:blank", **{name: getattr(refusal, name) for name in names}, "retryable": False}
+        body = json.dumps(facts).encode()
+        headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class Headers:
+    """Every value of a header, in the order they came: two of one kind mean different things to different readers."""
+
+    def __init__(self, scope: Mapping[str, Any]) -> None:
+        self._headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+
+    def all(self, name: bytes) -> list[str]:
+        return [value.decode("latin-1") for key, value in self._headers if key.lower() == name]
+
+
+def host_name(header: str) -> str | None:
+    """The name that a Host header calls, in lower case and without the port; None where it is no plain host."""
+    found = HOST.fullmatch(header)
+    return None if found is None else (found["six"] or found["name"]).lower()
+
+
+def allowed_hosts(text: str) -> frozenset[str]:
+    """What a setting lists, separated by commas; raises ValueError for what is no name. A port is not looked at."""
+    names = [name.strip().lower().removeprefix("[").removesuffix("]") for name in text.split(",") if name.strip()]
+    if not all(NAME.fullmatch(name) for name in names):
+        raise ValueError("it must list host names or addresses, separated by commas, without ports")
+    return frozenset(names)
+
+
+def refused_caller(headers: Headers, scheme: str, hosts: Collection[str], setting: str) -> Refusal | None:
+    """Why a request is not answered because of whom it names; None where nothing speaks against it."""
+    called, pages, sites = (headers.all(name) for name in (b"host", b"origin", b"sec-fetch-site"))
+    if len(called) != 1 or host_name(called[0]) not in hosts:
+        return _foreign("host", f"It calls this application {_shown(called)}.", setting)
+    if len(pages) > 1 or (pages and pages[0].lower() != f"{scheme}://{called[0]}".lower()):
+        return _foreign("origin", f"A web page sent it: its Origin is {_shown(pages)}.", setting)
+    if len(sites) > 1 or not OWN_SITES.issuperset(sites):
+        return _foreign("site", f"A web page sent it: its Sec-Fetch-Site is {_shown(sites)}.", setting)
+    return None
+
+
+def is_json(headers: Headers) -> bool:
+    """Whether the body is declared as JSON, once; a page cannot do that without being asked for leave beforehand."""
+    types = headers.all(b"content-type")
+    return len(types) == 1 and JSON_TYPE.fullmatch(types[0].split(";")[0].strip().lower()) is not None
+
+
+def _foreign(kind: str, detail: str, setting: str) -> Refusal:
+    next_step = f"Call it as 127.0.0.1, localhost or [::1], from no web page; {setting} allows other host names."
+    return Refusal(kind, 403, "CM-107", "The request may come from a web page", detail, next_step)
+
+
+NOT_JSON = Refusal(
+    "type",
+    415,
+    "CM-101",
+    "The body is not JSON",
+    "The body is not declared as JSON, or more than once.",
+    "Send it as application/json.",
+)
+
+
+def _shown(values: list[str]) -> str:
+    return " and ".join(repr(value[:LONGEST_SHOWN]) for value in values[:3]) or "by no name"
+
+
+def _hosts(scope: Mapping[str, Any]) -> Collection[str]:
+    found: Collection[str] = getattr(scope["app"].state, "allowed_hosts", LOOPBACK)
+    return found
+
+
+async def _first_part(receive: Receive) -> Message:
+    """The first message that has a part of the body in it, or that says there is none or nobody left."""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request" or message.get("body") or not message.get("more_body"):
+            return message
+
+
+def _beginning_with(first: Message, receive: Receive) -> Receive:
+    kept = [first]
+
+    async def receive_again() -> Message:
+        return kept.pop() if kept else await receive()
+
+    return receive_again

@@ -1,0 +1,41 @@
+"""Who tries what: needed by both sides, so it needs neither Alembic nor SQLAlchemy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid5
+
+from migration_sidecar.protocol.journal_schema import PLAIN
+
+NAMESPACE = UUID("7d8c7e0e-53c4-5c1b-9a53-0f6d7b2f4d49")
+
+
+def session_name(operation_id: str) -> str:
+    """What a migration's session calls itself; PostgreSQL cuts at 63 bytes, the journal has the whole id."""
+    return f"migration-sidecar:{operation_id}"[:63]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at one operation; who asked, and by which way in, stands in every row it writes."""
+
+    operation_id: str
+    number: int
+    actor: str
+    way_in: str  # endpoint | start-up | by hand
+    request_id: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    version_table: str = PLAIN  # of which history it is, where a database has several
+    turn: int = 1  # counts how often an env.py configured this history
+
+    def event_id(self, revision: str | None, kind: str) -> UUID:
+        """The same for the same thing, so that repeating a write cannot double a record."""
+        parts = [self.operation_id, str(self.number), revision or "", kind]
+        if (self.version_table, self.turn) != (PLAIN, 1):
+            parts += [self.version_table, str(self.turn)]
+        return uuid5(NAMESPACE, "\0".join(parts))
+
+    def detail(self, **more: Any) -> dict[str, Any]:
+        base = {"actor": self.actor, "way_in": self.way_in, "request_id": self.request_id, **self.facts, **more}
+        return {key: value for key, value in base.items() if value is not None}

@@ -1,0 +1,109 @@
+"""Builds a revision in a schema of its own inside the real database, in one transaction that cannot be committed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Any
+
+from alembic import command
+from alembic.runtime.environment import EnvironmentContext
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
+
+from migration_sidecar.protocol.catalog.snapshot import LeftOut
+from migration_sidecar.worker.adoption.stamp import snapshot
+from migration_sidecar.worker.dbapi import in_autocommit
+from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.session.session_settings import preamble
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy.engine import Connection
+
+FACTS_PER_REPORT = 500
+SEAL = "seal"
+
+
+def rehearse(config: Config, target: str, orders: dict[str, Any], report: Callable[..., None]) -> None:
+    """Reports what was built, then ends this process: nothing of env.py runs after that, and the server undoes all."""
+    configure, run_migrations = EnvironmentContext.configure, EnvironmentContext.run_migrations
+    schema = orders["schema"]
+
+    @wraps(configure)
+    def sealed(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
+        if connection is not None:
+            _seal(connection, schema, orders)
+            options.update(version_table_schema=schema, transaction_per_migration=False)
+        return configure(self, connection, *args, **options)
+
+    @wraps(run_migrations)
+    def run(self: EnvironmentContext, **arguments: Any) -> None:
+        try:
+            run_migrations(self, **arguments)
+        except AssertionError as error:
+            raise _cannot_leave(error) or error from None
+        context = self.get_context()
+        if context.connection is not None:
+            _tell(context, schema, orders, report)
+            os._exit(0)
+
+    event.listen(Pool, "connect", _only_read)
+    EnvironmentContext.configure = sealed  # type: ignore[method-assign]
+    EnvironmentContext.run_migrations = run  # type: ignore[method-assign]
+    command.upgrade(config, target)
+
+
+def _only_read(driver: Any, _: Any) -> None:
+    """Of any session: whoever leaves the sealed transaction, or takes another connection, changes nothing."""
+    driver.cursor().execute("SET default_transaction_read_only = on")
+    driver.commit()
+
+
+def _cannot_leave(error: AssertionError) -> Refusal | None:
+    """For Alembic's bare word about an autocommit_block; None where a revision asserted something of its own."""
+    for frame in extract_tb(error.__traceback__):
+        if "autocommit_block(" in (frame.line or ""):
+            return Refusal(
+                "CM-555",
+                "The revision cannot be built",
+                f"{Path(frame.filename).name}:{frame.lineno}: autocommit_block cannot leave the transaction in which"
+                " everything is undone.",
+                "Let the role create databases: ALTER ROLE … CREATEDB.",
+            )
+    return None
+
+
+def _seal(connection: Connection, schema: str, orders: dict[str, Any]) -> None:
+    if in_autocommit(connection):
+        raise Refusal(
+            "CM-555",
+            "The revision cannot be built",
+            "env.py puts its connection in AUTOCOMMIT, so nothing could be undone in the real database.",
+            "Let the role create databases: ALTER ROLE … CREATEDB.",
+        )
+    if not connection.in_transaction():
+        connection.begin()
+    run = connection.exec_driver_sql
+    run("SET TRANSACTION READ WRITE")  # this one alone
+    run(f"SELECT {preamble(orders['guards'])}".replace("\\:", ":"))
+    run(f"CREATE SCHEMA {schema}")
+    # The row breaks a rule that is looked at when the transaction ends: whoever commits it fails, and all is undone.
+    run(f"CREATE TABLE {schema}.{SEAL} (id int PRIMARY KEY, broken int REFERENCES {schema}.{SEAL} INITIALLY DEFERRED)")
+    run(f"INSERT INTO {schema}.{SEAL} VALUES (1, 0)")  # noqa: S608 - our own name
+    run(f"SET LOCAL search_path TO {', '.join((schema, *orders['search_path']))}")
+
+
+def _tell(context: Any, schema: str, orders: dict[str, Any], report: Callable[..., None]) -> None:
+    relations = tuple((each[0], each[1]) for each in orders["left_out"]["relations"])
+    left_out = LeftOut(
+        (*orders["left_out"]["schemas"], orders["instead_of"]),
+        ((schema, SEAL), (schema, context.version_table), *relations),
+    )
+    facts = snapshot(context.connection, left_out)
+    for first in range(0, len(facts), FACTS_PER_REPORT):
+        report("facts", facts=facts[first : first + FACTS_PER_REPORT])
+    report("done", result={"revisions": sorted(context.get_current_heads())})

@@ -1,0 +1,93 @@
+"""Stamps a database that was compared with a revision: under the lock, and only if it is still what was compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from alembic import command
+from alembic.runtime.environment import EnvironmentContext
+
+from migration_sidecar.protocol.catalog.snapshot import PLAIN_PRINT, Fact, LeftOut, digest, query
+from migration_sidecar.worker.dbapi import in_autocommit
+from migration_sidecar.worker.refusal import Refusal
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy.engine import Connection
+
+
+def stamp(config: Config, proof: dict[str, Any]) -> None:
+    """`proof` names the revisions, the digest of what was compared, and what was left out of that.
+
+    The guard is on already, so this check runs when it has the lock and before the version row is written.
+    """
+    guarded = EnvironmentContext.configure
+
+    @wraps(guarded)
+    def configure(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
+        if connection is not None and self.context_opts.get("destination_rev"):
+            self.context_opts["fn"] = _checked(self.context_opts["fn"], proof)
+        return guarded(self, connection, *args, **options)
+
+    EnvironmentContext.configure = configure  # type: ignore[method-assign]
+    command.stamp(config, tuple(proof["revisions"]))
+
+
+def snapshot(connection: Connection, left_out: LeftOut) -> list[Fact]:
+    """What the database is made of; whatever transaction the connection is in stays as it was."""
+    with _undone(connection):
+        connection.exec_driver_sql(PLAIN_PRINT)
+        return [Fact(row[0], row[1], row[2]) for row in connection.exec_driver_sql(query(left_out)).fetchall()]
+
+
+def _checked(plan: Callable[..., Any], proof: dict[str, Any]) -> Callable[..., Any]:
+    relations = tuple((schema, name) for schema, name in proof["left_out"]["relations"])
+    left_out = LeftOut(tuple(proof["left_out"]["schemas"]), relations)
+
+    def checked(heads: Any, context: Any) -> Any:
+        if heads:
+            raise _managed_meanwhile(heads)
+        if digest(snapshot(context.connection, left_out)) != proof["digest"]:
+            raise _changed_meanwhile()
+        return plan(heads, context)
+
+    return checked
+
+
+@contextmanager
+def _undone(connection: Connection) -> Iterator[None]:
+    """Settings that are made inside are gone afterwards."""
+    if in_autocommit(connection):
+        connection.exec_driver_sql("BEGIN")
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql("ROLLBACK")
+        return
+    transaction = connection.begin_nested() if connection.in_transaction() else connection.begin()
+    try:
+        yield
+    finally:
+        transaction.rollback()
+
+
+def _managed_meanwhile(heads: Any) -> Refusal:
+    return Refusal(
+        "CM-553",
+        "The database has a revision already",
+        f"It came to {', '.join(sorted(heads))} while it was compared; nothing was stamped.",
+        "Look at the status: somebody else adopted or migrated it.",
+    )
+
+
+def _changed_meanwhile() -> Refusal:
+    return Refusal(
+        "CM-554",
+        "The database is not what was compared",
+        "An object was changed while it was compared; nothing was stamped.",
+        "Find out who changes it, and adopt it again.",
+        retryable=True,
+    )

@@ -1,0 +1,134 @@
+"""A look: runs env.py as `alembic current` does, and tells what it configures and the history as it prepares it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from time import monotonic
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Any
+
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import Pool
+
+from migration_sidecar.protocol.journal_schema import PLAIN
+from migration_sidecar.protocol.limits import CONNECT_SECONDS
+from migration_sidecar.worker.dbapi import default_schema, in_autocommit, role_taken
+from migration_sidecar.worker.env.engine_url import url_of_connection, url_of_parameters
+from migration_sidecar.worker.no_commit import run_without_a_trace
+from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.scripts.history_loader import history_in
+from migration_sidecar.worker.scripts.load_errors import env_file_never_ends
+from migration_sidecar.worker.time_limit import time_limit
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+MOST_FILES = 500
+INSTALLED = str(Path(os.__file__).parent)
+
+
+def look(config: Config, report: Callable[..., None], seconds: float = 0) -> dict[str, Any] | None:
+    """Reports `places`, one per context.configure; what was reported before env.py failed stands.
+
+    After `heard` it is the history that may fail. env.py may have named other folders by then, so that its own
+    ScriptDirectory is what counts.
+    """
+    before, until = set(sys.modules), monotonic() + seconds
+    script = ScriptDirectory.from_config(config)
+    report("looking", files=_files(script, before))  # told first: one that never ends can still be seen to change
+    _tell_what_is_tried(report)
+    places = _note_each_configure()
+
+    def nothing_to_do(_: Any, context: Any) -> list[Any]:
+        if context.connection is not None:
+            connection = context.connection
+            places[-1].update(default_schema=default_schema(connection), role=role_taken(connection), migrates=True)
+        return []
+
+    def run() -> None:
+        with EnvironmentContext(config, script, fn=nothing_to_do, dont_mutate=True):
+            script.run_env()
+
+    try:
+        with time_limit(seconds, lambda where: env_file_never_ends(where, seconds), report):
+            run_without_a_trace(run, places.clear)
+    except KeyError as error:
+        raise _missing_x(Path(script.env_py_location), error) from error
+    finally:
+        migrated = [place for place in places if place["migrates"]]  # another may only have been configured to look
+        report("looked", files=_files(script, before), places=migrated or places, ended_at=monotonic())
+    if not places:
+        return None
+    report("heard", heard=True)
+    return history_in(script, report, max(1.0, until - monotonic()) if seconds else 0)
+
+
+def _tell_what_is_tried(report: Callable[..., None]) -> None:
+    """`tried` is where env.py wants to connect, for as long as it has not succeeded."""
+
+    def connecting(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+        if dialect.name == "postgresql":
+            report("connecting", tried=url_of_parameters(dialect, parameters), tried_at=monotonic())
+            # A server that takes the connection and never answers is no reason to keep a status waiting.
+            parameters.setdefault(
+                "connect_timeout" if dialect.driver.startswith("psycopg") else "timeout", CONNECT_SECONDS
+            )
+
+    event.listen(Engine, "do_connect", connecting)
+    event.listen(Pool, "connect", lambda *_: report("connected", tried=None))
+
+
+def _note_each_configure() -> list[dict[str, Any]]:
+    configure = EnvironmentContext.configure
+    places: list[dict[str, Any]] = []
+
+    @wraps(configure)
+    def noting(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
+        if connection is not None:
+            kept = {**self.context_opts, **options}  # Alembic never forgets an option of an earlier configure
+            places.append(
+                {
+                    "url": url_of_connection(connection),
+                    "version_table": kept.get("version_table") or PLAIN,
+                    "version_table_schema": kept.get("version_table_schema") or "",
+                    "default_schema": "",
+                    "role": "",
+                    "migrates": False,  # until it comes to run_migrations
+                    "in_transaction": connection.in_transaction(),
+                    "autocommit": in_autocommit(connection),
+                }
+            )
+        return configure(self, connection, *args, **options)
+
+    EnvironmentContext.configure = noting  # type: ignore[method-assign]
+    return places
+
+
+def _files(script: ScriptDirectory, before: set[str]) -> list[str]:
+    """env.py and what it imported of the service's own: when one of them changes, the answer may change."""
+    origins = {getattr(sys.modules[name], "__file__", None) or "" for name in set(sys.modules) - before}
+    own = sorted(
+        origin for origin in origins if origin and not origin.startswith(INSTALLED) and "-packages/" not in origin
+    )
+    return [str(Path(script.env_py_location).absolute()), *own[:MOST_FILES]]
+
+
+def _missing_x(env_file: Path, error: KeyError) -> BaseException:
+    """The same error, unless it is env.py that asked for an argument nobody gave."""
+    place = extract_tb(error.__traceback__)[-1]
+    text = env_file.read_text(encoding="utf-8", errors="replace")
+    if Path(place.filename).resolve() != env_file.resolve() or "get_x_argument" not in text:
+        return error
+    return Refusal(
+        "CM-701",
+        "The configuration cannot be used",
+        f"env.py asks in line {place.lineno} for -x {error.args[0]}=…, which was not given.",
+        f"Give it: -x {error.args[0]}=VALUE.",
+    )

@@ -1,0 +1,145 @@
+"""Named places where a test may kill, stop, upset or cut off a migration; without a test nothing happens there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from alembic.util import CommandError
+
+from migration_sidecar.protocol.failpoint_spec import Failpoint, read
+from migration_sidecar.worker.dbapi import socket_of
+
+
+class FailpointReached(Exception):
+    """What the action `raise` raises."""
+
+
+def reach(name: str, connection: Any = None) -> None:
+    """Says that the migration is at this place; returns at once unless a test asked for something to happen here."""
+    if _ACTIVE:
+        _arrive(name, connection)
+
+
+def watch_commit(connection: Any) -> None:
+    """Lets `commit_sent` be reached in this connection's next COMMIT."""
+    if any(point.name == "commit_sent" for point in _ACTIVE):
+        from sqlalchemy import event
+
+        # A function of its own each time: SQLAlchemy lets the same one listen once and never again.
+        event.listen(connection, "commit", lambda committing: _sent_but_unanswered(committing), once=True)
+
+
+def then_reach(name: str, steps: list[Any], connection: Any) -> Iterable[Any]:
+    """The same steps; whoever has taken the last one and asks for more is at this place."""
+    if not any(point.name == name for point in _ACTIVE):
+        return steps
+    return _followed(steps, name, connection)
+
+
+def watch_autocommit_blocks() -> None:
+    """Lets the places around autocommit_block be reached from now on in this process."""
+    if not any(point.name.startswith("autocommit_") for point in _ACTIVE):
+        return
+    from alembic.runtime.migration import MigrationContext
+
+    original = MigrationContext.autocommit_block
+
+    @contextmanager
+    def autocommit_block(self: MigrationContext) -> Iterator[None]:
+        reach("autocommit_begins", self.connection)
+        with original(self):
+            reach("autocommit_inside", self.connection)
+            yield
+            reach("autocommit_inside", self.connection)
+
+    MigrationContext.autocommit_block = autocommit_block  # type: ignore[method-assign]
+
+
+def _arrive(name: str, connection: Any) -> None:
+    wanted = [point for point in _ACTIVE if point.name == name]
+    if not wanted:
+        return
+    number = _record(name)
+    for point in wanted:
+        if point.nth == number:
+            _act(point, connection)
+
+
+def _record(name: str, hit: str = "") -> int:
+    """Appends one line; gives how many arrivals the file now has for this name."""
+    with open(os.environ["MIGRATION_FAILPOINTS_LOG"], "a+", encoding="utf-8") as file:  # noqa: PTH123 - O_APPEND
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(f"{'hit' if hit else 'at'} {name}{hit and ' ' + hit} {os.getpid()} {time.time():.3f}\n")
+        file.flush()
+        file.seek(0)
+        return sum(1 for line in file if line.startswith(f"at {name} "))
+
+
+def _act(point: Failpoint, connection: Any) -> None:
+    _record(point.name, point.action)
+    if point.action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif point.action == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif point.action == "raise":
+        raise FailpointReached(f"failpoint {point.name}")
+    elif point.action == "drop":
+        _cut_off(connection)
+    else:
+        time.sleep(int(point.action.partition(":")[2]) / 1000)
+
+
+def _followed(steps: list[Any], name: str, connection: Any) -> Iterator[Any]:
+    yield from steps
+    reach(name, connection)
+
+
+def _cut_off(connection: Any) -> None:
+    descriptor = socket_of(connection)
+    if descriptor is None:
+        raise FailpointReached("this driver does not show its socket, so it cannot be cut off")
+    with socket.socket(fileno=os.dup(descriptor)) as ours:
+        ours.shutdown(socket.SHUT_RDWR)
+
+
+def _sent_but_unanswered(connection: Any) -> None:
+    """SQLAlchemy is about to commit: arranges that the place is reached when the driver waits for the answer."""
+    driver = connection.connection.dbapi_connection
+    inner = getattr(driver, "driver_connection", driver)
+    if hasattr(
+        inner, "get_server_pid"
+    ):  # asyncpg writes before it yields, and what is ready runs before the socket is looked at
+        inner._loop.call_soon(reach, "commit_sent", connection)
+    elif hasattr(driver, "wait"):  # psycopg
+        driver.wait = _waiting_once(driver, driver.wait, lambda: reach("commit_sent", connection))
+
+
+def _waiting_once(driver: Any, wait: Callable[..., Any], sent: Callable[[], None]) -> Callable[..., Any]:
+    def wait_for(conversation: Any, *args: Any, **options: Any) -> Any:
+        del driver.wait
+
+        def told() -> Any:
+            asked = next(conversation)  # psycopg has sent the statement when it first asks for its socket
+            sent()
+            while True:
+                try:
+                    asked = conversation.send((yield asked))
+                except StopIteration as answer:
+                    return answer.value
+
+        return wait(told(), *args, **options)
+
+    return wait_for
+
+
+try:
+    _ACTIVE = read(os.environ)
+except ValueError as error:  # a CommandError, because Alembic prints it as one line
+    raise CommandError(f"CM-701 The configuration cannot be used: {error}. Correct it and start again.") from None

@@ -1,0 +1,99 @@
+"""What is told about an error that is not ours: the driver's or Python's own first sentence, without its secrets."""
+
+from __future__ import annotations
+
+import re
+from configparser import Error as IniError
+from typing import Any
+
+from sqlalchemy.exc import ArgumentError
+
+from migration_sidecar.worker.injected_connection import missing_connection
+from migration_sidecar.worker.refusal import Refusal
+
+_LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
+
+
+def describe_failure(error: BaseException, revision: str | None) -> dict[str, Any]:
+    """CM-401 with the driver's own first sentence; literals and URLs are taken out of it."""
+    if isinstance(error, ModuleNotFoundError) and revision is None:
+        return _missing_module(error)
+    if isinstance(error, IniError) or (isinstance(error, ArgumentError) and "Could not parse" in str(error)):
+        return unusable_setting(error).facts
+    if revision is None and (missing := missing_connection(error)):
+        return missing
+    if revision is None and isinstance(error, SystemExit) and isinstance(error.code, (int, type(None))):
+        return _ended_itself(error.code or 0)
+    driver = _driver_error(error)
+    sqlstate = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
+    text = _first_sentence(driver)
+    where = f"Revision {revision} stopped" if revision else "The migration stopped before any revision"
+    because = f"{type(driver).__name__}: {_LITERALS.sub('…', text)}" if text else type(driver).__name__
+    return {
+        "code": "CM-401" if revision else "CM-407",
+        "title": "A revision failed" if revision else "The migration environment failed",
+        "detail": f"{where} with {because}; the database is at the revision before it."
+        if revision
+        else f"{where} with {because}.",
+        "next_step": f"{_remedy(sqlstate)} and send a new request; what was applied before stays applied."
+        if revision
+        else "Correct env.py or the connection, and try again.",
+        "retryable": False,
+        "revision": revision,
+        "sqlstate": sqlstate,
+        "connection_lost": _connection_lost(error, sqlstate),
+        "unconnected": sqlstate is None and type(driver).__name__ == "OperationalError",
+    }
+
+
+def _remedy(sqlstate: str | None) -> str:
+    return "Have the right granted" if sqlstate == "42501" else "Correct the revision file"
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    original = getattr(error, "orig", None) or error
+    cause = original.__cause__
+    # SQLAlchemy's asyncpg adapter wraps the driver's own error once more.
+    return cause if cause is not None and getattr(cause, "sqlstate", None) else original
+
+
+def _first_sentence(error: BaseException) -> str:
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    lines = str(primary or error).strip().splitlines()
+    return lines[0][:300].rstrip(".") if lines else ""
+
+
+def _connection_lost(error: BaseException, sqlstate: str | None) -> bool:
+    invalidated = bool(getattr(error, "connection_invalidated", False))
+    return invalidated or (sqlstate or "").startswith(("08", "57P0")) or isinstance(error, ConnectionError)
+
+
+def unusable_setting(error: BaseException) -> Refusal:
+    """The text of such an error repeats the value, which may be an address with its password."""
+    if isinstance(error, IniError):
+        key, reason = getattr(error, "option", None) or "alembic.ini", "it holds a % that is not doubled"
+    else:
+        key, reason = "sqlalchemy.url", "it is not like postgresql://user:password@host:5432/database"
+    return Refusal(
+        "CM-701", "The configuration cannot be used", f"{key}: {reason}.", "Correct it and start again; write %% for %."
+    )
+
+
+def _ended_itself(code: int) -> dict[str, Any]:
+    """Nothing that env.py prints is passed on: it is unbounded and may hold secrets."""
+    return Refusal(
+        "CM-407",
+        "The migration environment failed",
+        f"env.py ended itself with exit code {code}; what it printed about that is not shown here.",
+        "Run `alembic current` with the same options and environment to see what it prints.",
+    ).facts
+
+
+def _missing_module(error: ModuleNotFoundError) -> dict[str, Any]:
+    return Refusal(
+        "CM-701",
+        "The configuration cannot be used",
+        f"env.py needs the module {error.name}, which this interpreter does not find.",
+        "Install it there, or name the service's own interpreter with --python; for a module of the service's own, "
+        "correct prepend_sys_path.",
+    ).facts

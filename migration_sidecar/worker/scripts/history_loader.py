@@ -1,0 +1,139 @@
+"""Loads the revision files of an environment: which there are, what they need, what kind of change each one makes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic import util
+from alembic.script.revision import CycleDetected, RevisionError, RevisionMap
+from alembic.util import CommandError
+
+from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.scripts import integrity as soundness
+from migration_sidecar.worker.scripts import load_errors as unreadable
+from migration_sidecar.worker.scripts import static_analysis as findings
+from migration_sidecar.worker.scripts.script_directory import after_env_file, needs_env_file, script_directory
+from migration_sidecar.worker.time_limit import time_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from alembic.config import Config
+    from alembic.script import Script, ScriptDirectory
+
+Report = Callable[..., None]
+
+
+def load_history(config: Config, report: Report, seconds: float = 0, folders: Sequence[str] = ()) -> dict[str, Any]:
+    """Heads and every revision in the order of loading; raises Refusal with file and line of what is wrong.
+
+    Loading runs the files; one that is not done after `seconds` is named. `folders` is what env.py made of them.
+    """
+    directory = open_folder(config, folders)
+    try:
+        return history_in(directory, report, seconds)
+    except Refusal as refusal:
+        prepared = after_env_file(config) if needs_env_file(refusal) else None
+        if prepared is None:
+            raise
+    return history_in(prepared, report, seconds)
+
+
+def history_in(directory: ScriptDirectory, report: Report, seconds: float = 0) -> dict[str, Any]:
+    """The same for a folder as it stands."""
+    # Told before any file is run: whoever waits for a file that never ends can still see it change.
+    report("folders", folders=[str(folder) for folder in _folders(directory)])
+    env_file = unreadable.require_env_file(Path(directory.env_py_location))
+    loading = _Loading(report)
+    with time_limit(seconds, lambda where: unreadable.never_ends(where, seconds), report), loading.watched():
+        scripts = _load(directory, loading)
+    if not scripts:
+        raise unreadable.no_revisions(_folders(directory))
+    soundness.check(scripts)
+    directory.revision_map = RevisionMap(lambda: scripts)
+    try:
+        heads = sorted(directory.get_heads())
+    except CycleDetected as error:
+        raise soundness.circle(error.revisions, scripts) from None
+    except (CommandError, RevisionError) as error:
+        raise soundness.broken(str(error).splitlines()[0].rstrip(".") + ".") from None
+    return {
+        "heads": heads,
+        "revisions": [describe(script) for script in scripts],
+        "makes_version_table": "version_num" in env_file or "version_table_impl" in env_file,
+    }
+
+
+def open_folder(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
+    """Raises Refusal (CM-303) where script_location names nothing that can be used."""
+    try:
+        return script_directory(config, folders)
+    except Exception as error:
+        raise unreadable.no_folder(Path(config.config_file_name or "alembic.ini").name, error) from None
+
+
+def describe(script: Script) -> dict[str, Any]:
+    """What a plan says about one revision; read from the file's text, nothing is executed."""
+    path = Path(script.path)
+    source = path.read_bytes()
+    described = findings.read(path, source)
+    for name in ("upgrade", "downgrade"):
+        if not hasattr(script.module, name):
+            described["findings"].append({"kind": "missing", "action": name, "line": 1})
+            described["reversible"] = False
+    return {
+        "id": script.revision,
+        "message": (script.doc or "").strip(),
+        "sha256": sha256(source).hexdigest(),
+        "path": str(path),
+        "down": list(script._versioned_down_revisions),
+        "depends_on": list(script._resolved_dependencies),
+        "labels": list(script._orig_branch_labels),
+        **described,
+    }
+
+
+class _Loading:
+    """Knows which file is being loaded, because an endless or an exiting one cannot tell itself."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.file: Path | None = None
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        alembic: Any = util
+        load = alembic.load_python_file
+
+        def told(folder: Any, name: Any) -> Any:
+            self.file = Path(folder) / name
+            self.report("loading", file=self.file.name)
+            return load(folder, name)
+
+        alembic.load_python_file = told
+        try:
+            yield
+        finally:
+            alembic.load_python_file = load
+
+
+def _load(directory: ScriptDirectory, loading: _Loading) -> list[Script]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return list(directory._load_revisions())
+    except Refusal:
+        raise
+    except CycleDetected as error:
+        raise unreadable.loop(loading.file, error.revisions) from None
+    except BaseException as error:  # a file may raise SystemExit
+        raise unreadable.not_loaded(loading.file, error) from None
+
+
+def _folders(directory: ScriptDirectory) -> list[Path]:
+    return [Path(location).resolve() for location in directory._version_locations]

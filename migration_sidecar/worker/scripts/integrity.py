@@ -1,0 +1,66 @@
+"""Checks that revision files hold together before Alembic builds its map, and says which file and line does not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.scripts.static_analysis import line_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from alembic.script import Script
+
+# Alembic pastes ids into SQL text, so a quote in one would be SQL.
+_ID = re.compile(r"[A-Za-z0-9_.]{1,255}")
+
+
+def check(scripts: Sequence[Script]) -> None:
+    """Raises Refusal (CM-302) for ids that cannot be used, that are there twice, or that nobody has."""
+    seen: dict[str, Script] = {}
+    for script in scripts:
+        if not isinstance(script.revision, str) or not _ID.fullmatch(script.revision):
+            raise broken(
+                f"{place(script, 'revision')} has an id that cannot be used.",
+                "Use letters, digits, _ and . only.",
+            )
+        if script.revision in seen:
+            raise broken(
+                f"Revision {script.revision} is there twice: {place(seen[script.revision], 'revision')} and "
+                f"{place(script, 'revision')}.",
+                "Remove one of the two, or give it an id of its own.",
+            )
+        seen[script.revision] = script
+    known: set[object] = set(seen).union(*(_words(script, "branch_labels") for script in scripts))
+    for script in scripts:
+        for name in ("down_revision", "depends_on"):
+            for missing in [each for each in _words(script, name) if each not in known]:
+                raise broken(
+                    f"{place(script, name)} names {name} {missing!r}, and no file has that revision.",
+                    f"Restore the file of {missing}, or correct {name}.",
+                )
+
+
+def circle(revisions: Iterable[str], scripts: Sequence[Script]) -> Refusal:
+    """The refusal for revisions that build on each other."""
+    inside = [script for script in scripts if script.revision in set(revisions)]
+    where = ", ".join(f"{script.revision} ({place(script, 'down_revision')})" for script in inside)
+    return broken(
+        f"Revisions build on each other in a circle: {where}.", "Correct down_revision or depends_on of one of them."
+    )
+
+
+def broken(detail: str, next_step: str = "Correct the revision files and try again.") -> Refusal:
+    return Refusal("CM-302", "The history does not hold together", detail, next_step)
+
+
+def place(script: Script, name: str) -> str:
+    return f"{Path(script.path).name}:{line_of(script.path, name)}"
+
+
+def _words(script: Script, name: str) -> tuple[object, ...]:
+    value = getattr(script.module, name, None)
+    return tuple(value or ()) if value is None or isinstance(value, (list, tuple, set, frozenset)) else (value,)

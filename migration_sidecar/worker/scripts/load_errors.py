@@ -1,0 +1,143 @@
+"""One sentence for everything that keeps revision files from being loaded: which file, which line, what to do."""
+
+from __future__ import annotations
+
+import ast
+from configparser import Error as IniError
+from pathlib import Path
+from traceback import extract_tb
+from typing import TYPE_CHECKING
+
+from alembic.script.revision import RevisionError
+from alembic.util import CommandError
+
+from migration_sidecar.worker.failure_report import unusable_setting
+from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.scripts.integrity import broken
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def no_folder(config_file: str, error: Exception) -> Refusal:
+    """Whatever `ScriptDirectory.from_config` raised; its text may hold a path or, in a broken ini, a password."""
+    if isinstance(error, IniError):
+        return unusable_setting(error)
+    if isinstance(error, ImportError):
+        reason = f"names a package that cannot be imported ({error.name})"
+    elif isinstance(error, CommandError) and "No 'script_location'" in str(error):
+        reason = "names no script_location"
+    else:
+        reason = "names a script_location that is not there"
+    return _unusable(f"{config_file} {reason}.", "Correct script_location, or put the folder into the image.")
+
+
+def require_env_file(path: Path) -> str:
+    """The text of env.py; raises Refusal when there is none, or it is not Python."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        reason = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise _unusable(
+            f"{path.parent.name}/env.py {reason}.", "Put it into the image; alembic init makes one."
+        ) from None
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        line, reason = getattr(error, "lineno", 1), getattr(error, "msg", "null bytes")
+        raise _broken_file(f"env.py:{line}", f"it is not valid Python ({reason})") from None
+    return text
+
+
+def no_revisions(folders: Sequence[Path]) -> Refusal:
+    present = [folder for folder in folders if folder.is_dir()]
+    names = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in folders)
+    if not present:
+        return _unusable(f"The folder {names} is not there.", "Put the revision files into the image.")
+    if any(file for folder in present for file in folder.rglob("*.pyc")):
+        return _unusable(
+            f"{names} holds only compiled files (.pyc), and sourceless is off.",
+            "Put the .py files into the image, or set sourceless = true.",
+        )
+    if any("down_revision" in _text_of(file) for folder in present for file in folder.glob("*/**/*.py")):
+        return _unusable(
+            f"{names} holds no revision, and its subfolders do, which are not looked into.",
+            "Set recursive_version_locations = true, or name each folder in version_locations.",
+        )
+    return _unusable(
+        f"{names} holds no revision.", "Put the revision files into the image; alembic revision makes the first one."
+    )
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def loop(file: Path | None, revisions: Sequence[str]) -> Refusal:
+    return broken(
+        f"{file.name if file else 'A file'} builds on itself: {', '.join(revisions)}.",
+        "Correct down_revision or depends_on in that file.",
+    )
+
+
+def not_loaded(file: Path | None, error: BaseException) -> Refusal:
+    """Whatever loading that file raised."""
+    if file is None or isinstance(error, PermissionError):
+        return _unusable(f"{_named(file, error)} cannot be read.", "Make it readable for the user of this service.")
+    if isinstance(error, CommandError):
+        return _unusable(
+            f"{file.name} is in the folder of revisions, but it is no revision.",
+            "Give it a revision id, or move it out.",
+        )
+    if isinstance(error, RevisionError):
+        return broken(f"{file.name}: {error}.".replace("..", "."), "Use letters, digits, _ and . only.")
+    if isinstance(error, SyntaxError):
+        where = f"{Path(error.filename or file).name}:{error.lineno}"
+        return _broken_file(where, f"it is not valid Python ({error.msg})")
+    line = _line_in(file, error)
+    if line is None:
+        return _broken_file(file.name, "it has no down_revision, or one that is no text")
+    where = f"{file.name}:{line}"
+    if isinstance(error, ModuleNotFoundError):
+        return _broken_file(
+            where, f"it imports {error.name}, which is not installed here", "Install it, or correct the import."
+        )
+    return _broken_file(where, f"it raised {type(error).__name__} when it was loaded")
+
+
+def never_ends(where: str, seconds: float) -> Refusal:
+    """For a file that is still being loaded; `where` is its line, if that is known."""
+    reason = f"it was not loaded after {seconds:.0f} s"
+    return _broken_file(where or "A revision file", reason, "Look for a loop or a wait at that line.")
+
+
+def env_file_never_ends(where: str, seconds: float) -> Refusal:
+    """The same for env.py and what it imports."""
+    return Refusal(
+        "CM-407",
+        "The migration environment failed",
+        f"{where or 'env.py'}: env.py had not ended after {seconds:.0f} s; no database was touched.",
+        "Look for a loop or a wait at that line; if it only needs more time, raise loading_seconds.",
+    )
+
+
+def _named(file: Path | None, error: BaseException) -> str:
+    return Path(getattr(error, "filename", None) or file or "The folder of revisions").name
+
+
+def _line_in(file: Path, error: BaseException) -> int | None:
+    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if Path(frame.filename).name == file.name]
+    return lines[-1] if lines else None
+
+
+def _unusable(detail: str, next_step: str) -> Refusal:
+    return Refusal("CM-303", "The migration folder cannot be used", detail, next_step)
+
+
+def _broken_file(where: str, reason: str, next_step: str = "Correct that file and try again.") -> Refusal:
+    return Refusal(
+        "CM-304", "A revision file cannot be loaded", f"{where}: {reason}; no database was touched.", next_step
+    )

@@ -1,0 +1,145 @@
+"""The migration process: one operation or one inspection, then the process ends; its answers are lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import ArgumentParser
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from select import select
+from socket import socket
+from typing import Any, TextIO
+
+from migration_sidecar.protocol.orders import DID_NOTHING, Orders
+from migration_sidecar.worker.dbapi import socket_of
+from migration_sidecar.worker.env.alembic_config import configuration_of
+from migration_sidecar.worker.failure_report import describe_failure
+from migration_sidecar.worker.refusal import Refusal
+
+
+class Reporter:
+    """Writes one JSON line per event to the parent; remembers the revision under way for the error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.revision: str | None = None
+
+    def __call__(self, event: str, **facts: Any) -> None:
+        if event in ("revision", "applied"):
+            self.revision = facts["revision"] if event == "revision" else None
+        self.stream.write(json.dumps({"event": event, **facts}) + "\n")
+        self.stream.flush()
+
+
+def carry_out(job: dict[str, Any], channel: socket) -> None:
+    """Runs the job and reports `done` with its result or `failed` with a problem; never raises.
+
+    A migration reads its orders from the channel as one line of JSON; it gets ready while it waits for them.
+    """
+    report = Reporter(channel.makefile("w", encoding="utf-8"))
+    report("process", pid=os.getpid())
+    try:
+        report("done", result=_result(job, report, channel))
+    except Refusal as refusal:
+        report("failed", problem={**refusal.facts, "revision": refusal.facts["revision"] or report.revision})
+    except BaseException as error:  # a revision may raise SystemExit or KeyboardInterrupt: it harms only this process
+        report("failed", problem=describe_failure(error, report.revision))
+
+
+def _result(job: dict[str, Any], report: Reporter, channel: socket) -> Any:
+    config = configuration_of(job, parser())
+    kind = job["kind"]
+    if kind == "inspect":
+        from migration_sidecar.worker.scripts.history_loader import load_history
+
+        return load_history(config, report, job["seconds"], job.get("folders", ()))
+    if kind == "resolve":
+        from migration_sidecar.worker.scripts.target_resolution import resolve
+
+        return resolve(config, job["action"], job["target"], job["revisions"], job.get("folders", ()))
+    if kind == "render":
+        from migration_sidecar.worker.scripts.offline_sql import render
+
+        return render(config, job["revisions"], job["action"], job.get("folders", ()))
+    if kind == "look":
+        from migration_sidecar.worker.env.env_probe import look
+
+        return look(config, report, job.get("seconds", 0))
+    if "rehearsal" in job:
+        from migration_sidecar.worker.adoption.schema_build import rehearse
+
+        return rehearse(config, job["target"], job["rehearsal"], report)
+    return _migrate(config, job, report, channel)
+
+
+@cache
+def parser() -> ArgumentParser:
+    """Alembic's own; making it takes longer than a small migration, so the forkserver makes it once."""
+    from alembic.config import CommandLine
+
+    return CommandLine().parser
+
+
+def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket) -> None:
+    from alembic import command
+    from alembic.util import CommandError
+
+    from migration_sidecar.worker.server.warmup import warm_up
+    from migration_sidecar.worker.session import configure_hook as hook
+
+    given: list[Orders] = []
+
+    def orders(connection: Any = None) -> Orders:
+        if not given:
+            report("prepared")
+            given.append(Orders.read(json.loads(_next_line(channel, connection))))
+        return given[0]
+
+    guard = hook.install(orders, report)
+    if not _has_word(channel):
+        with suppress(Exception):  # a version that writes SQL in another way is as good, only not as warm
+            warm_up()
+    if not _may_begin(config):
+        orders()
+    try:
+        if job["action"] == "stamp":
+            from migration_sidecar.worker.adoption.stamp import stamp
+
+            stamp(config, job["proof"])
+        elif job["action"] == "upgrade":
+            command.upgrade(config, job["target"])
+        else:
+            command.downgrade(config, job["target"])
+    except CommandError as error:
+        raise Refusal(
+            "CM-302",
+            "Alembic refused",
+            str(error).splitlines()[0],
+            "Correct the history or the target, and try again.",
+        ) from None
+    guard.require_committed()
+
+
+def _may_begin(config: Any) -> bool:
+    """An env.py that only connects does nothing before its orders; another one may do anything."""
+    from alembic.script import ScriptDirectory
+
+    from migration_sidecar.worker.env.env_analysis import only_connects
+
+    return only_connects(Path(ScriptDirectory.from_config(config).env_py_location))
+
+
+def _has_word(channel: socket) -> bool:
+    return bool(select([channel], [], [], 0)[0])
+
+
+def _next_line(channel: socket, connection: Any) -> str:
+    """Ends this process when its parent needs it no longer, or the server took the connection away meanwhile."""
+    waited_for = [channel, *([descriptor] if (descriptor := socket_of(connection)) is not None else [])]
+    ready, _, _ = select(waited_for, [], [])
+    line = channel.makefile("r", encoding="utf-8").readline() if channel in ready else ""
+    if not line:
+        os._exit(DID_NOTHING)  # nothing must be concluded from its end
+    return line

@@ -1,0 +1,103 @@
+"""The migration lock: an advisory lock on the very connection that migrates, polled and never waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from random import uniform
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event, text
+from sqlalchemy.pool import NullPool
+
+from migration_sidecar.worker.dbapi import driver_connection
+from migration_sidecar.worker.refusal import Refusal
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+TRY = text("SELECT pg_try_advisory_lock(:class_id, :object_id)")
+
+# objid is unsigned in pg_locks, hence the mask for negative keys.
+_HELD = """
+    locktype = 'advisory' AND granted AND objsubid = 2
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND classid::bigint = :class_id AND objid::bigint = (CAST(:object_id AS bigint) & 4294967295)"""
+HELD_BY_US = f"EXISTS (SELECT 1 FROM pg_locks WHERE pid = pg_backend_pid() AND {_HELD})"  # noqa: S608 - our own text
+HOLDER = text(f"""
+    SELECT l.pid, coalesce(a.application_name, '') AS application, a.backend_start AS since
+    FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid WHERE {_HELD} LIMIT 1""")  # noqa: S608 - our own text
+
+
+def take(
+    connection: Connection,
+    key: dict[str, int],
+    *,
+    wait_seconds: float,
+    transaction: Callable[[], AbstractContextManager[Any]],
+    report: Callable[..., None],
+) -> None:
+    """Polls until the lock is ours or the wait is over (CM-404 names the holder).
+
+    A blocking wait would be cut off by lock_timeout and deadlocks with CREATE INDEX CONCURRENTLY.
+    """
+    deadline = monotonic() + wait_seconds
+    told: str | None = None
+    while True:
+        # Nothing stays open between polls, so CONCURRENTLY never waits for us; the lock survives its transaction.
+        with transaction():
+            if connection.execute(TRY, key).scalar():
+                break
+            who = _describe(connection, key)
+        if who != told:
+            report("waiting", sentence=f"Waiting for the migration lock, {who}.")
+            told = who
+        if monotonic() > deadline:
+            raise Refusal(
+                "CM-404",
+                "The migration lock is taken",
+                f"The lock of this database is {who}.",
+                "Wait until that session is done, or look at what it does, and try again.",
+                retryable=True,
+            )
+        sleep(uniform(0.05, 0.2))
+    if told:
+        report("waiting", sentence=None)
+
+
+def release_on_return(connection: Connection, key: dict[str, int]) -> None:
+    """Frees the lock when env.py closes its connection, although the session behind it lives on in a pool.
+
+    Or the next connection of the same env.py would wait for the one before it.
+    """
+    pool, ours = connection.engine.pool, driver_connection(connection)
+    if isinstance(pool, NullPool):
+        return
+
+    def returned(driver: Any, _record: Any) -> None:
+        if driver is not ours:
+            return
+        with suppress(Exception):  # a session that is broken takes its lock along
+            driver.cursor().execute(f"SELECT pg_advisory_unlock({key['class_id']}, {key['object_id']})")
+            driver.rollback()
+
+    event.listen(pool, "checkin", returned)
+
+
+def fence_lost(revision: str | None) -> Refusal:
+    """This session no longer holds the lock, for example after DISCARD ALL in a revision."""
+    return Refusal(
+        "CM-406",
+        "The migration lock was lost",
+        "This session no longer holds the lock of the database, so somebody else may be migrating it.",
+        "Nothing of this revision was kept; look for a statement that drops advisory locks, and try again.",
+        revision=revision,
+    )
+
+
+def _describe(connection: Connection, key: dict[str, int]) -> str:
+    row: Any = connection.execute(HOLDER, key).first()
+    if row is None:
+        return "held by a session that is just ending"
+    return f"held by pid {row.pid} ({row.application or 'no application name'})"

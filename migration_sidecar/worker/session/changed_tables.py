@@ -1,0 +1,47 @@
+"""Which tables a revision changed, told by the locks that its transaction still holds when it ends.
+
+Not seen: what an autocommit_block did, because its locks are gone, and tables that were made and dropped in one go.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from migration_sidecar.protocol.journal_schema import JournalTables
+
+MOST_NAMES = 50
+_MOST_KNOWN = 2000
+_FUNCTION = re.compile(rb"^(?:async )?def (upgrade|downgrade)\b.*?(?=^\S|\Z)", re.DOTALL | re.MULTILINE)
+
+# A table that is gone at the end has a lock and no name any more, so the names before are kept where something goes.
+KNOWN_BEFORE = f"""
+    (SELECT CAST(jsonb_object_agg(k.oid, k.name) AS text) FROM (
+       SELECT c.oid, n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       LIMIT {_MOST_KNOWN}) AS k) AS known"""  # noqa: S608 - our own text
+
+
+def changed(tables: JournalTables) -> str:
+    """Adds `tables`, and `tables_count`, to a JSON detail; takes :known and the names of the history's own table."""
+    return f""" || (
+        SELECT CASE WHEN count(*) = 0 THEN CAST('{{}}' AS jsonb) ELSE
+               jsonb_build_object('tables', to_jsonb((array_agg(t.name ORDER BY t.name))[1:{MOST_NAMES}]),
+                                  'tables_count', count(*)) END
+        FROM (SELECT DISTINCT coalesce(n.nspname || '.' || c.relname,
+                                       CAST(:known AS jsonb) ->> CAST(l.relation AS text)) AS name
+              FROM pg_locks l LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) ON c.oid = l.relation
+              WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'
+                AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND l.relation > 16383
+                AND (c.oid IS NULL OR (c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_'
+                  AND (n.nspname, c.relname) <> ('{tables.schema}', '{tables.journal_name}')
+                  AND c.relname <> CAST(:own_table AS text)))) AS t
+        WHERE t.name IS NOT NULL)"""  # noqa: S608 - quoted
+
+
+def may_drop(source: bytes, *, upwards: bool) -> bool:
+    """Whether anything but the function of the other direction speaks of dropping."""
+    other = b"downgrade" if upwards else b"upgrade"
+    text = _FUNCTION.sub(lambda found: b"" if found[1] == other else found[0], source)
+    return b"drop" in text.lower()

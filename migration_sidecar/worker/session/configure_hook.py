@@ -1,0 +1,128 @@
+"""Puts the guarded session where every Alembic environment passes: EnvironmentContext.configure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from alembic.runtime.environment import EnvironmentContext
+from alembic.util import to_tuple
+
+from migration_sidecar.protocol.journal_schema import PLAIN, history_name
+from migration_sidecar.protocol.lock_key import lock_key
+from migration_sidecar.protocol.orders import Orders
+from migration_sidecar.protocol.version_tables import file_mark
+from migration_sidecar.worker.dbapi import default_schema
+from migration_sidecar.worker.failpoints import then_reach, watch_autocommit_blocks
+from migration_sidecar.worker.session import preconditions as checks
+from migration_sidecar.worker.session.guarded_session import GuardedSession
+
+_unguarded = EnvironmentContext.configure
+
+
+def installed() -> bool:
+    """Whether this process already migrates under guard."""
+    return EnvironmentContext.configure is not _unguarded
+
+
+class Guard:
+    """Opens a guarded session for each connection and version table that an env.py configures."""
+
+    def __init__(self, orders: Callable[[Any], Orders], report: Callable[..., None]) -> None:
+        self._orders = orders
+        self._report = report
+        self._turns: Counter[str] = Counter()
+        self._sessions: list[GuardedSession] = []
+
+    def session(self, connection: Any, options: dict[str, Any], sources: dict[str, bytes]) -> GuardedSession:
+        given = self._orders(connection)
+        table = options.get("version_table") or PLAIN
+        schema = options.get("version_table_schema") or _schema_of_its_own(connection, given)
+        history = history_name(table, schema)
+        self._turns[history] += 1
+        attempt = replace(given.attempt, version_table=history, turn=self._turns[history])
+        session = GuardedSession(connection, given, attempt, self._report, key=lock_key(table, schema), sources=sources)
+        session.open()
+        self._sessions.append(session)
+        return session
+
+    def require_committed(self) -> None:
+        """Raises Refusal (CM-410) where env.py has ended without committing the transaction it began itself."""
+        if any(session.uncommitted for session in self._sessions):
+            raise checks.uncommitted()
+
+
+def install(orders: Callable[[Any], Orders], report: Callable[..., None]) -> Guard:
+    """From now on whatever connection an env.py configures is guarded, however it was made.
+
+    `orders` is asked when a connection is there and nothing was done with it, and may wait until there are any.
+    """
+    guard = Guard(orders, report)
+    watch_autocommit_blocks()
+
+    @wraps(_unguarded)
+    def configure(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
+        if connection is None or not _changes_the_database(self):
+            return _unguarded(self, connection, *args, **options)
+        sources = _loaded(self.script)  # time that is better spent before the orders come
+        # What was given to an earlier configure holds for this one too: Alembic never forgets an option.
+        session = guard.session(connection, {**self.context_opts, **options}, sources)
+        self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session)
+        options["transaction_per_migration"] = True
+        options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.applied)
+        return _unguarded(self, connection, *args, **options)
+
+    EnvironmentContext.configure = configure  # type: ignore[method-assign]
+    return guard
+
+
+def _changes_the_database(environment: EnvironmentContext) -> bool:
+    # upgrade, downgrade and stamp name a destination; current, check, history and revision do not.
+    options = environment.context_opts
+    return bool(options.get("destination_rev")) and not options.get("as_sql") and not options.get("dont_mutate")
+
+
+def _schema_of_its_own(connection: Any, given: Orders) -> str:
+    """env.py may have set another search_path for each of its tenants."""
+    if not given.default_schema:
+        return ""
+    with nullcontext() if connection.in_transaction() else connection.begin():
+        return default_schema(connection) or given.default_schema
+
+
+def _loaded(scripts: Any) -> dict[str, bytes]:
+    """Loads the revision files and gives the text of each: what runs may stand in none of them any more."""
+    return {each.revision: Path(each.path).read_bytes() for each in scripts.walk_revisions()}
+
+
+def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable[..., Any]:
+    original = getattr(plan, "unguarded", plan)  # an env.py may configure several times
+
+    def guarded(heads: Any, context: Any) -> Any:
+        # A stamp's step has no revision file; it only moves the version row.
+        steps = list(_agreed_steps(original, heads, context, session))
+        if not heads and session.attempt.way_in == "by hand" and any(hasattr(step, "revision") for step in steps):
+            known = {file_mark(*each) for each in session.files.items()}  # by hand nobody looked before
+            checks.require_managed(session.connection, session.orders, session.attempt, known)
+        # Here the lock is ours, so from here on nobody else moves the database.
+        revisions = [step.revision.revision for step in steps if hasattr(step, "revision")]
+        checks.require_agreed({revision: session.files[revision] for revision in revisions}, session.orders)
+        guarded_steps = [session.guard(step, context) if hasattr(step, "revision") else step for step in steps]
+        return then_reach("all_done", guarded_steps, session.connection)
+
+    guarded.unguarded = original  # type: ignore[attr-defined]
+    return guarded
+
+
+def _agreed_steps(plan: Callable[..., Any], heads: Any, context: Any, session: GuardedSession) -> Any:
+    """Those that lead to what was agreed: the target may mean more by now, or nothing certain."""
+    goals = session.orders.goals
+    if not goals:
+        return plan(heads, context)
+    checks.require_there(session.files, goals)
+    return context.script._upgrade_revs(goals, heads)

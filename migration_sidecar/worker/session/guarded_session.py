@@ -1,0 +1,197 @@
+"""The guarded session on Alembic's own connection: preamble, checks, lock, fence and journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event, text
+
+from migration_sidecar.protocol.journal_schema import create
+from migration_sidecar.protocol.orders import Orders
+from migration_sidecar.worker.dbapi import in_autocommit
+from migration_sidecar.worker.failpoints import reach, watch_commit
+from migration_sidecar.worker.scripts.static_analysis import stays_in_transaction
+from migration_sidecar.worker.session import advisory_lock as lock
+from migration_sidecar.worker.session import invalid_index_repair as repair
+from migration_sidecar.worker.session import journal_writer as journal
+from migration_sidecar.worker.session import preconditions as checks
+from migration_sidecar.worker.session import transaction_errors as blocks
+from migration_sidecar.worker.session.changed_tables import KNOWN_BEFORE, may_drop
+from migration_sidecar.worker.session.session_settings import preamble
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.sql.elements import TextClause
+
+    from migration_sidecar.protocol.attempt import Attempt
+
+LONGEST_MESSAGE = 100  # the first line of a revision's docstring, as Alembic shows it
+
+
+class GuardedSession:
+    """Owns nothing: the connection stays its maker's, and closing it frees the lock."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        orders: Orders,
+        attempt: Attempt,
+        report: Callable[..., None],
+        *,
+        key: dict[str, int],
+        sources: dict[str, bytes],
+    ) -> None:
+        self.connection = connection
+        self.orders = orders
+        self.attempt = attempt
+        self.report = report
+        self.key = key
+        self.sources = sources  # each revision's file as it was loaded; another may stand there by now
+        self.files = {revision: sha256(source).hexdigest() for revision, source in sources.items()}
+        # Alembic calls such a transaction external; it is its owner's to end, so nothing is committed in it here.
+        self.external = connection.in_transaction()
+        self.uncommitted = False
+        self._started_at = 0.0
+        self._known_before: str | None = None
+        self._invalid_before: set[repair.Index] = set()
+
+    def open(self) -> None:
+        """Preamble, checks, the attempt's own row, then the lock; raises Refusal before any DDL."""
+        if self.external:
+            event.listen(self.connection, "commit", self._committed)
+        with self.transaction():
+            row = checks.look(self.connection, self.orders, self.attempt)
+            checks.require_direct_primary(self.connection, row)
+            self.report("session", pid=row.pid)
+            self._require_journal(row)
+            statement = checks.attempt_statement(self.orders)
+            if journal.write(self.connection, self.attempt, "attempt", statement, pid=row.pid) is None:
+                raise checks.other_database()
+        reach("attempt_written", self.connection)
+        lock.take(
+            self.connection,
+            self.key,
+            wait_seconds=self.orders.lock_wait_seconds,
+            transaction=self.transaction,
+            report=self.report,
+        )
+        lock.release_on_return(self.connection, self.key)
+        self.report("locked")
+        reach("lock_taken", self.connection)
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """For our own statements around the revisions; alike in SQLAlchemy 1.4, where nothing begins by itself."""
+        return nullcontext() if self.external else self.connection.begin()
+
+    def guard(self, step: Any, context: Any) -> Any:
+        """Puts fence, preamble and the `started` row before the revision's first statement, in its transaction."""
+        apply, revision, file = step.migration_fn, step.revision.revision, Path(step.revision.path)
+        source = self.sources[revision]
+
+        @wraps(apply)
+        def run(*args: Any, **kwargs: Any) -> None:
+            self.report("revision", revision=revision)
+            transactional = stays_in_transaction(source) and not in_autocommit(self.connection)
+            if not transactional:
+                self._invalid_before = repair.settle(self, context, revision, source)
+            self._begin(revision, transactional=transactional, may_drop=may_drop(source, upwards=step.is_upgrade))
+            with self._none_left_invalid(revision, source) if not transactional else nullcontext():
+                try:
+                    apply(*args, **kwargs)
+                except Exception as error:
+                    blocks.explain(error, revision, file, external=self.external)
+                    raise
+                reach("statements_done", self.connection)
+
+        step.migration_fn = run
+        return step
+
+    def _none_left_invalid(self, revision: str, source: bytes) -> AbstractContextManager[None]:
+        return repair.none_left_invalid(self.connection, revision, source, self._invalid_before)
+
+    def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
+        """Called by Alembic after the version row changed and before its transaction ends: the journal row joins it."""
+        reach("version_moved", self.connection)
+        # A stamp backwards is to what is below; one to base has nothing to name but what it left.
+        revision = (step.destination_revision_ids or step.up_revision_ids)[0] if step.is_stamp else step.up_revision_id
+        kind = "stamped" if step.is_stamp else "applied" if step.is_upgrade else "reverted"
+        duration = round((monotonic() - self._started_at) * 1000) if not step.is_stamp else 0
+        told = {"duration_ms": duration, "heads": sorted(heads), "before": sorted(step.source_revision_ids)}
+        if step.is_stamp:
+            self.write_fenced(kind, journal.fenced(self.orders.tables), revision, **told)
+        else:
+            self._write_done(kind, step.up_revision, told)
+        self.uncommitted = self.external
+        self.report("applied", revision=revision, kind=kind, duration_ms=duration)
+        reach("journal_written", self.connection)
+        watch_commit(self.connection)
+
+    def write_fenced(self, kind: str, statement: TextClause, revision: str | None, **detail: Any) -> Any:
+        """A journal row, or Refusal (CM-406) when this session no longer holds the lock."""
+        return self._written(kind, statement, revision, self.key, **detail)
+
+    def _written(
+        self, kind: str, statement: TextClause, revision: str | None, parameters: dict[str, Any], **detail: Any
+    ) -> Any:
+        row = journal.write(
+            self.connection, self.attempt, kind, statement, revision=revision, parameters=parameters, **detail
+        )
+        if row is None:
+            raise lock.fence_lost(revision)
+        return row
+
+    def _write_done(self, kind: str, script: Any, told: dict[str, Any]) -> None:
+        parameters = {
+            **self.key,
+            "known": self._known_before,
+            "own_table": self.attempt.version_table.rpartition(".")[2],
+        }
+        self._written(
+            kind,
+            journal.with_tables(self.orders.tables),
+            script.revision,
+            parameters,
+            **told,
+            message=_first_line(script.doc or ""),
+            sha256=self.files[script.revision],
+        )
+
+    def _begin(self, revision: str, *, transactional: bool, may_drop: bool) -> None:
+        # Set again with each revision's first row: a SET of the revision before leaks, and a rollback undoes ours.
+        settings = preamble(self.orders.guards, patient=not transactional)
+        statement = journal.insert(
+            self.orders.tables,
+            where=lock.HELD_BY_US,
+            also=f"{KNOWN_BEFORE}, {settings}" if may_drop else settings,
+        )
+        detail = {} if transactional else {"invalid_before": sorted(str(index) for index in self._invalid_before)}
+        row = self.write_fenced("started" if transactional else "nontx_started", statement, revision, **detail)
+        self._known_before = row[1] if may_drop else None
+        self.report("started", revision=revision, xid=row[0], transactional=transactional)
+        self._started_at = monotonic()
+        reach("revision_begun", self.connection)
+
+    def _require_journal(self, row: Any) -> None:
+        if row.may_write and row.up_to_date:
+            return
+        if row.may_write is None and self.orders.same_database:
+            raise checks.other_database()
+        if row.may_write is False:
+            raise checks.missing_grant(self.orders.tables, row.role)
+        with checks.grants_are_there(self.orders.tables, row.role):
+            self.connection.execute(text(create(self.orders.tables)))
+
+    def _committed(self, _connection: Any) -> None:
+        self.uncommitted = False
+
+
+def _first_line(docstring: str) -> str | None:
+    """Without what no JSON of PostgreSQL can hold, for a revision must not fail over its title."""
+    line = docstring.strip().partition("\n")[0]
+    return "".join(each for each in line if each.isprintable())[:LONGEST_MESSAGE] or None

@@ -1,0 +1,173 @@
+"""INVALID indexes: what a failed CREATE INDEX CONCURRENTLY leaves behind, and who made it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import event, text
+
+from migration_sidecar.protocol.invalid_indexes import INVALID_INDEXES
+from migration_sidecar.worker.dbapi import in_autocommit
+from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.session import advisory_lock as lock
+from migration_sidecar.worker.session import journal_writer as journal
+from migration_sidecar.worker.session.session_settings import preamble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection
+
+    from migration_sidecar.protocol.attempt import Attempt
+    from migration_sidecar.protocol.orders import Orders
+
+INVALID = text(INVALID_INDEXES)
+_CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
+_REINDEX = re.compile(r"\breindex\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index as SQL names it, and as a revision file does."""
+
+    quoted: str
+    name: str
+    table: str
+
+    def __str__(self) -> str:
+        return self.quoted
+
+    def is_named_in(self, source: str) -> bool:
+        return _names(source, self.name)
+
+    def may_come_from(self, source: str) -> bool:
+        """PostgreSQL makes up the name of an index without one, and that of one which it builds again."""
+        return self.is_named_in(source) or _names(source, self.table) or _REINDEX.search(source) is not None
+
+
+class MigrationSession(Protocol):
+    """The parts of a session that are needed to drop an index in it."""
+
+    connection: Connection
+    orders: Orders
+    attempt: Attempt
+    report: Callable[..., None]
+    key: dict[str, int]
+    external: bool
+
+
+def settle(session: MigrationSession, context: Any, revision: str, source: bytes) -> set[Index]:
+    """Drops what an earlier attempt of this revision left INVALID; gives what else is INVALID before it begins.
+
+    Raises Refusal (CM-405) for an INVALID index that the revision would meet and did not make.
+    """
+    invalid = _invalid(session.connection)
+    met = sorted((index for index in invalid if index.is_named_in(_text(source))), key=str)
+    if not met:
+        return invalid
+    earlier = _invalid_before_last_try(session, revision)
+    strangers = [index for index in met if earlier is None or index.quoted in earlier]
+    if strangers or session.external:
+        raise _in_the_way(revision, strangers or met)
+    _drop(session, context, revision, met)
+    return invalid - set(met)
+
+
+@contextmanager
+def none_left_invalid(connection: Connection, revision: str, source: bytes, before: set[Index]) -> Iterator[None]:
+    """Raises Refusal (CM-405) where the revision ends the block well and left an INVALID index all the same.
+
+    One that neither its file nor its statements can have made is a neighbour's, whose build failed meanwhile.
+    """
+    said = [_text(source)]
+
+    def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if _CONCURRENTLY.search(statement):
+            said.append(statement)
+
+    event.listen(connection, "before_cursor_execute", hear)
+    try:
+        yield
+    finally:
+        event.remove(connection, "before_cursor_execute", hear)
+    new = [index for index in _invalid(connection) - before if any(index.may_come_from(each) for each in said)]
+    if new:
+        raise _left_behind(revision, sorted(new, key=str))
+
+
+def _invalid(connection: Connection) -> set[Index]:
+    return {Index(row.quoted, row.name, row.on_table) for row in connection.execute(INVALID)}
+
+
+def _text(source: bytes) -> str:
+    return source.decode("utf-8", errors="replace")  # it may be compiled
+
+
+def _names(source: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", source) is not None
+
+
+def _invalid_before_last_try(session: MigrationSession, revision: str) -> set[str] | None:
+    """What was INVALID already when this revision was last begun and not ended; None when it never was."""
+    table = session.orders.tables.journal
+    row = session.connection.execute(
+        text(f"""
+            SELECT s.detail, EXISTS (SELECT FROM {table} e WHERE e.event_id <> s.event_id AND e.seq > s.seq
+                AND e.revision = s.revision AND e.version_table = s.version_table
+                AND e.kind IN ('applied', 'reverted')) AS ended
+            FROM {table} s
+            WHERE s.revision = :revision AND s.version_table = :version_table AND s.kind = 'nontx_started'
+            ORDER BY s.seq DESC LIMIT 1"""),  # noqa: S608 - quoted
+        {"revision": revision, "version_table": session.attempt.version_table},
+    ).first()
+    if row is None or row.ended:
+        return None
+    detail = row.detail if isinstance(row.detail, dict) else json.loads(row.detail)
+    return set(detail.get("invalid_before", []))
+
+
+def _drop(session: MigrationSession, context: Any, revision: str, indexes: list[Index]) -> None:
+    connection = session.connection
+    patient = text(f"SELECT {preamble(session.orders.guards, patient=True)} WHERE {lock.HELD_BY_US}")
+    if connection.execute(patient, session.key).first() is None:
+        raise lock.fence_lost(revision)
+    with nullcontext() if in_autocommit(connection) else context.autocommit_block():
+        for index in indexes:
+            context.connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {index.quoted}".replace("%", "%%"))
+    statement = journal.plain(session.orders.tables)
+    dropped = [str(index) for index in indexes]
+    journal.write(connection, session.attempt, "resolved", statement, revision=revision, dropped=dropped)
+    session.report("repaired", revision=revision, dropped=dropped)
+
+
+def _in_the_way(revision: str, indexes: list[Index]) -> Refusal:
+    return Refusal(
+        "CM-405",
+        "An invalid index is in the way",
+        f"{_listed(indexes)} is not valid, this revision names it and did not make it; nothing of it was done.",
+        f"Find out whose it is, then remove it ({_statements(indexes)}) and send a new request.",
+        revision=revision,
+    )
+
+
+def _left_behind(revision: str, indexes: list[Index]) -> Refusal:
+    return Refusal(
+        "CM-405",
+        "A revision left an invalid index",
+        f"{_listed(indexes)} is not valid, so nothing uses it.",
+        f"Send a new request: the index is dropped and built again. Or remove it yourself: {_statements(indexes)}",
+        revision=revision,
+    )
+
+
+def _listed(indexes: list[Index]) -> str:
+    return ", ".join(str(index) for index in indexes)
+
+
+def _statements(indexes: list[Index]) -> str:
+    return " ".join(f"DROP INDEX CONCURRENTLY {index};" for index in indexes)

@@ -1,0 +1,171 @@
+"""What must hold before a session may migrate: a direct connection to the right, writable database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from migration_sidecar.protocol.attempt import session_name
+from migration_sidecar.protocol.journal_schema import HISTORY, JournalTables
+from migration_sidecar.protocol.orders import Orders
+from migration_sidecar.protocol.version_tables import (
+    are_unaccounted,
+    held_versions,
+    neighbours,
+    other_tables,
+    version_tables,
+)
+from migration_sidecar.worker.dbapi import backend_pid, sqlstate_of
+from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.session import journal_writer as journal
+from migration_sidecar.worker.session.session_settings import preamble
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.sql.elements import TextClause
+
+    from migration_sidecar.protocol.attempt import Attempt
+
+INSUFFICIENT_PRIVILEGE = "42501"
+_NAMES = (":schema", ":journal", ":operations")
+
+
+def look(connection: Connection, orders: Orders, attempt: Attempt) -> Any:
+    """Sets the guards and tells in one round trip who answers; `may_write` is None where there is no journal.
+
+    One that an older release made is not `up_to_date`.
+    """
+    # The catalog is asked by name, because to_regclass fails where the schema may not be used.
+    statement = text(f"""
+        SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, current_user AS role,
+               current_setting('transaction_read_only') = 'on' AS read_only,
+               has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'INSERT') AS may_write,
+               EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = '{HISTORY}') AS up_to_date,
+               set_config('application_name', :application, false), {preamble(orders.guards)}
+        FROM (SELECT 1) AS one LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
+          ON n.nspname = '{orders.tables.schema}' AND c.relname = '{orders.tables.journal_name}'""")  # noqa: S608
+    return connection.execute(statement, {"application": session_name(attempt.operation_id)}).first()
+
+
+def attempt_statement(orders: Orders) -> TextClause:
+    """Adds the attempt's row; only where the operation's own row stands, when the parent wrote one."""
+    if not orders.same_database:
+        return journal.plain(orders.tables)
+    seen = f"EXISTS (SELECT FROM {orders.tables.operations} WHERE operation_id = CAST(:operation_id AS text))"
+    return journal.insert(orders.tables, where=seen)
+
+
+def require_managed(connection: Connection, orders: Orders, attempt: Attempt, known: Collection[str]) -> None:
+    """Raises Refusal (CM-552) where tables stand that neither this history nor a neighbour accounts for."""
+    tables = orders.tables
+    *schema, name = attempt.version_table.split(".", 1)
+    facts = {
+        "version_table": ".".join(f'"{part}"' for part in (*schema, name)),
+        "own_schema": "".join(schema),
+        "schema": tables.schema,
+        "journal": tables.journal_name,
+        "operations": tables.operations_name,
+    }
+    if not connection.execute(text(f"SELECT {other_tables(':version_table', ':own_schema', *_NAMES)}"), facts).scalar():
+        return
+    others = connection.execute(text(neighbours(tables, ":history")), {"history": attempt.version_table})
+    if are_unaccounted([row.files for row in others], _versions_elsewhere(connection, facts), known):
+        raise Refusal(
+            "CM-552",
+            "The database has tables but no revision",
+            "It was not made by this history, or its version row is gone, so nothing can be assumed.",
+            "Adopt it: migration-sidecar adopt --revision …, or start from an empty database.",
+        )
+
+
+def require_agreed(files: Mapping[str, str], orders: Orders) -> None:
+    """Raises Refusal (CM-306) where others migrated while this session waited, or a file that was loaded is another.
+
+    `files` are the revisions to come, each with the SHA-256 of its file.
+    """
+    if orders.agreed is None:
+        return
+    if more := [revision for revision in files if revision not in orders.agreed]:
+        raise _plan_changed(f"Others have moved the database since; {', '.join(more)} would come on top.")
+    if other := [revision for revision, file in files.items() if orders.agreed[revision] not in (None, file)]:
+        raise _plan_changed(f"The file of {', '.join(other)} is not the one that the plan was made of.")
+
+
+def require_there(files: Mapping[str, str], goals: Collection[str]) -> None:
+    """Raises Refusal (CM-306) where a file that was there when the operation was accepted could not be loaded."""
+    if gone := [revision for revision in goals if revision not in files]:
+        raise _plan_changed(f"There is no revision file of {', '.join(gone)} any more.")
+
+
+def _plan_changed(detail: str) -> Refusal:
+    return Refusal("CM-306", "The plan has changed", detail, "Ask for the plan again and decide again.")
+
+
+def _versions_elsewhere(connection: Connection, facts: dict[str, str]) -> list[list[str]]:
+    names = [row.name for row in connection.execute(text(version_tables(":version_table", ":own_schema")), facts)]
+    # Quoted names may hold a colon, which text() would take for a parameter.
+    rows = connection.execute(text(held_versions(names).replace(":", "\\:"))).fetchall() if names else []
+    return [[row.held for row in rows if row.place == place] for place in range(len(names))]
+
+
+def require_direct_primary(connection: Connection, row: Any) -> None:
+    if row.standby or row.read_only:
+        raise Refusal(
+            "CM-521",
+            "This is a read-only server",
+            "The database is a standby or set to read-only, so nothing can be migrated here.",
+            "Point the service at the primary, or wait until the failover is over.",
+            retryable=True,
+        )
+    ours = backend_pid(connection)
+    if ours is not None and ours != row.pid:
+        raise Refusal(
+            "CM-541",
+            "A connection pooler stands in front",
+            "The session that answers is not the one that was opened; behind a pooler the lock protects nothing.",
+            "Give migrations a direct connection to PostgreSQL.",
+        )
+
+
+@contextmanager
+def grants_are_there(tables: JournalTables, role: str) -> Iterator[None]:
+    """Turns PostgreSQL's refusal to make our tables into the sentence that helps."""
+    try:
+        yield
+    except DBAPIError as error:
+        if sqlstate_of(error) != INSUFFICIENT_PRIVILEGE:
+            raise
+        raise missing_grant(tables, role) from None
+
+
+def missing_grant(tables: JournalTables, role: str) -> Refusal:
+    return Refusal(
+        "CM-504",
+        "A privilege is missing",
+        f"User {role} cannot keep the journal in {tables.schema}.{tables.journal_name}.",
+        f"GRANT USAGE, CREATE ON SCHEMA {tables.schema} TO {role}, with SELECT, INSERT and UPDATE on its tables,"
+        " or name a table with journal_table.",
+    )
+
+
+def other_database() -> Refusal:
+    return Refusal(
+        "CM-702",
+        "env.py connects to another database",
+        "The operation that was accepted is not in the database that env.py connects to; nothing was touched.",
+        "Let env.py use the URL that this service is configured with, or give --database-url.",
+    )
+
+
+def uncommitted() -> Refusal:
+    return Refusal(
+        "CM-410",
+        "env.py did not commit",
+        "It used the connection before context.configure, so every revision ran in that transaction, and nobody"
+        " committed it: nothing was kept.",
+        "Let env.py commit, or call connection.commit() before context.configure.",
+    )
