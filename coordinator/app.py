@@ -19,9 +19,7 @@ from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.dapr_workflow import DaprWorkflows
 from coordinator.adapters.daprd import Sidecar
 from coordinator.adapters.service_client import HttpServices
-from coordinator.api import audit_proxy as audit_door
-from coordinator.api import health, journals, subscriptions
-from coordinator.api import migrations as api
+from coordinator.api import audit_proxy, health, journals, migrations, subscriptions
 from coordinator.api.http import Callers, answer_with_problems
 from coordinator.audit.availability import Standing
 from coordinator.audit.drift import Drift
@@ -42,7 +40,7 @@ from coordinator.runs.run_recovery import Caretaker
 from coordinator.runs.workflow_progress import Movement
 from coordinator.settings import Settings
 from coordinator.steps.step_executor import Commander, Limits
-from migration_sidecar.http_server import open_file_limit as open_files
+from migration_sidecar.http_server import open_file_limit
 from migration_sidecar.http_server.client_disconnect import AbortedRequests
 from migration_sidecar.http_server.cross_origin import LOOPBACK, ForeignRequests
 
@@ -71,8 +69,8 @@ def now() -> datetime:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     begin_logging()
-    open_files.allow_many()
-    open_files.tell_rarely_when_used_up(asyncio.get_running_loop())
+    open_file_limit.allow_many()
+    open_file_limit.tell_rarely_when_used_up(asyncio.get_running_loop())
     settings = Settings()
     app.state.allowed_hosts = LOOPBACK | settings.hosts
     catalog = _catalog(settings)
@@ -118,9 +116,9 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     caretaker = Caretaker(runs, workflows, Movement(tools.activities))
     sweep = Sweep(runs, caretaker, rejections, standing)
     refusals = Refusals(remarks, audit)
-    desk = api.Desk(reception, runs, watchers, catalog, messenger, callers, drift, standing, refusals)
-    app.include_router(api.routes(desk))
-    app.include_router(audit_door.routes(audit))
+    desk = migrations.Desk(reception, runs, watchers, catalog, messenger, callers, drift, standing, refusals)
+    app.include_router(migrations.routes(desk))
+    app.include_router(audit_proxy.routes(audit))
     app.include_router(journals.routes(catalog, messenger))
     app.include_router(subscriptions.routes(reception))
     app.include_router(

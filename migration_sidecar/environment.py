@@ -25,8 +25,7 @@ from migration_sidecar.protocol.orders import Orders
 from migration_sidecar.protocol.url import URL
 from migration_sidecar.worker.failure_report import describe_failure
 from migration_sidecar.worker.refusal import Refusal
-from migration_sidecar.worker.session import configure_hook as hook
-from migration_sidecar.worker.session import journal_writer as journal
+from migration_sidecar.worker.session import configure_hook, journal_writer
 from migration_sidecar.worker.session.session_settings import chosen
 
 LOCK_WAIT_SECONDS = 600.0  # by hand; Ctrl-C ends it sooner
@@ -44,9 +43,9 @@ def run(metadata: MetaData, **options: Any) -> None:
         with context.begin_transaction():
             context.run_migrations()
         return
-    by_hand = None if hook.installed() else ByHand(ConfigFiles.found(config_file))
+    by_hand = None if configure_hook.installed() else ByHand(ConfigFiles.found(config_file))
     if by_hand is not None:
-        hook.install(lambda _: by_hand.orders, by_hand.tell)
+        configure_hook.install(lambda _: by_hand.orders, by_hand.tell)
     try:
         if "asyncpg" in url.drivername:
             asyncio.run(_run_async(url, metadata, by_hand, options))
@@ -137,6 +136,6 @@ class ByHand:
         if isinstance(error, Refusal):
             problem.update(detail=error.facts["detail"])
         facts = {"error": without_password(problem["detail"], connection.engine.url), "sqlstate": problem["sqlstate"]}
-        statement = journal.plain(self.orders.tables)
+        statement = journal_writer.plain(self.orders.tables)
         with connection.begin():
-            journal.write(connection, self.attempt, "failed", statement, **facts)
+            journal_writer.write(connection, self.attempt, "failed", statement, **facts)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from coordinator.audit.event_spool import Remarks
-from coordinator.domain import audit_events as audit
+from coordinator.domain import audit_events
 from coordinator.errors import CoordinatorError
 from coordinator.ports import Address, Clock, FleetMessenger
 from migration_sidecar.contract.messages import DatabaseState, ServiceStatus
@@ -28,7 +28,7 @@ class Drift:
 
     def notice(self, status: ServiceStatus) -> None:
         """Whoever asked for the status does not wait for that."""
-        event = audit.about_drift(status, self.clock())
+        event = audit_events.about_drift(status, self.clock())
         if status.state in DRIFTED and not self.remarks.is_known(event.event_id):
             task = asyncio.create_task(self._note(status))
             self._tasks.add(task)
@@ -47,7 +47,7 @@ class Drift:
 
     async def _note(self, status: ServiceStatus) -> None:
         try:
-            if await self.remarks.note(audit.about_drift(status, self.clock())):
+            if await self.remarks.note(audit_events.about_drift(status, self.clock())):
                 log.warning("drift_found", extra={"service": status.service, "state": status.state.value})
         except CoordinatorError as error:
             log.warning("drift_not_recorded", extra={"service": status.service, "why": error.detail})

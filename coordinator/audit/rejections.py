@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from coordinator.audit.event_spool import Remarks
-from coordinator.domain import audit_events as audit
+from coordinator.domain import audit_events
 from coordinator.domain.outbox import announced_data
 from coordinator.domain.spooled_events import COUNTED_LIMIT
 from coordinator.ports import Clock, EventPublisher
@@ -93,7 +93,7 @@ class Rejections:
             return
 
         def about(codes: Mapping[UUID, str]) -> AuditEvent:
-            return audit.about_more_rejections(since, self._clock(), dict(Counter(codes.values())))
+            return audit_events.about_more_rejections(since, self._clock(), dict(Counter(codes.values())))
 
         await self._remarks.note_counted(told, about)
         for event_id in told:

@@ -8,10 +8,7 @@ from coordinator.presentation.formatting import duration, summary
 from coordinator.report.document import Block, Facts, Report, Section, Tone, text
 from coordinator.report.inputs import RunFacts
 from coordinator.report.phrases import databases, day, instant, problem_notice, verdict
-from coordinator.report.sections import evidence
-from coordinator.report.sections import execution as happening
-from coordinator.report.sections import plan as planning
-from coordinator.report.sections import request as asking
+from coordinator.report.sections import evidence, execution, plan, request
 
 
 def report_of(facts: RunFacts) -> Report:
@@ -28,11 +25,11 @@ def report_of(facts: RunFacts) -> Report:
         summary=meaning,
         sections=[
             _in_short(facts),
-            asking.asked(facts),
-            asking.approved(facts),
-            planning.planned(facts),
-            happening.happened(facts),
-            planning.untouched(facts),
+            request.asked(facts),
+            request.approved(facts),
+            plan.planned(facts),
+            execution.happened(facts),
+            plan.untouched(facts),
             evidence.checked(facts),
             evidence.rests_on(facts),
             evidence.check_yourself(facts),
@@ -55,7 +52,7 @@ def _in_short(facts: RunFacts) -> Section:
         ("Evidence", text(f"{proofs.title}. {chain.title}.")),
     ]
     against = [notice for notice in (chain, proofs) if notice.tone is Tone.BAD]
-    troubles: list[Block] = [*against, *planning.obstacles(facts)]
+    troubles: list[Block] = [*against, *plan.obstacles(facts)]
     if run.error and not run.obstacles:
         troubles.append(problem_notice(run.error))
     return Section("In short", [Facts(rows), *troubles])

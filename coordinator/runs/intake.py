@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from coordinator.audit.rejections import Rejections
-from coordinator.domain import audit_events as audit
+from coordinator.domain import audit_events
 from coordinator.domain.request import MigrationRequest
 from coordinator.domain.run import Run
 from coordinator.errors import CoordinatorError, OtherBody
@@ -37,8 +37,10 @@ class Reception:
         try:
             run = await self.acceptance.accept(request, caller)
         except OtherBody as error:
-            actor = audit.Actor(request.requested_by, caller)
-            event = audit.about_conflict(request.request_id, request.digest, self.clock(), error.problem(), actor)
+            actor = audit_events.Actor(request.requested_by, caller)
+            event = audit_events.about_conflict(
+                request.request_id, request.digest, self.clock(), error.problem(), actor
+            )
             await self._refused("conflict", event, door)
             raise
         except CoordinatorError as error:
@@ -57,12 +59,12 @@ class Reception:
         **facts: Any,
     ) -> None:
         """Puts a refused message on record, once per message however often it is delivered."""
-        event = audit.about_rejection(
+        event = audit_events.about_rejection(
             key,
             self.clock(),
             error.problem(),
             request_id=request_id,
-            actor=audit.Actor(None, caller),
+            actor=audit_events.Actor(None, caller),
             door=door.value,
             **facts,
         )

@@ -15,7 +15,7 @@ from migration_sidecar.api.log_format import begin_logging
 from migration_sidecar.api.routes import install_error_pages, router
 from migration_sidecar.config.settings import Settings, read_settings
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.http_server import open_file_limit as open_files
+from migration_sidecar.http_server import open_file_limit
 from migration_sidecar.http_server.client_disconnect import AbortedRequests
 from migration_sidecar.http_server.cross_origin import LOOPBACK, ForeignRequests
 
@@ -28,8 +28,8 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         begin_logging()
-        open_files.allow_many()
-        open_files.tell_rarely_when_used_up(asyncio.get_running_loop())
+        open_file_limit.allow_many()
+        open_file_limit.tell_rarely_when_used_up(asyncio.get_running_loop())
         engine = Engine(settings or read_settings(config_file))
         app.state.engine, app.state.database = engine, engine.database
         app.state.allowed_hosts = LOOPBACK | engine.settings.allowed_hosts

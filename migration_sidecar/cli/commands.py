@@ -21,9 +21,9 @@ def status(options: Options) -> None:
     Example: migration-sidecar status -c backend/alembic.ini --json
     """
     options.begin()
-    from migration_sidecar.cli import inspect_commands as looking
+    from migration_sidecar.cli import inspect_commands
 
-    looking.status(options)
+    inspect_commands.status(options)
 
 
 def plan(
@@ -36,9 +36,9 @@ def plan(
     Example: migration-sidecar plan heads --sql
     """
     options.begin()
-    from migration_sidecar.cli import inspect_commands as looking
+    from migration_sidecar.cli import inspect_commands
 
-    looking.plan(options, target, sql=sql)
+    inspect_commands.plan(options, target, sql=sql)
 
 
 def upgrade(options: Options, target: TargetArgument = "head") -> None:
@@ -47,9 +47,9 @@ def upgrade(options: Options, target: TargetArgument = "head") -> None:
     Example: migration-sidecar upgrade heads -c backend/alembic.ini -x tenant=acme
     """
     options.begin()
-    from migration_sidecar.cli import migrate_commands as migrating
+    from migration_sidecar.cli import migrate_commands
 
-    migrating.upgrade(options, target)
+    migrate_commands.upgrade(options, target)
 
 
 def downgrade(options: Options, target: TargetArgument) -> None:
@@ -58,9 +58,9 @@ def downgrade(options: Options, target: TargetArgument) -> None:
     Example: migration-sidecar downgrade -1
     """
     options.begin()
-    from migration_sidecar.cli import migrate_commands as migrating
+    from migration_sidecar.cli import migrate_commands
 
-    migrating.downgrade(options, target)
+    migrate_commands.downgrade(options, target)
 
 
 def history(options: Options) -> None:
@@ -69,9 +69,9 @@ def history(options: Options) -> None:
     Example: migration-sidecar history -c backend/alembic.ini
     """
     options.begin()
-    from migration_sidecar.cli import inspect_commands as looking
+    from migration_sidecar.cli import inspect_commands
 
-    looking.history(options)
+    inspect_commands.history(options)
 
 
 def adopt(
@@ -96,9 +96,9 @@ def adopt(
     """
     left_out = _chosen(ignore, COSMETIC, "--ignore") | (set(WHOSE) - _chosen(include, WHOSE, "--include"))
     options.begin()
-    from migration_sidecar.cli import adopt_command as adopting
+    from migration_sidecar.cli import adopt_command
 
-    adopting.adopt(options, revision, left_out, dry_run=dry_run)
+    adopt_command.adopt(options, revision, left_out, dry_run=dry_run)
 
 
 def serve(options: Options, port: Annotated[int, typer.Option(help="Port on loopback.")] = 8080) -> None:
@@ -106,9 +106,9 @@ def serve(options: Options, port: Annotated[int, typer.Option(help="Port on loop
 
     Example: migration-sidecar serve -c backend/alembic.ini --python backend/.venv/bin/python --port 8080
     """
-    from migration_sidecar.cli import serve_command as serving
+    from migration_sidecar.cli import serve_command
 
-    serving.serve(options, port)
+    serve_command.serve(options, port)
 
 
 def _chosen(words: list[str] | None, known: Iterable[str], option: str) -> set[str]:

@@ -15,7 +15,7 @@ from migration_sidecar.config.env_py import is_our_own
 from migration_sidecar.config.own_section import Section
 from migration_sidecar.contract.errors import Misconfigured, NoConfiguration
 from migration_sidecar.http_server.cross_origin import allowed_hosts
-from migration_sidecar.protocol import failpoint_spec as failpoint_orders
+from migration_sidecar.protocol import failpoint_spec
 from migration_sidecar.protocol.journal_schema import journal_tables
 from migration_sidecar.protocol.url import URL
 from migration_sidecar.protocol.version_table import VersionTable
@@ -133,7 +133,7 @@ def read_settings(
 
 def _require_no_failpoints_outside_tests(environment: Mapping[str, str]) -> None:
     try:
-        failpoint_orders.read(environment)
+        failpoint_spec.read(environment)
     except ValueError as error:
         key, _, reason = str(error).partition(": ")
         raise Misconfigured(key, reason) from None

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
-from migration_sidecar.protocol.catalog import database_objects as database
-from migration_sidecar.protocol.catalog import relations, types
+from migration_sidecar.protocol.catalog import database_objects, relations, types
 
 WHOSE = ("owner", "grants")  # who may use an object, not what it is
 COLUMN_ORDER = "column-order"
@@ -84,7 +83,7 @@ def query(left_out: LeftOut) -> str:
         schemas=_array(left_out.schemas),
         schemas_of=_array(schema for schema, _ in left_out.relations),
         names=_array(name for _, name in left_out.relations),
-        parts="\nUNION ALL\n".join((*relations.PARTS, *types.PARTS, *database.PARTS)),
+        parts="\nUNION ALL\n".join((*relations.PARTS, *types.PARTS, *database_objects.PARTS)),
     )
 
 

@@ -14,9 +14,7 @@ from alembic.script.revision import CycleDetected, RevisionError, RevisionMap
 from alembic.util import CommandError
 
 from migration_sidecar.worker.refusal import Refusal
-from migration_sidecar.worker.scripts import integrity as soundness
-from migration_sidecar.worker.scripts import load_errors as unreadable
-from migration_sidecar.worker.scripts import static_analysis as findings
+from migration_sidecar.worker.scripts import integrity, load_errors, static_analysis
 from migration_sidecar.worker.scripts.script_directory import after_env_file, needs_env_file, script_directory
 from migration_sidecar.worker.time_limit import time_limit
 
@@ -48,20 +46,20 @@ def history_in(directory: ScriptDirectory, report: Report, seconds: float = 0) -
     """The same for a folder as it stands."""
     # Told before any file is run: whoever waits for a file that never ends can still see it change.
     report("folders", folders=[str(folder) for folder in _folders(directory)])
-    env_file = unreadable.require_env_file(Path(directory.env_py_location))
+    env_file = load_errors.require_env_file(Path(directory.env_py_location))
     loading = _Loading(report)
-    with time_limit(seconds, lambda where: unreadable.never_ends(where, seconds), report), loading.watched():
+    with time_limit(seconds, lambda where: load_errors.never_ends(where, seconds), report), loading.watched():
         scripts = _load(directory, loading)
     if not scripts:
-        raise unreadable.no_revisions(_folders(directory))
-    soundness.check(scripts)
+        raise load_errors.no_revisions(_folders(directory))
+    integrity.check(scripts)
     directory.revision_map = RevisionMap(lambda: scripts)
     try:
         heads = sorted(directory.get_heads())
     except CycleDetected as error:
-        raise soundness.circle(error.revisions, scripts) from None
+        raise integrity.circle(error.revisions, scripts) from None
     except (CommandError, RevisionError) as error:
-        raise soundness.broken(str(error).splitlines()[0].rstrip(".") + ".") from None
+        raise integrity.broken(str(error).splitlines()[0].rstrip(".") + ".") from None
     return {
         "heads": heads,
         "revisions": [describe(script) for script in scripts],
@@ -74,14 +72,14 @@ def open_folder(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
     try:
         return script_directory(config, folders)
     except Exception as error:
-        raise unreadable.no_folder(Path(config.config_file_name or "alembic.ini").name, error) from None
+        raise load_errors.no_folder(Path(config.config_file_name or "alembic.ini").name, error) from None
 
 
 def describe(script: Script) -> dict[str, Any]:
     """What a plan says about one revision; read from the file's text, nothing is executed."""
     path = Path(script.path)
     source = path.read_bytes()
-    described = findings.read(path, source)
+    described = static_analysis.read(path, source)
     for name in ("upgrade", "downgrade"):
         if not hasattr(script.module, name):
             described["findings"].append({"kind": "missing", "action": name, "line": 1})
@@ -130,9 +128,9 @@ def _load(directory: ScriptDirectory, loading: _Loading) -> list[Script]:
     except Refusal:
         raise
     except CycleDetected as error:
-        raise unreadable.loop(loading.file, error.revisions) from None
+        raise load_errors.loop(loading.file, error.revisions) from None
     except BaseException as error:  # a file may raise SystemExit
-        raise unreadable.not_loaded(loading.file, error) from None
+        raise load_errors.not_loaded(loading.file, error) from None
 
 
 def _folders(directory: ScriptDirectory) -> list[Path]:

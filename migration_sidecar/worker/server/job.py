@@ -87,7 +87,7 @@ def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket
     from alembic.util import CommandError
 
     from migration_sidecar.worker.server.warmup import warm_up
-    from migration_sidecar.worker.session import configure_hook as hook
+    from migration_sidecar.worker.session import configure_hook
 
     given: list[Orders] = []
 
@@ -97,7 +97,7 @@ def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket
             given.append(Orders.read(json.loads(_next_line(channel, connection))))
         return given[0]
 
-    guard = hook.install(orders, report)
+    guard = configure_hook.install(orders, report)
     if not _has_word(channel):
         with suppress(Exception):  # a version that writes SQL in another way is as good, only not as warm
             warm_up()

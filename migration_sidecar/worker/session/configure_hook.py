@@ -19,7 +19,7 @@ from migration_sidecar.protocol.orders import Orders
 from migration_sidecar.protocol.version_tables import file_mark
 from migration_sidecar.worker.dbapi import default_schema
 from migration_sidecar.worker.failpoints import then_reach, watch_autocommit_blocks
-from migration_sidecar.worker.session import preconditions as checks
+from migration_sidecar.worker.session import preconditions
 from migration_sidecar.worker.session.guarded_session import GuardedSession
 
 _unguarded = EnvironmentContext.configure
@@ -54,7 +54,7 @@ class Guard:
     def require_committed(self) -> None:
         """Raises Refusal (CM-410) where env.py has ended without committing the transaction it began itself."""
         if any(session.uncommitted for session in self._sessions):
-            raise checks.uncommitted()
+            raise preconditions.uncommitted()
 
 
 def install(orders: Callable[[Any], Orders], report: Callable[..., None]) -> Guard:
@@ -108,10 +108,10 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
         steps = list(_agreed_steps(original, heads, context, session))
         if not heads and session.attempt.way_in == "by hand" and any(hasattr(step, "revision") for step in steps):
             known = {file_mark(*each) for each in session.files.items()}  # by hand nobody looked before
-            checks.require_managed(session.connection, session.orders, session.attempt, known)
+            preconditions.require_managed(session.connection, session.orders, session.attempt, known)
         # Here the lock is ours, so from here on nobody else moves the database.
         revisions = [step.revision.revision for step in steps if hasattr(step, "revision")]
-        checks.require_agreed({revision: session.files[revision] for revision in revisions}, session.orders)
+        preconditions.require_agreed({revision: session.files[revision] for revision in revisions}, session.orders)
         guarded_steps = [session.guard(step, context) if hasattr(step, "revision") else step for step in steps]
         return then_reach("all_done", guarded_steps, session.connection)
 
@@ -124,5 +124,5 @@ def _agreed_steps(plan: Callable[..., Any], heads: Any, context: Any, session: G
     goals = session.orders.goals
     if not goals:
         return plan(heads, context)
-    checks.require_there(session.files, goals)
+    preconditions.require_there(session.files, goals)
     return context.script._upgrade_revs(goals, heads)

@@ -17,11 +17,13 @@ from migration_sidecar.protocol.orders import Orders
 from migration_sidecar.worker.dbapi import in_autocommit
 from migration_sidecar.worker.failpoints import reach, watch_commit
 from migration_sidecar.worker.scripts.static_analysis import stays_in_transaction
-from migration_sidecar.worker.session import advisory_lock as lock
-from migration_sidecar.worker.session import invalid_index_repair as repair
-from migration_sidecar.worker.session import journal_writer as journal
-from migration_sidecar.worker.session import preconditions as checks
-from migration_sidecar.worker.session import transaction_errors as blocks
+from migration_sidecar.worker.session import (
+    advisory_lock,
+    invalid_index_repair,
+    journal_writer,
+    preconditions,
+    transaction_errors,
+)
 from migration_sidecar.worker.session.changed_tables import KNOWN_BEFORE, may_drop
 from migration_sidecar.worker.session.session_settings import preamble
 
@@ -59,29 +61,29 @@ class GuardedSession:
         self.uncommitted = False
         self._started_at = 0.0
         self._known_before: str | None = None
-        self._invalid_before: set[repair.Index] = set()
+        self._invalid_before: set[invalid_index_repair.Index] = set()
 
     def open(self) -> None:
         """Preamble, checks, the attempt's own row, then the lock; raises Refusal before any DDL."""
         if self.external:
             event.listen(self.connection, "commit", self._committed)
         with self.transaction():
-            row = checks.look(self.connection, self.orders, self.attempt)
-            checks.require_direct_primary(self.connection, row)
+            row = preconditions.look(self.connection, self.orders, self.attempt)
+            preconditions.require_direct_primary(self.connection, row)
             self.report("session", pid=row.pid)
             self._require_journal(row)
-            statement = checks.attempt_statement(self.orders)
-            if journal.write(self.connection, self.attempt, "attempt", statement, pid=row.pid) is None:
-                raise checks.other_database()
+            statement = preconditions.attempt_statement(self.orders)
+            if journal_writer.write(self.connection, self.attempt, "attempt", statement, pid=row.pid) is None:
+                raise preconditions.other_database()
         reach("attempt_written", self.connection)
-        lock.take(
+        advisory_lock.take(
             self.connection,
             self.key,
             wait_seconds=self.orders.lock_wait_seconds,
             transaction=self.transaction,
             report=self.report,
         )
-        lock.release_on_return(self.connection, self.key)
+        advisory_lock.release_on_return(self.connection, self.key)
         self.report("locked")
         reach("lock_taken", self.connection)
 
@@ -99,13 +101,13 @@ class GuardedSession:
             self.report("revision", revision=revision)
             transactional = stays_in_transaction(source) and not in_autocommit(self.connection)
             if not transactional:
-                self._invalid_before = repair.settle(self, context, revision, source)
+                self._invalid_before = invalid_index_repair.settle(self, context, revision, source)
             self._begin(revision, transactional=transactional, may_drop=may_drop(source, upwards=step.is_upgrade))
             with self._none_left_invalid(revision, source) if not transactional else nullcontext():
                 try:
                     apply(*args, **kwargs)
                 except Exception as error:
-                    blocks.explain(error, revision, file, external=self.external)
+                    transaction_errors.explain(error, revision, file, external=self.external)
                     raise
                 reach("statements_done", self.connection)
 
@@ -113,7 +115,7 @@ class GuardedSession:
         return step
 
     def _none_left_invalid(self, revision: str, source: bytes) -> AbstractContextManager[None]:
-        return repair.none_left_invalid(self.connection, revision, source, self._invalid_before)
+        return invalid_index_repair.none_left_invalid(self.connection, revision, source, self._invalid_before)
 
     def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
         """Called by Alembic after the version row changed and before its transaction ends: the journal row joins it."""
@@ -124,7 +126,7 @@ class GuardedSession:
         duration = round((monotonic() - self._started_at) * 1000) if not step.is_stamp else 0
         told = {"duration_ms": duration, "heads": sorted(heads), "before": sorted(step.source_revision_ids)}
         if step.is_stamp:
-            self.write_fenced(kind, journal.fenced(self.orders.tables), revision, **told)
+            self.write_fenced(kind, journal_writer.fenced(self.orders.tables), revision, **told)
         else:
             self._write_done(kind, step.up_revision, told)
         self.uncommitted = self.external
@@ -139,11 +141,11 @@ class GuardedSession:
     def _written(
         self, kind: str, statement: TextClause, revision: str | None, parameters: dict[str, Any], **detail: Any
     ) -> Any:
-        row = journal.write(
+        row = journal_writer.write(
             self.connection, self.attempt, kind, statement, revision=revision, parameters=parameters, **detail
         )
         if row is None:
-            raise lock.fence_lost(revision)
+            raise advisory_lock.fence_lost(revision)
         return row
 
     def _write_done(self, kind: str, script: Any, told: dict[str, Any]) -> None:
@@ -154,7 +156,7 @@ class GuardedSession:
         }
         self._written(
             kind,
-            journal.with_tables(self.orders.tables),
+            journal_writer.with_tables(self.orders.tables),
             script.revision,
             parameters,
             **told,
@@ -165,9 +167,9 @@ class GuardedSession:
     def _begin(self, revision: str, *, transactional: bool, may_drop: bool) -> None:
         # Set again with each revision's first row: a SET of the revision before leaks, and a rollback undoes ours.
         settings = preamble(self.orders.guards, patient=not transactional)
-        statement = journal.insert(
+        statement = journal_writer.insert(
             self.orders.tables,
-            where=lock.HELD_BY_US,
+            where=advisory_lock.HELD_BY_US,
             also=f"{KNOWN_BEFORE}, {settings}" if may_drop else settings,
         )
         detail = {} if transactional else {"invalid_before": sorted(str(index) for index in self._invalid_before)}
@@ -181,10 +183,10 @@ class GuardedSession:
         if row.may_write and row.up_to_date:
             return
         if row.may_write is None and self.orders.same_database:
-            raise checks.other_database()
+            raise preconditions.other_database()
         if row.may_write is False:
-            raise checks.missing_grant(self.orders.tables, row.role)
-        with checks.grants_are_there(self.orders.tables, row.role):
+            raise preconditions.missing_grant(self.orders.tables, row.role)
+        with preconditions.grants_are_there(self.orders.tables, row.role):
             self.connection.execute(text(create(self.orders.tables)))
 
     def _committed(self, _connection: Any) -> None:

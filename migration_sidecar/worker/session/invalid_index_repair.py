@@ -14,8 +14,7 @@ from sqlalchemy import event, text
 from migration_sidecar.protocol.invalid_indexes import INVALID_INDEXES
 from migration_sidecar.worker.dbapi import in_autocommit
 from migration_sidecar.worker.refusal import Refusal
-from migration_sidecar.worker.session import advisory_lock as lock
-from migration_sidecar.worker.session import journal_writer as journal
+from migration_sidecar.worker.session import advisory_lock, journal_writer
 from migration_sidecar.worker.session.session_settings import preamble
 
 if TYPE_CHECKING:
@@ -133,15 +132,15 @@ def _invalid_before_last_try(session: MigrationSession, revision: str) -> set[st
 
 def _drop(session: MigrationSession, context: Any, revision: str, indexes: list[Index]) -> None:
     connection = session.connection
-    patient = text(f"SELECT {preamble(session.orders.guards, patient=True)} WHERE {lock.HELD_BY_US}")
+    patient = text(f"SELECT {preamble(session.orders.guards, patient=True)} WHERE {advisory_lock.HELD_BY_US}")
     if connection.execute(patient, session.key).first() is None:
-        raise lock.fence_lost(revision)
+        raise advisory_lock.fence_lost(revision)
     with nullcontext() if in_autocommit(connection) else context.autocommit_block():
         for index in indexes:
             context.connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {index.quoted}".replace("%", "%%"))
-    statement = journal.plain(session.orders.tables)
+    statement = journal_writer.plain(session.orders.tables)
     dropped = [str(index) for index in indexes]
-    journal.write(connection, session.attempt, "resolved", statement, revision=revision, dropped=dropped)
+    journal_writer.write(connection, session.attempt, "resolved", statement, revision=revision, dropped=dropped)
     session.report("repaired", revision=revision, dropped=dropped)
 
 

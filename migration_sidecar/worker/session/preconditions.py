@@ -21,7 +21,7 @@ from migration_sidecar.protocol.version_tables import (
 )
 from migration_sidecar.worker.dbapi import backend_pid, sqlstate_of
 from migration_sidecar.worker.refusal import Refusal
-from migration_sidecar.worker.session import journal_writer as journal
+from migration_sidecar.worker.session import journal_writer
 from migration_sidecar.worker.session.session_settings import preamble
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def look(connection: Connection, orders: Orders, attempt: Attempt) -> Any:
 def attempt_statement(orders: Orders) -> TextClause:
     """Adds the attempt's row; only where the operation's own row stands, when the parent wrote one."""
     if not orders.same_database:
-        return journal.plain(orders.tables)
+        return journal_writer.plain(orders.tables)
     seen = f"EXISTS (SELECT FROM {orders.tables.operations} WHERE operation_id = CAST(:operation_id AS text))"
-    return journal.insert(orders.tables, where=seen)
+    return journal_writer.insert(orders.tables, where=seen)
 
 
 def require_managed(connection: Connection, orders: Orders, attempt: Attempt, known: Collection[str]) -> None:

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 import migration_sidecar.database.records
-from migration_sidecar.cli import migrate_commands as migrating
+from migration_sidecar.cli import migrate_commands
 from migration_sidecar.contract.messages import OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
@@ -61,7 +61,7 @@ async def test_ctrl_c_before_the_answer_leaves_nothing_for_the_next_replica(
         await asyncio.sleep(60)
 
     monkeypatch.setattr(migration_sidecar.database.records.Records, "insert_operation", stored_and_interrupted)
-    command = asyncio.create_task(migrating._carry_out(engine, wanted))
+    command = asyncio.create_task(migrate_commands._carry_out(engine, wanted))
     operation, interrupted = await command
     assert interrupted
     assert operation.state is OperationState.CANCELLED

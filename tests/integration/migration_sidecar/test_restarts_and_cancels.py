@@ -21,8 +21,7 @@ from asyncpg import QueryCanceledError
 from migration_sidecar.contract.errors import BadRequest
 from migration_sidecar.contract.messages import OperationState
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.engine.operations import monitor as lookout
-from migration_sidecar.engine.operations import operation_watch as watch
+from migration_sidecar.engine.operations import monitor, operation_watch
 from migration_sidecar.engine.operations.operation_watch import Seen
 from migration_sidecar.protocol.lock_key import lock_key
 from scripts.infrastructure import ports
@@ -275,9 +274,9 @@ async def test_one_look_that_fails_does_not_lose_the_wish_to_cancel_of_another_r
         looked.append(arguments)
         if len(looked) == 1:
             raise QueryCanceledError("canceling statement due to statement timeout")
-        return await watch.look(*arguments)
+        return await operation_watch.look(*arguments)
 
-    monkeypatch.setattr(lookout, "look", look)
+    monkeypatch.setattr(monitor, "look", look)
     driving, other = start_engine(environment), start_engine(environment)
     accepted = await driving.operations.accept(request())
     await until(lambda: looked)

@@ -6,9 +6,8 @@ import pytest
 
 from migration_sidecar.database import facts
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.engine.operations import in_flight as underway
-from migration_sidecar.engine.operations import monitor as lookout
-from migration_sidecar.engine.planning import version_tables as several_tables
+from migration_sidecar.engine.operations import in_flight, monitor
+from migration_sidecar.engine.planning import version_tables
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import Environment, applied, carry_out, rows
 
@@ -18,8 +17,8 @@ SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'm
 @pytest.fixture(autouse=True)
 def however_slow_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow operation is looked at twice a second, on a session of the pool."""
-    monkeypatch.setattr(lookout, "LOOK_SECONDS", 60.0)
-    monkeypatch.setattr(underway, "JUST_NOW_SECONDS", 60.0)
+    monkeypatch.setattr(monitor, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(in_flight, "JUST_NOW_SECONDS", 60.0)
 
 
 async def test_an_operation_has_one_session_besides_the_one_that_migrates(
@@ -40,7 +39,7 @@ async def test_where_a_database_is_is_read_when_the_operation_is_accepted_and_wh
         times.append(arguments)
         return await facts.read_facts(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(several_tables, "read_facts", counted)
+    monkeypatch.setattr(version_tables, "read_facts", counted)
     environment.revision("one")
     await carry_out(engine)
 

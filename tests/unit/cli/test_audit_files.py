@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.cli.audit import export_download as downloading
+from coordinator.cli.audit import export_download
 from tests.unit.audit_verifier.audits import Audit, Signer
 from tests.unit.cli.conftest import RunCommand
 from tests.unit.cli.scripted_coordinator import ScriptedCoordinator, problem
@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloading, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(export_download, "PAUSE_SECONDS", 0)
 
 
 @pytest.fixture

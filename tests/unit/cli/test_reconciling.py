@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.cli.audit import reconcile_sources as gathering
+from coordinator.cli.audit import reconcile_sources
 from migration_sidecar.contract.journal import JournalPage
 from migration_sidecar.contract.messages import AuditPage, RecordedAuditEvent
 from tests.unit.audit_verifier.audits import CHAIN, Audit
@@ -29,7 +29,7 @@ FLEET = {
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "LOOK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(reconcile_sources, "LOOK_AGAIN_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from urllib.parse import parse_qs
 import httpx
 from fastapi import FastAPI
 
-from coordinator.api import health, subscriptions
-from coordinator.api import migrations as api
+from coordinator.api import health, migrations, subscriptions
 from coordinator.api.http import Callers, answer_with_problems
 from coordinator.audit.rejection_lookup import Refusals
 from coordinator.unavailable import ServiceUnreachable
@@ -52,7 +51,7 @@ def client_of(world: World, life: Life) -> httpx.AsyncClient:
     callers = Callers("", "migration-coordinator")
     parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
     refusals = Refusals(life.remarks, AuditQuestions(world.audit))
-    app.include_router(api.routes(api.Desk(*parts, refusals)))
+    app.include_router(migrations.routes(migrations.Desk(*parts, refusals)))
     app.include_router(subscriptions.routes(life.reception))
     app.include_router(
         health.routes(runs=life.runs, is_worker_connected=lambda: True, sweep=life.sweep, reception=life.reception)

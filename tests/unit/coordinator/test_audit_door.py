@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from coordinator.adapters.audit_client import HttpAudit
 from coordinator.adapters.daprd import Sidecar
-from coordinator.api import audit_proxy as audit_door
+from coordinator.api import audit_proxy
 from coordinator.api.http import answer_with_problems
 
 PROBLEM = {"code": "CM-522", "title": "t", "detail": "d", "next_step": "n", "retryable": True}
@@ -70,7 +70,7 @@ async def door(port: int) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     answer_with_problems(app)
     async with Sidecar(port) as sidecar:
-        app.include_router(audit_door.routes(HttpAudit(sidecar, "cas-audit")))
+        app.include_router(audit_proxy.routes(HttpAudit(sidecar, "cas-audit")))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://coordinator") as client:
             yield client

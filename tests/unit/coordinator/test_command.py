@@ -11,7 +11,7 @@ from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step
 from coordinator.errors import ServiceLied
-from coordinator.steps import step_executor as command
+from coordinator.steps import step_executor
 from coordinator.steps.silence_timer import LONGEST_QUESTION_SECONDS, Patience
 from coordinator.steps.step_executor import GRACE
 from coordinator.unavailable import ServiceRefused, ServiceUnreachable, SidecarUnreachable
@@ -28,7 +28,7 @@ from tests.unit.coordinator.fakes import HISTORY, START, World
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(step_executor, "PAUSE_SECONDS", 0)
 
 
 def problem(code: str = "CM-404", **facts: Any) -> Problem:

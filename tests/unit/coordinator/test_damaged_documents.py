@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from coordinator.api.subscriptions import handle
 from coordinator.documents.keys import FORMER_INDEX, OwnKey
-from coordinator.domain import audit_events as audit
+from coordinator.domain import audit_events
 from coordinator.domain.request import read_request
 from coordinator.errors import NotJson
 from coordinator.runs.recovery_loop import ABANDONED_AFTER
@@ -241,7 +241,7 @@ async def test_an_index_that_is_deleted_under_a_running_coordinator_is_written_a
 
 async def test_an_event_that_the_audit_would_refuse_for_ever_holds_up_no_refusal(world: World) -> None:
     problem = NotJson("it is not.").problem()
-    good = audit.about_rejection(("event", "s", "1"), START, problem, request_id=None).model_dump(mode="json")
+    good = audit_events.about_rejection(("event", "s", "1"), START, problem, request_id=None).model_dump(mode="json")
     bad = [{**good, "event_type": "nobody.knows"}, {"detail": 7}, "text"]
     put(world, OwnKey.REMARKS, {"events": [*bad, good], "dropped": "?", "recorded": [1]})
     life = world.life()

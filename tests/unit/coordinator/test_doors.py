@@ -9,8 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from coordinator.api import health, subscriptions
-from coordinator.api import migrations as api
+from coordinator.api import health, migrations, subscriptions
 from coordinator.api.http import Callers, answer_with_problems
 from coordinator.app import create_app
 from tests.unit.coordinator.fakes import Life, World
@@ -27,8 +26,8 @@ async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     answer_with_problems(app)
     callers = Callers("", "migration-coordinator")
     parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
-    desk = api.Desk(*parts)
-    app.include_router(api.routes(desk))
+    desk = migrations.Desk(*parts)
+    app.include_router(migrations.routes(desk))
     app.include_router(subscriptions.routes(life.reception))
     app.include_router(
         health.routes(
@@ -231,7 +230,7 @@ async def test_what_nobody_foresaw_is_told_without_detail(
 async def test_waiting_for_a_run_ends_with_its_next_change(
     client: httpx.AsyncClient, life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "LOOK_AGAIN_SECONDS", 20)
+    monkeypatch.setattr(migrations, "LOOK_AGAIN_SECONDS", 20)
     await client.post("/migrations", json={"services": "all", "request_id": "r-1"})
     waiting = asyncio.create_task(client.get("/migrations/r-1?wait_seconds=20"))
     await asyncio.sleep(0.05)

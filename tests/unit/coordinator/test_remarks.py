@@ -9,11 +9,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from coordinator.api import migrations as api
-from coordinator.api import subscriptions
+from coordinator.api import migrations, subscriptions
 from coordinator.api.http import Callers, answer_with_problems
 from coordinator.audit.rejections import Flood, Rejections
-from coordinator.domain import audit_events as audit
+from coordinator.domain import audit_events
 from coordinator.errors import NotJson
 from migration_sidecar.contract.messages import AuditEvent, DatabaseState, Problem
 from tests.unit.coordinator.fakes import START, Life, World
@@ -32,8 +31,8 @@ async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     answer_with_problems(app)
     callers = Callers(TOKEN, "migration-coordinator")
     parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
-    desk = api.Desk(*parts)
-    app.include_router(api.routes(desk))
+    desk = migrations.Desk(*parts)
+    app.include_router(migrations.routes(desk))
     app.include_router(subscriptions.routes(life.reception))
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://coordinator") as client:
@@ -87,7 +86,7 @@ async def test_the_actor_is_who_was_authenticated_and_a_claim_is_called_one(
 
 async def test_nobody_is_believed_while_no_token_is_agreed_upon() -> None:
     headers = [(b"dapr-api-token", b""), (b"dapr-caller-app-id", b"release-bot")]
-    request = api.Request({"type": "http", "headers": headers})
+    request = migrations.Request({"type": "http", "headers": headers})
     assert Callers("", "migration-coordinator").of(request) is None
 
 
@@ -113,7 +112,9 @@ async def test_a_flood_of_different_refusals_becomes_one_count(world: World) -> 
     rejections = Rejections(life.remarks, world.topic, world.clock, Flood(burst=5))
     for number in range(500):
         problem = NotJson(f"{number} is not.").problem()
-        await rejections.record(audit.about_rejection(("event", "s", str(number)), START, problem, request_id=None))
+        await rejections.record(
+            audit_events.about_rejection(("event", "s", str(number)), START, problem, request_id=None)
+        )
     assert len(told(world)) == 5
     await rejections.flush()
     await rejections.flush()
@@ -125,7 +126,7 @@ async def test_a_count_is_not_lost_while_state_is_away(world: World) -> None:
     life = world.life()
     rejections = Rejections(life.remarks, world.topic, world.clock, Flood(burst=0))
     await rejections.record(
-        audit.about_rejection(("event", "s", "1"), START, NotJson("it is not.").problem(), request_id=None)
+        audit_events.about_rejection(("event", "s", "1"), START, NotJson("it is not.").problem(), request_id=None)
     )
     world.documents.down = True
     with pytest.raises(Exception, match="down in this test"):

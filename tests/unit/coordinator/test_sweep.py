@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from coordinator.audit.event_spool import PENDING, PENDING_LIMIT
-from coordinator.domain import audit_events as audit
+from coordinator.domain import audit_events
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.errors import NotJson
@@ -21,7 +21,9 @@ REQUEST = read_request({"services": "all"}, default_request_id="r-1")
 
 
 def refusal(number: int) -> AuditEvent:
-    return audit.about_rejection(("event", "s", str(number)), START, NotJson("it is not.").problem(), request_id=None)
+    return audit_events.about_rejection(
+        ("event", "s", str(number)), START, NotJson("it is not.").problem(), request_id=None
+    )
 
 
 async def test_a_run_without_a_workflow_is_started(world: World) -> None:

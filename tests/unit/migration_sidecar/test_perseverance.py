@@ -8,7 +8,7 @@ import pytest
 
 from migration_sidecar.contract.errors import DatabaseUnreachable, UnknownTarget
 from migration_sidecar.contract.messages import Problem
-from migration_sidecar.engine.operations import persistence as perseverance
+from migration_sidecar.engine.operations import persistence
 from migration_sidecar.engine.operations.persistence import TIMES, carry_through
 
 AWAY = DatabaseUnreachable("CM-513", "Away", "The server is away.", "Start it.")
@@ -35,7 +35,7 @@ class Driver:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(perseverance, "FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(persistence, "FIRST_PAUSE_SECONDS", 0.0)
 
 
 async def carried(*errors: Exception) -> Driver:
