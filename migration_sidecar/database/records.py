@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from asyncpg import UndefinedTableError
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 
 from migration_sidecar.contract.messages import AuditBacklog, Message, Operation, OperationRequest
 from migration_sidecar.database.journal_columns import DETAIL, LONGEST_WORD, MOMENT, WHEN, word
+from migration_sidecar.database.journal_row import JournalRow
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.journal_schema import (
     AGREED,
@@ -226,20 +226,6 @@ class Records:
             AGREED,  # the newest column
         )
         return found
-
-
-@dataclass(frozen=True)
-class JournalRow:
-    """One line of the journal."""
-
-    attempt: int
-    revision: str | None
-    kind: str
-    at: datetime
-    detail: dict[str, Any]
-    xid: str | None
-    version_table: str = PLAIN
-    seconds_ago: float = 0.0
 
 
 def _kept(text: str, kind: type[Kept]) -> Kept | None:

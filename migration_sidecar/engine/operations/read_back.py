@@ -13,8 +13,8 @@ from migration_sidecar.alembic_environment.target_database import Place
 from migration_sidecar.contract.errors import LockBusy
 from migration_sidecar.contract.messages import Action, Operation
 from migration_sidecar.database.facts import invalid_indexes, read_facts
+from migration_sidecar.database.journal_row import JournalRow
 from migration_sidecar.database.pool import Database, Kept
-from migration_sidecar.database.records import JournalRow
 from migration_sidecar.engine.operations.retry import patient
 from migration_sidecar.engine.operations.verdict import FINISHED, Found, torn
 from migration_sidecar.engine.planning.reader import Reader

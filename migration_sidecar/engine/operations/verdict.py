@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from migration_sidecar.contract.messages import Problem
-from migration_sidecar.database.records import JournalRow
+from migration_sidecar.database.journal_row import JournalRow
 
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"  # the server chose the migration to give way
