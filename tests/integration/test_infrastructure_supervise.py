@@ -151,7 +151,7 @@ def test_a_missing_program_names_set_up(program: MakeProgram) -> None:
 
 def test_the_log_of_the_run_before_is_kept(program: MakeProgram) -> None:
     for word in ("first", "second"):
-        speaker = program("sh", "-c", f"echo {word}, ready; sleep 60")
+        speaker = program("sh", "-c", f"echo {word}, ready; exec sleep 60")
         speaker.start()
         says_ready(speaker)
         speaker.stop()

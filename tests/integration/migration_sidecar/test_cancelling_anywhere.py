@@ -228,7 +228,7 @@ async def test_a_database_that_is_away_keeps_nobody_from_ending_the_process(
     async def away(*_: object) -> None:
         raise DatabaseUnreachable("CM-513", "away", "It is away.", "Wait.", retryable=True)
 
-    monkeypatch.setattr(migration_sidecar.operations, "ask_to_cancel", away)
+    monkeypatch.setattr(migration_sidecar.engine.operations.queue, "ask_to_cancel", away)
     with pytest.raises(DatabaseUnreachable):
         await engine.operations.cancel(accepted.operation_id)
     assert (await ended(engine, accepted.operation_id)).state is OperationState.CANCELLED

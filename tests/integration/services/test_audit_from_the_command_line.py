@@ -135,7 +135,7 @@ def begin_an_export(url: str) -> socket.socket:
     """By a caller that reads no further than the first bytes."""
     at = urlsplit(url)
     caller = socket.create_connection((at.hostname or "", at.port or 0))
-    caller.sendall(b"GET /audit/export HTTP/1.1\r\nHost: audit\r\n\r\n")
+    caller.sendall(b"GET /audit/export HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert caller.recv(15) == b"HTTP/1.1 200 OK"
     return caller
 
