@@ -40,7 +40,8 @@ TABLES = {
 FORGET_RUNS = """
 DO $$ BEGIN
   IF to_regclass('dapr.state') IS NOT NULL THEN
-    DELETE FROM dapr.state WHERE key LIKE 'migration-coordinator||run-%%';
+    DELETE FROM dapr.state WHERE key LIKE 'migration-coordinator||run-%%'
+      OR key IN ('migration-coordinator||index-of-runs', 'migration-coordinator||rejections-pending');
   END IF;
 END $$
 """
@@ -68,6 +69,16 @@ class Ground:
         url = f"{self.sidecar}/v1.0/publish/pubsub/migrate.requested"
         content = {"content": body} if isinstance(body, bytes) else {"json": body}
         httpx.post(url, params=parameters, timeout=30, **content).raise_for_status()
+
+    def rejections_of(self, request_id: str, timeout_seconds: float = 60) -> int:
+        """How many the audit has, once it has any: a refusal may have to wait for the audit."""
+        deadline = time.monotonic() + timeout_seconds
+        events: list[Any] = []
+        while not events and time.monotonic() < deadline:
+            parameters = {"request_id": request_id, "type": "migration.rejected"}
+            events = self.ask("GET", "/audit/events", params=parameters).json()["events"]
+            time.sleep(0.2)
+        return len(events)
 
     def ended(self, request_id: str, timeout_seconds: float = 90) -> dict[str, Any]:
         """The run record once the run has ended and its audit is complete."""
