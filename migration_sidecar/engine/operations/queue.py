@@ -75,13 +75,14 @@ class Operations:
             raise UnknownTarget(request.target)  # taking everything down is for a person at the database
         if way_in == ENDPOINT and way_in_of(request.operation_id) != ENDPOINT:
             raise BadRequest("operation_id: it begins like one that the service or a person gives; take another.")
+        no = objection(self._settings, request.action, request.target) if way_in == ENDPOINT else None
         async with self._connected() as (connection, records):
-            known = await records.find_operation(connection, request.operation_id)
-            if known is not None:
+            if no is None:  # what is refused makes no tables
+                await records.prepare(connection)
+            if (known := await records.find_operation(connection, request.operation_id)) is not None:
                 return self._again(request, *known, way_in)
-            if way_in == ENDPOINT and (no := objection(self._settings, request.action, request.target)) is not None:
+            if no is not None:
                 raise no
-            await records.prepare(connection)
             underway = await self._store(connection, records, request)
         return self._begun(request, underway, way_in)
 
