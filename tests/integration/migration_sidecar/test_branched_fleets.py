@@ -117,7 +117,8 @@ async def branched(
     environments["stock"].revision("s0001")
     for side in ("s0002a", "s0002b"):
         environments["stock"].revision(side, below="s0001")
-    world = World(catalog=read_catalog(CATALOG.format(*(databases[name].name for name in SERVICES))))
+    catalog = read_catalog(CATALOG.format(*(databases[name].name for name in SERVICES)))
+    world = World(catalog=catalog, planning_patience_seconds=60.0)
     async with AsyncExitStack() as running:
         apps = {}
         for name, environment in environments.items():

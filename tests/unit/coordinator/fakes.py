@@ -429,6 +429,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     seconds: float = 0.0  # what a stopwatch shows, which no clock that is set changes
     catalog: Catalog = field(default_factory=lambda: read_catalog(CATALOG))
+    planning_patience_seconds: float = 0.0  # fakes answer at once; real services may still be loading
     fleet: FakeFleet = field(init=False)
 
     def __post_init__(self) -> None:
@@ -469,7 +470,7 @@ class Life:
             clock=world.clock,
             drift=self.drift,
             activities=self.activities,
-            planning_patience_seconds=0,
+            planning_patience_seconds=world.planning_patience_seconds,
         )
 
     async def drive(self, most_timers: int = 100) -> None:
