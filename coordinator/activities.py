@@ -1,28 +1,32 @@
-"""What the workflow orders to be done. Each may run twice, even at the same time, and ends the same."""
+"""The activities of the workflow: plan a run, carry out one step, finish the run.
+
+Dapr may run each of them twice, even at the same time; the result is the same. Each takes and returns plain JSON,
+because both travel through the workflow's history.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from coordinator.audit.drift import CODES, Drift
+from coordinator.audit.drift import Drift
 from coordinator.audit.outbox_relay import Relay
-from coordinator.domain import run as runs_domain
-from coordinator.domain.catalog import Catalog, Service
+from coordinator.domain.catalog import Catalog
 from coordinator.domain.outcome import Outcome, nothing_conclusive
-from coordinator.domain.plan import FleetPlan, step_of
-from coordinator.domain.run import Change, Run
+from coordinator.domain.plan import FleetPlan
+from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.schedule import Course, Report
 from coordinator.domain.step import Step, StepState
 from coordinator.errors import CoordinatorError, InternalError, NoSuchRun
-from coordinator.ports import Address, Clock
+from coordinator.ports import Clock
 from coordinator.runs.repository import Runs
 from coordinator.runs.workflow_progress import Activities
-from coordinator.steps.fleet_plan import survey
+from coordinator.steps.fleet_plan import plan_run
 from coordinator.steps.step_executor import Commander
 from coordinator.unavailable import AuditNotReady, AuditUnavailable, DocumentTooLarge, SidecarUnreachable
 
@@ -43,22 +47,10 @@ class Tools:
     drift: Drift
     activities: Activities = field(default_factory=Activities)
     planning_patience_seconds: float = 10.0
-    background: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def deliver_meanwhile(self, run: Run) -> None:
-        """Telling others costs no step any time; what cannot be delivered now stays in the record."""
-        task = asyncio.create_task(self._deliver(run))
-        self.background.add(task)
-        task.add_done_callback(self.background.discard)
-
-    async def _deliver(self, run: Run) -> None:
-        with suppress(AuditUnavailable, SidecarUnreachable):
-            await self.relay.record(run)
-            await self.relay.announce(run)
 
 
 class Activity(Protocol):
-    """An order in, a report out; both travel through the workflow's history."""
+    """A JSON object in, a JSON object out; `order` always holds `request_id`."""
 
     __name__: str
 
@@ -66,7 +58,10 @@ class Activity(Protocol):
 
 
 async def visibly(activity: Activity, order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
-    """Any activity, with a mistake of our own told in the run record as well: Dapr repeats it without end."""
+    """Runs any activity. An unexpected error is written into the run record too, because Dapr repeats it without end.
+
+    app.py registers every activity wrapped in this one.
+    """
     try:
         with tools.activities.doing(order["request_id"]):
             return await activity(order, tools=tools)
@@ -74,126 +69,110 @@ async def visibly(activity: Activity, order: dict[str, Any], *, tools: Tools) ->
         raise
     except Exception:
         log.exception("activity_failed", extra={"request_id": order["request_id"], "activity": activity.__name__})
-        why = f"{InternalError().detail} It is tried again; the reason is in the coordinator's log."
         with suppress(CoordinatorError):
-            await tools.runs.change(order["request_id"], lambda run: runs_domain.waiting(run, why))
+            why = f"{InternalError().detail} It is tried again; the reason is in the coordinator's log."
+            await _wait_for(order["request_id"], why, tools)
         raise
 
 
 async def make_plan(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
-    """Plans the run unless that is done; a catalog changed tomorrow cannot alter a run begun today."""
+    """Plans an accepted run and answers its schedule.
+
+    A run that has a plan keeps it: a catalog that changes tomorrow cannot alter a run that began today.
+    """
     run = await tools.runs.read(order["request_id"])
     if run is None:
         # The record is written before the workflow is scheduled: without one there is nothing to carry out.
         log.error("workflow_without_run", extra={"request_id": order["request_id"]})
         return Course(legs=[], ended=True).model_dump(mode="json")
     if run.state is RunState.ACCEPTED:
-        run = await _planned(run, tools)
-        tools.deliver_meanwhile(run)
+        messenger = tools.commander.messenger
+        plan, steps = await plan_run(run, tools.catalog, messenger, patience_seconds=tools.planning_patience_seconds)
+        await tools.drift.look(messenger, plan, steps)
+        run = await _store_plan(run.request_id, plan, steps, tools)
+        tools.relay.deliver_in_background(run)
     return Course.of(run).model_dump(mode="json")
 
 
 async def carry_out(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
-    """Begins a step, records that, has the service carry it out, and records what became of it."""
+    """Starts the step of one service, has the service carry it out, records each outcome, and answers a Report.
+
+    Raises NoSuchRun, SidecarUnreachable, StateUnavailable and StateContended; Dapr then repeats it.
+    """
     request_id, service = order["request_id"], order["service"]
-    run = await _existing(request_id, tools)
+    run = await tools.runs.read(request_id)
+    if run is None:
+        raise NoSuchRun(request_id)
     if run.step(service).state is StepState.PENDING:
-        run = await _begun(run, service, tools)
+        run = await _begin_step(run, service, tools)
     if run.step(service).state is not StepState.RUNNING:
         return _report(run.step(service))
-    tools.deliver_meanwhile(run)
+    tools.relay.deliver_in_background(run)
     async for outcome in tools.commander.carry_out(run, service):
-        run = await _told(request_id, service, outcome, tools)
+        run = await _store_outcome(request_id, service, outcome, tools)
         if run.step(service).state is not StepState.RUNNING:
             break
-    # Overlaps with Dapr's way to the next step, which looks whether it arrived.
-    tools.deliver_meanwhile(run)
+    # Overlaps with Dapr's way to the next step, which waits for what is not delivered by then.
+    tools.relay.deliver_in_background(run)
     return _report(run.step(service))
 
 
 async def finish(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
-    """Ends the run and delivers what it still owes; answers whether nothing is left to do."""
+    """Ends the run and delivers its outbox; answers whether it is settled. The workflow repeats it until it is."""
     request_id = order["request_id"]
-    run = await tools.runs.read(request_id)
-    if run is None:
+    try:
+        run = await tools.runs.change(request_id, lambda run: run.finish(tools.clock()))
+    except NoSuchRun:
         return {"settled": True}
-    run = await tools.runs.change(request_id, lambda run: runs_domain.finished(tools.relay.struck(run), tools.clock()))
     try:
         await tools.relay.record(run)
     except (AuditUnavailable, SidecarUnreachable) as error:
-        why = error.problem().detail
-        await tools.runs.change(request_id, lambda run: runs_domain.waiting(run, why))
+        await _wait_for(request_id, error.problem().detail, tools)
         return {"settled": False}
-    _, announced = await asyncio.gather(
-        tools.runs.change(request_id, lambda run: runs_domain.waiting(tools.relay.struck(run), None)),
-        tools.relay.announce(run),
-    )
-    run = await tools.runs.change(request_id, tools.relay.struck)
-    if announced and run.settled:
+    # At once: whoever waits for `audit: recorded` does not wait for the broker.
+    _, announced = await asyncio.gather(_wait_for(request_id, None, tools), tools.relay.announce(run))
+    run = await tools.runs.write_deliveries(request_id)
+    settled = announced and run.settled
+    if settled:
         await tools.runs.leave([request_id])
-        tools.relay.forget(request_id)
-    return {"settled": announced and run.settled}
+    return {"settled": settled}
 
 
-async def _begun(run: Run, service: str, tools: Tools) -> Run:
-    """Nothing new starts before everything that happened so far is in the audit; the record says so meanwhile."""
+# By their names in Dapr's history of runs that are under way: a name that is gone would stop those for ever.
+ACTIVITIES: Mapping[str, Activity] = {"make_plan": make_plan, "carry_out": carry_out, "finish": finish}
+
+
+async def _store_plan(request_id: str, plan: FleetPlan, steps: list[Step], tools: Tools) -> Run:
+    """A plan that the record cannot hold becomes the obstacle that ends the run."""
+    try:
+        return await tools.runs.change(request_id, lambda run: run.with_plan(plan, steps, tools.clock()))
+    except DocumentTooLarge as error:
+        too_large = FleetPlan(plans=[], obstacles=[error.problem()])
+        return await tools.runs.change(request_id, lambda run: run.with_plan(too_large, [], tools.clock()))
+
+
+async def _begin_step(run: Run, service: str, tools: Tools) -> Run:
+    """Starts no step before the audit has everything that happened so far; says in the record that it waits for it."""
     try:
         await tools.relay.record(run)
     except (AuditUnavailable, SidecarUnreachable) as error:
         if not _may_go_first(run.step(service), error, tools.catalog):
             why = f"{error.problem().detail} Nothing new starts until the audit can be written."
-            return await tools.runs.change(run.request_id, lambda run: runs_domain.waiting(run, why))
-    return await tools.runs.change(
-        run.request_id, lambda run: runs_domain.step_begun(tools.relay.struck(run), service, tools.clock())
-    )
+            return await _wait_for(run.request_id, why, tools)
+    return await tools.runs.change(run.request_id, lambda run: run.begin_step(service, tools.clock()))
 
 
-async def _told(request_id: str, service: str, outcome: Outcome, tools: Tools) -> Run:
-    """An outcome that the record cannot hold is told as one that nobody can conclude anything from."""
+async def _store_outcome(request_id: str, service: str, outcome: Outcome, tools: Tools) -> Run:
+    """An outcome that the record cannot hold is stored as an inconclusive one."""
     try:
-        return await tools.runs.change(request_id, _telling(service, outcome, tools))
+        return await tools.runs.change(request_id, lambda run: run.apply_outcome(service, outcome, tools.clock()))
     except DocumentTooLarge as error:
-        inconclusive = nothing_conclusive(error.problem().model_copy(update={"service": service}))
-        return await tools.runs.change(request_id, _telling(service, inconclusive, tools))
+        unknown = nothing_conclusive(error.problem().model_copy(update={"service": service}))
+        return await tools.runs.change(request_id, lambda run: run.apply_outcome(service, unknown, tools.clock()))
 
 
-def _telling(service: str, outcome: Outcome, tools: Tools) -> Change:
-    return lambda run: runs_domain.step_told(tools.relay.struck(run), service, outcome, tools.clock())
-
-
-async def _existing(request_id: str, tools: Tools) -> Run:
-    run = await tools.runs.read(request_id)
-    if run is None:
-        raise NoSuchRun(request_id)
-    return run
-
-
-async def _planned(run: Run, tools: Tools) -> Run:
-    try:
-        chosen = tools.catalog.chosen(run.request)
-    except CoordinatorError as error:
-        # Accepted under another catalog: say so in the run instead of failing the workflow for ever.
-        plan, steps = FleetPlan(plans=[], obstacles=[error.problem()]), []
-    else:
-        plan = await survey(
-            tools.commander.messenger, chosen, run.request, patience_seconds=tools.planning_patience_seconds
-        )
-        steps = [_step(service, chosen, plan, run, tools.catalog) for service in chosen]
-        drifted = {obstacle.service for obstacle in plan.obstacles if obstacle.code in CODES}
-        found = [Address(each.name, each.database or "") for each in chosen if each.name in drifted]
-        await tools.drift.look(tools.commander.messenger, found)
-    try:
-        return await tools.runs.change(run.request_id, lambda run: runs_domain.planned(run, plan, steps, tools.clock()))
-    except DocumentTooLarge as error:
-        too_much = FleetPlan(plans=[], obstacles=[error.problem()])
-        return await tools.runs.change(
-            run.request_id, lambda run: runs_domain.planned(run, too_much, [], tools.clock())
-        )
-
-
-def _step(service: Service, chosen: list[Service], plan: FleetPlan, run: Run, catalog: Catalog) -> Step:
-    after = catalog.dependencies(service, chosen)
-    return step_of(service, plan.of(service.name), after=after, target=run.request.target_of(service.name))
+async def _wait_for(request_id: str, why: str | None, tools: Tools) -> Run:
+    return await tools.runs.change(request_id, lambda run: run.with_waiting_reason(why))
 
 
 def _may_go_first(step: Step, error: CoordinatorError, catalog: Catalog) -> bool:

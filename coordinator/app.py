@@ -12,7 +12,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from coordinator import activities
-from coordinator.activities import Tools
+from coordinator.activities import ACTIVITIES, Tools
 from coordinator.adapters.audit_client import HttpAudit
 from coordinator.adapters.dapr_pubsub import DaprPublisher
 from coordinator.adapters.dapr_state import DaprDocuments
@@ -100,16 +100,16 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     drift = Drift(remarks, now)
     tools = Tools(
         runs=runs,
-        relay=Relay(standing, publisher),
+        relay=Relay(standing, publisher, runs.deliveries),
         commander=Commander(messenger, Limits(operation_deadline=settings.operation_deadline)),
         catalog=catalog,
         clock=now,
         drift=drift,
         planning_patience_seconds=settings.planning_patience.total_seconds(),
     )
-    orders: tuple[activities.Activity, ...] = (activities.make_plan, activities.carry_out, activities.finish)
     workflows = DaprWorkflows(
-        settings.dapr_grpc_port, {order.__name__: partial(activities.visibly, order, tools=tools) for order in orders}
+        settings.dapr_grpc_port,
+        {name: partial(activities.visibly, activity, tools=tools) for name, activity in ACTIVITIES.items()},
     )
     reception = Reception(Acceptance(runs, workflows, catalog, now), rejections, now)
     callers = Callers(settings.app_api_token, settings.app_id)

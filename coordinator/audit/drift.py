@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from coordinator.audit.event_spool import Remarks
 from coordinator.domain import audit_events
+from coordinator.domain.plan import FleetPlan
+from coordinator.domain.step import Step
 from coordinator.errors import CoordinatorError
 from coordinator.ports import Address, Clock, FleetMessenger
 from migration_sidecar.contract.messages import DatabaseState, ServiceStatus
@@ -34,13 +36,18 @@ class Drift:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def look(self, messenger: FleetMessenger, addresses: Iterable[Address]) -> None:
-        """Asks those whose plan says that their databases drifted."""
-        for address in addresses:
-            try:
-                self.notice(await messenger.status(address))
-            except CoordinatorError as error:
-                log.info("drift_not_looked_at", extra={"service": address.service, "why": error.detail})
+    async def look(self, messenger: FleetMessenger, plan: FleetPlan, steps: Iterable[Step]) -> None:
+        """Asks the services whose plans say that their databases drifted for their status, and records what it says.
+
+        Called while a run is planned. A service that does not answer is left out.
+        """
+        drifted = {obstacle.service for obstacle in plan.obstacles if obstacle.code in CODES}
+        for step in steps:
+            if step.service in drifted:
+                try:
+                    self.notice(await messenger.status(Address(step.service, step.database)))
+                except CoordinatorError as error:
+                    log.info("drift_not_looked_at", extra={"service": step.service, "why": error.detail})
 
     async def settle(self) -> None:
         await asyncio.gather(*self._tasks)

@@ -1,57 +1,63 @@
-"""Delivers what a run owes: first to the audit, then to the topic, in the order things happened."""
+"""Delivers the outbox of a run: first to the audit, then to the topic, in the order in which things happened."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from contextlib import suppress
 from uuid import UUID
 
-from coordinator.domain.audit_events import BATCH, as_told_today
+from coordinator.audit.delivery_marks import DeliveryMarks
+from coordinator.domain.audit_events import BATCH
 from coordinator.domain.outbox import Notice, announced_data
-from coordinator.domain.run import Run, delivered
+from coordinator.domain.run import Run
 from coordinator.ports import AuditTrail, EventPublisher
-from coordinator.unavailable import BrokerUnavailable
+from coordinator.unavailable import AuditUnavailable, BrokerUnavailable, SidecarUnreachable
 
 log = logging.getLogger(__name__)
 
 
 class Relay:
-    """Remembers deliveries until the record says so; forgetting them only means delivering again, which is harmless."""
+    """Sends each event at least once and marks it as delivered; the run repository writes the marks."""
 
-    def __init__(self, audit: AuditTrail, publisher: EventPublisher) -> None:
-        self._audit, self._publisher = audit, publisher
-        self._recorded: defaultdict[str, set[UUID]] = defaultdict(set)
-        self._announced: defaultdict[str, set[UUID]] = defaultdict(set)
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+    def __init__(self, audit: AuditTrail, publisher: EventPublisher, marks: DeliveryMarks) -> None:
+        self._audit, self._publisher, self._marks = audit, publisher, marks
+        self.background: set[asyncio.Task[None]] = set()
 
     async def record(self, run: Run) -> None:
-        """Returns once every event of the run so far is in the audit; raises AuditUnavailable or AuditNotReady."""
-        async with self._turns[run.request_id]:
-            recorded = self._recorded[run.request_id]
-            owed = [as_told_today(n.event) for n in run.outbox if not n.recorded and n.event.event_id not in recorded]
+        """Returns once the audit holds every event of the run so far.
+
+        Raises AuditNotReady, AuditUnavailable or SidecarUnreachable.
+        """
+        marks = self._marks.of(run.request_id)
+        async with marks.lock:
+            owed = [n.event for n in run.outbox if not n.recorded and n.event.event_id not in marks.recorded]
             for start in range(0, len(owed), BATCH):
-                receipt = await self._audit.append(owed[start : start + BATCH])
+                batch = owed[start : start + BATCH]
+                receipt = await self._audit.append(batch)
                 for conflict in receipt.conflicts:
                     log.error("audit_conflict", extra={"request_id": run.request_id, "event_id": str(conflict)})
-                recorded.update(event.event_id for event in owed[start : start + BATCH])
+                marks.recorded.update(event.event_id for event in batch)
 
     async def announce(self, run: Run) -> bool:
-        """Publishes what is recorded; False when the broker did not take all of it."""
-        recorded, announced = self._recorded[run.request_id], self._announced[run.request_id]
-        owed = [n for n in run.outbox if n.announcement and (n.recorded or n.event.event_id in recorded)]
+        """Publishes what the audit holds already; False when the broker did not take all of it."""
+        marks = self._marks.of(run.request_id)
+        owed = [n for n in run.outbox if n.announcement and (n.recorded or n.event.event_id in marks.recorded)]
         outcomes = await asyncio.gather(
-            *(self._publish(notice, announced) for notice in owed if notice.event.event_id not in announced)
+            *(self._publish(notice, marks.announced) for notice in owed if notice.event.event_id not in marks.announced)
         )
         return all(outcomes)
 
-    def struck(self, run: Run) -> Run:
-        """The run without what is delivered; part of the next write of its record."""
-        return delivered(run, self._recorded[run.request_id], self._announced[run.request_id])
+    def deliver_in_background(self, run: Run) -> None:
+        """Delivers while the run goes on; what cannot be delivered now stays in the outbox."""
+        task = asyncio.create_task(self._deliver(run))
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
 
-    def forget(self, request_id: str) -> None:
-        for memory in (self._recorded, self._announced, self._turns):
-            memory.pop(request_id, None)
+    async def _deliver(self, run: Run) -> None:
+        with suppress(AuditUnavailable, SidecarUnreachable):
+            await self.record(run)
+            await self.announce(run)
 
     async def _publish(self, notice: Notice, announced: set[UUID]) -> bool:
         event = notice.event

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from coordinator.domain.catalog import Catalog
 from coordinator.domain.request import MigrationRequest
-from coordinator.domain.run import Run, accepted
+from coordinator.domain.run import Run
 from coordinator.errors import OtherBody
 from coordinator.ports import Clock, Phase, WorkflowScheduler
 from coordinator.runs.repository import Runs
@@ -41,7 +41,7 @@ class Acceptance:
         await self.runs.enter(request.request_id, now)
         if time.monotonic() - began > ACCEPTANCE_LIMIT_SECONDS:
             raise StateUnavailable("accepting the request took too long, so nothing was begun")
-        run, is_new = await self.runs.create(accepted(request, now, caller))
+        run, is_new = await self.runs.create(Run.accept(request, now, caller))
         if not is_new:
             return await self._repeated(run, request)
         await self._start(run.request_id)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from coordinator.audit.delivery_marks import DeliveryMarks
 from coordinator.documents.damaged import Damage
 from coordinator.documents.keys import FORMER_INDEX, key_of_run
 from coordinator.domain.run import Change, Run
@@ -34,6 +35,7 @@ class Runs:
     def __init__(self, documents: DocumentStore, watchers: Watchers, damage: Damage | None = None) -> None:
         self._documents, self._watchers = documents, watchers
         self.damage = damage or Damage(documents)
+        self.deliveries = DeliveryMarks()
         self._index = RunIndex(documents, self.damage)
 
     async def read(self, request_id: str) -> Run | None:
@@ -67,22 +69,32 @@ class Runs:
         return stored, False
 
     async def change(self, request_id: str, change: Change) -> Run:
-        """Applies a change to the newest record; `change` may be called several times and must not act."""
+        """Applies a change to the newest record, and marks what was delivered since the last one.
+
+        `change` may be called several times and must have no effect but its result. Raises NoSuchRun, DamagedRun,
+        StateUnavailable, DocumentTooLarge, and StateContended after 40 lost races.
+        """
         key = key_of_run(request_id)
         for attempt in range(ATTEMPTS):
             document = await self._documents.read(key)
             run = self._read(request_id, document)
             if document is None or run is None:
                 raise NoSuchRun(request_id)
-            changed = change(run)
-            if changed == run:
-                return run
-            changed = changed.model_copy(update={"version": run.version + 1})
-            if await self._documents.replace(key, _stored(changed), document.etag):
+            changed = self.deliveries.apply(change(run))
+            if changed != run:
+                changed = changed.model_copy(update={"version": run.version + 1})
+                if not await self._documents.replace(key, _stored(changed), document.etag):
+                    await a_moment(attempt)
+                    continue
                 self._watchers.announce(request_id)
-                return changed
-            await a_moment(attempt)
+            if changed.settled:
+                self.deliveries.forget(request_id)
+            return changed
         raise StateContended(key)
+
+    async def write_deliveries(self, request_id: str) -> Run:
+        """Marks in the record what was delivered since the last change; writes nothing where that is nothing."""
+        return await self.change(request_id, lambda run: run)
 
     async def index(self) -> Index:
         return await self._index.read()

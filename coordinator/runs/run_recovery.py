@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
-from coordinator.domain.run import Change, Run, standing
+from coordinator.domain.run import Change, Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.stalled_run import Standstill
 from coordinator.errors import CoordinatorError
@@ -96,7 +96,7 @@ class Caretaker:
 
 
 def _unless_changed(seen: Run, why: Standstill | None) -> Change:
-    return lambda run: standing(run, why) if run.standstill is seen.standstill and not run.settled else run
+    return lambda run: run.with_standstill(why) if run.standstill is seen.standstill and not run.settled else run
 
 
 class _Claim:
@@ -107,7 +107,7 @@ class _Claim:
 
     def __call__(self, run: Run) -> Run:
         self.won = content(run) == self._seen and run.standstill is not Standstill.TAKEN_UP
-        return standing(run, Standstill.TAKEN_UP) if self.won else run
+        return run.with_standstill(Standstill.TAKEN_UP) if self.won else run
 
 
 def _facts(run: Run, why: Standstill | None) -> dict[str, str | None]:

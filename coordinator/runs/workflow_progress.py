@@ -87,8 +87,9 @@ class Movement:
 
 
 def _mark(run: Run, driver: Driver) -> tuple[Any, ...]:
-    """What is said about its standing still is no movement, but that somebody took it up is."""
-    return driver.phase, driver.turned_at, run.standstill is Standstill.TAKEN_UP, content(run)
+    """What is said about its standing still is no movement, nor is a delivery; that somebody took it up is one."""
+    moves = content(run).model_copy(update={"outbox": []})
+    return driver.phase, driver.turned_at, run.standstill is Standstill.TAKEN_UP, moves
 
 
 def content(run: Run) -> Run:

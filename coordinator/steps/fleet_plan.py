@@ -8,15 +8,41 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from coordinator.domain.catalog import Service
-from coordinator.domain.plan import FleetPlan, assemble, nothing_to_do
+from coordinator.domain.catalog import Catalog, Service
+from coordinator.domain.plan import FleetPlan, assemble, nothing_to_do, step_of
 from coordinator.domain.request import MigrationRequest
+from coordinator.domain.run import Run
+from coordinator.domain.step import Step
 from coordinator.errors import CoordinatorError, ServiceLied
 from coordinator.ports import Address, FleetMessenger
 from coordinator.unavailable import ServiceUnreachable
 from migration_sidecar.contract.messages import MigrationPlan, OperationRequest, Problem
 
 PAUSE_SECONDS = 0.5
+
+
+async def plan_run(
+    run: Run, catalog: Catalog, messenger: FleetMessenger, *, patience_seconds: float
+) -> tuple[FleetPlan, list[Step]]:
+    """The plan of a run and its pending steps in migration order; raises SidecarUnreachable.
+
+    Where the catalog has changed since the run was accepted, what does not fit any more is an obstacle: an error
+    would make the workflow fail for ever.
+    """
+    try:
+        chosen = catalog.chosen(run.request)
+    except CoordinatorError as error:
+        return FleetPlan(plans=[], obstacles=[error.problem()]), []
+    plan = await survey(messenger, chosen, run.request, patience_seconds=patience_seconds)
+    return plan, [
+        step_of(
+            service,
+            plan.of(service.name),
+            after=catalog.dependencies(service, chosen),
+            target=run.request.target_of(service.name),
+        )
+        for service in chosen
+    ]
 
 
 async def survey(

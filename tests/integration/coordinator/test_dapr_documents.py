@@ -15,7 +15,7 @@ import yaml
 from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.daprd import Sidecar
 from coordinator.domain.request import read_request
-from coordinator.domain.run import Run, accepted
+from coordinator.domain.run import Run
 from coordinator.ports import DocumentStore
 from coordinator.unavailable import StateUnavailable
 from scripts.infrastructure import ports
@@ -82,7 +82,7 @@ class TestDocumentsInDapr(DocumentStoreContract):
 
     @pytest.fixture
     def run(self) -> Run:
-        return accepted(read_request({"services": "all"}, default_request_id=fresh()), datetime.now(UTC))
+        return Run.accept(read_request({"services": "all"}, default_request_id=fresh()), datetime.now(UTC))
 
 
 @pytest.mark.parametrize("stored", [b"", b"no JSON", b"\xff\x00", b"null", b"[" * 20_000, b'{"open": 1}'], ids=repr)

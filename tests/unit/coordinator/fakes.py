@@ -413,7 +413,7 @@ class MemoryWorkflows:
         if name == "timer":
             self.timers += 1
             return None
-        activity = partial(activities.visibly, getattr(activities, name), tools=tools)
+        activity = partial(activities.visibly, activities.ACTIVITIES[name], tools=tools)
         # Through JSON and back, as over the wire.
         return json.loads(json.dumps(await activity(json.loads(json.dumps(order)))))
 
@@ -462,7 +462,7 @@ class Life:
         self.sweep = Sweep(self.runs, caretaker, self.rejections, self.standing, lambda: world.seconds)
         self.tools = Tools(
             runs=self.runs,
-            relay=Relay(self.standing, world.topic),
+            relay=Relay(self.standing, world.topic, self.runs.deliveries),
             commander=Commander(
                 world.fleet, Limits(conversation=timedelta(seconds=5)), Patience(lambda: world.seconds)
             ),
@@ -475,5 +475,5 @@ class Life:
 
     async def drive(self, most_timers: int = 100) -> None:
         await self.world.workflows.drive(self.tools, most_timers)
-        for task in list(self.tools.background):
+        for task in list(self.tools.relay.background):
             await task

@@ -23,7 +23,7 @@ async def live(world: World, fate: Fate, request: MigrationRequest) -> None:
         await life.drive()
     finally:
         fate.dead = True
-        for task in life.tools.background:
+        for task in life.tools.relay.background:
             task.cancel()
 
 

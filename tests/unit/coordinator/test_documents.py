@@ -3,7 +3,7 @@
 import pytest
 
 from coordinator.domain.request import read_request
-from coordinator.domain.run import Run, accepted
+from coordinator.domain.run import Run
 from coordinator.ports import DocumentStore
 from tests.document_store_contract import DocumentStoreContract, fresh
 from tests.unit.coordinator.fakes import START, MemoryDocuments
@@ -16,4 +16,4 @@ class TestDocumentsInMemory(DocumentStoreContract):
 
     @pytest.fixture
     def run(self) -> Run:
-        return accepted(read_request({"services": "all"}, default_request_id=fresh()), START)
+        return Run.accept(read_request({"services": "all"}, default_request_id=fresh()), START)

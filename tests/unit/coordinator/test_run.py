@@ -4,7 +4,7 @@ import pytest
 
 from coordinator.domain.outcome import Outcome
 from coordinator.domain.request import read_request
-from coordinator.domain.run import Run, finished, step_begun, step_told
+from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import StepState
 from migration_sidecar.contract.messages import Problem
@@ -84,9 +84,9 @@ async def test_a_skipped_step_is_recorded_where_its_database_stayed(world: World
 async def test_what_is_told_about_a_finished_step_later_changes_nothing(world: World) -> None:
     run = await carried_out(world)
     late = Outcome(state=StepState.FAILED, error=FAILURE)
-    assert step_told(run, "first", late, world.clock()) is run
-    assert step_begun(run, "first", world.clock()) is run
-    assert finished(run, world.clock()) is run
+    assert run.apply_outcome("first", late, world.clock()) is run
+    assert run.begin_step("first", world.clock()) is run
+    assert run.finish(world.clock()) is run
 
 
 async def test_one_obstacle_anywhere_means_that_no_step_starts_and_every_reason_is_named(world: World) -> None:

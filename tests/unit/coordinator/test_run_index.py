@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from coordinator.documents.keys import FORMER_INDEX, OwnKey
 from coordinator.domain.request import MigrationRequest, read_request
-from coordinator.domain.run import Run, accepted
+from coordinator.domain.run import Run
 from coordinator.domain.run_index import Index, OpenRun
 from coordinator.runs.recovery_loop import ABANDONED_AFTER
 from tests.first_release import FirstRelease
@@ -31,7 +31,7 @@ def stand(world: World, key: str, value: Any) -> None:
 def an_old_store(world: World, *request_ids: str, also: tuple[str, ...] = ()) -> None:
     """With an open run for each id, and an index of the first release that names those of `also` without a record."""
     for request_id in request_ids:
-        stand(world, f"run-{request_id}", accepted(asked(request_id), START).model_dump(mode="json"))
+        stand(world, f"run-{request_id}", Run.accept(asked(request_id), START).model_dump(mode="json"))
     named = [*request_ids, *also]
     opened = [{"request_id": one, "at": START.isoformat()} for one in named]
     stand(world, FORMER_INDEX, {"open": opened, "recent": list(reversed(named))})
