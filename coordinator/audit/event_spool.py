@@ -8,7 +8,7 @@ from uuid import UUID
 
 from coordinator.documents.damaged import Damage
 from coordinator.documents.keys import OwnKey
-from coordinator.domain.audit_events import BATCH, as_told_today
+from coordinator.domain.audit_events import BATCH
 from coordinator.domain.spooled_events import PENDING_LIMIT as PENDING_LIMIT
 from coordinator.domain.spooled_events import RECORDED_LIMIT, Remembered, read_remembered
 from coordinator.errors import CoordinatorError
@@ -79,7 +79,7 @@ class Remarks:
         if not waiting:
             return 0
         for start in range(0, len(waiting), BATCH):
-            await self._audit.append([as_told_today(event) for event in waiting[start : start + BATCH]])
+            await self._audit.append(waiting[start : start + BATCH])
         try:
             # Where somebody added one meanwhile, these stay and are recognised as repeats next time.
             if await self._write(document, remembered.told()):

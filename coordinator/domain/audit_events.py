@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from coordinator.domain.step import Step
-from migration_sidecar.contract.audit_detail import FACTS, bounded, objection, problem_facts
+from migration_sidecar.contract.audit_detail import bounded, problem_facts
 from migration_sidecar.contract.messages import AuditEvent, Problem, ServiceStatus
 from migration_sidecar.contract.strict_json import without_passwords
 
@@ -148,14 +148,6 @@ def about_drift(status: ServiceStatus, now: datetime) -> AuditEvent:
             },
         ),
     )
-
-
-def as_told_today(event: AuditEvent) -> AuditEvent:
-    """What the first release left waiting, in the facts that the audit takes; anything else as it is."""
-    if event.event_type not in FACTS or objection(event) is None:
-        return event
-    facts = {"actor_basis": "claimed" if event.actor else None, **event.detail.get("request", {}), **event.detail}
-    return event.model_copy(update={"detail": bounded(event.event_type, facts)})
 
 
 def _step_facts(step: Step) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from coordinator.domain.audit_events import as_told_today
 from migration_sidecar.contract.audit_detail import objection
 from migration_sidecar.contract.messages import AuditEvent
 
@@ -98,7 +97,7 @@ def _event(value: Any) -> AuditEvent | None:
 def _is_fit(event: AuditEvent) -> bool:
     """The audit refuses a whole batch for one event that is not, and would do so for ever."""
     try:
-        return objection(as_told_today(event)) is None
+        return objection(event) is None
     except (TypeError, ValueError):
         return False
 

@@ -30,7 +30,7 @@ def _take(run: dict[str, Any], steps: dict[str, dict[str, Any]], event: Reported
     detail = event.detail
     match event.event_type:
         case "migration.requested":
-            run |= {"state": "accepted", "accepted_at": event.occurred_at, "request": _asked(event)}
+            run |= {"state": "accepted", "accepted_at": event.occurred_at, "request": {"requested_by": event.actor, **detail}}
             run["request_digest"] = detail.get("request_digest")
         case "migration.rejected":
             run["state"] = run["state"] or "rejected"
@@ -44,12 +44,6 @@ def _take(run: dict[str, Any], steps: dict[str, dict[str, Any]], event: Reported
             steps.setdefault(event.service, {}).update(_step(event))
         case _:
             pass
-
-
-def _asked(event: ReportedEvent) -> dict[str, Any]:
-    """Events of the first releases hold the request as a whole."""
-    whole = event.detail.get("request")
-    return whole if isinstance(whole, dict) else {"requested_by": event.actor, **event.detail}
 
 
 def _step(event: ReportedEvent) -> dict[str, Any]:

@@ -80,6 +80,7 @@ class Runs:
             run = self._read(request_id, document)
             if document is None or run is None:
                 raise NoSuchRun(request_id)
+            # After the change: whoever claims a run compares the record as it is stored.
             changed = self.deliveries.apply(change(run))
             if changed != run:
                 changed = changed.model_copy(update={"version": run.version + 1})

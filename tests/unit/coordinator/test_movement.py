@@ -56,6 +56,17 @@ async def test_a_run_that_nobody_drives_is_named_within_a_minute_and_then_taken_
     assert life.sweep.still_runs == 0
 
 
+async def test_that_a_delivery_is_marked_while_a_run_stands_still_is_no_movement(world: World) -> None:
+    life = world.life()
+    await accepted(life)
+    await life.tools.relay.record(await stored(life))
+    await looks(life, 50)
+    run = await stored(life)
+    assert (run.standstill, run.audit) == (Standstill.STILL, "recorded")
+    await looks(life, 60)
+    assert world.workflows.terminated == ["r-1"]
+
+
 async def test_a_run_that_moves_again_says_no_longer_that_it_stands_still(world: World) -> None:
     life = world.life()
     await accepted(life)

@@ -264,12 +264,6 @@ def test_what_the_audit_says_besides_its_verdict_is_passed_on() -> None:
     assert "Anchoring stands still since noon." in section(facts(evidence=Evidence(PROVEN.proofs, standing)), CHECKED)
 
 
-def test_a_request_that_an_older_release_recorded_as_a_whole_is_still_told() -> None:
-    older = event(101, "migration.requested", actor="ada", detail={"request": {**REQUEST, "reason": "release 7"}})
-    alone = RunFacts(rebuilt("release-41", [older]), [older], recorded=False)
-    assert section(alone, WHO).endswith("release 7")
-
-
 @pytest.mark.parametrize("forged", [1, 1.5, True, "x", [1], [[]], [None], {"a": {"b": 1}}, {"code": 7}], ids=str)
 def test_whatever_a_forged_event_holds_there_is_a_report_of_the_run(forged: object) -> None:
     names = ("actor_basis", "way_in", "revision", "sha256", "tables", "error", "applied", "attempts", "started_at")
