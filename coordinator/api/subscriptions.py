@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from coordinator.api.http import read_body
-from coordinator.domain.request_parsing.cloud_event import identity_of, read_event
+from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.domain.run import Run
 from coordinator.errors import BodyTooLarge, CoordinatorError, InternalError, OtherBody
 from coordinator.runs.intake import Door, Reception
@@ -42,15 +42,16 @@ def routes(reception: Reception) -> APIRouter:
 
 async def handle(body: bytes, reception: Reception) -> str:
     """SUCCESS once the run is stored, DROP once the refusal is on record, RETRY while neither could be written."""
+    event = ReceivedEvent.parse(body)
     try:
-        run = await _taken(body, reception)
+        run = await _taken(event, reception)
     except CoordinatorError as error:
-        return RETRY if error.retryable else await _refused(body, error, reception)
+        return RETRY if error.retryable else await _refused(event, error, reception)
     log.info("event_accepted", extra={"request_id": run.request_id, "state": run.state.value})
     return SUCCESS
 
 
-async def _taken(body: bytes, reception: Reception) -> Run:
+async def _taken(event: ReceivedEvent, reception: Reception) -> Run:
     """Tries again at once where the mistake is ours; raises InternalError when it comes each time.
 
     All tries are made within one delivery: no count of them has to be kept over restarts and replicas, and the
@@ -58,22 +59,22 @@ async def _taken(body: bytes, reception: Reception) -> Run:
     """
     for pause_seconds in (*PAUSES_SECONDS, None):
         try:
-            return await reception.take(read_event(body), door=Door.EVENT)
+            return await reception.take(event.request(), door=Door.EVENT)
         except CoordinatorError:
             raise
         except Exception:
-            log.exception("event_failed", extra={"request_id": identity_of(body).request_id})
+            log.exception("event_failed", extra={"request_id": event.identity.request_id})
             if pause_seconds is not None:
                 await asyncio.sleep(pause_seconds)
     raise InternalError
 
 
-async def _refused(body: bytes, error: CoordinatorError, reception: Reception) -> str:
+async def _refused(event: ReceivedEvent, error: CoordinatorError, reception: Reception) -> str:
     if isinstance(error, OtherBody):
         return DROP  # on record already, as the conflict that it is
     try:
-        key, request_id = identity_of(body)
-        await reception.refuse(key, error, request_id, body_sha256=hashlib.sha256(body).hexdigest())
+        key, request_id = event.identity
+        await reception.refuse(key, error, request_id, body_sha256=hashlib.sha256(event.body).hexdigest())
     except CoordinatorError as unrecorded:
         log.warning("refusal_not_recorded", extra={"code": error.code, "why": unrecorded.detail})
         return RETRY

@@ -30,8 +30,8 @@ def _take(run: dict[str, Any], steps: dict[str, dict[str, Any]], event: Reported
     detail = event.detail
     match event.event_type:
         case "migration.requested":
-            run |= {"state": "accepted", "accepted_at": event.occurred_at, "request": {"requested_by": event.actor, **detail}}
-            run["request_digest"] = detail.get("request_digest")
+            run |= {"state": "accepted", "accepted_at": event.occurred_at}
+            run |= {"request": {"requested_by": event.actor, **detail}, "request_digest": detail.get("request_digest")}
         case "migration.rejected":
             run["state"] = run["state"] or "rejected"
             run["error"] = run.get("error") or _problem(detail)

@@ -6,12 +6,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
 
 from coordinator.domain.request import MigrationRequest, read_request, request_id_for_event
 from coordinator.domain.request_parsing.publisher_mistakes import ABatch, misuse_of_data, misuse_of_event
 from coordinator.domain.request_parsing.request_json import object_in, read_object
-from coordinator.errors import BadEnvelope, BadRequestId
+from coordinator.errors import BadEnvelope, BadRequestId, CoordinatorError
 from migration_sidecar.contract.request_id import REQUEST_ID
 
 MAXIMUM_ATTRIBUTE_LENGTH = 1024
@@ -19,46 +20,53 @@ MAXIMUM_ATTRIBUTE_LENGTH = 1024
 CARRIAGE = {"topic", "pubsubname", "time", "traceid", "traceparent", "tracestate"}
 
 
-class Envelope(NamedTuple):
-    event_id: str
-    source: str
-    data: dict[str, Any]
-
-
 class Identity(NamedTuple):
-    """What a repeated delivery has in common with the first one, and by what its publisher would look for it."""
+    """How a message is recognised: by a key that every delivery of it has, and by the id that its publisher knows."""
 
     key: tuple[str, ...]
     request_id: str | None
 
 
-def read_event(body: bytes) -> MigrationRequest:
-    """The request in an event as Dapr delivers it; raises CM-1xx, CM-2xx or CM-6xx."""
-    envelope = read_envelope(body)
-    default = request_id_for_event(envelope.event_id, envelope.source)
-    return read_request(envelope.data, default_request_id=default)
+@dataclass(frozen=True)
+class ReceivedEvent:
+    """One message on the topic of requests, parsed once. It need not be a CloudEvent, nor even JSON."""
 
+    body: bytes
+    attributes: dict[str, Any]  # as far as they can be read
+    unreadable: CoordinatorError | None = None  # why the body is not one strict JSON object
 
-def read_envelope(body: bytes) -> Envelope:
-    if body.lstrip()[:1] == b"[":
-        raise ABatch("body")
-    event = read_object(body)
-    if event.get("specversion") != "1.0":
-        raise misuse_of_event(event) or BadEnvelope("specversion", "is not 1.0")
-    event_id, source, _ = _attribute(event, "id"), _attribute(event, "source"), _attribute(event, "type")
-    if misuse := misuse_of_data(event):
-        raise misuse
-    return Envelope(event_id, source, event["data"])
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """Raises nothing: what cannot be taken is told by `request`."""
+        if body.lstrip()[:1] == b"[":
+            return cls(body, object_in(body), ABatch("body"))
+        try:
+            return cls(body, read_object(body))
+        except CoordinatorError as error:
+            # Read without rules, only to find out whose message was refused.
+            return cls(body, object_in(body), error)
 
+    def request(self) -> MigrationRequest:
+        """The request in the event; raises CM-1xx, CM-2xx or CM-6xx with what is wrong first."""
+        if self.unreadable:
+            raise self.unreadable
+        event = self.attributes
+        if event.get("specversion") != "1.0":
+            raise misuse_of_event(event) or BadEnvelope("specversion", "is not 1.0")
+        event_id, source, _ = _attribute(event, "id"), _attribute(event, "source"), _attribute(event, "type")
+        if misuse := misuse_of_data(event):
+            raise misuse
+        return read_request(event["data"], default_request_id=request_id_for_event(event_id, source))
 
-def identity_of(body: bytes) -> Identity:
-    """Of any body at all, also one that is refused for its envelope or for what is no strict JSON."""
-    event = object_in(body)
-    known_as = next((found for found in _names(event) if REQUEST_ID.fullmatch(found)), None)
-    event_id, source = event.get("id"), event.get("source")
-    if isinstance(event_id, str) and isinstance(source, str) and event_id and source:
-        return Identity(("event", source, event_id), known_as or request_id_for_event(event_id, source))
-    return Identity(("body", _fingerprint(event, body)), known_as)
+    @property
+    def identity(self) -> Identity:
+        """Of any message at all, also one that is refused."""
+        event = self.attributes
+        known_as = next((found for found in _names(event) if REQUEST_ID.fullmatch(found)), None)
+        event_id, source = next(_text(event.get("id")), ""), next(_text(event.get("source")), "")
+        if event_id and source:
+            return Identity(("event", source, event_id), known_as or request_id_for_event(event_id, source))
+        return Identity(("body", _fingerprint(event, self.body)), known_as)
 
 
 def _fingerprint(event: dict[str, Any], body: bytes) -> str:

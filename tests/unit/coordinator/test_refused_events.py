@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from coordinator.api import subscriptions
 from coordinator.api.subscriptions import handle
 from coordinator.audit.rejections import MOST_UNTOLD
-from coordinator.domain.request_parsing.cloud_event import identity_of, read_event
+from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.errors import CoordinatorError
 from migration_sidecar.contract.messages import AuditEvent
 from tests.unit.coordinator.at_the_doors import client_of, event
@@ -184,7 +185,7 @@ async def test_a_mistake_of_the_publisher_is_named_and_found_by_the_id_that_he_k
     world: World, life: Life, body: bytes, known_as: str | None, says: str
 ) -> None:
     with pytest.raises(CoordinatorError) as caught:
-        read_event(body)
+        ReceivedEvent.parse(body).request()
     assert says in caught.value.detail
     assert await handle(body, life.reception) == "DROP"
     (refused,) = told(world)
@@ -221,4 +222,25 @@ async def test_a_verb_that_was_refused_is_not_shown_as_the_refusal_of_a_request(
 @pytest.mark.parametrize("changes", [{"topic": "migrate.requested.dead"}, {"time": "2026-01-01T00:00:00Z"}])
 def test_what_dapr_adds_on_the_way_to_the_dead_letters_makes_no_other_event_of_it(changes: dict[str, Any]) -> None:
     for lacking in ({}, {"source": "absent"}, {"data": "text"}):
-        assert identity_of(event("e-1", **{**lacking, **changes})) == identity_of(event("e-1", **lacking))
+        first, later = (ReceivedEvent.parse(event("e-1", **{**lacking, **more})) for more in ({}, changes))
+        assert first.identity == later.identity
+
+
+def test_a_body_is_parsed_once_and_only_what_is_no_strict_json_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[Any] = []
+    loads = json.loads
+
+    def counting(text: Any, **settings: Any) -> Any:
+        parsed.extend([text] if text else [])
+        return loads(text, **settings)
+
+    bodies = [event("good"), event("other", {"services": "wrong"}), event("twice")[:-1] + b', "data": {}}']
+    for body, times in zip(bodies, (1, 1, 2), strict=True):
+        parsed.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(json, "loads", counting)
+            received = ReceivedEvent.parse(body)
+            with suppress(CoordinatorError):
+                received.request()
+            assert received.identity.request_id
+        assert len(parsed) == times
