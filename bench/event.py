@@ -11,10 +11,10 @@ from uuid import uuid4
 import httpx
 
 from bench.ground import Ground
+from coordinator.domain.run_state import RunState
 from scripts.infrastructure.fleet import COORDINATOR
 
 GIVE_UP_SECONDS = 120
-ENDED = {"succeeded", "failed", "cancelled", "compensated", "needs_attention", "planned"}
 
 
 class RunWentWrong(Exception):
@@ -61,7 +61,7 @@ class Event:
             answer = self.http.get(f"{self._method}/migrations/{request_id}", params={"wait_seconds": 1})
             if answer.status_code == httpx.codes.OK:
                 record: dict[str, Any] = answer.json()
-                if record["state"] in ENDED and record.get("audit") == "recorded":
+                if RunState(record["state"]).terminal and record.get("audit") == "recorded":
                     return record
             time.sleep(0.002)
         raise RunWentWrong(f"{request_id} was not recorded within {GIVE_UP_SECONDS} s")

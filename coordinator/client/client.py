@@ -121,9 +121,6 @@ class CoordinatorClient:
     def audit_verify(self, parameters: Document) -> Document:
         return self._call("GET", "/audit/verify", params=parameters)
 
-    def audit_keys(self) -> Document:
-        return self._call("GET", "/audit/keys")
-
     def audit_proof(self, event: str) -> Document:
         return self._call("GET", f"/audit/proof/{quote(event, safe='')}")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-ENDED = frozenset({"succeeded", "planned", "failed", "cancelled", "compensated", "needs_attention"})
 # Nothing moves in these until somebody decides, so waiting longer would only hang a pipeline.
 WAITING_FOR_A_PERSON = frozenset({"awaiting_approval", "paused", "needs_attention"})
 _WENT_WRONG = frozenset({"failed", "cancelled", "compensated"})

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from coordinator.client.errors import CannotReach
-from coordinator.client.exit_codes import ENDED
+from coordinator.domain.run_state import RunState
+from coordinator.domain.step import StepState
 
 Moment = Annotated[datetime, AfterValidator(lambda at: at if at.tzinfo else at.replace(tzinfo=UTC))]
-STEP_ENDED = frozenset({"succeeded", "unchanged", "failed", "skipped", "cancelled", "reverted", "needs_attention"})
 
 
 class View(BaseModel):
@@ -37,7 +37,7 @@ class ProblemView(View):
 
 
 class Timed(View):
-    ended_states: ClassVar[frozenset[str]] = ENDED
+    ended_states: ClassVar[frozenset[str]] = frozenset(state for state in RunState if state.terminal)
     state: str = ""
     started_at: Moment | None = None
     finished_at: Moment | None = None
@@ -59,7 +59,7 @@ class Timed(View):
 
 
 class StepView(Timed):
-    ended_states: ClassVar[frozenset[str]] = STEP_ENDED
+    ended_states: ClassVar[frozenset[str]] = frozenset(state for state in StepState if state.ended)
     service: str = ""
     database: str = ""
     state: str = "pending"

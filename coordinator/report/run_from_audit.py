@@ -6,8 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from coordinator.client.views import STEP_ENDED
-from coordinator.report.inputs import ReportedEvent, ReportedRun
+from coordinator.report.inputs import ReportedEvent, ReportedRun, ReportedStep
 
 
 def rebuilt(request_id: str, events: list[ReportedEvent]) -> ReportedRun:
@@ -53,7 +52,7 @@ def _step(event: ReportedEvent) -> dict[str, Any]:
     facts |= {"from_revisions": _ids(event.from_revision), "to_revisions": _ids(event.to_revision)}
     if event.event_type == "migration.step_started":
         return facts | {"state": "running", "started_at": event.occurred_at}
-    state = event.outcome if event.outcome in STEP_ENDED else "needs_attention"
+    state = event.outcome if event.outcome in ReportedStep.ended_states else "needs_attention"
     facts |= {"state": state, "finished_at": event.occurred_at, "duration_ms": event.duration_ms}
     told = detail.get("applied")
     applied = [one if isinstance(one, dict) else {"revision": one} for one in (told if isinstance(told, list) else [])]
