@@ -1,13 +1,13 @@
-"""What set-up has to know of fleet.toml: which services own which database."""
+"""What set-up has to know of fleet.toml: which services own which database. The order is the coordinator's own."""
 
 from __future__ import annotations
 
 import sys
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from coordinator.domain.catalog import Service, read_catalog
+from coordinator.errors import BadCatalog
 from scripts.infrastructure.errors import BadFleetFile
 from scripts.infrastructure.settings import ROOT
 
@@ -23,36 +23,21 @@ class FleetMember:
 
 def members(catalog: Path = ROOT / "fleet.toml") -> list[FleetMember]:
     """In the order in which they migrate; services without a database are left out. Raises BadFleetFile."""
-    services = _document(catalog).get("services")
-    if not isinstance(services, list) or not services:
-        raise BadFleetFile(catalog, "it has no [[services]]")
-    return [
-        _member(catalog, number, service)
-        for number, service in enumerate(services, 1)
-        if not isinstance(service, dict) or "database" in service
-    ]
-
-
-def _document(catalog: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(catalog.read_text(encoding="utf-8"))
+        services = read_catalog(catalog.read_text(encoding="utf-8")).databases
     except OSError as error:
         raise BadFleetFile(catalog, error.strerror or "it cannot be read") from None
     except UnicodeDecodeError:
         raise BadFleetFile(catalog, "it is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadFleetFile(catalog, f"it is not TOML: {error}") from None
+    except BadCatalog as error:
+        raise BadFleetFile(catalog, error.detail.rstrip(".")) from None
+    return [_member(catalog, service) for service in services]
 
 
-def _member(catalog: Path, number: int, service: Any) -> FleetMember:
-    given = service if isinstance(service, dict) else {}
-    which = given.get("name") or f"number {number}"
-    texts: list[str] = []
-    for key in ("name", "folder", "database"):
-        if not isinstance(value := given.get(key), str) or not value:
-            raise BadFleetFile(catalog, f"the service {which} needs `{key}`, a text")
-        texts.append(value)
-    return FleetMember(*texts)
+def _member(catalog: Path, service: Service) -> FleetMember:
+    if not service.folder:
+        raise BadFleetFile(catalog, f"the service {service.name} needs `folder`, a text")
+    return FleetMember(service.name, service.folder, service.database or "")
 
 
 def main() -> int:

@@ -11,6 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CATALOG = """
+[fleet]
+name = "rmbrain"
+audit = "cas-audit"
 [[services]]
 name = "cas-audit"
 folder = "services/cas_service"
@@ -128,7 +131,9 @@ def test_a_pipe_gets_no_colours(checkout: Path) -> None:
     assert "\x1b" not in run(checkout, "upgrade", "head").stdout
 
 
-@pytest.mark.parametrize(("content", "why"), [("[[services", "it is not TOML"), ("", "it has no [[services]]")])
+@pytest.mark.parametrize(
+    ("content", "why"), [("[[services", "The catalog is not TOML"), ("", "In the catalog, fleet: ")]
+)
 def test_a_catalog_that_cannot_be_used_is_one_sentence_and_no_success(checkout: Path, content: str, why: str) -> None:
     (checkout / "fleet.toml").write_text(content)
     result = run(checkout, "upgrade", "head")
