@@ -9,7 +9,6 @@ import psycopg
 
 from bench.ground import Say
 
-EVENTS_OF_A_RUN = 50
 BATCH = 1000
 
 # Of each run: asked, approved, begun; for nine services five events each; the end; and one person at the shell.

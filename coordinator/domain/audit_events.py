@@ -8,13 +8,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from coordinator.domain.step import Step
-from migration_sidecar.contract.audit_detail import bounded, problem_facts
+from migration_sidecar.contract.audit_detail import bounded, problem_facts, revision_list
 from migration_sidecar.contract.messages import AuditEvent, Problem, ServiceStatus
 from migration_sidecar.contract.strict_json import without_passwords
 
 SOURCE = "migration-coordinator"
 IDS = uuid.UUID("c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57")
-LONGEST_REVISIONS = 500
 BATCH = 60  # of the largest events that there may be: the audit reads 1 MiB
 
 
@@ -67,8 +66,8 @@ def about_step(event_type: str, request_id: str, actor: Actor, now: datetime, st
         service=step.service,
         database=step.database,
         actor=actor.name,
-        from_revision=_joined(step.from_revisions),
-        to_revision=_joined(step.to_revisions),
+        from_revision=revision_list(step.from_revisions),
+        to_revision=revision_list(step.to_revisions),
         outcome=step.state.value if step.state.ended else None,
         duration_ms=step.duration_ms,
         detail=bounded(event_type, {**actor.facts, **_step_facts(step)}),
@@ -136,7 +135,7 @@ def about_drift(status: ServiceStatus, now: datetime) -> AuditEvent:
         source=SOURCE,
         service=status.service,
         database=status.database,
-        to_revision=_joined(status.current_revisions),
+        to_revision=revision_list(status.current_revisions),
         outcome=status.state.value,
         detail=bounded(
             "drift.found",
@@ -168,7 +167,3 @@ def _step_facts(step: Step) -> dict[str, Any]:
         "started_at": step.started_at.isoformat() if step.started_at else None,
         "error": problem_facts(step.error) if step.error else None,
     }
-
-
-def _joined(revisions: list[str]) -> str | None:
-    return ",".join(revisions)[:LONGEST_REVISIONS] or None

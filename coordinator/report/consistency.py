@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coordinator.report.inputs import ReportedEvent, ReportedStep, RunFacts
+from migration_sidecar.contract.audit_detail import revision_list
 
 
 def disagreements(facts: RunFacts) -> list[str]:
@@ -26,7 +27,7 @@ def _about(step: ReportedStep, facts: RunFacts) -> list[str]:
     found = []
     if finished[-1].outcome != step.state:
         found.append(f"{step.service}: the record says {step.state}, the audit says {finished[-1].outcome}.")
-    if finished[-1].to_revision != ",".join(step.to_revisions)[:500]:
+    if finished[-1].to_revision != (revision_list(step.to_revisions) or ""):
         found.append(f"{step.service}: the record and the audit leave its database at different revisions.")
     return found + _about_revisions(step, facts.of_step(step.service, "revision.applied", "revision.reverted"))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from migration_sidecar.contract.messages import AuditEvent, Problem
@@ -15,6 +15,7 @@ from migration_sidecar.contract.strict_json import without_passwords
 
 EVENT_BYTES = 16 * 1024
 ERROR_CHARACTERS = 500
+REVISION_LIST_CHARACTERS = 500  # of `from_revision` and `to_revision`
 
 # Bytes of JSON as UTF-8. What may be longer in life is cut by its writer, and its name stands in `cut`.
 LIMITS = {
@@ -97,6 +98,11 @@ def problem_facts(problem: Problem) -> dict[str, Any]:
 def error_text(sentence: str) -> str:
     """Of a foreign error only its kind is kept and not its words: a trigger's or a value's may repeat a row."""
     return _QUOTED.sub(r"\1\2", sentence)[:ERROR_CHARACTERS]
+
+
+def revision_list(revisions: Sequence[str]) -> str | None:
+    """Revision ids as `from_revision` and `to_revision` of an audit event hold them; None where there is none."""
+    return ",".join(revisions)[:REVISION_LIST_CHARACTERS] or None
 
 
 def size(value: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from migration_sidecar.contract.audit_detail import bounded, error_text
+from migration_sidecar.contract.audit_detail import bounded, error_text, revision_list
 from migration_sidecar.contract.messages import MOST_REVISIONS, AuditEvent
 from migration_sidecar.contract.strict_json import is_deep
 
@@ -29,7 +29,6 @@ CLAIMED = "claimed"
 
 _OF_A_REVISION = ("message", "sha256", "tables", "tables_count", "dropped")
 _OF_AN_ADOPTION = ("built_in", "catalog_sha256", "objects")
-LONGEST_REVISIONS = 500
 
 
 def audit_event(row: Any, service: str, database: str) -> AuditEvent:
@@ -51,8 +50,8 @@ def audit_event(row: Any, service: str, database: str) -> AuditEvent:
         service=service,
         database=database,
         actor=detail.get("actor"),
-        from_revision=_joined(revisions_in(detail, "before")),
-        to_revision=_joined(revisions_in(detail, "heads")),
+        from_revision=revision_list(revisions_in(detail, "before") or []),
+        to_revision=revision_list(revisions_in(detail, "heads") or []),
         outcome=problem.get("code") or kind,
         duration_ms=_storable(detail.get("duration_ms")),
         detail=bounded(
@@ -99,7 +98,3 @@ def _storable(milliseconds: Any) -> Any:
     if isinstance(milliseconds, int) and abs(milliseconds) >= 2**63:
         raise ValueError("duration_ms is out of range")
     return milliseconds
-
-
-def _joined(revisions: list[str] | None) -> str | None:
-    return ",".join(revisions or [])[:LONGEST_REVISIONS] or None

@@ -13,6 +13,7 @@ from coordinator.domain.reconciliation.discrepancy import Gap, Kind
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import Step
+from migration_sidecar.contract.audit_detail import revision_list
 from migration_sidecar.contract.messages import RecordedAuditEvent
 from migration_sidecar.contract.request_id import REQUEST_ID
 
@@ -27,8 +28,6 @@ EVENT_TYPES = frozenset(
         "migration.finished",
     }
 )
-# Older releases planned without a word.
-MAY_BE_ABSENT = "migration.step_planned"
 
 Facts = dict[str, str | int | None]
 
@@ -80,25 +79,22 @@ class Runs:
 
     def owing(self) -> set[str]:
         """Runs of which something is on its way."""
-        return {each.request_id for each in self._missing() if each.owed}
+        return {each.request_id for each in self.expected.values() if each.owed}
 
     @property
     def on_their_way(self) -> int:
-        return sum(each.owed for each in self._missing())
+        return sum(each.owed for each in self.expected.values())
 
     def sealed(self, until: datetime | None) -> int:
-        return sum(_is_sealed(each, until) for each in self._missing())
+        return sum(_is_sealed(each, until) for each in self.expected.values())
 
     def gaps(self, sealed_until: datetime | None = None) -> Iterator[Gap]:
         yield from self.retold
         for key, each in self.expected.items():
-            if _counts(each) and not (each.owed or _is_sealed(each, sealed_until)):
+            if not (each.owed or _is_sealed(each, sealed_until)):
                 yield _absent(key, each)
         for event in self.strangers.values():
             yield self._unfounded(event)
-
-    def _missing(self) -> list[Expected]:
-        return [each for each in self.expected.values() if _counts(each)]
 
     def _match(self, key: UUID) -> None:
         expected, event = self.expected.get(key), self.strangers.get(key)
@@ -135,8 +131,9 @@ def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
         expect("migration.started", {"detail.plan_digest": run.plan_digest})
     for step in run.steps:
         key = (step.service, step.operation_id or "")
-        place: Facts = {"database": step.database, "from_revision": _joined(step.from_revisions)}
-        expect(MAY_BE_ABSENT, {}, step.service, "")
+        place: Facts = {"database": step.database, "from_revision": revision_list(step.from_revisions)}
+        if run.state is RunState.PLANNED:
+            expect("migration.step_planned", place, *key)
         if step.operation_id:
             expect("migration.step_started", place, *key)
         if step.state.ended and run.state is not RunState.PLANNED:
@@ -149,21 +146,13 @@ def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
 def _end(step: Step) -> Facts:
     return {
         "outcome": step.state.value,
-        "to_revision": _joined(step.to_revisions),
+        "to_revision": revision_list(step.to_revisions),
         "duration_ms": step.duration_ms,
     }
 
 
-def _counts(each: Expected) -> bool:
-    return each.event_type != MAY_BE_ABSENT
-
-
 def _is_sealed(each: Expected, until: datetime | None) -> bool:
     return until is not None and not each.owed and each.accepted_at < until
-
-
-def _joined(revisions: list[str]) -> str | None:
-    return ",".join(revisions)[:500] or None
 
 
 def _fact(event: RecordedAuditEvent, name: str) -> object:
