@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 NOTHING = "0" * 64  # what stands before the first event and before the first anchor
 LINE_BYTES = 16 << 20
+MISSING = "After event {before} comes event {seq}: what was between is missing."
+INSERTED = "Event {seq} does not follow the event before it: one was inserted or replaced."
 HASH = re.compile(r"[0-9a-f]{64}")
 EVENT = re.compile(
     rb'\{"seq":(\d{1,18}),"recorded_at":"([\dT:.Z-]{27})","prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"'
@@ -296,15 +298,13 @@ class Export:
         if self.segment_open:
             raise Broken(seq, "missing", f"Nothing signs event {self.seq}, after which a segment was taken out.")
         if seq != self.seq + 1:
-            raise Broken(seq, "missing", f"After event {self.seq} comes event {seq}: what was between is missing.")
+            raise Broken(seq, "missing", MISSING.format(before=self.seq, seq=seq))
         if self.ahead:
             raise Broken(seq, "moved", f"Event {seq} comes after the anchor at seq {self.ahead}, which signs it.")
         if event_hash(prev_hash, seq, recorded_at, hash_of_payload) != hash:
             raise Broken(seq, "changed", f"Event {seq} is not what was recorded: its hash does not fit it.")
         if prev_hash != self.hash:
-            raise Broken(
-                seq, "inserted", f"Event {seq} does not follow the event before it: one was inserted or replaced."
-            )
+            raise Broken(seq, "inserted", INSERTED.format(seq=seq))
         self.seq, self.hash = seq, hash
         self.verdict.events += 1
         self.tree.add(hash)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from audit_verifier.verify import Anchor, Broken
+from audit_verifier.verify import INSERTED, MISSING, Anchor, Broken
 from services.cas_service.chain import Link
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ AND (SELECT known.seq FROM audit.changed_tables AS known
 """
 
 SENTENCES = {
-    "missing": "After event {before} comes event {seq}: what was between is missing.",
+    "missing": MISSING,
     "changed": "Event {seq} is not what was recorded: its content was changed.",
     "moved": "Event {seq} is not what was recorded: its number, time, hash or predecessor was changed.",
-    "inserted": "Event {seq} does not follow the event before it: one was inserted or replaced.",
+    "inserted": INSERTED,
 }
 
 

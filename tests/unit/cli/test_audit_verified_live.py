@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from audit_verifier.verify import Verdict, sentence
+from coordinator.client.audit_verification import LiveVerdict
 from tests.unit.cli.conftest import RunCommand
 from tests.unit.cli.scripted_coordinator import ScriptedCoordinator, problem
 
@@ -49,6 +51,18 @@ def test_what_is_not_signed_or_not_here_or_stands_still_is_said(
     assert "No anchor signs events 201 to 250 yet: they are only consistent." in shown
     assert "Events 1 to 50 are in sealed segments" in shown
     assert "Anchoring stands still since noon." in shown
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"ok": True, "first_seq": 3, "last_seq": 9, "events": 7, "anchored_seq": 8},
+        {"ok": False, "first_bad_seq": 7, "reason": "moved", "sentence": "Event 7 was moved."},
+        {"ok": False, "first_bad_seq": None, "reason": "keys", "sentence": "The keys are others."},
+    ],
+)
+def test_the_judgement_on_the_live_audit_is_told_as_that_on_a_file(facts: dict[str, Any]) -> None:
+    assert LiveVerdict.model_validate(facts).lines()[0] == sentence(Verdict("export", **facts))
 
 
 def test_an_audit_without_events_holds(coordinator: ScriptedCoordinator, command: RunCommand) -> None:
