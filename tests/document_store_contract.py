@@ -107,7 +107,7 @@ class DocumentStoreContract:
         created = await asyncio.gather(*(one.create(called_index) for one in runs))
         assert [is_new for _, is_new in created].count(True) == 1
         assert await runs[0].read("index") == called_index
-        assert (await runs[0].index()).recent == ["old-2", "old-1", "old-0", "index"]
+        assert (await runs[0].index()).recent == ["index", "old-2", "old-1", "old-0"]
 
     async def test_no_run_is_lost_while_coordinators_of_the_first_release_and_of_today_run_beside_each_other(
         self, store: DocumentStore, run: Run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from dataclasses import dataclass
 
 from coordinator.domain.catalog import Catalog
@@ -13,12 +12,10 @@ from coordinator.domain.run import Run
 from coordinator.errors import OtherBody
 from coordinator.ports import Clock, Phase, WorkflowScheduler
 from coordinator.runs.repository import Runs
-from coordinator.unavailable import StateUnavailable, WorkflowUnavailable
+from coordinator.unavailable import WorkflowUnavailable
 
 log = logging.getLogger(__name__)
 
-# The sweep takes an index entry without a record for abandoned only long after this.
-ACCEPTANCE_LIMIT_SECONDS = 30.0
 SCHEDULING_LIMIT_SECONDS = 3.0
 
 
@@ -31,17 +28,11 @@ class Acceptance:
 
     async def accept(self, request: MigrationRequest, caller: str | None = None) -> Run:
         """The one run of this request id; raises CM-201 before anything is stored, and CM-601 for another body."""
-        began = time.monotonic()
         stored = await self.runs.read(request.request_id)
         if stored is not None:
             return await self._repeated(stored, request)
         self.catalog.chosen(request)
-        now = self.clock()
-        # The index first: a record that nothing points to could never be found again.
-        await self.runs.enter(request.request_id, now)
-        if time.monotonic() - began > ACCEPTANCE_LIMIT_SECONDS:
-            raise StateUnavailable("accepting the request took too long, so nothing was begun")
-        run, is_new = await self.runs.create(Run.accept(request, now, caller))
+        run, is_new = await self.runs.create(Run.accept(request, self.clock(), caller))
         if not is_new:
             return await self._repeated(run, request)
         await self._start(run.request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,9 +19,11 @@ from coordinator.errors import CoordinatorError, NoSuchRun
 from coordinator.ports import Document, DocumentStore
 from coordinator.runs.change_notifier import Watchers
 from coordinator.runs.index_repository import RunIndex, a_moment
-from coordinator.unavailable import DamagedRun, StateContended
+from coordinator.unavailable import DamagedRun, StateContended, StateUnavailable
 
 ATTEMPTS = 40
+# Run recovery takes an index entry without a record for abandoned only long after this.
+CREATION_LIMIT_SECONDS = 30.0
 # A coordinator of the first release takes any object under this key for an index without entries, and would write over
 # the run of that name; a word where a list belongs makes it fail instead, until it is replaced.
 NO_INDEX = {"recent": "this is a run; the index is elsewhere"}
@@ -59,7 +62,15 @@ class Runs:
         return records
 
     async def create(self, run: Run) -> tuple[Run, bool]:
-        """The stored run and whether it is this one; the first writer wins for ever."""
+        """Enters a new run into the index and stores its record; answers the stored run and whether it is this one.
+
+        The first writer of a request id wins for ever. Raises StateUnavailable, StateContended and DocumentTooLarge.
+        """
+        began = time.monotonic()
+        # The index first: a record that nothing points to could never be found again.
+        await self.enter(run.request_id, run.accepted_at)
+        if time.monotonic() - began > CREATION_LIMIT_SECONDS:
+            raise StateUnavailable("storing the request took too long, so nothing was begun")
         if await self._write_first(run):
             self._watchers.announce(run.request_id)
             return run, True
