@@ -1,4 +1,4 @@
-"""The way of one run in docs/architecture.md is the way that the code goes, as far as names can tell, and is counted."""
+"""The way of one run in docs/architecture.md: every function on it exists, and stops and returns are counted."""
 
 from __future__ import annotations
 
