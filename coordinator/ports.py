@@ -1,4 +1,4 @@
-"""What the coordinator needs from outside, as small protocols; each names the errors it may raise."""
+"""What the coordinator needs from outside, as small protocols. Each names the errors it may raise."""
 
 from __future__ import annotations
 
@@ -21,24 +21,33 @@ from migration_sidecar.contract.progress_events import Announcement
 
 
 class Address(NamedTuple):
-    """Whom to ask, and whose answer is believed: another service's or database's is not."""
+    """A service and its database; an answer about another pair is not believed."""
 
     service: str
     database: str
 
 
 class Document(NamedTuple):
-    """What is stored, and the mark that says whether it has changed since; only its writer made sure what it is."""
+    """A stored value and its etag, which changes with every write."""
 
     value: Any
     etag: str
 
 
 class DocumentStore(Protocol):
-    """Dapr state: single documents, first write wins. After a StateUnavailable a write may have happened."""
+    """Dapr state: single documents, the first write wins.
 
-    async def read(self, key: str) -> Document | None: ...
-    async def read_many(self, keys: Sequence[str]) -> dict[str, Document]: ...
+    Raises StateUnavailable, after which a write may or may not have happened, and DocumentTooLarge for a write.
+    """
+
+    async def read(self, key: str) -> Document | None:
+        """None where the key does not exist."""
+        ...
+
+    async def read_many(self, keys: Sequence[str]) -> dict[str, Document]:
+        """By key; keys that do not exist are left out."""
+        ...
+
     async def create(self, key: str, value: Mapping[str, Any]) -> bool:
         """False when the key exists already."""
         ...
@@ -49,50 +58,78 @@ class DocumentStore(Protocol):
 
 
 class AuditTrail(Protocol):
-    """The fleet's audit; append raises AuditNotReady or AuditUnavailable, after which events may have been stored."""
+    """The audit of the fleet."""
 
-    async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt: ...
+    async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
+        """Stores events in this order, at most 1 MiB; events that it has are recognised by their ids.
+
+        Raises AuditNotReady, AuditUnavailable or SidecarUnreachable, after which events may have been stored.
+        """
+        ...
 
 
 class Stream(Protocol):
-    """An answer that is read while it comes; whoever opened it reads or closes it."""
+    """An answer that is read while it comes. It must be read to its end or closed."""
 
     content_type: str
 
-    def chunks(self) -> AsyncIterator[bytes]: ...
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body, piece by piece."""
+        ...
 
 
 class AuditReader(Protocol):
-    """The audit's own answers. Raises Service{Unreachable,Refused,Lied} and SidecarUnreachable."""
+    """The audit's own routes. Raises ServiceUnreachable, ServiceRefused, ServiceLied and SidecarUnreachable."""
 
-    async def open(self, path: str, query: str) -> Stream: ...
+    async def open(self, path: str, query: str) -> Stream:
+        """The answer of a GET on this path."""
+        ...
 
 
 class FleetMessenger(Protocol):
-    """A service's migration sidecar endpoint. Raises Service{Unreachable,Refused,Lied} and SidecarUnreachable."""
+    """The migration sidecar endpoint of a service.
 
-    async def status(self, address: Address) -> ServiceStatus: ...
-    async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan: ...
-    async def start(self, address: Address, order: OperationRequest, *, wait_seconds: int) -> Operation: ...
-    async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation: ...
+    Raises ServiceUnreachable, ServiceRefused, ServiceLied and SidecarUnreachable.
+    """
+
+    async def status(self, address: Address) -> ServiceStatus:
+        """Where the database is."""
+        ...
+
+    async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan:
+        """What the service would do for this target; nothing is touched."""
+        ...
+
+    async def start(self, address: Address, order: OperationRequest, *, wait_seconds: int) -> Operation:
+        """Starts the operation, or recognises it by its id; waits for its end, at most `wait_seconds`."""
+        ...
+
+    async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation:
+        """The operation; waits for its end, at most `wait_seconds`."""
+        ...
 
 
 class Journals(Protocol):
-    """The services' own journals, page by page. Raises Service{Unreachable,Refused,Lied} and SidecarUnreachable."""
+    """The services' own journals.
 
-    async def journal(self, address: Address, *, after: int, limit: int) -> JournalPage: ...
+    Raises ServiceUnreachable, ServiceRefused, ServiceLied and SidecarUnreachable.
+    """
+
+    async def journal(self, address: Address, *, after: int, limit: int) -> JournalPage:
+        """At most `limit` rows after row `after`."""
+        ...
 
 
 class EventPublisher(Protocol):
-    """The topic migrate.events; at least once, recognisable by id; raises BrokerUnavailable."""
+    """The topic migrate.events."""
 
-    async def publish(
-        self, announcement: Announcement, event_id: str, at: datetime, data: Mapping[str, Any]
-    ) -> None: ...
+    async def publish(self, announcement: Announcement, event_id: str, at: datetime, data: Mapping[str, Any]) -> None:
+        """Publishes at least once; a repeat is recognised by its id. Raises BrokerUnavailable."""
+        ...
 
 
 class Phase(StrEnum):
-    """Where the workflow of a run is, as far as a caller must care."""
+    """Whether a workflow exists and can go on."""
 
     NONE = "none"
     ALIVE = "alive"
@@ -101,36 +138,40 @@ class Phase(StrEnum):
 
 
 class Driver(NamedTuple):
-    """The workflow of a run, as the engine has it."""
+    """The workflow of a run, as the engine knows it."""
 
     phase: Phase
     turned_at: datetime | None = None  # its last turn, by the engine's clock: to be compared, never to be measured
 
 
 class WorkflowScheduler(Protocol):
-    """The workflow engine; an instance has its run's id. Raises WorkflowUnavailable."""
+    """The workflow engine; a workflow has the id of its run. Raises WorkflowUnavailable."""
 
     @property
     def connected(self) -> bool:
-        """Whether orders are carried out, as far as was seen last."""
+        """Whether activities are carried out, as far as was seen last."""
         ...
 
     async def prove(self) -> None:
-        """Has the engine take one turn for nothing, and remembers in `connected` whether it did."""
+        """Has the engine carry out an empty workflow, and remembers in `connected` whether it did."""
         ...
 
     async def schedule(self, request_id: str) -> None:
-        """Starting one that is alive is no error and has no effect."""
+        """Starts the workflow of a run; has no effect on one that is alive."""
         ...
 
-    async def driver(self, request_id: str) -> Driver: ...
+    async def driver(self, request_id: str) -> Driver:
+        """The workflow of a run."""
+        ...
 
     async def terminate(self, request_id: str) -> None:
-        """Returns once the instance is over."""
+        """Ends the workflow of a run; returns once it has ended."""
         ...
 
 
 class Clock(Protocol):
+    """Called for the present time."""
+
     def __call__(self) -> datetime:
         """Now, aware, in UTC."""
         ...

@@ -1,4 +1,4 @@
-"""Orders the steps of a run. It is replayed: no clock, no I/O, no settings; what it knows came from an activity."""
+"""The workflow of a run: which activity comes next. It is replayed, so it uses no clock, no I/O and no settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENT = RetryPolicy(
 
 
 def migrate(ctx: DaprWorkflowContext, command: dict[str, Any]) -> Generator[Any, Any, None]:
-    """One run from its plan to its end; `command` holds the request id only, the rest is in the run record."""
+    """One run from its plan to its end. `command` holds only the request id; the rest is in the run record."""
     request_id = command["request_id"]
     course = Course.model_validate((yield _call(ctx, "make_plan", {"request_id": request_id})))
     rounds = 0

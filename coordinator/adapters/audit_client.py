@@ -22,6 +22,7 @@ class HttpAudit:
         self._sidecar, self._service = sidecar, service
 
     async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
+        """Sends one batch; raises AuditNotReady before the audit's first migration, else AuditUnavailable."""
         body = AuditBatch(events=list(events)).model_dump(mode="json")
         try:
             receipt = await ask(self._sidecar, self._service, "POST", "/audit/events", AuditReceipt, body=body)
@@ -35,6 +36,7 @@ class HttpAudit:
         return receipt
 
     async def open(self, path: str, query: str) -> OpenReply:
+        """Opens one of the audit's own routes; raises ServiceUnreachable, ServiceRefused or ServiceLied."""
         try:
             answer = await self._sidecar.open(path, query, headers={"dapr-app-id": self._service})
             if answer.status >= 300:

@@ -1,4 +1,4 @@
-"""Progress events as whole CloudEvents, so that their ids are ours and a repeat can be recognised."""
+"""Publishes progress events as whole CloudEvents, so that their ids are ours and a repeat can be recognised."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class DaprPublisher:
         self._sidecar, self._path = sidecar, f"/v1.0/publish/{pubsub}/{topic}"
 
     async def publish(self, announcement: Announcement, event_id: str, at: datetime, data: Mapping[str, Any]) -> None:
+        """Publishes one event; raises BrokerUnavailable."""
         event = {
             "specversion": "1.0",
             "id": event_id,

@@ -1,4 +1,4 @@
-"""Documents in Dapr state over HTTP, where a lost race has a status of its own."""
+"""Documents in Dapr state over HTTP. Unlike gRPC it gives a lost race a status of its own."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class DaprDocuments:
         self._sidecar, self._path = sidecar, f"/v1.0/state/{store}"
 
     async def read(self, key: str) -> Document | None:
+        """The document and its etag, or None; raises StateUnavailable."""
         reply = await self._ask("GET", f"{self._path}/{key}", parameters={"consistency": "strong"})
         if reply.status == 204 and not reply.etag:
             return None
@@ -34,13 +35,14 @@ class DaprDocuments:
         return Document(_value(reply), reply.etag)
 
     async def read_many(self, keys: Sequence[str]) -> dict[str, Document]:
+        """Those documents that exist, in batches of 100; raises StateUnavailable."""
         found: dict[str, Document] = {}
         for start in range(0, len(keys), BULK_LIMIT):
             found |= await self._read_some(keys[start : start + BULK_LIMIT])
         return found
 
     async def _read_some(self, keys: Sequence[str]) -> dict[str, Document]:
-        """One that is no JSON spoils the answer for all of them, so that each must be asked for alone."""
+        """One document that is not JSON spoils the whole answer; then each is asked for alone."""
         reply = await self._ask("POST", f"{self._path}/bulk", body={"keys": list(keys), "parallelism": 10})
         items = reply.document()
         if reply.status == 200 and isinstance(items, list) and not any(item.get("error") for item in items):
@@ -49,9 +51,11 @@ class DaprDocuments:
         return {key: document for key, document in zip(keys, alone, strict=True) if document is not None}
 
     async def create(self, key: str, value: Mapping[str, Any]) -> bool:
+        """False where the key exists; raises StateUnavailable, and DocumentTooLarge above 3.5 MB."""
         return await self._write({"key": key, "value": value})
 
     async def replace(self, key: str, value: Mapping[str, Any], etag: str) -> bool:
+        """False where the document changed since `etag`; raises StateUnavailable, and DocumentTooLarge above 3.5 MB."""
         return await self._write({"key": key, "value": value, "etag": etag})
 
     async def _write(self, item: dict[str, Any]) -> bool:

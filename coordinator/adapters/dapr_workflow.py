@@ -1,4 +1,4 @@
-"""Dapr Workflow: the worker that carries orders out in this process, and the client that schedules them."""
+"""Dapr Workflow: the worker of this process, which carries activities out, and the client that schedules workflows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TERMINATION_SECONDS = 0.5
 
 
 class DaprWorkflows:
-    """Implements WorkflowScheduler; make it inside the running loop, to which its client and activities belong."""
+    """Implements WorkflowScheduler. Create it inside the running loop, to which its client and activities belong."""
 
     def __init__(self, grpc_port: int, activities: Mapping[str, Activity]) -> None:
         self._port, self._activities = str(grpc_port), activities
@@ -42,10 +42,11 @@ class DaprWorkflows:
 
     @property
     def connected(self) -> bool:
+        """Whether the worker is connected and the last proof succeeded."""
         return self._runtime is not None and self._proven
 
     async def prove(self) -> None:
-        """A turn needs everything: daprd, placement, the scheduler with its data, and a worker that is connected."""
+        """Schedules an empty workflow and waits for it. It needs daprd, placement, scheduler and a connected worker."""
         if self._runtime is None:
             return
         was = self._proven
@@ -63,7 +64,7 @@ class DaprWorkflows:
             log.info("workflow_engine_back")
 
     async def work(self) -> None:
-        """Returns once the worker is connected; daprd may come up long after this process."""
+        """Starts the worker; returns once it is connected. daprd may start long after this process."""
         runtime = WorkflowRuntime(host="127.0.0.1", port=self._port)
         runtime.register_workflow(_fresh_workflow(), name=NAME)
         runtime.register_workflow(_fresh_proof(), name=PROOF)
@@ -75,10 +76,12 @@ class DaprWorkflows:
         log.info("workflow_worker_connected")
 
     async def stop(self) -> None:
+        """Disconnects the worker."""
         if self._runtime is not None:
             await asyncio.to_thread(self._runtime.shutdown)
 
     async def schedule(self, request_id: str) -> None:
+        """Starts the workflow of a run; raises WorkflowUnavailable."""
         order = {"request_id": request_id}
         try:
             async with asyncio.timeout(CALL_SECONDS):
@@ -90,6 +93,7 @@ class DaprWorkflows:
                 raise WorkflowUnavailable(_code(error).name) from error
 
     async def terminate(self, request_id: str) -> None:
+        """Ends the workflow of a run and waits until it has ended; raises WorkflowUnavailable."""
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 while (await self.driver(request_id)).phase in (Phase.ALIVE, Phase.PAUSED):
@@ -102,6 +106,7 @@ class DaprWorkflows:
             raise WorkflowUnavailable(_code(error).name) from error
 
     async def driver(self, request_id: str) -> Driver:
+        """The workflow of a run as the engine knows it; raises WorkflowUnavailable."""
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 state = await self._client.get_workflow_state(request_id, fetch_payloads=False)
@@ -127,7 +132,7 @@ def _fresh_proof() -> Callable[..., None]:
 
 
 def _fresh_workflow() -> Callable[..., Generator[Any, Any, None]]:
-    """The SDK marks what it registers and refuses it a second time, so every runtime gets a function of its own."""
+    """The SDK marks what it registers and refuses it a second time, so each runtime gets a new function."""
 
     def run(ctx: DaprWorkflowContext, command: dict[str, Any]) -> Generator[Any, Any, None]:
         yield from migrate(ctx, command)

@@ -1,4 +1,4 @@
-"""HTTP to the coordinator's own daprd, which is the only address the coordinator ever connects to."""
+"""HTTP to the coordinator's own daprd, the only address to which the coordinator connects."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ ANSWER_BYTES = 4 * 1024 * 1024  # of one answer, when nobody says otherwise; as 
 
 
 class AnswerTooLarge(Exception):
-    """More came than was to be read; reading stopped there."""
+    """An answer is larger than `most_bytes`; reading stopped there."""
 
     def __init__(self, most_bytes: int) -> None:
         super().__init__(f"with more than {most_bytes} bytes, the most that is read")
 
 
 class Reply(NamedTuple):
+    """An answer that was read to its end."""
+
     status: int
     content: bytes
     etag: str = ""
 
     def document(self) -> Any:
-        """The JSON in it, or None."""
+        """The JSON in it; None where there is none."""
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError):
@@ -49,11 +51,12 @@ class OpenReply:
         self.is_encoded = response.headers.get("content-encoding", "identity") != "identity"
 
     async def whole(self) -> Reply:
+        """Reads the rest of it, up to the usual limit; raises AnswerTooLarge."""
         with _outages():
             return Reply(self.status, await _content(self._response, ANSWER_BYTES))
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Broken off where daprd breaks off; only the content can say whether that was its end."""
+        """The body as it comes. It ends where daprd ends it; only the content can say whether it was complete."""
         try:
             async for chunk in self._response.content.iter_chunked(CHUNK_BYTES):
                 yield chunk
@@ -61,6 +64,7 @@ class OpenReply:
             self.close()
 
     def close(self) -> None:
+        """Gives the connection back without reading the rest."""
         self._response.close()
 
 
@@ -80,10 +84,12 @@ class Caller(Protocol):
         parameters: Mapping[str, str] | None = None,
         seconds: float = CALL_SECONDS,
         most_bytes: int = ANSWER_BYTES,
-    ) -> Reply: ...
+    ) -> Reply:
+        """One request and its whole answer; raises AnswerTooLarge beyond `most_bytes`."""
+        ...
 
     async def open(self, path: str, query: str, *, headers: Mapping[str, str]) -> OpenReply:
-        """A GET whose answer may be of any size."""
+        """A GET whose answer may be of any size; raises the same errors."""
         ...
 
 
@@ -124,6 +130,7 @@ class Sidecar:
         seconds: float = CALL_SECONDS,
         most_bytes: int = ANSWER_BYTES,
     ) -> Reply:
+        """As Caller.call."""
         payload = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         with _outages():
@@ -140,6 +147,7 @@ class Sidecar:
                 return Reply(response.status, content, response.headers.get("etag", ""))
 
     async def open(self, path: str, query: str, *, headers: Mapping[str, str]) -> OpenReply:
+        """As Caller.open."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
         url = URL(f"{self._base}{path}{'?' if query else ''}{query}", encoded=True)
         with _outages():
@@ -147,7 +155,7 @@ class Sidecar:
 
 
 async def _content(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
-    """Counts what comes, because Content-Length may be absent or a lie."""
+    """Counts bytes as they come: Content-Length may be absent or wrong."""
     content = bytearray()
     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         content += chunk

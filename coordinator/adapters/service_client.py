@@ -1,4 +1,4 @@
-"""The services' migration sidecar endpoints, reached by app id through the coordinator's own daprd."""
+"""The migration sidecar endpoints of the services, reached by app id through the coordinator's own daprd."""
 
 from __future__ import annotations
 
@@ -42,10 +42,12 @@ class HttpServices:
         self._sidecar = sidecar
 
     async def status(self, address: Address) -> ServiceStatus:
+        """Where a service's database is."""
         answer = await ask(self._sidecar, address.service, "GET", "/migrations", ServiceStatus)
         return _from_the_right_one(address, answer)
 
     async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan:
+        """What a service would do; it has 60 seconds."""
         parameters = {"action": action.value, "target": target} | ({"sql": "true"} if with_sql else {})
         answer = await ask(
             self._sidecar,
@@ -60,6 +62,7 @@ class HttpServices:
         return _from_the_right_one(address, answer)
 
     async def start(self, address: Address, order: OperationRequest, *, wait_seconds: int) -> Operation:
+        """Sends an order, or repeats it; returns when the operation has ended, at the latest after `wait_seconds`."""
         return await ask(
             self._sidecar,
             address.service,
@@ -72,6 +75,7 @@ class HttpServices:
         )
 
     async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation:
+        """The state of an operation; returns when it has ended, at the latest after `wait_seconds`."""
         return await ask(
             self._sidecar,
             address.service,
@@ -83,6 +87,7 @@ class HttpServices:
         )
 
     async def journal(self, address: Address, *, after: int, limit: int) -> JournalPage:
+        """The page of the journal that follows row `after`; a page that does not follow raises ServiceLied."""
         parameters = {"after": str(after), "limit": str(limit)}
         page = await ask(
             self._sidecar,
@@ -114,7 +119,10 @@ async def ask(
     seconds: float = CALL_SECONDS,
     most_bytes: int = ANSWER_BYTES,
 ) -> Answer:
-    """Raises SidecarUnreachable, ServiceUnreachable, ServiceRefused or ServiceLied."""
+    """One request to a service and its checked answer.
+
+    Raises SidecarUnreachable, ServiceUnreachable, ServiceRefused or ServiceLied. `seconds` bounds the whole call.
+    """
     try:
         reply = await sidecar.call(
             method,
@@ -140,6 +148,7 @@ async def ask(
 
 
 def refusal(service: str, reply: Reply) -> ServiceRefused | ServiceUnreachable | ServiceLied:
+    """The error for an answer with a status of 300 or more."""
     document = reply._replace(content=storable(reply.content)).document()
     if isinstance(document, dict):
         if "errorCode" in document:

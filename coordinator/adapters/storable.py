@@ -1,4 +1,4 @@
-"""What a service answers as it can be kept: no JSON store and no database takes NUL or half a surrogate pair."""
+"""Makes a service's answer storable: neither JSON stores nor databases take NUL or half of a surrogate pair."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _REPLACEMENT = rb"\ufffd"
 
 
 def storable(content: bytes) -> bytes:
-    """The same JSON, with U+FFFD for each character that is refused at our own doors; any other bytes as they are."""
+    """The same JSON with U+FFFD for each such character; bytes that are no JSON stay as they are."""
     return _ESCAPE.sub(lambda found: _REPLACEMENT if _is_refused(found[1]) else found[0], content)
 
 

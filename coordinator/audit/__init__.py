@@ -1,4 +1,4 @@
-"""How facts get into the audit and to subscribers, and what waits until they do.
+"""How events get into the audit and to subscribers, and what waits until they are there.
 
-What an audit event says is in `domain`.
+Which events there are is in `domain`.
 """

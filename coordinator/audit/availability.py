@@ -1,4 +1,4 @@
-"""Whether the audit takes what it is told, since when it does not, and how much waits for it."""
+"""Whether the audit can be written, since when it cannot, and how many events wait."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from migration_sidecar.contract.messages import AuditEvent, AuditReceipt
 
 @dataclass
 class Standing:
-    """An AuditTrail that remembers how its last attempt ended; while nothing is told, nothing is known anew."""
+    """An AuditTrail that remembers how the last append ended; only `append` updates that."""
 
     audit: AuditTrail
     clock: Clock
@@ -23,6 +23,7 @@ class Standing:
     events_waiting: int = 0  # of open runs and of what no run carries, as the last sweep counted them
 
     async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
+        """As AuditTrail.append, and raises the same errors."""
         try:
             receipt = await self.audit.append(events)
         except (AuditUnavailable, SidecarUnreachable) as error:
@@ -32,6 +33,7 @@ class Standing:
         return receipt
 
     def public(self) -> dict[str, Any]:
+        """As `GET /fleet` and readiness show it."""
         if self.away_since is None:
             return {"state": "written", "events_waiting": self.events_waiting}
         since = self.away_since.isoformat()

@@ -1,4 +1,4 @@
-"""Puts on record that a database is not where its history and its journal put it, once per finding."""
+"""Records that a database is not where its history and its journal say, once per finding."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ CODES = {"CM-551", "CM-552"}
 
 @dataclass
 class Drift:
+    """Called with each status that the API shows, and while a run is planned."""
+
     remarks: Remarks
     clock: Clock
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def notice(self, status: ServiceStatus) -> None:
-        """Whoever asked for the status does not wait for that."""
+        """Records a status that shows drift, in the background: the caller does not wait for the audit."""
         event = audit_events.about_drift(status, self.clock())
         if status.state in DRIFTED and not self.remarks.is_known(event.event_id):
             task = asyncio.create_task(self._note(status))
@@ -50,6 +52,7 @@ class Drift:
                     log.info("drift_not_looked_at", extra={"service": step.service, "why": error.detail})
 
     async def settle(self) -> None:
+        """Waits until what was noticed is recorded."""
         await asyncio.gather(*self._tasks)
 
     async def _note(self, status: ServiceStatus) -> None:

@@ -1,4 +1,4 @@
-"""Audit events that no run carries, such as refusals: each recorded once, also while the audit is away."""
+"""Audit events that belong to no run, such as refusals: each is recorded once, also while the audit is away."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ ATTEMPTS = 20
 
 
 class Remarks:
-    """An event is kept in Dapr state before it is sent, so that its repeat is told from it whichever replica gets it.
+    """Stores an event in Dapr state before it sends it, so that any replica recognises a repeat.
 
-    While the audit is away, the newest `PENDING_LIMIT` wait there; how many more there were is counted.
+    While the audit is away the newest 300 wait there; how many more there were is counted.
     """
 
     def __init__(self, audit: AuditTrail, documents: DocumentStore, damage: Damage | None = None) -> None:
@@ -35,12 +35,13 @@ class Remarks:
         self.waiting = 0
 
     def is_known(self, event_id: UUID) -> bool:
+        """Whether this process handled the event lately; spares a look into the store."""
         return event_id in self._known
 
     async def note(self, event: AuditEvent) -> bool:
-        """Whether it was not recorded before.
+        """Records an event; answers whether it is new.
 
-        Raises StateUnavailable when it could be kept nowhere, so that the cause comes again.
+        Raises StateUnavailable or StateContended where it could be stored nowhere; the message must then come again.
         """
         if self.is_known(event.event_id):
             return False
@@ -51,7 +52,10 @@ class Remarks:
         return is_new
 
     async def note_counted(self, codes: Mapping[UUID, str], tell: Callable[[Mapping[UUID, str]], AuditEvent]) -> None:
-        """Keeps one event for those that nobody has recorded or counted yet; raises StateUnavailable."""
+        """Stores one event about those refusals that no replica has recorded or counted yet.
+
+        `tell` makes it of their codes. Raises StateUnavailable or StateContended.
+        """
         for _ in range(ATTEMPTS):
             document = await self._documents.read(PENDING)
             remembered = await self._remembered(document)
@@ -71,7 +75,11 @@ class Remarks:
         return next((event for event in reversed(found) if event.event_type == "migration.rejected"), None)
 
     async def flush(self) -> int:
-        """Hands over what waited; how many that was. Raises AuditUnavailable while the audit is still away."""
+        """Sends what waits; answers how many events that was.
+
+        Raises AuditUnavailable, SidecarUnreachable or StateUnavailable. Called after each new event and by run
+        recovery.
+        """
         document = await self._documents.read(PENDING)
         remembered = await self._remembered(document)
         waiting = remembered.events
@@ -108,7 +116,7 @@ class Remarks:
         raise StateContended(PENDING)
 
     async def _remembered(self, document: Document | None) -> Remembered:
-        """What cannot be read of it is kept beside, and the next write leaves it out."""
+        """What can be read; a copy of a damaged document is kept, and the next write leaves the damage out."""
         remembered, is_whole = read_remembered_of(document)
         if document is not None and not is_whole:
             await self._damage.set_aside(PENDING, document)
@@ -127,4 +135,5 @@ class Remarks:
 
 
 def read_remembered_of(document: Document | None) -> tuple[Remembered, bool]:
+    """The content of the document, and whether all of it could be read."""
     return (Remembered(), True) if document is None else read_remembered(document.value)

@@ -36,13 +36,13 @@ class _Page(BaseModel):
 
 @dataclass(frozen=True)
 class Refusals:
-    """Looks among those that wait for the audit, and then into the audit; that neither can be asked is no error."""
+    """Looks among the events that wait, then in the audit. If neither can be asked, nothing is found."""
 
     remarks: Remarks
     audit: AuditReader
 
     async def explained(self, request_id: str) -> NoSuchRun:
-        """What to answer to somebody who asks for a run that there is not."""
+        """The error for an unknown run: OnlyRefused with the reason where a refusal is found, else NoSuchRun."""
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 found = await self._waiting(request_id) or await self._recorded(request_id)

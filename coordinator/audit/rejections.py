@@ -1,4 +1,4 @@
-"""Records what was refused at a door, once per message; of a flood only how many there were, each counted once."""
+"""Records refused requests, once per message. Of too many at once only the number is recorded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_UNTOLD = 1000
 
 @dataclass
 class Flood:
-    """Lets `burst` through at once and then one every `seconds`, so that nobody can fill the audit from outside."""
+    """A leaky bucket: lets `burst` through at once and then one every `seconds`, so that nobody can fill the audit."""
 
     burst: int = 60
     seconds: float = 10.0
@@ -35,6 +35,7 @@ class Flood:
     _at: float = field(default_factory=time.monotonic)
 
     def lets_through(self) -> bool:
+        """Whether there is room for one more; it then takes the room."""
         now = time.monotonic()
         self._level = max(0.0, self._level - (now - self._at) / self.seconds)
         self._at = now
@@ -45,6 +46,8 @@ class Flood:
 
 
 class Rejections:
+    """Records refusals and publishes them as progress events; called by `Reception`."""
+
     def __init__(self, remarks: Remarks, publisher: EventPublisher, clock: Clock, flood: Flood | None = None) -> None:
         self._remarks, self._publisher, self._clock = remarks, publisher, clock
         self._flood = flood or Flood()
@@ -55,12 +58,13 @@ class Rejections:
 
     @property
     def waiting(self) -> int:
+        """How many events that belong to no run wait for the audit."""
         return self._remarks.waiting
 
     async def record(self, event: AuditEvent) -> bool:
-        """Whether it came for the first time, as far as this process can tell.
+        """Records a refusal; answers whether it came for the first time, as far as this process can tell.
 
-        Raises StateUnavailable when it could be kept nowhere, so that the message is delivered again.
+        Raises StateUnavailable or StateContended where it could be stored nowhere; the message must then come again.
         """
         if self._remarks.is_known(event.event_id) or event.event_id in self._counted:
             return False
@@ -73,7 +77,7 @@ class Rejections:
         return True
 
     async def flush(self) -> int:
-        """Tells how many were only counted, and hands over what waited; raises AuditUnavailable while it is away."""
+        """Records how many were only counted, and sends what waits; raises AuditUnavailable while the audit is away."""
         await self._tell()
         return await self._remarks.flush()
 
@@ -87,7 +91,7 @@ class Rejections:
             del self._counted[next(iter(self._counted))]
 
     async def _tell(self) -> None:
-        """What comes meanwhile is told the next time; what could not be told now stays."""
+        """Refusals that come meanwhile are recorded the next time; what could not be recorded now stays."""
         told, since = dict(self._untold), self._since
         if since is None:
             return

@@ -1,4 +1,4 @@
-"""Documents in Dapr state that cannot be read: told once each, and those of our own kept beside for a person."""
+"""Documents in Dapr state that cannot be read: logged once each; of the coordinator's own ones a copy is kept."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ MOST_KEPT_CHARACTERS = 1024 * 1024
 
 @dataclass
 class Damage:
-    """What this process met; readiness, the numbers and the list of runs name it."""
+    """What this process met. Readiness, metrics and the list of runs name it."""
 
     documents: DocumentStore
     found: dict[str, str] = field(default_factory=dict)  # key to where a copy is; empty where it stands as it was
 
     def met(self, key: str, copy: str = "") -> None:
-        """Told once, however often it is read; of very many only the first are remembered."""
+        """Notes a damaged document, once however often it is read; only the first 100 are remembered."""
         if self.found.get(key) == copy or len(self.found) >= MOST_NAMED:
             return
         self.found[key] = copy
         log.error("document_damaged", extra={"key": key, "copy": copy or None})
 
     def mended(self, key: str) -> None:
+        """Forgets a document that can be read again."""
         self.found.pop(key, None)
 
     async def set_aside(self, key: OwnKey, document: Document) -> None:
-        """Keeps a copy, so that the document can be begun anew; raises StateUnavailable."""
+        """Stores a copy under another key, so that the document can be begun anew; raises StateUnavailable."""
         text = json.dumps(document.value, sort_keys=True)
         copy = key_beside(key, hashlib.sha256(text.encode()).hexdigest())
         whole = len(text) <= MOST_KEPT_CHARACTERS

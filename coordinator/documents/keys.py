@@ -11,23 +11,23 @@ RUN = "run-"
 
 
 class OwnKey(StrEnum):
-    """One document each. None begins as a run's key does, so that no request id can ever give one of them."""
+    """The keys of the coordinator's own documents. None begins with `run-`, so no request id can give one of them."""
 
     INDEX = "index-of-runs"
     REMARKS = "rejections-pending"
 
 
-# Where the first release kept the index: it is the key of a run that is called `index` as well.
+# Where version 0.1 kept the index: it is also the key of a run that is called `index`.
 FORMER_INDEX = f"{RUN}index"
 
 
 def key_of_run(request_id: str) -> str:
-    """The contract: `run-<request_id>`; raises CM-103 for what is no request id, whoever asks."""
+    """`run-<request_id>`, as the contract says; raises CM-103 for what is no request id."""
     if not REQUEST_ID.fullmatch(request_id):
         raise BadRequestId(f"{quoted(request_id)} is not of the form [A-Za-z0-9_-]{{1,64}}")
     return f"{RUN}{request_id}"
 
 
 def key_beside(key: str, fingerprint: str) -> str:
-    """Where a damaged document of our own is kept for a person; the same damage gives the same key."""
+    """The key for the copy of a damaged document; the same damage gives the same key."""
     return f"damaged-{key}-{fingerprint[:16]}"

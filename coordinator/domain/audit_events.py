@@ -1,4 +1,4 @@
-"""Events for the audit; an id is derived from what is reported, so that a repeat of any effect is recognised."""
+"""Audit events of the coordinator. Each id is derived from what is reported, so that a repeat gets the same id."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ BATCH = 60  # of the largest events that there may be: the audit reads 1 MiB
 
 
 class Actor(NamedTuple):
-    """Who asked: the application that Dapr let through, else whoever the request names without any proof."""
+    """Who asked for a run.
+
+    `caller` is the application that Dapr let through, `claimed` a name from the request that nobody checked.
+    """
 
     claimed: str | None = None
     caller: str | None = None
 
     @property
     def name(self) -> str | None:
+        """The name that the audit shows: the checked one where there is one. Passwords in it are masked."""
         return self.caller or (self.claimed and without_passwords(self.claimed))
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is claimed stands beside what was authenticated, and is never shown as that."""
+        """How the name is known, for the event's detail; the claimed name is kept beside the checked one."""
         basis = f"dapr caller {self.caller}" if self.caller else "claimed" if self.claimed else None
         return {"actor_basis": basis, "requested_by": self.claimed}
 
@@ -38,12 +42,14 @@ NOBODY = Actor()
 
 
 def event_id(*facts: str | int) -> uuid.UUID:
+    """The id of an event; equal facts give the same id in every process."""
     return uuid.uuid5(IDS, json.dumps(facts))
 
 
 def about_run(
     event_type: str, request_id: str, actor: Actor, now: datetime, *, outcome: str | None = None, **facts: Any
 ) -> AuditEvent:
+    """An event about a whole run. Facts that such an event may not hold are left out, and long ones are cut."""
     return AuditEvent(
         event_id=event_id(request_id, event_type),
         event_type=event_type,
@@ -57,6 +63,7 @@ def about_run(
 
 
 def about_step(event_type: str, request_id: str, actor: Actor, now: datetime, step: Step) -> AuditEvent:
+    """An event about one step; outcome and duration are there once the step has ended."""
     return AuditEvent(
         event_id=event_id(request_id, event_type, step.service, step.operation_id or ""),
         event_type=event_type,
@@ -83,7 +90,7 @@ def about_rejection(
     actor: Actor = NOBODY,
     **facts: Any,
 ) -> AuditEvent:
-    """`key` names the message that was refused: delivered again, it gives the same event id."""
+    """A refused message. `key` identifies the message: when it is delivered again, the event id is the same."""
     return AuditEvent(
         event_id=event_id("migration.rejected", *key),
         event_type="migration.rejected",
@@ -98,7 +105,7 @@ def about_rejection(
 
 
 def about_more_rejections(since: datetime, now: datetime, codes: dict[str, int]) -> AuditEvent:
-    """Those that a flood keeps from standing in the audit one by one."""
+    """One event for many refusals that the rate limit keeps from being recorded one by one."""
     return AuditEvent(
         event_id=event_id("migration.rejections_counted", since.isoformat(), now.isoformat()),
         event_type="migration.rejections_counted",
@@ -112,7 +119,7 @@ def about_more_rejections(since: datetime, now: datetime, codes: dict[str, int])
 
 
 def about_conflict(request_id: str, digest: str, now: datetime, problem: Problem, actor: Actor) -> AuditEvent:
-    """One per different body, however often that body is sent."""
+    """A request whose id was used before with another body; one event per body, however often it is sent."""
     return AuditEvent(
         event_id=event_id(request_id, "migration.conflict", digest),
         event_type="migration.conflict",
@@ -126,7 +133,7 @@ def about_conflict(request_id: str, digest: str, now: datetime, problem: Problem
 
 
 def about_drift(status: ServiceStatus, now: datetime) -> AuditEvent:
-    """A database that is not where its history and its journal put it; one per finding, however often it is seen."""
+    """A database that is not where its history and its journal say; one event per finding."""
     finding = [status.state.value, *status.current_revisions, "|", *status.head_revisions]
     return AuditEvent(
         event_id=event_id("drift.found", status.service, status.database, *finding),

@@ -18,11 +18,13 @@ DatabaseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,63}$
 
 
 class CatalogModel(BaseModel):
+    """Base of everything in fleet.toml: frozen, and unknown keys are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Service(CatalogModel):
-    """A member of the fleet; its name is its Dapr app id and the only address there is."""
+    """A member of the fleet; its name is its Dapr app id, and no other address is known."""
 
     name: Name
     folder: str | None = None
@@ -34,7 +36,7 @@ class Service(CatalogModel):
 
 
 class FormerService(CatalogModel):
-    """A service that has left; what it told until then stays in the audit, and its journal is gone."""
+    """A service that has left the fleet; its events stay in the audit, and its journal is gone."""
 
     name: Name
     left: AwareDatetime | date  # a day lasts until its end in UTC
@@ -50,12 +52,15 @@ class FormerService(CatalogModel):
 
     @property
     def until(self) -> datetime:
+        """From this moment on no event of the service is possible; UTC. A `left` without a time is that whole day."""
         if isinstance(self.left, datetime):
             return self.left.astimezone(UTC)
         return datetime.combine(self.left + timedelta(days=1), time(), UTC)
 
 
 class Fleet(CatalogModel):
+    """The name of the fleet, and which of its services keeps the audit."""
+
     name: Name
     audit: Name
 
@@ -69,14 +74,19 @@ class Catalog(CatalogModel):
 
     @property
     def databases(self) -> list[Service]:
+        """The services that own a database, in migration order."""
         return [service for service in self.services if service.database is not None]
 
     def names_of(self, name: str) -> frozenset[str]:
-        """Of a service today, with those under which records of former times know it."""
+        """The name of a service together with its former ones, under which older records know it."""
         former = next((service.former_names for service in self.services if service.name == name), [])
         return frozenset({name, *former})
 
     def find(self, name: str) -> Service:
+        """A service with a database.
+
+        Raises UnknownService, RenamedService, ServiceLeft or ServiceWithoutDatabase, all of them CM-201.
+        """
         for service in self.services:
             if service.name == name:
                 if service.database is None:
@@ -90,7 +100,7 @@ class Catalog(CatalogModel):
         raise UnknownService(name, [service.name for service in self.databases])
 
     def chosen(self, request: MigrationRequest) -> list[Service]:
-        """The services of a request in the order they migrate; raises CM-201 for a name that is none."""
+        """The services of a request in migration order; raises CM-201 for an unknown name."""
         targets = [] if isinstance(request.target, str) else list(request.target)
         named = None if request.services == "all" else [self.find(name) for name in request.services]
         for name in targets:
@@ -98,7 +108,7 @@ class Catalog(CatalogModel):
         return [service for service in self.databases if named is None or service in named]
 
     def dependencies(self, service: Service, chosen: Iterable[Service]) -> list[str]:
-        """Which of the chosen must be at their target first; the audit comes before everybody."""
+        """The chosen services that must be at their targets before this one; the audit precedes all others."""
         among = list(chosen)
         before = self._nearest(service, {other.name for other in among}) | ({self.fleet.audit} - {service.name})
         return [other.name for other in among if other.name in before]
@@ -117,7 +127,11 @@ class Catalog(CatalogModel):
 
 
 def read_catalog(text: str) -> Catalog:
-    """Raises CM-701 with one sentence that says where the file is wrong."""
+    """The catalog in the text of fleet.toml, its services in migration order.
+
+    The only place that decides on the order; set-up uses it too. Raises CM-701 with one sentence that says where the
+    file is wrong.
+    """
     try:
         catalog = Catalog.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -1,4 +1,4 @@
-"""What a run owes to the outside: an audit event and, for some, a progress event on the topic."""
+"""The outbox of a run: audit events, some of them also published as progress events, that are not delivered yet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from migration_sidecar.contract.progress_events import Announcement
 
 
 class Notice(BaseModel):
-    """Written in the same state write as the change it reports, so that neither can be lost without the other."""
+    """One event to deliver. It is stored with the change that it reports, so neither exists without the other."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -21,5 +21,5 @@ class Notice(BaseModel):
 
 
 def announced_data(event: AuditEvent) -> dict[str, Any]:
-    """What subscribers learn: the audit's own facts, without its bookkeeping."""
+    """The data of a progress event: the facts of the audit event, without its id, type and source."""
     return event.model_dump(mode="json", exclude={"event_id", "event_type", "source"}, exclude_none=True)

@@ -1,4 +1,4 @@
-"""What became of a step, as the service's own operation tells it; an answer that cannot be true is no answer."""
+"""Turns a service's answer about its operation into the outcome of a step, or refuses an answer that cannot be true."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATES = {
 
 
 class Outcome(BaseModel):
-    """Where a step is now; `running` means that nothing is decided and the service is asked again."""
+    """Where a step is now; in state `running` nothing is decided, and the service is asked again."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,7 +38,7 @@ class Outcome(BaseModel):
     error: Problem | None = None
 
     def facts(self) -> dict[str, Any]:
-        """The fields of a step that this outcome settles."""
+        """The fields of the step that this outcome sets; called by `Run.apply_outcome`."""
         facts = {
             "attempts": self.attempts,
             "applied": self.applied,
@@ -54,9 +54,10 @@ class Outcome(BaseModel):
 
 
 def read_outcome(step: Step, operation: Operation) -> Outcome:
-    """Raises CM-801 when the answer is about another operation, service or database, or contradicts the plan.
+    """The outcome of an operation, checked against its step.
 
-    It is a SucceededElsewhere where the answer may still be true: somebody else may have taken the database further.
+    Raises ServiceLied (CM-801) for an answer about another operation, service or database, or one that contradicts the
+    plan. Raises SucceededElsewhere where it may still be true: somebody else may have migrated the database further.
     """
     if operation.operation_id != step.operation_id:
         raise ServiceLied(step.service, f"about the operation {operation.operation_id}, not {step.operation_id}")
@@ -71,15 +72,15 @@ def read_outcome(step: Step, operation: Operation) -> Outcome:
 
 
 def proofs_of_being_beyond(step: Step, operation: Operation) -> list[str]:
-    """The targets whose plans must all be empty where the database went through the step's target and further."""
+    """The targets whose plans must all be empty if the database has passed the target of the step."""
     return sorted({*step.to_revisions, *operation.current_revisions})
 
 
 def read_beyond(step: Step, operation: Operation, plans: Sequence[MigrationPlan]) -> Outcome | None:
-    """An operation that succeeded elsewhere, by the service's plans for `proofs_of_being_beyond`; None if it did not.
+    """The outcome where plans show that the database has passed the target; None where they do not.
 
-    Only the service knows its history, and a plan reads it anew: where one to the target leads nowhere, the database
-    has that target behind it.
+    `plans` are the service's plans for `proofs_of_being_beyond`. Only the service knows its history: if its plan to a
+    target is empty, the database is at that target or beyond it.
     """
     places = {tuple(sorted(plan.from_revisions)) for plan in plans}
     if len(places) != 1 or any(plan.obstacles or not nothing_to_do(plan) for plan in plans):
@@ -117,16 +118,17 @@ def _outcome(operation: Operation) -> Outcome:
 
 
 def refused(problem: Problem, current_revisions: list[str] | None = None) -> Outcome:
-    """The service would not even begin."""
+    """The outcome of an operation that the service refused to begin."""
     return Outcome(state=StepState.FAILED, error=problem, current_revisions=current_revisions)
 
 
 def nothing_conclusive(problem: Problem) -> Outcome:
+    """The outcome where nobody could find out what became of the database; a person has to look."""
     return Outcome(state=StepState.NEEDS_ATTENTION, error=problem)
 
 
 def there_already(step: Step, revisions: list[str]) -> Outcome:
-    """Somebody else brought the database to the target between the plan and the step, or further."""
+    """The outcome where somebody else migrated the database between plan and step."""
     remark = _remark(revisions, step, "and this run had planned")
     return Outcome(state=StepState.UNCHANGED, current_revisions=revisions, remark=remark)
 

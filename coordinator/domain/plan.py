@@ -28,14 +28,17 @@ class FleetPlan(BaseModel):
         return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
 
     def of(self, service: str) -> MigrationPlan | None:
+        """The plan of one service; None where it gave none."""
         return next((plan for plan in self.plans if plan.service == service), None)
 
 
 def nothing_to_do(plan: MigrationPlan) -> bool:
+    """Whether the database is at the target of the plan already."""
     return not plan.revisions and sorted(plan.from_revisions) == sorted(plan.to_revisions)
 
 
 def assemble(answers: Iterable[MigrationPlan | Problem]) -> FleetPlan:
+    """One plan of all answers; a service's own obstacles get its name where they have none."""
     plans: list[MigrationPlan] = []
     obstacles: list[Problem] = []
     for answer in answers:
@@ -48,6 +51,7 @@ def assemble(answers: Iterable[MigrationPlan | Problem]) -> FleetPlan:
 
 
 def step_of(service: Service, plan: MigrationPlan | None, *, after: list[str], target: str) -> Step:
+    """The pending step of one service; without a plan it has no revisions."""
     step = Step(service=service.name, database=service.database or "", after=after, target=target)
     if plan is None:
         return step

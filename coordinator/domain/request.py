@@ -1,4 +1,4 @@
-"""What somebody asks for: one strict shape for both doors, and the digest that tells a repeat from another request."""
+"""A migration request: its fields, its checks, and the digest by which a repeat is recognised."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 
 
 class MigrationRequest(BaseModel):
-    """Only `services` must be given; a repeat is recognised by everything but the id itself."""
+    """What somebody asks for. Only `services` is required."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -52,14 +52,16 @@ class MigrationRequest(BaseModel):
 
     @property
     def alembic_action(self) -> Action:
+        """The action as the services understand it."""
         return Action(self.action)
 
     def target_of(self, service: str) -> str:
+        """The target of one service: a revision id, `head` or `heads`."""
         return self.target if isinstance(self.target, str) else self.target.get(service, "head")
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything asked for, defaults filled in; the request id is the key and not part of it."""
+        """SHA-256 over all fields with their defaults, without the request id; equal for a repeat."""
         body = self.model_dump(mode="json", exclude={"request_id"})
         canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
@@ -70,7 +72,7 @@ OPTIONAL = MigrationRequest.model_fields.keys() - {"services"}
 
 
 def read_request(body: dict[str, Any], *, default_request_id: str) -> MigrationRequest:
-    """The request in a parsed body; raises the one error that names what is wrong with it first."""
+    """The request in a parsed body; raises one CM-1xx or CM-2xx error, for the first thing that is wrong."""
     body = {name: value for name, value in body.items() if value is not None or name not in OPTIONAL}
     request_id = body.get("request_id", default_request_id)
     if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
@@ -84,13 +86,14 @@ def read_request(body: dict[str, Any], *, default_request_id: str) -> MigrationR
 
 
 def request_id_for_event(event_id: str, source: str) -> str:
-    """The CloudEvent's own id where it fits, otherwise one that every delivery of this event derives alike."""
+    """The id of the CloudEvent where it can be a request id, else a UUID that is the same for every delivery."""
     if REQUEST_ID.fullmatch(event_id):
         return event_id
     return str(uuid.uuid5(EVENT_IDS, json.dumps([source, event_id])))
 
 
 def request_id_for_call() -> str:
+    """A new id, for a call that gives none."""
     return str(uuid.uuid4())
 
 

@@ -1,4 +1,4 @@
-"""The list of runs, because Dapr state cannot be listed: which are open, and which were accepted lately."""
+"""The list of runs, which is needed because Dapr state cannot be listed: open runs, and the last thousand ids."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ RequestId = Annotated[str, StringConstraints(pattern=f"^{REQUEST_ID.pattern}$", 
 
 
 class OpenRun(BaseModel):
+    """A run that is not settled, and when it was accepted."""
+
     model_config = ConfigDict(frozen=True)
 
     request_id: RequestId
@@ -24,7 +26,7 @@ class OpenRun(BaseModel):
 
 
 class Index(BaseModel):
-    """`open` is what a sweep looks after."""
+    """`open` is what run recovery looks at; `recent` is what `GET /migrations` lists."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,11 +34,13 @@ class Index(BaseModel):
     recent: list[RequestId] = []  # newest first
 
     def entered(self, request_id: str, at: datetime) -> Index:
+        """With one more open run, as the newest."""
         still_open = [entry for entry in self.open if entry.request_id != request_id]
         recent = [request_id, *(known for known in self.recent if known != request_id)]
         return self._with([*still_open, OpenRun(request_id=request_id, at=at)], recent)
 
     def left(self, done: Iterable[str], unknown: Iterable[str]) -> Index:
+        """Without settled runs among the open ones, and without ids that never got a record."""
         nobodys = set(unknown)
         closed = nobodys.union(done)
         return self._with(
@@ -45,7 +49,7 @@ class Index(BaseModel):
         )
 
     def joined(self, other: Index) -> Index:
-        """With all that only the other one has; what it has besides is taken for newer."""
+        """With all entries that only the other index has; its ids are taken for newer."""
         ours = {entry.request_id for entry in self.open}
         known = set(self.recent)
         return self._with(
@@ -54,7 +58,7 @@ class Index(BaseModel):
         )
 
     def found_again(self, request_id: str, at: datetime, *, is_open: bool) -> Index:
-        """A run that was accepted before all that is known here."""
+        """With a run that was lost from the index; it is taken for the oldest."""
         opened = [OpenRun(request_id=request_id, at=at)] if is_open else []
         return self.joined(Index(open=opened))._with_oldest(request_id)
 
@@ -76,7 +80,7 @@ class Index(BaseModel):
 
 
 def read_index(value: Any) -> Index | None:
-    """None for what is no index, or one that names a run twice."""
+    """The index in a document; None where it is none, or names a run twice."""
     if not isinstance(value, dict) or not {"open", "recent"} <= value.keys():
         return None
     try:
@@ -88,12 +92,12 @@ def read_index(value: Any) -> Index | None:
 
 
 def read_former_index(value: Any) -> Index | None:
-    """As the first release wrote it, under a key that a run may have as well: a run record is none."""
+    """The index as version 0.1 wrote it, under a key that a run may have too; None for a run record."""
     return read_index(value) if isinstance(value, dict) and value.keys() == {"open", "recent"} else None
 
 
 def salvaged(value: Any) -> Index:
-    """Whatever can still be read of a damaged index."""
+    """What can still be read of a damaged index."""
     document = value if isinstance(value, dict) else {}
     still_open = {entry.request_id: entry for entry in _each(TypeAdapter(OpenRun), document.get("open"))}
     recent = dict.fromkeys(_each(TypeAdapter(RequestId), document.get("recent")))

@@ -8,6 +8,8 @@ from coordinator.domain.step import StepState
 
 
 class RunState(StrEnum):
+    """Where a run is; `MOVES` says how it may go on."""
+
     ACCEPTED = "accepted"  # stored, and therefore going to be started whatever dies
     AWAITING_APPROVAL = "awaiting_approval"  # planned; a person has to agree to the plan's digest
     RUNNING = "running"  # planned; steps are being carried out
@@ -21,6 +23,7 @@ class RunState(StrEnum):
 
     @property
     def terminal(self) -> bool:
+        """Whether the run has ended. API, CLI and reports ask this; there is no second list."""
         return not MOVES[self]
 
 
@@ -38,7 +41,7 @@ MOVES: dict[RunState, frozenset[RunState]] = {
 
 
 def end_of(steps: list[StepState]) -> RunState:
-    """What a run has become once no step of it can go on; the worst step decides."""
+    """The state of a run whose steps have all ended; the worst step decides."""
     for worst, end in (
         (StepState.NEEDS_ATTENTION, RunState.NEEDS_ATTENTION),
         (StepState.FAILED, RunState.FAILED),

@@ -1,4 +1,4 @@
-"""What a workflow needs to know to order the next steps; small, because it travels through the workflow's history."""
+"""What the workflow needs to choose the next steps. It is small, because it is kept in the workflow's history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Leg(BaseModel):
 
 
 class Report(BaseModel):
-    """What one activity tells the workflow about one step."""
+    """What an activity reports to the workflow about one step."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,7 +31,7 @@ class Report(BaseModel):
 
 
 class Course(BaseModel):
-    """Decides which services are next; pure, so that a replay decides the same."""
+    """Chooses the next services. It does no I/O and reads no clock, so that a replay chooses the same."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,11 +41,15 @@ class Course(BaseModel):
 
     @classmethod
     def of(cls, run: Run) -> Self:
+        """The schedule of a run as its record is now."""
         legs = [Leg(service=step.service, after=step.after, state=step.state) for step in run.steps]
         return cls(legs=legs, max_parallel=run.request.max_parallel, ended=run.state.terminal)
 
     def next(self) -> list[str]:
-        """Services to ask now, those that run already first; none when the course is run or a step has failed."""
+        """The services to work on now, running ones first.
+
+        None are left when all steps are at their targets, or when one has failed and no other is running.
+        """
         if self.ended:
             return []
         running = [leg.service for leg in self.legs if leg.state is StepState.RUNNING]
@@ -56,6 +60,7 @@ class Course(BaseModel):
         return [*running, *ready][: max(self.max_parallel, len(running))]
 
     def after(self, reports: list[Report]) -> Self:
+        """The schedule with what the activities reported."""
         told = {report.service: report.state for report in reports}
         legs = [leg.model_copy(update={"state": told.get(leg.service, leg.state)}) for leg in self.legs]
         return self.model_copy(update={"legs": legs})

@@ -1,4 +1,4 @@
-"""What is kept of audit events that no run carries: those that wait, and which ones were told or counted before."""
+"""The document with audit events that belong to no run: those that wait, and ids of those handled lately."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Mark = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{1,36}$")]
 
 
 class Remembered(BaseModel):
-    """One document; every list is bounded, the oldest leave first."""
+    """The document. Every list is bounded, and the oldest entries leave first."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,37 +32,42 @@ class Remembered(BaseModel):
     counted: list[Mark] = []
 
     def knows(self, event_id: UUID) -> bool:
+        """Whether this event was recorded or counted before."""
         return str(event_id) in self.recorded or mark(event_id) in self.counted
 
     def waits(self, event_id: UUID) -> bool:
+        """Whether this event waits for the audit."""
         return any(event.event_id == event_id for event in self.events)
 
     def with_waiting(self, *events: AuditEvent) -> Remembered:
+        """With more events that wait; beyond 300 the oldest are dropped and counted in `dropped`."""
         waiting = [*self.events, *events]
         kept = waiting[-PENDING_LIMIT:]
         return self.model_copy(update={"events": kept, "dropped": self.dropped + len(waiting) - len(kept)})
 
     def told(self) -> Remembered:
+        """With all waiting events marked as recorded; called once the audit has them."""
         recorded = [*self.recorded, *(str(event.event_id) for event in self.events)]
         return self.model_copy(update={"events": [], "recorded": recorded[-RECORDED_LIMIT:]})
 
     def uncounted(self, codes: Mapping[UUID, str]) -> dict[UUID, str]:
-        """Those that nobody has recorded or counted, on whichever replica they came before."""
+        """Of these refusals the ones that no replica has recorded or counted yet."""
         counted, recorded = set(self.counted), {*self.recorded, *(str(event.event_id) for event in self.events)}
         return {one: code for one, code in codes.items() if mark(one) not in counted and str(one) not in recorded}
 
     def with_counted(self, event_ids: Collection[UUID]) -> Remembered:
+        """With more refusals that were only counted."""
         counted = [*self.counted, *(mark(event_id) for event_id in event_ids)]
         return self.model_copy(update={"counted": counted[-COUNTED_LIMIT:]})
 
 
 def mark(event_id: UUID) -> str:
-    """Enough of an id to know it again among some thousand."""
+    """The first 12 hexadecimal digits of an id: enough to recognise it among some thousand."""
     return event_id.hex[:12]
 
 
 def read_remembered(value: Any) -> tuple[Remembered, bool]:
-    """What can be read and will be taken by the audit, and whether that is all there was."""
+    """What can be read of the document and will be taken by the audit, and whether that is all of it."""
     try:
         whole = Remembered.model_validate(value)
     except ValidationError:
@@ -95,7 +100,7 @@ def _event(value: Any) -> AuditEvent | None:
 
 
 def _is_fit(event: AuditEvent) -> bool:
-    """The audit refuses a whole batch for one event that is not, and would do so for ever."""
+    """Whether the audit takes this event: it refuses a whole batch for one, which would block the others for ever."""
     try:
         return objection(event) is None
     except (TypeError, ValueError):

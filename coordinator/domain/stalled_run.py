@@ -1,4 +1,4 @@
-"""That a run stands still, as data: which of the reasons it is, and the sentence that people read."""
+"""Why the workflow of a run does not move: the reason as data, and the sentence for people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from enum import StrEnum
 
 
 class Standstill(StrEnum):
+    """The reason, as the run record holds it."""
+
     STILL = "still"  # nothing carries the run out
     TAKEN_UP = "taken_up"  # nothing did, so its workflow was ended, and one that begins anew is on its way
     PAUSED = "paused"  # somebody paused its workflow in Dapr
@@ -23,7 +25,7 @@ SENTENCES = {
 
 
 def told(standstill: Standstill | None, waiting_for: str | None) -> str | None:
-    """Why nothing goes on. What was waited for before may be there by now, so it comes second."""
+    """One sentence on why a run does not go on; what it waited for before comes second, because that may be over."""
     if standstill is None:
         return waiting_for
     return SENTENCES[standstill] + (f" What it said last: {waiting_for}" if waiting_for else "")

@@ -1,4 +1,4 @@
-"""A step is one service's part of a run; where it may go from where it is stands in one table."""
+"""A step is one service's part of a run. `MOVES` is the table of its states."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from migration_sidecar.contract.messages import AppliedRevision, Problem
 
 
 class StepState(StrEnum):
+    """Where a step is; `MOVES` says how it may go on."""
+
     PENDING = "pending"  # planned; nothing sent
     RUNNING = "running"  # the service holds the command, or may hold it
     SUCCEEDED = "succeeded"  # its database is at the target or beyond it, and this run applied something
@@ -25,10 +27,12 @@ class StepState(StrEnum):
 
     @property
     def ended(self) -> bool:
+        """Whether nothing more is done for this step in the order of the run."""
         return self not in (StepState.PENDING, StepState.RUNNING)
 
     @property
     def at_target(self) -> bool:
+        """Whether the database is at the target of the step or beyond it."""
         return self in (StepState.SUCCEEDED, StepState.UNCHANGED)
 
 
@@ -57,7 +61,7 @@ MOVES: dict[StepState, frozenset[StepState]] = {
 
 
 class Step(BaseModel):
-    """As it stands in the run record; frozen, so that every change is a new step and a checked move."""
+    """One service's part of a run, as the run record holds it. It is frozen: `moved` returns a new step."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -83,10 +87,11 @@ class Step(BaseModel):
     error: Problem | None = None
 
     def moved(self, state: StepState, **facts: Any) -> Self:
+        """The step in another state, with the given fields changed; raises IllegalMove (CM-902)."""
         if state not in MOVES[self.state]:
             raise IllegalMove(f"The step of {self.service}", self.state, state)
         return self.model_copy(update={"state": state, **facts})
 
     def skipped(self, now: datetime, error: Problem | None = None) -> Self:
-        """Its database stays where it was; what would have been done to it is still in `planned`."""
+        """The step that is never started: its database stays where it is, and `planned` keeps what was not done."""
         return self.moved(StepState.SKIPPED, finished_at=now, error=error, to_revisions=self.from_revisions)

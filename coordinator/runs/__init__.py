@@ -1,4 +1,4 @@
-"""Run records: accepted, stored, listed, and taken up again where nothing drives them.
+"""Run records: accepted, stored, listed, and recovered where no workflow drives them.
 
 How a step is carried out is in `steps`.
 """

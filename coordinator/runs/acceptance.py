@@ -1,4 +1,7 @@
-"""Takes a request in. Each effect can be repeated; a death between any two is healed by a repeat or by the sweep."""
+"""Accepts a request.
+
+Each effect can be repeated: a repeat of the request or run recovery completes what a crash left.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,19 @@ SCHEDULING_LIMIT_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Acceptance:
+    """Makes one run of each request id; called by `Reception`."""
+
     runs: Runs
     scheduler: WorkflowScheduler
     catalog: Catalog
     clock: Clock
 
     async def accept(self, request: MigrationRequest, caller: str | None = None) -> Run:
-        """The one run of this request id; raises CM-201 before anything is stored, and CM-601 for another body."""
+        """The one run of this request id, new or known.
+
+        Raises CM-201 before anything is stored, OtherBody (CM-601) for another body under a known id, StateUnavailable
+        and StateContended.
+        """
         stored = await self.runs.read(request.request_id)
         if stored is not None:
             return await self._repeated(stored, request)
@@ -58,7 +67,10 @@ class Acceptance:
             await self._start(request_id)
 
     async def _start(self, request_id: str) -> None:
-        """The record is stored, so the promise holds already: a start that fails here is the sweep's to repeat."""
+        """Schedules the workflow.
+
+        A failure raises nothing: the record is stored, and run recovery schedules it again.
+        """
         try:
             async with asyncio.timeout(SCHEDULING_LIMIT_SECONDS):
                 await self.scheduler.schedule(request_id)

@@ -1,4 +1,4 @@
-"""Wakes those in this process who wait for a run to change."""
+"""Wakes tasks of this process that wait for a run to change; the long poll of the API uses it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections import defaultdict
 
 
 class Watchers:
-    """Other replicas' writes are not seen here: whoever waits also looks into the store now and then."""
+    """Knows only what this process writes: a waiting task must look into the store now and then as well."""
 
     def __init__(self) -> None:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     def announce(self, request_id: str) -> None:
+        """Wakes all tasks that wait for this run; called by the repository after each write."""
         for event in self._waiting.get(request_id, ()):
             event.set()
 
     async def wait(self, request_id: str, timeout_seconds: float) -> None:
-        """Returns after the next change, or when the time is up."""
+        """Returns after the next change of the run, or after `timeout_seconds`."""
         event = asyncio.Event()
         self._waiting[request_id].add(event)
         try:

@@ -1,4 +1,4 @@
-"""The index of runs in Dapr state: changed by one writer at a time, taken over from the first release, begun anew."""
+"""The index of runs in Dapr state. One task of a process changes it at a time; damage is repaired at the next write."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from coordinator.unavailable import StateContended
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 40
-# A coordinator of the first release that still runs beside this one reads it as an index, and goes on.
+# A coordinator of version 0.1 that still runs beside this one reads it as an index, and goes on.
 NOTHING: Mapping[str, Any] = {"open": [], "recent": []}
 
 
 class RunIndex:
+    """Reads and changes the index. It also takes over what version 0.1 kept under another key."""
+
     def __init__(self, documents: DocumentStore, damage: Damage) -> None:
         self._documents, self._damage = documents, damage
         self._last = Index()  # as this process knows it: what a damaged or deleted one is begun anew from
@@ -31,7 +33,7 @@ class RunIndex:
         self._turn = asyncio.Lock()
 
     async def read(self) -> Index:
-        """With what a coordinator of the first release entered meanwhile; damage leaves out what cannot be read."""
+        """The index, with entries that a coordinator of version 0.1 wrote meanwhile, without unreadable ones."""
         found = await self._documents.read_many([OwnKey.INDEX, FORMER_INDEX])
         former, document = found.get(FORMER_INDEX), found.get(OwnKey.INDEX)
         index, _ = self._understood(document)
@@ -39,6 +41,11 @@ class RunIndex:
         return index.joined(entered_there) if entered_there else index
 
     async def change(self, change: Callable[[Index], Index]) -> None:
+        """Applies a change to the newest index.
+
+        `change` may be called several times and must have no effect but its result. Raises StateUnavailable, and
+        StateContended after 40 lost races.
+        """
         async with self._turn:
             for attempt in range(ATTEMPTS):
                 if await self._try(change):
@@ -47,7 +54,7 @@ class RunIndex:
         raise StateContended(OwnKey.INDEX)
 
     async def tidy(self) -> None:
-        """Takes over what is left under the former key, and writes anew what is damaged or gone."""
+        """Takes over what is under the former key, and writes a damaged or deleted index anew."""
         former = await self._documents.read(FORMER_INDEX)
         document = await self._documents.read(OwnKey.INDEX)
         if former is not None:
@@ -57,7 +64,7 @@ class RunIndex:
             await self.change(lambda index: index)
 
     async def make_room(self, former: Document, value: Mapping[str, Any]) -> bool:
-        """Takes over the former index, and then puts something else in its place; False when it changed meanwhile."""
+        """Takes over the former index and replaces it by `value`; False where it changed meanwhile."""
         left_there = read_former_index(former.value)
         if left_there is None:
             return False
@@ -67,7 +74,10 @@ class RunIndex:
         return await self._documents.replace(FORMER_INDEX, value, former.etag)
 
     async def meet(self, request_id: str, at: datetime, *, is_open: bool) -> None:
-        """Enters a run again that was lost with an index; never in the way of who reads the run."""
+        """Enters a run again that was lost with an index.
+
+        Errors are only logged: the reader of the run must not wait.
+        """
         if not self._last.misses(request_id, at, is_open=is_open):
             return
         try:
@@ -106,7 +116,7 @@ class RunIndex:
         return False
 
     def _understood(self, document: Document | None) -> tuple[Index, bool]:
-        """The index, and whether it stands so in the store."""
+        """The index, and whether the store holds exactly that."""
         whole = document and read_index(document.value)
         if whole:
             self._last = whole
@@ -128,5 +138,6 @@ def _may_be_a_run(value: Any) -> bool:
 
 
 async def a_moment(attempt: int) -> None:
+    """Waits some random milliseconds, more with each attempt, so that many writers do not collide again."""
     # Whoever lost a race steps aside for a moment, longer each time, so that twenty writers do not lose it together.
     await asyncio.sleep(random.uniform(0, min(0.005 * (attempt + 1), 0.1)))

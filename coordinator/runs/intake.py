@@ -1,4 +1,4 @@
-"""What both doors do with a request or with what should have been one: one path, so that the doors cannot differ."""
+"""Accepts requests and puts refused ones on record. The HTTP route and the pub/sub route share it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,23 @@ log = logging.getLogger(__name__)
 
 
 class Door(StrEnum):
+    """The way a request came: by a call, or by an event."""
+
     CALL = "call"
     EVENT = "event"
 
 
 @dataclass(frozen=True)
 class Reception:
+    """Takes requests from both routes. `counts` are for the metrics."""
+
     acceptance: Acceptance
     rejections: Rejections
     clock: Clock
     counts: Counter[str] = field(default_factory=Counter)
 
     async def take(self, request: MigrationRequest, caller: str | None = None, *, door: Door = Door.CALL) -> Run:
-        """The run of this request; another body under a known id is put on record before it is refused."""
+        """The run of this request. Another body under a known id is recorded as a conflict and then raised (CM-601)."""
         try:
             run = await self.acceptance.accept(request, caller)
         except OtherBody as error:
@@ -58,7 +62,10 @@ class Reception:
         door: Door = Door.EVENT,
         **facts: Any,
     ) -> None:
-        """Puts a refused message on record, once per message however often it is delivered."""
+        """Records the refusal of a message, once per message however often it is delivered.
+
+        Raises StateUnavailable and StateContended where it could be recorded nowhere.
+        """
         event = audit_events.about_rejection(
             key,
             self.clock(),
@@ -71,7 +78,7 @@ class Reception:
         await self._refused("rejected", event, door)
 
     async def _refused(self, outcome: str, event: AuditEvent, door: Door) -> None:
-        """A call is counted each time that somebody makes it, an event once however often it is delivered."""
+        """Counts a call each time it is made, and an event once however often it is delivered."""
         self.counts[outcome] += door is Door.CALL
         is_new = await self.rejections.record(event)
         self.counts[outcome] += is_new and door is Door.EVENT
@@ -79,7 +86,10 @@ class Reception:
     async def refuse_call(
         self, key: tuple[str, ...], error: CoordinatorError, caller: str | None = None, **facts: Any
     ) -> None:
-        """The same for somebody who waits for the answer, and gets it also where nothing can be recorded."""
+        """Records the refusal of a call. It raises nothing, because the caller gets his answer in any case.
+
+        Outages and conflicts are left out: an outage is no refusal, and a conflict is recorded already.
+        """
         if error.retryable or isinstance(error, OtherBody):
             return  # an outage is no refusal, and a conflict is on record already
         # Once a day and not once for ever: who tries the same again tomorrow means it.

@@ -1,4 +1,4 @@
-"""Looks after accepted runs that nobody repeats: has each looked after, tidies what is done."""
+"""The loop of run recovery: every ten seconds it looks at open runs, tidies the index and sends what waits."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ AT_ONCE = 10
 
 @dataclass
 class Sweep:
+    """Runs for as long as the process lives. `open_runs` and `still_runs` are for health and metrics."""
+
     runs: Runs
     caretaker: Caretaker
     rejections: Rejections
@@ -41,7 +43,10 @@ class Sweep:
     _looked_after: dict[str, None] = field(default_factory=dict)  # the one whose turn was longest ago comes first
 
     async def forever(self, every: timedelta) -> None:
-        """One round at once, so that a restart takes up what a crash left; an outage only postpones a round."""
+        """One round at once, so that a restart recovers what a crash left, then one every `every`.
+
+        An outage skips a round.
+        """
         while True:
             # An engine that is away answers nothing: asking it twice must not take twice as long.
             await asyncio.gather(self._at_any_rate(self.prove), self._at_any_rate(self.once))
@@ -58,13 +63,14 @@ class Sweep:
             log.exception("sweep_failed")
 
     async def prove(self) -> None:
-        """Now and then while the engine works, and at every round while it does not."""
+        """Checks that the workflow engine works: every third round, and at every round while it does not."""
         self._unproven_rounds += 1
         if self._unproven_rounds >= PROVEN_FOR_ROUNDS or not self.caretaker.scheduler.connected:
             self._unproven_rounds = 0
             await self.caretaker.scheduler.prove()
 
     async def once(self) -> None:
+        """One round: tidies the index, counts, and lets the caretaker look at each open run."""
         await self.runs.tidy()
         index = await self.runs.index()
         found = await self.runs.read_many([entry.request_id for entry in index.open])
@@ -83,7 +89,7 @@ class Sweep:
         await self._look_after_all({each: run for each, run in records.items() if not run.settled})
 
     async def _look_after_all(self, runs: Mapping[str, Run]) -> None:
-        """A round that took too long is gone on with at the next one: it would otherwise end at the same runs."""
+        """Takes runs in turns: a round that took too long goes on with the others at the next one."""
         before = [each for each in self._looked_after if each in runs]
         turns = [*(each for each in runs if each not in self._looked_after), *before]
         self._looked_after = dict.fromkeys(before)
@@ -95,7 +101,7 @@ class Sweep:
             await asyncio.gather(*(self._look_after(runs[each]) for each in batch))
 
     async def _look_after(self, run: Run) -> None:
-        """One that cannot be looked after keeps no other from it, also where the mistake is ours or its record's."""
+        """An error of one run does not keep the others from their turn."""
         try:
             await self.caretaker.look_after(run)
         except CoordinatorError as error:
@@ -104,7 +110,7 @@ class Sweep:
             log.exception("run_not_looked_after", extra={"request_id": run.request_id})
 
     def _is_abandoned(self, entry: OpenRun, recorded: Collection[str]) -> bool:
-        """By what this process saw: a clock that jumps abandons nothing that is just being accepted."""
+        """Whether an index entry has been without a record for five minutes, as this process measured it."""
         if entry.request_id in recorded:
             self._without_record.pop(entry.request_id, None)
             return False

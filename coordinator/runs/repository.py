@@ -24,17 +24,21 @@ from coordinator.unavailable import DamagedRun, StateContended, StateUnavailable
 ATTEMPTS = 40
 # Run recovery takes an index entry without a record for abandoned only long after this.
 CREATION_LIMIT_SECONDS = 30.0
-# A coordinator of the first release takes any object under this key for an index without entries, and would write over
+# A coordinator of version 0.1 takes any object under this key for an index without entries, and would write over
 # the run of that name; a word where a list belongs makes it fail instead, until it is replaced.
 NO_INDEX = {"recent": "this is a run; the index is elsewhere"}
 
 
 class Records(NamedTuple):
+    """Runs that could be read, and the ids of those that could not."""
+
     runs: list[Run]
     damaged: list[str]  # ids whose records cannot be read
 
 
 class Runs:
+    """Reads and writes run records and the index. It owns the marks of deliveries, which each change writes."""
+
     def __init__(self, documents: DocumentStore, watchers: Watchers, damage: Damage | None = None) -> None:
         self._documents, self._watchers = documents, watchers
         self.damage = damage or Damage(documents)
@@ -42,7 +46,7 @@ class Runs:
         self._index = RunIndex(documents, self.damage)
 
     async def read(self, request_id: str) -> Run | None:
-        """Raises DamagedRun for a record that cannot be read."""
+        """The run, or None where there is none; raises DamagedRun (CM-815) and StateUnavailable."""
         run = self._read(request_id, await self._documents.read(key_of_run(request_id)))
         if run is not None:
             await self._index.meet(request_id, run.accepted_at, is_open=not run.settled)
@@ -109,16 +113,19 @@ class Runs:
         return await self.change(request_id, lambda run: run)
 
     async def index(self) -> Index:
+        """The index as it is now."""
         return await self._index.read()
 
     async def tidy(self) -> None:
+        """Repairs the index; called by run recovery."""
         await self._index.tidy()
 
     async def enter(self, request_id: str, at: datetime) -> None:
+        """Enters a run into the index as open."""
         await self._index.change(lambda index: index.entered(request_id, at))
 
     async def leave(self, done: Collection[str], unknown: Collection[str] = ()) -> None:
-        """Takes settled runs off the open list, and ids that never got a record off both."""
+        """Takes settled runs off the open list, and ids without a record off both lists."""
         if done or unknown:
             await self._index.change(lambda index: index.left(done, unknown))
 

@@ -1,4 +1,4 @@
-"""What is done for one open run at each look: told why it stands still, taken up again, or left alone."""
+"""Recovers one open run: says why it stands still, starts its workflow again, or leaves it alone."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ LONGEST_REST_ROUNDS = 30
 
 @dataclass
 class Caretaker:
+    """Looks at one run at a time; called by `Sweep`."""
+
     runs: Runs
     scheduler: WorkflowScheduler
     movement: Movement
@@ -29,7 +31,10 @@ class Caretaker:
     _rest: Counter[str] = field(default_factory=Counter)
 
     async def look_after(self, run: Run) -> None:
-        """Raises WorkflowUnavailable or StateUnavailable, after which the next look does it."""
+        """Looks at a run and at its workflow, and does what is needed.
+
+        Raises WorkflowUnavailable or StateUnavailable; the next round then repeats it.
+        """
         try:
             driver = await self.scheduler.driver(run.request_id)
         except CoordinatorError:
@@ -49,6 +54,7 @@ class Caretaker:
             await self._take_up(run)
 
     def keep_only(self, open_ids: set[str]) -> None:
+        """Forgets what it remembers of runs that are no longer open."""
         self.not_starting &= open_ids
         self.movement.keep_only(open_ids)
         for counted in (self._revivals, self._rest):
@@ -84,7 +90,10 @@ class Caretaker:
         self._rest[request_id] = min(2 ** self._revivals[request_id] - 2, LONGEST_REST_ROUNDS)
 
     async def _take_up(self, run: Run) -> None:
-        """The record decides which replica does it; operations keep their ids, so that nothing happens twice."""
+        """Ends a workflow that does not move and starts it anew. Only one replica wins the claim on the record.
+
+        Operations keep their ids, so nothing is migrated twice.
+        """
         claim = _Claim(run)
         await self.runs.change(run.request_id, claim)
         if not claim.won:
@@ -100,7 +109,7 @@ def _unless_changed(seen: Run, why: Standstill | None) -> Change:
 
 
 class _Claim:
-    """A change of the record that only one replica can make, and none where something was written since it looked."""
+    """A change that only one replica can make, and none where the record changed since it was read."""
 
     def __init__(self, seen: Run) -> None:
         self._seen, self.won = content(seen), False

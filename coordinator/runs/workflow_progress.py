@@ -1,4 +1,4 @@
-"""Whether a run moves: one whose workflow nobody drives looks in every other way like one that is carried out."""
+"""Tells whether a run moves. One whose workflow nobody drives has a record like any other."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ LONGEST_LOOK_SECONDS = 25.0
 
 @dataclass
 class Activities:
-    """The activities that are under way in this process; other replicas have their own."""
+    """How many activities of each run are under way in this process; other replicas count their own."""
 
     _underway: Counter[str] = field(default_factory=Counter)
 
     @contextmanager
     def doing(self, request_id: str) -> Iterator[None]:
+        """Counts an activity while the block runs."""
         self._underway[request_id] += 1
         try:
             yield
@@ -40,17 +41,18 @@ class Activities:
                 del self._underway[request_id]
 
     def are_underway(self, request_id: str) -> bool:
+        """Whether an activity of this run is under way here."""
         return request_id in self._underway
 
     @property
     def are_many(self) -> bool:
-        """A run may have to wait for its turn behind them."""
+        """Whether so many are under way that a run may have to wait for its turn."""
         return self._underway.total() >= MANY
 
 
 @dataclass
 class Look:
-    """What was seen of a run, when, and for how long it has been the same."""
+    """What was seen of a run, at which second of the stopwatch, and for how long it has been the same."""
 
     mark: tuple[Any, ...]
     at: float
@@ -59,10 +61,10 @@ class Look:
 
 @dataclass
 class Movement:
-    """A run moves when an activity of it is under way here, its workflow took a turn, or its record says more.
+    """Measures for how long a run has not moved.
 
-    The last two are seen by every replica alike. No clock of the machine is asked: marks are compared, and only the
-    time between two looks counts.
+    A run moves when an activity of it is under way here, when its workflow took a turn, or when its record says more.
+    All replicas see the last two. The machine's clock is not asked: only the time between two looks counts.
     """
 
     activities: Activities
@@ -70,6 +72,7 @@ class Movement:
     _looks: dict[str, Look] = field(default_factory=dict)
 
     def still_seconds(self, run: Run, driver: Driver) -> float:
+        """Seconds without movement, as far as this process has seen; 0 when the run moved."""
         now, last = self.stopwatch(), self._looks.get(run.request_id)
         look = Look(_mark(run, driver), now)
         if last and last.mark == look.mark and not self.activities.are_underway(run.request_id):
@@ -79,19 +82,21 @@ class Movement:
         return look.still_seconds
 
     def forget(self, request_id: str) -> None:
+        """Starts measuring anew at the next look."""
         self._looks.pop(request_id, None)
 
     def keep_only(self, open_ids: Collection[str]) -> None:
+        """Forgets all other runs."""
         for request_id in self._looks.keys() - set(open_ids):
             self.forget(request_id)
 
 
 def _mark(run: Run, driver: Driver) -> tuple[Any, ...]:
-    """What is said about its standing still is no movement, nor is a delivery; that somebody took it up is one."""
+    """What is compared. A standstill that was written, or a delivery that was marked, is no movement."""
     moves = content(run).model_copy(update={"outbox": []})
     return driver.phase, driver.turned_at, run.standstill is Standstill.TAKEN_UP, moves
 
 
 def content(run: Run) -> Run:
-    """The record without what is said about its standing still, which anybody may have said."""
+    """The record without its version and without what is said about a standstill."""
     return run.model_copy(update={"version": 0, "standstill": None})

@@ -1,1 +1,1 @@
-"""What services are asked: their plans, and to carry out one step. What becomes of the run is in `domain`."""
+"""What services are asked: for their plans, and to carry out one step. What a run becomes of it is in `domain`."""

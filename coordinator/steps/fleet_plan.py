@@ -1,4 +1,4 @@
-"""Asks every service at once what it would do, and turns whatever prevents an answer into an obstacle."""
+"""Asks all services at once for their plans; whatever prevents an answer becomes an obstacle."""
 
 from __future__ import annotations
 
@@ -53,7 +53,11 @@ async def survey(
     patience_seconds: float = 0,
     with_sql: bool = False,
 ) -> FleetPlan:
-    """Touches nothing. A service that is only just starting has `patience_seconds` to answer."""
+    """The plans of these services; nothing is touched.
+
+    A service that does not answer is asked again for `patience_seconds`: it may be starting. Raises SidecarUnreachable
+    where the coordinator's own daprd is away.
+    """
     give_up = time.monotonic() + patience_seconds
     return assemble(
         await asyncio.gather(*(_ask(messenger, service, request, give_up, with_sql) for service in services))
@@ -84,6 +88,7 @@ async def _ask(
 
 
 def _believed(plan: MigrationPlan) -> MigrationPlan:
+    """The plan, if it can be true and its facts fit into an order; raises ServiceLied otherwise."""
     if not plan.obstacles and not plan.revisions and not nothing_to_do(plan):
         raise ServiceLied(plan.service, "its plan leads to another revision without applying any")
     try:

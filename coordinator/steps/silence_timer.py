@@ -1,7 +1,7 @@
-"""How long a service has been asked without an answer that decides anything.
+"""Measures for how long a service has given no answer that decides anything.
 
-Only asking counts: a clock that jumps, a coordinator or a whole fleet that was not there, and a workflow that nobody
-drove make no service silent. A process that starts counts anew.
+Only the time of asking counts. A clock that jumps, or a coordinator that was not running, makes no service silent; a
+process that starts counts anew.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ LONGEST_QUESTION_SECONDS = 30.0
 
 @dataclass
 class Doubt:
-    """Seconds of asking since the last believable answer; those that ended with a lie are counted once more."""
+    """Seconds of asking since the last good answer.
+
+    `lying` counts only questions that got an answer that is not true.
+    """
 
     silent: float = 0.0
     lying: float = 0.0
@@ -28,13 +31,13 @@ class Doubt:
 
 @dataclass
 class Patience:
-    """One doubt per operation that is being asked for, forgotten with the first answer that can be believed."""
+    """One `Doubt` per operation; the first answer that can be believed removes it."""
 
     stopwatch: Callable[[], float] = time.monotonic
     _doubts: dict[str, Doubt] = field(default_factory=dict)
 
     def unanswered(self, operation_id: str, asked_at: float, *, pause: float, lie: bool) -> Doubt:
-        """`asked_at` is what the stopwatch said, `pause` what is waited before the next question."""
+        """Adds one question. `asked_at` is a reading of `stopwatch`, `pause` the seconds before the next question."""
         now = self.stopwatch()
         if operation_id not in self._doubts:
             self._forget_what_was_left(now)
@@ -46,6 +49,7 @@ class Patience:
         return doubt
 
     def answered(self, operation_id: str) -> None:
+        """Removes the doubt about an operation."""
         self._doubts.pop(operation_id, None)
 
     def _forget_what_was_left(self, now: float) -> None:

@@ -1,4 +1,7 @@
-"""One conversation with a service about one operation: no answer is not a failure, so it asks again."""
+"""Carries out one step: sends the order to the service and asks until the operation ends.
+
+No answer is no failure: the service may be at work, so it is asked again.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,8 @@ GRACE = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Limits:
+    """How long an operation may take, how long one activity asks, and how long untrue answers are endured."""
+
     operation_deadline: timedelta = timedelta(hours=1)
     conversation: timedelta = timedelta(seconds=20)
     # For another service to take over the app id again; who lies for longer is not who was meant.
@@ -41,12 +46,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Commander:
+    """Asks services about operations; called by the activity `carry_out`."""
+
     messenger: FleetMessenger
     limits: Limits
     patience: Patience = field(default_factory=Patience)
 
     async def carry_out(self, run: Run, service: str) -> AsyncIterator[Outcome]:
-        """Each new thing the service says, until it is final or this conversation has lasted long enough."""
+        """Yields each new outcome until it is final, or until this call has lasted 20 seconds.
+
+        Raises SidecarUnreachable where the coordinator's own daprd is away.
+        """
         step = run.step(service)
         last = Outcome(state=StepState.RUNNING, attempts=step.attempts, applied=step.applied)
         for_conversation = time.monotonic() + self.limits.conversation.total_seconds()
@@ -87,7 +97,10 @@ class Commander:
         return await self.messenger.operation(_address(step), step.operation_id or "", wait_seconds=POLL_SECONDS)
 
     async def _read(self, run: Run, step: Step, operation: Operation) -> Outcome:
-        """Raises CM-801 for what cannot be true, after the service was asked whether somebody else explains it."""
+        """The outcome of an answer. One that contradicts the plan is checked with the service's own plans first.
+
+        Raises ServiceLied (CM-801) for what cannot be true.
+        """
         try:
             return read_outcome(step, operation)
         except SucceededElsewhere as lie:
@@ -100,7 +113,10 @@ class Commander:
             return beyond
 
     async def _what_now(self, run: Run, step: Step, last: Outcome, error: CoordinatorError, asked_at: float) -> Outcome:
-        """A clear no ends the step; everything else means that the database has not been asked yet."""
+        """The outcome of an error.
+
+        A definite refusal ends the step. After any other error the service is asked again, up to the limits.
+        """
         if isinstance(error, ServiceRefused) and error.is_final:
             return await self._after_a_no(run, step, error)
         lie = isinstance(error, ServiceLied)
@@ -112,7 +128,7 @@ class Commander:
         return last.model_copy(update={"waiting_for": f"{error.problem().detail} It is asked again."})
 
     async def _after_a_no(self, run: Run, step: Step, error: ServiceRefused) -> Outcome:
-        """The database may have moved since the plan: where it is at the target now, there is nothing to fail."""
+        """A refused step is no failure where the database is at its target by now: another may have migrated it."""
         try:
             plan = await self._plan(run, step, step.target)
         except CoordinatorError:

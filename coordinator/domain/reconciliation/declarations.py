@@ -1,4 +1,4 @@
-"""What a fleet's catalog says of names that are used no longer; what is accepted because of it is counted."""
+"""Names that the catalog says are used no longer; events accepted because of that are counted."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Former(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A service that has gone, with its journal: from `until` on nobody can have told anything in its name."""
+    """A service that has left the fleet, with its journal: after `until` no event can be its own."""
 
     until: datetime
     reason: str
 
 
 class Because(NamedTuple):
-    """Why events of this name are accepted although no journal of that name is there today."""
+    """Why events under this name are accepted although there is no journal of that name now."""
 
     name: str
     why: str
@@ -33,17 +33,18 @@ class Because(NamedTuple):
 
 @dataclass(frozen=True)
 class Declarations:
-    """`former` by the name of today; `without_database` with the reason that the catalog gives."""
+    """What the catalog says of former names. `former` is keyed by the present name."""
 
     former: Mapping[str, Former] = field(default_factory=dict)
     left: Mapping[str, Left] = field(default_factory=dict)
     without_database: Mapping[str, str] = field(default_factory=dict)
 
     def today(self, name: str) -> str:
+        """The present name of a service that is known by this name; the name itself where it was never changed."""
         return next((service for service, former in self.former.items() if name in former.names), name)
 
     def allows(self, service: str, name: str, database: str | None, differing: set[str]) -> bool:
-        """Whether an event that was told under that name differs from its row only because of a former name."""
+        """Whether an event under that name differs from its journal row only because of a former name."""
         former = self.former.get(service, Former())
         named = not differing & {"source", "service"} or name in former.names
         placed = "database" not in differing or database in former.databases

@@ -1,4 +1,4 @@
-"""What does not fit together, one kind for each way it can fail to."""
+"""What a comparison can find wrong: one kind for each way in which records can contradict each other."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Kind(StrEnum):
+    """The kinds. Their values are part of `--json` output."""
+
     NOT_IN_AUDIT = "not_in_audit"  # a journal has it, and the audit once said that it took it
     NEVER_SENT = "never_sent"  # a journal has it, and it has waited longer than a relay ever does
     UNREADABLE_ROW = "unreadable_row"  # a journal has a row that its own service cannot make an event of
@@ -26,7 +28,7 @@ class Kind(StrEnum):
 
 
 class Gap(BaseModel):
-    """One of them, in a sentence; the rest is for programs."""
+    """One discrepancy: a sentence for people, and the facts for programs."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""An event reduced to eight bytes for each of its facts: enough to say which of them differ, not what they were."""
+"""An audit event reduced to eight bytes per fact: enough to say which facts differ."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ _names: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 
 class Fingerprint(NamedTuple):
+    """The names of the facts and their digests, in the same order."""
+
     names: tuple[str, ...]
     digests: bytes
 
     def items(self) -> Iterator[tuple[str, bytes]]:
+        """Each name with its digest."""
         for position, name in enumerate(self.names):
             yield name, self.digests[position * WIDTH : (position + 1) * WIDTH]
 
 
 def fingerprint(event: AuditEvent) -> Fingerprint:
+    """The fingerprint of an event. Raises OverflowError for a time that does not exist in UTC."""
     facts = {name: getattr(event, name) for name in FIELDS}
     facts["occurred_at"] = event.occurred_at.astimezone(UTC).isoformat()
     facts |= {f"detail.{name}": value for name, value in event.detail.items() if name not in PROSE}
@@ -36,7 +40,7 @@ def fingerprint(event: AuditEvent) -> Fingerprint:
 
 
 def differences(source: Fingerprint, audited: Fingerprint) -> list[str]:
-    """Names of the audit's facts that the source does not tell so; what a later release tells as well is no lie."""
+    """Names of facts in which the audit differs from the source; facts that only the source has do not count."""
     told = dict(source.items())
     return [name for name, digest in audited.items() if told.get(name) != digest]
 

@@ -22,7 +22,7 @@ SETTLED_SECONDS = 60.0
 
 @dataclass
 class Attempts:
-    """Of one operation, by number."""
+    """The attempts of one operation, by their numbers."""
 
     begun: set[int] = field(default_factory=set)
     open: set[int] = field(default_factory=set)
@@ -30,6 +30,8 @@ class Attempts:
 
 
 class Course:
+    """Reads one journal row by row and finds what contradicts an earlier row."""
+
     def __init__(self, service: str) -> None:
         self._service = service
         self._tables: defaultdict[str, VersionTable] = defaultdict(VersionTable)
@@ -38,11 +40,11 @@ class Course:
 
     @property
     def began_elsewhere(self) -> list[str]:
-        """Versions that the first row found, which somebody else had made before there was a journal."""
+        """Versions that the first row met: somebody made them before there was a journal."""
         return sorted({revision for table in self._tables.values() for revision in table.began_at or ()})
 
     def follow(self, entry: JournalEntry) -> None:
-        """Row after row, in order. What a row of an unknown kind says is told as unreadable elsewhere."""
+        """Takes the next row; rows must come in order. Rows of unknown kinds are reported as unreadable elsewhere."""
         if entry.kind == "unreadable":
             return
         self._attempt(entry)
@@ -50,6 +52,7 @@ class Course:
             self._gaps.append(self._gap(*fault))
 
     def gaps(self, positions: list[HistoryPosition]) -> Iterator[Gap]:
+        """What was found, with what the version table says at the end; call it once all rows are read."""
         yield from self._gaps
         for operation_id, attempts in self._attempts.items():
             yield from self._missing(operation_id, attempts)

@@ -1,4 +1,4 @@
-"""Journals against the audit, in both directions: by id, and then by content."""
+"""Journals against the audit, in both directions: first by event id, then by content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JOURNAL = "/journal"  # behind the service's name in the source of what its jour
 
 @dataclass(slots=True)
 class Row:
-    """A journal row whose event the audit should have; `mark` goes once the audit was seen to have it."""
+    """A journal row whose event the audit should have; `mark` becomes None once the audit is known to have it."""
 
     service: str
     source: str
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(slots=True)
 class Stranger:
-    """An audit event for which no journal row was found so far."""
+    """An audit event for which no journal row was found yet."""
 
     service: str
     seq: int
@@ -48,7 +48,7 @@ class Stranger:
 
 @dataclass
 class Journals:
-    """About half a kilobyte is kept for each row until the audit shows it, and a tenth of that afterwards."""
+    """Matches rows and events in any order. It keeps about 500 bytes per row, and a tenth once the row is matched."""
 
     rows: dict[UUID, Row] = field(default_factory=dict)
     strangers: dict[UUID, Stranger] = field(default_factory=dict)
@@ -62,17 +62,18 @@ class Journals:
     _looked_for: set[UUID] = field(default_factory=set)
 
     def begin(self, service: str) -> None:
-        """Its journal is read from the first row on, perhaps not for the first time."""
+        """Starts or restarts the journal of a service; its rows then come from the first one on."""
         self.courses[service], self.positions[service], self.counted[service] = Course(service), [], 0
         self.unreadable[service] = []
 
     def leave_out(self, service: str) -> None:
-        """It could not be read to its end: half a journal proves nothing."""
+        """Forgets a journal that could not be read to its end: half of a journal proves nothing."""
         for kept in (self.courses, self.positions, self.counted, self.unreadable):
             kept.pop(service)
         self.rows = {event_id: row for event_id, row in self.rows.items() if row.service != service}
 
     def take(self, page: JournalPage) -> None:
+        """Takes the next page of the journal of its service."""
         self.positions[page.service] = page.positions
         for entry in page.entries:
             self.counted[page.service] += 1
@@ -83,27 +84,29 @@ class Journals:
                 self.unreadable[page.service].append(_unreadable(page.service, entry))
 
     def told(self, service: str, event: RecordedAuditEvent) -> None:
-        """The audit has this from the journal of the service."""
+        """Takes an audit event that says it came from the journal of this service."""
         self.strangers[event.event_id] = Stranger(
             service, event.seq, event.event_type, event.source, event.service, event.database, fingerprint(event)
         )
         self._match(event.event_id)
 
     def to_look_for(self) -> set[str]:
-        """Services whose journals must be read again: the audit may know rows that are younger than the first look."""
+        """Services whose journals must be read again, because the audit has events younger than the last reading."""
         new = self.strangers.keys() - self._looked_for
         self._looked_for |= new
         return {self.strangers[event_id].service for event_id in new} & self.courses.keys()
 
     @property
     def on_their_way(self) -> int:
+        """How many rows may still arrive in the audit."""
         return sum(_may_still_come(row) for row in self.rows.values() if row.mark is not None)
 
     def sealed(self, until: datetime | None) -> int:
-        """Rows that were handed over before the audit's oldest event that is not in a sealed segment."""
+        """How many rows are older than the audit's oldest event outside sealed segments."""
         return sum(_is_sealed(row, until) for row in self.rows.values() if row.mark is not None)
 
     def gaps(self, sealed_until: datetime | None = None) -> Iterator[Gap]:
+        """What does not match; call it once everything is read."""
         yield from self.retold
         for event_id, row in self.rows.items():
             if row.mark is not None and not (_may_still_come(row) or _is_sealed(row, sealed_until)):

@@ -1,4 +1,4 @@
-"""The whole comparison: each audit event goes to whoever must answer for it, and what nobody answers for is a gap."""
+"""The whole comparison: each audit event goes to the part that must account for it; one without is a discrepancy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ DEEDS = {"audit.segment_sealed", "audit.segment_retired"}
 
 @dataclass
 class Reconciliation:
-    """`fleet` are all services of the catalog, whether their journals are read or not."""
+    """The comparison of one fleet.
+
+    `fleet` holds all services of the catalog, also those whose journals are not read.
+    """
 
     fleet: frozenset[str]
     journals: Journals = field(default_factory=Journals)
@@ -39,7 +42,7 @@ class Reconciliation:
         self.journals.declared = self.declared
 
     def told(self, event: RecordedAuditEvent, *, sealed: bool = False) -> None:
-        """The audit's events in their order, each one once; first those of sealed segments."""
+        """Takes one audit event. They come in order, each once; those of sealed segments come first."""
         self.events, self.last_seq = self.events + 1, event.seq
         self.oldest = self.oldest or (None if sealed else event.recorded_at)
         name = event.source.removesuffix(JOURNAL)
@@ -54,7 +57,7 @@ class Reconciliation:
             self._nobodys.append(_nobodys(event))
 
     def _told_by(self, name: str, event: RecordedAuditEvent) -> None:
-        """What a journal is said to have told: compared with it where it is there, else accepted on somebody's word."""
+        """Compares an event with the journal that it names; without that journal, the catalog may explain it."""
         service, left = self.declared.today(name), self.declared.left.get(name)
         if name in self.declared.without_database:
             self._accepted[Because(name, f"no database: {self.declared.without_database[name]}")] += 1
@@ -69,16 +72,17 @@ class Reconciliation:
 
     @property
     def accepted(self) -> dict[Because, int]:
-        """How many events were accepted because the catalog says something of their names."""
+        """How many events were accepted only because the catalog says something of their names."""
         return dict(sorted((self._accepted + self.journals.accepted).items()))
 
     @property
     def on_their_way(self) -> int:
+        """How many events may still arrive in the audit."""
         return self.journals.on_their_way + self.runs.on_their_way
 
     @property
     def sealed(self) -> int:
-        """What a sealed segment accounts for; which of its events they are, only its file tells."""
+        """How many expected events only a sealed segment can account for; its file tells which."""
         return self.journals.sealed(self._sealed_until) + self.runs.sealed(self._sealed_until)
 
     @property
@@ -88,6 +92,7 @@ class Reconciliation:
         return self.oldest or datetime.max.replace(tzinfo=UTC)
 
     def gaps(self) -> Iterator[Gap]:
+        """Everything that does not match; call it once everything is read."""
         yield from self.journals.gaps(self._sealed_until)
         yield from self.runs.gaps(self._sealed_until)
         yield from self._nobodys

@@ -1,4 +1,4 @@
-"""Run records against what the audit has of the same runs: each tells the other's facts, or a gap is named."""
+"""Run records against the audit's events of the same runs. This is the only place that compares them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ Facts = dict[str, str | int | None]
 
 
 class Expected(NamedTuple):
+    """An event that a run record says was recorded; `facts` are compared by name."""
+
     request_id: str
     event_type: str
     service: str | None
@@ -43,7 +45,7 @@ class Expected(NamedTuple):
 
 @dataclass
 class Runs:
-    """What is kept grows with the runs that the coordinator still knows, some ten kilobytes for each."""
+    """Matches records and events in any order. It keeps some ten kilobytes for each run that the coordinator knows."""
 
     expected: dict[UUID, Expected] = field(default_factory=dict)
     strangers: dict[UUID, RecordedAuditEvent] = field(default_factory=dict)
@@ -54,7 +56,7 @@ class Runs:
     _looked_for: set[UUID] = field(default_factory=set)
 
     def take(self, run: Run, *, owed: bool) -> None:
-        """A record as it is now; read again, it replaces what it said before."""
+        """Takes a record as it is now; read again, it replaces the older one. `owed`: its outbox is not empty."""
         self.known.add(run.request_id)
         for key, expected in expected_of(run, owed=owed).items():
             if key not in self._found:
@@ -62,33 +64,38 @@ class Runs:
                 self._match(key)
 
     def has_no_record(self, request_id: str) -> None:
+        """Notes that the coordinator knows no run of this id."""
         self.absent.add(request_id)
 
     def told(self, event: RecordedAuditEvent) -> None:
+        """Takes an audit event of one of `EVENT_TYPES`."""
         self.strangers[event.event_id] = event
         self._match(event.event_id)
 
     def to_look_for(self) -> set[str]:
-        """Runs whose records must be read, again or at last: the audit tells of them what no record said so far.
+        """Runs whose records must be read, or read again: the audit has events that no record explains so far.
 
-        What cannot be the id of a run has no record to be asked for: an event with it was forged.
+        A name that cannot be a request id has no record to ask for: an event with it is forged.
         """
         new = self.strangers.keys() - self._looked_for
         self._looked_for |= new
         return {name for key in new if REQUEST_ID.fullmatch(name := self.strangers[key].request_id or "")}
 
     def owing(self) -> set[str]:
-        """Runs of which something is on its way."""
+        """Runs of which the coordinator still has events to deliver."""
         return {each.request_id for each in self.expected.values() if each.owed}
 
     @property
     def on_their_way(self) -> int:
+        """How many events the coordinator still has to deliver."""
         return sum(each.owed for each in self.expected.values())
 
     def sealed(self, until: datetime | None) -> int:
+        """How many missing events belong to runs that began before `until`, so that a sealed segment may hold them."""
         return sum(_is_sealed(each, until) for each in self.expected.values())
 
     def gaps(self, sealed_until: datetime | None = None) -> Iterator[Gap]:
+        """What does not match; call it once everything is read."""
         yield from self.retold
         for key, each in self.expected.items():
             if not (each.owed or _is_sealed(each, sealed_until)):
@@ -116,7 +123,7 @@ class Runs:
 
 
 def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
-    """Every event that a record answers for, by the id that the coordinator gave it."""
+    """Every event that a record accounts for, by its deterministic id, with the facts it must have."""
     found: dict[UUID, Expected] = {}
 
     def expect(event_type: str, facts: Facts, *key: str) -> None:

@@ -19,21 +19,21 @@ WHY = "a row was removed or altered, or the version was moved past the journal."
 
 
 class Fault(NamedTuple):
-    """What a row contradicts, without the name of the service."""
+    """What a journal row contradicts; the sentence has no service name yet."""
 
     kind: Kind
     sentence: str
 
 
 class Built(NamedTuple):
-    """What a revision was built on when it was applied, by the file that it had then."""
+    """What a revision was built on when it was applied, by the file it had then."""
 
     on: Revisions
     sha256: str | None
 
 
 class Move(NamedTuple):
-    """What one row says: the heads after it, and what its revision follows, leaves or replaces."""
+    """What one row says: heads before and after it, and what its revision builds on or replaces."""
 
     kind: str
     revision: str
@@ -45,7 +45,7 @@ class Move(NamedTuple):
 
 @dataclass
 class VersionTable:
-    """`heads` is None as long as no row has told them; `began_at` is where it was before its journal."""
+    """Follows the heads through the rows. `heads` is None until a row tells them; `began_at` is before the journal."""
 
     heads: Revisions | None = None
     began_at: Revisions | None = None
@@ -56,10 +56,10 @@ class VersionTable:
     _replaced: Revisions = NONE  # by the rows of one `alembic stamp` so far, which all name what was there at first
 
     def follow(self, entry: JournalEntry) -> Fault | None:
-        """Row after row, in order; after a fault it goes on from where the row says that it ended."""
+        """Takes the next row; rows must come in order. After a fault it goes on from what the row says."""
         twice = self._twice(entry)
         if entry.before is None or entry.heads is None:
-            self.heads, self._last = None, None  # a row of the first release
+            self.heads, self._last = None, None  # a row as version 0.1 wrote it
             self._count(entry.kind, entry.revision or "")
             return twice
         move = _move(entry)
@@ -87,7 +87,7 @@ class VersionTable:
         return None if fits else _to_elsewhere(move, heads)
 
     def _is_risen(self, move: Move, heads: Revisions) -> bool:
-        """The revision takes the place of what it builds on, except of what another head builds on as well."""
+        """Whether the revision replaces what it builds on, except what another head builds on too."""
         found = move.before & heads
         kept = found & move.after
         others = heads - move.before
@@ -98,7 +98,7 @@ class VersionTable:
         return found & self._under(others) <= kept and (not kept or self._may_be_under(kept, others))
 
     def _is_fallen(self, move: Move, heads: Revisions) -> bool:
-        """What the revision was built on comes back, except what lies under another head."""
+        """Whether what the revision was built on is a head again, except what lies under another head."""
         others = heads - {move.revision}
         restored = move.after - others
         if not others <= move.after or move.revision in restored:
@@ -177,6 +177,7 @@ class VersionTable:
 
 
 def named(revisions: Iterable[str]) -> str:
+    """Revisions for a sentence; `nothing` where there are none."""
     return ", ".join(sorted(revisions)) or "nothing"
 
 

@@ -1,4 +1,4 @@
-"""The CloudEvent around an event's data: which attributes must be there, where the request is, who knows it by what."""
+"""A message from the topic of requests: the CloudEvent, the request in it, and what identifies a refused one."""
 
 from __future__ import annotations
 

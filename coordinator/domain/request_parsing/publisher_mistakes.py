@@ -1,4 +1,4 @@
-"""What publishers get wrong most often, by name: each gets the sentence that helps, and is refused all the same."""
+"""Frequent mistakes of publishers: each is refused with the advice that helps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from coordinator.errors import BadEnvelope, quoted
 
 
 class OtherContentType(BadEnvelope):
+    """The data is not a JSON object, because the event was published with another content type."""
+
     next_step = (
         "Publish it with content type application/json (with the Python SDK: data_content_type='application/json'); "
         "Dapr then makes the CloudEvent."
@@ -16,6 +18,8 @@ class OtherContentType(BadEnvelope):
 
 
 class EventInAnEvent(BadEnvelope):
+    """The publisher made a CloudEvent, and Dapr made another one around it."""
+
     next_step = (
         "Publish a CloudEvent of your own with content type application/cloudevents+json, or publish only its data."
     )
@@ -25,6 +29,8 @@ class EventInAnEvent(BadEnvelope):
 
 
 class ABatch(BadEnvelope):
+    """Several requests in one message."""
+
     next_step = "Publish each request by itself; Dapr's bulk publish does so with one call."
 
     def __init__(self, attribute: str) -> None:
@@ -32,6 +38,8 @@ class ABatch(BadEnvelope):
 
 
 class RequestWithoutEnvelope(BadEnvelope):
+    """A request that was published with rawPayload, so that no CloudEvent is around it."""
+
     next_step = "Publish the request as JSON through Dapr, without rawPayload; Dapr makes the CloudEvent."
 
     def __init__(self) -> None:
@@ -39,12 +47,12 @@ class RequestWithoutEnvelope(BadEnvelope):
 
 
 def misuse_of_event(event: dict[str, Any]) -> BadEnvelope | None:
-    """Of one that is no CloudEvent 1.0."""
+    """The mistake in a message that is not a CloudEvent 1.0; None where it is no known one."""
     return RequestWithoutEnvelope() if "services" in event and "specversion" not in event else None
 
 
 def misuse_of_data(event: dict[str, Any]) -> BadEnvelope | None:
-    """None where data is an object that may be a request."""
+    """The mistake in the data of a CloudEvent; None where the data is an object that may be a request."""
     content_type, data = event.get("datacontenttype"), event.get("data")
     sent_as = f"datacontenttype is {quoted(str(content_type))}" if content_type else "there is no datacontenttype"
     if event.get("data_base64") is not None:

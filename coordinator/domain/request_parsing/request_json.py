@@ -1,4 +1,4 @@
-"""Reads a request's JSON strictly, and refuses it in the coordinator's own words."""
+"""Reads a request's JSON strictly; errors are the coordinator's own."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def object_in(value: Any) -> dict[str, Any]:
-    """An object, the one that a text holds, or the first of several, read without any rule; empty where there is none.
+    """An object, read without any rule: the value itself, the one in a text, or the first of a list; else empty.
 
-    Only for telling what somebody meant who is refused.
+    Used only to find out whose message was refused, and what its sender meant.
     """
     if isinstance(value, str | bytes):
         try:
