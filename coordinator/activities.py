@@ -129,7 +129,7 @@ async def finish(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
     except (AuditUnavailable, SidecarUnreachable) as error:
         await _wait_for(request_id, error.problem().detail, tools)
         return {"settled": False}
-    # At once: whoever waits for `audit: recorded` does not wait for the broker.
+    # At the same time: a reader who waits for `audit: recorded` does not wait for the broker.
     _, announced = await asyncio.gather(_wait_for(request_id, None, tools), tools.relay.announce(run))
     run = await tools.runs.write_deliveries(request_id)
     settled = announced and run.settled

@@ -141,7 +141,7 @@ class Driver(NamedTuple):
     """The workflow of a run, as the engine knows it."""
 
     phase: Phase
-    turned_at: datetime | None = None  # its last turn, by the engine's clock: to be compared, never to be measured
+    turned_at: datetime | None = None  # its last turn by the engine's clock, which is only compared with itself
 
 
 class WorkflowScheduler(Protocol):

@@ -10,7 +10,7 @@ from coordinator.errors import ServiceLied
 from coordinator.unavailable import AuditNotReady, AuditUnavailable, ServiceRefused, ServiceUnreachable
 from migration_sidecar.contract.messages import AuditBatch, AuditEvent, AuditReceipt
 
-# The audit service's own word for "my tables are not there yet".
+# The audit service's code for "my tables are not there yet".
 NOT_MIGRATED = "CM-522"
 KNOWN_TYPES = ("application/json", "application/jsonl")
 

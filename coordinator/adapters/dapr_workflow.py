@@ -56,7 +56,7 @@ class DaprWorkflows:
                 await self._client.wait_for_workflow_completion(self._proof_id, timeout_in_seconds=int(CALL_SECONDS))
             self._proven = True
         except (TimeoutError, grpc.RpcError) as error:
-            # One that was begun may be stuck for ever: the next proof gets another id.
+            # The last proof may be stuck for ever: the next one gets another id.
             self._proven, self._proof_id = False, _proof_id()
             if was:
                 log.warning("workflow_engine_away", extra={"why": type(error).__name__})
@@ -70,7 +70,7 @@ class DaprWorkflows:
         runtime.register_workflow(_fresh_proof(), name=PROOF)
         for name, activity in self._activities.items():
             runtime.register_activity(_on_loop(self._loop, activity), name=name)
-        # It waits for a sidecar without end, and would block every request with it.
+        # It waits for daprd without a limit; in the loop it would block every request.
         await asyncio.to_thread(runtime.start)
         self._runtime = runtime
         log.info("workflow_worker_connected")
@@ -97,7 +97,7 @@ class DaprWorkflows:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 while (await self.driver(request_id)).phase in (Phase.ALIVE, Phase.PAUSED):
-                    # Dapr drops one that comes together with another event.
+                    # Dapr loses a termination that comes together with another event: repeat it.
                     await self._client.terminate_workflow(request_id)
                     await asyncio.sleep(TERMINATION_SECONDS)
         except TimeoutError as error:

@@ -15,9 +15,9 @@ from coordinator.unavailable import SidecarUnreachable
 
 CALL_SECONDS = 15.0
 CONNECT_SECONDS = 2.0
-SILENCE_SECONDS = 20.0  # below the time that Dapr gives whoever asked us: else he hears that we are away
+SILENCE_SECONDS = 20.0  # below the time limit of Dapr's invocation, so that our caller gets our error and not Dapr's
 CHUNK_BYTES = 64 * 1024
-ANSWER_BYTES = 4 * 1024 * 1024  # of one answer, when nobody says otherwise; as much as daprd takes for a request
+ANSWER_BYTES = 4 * 1024 * 1024  # of one answer, unless the caller says otherwise; daprd takes as much for a request
 
 
 class AnswerTooLarge(Exception):
@@ -101,7 +101,7 @@ class Sidecar:
 
     def __init__(self, http_port: int, api_token: str = "") -> None:
         self._base = f"http://127.0.0.1:{http_port}"
-        # What comes compressed all the same stays so: how much it unpacks to only its sender knows.
+        # A compressed answer is not unpacked: only its sender knows how large it becomes.
         self._headers = {"content-type": "application/json", "accept-encoding": "identity"}
         self._headers |= {"dapr-api-token": api_token} if api_token else {}
 

@@ -101,7 +101,7 @@ class HttpServices:
         page = _from_the_right_one(address, page)
         numbers = [entry.seq for entry in page.entries]
         in_order = all(earlier < later for earlier, later in pairwise([after, *numbers]))
-        # Whoever reads on must come to an end, and must not be led past a row.
+        # Reading page after page must come to an end and must not miss a row.
         if not in_order or len(numbers) > limit or page.next_after not in (None, *numbers[-1:]):
             raise ServiceLied(address.service, "its journal page is not the one that follows the row asked for")
         return page

@@ -6,7 +6,7 @@ import re
 
 from migration_sidecar.contract.strict_json import FORBIDDEN
 
-# A backslash stands in JSON only where a string escapes something.
+# In JSON a backslash always escapes something in a string.
 _ESCAPE = re.compile(rb"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|u([0-9a-f]{4})|.)", re.IGNORECASE | re.DOTALL)
 _REPLACEMENT = rb"\ufffd"
 

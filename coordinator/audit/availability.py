@@ -20,7 +20,7 @@ class Standing:
     clock: Clock
     away_since: datetime | None = None
     why: str = ""
-    events_waiting: int = 0  # of open runs and of what no run carries, as the last sweep counted them
+    events_waiting: int = 0  # of open runs, and those that belong to no run; counted by the last round of recovery
 
     async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
         """As AuditTrail.append, and raises the same errors."""

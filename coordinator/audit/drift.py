@@ -18,7 +18,7 @@ from migration_sidecar.contract.messages import DatabaseState, ServiceStatus
 log = logging.getLogger(__name__)
 
 DRIFTED = {DatabaseState.AHEAD, DatabaseState.FOREIGN, DatabaseState.UNMANAGED, DatabaseState.UNKNOWN}
-# A plan's word for the same: the database is ahead, or not what these files made of it.
+# The obstacles by which a plan says the same.
 CODES = {"CM-551", "CM-552"}
 
 

@@ -31,7 +31,7 @@ class Remarks:
     def __init__(self, audit: AuditTrail, documents: DocumentStore, damage: Damage | None = None) -> None:
         self._audit, self._documents = audit, documents
         self._damage = damage or Damage(documents)
-        self._known: dict[UUID, None] = {}  # spares the store a look for what was seen lately
+        self._known: dict[UUID, None] = {}  # handled lately; these need no look into the store
         self.waiting = 0
 
     def is_known(self, event_id: UUID) -> bool:
@@ -89,7 +89,7 @@ class Remarks:
         for start in range(0, len(waiting), BATCH):
             await self._audit.append(waiting[start : start + BATCH])
         try:
-            # Where somebody added one meanwhile, these stay and are recognised as repeats next time.
+            # If another task added an event, these stay, and the audit recognises them as repeats next time.
             if await self._write(document, remembered.told()):
                 self.waiting = 0
         except CoordinatorError as error:

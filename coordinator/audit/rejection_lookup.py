@@ -22,7 +22,7 @@ class _Reason(BaseModel):
     code: str
     detail: str = ""
     next_step: str = ""
-    verb: str | None = None  # then it was refused to do something with a run, and not to begin one
+    verb: str | None = None  # set where the refused call was about a run that exists, such as `approve`
 
 
 class _Refusal(BaseModel):

@@ -21,7 +21,7 @@ from migration_sidecar.contract.progress_events import Announcement
 
 log = logging.getLogger(__name__)
 
-# So many are held in memory between two flushes; the next one is counted only once these are told.
+# As many are held in memory; the next one has to wait until these are recorded.
 MOST_UNTOLD = 1000
 
 
@@ -51,7 +51,7 @@ class Rejections:
     def __init__(self, remarks: Remarks, publisher: EventPublisher, clock: Clock, flood: Flood | None = None) -> None:
         self._remarks, self._publisher, self._clock = remarks, publisher, clock
         self._flood = flood or Flood()
-        # By event and not as a number: each comes again as a dead letter, perhaps to another replica.
+        # By event id and not as a number: each comes again as a dead letter, perhaps to another replica.
         self._untold: dict[UUID, str] = {}
         self._counted: dict[UUID, None] = {}
         self._since: datetime | None = None

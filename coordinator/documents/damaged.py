@@ -22,7 +22,7 @@ class Damage:
     """What this process met. Readiness, metrics and the list of runs name it."""
 
     documents: DocumentStore
-    found: dict[str, str] = field(default_factory=dict)  # key to where a copy is; empty where it stands as it was
+    found: dict[str, str] = field(default_factory=dict)  # by key: the key of the copy, empty where there is none
 
     def met(self, key: str, copy: str = "") -> None:
         """Notes a damaged document, once however often it is read; only the first 100 are remembered."""

@@ -14,7 +14,7 @@ from migration_sidecar.contract.strict_json import without_passwords
 
 SOURCE = "migration-coordinator"
 IDS = uuid.UUID("c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57")
-BATCH = 60  # of the largest events that there may be: the audit reads 1 MiB
+BATCH = 60  # events in one request: the audit reads 1 MiB, and an event has at most 16 KiB
 
 
 class Actor(NamedTuple):

@@ -29,7 +29,7 @@ class Service(CatalogModel):
     name: Name
     folder: str | None = None
     database: DatabaseName | None = None
-    former_names: list[Name] = []  # what it told under these is its own
+    former_names: list[Name] = []  # events and rows under these names are its own
     former_databases: list[DatabaseName] = []
     depends_on: list[Name] = []
     no_database: str | None = Field(default=None, min_length=1)

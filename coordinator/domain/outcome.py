@@ -48,7 +48,7 @@ class Outcome(BaseModel):
             "error": self.error,
         }
         if self.state.ended:
-            # Never where it was meant to be: a reader of the audit would take that for where it is.
+            # Not the planned revisions: a reader of the audit would think that the database is there.
             facts["to_revisions"] = self.current_revisions or []
         return facts
 

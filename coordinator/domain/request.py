@@ -14,9 +14,9 @@ from coordinator.errors import BadField, BadRequestId, BadSelection, BadTarget, 
 from migration_sidecar.contract.messages import Action
 from migration_sidecar.contract.request_id import REQUEST_ID
 
-FULL_REVISION = re.compile(r"[A-Za-z0-9_.]{1,255}")  # what a service takes as one
+FULL_REVISION = re.compile(r"[A-Za-z0-9_.]{1,255}")  # as a service accepts it
 ENDS = ("head", "heads")  # of a history: its one head, or all of them
-# Words that Alembic reads as a place in the history rather than as a revision.
+# Words that mean a place in the history to Alembic, and not a revision.
 PLACES = {"base", "head", "heads", "current"}
 EVENT_IDS = uuid.UUID("6f0e9b9c-52f5-5d0e-9a53-0d3c1d1b7a11")
 
@@ -67,7 +67,7 @@ class MigrationRequest(BaseModel):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-# Many a client writes null for what it leaves out, and means the same.
+# Many clients write null for a field that they leave out.
 OPTIONAL = MigrationRequest.model_fields.keys() - {"services"}
 
 

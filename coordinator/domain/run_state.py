@@ -10,11 +10,11 @@ from coordinator.domain.step import StepState
 class RunState(StrEnum):
     """Where a run is; `MOVES` says how it may go on."""
 
-    ACCEPTED = "accepted"  # stored, and therefore going to be started whatever dies
+    ACCEPTED = "accepted"  # stored; it will be started, also after a crash
     AWAITING_APPROVAL = "awaiting_approval"  # planned; a person has to agree to the plan's digest
     RUNNING = "running"  # planned; steps are being carried out
     PAUSED = "paused"  # somebody asked for a halt between two steps
-    SUCCEEDED = "succeeded"  # every database is at its target or beyond it, whoever brought it there
+    SUCCEEDED = "succeeded"  # every database is at its target or beyond it, also where somebody else migrated it
     FAILED = "failed"  # one is not; the steps say which and why
     CANCELLED = "cancelled"  # somebody ended it at a whole revision
     COMPENSATED = "compensated"  # it failed, and what it had changed was taken back

@@ -9,7 +9,7 @@ class Standstill(StrEnum):
     """The reason, as the run record holds it."""
 
     STILL = "still"  # nothing carries the run out
-    TAKEN_UP = "taken_up"  # nothing did, so its workflow was ended, and one that begins anew is on its way
+    TAKEN_UP = "taken_up"  # nothing carried it out, so its workflow was ended and is started anew
     PAUSED = "paused"  # somebody paused its workflow in Dapr
 
 

@@ -16,13 +16,13 @@ class StepState(StrEnum):
     """Where a step is; `MOVES` says how it may go on."""
 
     PENDING = "pending"  # planned; nothing sent
-    RUNNING = "running"  # the service holds the command, or may hold it
+    RUNNING = "running"  # the service has the order, or may have it
     SUCCEEDED = "succeeded"  # its database is at the target or beyond it, and this run applied something
-    UNCHANGED = "unchanged"  # the same, and this run applied nothing: it was there, or somebody else brought it there
+    UNCHANGED = "unchanged"  # the same, and this run applied nothing
     FAILED = "failed"  # it stopped early; the error says where
     SKIPPED = "skipped"  # never started, because of what happened elsewhere
     CANCELLED = "cancelled"  # somebody stopped it, before or at a whole revision
-    REVERTED = "reverted"  # it had succeeded, and this run took it back
+    REVERTED = "reverted"  # it had succeeded, and this run took its revisions back
     NEEDS_ATTENTION = "needs_attention"  # only a person can tell what to do
 
     @property
@@ -49,7 +49,7 @@ MOVES: dict[StepState, frozenset[StepState]] = {
             StepState.NEEDS_ATTENTION,
         },
     ),
-    # Compensation takes a success back, or finds that it cannot.
+    # Compensation takes the revisions back, or finds that it cannot.
     StepState.SUCCEEDED: frozenset({StepState.REVERTED, StepState.NEEDS_ATTENTION}),
     StepState.UNCHANGED: frozenset(),
     StepState.FAILED: frozenset(),
@@ -82,7 +82,7 @@ class Step(BaseModel):
     duration_ms: int | None = None
     operation_ms: int | None = None  # the part of the duration that the service itself reports
     waiting_for: str | None = None
-    # One sentence about an end that is not as planned, and no error; other records are as they always were.
+    # One sentence about an end that is not as planned and no error. Left out while it is None.
     remark: str | None = Field(default=None, exclude_if=lambda remark: remark is None)
     error: Problem | None = None
 

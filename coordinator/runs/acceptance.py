@@ -59,7 +59,7 @@ class Acceptance:
             async with asyncio.timeout(SCHEDULING_LIMIT_SECONDS):
                 phase = (await self.scheduler.driver(request_id)).phase
         except (WorkflowUnavailable, TimeoutError):
-            return  # the sweep comes by; starting a finished instance anew would wipe its history
+            return  # run recovery will look; starting a finished workflow anew would delete its history
         except Exception:
             log.exception("start_failed", extra={"request_id": request_id})
             return
@@ -77,5 +77,5 @@ class Acceptance:
         except (WorkflowUnavailable, TimeoutError) as error:
             log.warning("start_postponed", extra={"request_id": request_id, "why": str(error) or "no answer in time"})
         except Exception:
-            # A mistake of ours: whoever asked must not hear that he was refused, for the run goes on.
+            # An error of ours. The caller must not be refused, because the run goes on.
             log.exception("start_failed", extra={"request_id": request_id})

@@ -28,8 +28,8 @@ class RunIndex:
 
     def __init__(self, documents: DocumentStore, damage: Damage) -> None:
         self._documents, self._damage = documents, damage
-        self._last = Index()  # as this process knows it: what a damaged or deleted one is begun anew from
-        # Every acceptance changes the index: in one process they queue up, and only replicas race for it.
+        self._last = Index()  # as this process saw it last; a damaged or deleted index is made anew from it
+        # Every acceptance changes the index: within a process they wait in line, and only replicas collide.
         self._turn = asyncio.Lock()
 
     async def read(self) -> Index:
@@ -94,7 +94,7 @@ class RunIndex:
             if left_there != Index():
                 await self.make_room(former, NOTHING)
         elif nothing_else and not _may_be_a_run(former.value):
-            # Nothing was ever taken over, so this was the index; afterwards it would be the run of that name.
+            # Nothing was taken over yet, so this was the index; later it would be the run of that name.
             await self._damage.set_aside(OwnKey.INDEX, former)
             await self.change(lambda index: index.joined(salvaged(former.value)))
             await self._documents.replace(FORMER_INDEX, NOTHING, former.etag)
@@ -139,5 +139,4 @@ def _may_be_a_run(value: Any) -> bool:
 
 async def a_moment(attempt: int) -> None:
     """Waits some random milliseconds, more with each attempt, so that many writers do not collide again."""
-    # Whoever lost a race steps aside for a moment, longer each time, so that twenty writers do not lose it together.
     await asyncio.sleep(random.uniform(0, min(0.005 * (attempt + 1), 0.1)))

@@ -92,7 +92,7 @@ class Reception:
         """
         if error.retryable or isinstance(error, OtherBody):
             return  # an outage is no refusal, and a conflict is on record already
-        # Once a day and not once for ever: who tries the same again tomorrow means it.
+        # Once a day and not once for ever: the same call on another day is a new attempt.
         key = (*key, caller or "", self.clock().date().isoformat())
         try:
             await self.refuse(key, error, error.problem().request_id, caller, door=Door.CALL, **facts)

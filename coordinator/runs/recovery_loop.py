@@ -40,7 +40,7 @@ class Sweep:
     still_runs: int = 0  # of them, as their records say
     _unproven_rounds: int = 0
     _without_record: dict[str, float] = field(default_factory=dict)
-    _looked_after: dict[str, None] = field(default_factory=dict)  # the one whose turn was longest ago comes first
+    _looked_after: dict[str, None] = field(default_factory=dict)  # in the order of their last turns, the oldest first
 
     async def forever(self, every: timedelta) -> None:
         """One round at once, so that a restart recovers what a crash left, then one every `every`.
@@ -48,7 +48,7 @@ class Sweep:
         An outage skips a round.
         """
         while True:
-            # An engine that is away answers nothing: asking it twice must not take twice as long.
+            # Both ask the engine; while it is away, each waits for its time limit.
             await asyncio.gather(self._at_any_rate(self.prove), self._at_any_rate(self.once))
             await self._at_any_rate(self.rejections.flush)
             await asyncio.sleep(every.total_seconds())

@@ -25,7 +25,7 @@ ATTEMPTS = 40
 # Run recovery takes an index entry without a record for abandoned only long after this.
 CREATION_LIMIT_SECONDS = 30.0
 # A coordinator of version 0.1 takes any object under this key for an index without entries, and would write over
-# the run of that name; a word where a list belongs makes it fail instead, until it is replaced.
+# the run of that name. A text instead of a list makes it fail, until it is replaced.
 NO_INDEX = {"recent": "this is a run; the index is elsewhere"}
 
 
@@ -95,7 +95,7 @@ class Runs:
             run = self._read(request_id, document)
             if document is None or run is None:
                 raise NoSuchRun(request_id)
-            # After the change: whoever claims a run compares the record as it is stored.
+            # After the change, which may compare the record as it is stored: a claim of run recovery does.
             changed = self.deliveries.apply(change(run))
             if changed != run:
                 changed = changed.model_copy(update={"version": run.version + 1})
@@ -146,7 +146,7 @@ class Runs:
             run = Run.model_validate(document.value)
             if run.request_id != request_id:
                 raise DamagedRun(request_id, key)
-            # What can be read and not written would fail wherever the run is shown or changed.
+            # A record that can be read but not written would fail wherever the run is shown or changed.
             run.model_dump_json()
         except (ValidationError, CoordinatorError, PydanticSerializationError, RecursionError):
             self.damage.met(key)

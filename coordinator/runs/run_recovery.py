@@ -85,7 +85,7 @@ class Caretaker:
             return
         log.warning("run_taken_up_again", extra={"request_id": request_id, "workflow": phase.value})
         await self.scheduler.schedule(request_id)
-        # A workflow that keeps failing is a mistake of ours: keep trying, but not all day every ten seconds.
+        # A workflow that keeps failing is an error of ours: try again, but at growing distances.
         self._revivals[request_id] += 1
         self._rest[request_id] = min(2 ** self._revivals[request_id] - 2, LONGEST_REST_ROUNDS)
 

@@ -83,7 +83,7 @@ async def _ask(
             await asyncio.sleep(PAUSE_SECONDS)
         except CoordinatorError as error:
             if error.service is None:
-                raise  # not about this service: our own sidecar is away, and nothing is known
+                raise  # our own daprd is away: nothing is known about the service
             return error.problem()
 
 

@@ -40,7 +40,7 @@ class Limits:
 
     operation_deadline: timedelta = timedelta(hours=1)
     conversation: timedelta = timedelta(seconds=20)
-    # For another service to take over the app id again; who lies for longer is not who was meant.
+    # Another service may have taken over the app id for a moment; after this time it is the wrong one.
     lies: timedelta = timedelta(minutes=2)
 
 
@@ -64,12 +64,12 @@ class Commander:
         while time.monotonic() < for_conversation and not last.state.ended:
             asked_at = self.patience.stopwatch()
             try:
-                # The order is repeated whenever the service was silent: it is recognised by its id.
+                # After silence the order is sent again: the service recognises it by its id.
                 operation = await (self._poll(step) if asked else self._order(run, step))
                 asked, outcome = True, await self._read(run, step, operation)
                 self.patience.answered(step.operation_id or "")
             except CoordinatorError as error:
-                # The service has this operation already, under limits that were set otherwise before a restart.
+                # The service has this operation already, with limits that were configured before a restart.
                 asked = isinstance(error, ServiceRefused) and error.their_problem.code == OtherBody.code
                 outcome = last if asked else await self._what_now(run, step, last, error, asked_at)
             if outcome.state.ended:

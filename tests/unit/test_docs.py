@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable
 from enum import StrEnum
@@ -64,3 +65,31 @@ def anchors(page: Path) -> set[str]:
     """As GitHub makes them of headings."""
     headings = HEADING.findall(PROGRAM.sub("", page.read_text()))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+DOCUMENTED = ("activities.py", "adapters", "audit", "documents", "domain", "ports.py", "runs", "steps", "workflow.py")
+
+
+def test_every_public_class_and_function_of_the_coordinators_core_says_what_it_is() -> None:
+    files = [file for name in DOCUMENTED for file in modules(ROOT / "coordinator" / name)]
+    assert len(files) > 50
+    assert [f"{file.relative_to(ROOT)}: {name}" for file in files for name in without_docstring(file)] == []
+
+
+def modules(place: Path) -> list[Path]:
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place]
+
+
+def without_docstring(file: Path) -> list[str]:
+    """Methods that implement a protocol of the language, such as __call__, and functions inside functions need none."""
+    found: list[str] = []
+    bodies: list[ast.Module | ast.ClassDef] = [ast.parse(file.read_text())]
+    while bodies:
+        for node in bodies.pop().body:
+            if isinstance(node, ast.ClassDef):
+                bodies.append(node)
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith(
+                "_"
+            ):
+                found += [] if ast.get_docstring(node) else [node.name]
+    return found

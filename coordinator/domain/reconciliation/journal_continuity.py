@@ -68,7 +68,7 @@ class Course:
                 attempts.open.add(entry.attempt)
             return
         attempts.open.discard(entry.attempt)
-        # An ending may stand alone: where there was no session, nothing could be written before.
+        # An end may come without a beginning: without a session nothing could be written before.
         if entry.kind not in ENDINGS and entry.attempt not in attempts.begun:
             attempts.begun.add(entry.attempt)
             sentence = f"Attempt {entry.attempt} of {entry.operation_id} had effects, and no row says that it began."

@@ -17,7 +17,7 @@ from migration_sidecar.contract.messages import AuditEvent, RecordedAuditEvent
 
 # Far above the seconds after which a relay whose audit can be reached has sent a row.
 GRACE_SECONDS = 60.0
-JOURNAL = "/journal"  # behind the service's name in the source of what its journal told
+JOURNAL = "/journal"  # ends the `source` of events from a journal, after the name of the service
 
 
 @dataclass(slots=True)
@@ -139,7 +139,7 @@ class Journals:
         del self.strangers[event_id]
 
     def _is_explained(self, row: Row, stranger: Stranger, names: set[str]) -> bool:
-        """By what its service was called when it told this; a row that says itself whose it is must say the same."""
+        """Whether a former name of the service explains the difference; a row that names its service must agree."""
         name, database = stranger.source.removesuffix(JOURNAL), stranger.database
         says_itself = row.source != row.service + JOURNAL and names & {"source", "service"}
         if says_itself or stranger.about != name or not self.declared.allows(row.service, name, database, names):

@@ -32,7 +32,7 @@ class Reconciliation:
     events: int = 0
     conflicts: int = 0
     last_seq: int = 0
-    has_sealed_segments: bool = False  # whose events nobody told; the audit's own verification vouches for their seals
+    has_sealed_segments: bool = False  # their events are not read; the audit verifies their seals itself
     oldest: datetime | None = None
     declared: Declarations = field(default_factory=Declarations)
     _accepted: Counter[Because] = field(default_factory=Counter)
