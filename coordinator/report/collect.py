@@ -9,18 +9,18 @@ from audit_verifier.verify import Broken, Keys, Unreadable
 from coordinator.client.audit_verification import Tell
 from coordinator.client.client import CoordinatorClient
 from coordinator.client.errors import CannotReach, Refused
-from coordinator.client.views import read, read_list
-from coordinator.report.inputs import Proof, ReportedEvent, ReportedRun
+from coordinator.client.views import read_list
+from coordinator.report.inputs import Proof, ReportedEvent
 from coordinator.report.proof_check import checked_proof
 
 PAGE = 1000
 NOT_FOUND = 404
 
 
-def run_record(client: CoordinatorClient, request_id: str) -> ReportedRun | None:
-    """None where there is none: the request was refused, or its record is gone."""
+def run_record(client: CoordinatorClient, request_id: str) -> dict[str, Any] | None:
+    """The record as it came; None where there is none: the request was refused, or its record is gone."""
     try:
-        return read(ReportedRun, client.run_now(request_id))
+        return client.run_now(request_id)
     except Refused as error:
         if error.http_status != NOT_FOUND:
             raise

@@ -86,6 +86,7 @@ class RunFacts:
     events: list[ReportedEvent]
     evidence: Evidence = Evidence()
     recorded: bool = True  # false where no run record is left, and all of `run` comes from the events
+    disagreements: list[str] | None = None  # of record and audit; None where they could not be compared
 
     def first(self, *event_types: str) -> ReportedEvent | None:
         return next((event for event in self.events if event.event_type in event_types), None)

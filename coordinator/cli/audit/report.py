@@ -19,6 +19,7 @@ from coordinator.client.audit_verification import LiveVerdict, Tell, verify_all
 from coordinator.client.client import CoordinatorClient
 from coordinator.client.errors import BadInput, CannotReach, Refused
 from coordinator.client.exit_codes import ExitCode
+from coordinator.client.views import read
 from coordinator.presentation.terminal_text import safe
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def _made(client: CoordinatorClient, request_id: str, keys: Path | None, *, show
 def _facts(client: CoordinatorClient, request_id: str, keys: Path | None, *, shown: bool) -> RunFacts:
     """Raises BadInput where neither a run record nor an event knows the request."""
     from coordinator.report.collect import events_of, proofs_of, run_record
-    from coordinator.report.inputs import Evidence, RunFacts
+    from coordinator.report.consistency import disagreements
+    from coordinator.report.inputs import Evidence, ReportedRun, RunFacts
     from coordinator.report.run_from_audit import rebuilt
 
     trusted = None if keys is None else _trusted(keys)
@@ -99,7 +101,9 @@ def _facts(client: CoordinatorClient, request_id: str, keys: Path | None, *, sho
         proofs = proofs_of(client, events, trusted, tell)
     with progress("Verifying the chain", shown=shown) as tell:
         evidence = Evidence(proofs, _chain(client, tell), keys.name if keys else "")
-    return RunFacts(record or rebuilt(request_id, events), events, evidence, recorded=record is not None)
+    if record is None:
+        return RunFacts(rebuilt(request_id, events), events, evidence, recorded=False)
+    return RunFacts(read(ReportedRun, record), events, evidence, disagreements=disagreements(record, events))
 
 
 def _chain(client: CoordinatorClient, tell: Tell) -> LiveVerdict | None:

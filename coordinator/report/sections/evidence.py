@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from coordinator.client.audit_verification import LiveVerdict
 from coordinator.presentation.formatting import count
-from coordinator.report.consistency import disagreements
 from coordinator.report.document import (
     BREAK,
     Block,
@@ -174,8 +173,11 @@ def _disagreements(facts: RunFacts) -> list[Notice]:
     if not facts.recorded:
         line = text("There is no run record; everything above the evidence was put together from the audit's events.")
         return [Notice(Tone.WARN, "From the audit alone", [line])]
-    found = disagreements(facts)
-    if found:
-        return [Notice(Tone.BAD, "The run record and the audit disagree", [text(one) for one in found[:20]])]
+    if facts.disagreements is None:
+        line = text("The run record is of another release than this program, which cannot compare it with the audit.")
+        return [Notice(Tone.WARN, "The run record was not compared with the audit", [line])]
+    if facts.disagreements:
+        lines = [text(one) for one in facts.disagreements[:20]]
+        return [Notice(Tone.BAD, "The run record and the audit disagree", lines)]
     line = text("What the run record says of each database is what the audit holds of it.")
     return [Notice(Tone.GOOD, "The run record and the audit agree", [line])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from coordinator.client.audit_verification import LiveVerdict
@@ -92,5 +93,12 @@ PROVEN = Evidence(
 )
 
 
-def facts(*, evidence: Evidence = PROVEN, events: list[ReportedEvent] = EVENTS, **changes: Any) -> RunFacts:
-    return RunFacts(run(THERE, MIGRATED, FAILED, SKIPPED, **changes), events, evidence)
+def facts(
+    *,
+    evidence: Evidence = PROVEN,
+    events: list[ReportedEvent] = EVENTS,
+    disagreements: Sequence[str] | None = (),
+    **changes: Any,
+) -> RunFacts:
+    told = run(THERE, MIGRATED, FAILED, SKIPPED, **changes)
+    return RunFacts(told, events, evidence, disagreements=None if disagreements is None else list(disagreements))
