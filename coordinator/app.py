@@ -120,7 +120,7 @@ def _wire(app: FastAPI, settings: Settings, catalog: Catalog, sidecar: Sidecar) 
     app.include_router(migrations.routes(desk))
     app.include_router(audit_proxy.routes(audit))
     app.include_router(journals.routes(catalog, messenger))
-    app.include_router(subscriptions.routes(reception))
+    subscriptions.subscribe(app, reception, settings.pubsub)
     app.include_router(
         health.routes(runs=runs, is_worker_connected=lambda: workflows.connected, sweep=sweep, reception=reception)
     )

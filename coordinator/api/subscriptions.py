@@ -1,4 +1,4 @@
-"""Door 2: pub/sub. Dapr repeats whatever is not answered with SUCCESS or DROP, so content never decides the status."""
+"""Requests by event. Dapr repeats what is not answered with SUCCESS or DROP: content never decides the HTTP status."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import logging
 
-from fastapi import APIRouter, Request
+from dapr.ext.fastapi import DaprApp
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from coordinator.api.http import read_body
@@ -17,6 +18,7 @@ from coordinator.runs.intake import Door, Reception
 
 log = logging.getLogger(__name__)
 
+TOPIC, DEAD_LETTER_TOPIC = "migrate.requested", "migrate.requested.dead"
 SUCCESS, RETRY, DROP = "SUCCESS", "RETRY", "DROP"
 # daprd passes on no more than this.
 LARGEST_EVENT = 4 * 1024 * 1024
@@ -24,20 +26,22 @@ LARGEST_EVENT = 4 * 1024 * 1024
 PAUSES_SECONDS = (0.2, 1.0)
 
 
-def routes(reception: Reception) -> APIRouter:
-    router = APIRouter()
+def subscribe(app: FastAPI, reception: Reception, pubsub: str) -> None:
+    """Adds the routes of both topics, and `GET /dapr/subscribe`: daprd reads it once, as soon as the port is open."""
 
-    @router.post("/events/migrate-requested")
     async def migrate_requested(request: Request) -> JSONResponse:
         return _answer(await handle(await _body(request), reception))
 
-    @router.post("/events/migrate-requested-dead")
     async def migrate_requested_dead(request: Request) -> JSONResponse:
         """A dead letter is a refused event, recorded before, or a good one whose acceptance failed too often."""
         status = await handle(await _body(request), reception)
         return _answer(RETRY if status == RETRY else SUCCESS)
 
-    return router
+    topics = DaprApp(app)
+    requested = topics.subscribe(pubsub, TOPIC, route="/events/migrate-requested", dead_letter_topic=DEAD_LETTER_TOPIC)
+    requested(migrate_requested)
+    # Without a dead-letter topic of its own: a dead letter that fails again must not circle.
+    topics.subscribe(pubsub, DEAD_LETTER_TOPIC, route="/events/migrate-requested-dead")(migrate_requested_dead)
 
 
 async def handle(body: bytes, reception: Reception) -> str:

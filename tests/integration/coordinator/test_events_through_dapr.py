@@ -37,7 +37,7 @@ class Doors:
     def __init__(self, life: Life) -> None:
         self.asked: Counter[str] = Counter()
         self.app = FastAPI()
-        self.app.include_router(subscriptions.routes(life.reception))
+        subscriptions.subscribe(self.app, life.reception, "pubsub")
         self.app.middleware("http")(self._count)
         self.port = ports.choose(1)[0]
 
@@ -82,11 +82,24 @@ async def doors(life: Life) -> AsyncIterator[Doors]:
 
 
 @pytest.fixture
-async def publish(doors: Doors, redis_port: int, tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+def components(redis_port: int, tmp_path: Path) -> Path:
+    components = tmp_path / "components"
+    components.mkdir()
+    shutil.copy(ROOT / "components" / "resiliency.yaml", components)
+    pubsub = yaml.safe_load((ROOT / "components" / "pubsub.yaml").read_text())
+    for entry in pubsub["spec"]["metadata"]:
+        if entry["name"] == "redisHost":
+            entry["value"] = f"127.0.0.1:{redis_port}"
+    (components / "pubsub.yaml").write_text(yaml.safe_dump(pubsub))
+    return components
+
+
+@pytest.fixture
+async def publish(doors: Doors, components: Path, tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[None]]]:
     http, grpc, internal, metrics = ports.choose(4)
     command = [
         str(DAPRD),
-        *("--app-id", "migration-coordinator", "--resources-path", str(_components(tmp_path, redis_port))),
+        *("--app-id", "migration-coordinator", "--resources-path", str(components)),
         *("--app-port", str(doors.port), "--app-channel-address", "127.0.0.1"),
         *("--dapr-http-port", str(http), "--dapr-grpc-port", str(grpc), "--metrics-port", str(metrics)),
         *("--dapr-internal-grpc-port", str(internal), "--dapr-listen-addresses", "127.0.0.1"),
@@ -109,19 +122,6 @@ async def publish(doors: Doors, redis_port: int, tmp_path: Path) -> AsyncIterato
             yield publish
         finally:
             await asyncio.to_thread(program.stop)
-
-
-def _components(directory: Path, redis_port: int) -> Path:
-    components = directory / "components"
-    components.mkdir()
-    for name in ("subscriptions.yaml", "resiliency.yaml"):
-        shutil.copy(ROOT / "components" / name, components / name)
-    pubsub = yaml.safe_load((ROOT / "components" / "pubsub.yaml").read_text())
-    for entry in pubsub["spec"]["metadata"]:
-        if entry["name"] == "redisHost":
-            entry["value"] = f"127.0.0.1:{redis_port}"
-    (components / "pubsub.yaml").write_text(yaml.safe_dump(pubsub))
-    return components
 
 
 async def _is_up(client: httpx.AsyncClient, address: str) -> bool:
@@ -213,6 +213,38 @@ async def test_an_event_that_could_not_be_stored_is_delivered_until_it_can(
 
     await until(is_accepted, "the event")
     assert life.reception.counts["rejected"] == 0
+
+
+OF_VERSION_0_2 = """
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+metadata: {name: migrate-requested}
+spec:
+  pubsubname: pubsub
+  topic: migrate.requested
+  routes: {default: /events/migrate-requested}
+  deadLetterTopic: migrate.requested.dead
+scopes: [migration-coordinator]
+"""
+
+
+@pytest.fixture
+def file_of_version_0_2(components: Path) -> None:
+    (components / "subscriptions.yaml").write_text(OF_VERSION_0_2)
+
+
+async def test_beside_the_subscription_file_of_an_older_version_each_event_still_comes_once(
+    file_of_version_0_2: None, publish: Callable[..., Awaitable[None]], doors: Doors, world: World
+) -> None:
+    for number in range(20):
+        await publish(*wrong(number))
+
+    async def all_are_dead() -> bool:
+        return doors.asked[DEAD] >= 20
+
+    await until(all_are_dead, "the dead letters")
+    assert doors.asked["/events/migrate-requested"] == 20
+    assert len(world.audit.events) == 20
 
 
 REQUEST = json.dumps({"services": "all", "request_id": "mine"})

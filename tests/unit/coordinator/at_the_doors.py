@@ -52,7 +52,7 @@ def client_of(world: World, life: Life) -> httpx.AsyncClient:
     parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
     refusals = Refusals(life.remarks, AuditQuestions(world.audit))
     app.include_router(migrations.routes(migrations.Desk(*parts, refusals)))
-    app.include_router(subscriptions.routes(life.reception))
+    subscriptions.subscribe(app, life.reception, "pubsub")
     app.include_router(
         health.routes(runs=life.runs, is_worker_connected=lambda: True, sweep=life.sweep, reception=life.reception)
     )

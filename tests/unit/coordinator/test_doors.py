@@ -28,7 +28,7 @@ async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
     desk = migrations.Desk(*parts)
     app.include_router(migrations.routes(desk))
-    app.include_router(subscriptions.routes(life.reception))
+    subscriptions.subscribe(app, life.reception, "pubsub")
     app.include_router(
         health.routes(
             runs=life.runs,
@@ -322,6 +322,26 @@ async def test_it_is_not_ready_while_an_accepted_run_does_not_start(
     await life.drive()
     await life.sweep.once()
     assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_daprd_learns_of_both_topics_and_that_only_requests_have_a_dead_letter_topic(
+    client: httpx.AsyncClient,
+) -> None:
+    assert (await client.get("/dapr/subscribe")).json() == [
+        {
+            "pubsubname": "pubsub",
+            "topic": "migrate.requested",
+            "route": "/events/migrate-requested",
+            "metadata": {},
+            "deadLetterTopic": "migrate.requested.dead",
+        },
+        {
+            "pubsubname": "pubsub",
+            "topic": "migrate.requested.dead",
+            "route": "/events/migrate-requested-dead",
+            "metadata": {},
+        },
+    ]
 
 
 async def test_the_numbers_count_what_came_in(client: httpx.AsyncClient) -> None:

@@ -33,7 +33,7 @@ async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
     desk = migrations.Desk(*parts)
     app.include_router(migrations.routes(desk))
-    app.include_router(subscriptions.routes(life.reception))
+    subscriptions.subscribe(app, life.reception, "pubsub")
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://coordinator") as client:
         yield client
