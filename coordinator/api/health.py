@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CollectorRegistry, generate_latest
 
 from coordinator.api.http import problem_document
+from coordinator.api.metrics import CoordinatorMetrics
 from coordinator.errors import CoordinatorError
 from coordinator.runs.intake import Reception
 from coordinator.runs.recovery_loop import Sweep
@@ -18,6 +20,8 @@ from coordinator.unavailable import WorkflowUnavailable
 def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep, reception: Reception) -> APIRouter:
     router = APIRouter()
     damage = runs.damage
+    registry = CollectorRegistry()  # of this application: the library's own is shared by all of a process
+    registry.register(CoordinatorMetrics(sweep, reception, is_worker_connected))
 
     @router.get("/healthz")
     async def live() -> dict[str, str]:
@@ -40,18 +44,6 @@ def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep,
 
     @router.get("/metrics")
     async def numbers() -> PlainTextResponse:
-        lines = ["# TYPE coordinator_requests_total counter"]
-        for outcome in ("accepted", "conflict", "rejected"):
-            lines.append(f'coordinator_requests_total{{outcome="{outcome}"}} {reception.counts[outcome]}')
-        lines += ["# TYPE coordinator_open_runs gauge", f"coordinator_open_runs {sweep.open_runs}"]
-        lines += ["# TYPE coordinator_still_runs gauge", f"coordinator_still_runs {sweep.still_runs}"]
-        audit_away = int(sweep.standing.away_since is not None)
-        lines += ["# TYPE coordinator_audit_away gauge", f"coordinator_audit_away {audit_away}"]
-        lines += ["# TYPE coordinator_audit_events_waiting gauge"]
-        lines += [f"coordinator_audit_events_waiting {sweep.standing.events_waiting}"]
-        lines += ["# TYPE coordinator_damaged_documents gauge", f"coordinator_damaged_documents {len(damage.found)}"]
-        lines += ["# TYPE coordinator_worker_connected gauge"]
-        lines += [f"coordinator_worker_connected {int(is_worker_connected())}"]
-        return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(generate_latest(registry), media_type="text/plain; version=0.0.4")
 
     return router

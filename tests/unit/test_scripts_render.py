@@ -79,7 +79,7 @@ def test_an_event_that_fails_is_tried_again_for_less_time_than_the_broker_waits(
     assert inbound["maxRetries"] * int(inbound["duration"].removesuffix("s")) < 300
 
 
-@pytest.mark.parametrize("component", ["statestore", "pubsub", "migrate-requested", "migrate-requested-dead"])
+@pytest.mark.parametrize("component", ["statestore", "pubsub"])
 def test_only_the_coordinator_sees(component: str) -> None:
     assert documents(ROOT)[component]["scopes"] == ["migration-coordinator"]
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
 
 from coordinator.api import health, migrations, subscriptions
 from coordinator.api.http import Callers, answer_with_problems
@@ -350,6 +351,22 @@ async def test_the_numbers_count_what_came_in(client: httpx.AsyncClient) -> None
     text = (await client.get("/metrics")).text
     assert 'coordinator_requests_total{outcome="accepted"} 1' in text
     assert 'coordinator_requests_total{outcome="rejected"} 1' in text
+
+
+async def test_the_numbers_keep_their_names_and_kinds_and_each_says_what_it_is(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = list(text_string_to_metric_families(answer.text))
+    assert {family.name: (family.type, [sample.name for sample in family.samples]) for family in families} == {
+        "coordinator_requests": ("counter", ["coordinator_requests_total"] * 3),
+        "coordinator_open_runs": ("gauge", ["coordinator_open_runs"]),
+        "coordinator_still_runs": ("gauge", ["coordinator_still_runs"]),
+        "coordinator_audit_away": ("gauge", ["coordinator_audit_away"]),
+        "coordinator_audit_events_waiting": ("gauge", ["coordinator_audit_events_waiting"]),
+        "coordinator_damaged_documents": ("gauge", ["coordinator_damaged_documents"]),
+        "coordinator_worker_connected": ("gauge", ["coordinator_worker_connected"]),
+    }
+    assert all(family.documentation for family in families)
 
 
 def test_making_the_application_connects_and_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
