@@ -30,7 +30,6 @@ from coordinator.audit.rejections import Rejections
 from coordinator.documents.damaged import Damage
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.errors import BadCatalog
-from coordinator.log_format import begin_logging
 from coordinator.runs.acceptance import Acceptance
 from coordinator.runs.change_notifier import Watchers
 from coordinator.runs.intake import Reception
@@ -43,6 +42,7 @@ from coordinator.steps.step_executor import Commander, Limits
 from migration_sidecar.http_server import open_file_limit
 from migration_sidecar.http_server.client_disconnect import AbortedRequests
 from migration_sidecar.http_server.cross_origin import LOOPBACK, ForeignRequests
+from migration_sidecar.http_server.log_format import begin_logging
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def now() -> datetime:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    begin_logging()
+    begin_logging("coordinator", "migration_sidecar")
     open_file_limit.allow_many()
     open_file_limit.tell_rarely_when_used_up(asyncio.get_running_loop())
     settings = Settings()

@@ -11,13 +11,13 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 
 from migration_sidecar.api.journal import router as journal_router
-from migration_sidecar.api.log_format import begin_logging
 from migration_sidecar.api.routes import install_error_pages, router
 from migration_sidecar.config.settings import Settings, read_settings
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.http_server import open_file_limit
 from migration_sidecar.http_server.client_disconnect import AbortedRequests
 from migration_sidecar.http_server.cross_origin import LOOPBACK, ForeignRequests
+from migration_sidecar.http_server.log_format import begin_logging
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        begin_logging()
+        begin_logging("migration_sidecar")
         open_file_limit.allow_many()
         open_file_limit.tell_rarely_when_used_up(asyncio.get_running_loop())
         engine = Engine(settings or read_settings(config_file))

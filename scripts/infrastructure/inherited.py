@@ -14,6 +14,7 @@ ANY_PROGRAM = (
 # `dapr run` gives what it has to every application and every daprd: no password of a server belongs here.
 FLEET = (
     *("MIGRATE_ON_STARTUP", "MIGRATION_*", "COORDINATOR_*", "AUDIT_*", "ALEMBIC_CONFIG", "APP_API_TOKEN", "DAPR_*"),
+    *("LOG_FORMAT", "LOG_LEVEL"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("PGSSL*", "PGCONNECT_TIMEOUT", "PGTARGETSESSIONATTRS", "PGGSSENCMODE", "PGKRBSRVNAME", "KRB5*"),
     *("PYTHON*", "VIRTUAL_ENV", "GOMAXPROCS", "GOMEMLIMIT", "GODEBUG"),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.types import Message, Send
 
 from migration_sidecar.contract.audit import AnchorPage, SignedAnchor, Verification
+from migration_sidecar.http_server.log_format import begin_logging
 from services.cas_service import chain
 from services.cas_service.anchoring import Anchoring
 from services.cas_service.anchoring_settings import read_anchoring_settings
@@ -31,6 +32,7 @@ CHUNK_BYTES = 64 * 1024
 @asynccontextmanager
 async def anchors_itself(app: FastAPI) -> AsyncIterator[None]:
     """Nothing here is waited for: whatever the key and the sinks are like, events are recorded."""
+    begin_logging("services.cas_service")
     anchoring = Anchoring(app.state.database, read_anchoring_settings())
     app.state.anchoring = anchoring
     app.state.exports = asyncio.Semaphore(EXPORTS_AT_ONCE)
