@@ -22,6 +22,7 @@ from migration_sidecar.config.database_url import UnusableAddress, database_url,
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.journal_schema import journal_tables
 from migration_sidecar.protocol.orders import Orders
+from migration_sidecar.protocol.origin import Origin
 from migration_sidecar.protocol.url import URL
 from migration_sidecar.worker.failure_report import describe_failure
 from migration_sidecar.worker.refusal import Refusal
@@ -99,7 +100,7 @@ class ByHand:
         settings = files.own()
         person = f"{getpass.getuser()}@{os.uname().nodename}"
         facts = {"service": settings.get("service") or os.environ.get("APP_ID") or files.folder.name}
-        self.attempt = Attempt(f"by-hand-{uuid4()}", number=1, actor=person, way_in="by hand", facts=facts)
+        self.attempt = Attempt(f"by-hand-{uuid4()}", number=1, actor=person, way_in=Origin.BY_HAND, facts=facts)
         named = os.environ.get("MIGRATION_JOURNAL_TABLE") or settings.get("journal_table")
         try:
             self.orders = Orders(self.attempt, LOCK_WAIT_SECONDS, chosen(settings), journal_tables(named))

@@ -14,6 +14,7 @@ from migration_sidecar.contract.messages import Operation, OperationRequest, Ope
 from migration_sidecar.database.facts import read_facts
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.protocol.catalog.snapshot import Fact
+from migration_sidecar.protocol.origin import Origin
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
@@ -81,7 +82,7 @@ async def _built(scratch: Engine, target: str, given: list[str]) -> Built:
 
 async def _upgrade(scratch: Engine, target: str) -> None:
     request = OperationRequest(operation_id=f"scratch-{uuid4()}", target=target, requested_by="adopt")
-    operation: Operation = await scratch.operations.accept(request, way_in="by hand")
+    operation: Operation = await scratch.operations.accept(request, way_in=Origin.BY_HAND)
     while not operation.state.ended:
         operation = await scratch.operations.find(request.operation_id, wait_seconds=60)
     if operation.state is not OperationState.SUCCEEDED:

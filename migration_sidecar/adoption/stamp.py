@@ -18,6 +18,7 @@ from migration_sidecar.database.facts import read_facts
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.catalog.snapshot import LeftOut
+from migration_sidecar.protocol.origin import Origin
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection, Records
@@ -59,7 +60,7 @@ class Stamping:
             operation_id=self._request.operation_id,
             number=1,
             actor=self._request.requested_by,
-            way_in="by hand",
+            way_in=Origin.BY_HAND,
             facts={"service": self._engine.settings.service, "adopted": proof.journaled()},
             version_table=records.history,
         )

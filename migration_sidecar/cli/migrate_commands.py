@@ -16,6 +16,7 @@ from migration_sidecar.cli.target_argument import full_target
 from migration_sidecar.contract.errors import UnknownOperation, UnknownTarget
 from migration_sidecar.contract.messages import Action, Operation, OperationRequest, OperationState
 from migration_sidecar.engine.engine import Engine
+from migration_sidecar.protocol.origin import Origin
 
 EXIT = {OperationState.SUCCEEDED: 0, OperationState.NEEDS_ATTENTION: 4}
 
@@ -54,7 +55,7 @@ async def _carry_out(engine: Engine, request: OperationRequest) -> tuple[Operati
 
 async def _followed(engine: Engine, request: OperationRequest) -> Operation:
     """To its end; tells on stderr what it waits for."""
-    operation = await engine.operations.accept(request, way_in="by hand")
+    operation = await engine.operations.accept(request, way_in=Origin.BY_HAND)
     told = None
     while not operation.state.ended:
         operation = await engine.operations.find(request.operation_id, wait_seconds=0.5)

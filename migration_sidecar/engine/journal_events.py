@@ -8,6 +8,7 @@ from typing import Any
 from migration_sidecar.contract.audit_detail import bounded, error_text, revision_list
 from migration_sidecar.contract.messages import MOST_REVISIONS, AuditEvent
 from migration_sidecar.contract.strict_json import is_deep
+from migration_sidecar.protocol.origin import Origin
 
 EVENT_TYPES = {
     "attempt": "attempt.started",
@@ -24,7 +25,7 @@ EVENT_TYPES = {
 NOT_RELAYED = ("started",)
 
 # How the actor is known: who called an endpoint nobody has checked here.
-ACTOR_BASIS = {"by hand": "operating system", "start-up": "service itself"}
+ACTOR_BASIS = {Origin.BY_HAND: "operating system", Origin.START_UP: "service itself"}
 CLAIMED = "claimed"
 
 _OF_A_REVISION = ("message", "sha256", "tables", "tables_count", "dropped")

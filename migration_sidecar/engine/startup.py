@@ -19,6 +19,7 @@ from migration_sidecar.contract.messages import (
 )
 from migration_sidecar.engine.operations.queue import Operations
 from migration_sidecar.engine.planning.reader import Reader
+from migration_sidecar.protocol.origin import Origin
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Startup:
             log.info("start_up_done", extra={"service": self._settings.service, "state": status.state})
             return None
         request = OperationRequest(operation_id=f"start-up-{uuid4()}", target="heads", requested_by="start-up")
-        begun = await self._operations.accept_alone(request, way_in="start-up")
+        begun = await self._operations.accept_alone(request, way_in=Origin.START_UP)
         if begun is None:  # another replica is first, or has just been
             return [] if status.pending or status.state is DatabaseState.MIGRATING else None
         self._tried = status.head_revisions

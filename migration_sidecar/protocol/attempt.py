@@ -23,7 +23,7 @@ class Attempt:
     operation_id: str
     number: int
     actor: str
-    way_in: str  # endpoint | start-up | by hand
+    way_in: str  # an Origin; in the worker process its word, as it came over the pipe
     request_id: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     version_table: str = PLAIN  # of which history it is, where a database has several

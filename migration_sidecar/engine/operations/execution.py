@@ -14,6 +14,7 @@ from migration_sidecar.contract.messages import Operation, OperationRequest, Ope
 from migration_sidecar.database.pool import Kept
 from migration_sidecar.engine.operations.verdict import LOCK_NOT_AVAILABLE, Found
 from migration_sidecar.protocol.attempt import Attempt
+from migration_sidecar.protocol.origin import Origin
 
 Note = Callable[[Operation], None]
 
@@ -25,7 +26,7 @@ class Course:
         self,
         request: OperationRequest,
         record: Operation,
-        way_in: str,
+        way_in: Origin,
         note: Note,
         cancelled: asyncio.Event,
         agreed: Agreed | None = None,

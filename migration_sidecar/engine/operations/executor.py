@@ -16,7 +16,6 @@ from migration_sidecar.config.downgrade_permission import objection
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import DatabaseUnreachable, LockBusy, ProblemError
 from migration_sidecar.contract.messages import Action, AppliedRevision, Operation, OperationState, Problem
-from migration_sidecar.contract.origin import ENDPOINT
 from migration_sidecar.database.pool import Database
 from migration_sidecar.engine.operations.execution import CANCELLED, Course, in_its_own_words, too_late
 from migration_sidecar.engine.operations.monitor import lookout
@@ -26,6 +25,7 @@ from migration_sidecar.engine.operations.retry import patient
 from migration_sidecar.engine.operations.verdict import FINISHED, TOO_MANY_CONNECTIONS, Ending, Found, Next, judge
 from migration_sidecar.engine.operations.worker_run import Conversation
 from migration_sidecar.protocol.attempt import Attempt
+from migration_sidecar.protocol.origin import Origin
 
 LONGEST_PAUSE_SECONDS = 15.0
 CROWDED_PAUSE_SECONDS = 1.0  # a server without a free connection is not asked more often
@@ -102,7 +102,7 @@ class Attempts:
             return found.obstacles[0] if found.obstacles else None
         # Also of one that was accepted while the settings, or an older release, allowed it.
         no = objection(self._settings, run.request.action, run.request.target)
-        if no is not None and run.way_in == ENDPOINT:
+        if no is not None and run.way_in == Origin.ENDPOINT:
             return no.problem
         agreed = run.agreed or await self._truth.agreed(run.record)
         several = len(await self._place.all_records()) > 1  # each may be elsewhere

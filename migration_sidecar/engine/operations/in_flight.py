@@ -11,6 +11,7 @@ from typing import Any
 from migration_sidecar.contract.messages import MigrationPlan, Operation, OperationRequest, OperationState
 from migration_sidecar.engine.operations.operation_watch import Standing
 from migration_sidecar.engine.operations.verdict import Found
+from migration_sidecar.protocol.origin import Origin
 
 JUST_NOW_SECONDS = 1.0  # what was read when the operation was accepted is believed that long
 
@@ -60,7 +61,7 @@ def first_record(request: OperationRequest, plan: MigrationPlan) -> Operation:
     )
 
 
-def facts_to_log(ended: Operation, way_in: str) -> dict[str, Any]:
+def facts_to_log(ended: Operation, way_in: Origin) -> dict[str, Any]:
     return {
         "service": ended.service,
         "operation": ended.operation_id,

@@ -19,7 +19,6 @@ from migration_sidecar.config.downgrade_permission import objection
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import BadRequest, OtherBody, UnknownOperation, UnknownTarget
 from migration_sidecar.contract.messages import Operation, OperationRequest, OperationState, Problem
-from migration_sidecar.contract.origin import ENDPOINT, way_in_of
 from migration_sidecar.database.pool import Database, Kept
 from migration_sidecar.database.replica_locks import claim, claim_start
 from migration_sidecar.engine.operations.execution import Course
@@ -30,6 +29,7 @@ from migration_sidecar.engine.operations.persistence import carry_through
 from migration_sidecar.engine.operations.retry import patient
 from migration_sidecar.engine.planning.missing_grant import naming_the_grant
 from migration_sidecar.engine.planning.reader import Reader
+from migration_sidecar.protocol.origin import Origin, way_in_of
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection, Records
@@ -69,13 +69,13 @@ class Operations:
         self._cancelling: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
-    async def accept(self, request: OperationRequest, *, way_in: str = ENDPOINT) -> Operation:
+    async def accept(self, request: OperationRequest, *, way_in: Origin = Origin.ENDPOINT) -> Operation:
         """Stores the operation, then starts it; the same id and body again gives the same operation."""
-        if request.only_by_hand and way_in == ENDPOINT:
+        if request.only_by_hand and way_in == Origin.ENDPOINT:
             raise UnknownTarget(request.target)  # taking everything down is for a person at the database
-        if way_in == ENDPOINT and way_in_of(request.operation_id) != ENDPOINT:
+        if way_in == Origin.ENDPOINT and way_in_of(request.operation_id) != Origin.ENDPOINT:
             raise BadRequest("operation_id: it begins like one that the service or a person gives; take another.")
-        no = objection(self._settings, request.action, request.target) if way_in == ENDPOINT else None
+        no = objection(self._settings, request.action, request.target) if way_in == Origin.ENDPOINT else None
         async with self._connected() as (connection, records):
             if no is None:  # what is refused makes no tables
                 await records.prepare(connection)
@@ -86,7 +86,7 @@ class Operations:
             underway = await self._store(connection, records, request)
         return self._begun(request, underway, way_in)
 
-    async def accept_alone(self, request: OperationRequest, *, way_in: str) -> Operation | None:
+    async def accept_alone(self, request: OperationRequest, *, way_in: Origin) -> Operation | None:
         """The same, unless another operation is unfinished or nothing is to be done; replicas ask one by one."""
         async with self._connected() as (connection, records):
             await records.prepare(connection)
@@ -170,12 +170,12 @@ class Operations:
             raise OtherBody(request.operation_id)
         return Underway(record, accepted=found_by(plan))
 
-    def _begun(self, request: OperationRequest, underway: Underway, way_in: str) -> Operation:
+    def _begun(self, request: OperationRequest, underway: Underway, way_in: Origin) -> Operation:
         if request.operation_id not in self._tasks:  # the same request may have come in twice at once
             self._begin(request, underway, way_in)
         return self._latest(underway.record)
 
-    def _again(self, request: OperationRequest, stored: str, record: Operation, way_in: str) -> Operation:
+    def _again(self, request: OperationRequest, stored: str, record: Operation, way_in: Origin) -> Operation:
         if stored != body_digest(request):
             raise OtherBody(request.operation_id)
         if not record.state.ended and request.operation_id not in self._tasks:
@@ -190,7 +190,7 @@ class Operations:
     def _driving(self, operation_id: str) -> list[asyncio.Task[None]]:
         return [task] if (task := self._tasks.get(operation_id)) is not None else []
 
-    def _begin(self, request: OperationRequest, underway: Underway, way_in: str) -> None:
+    def _begin(self, request: OperationRequest, underway: Underway, way_in: Origin) -> None:
         self._underway[request.operation_id] = underway
         task = asyncio.create_task(self._carry_out(request, underway, way_in, self._turn))
         self._tasks[request.operation_id] = task
@@ -202,7 +202,7 @@ class Operations:
         self._underway.pop(operation_id, None)
 
     async def _carry_out(
-        self, request: OperationRequest, underway: Underway, way_in: str, turn: AbstractAsyncContextManager[None]
+        self, request: OperationRequest, underway: Underway, way_in: Origin, turn: AbstractAsyncContextManager[None]
     ) -> None:
         as_long_as_it_takes()  # not only as long as the request that began it
         async with turn:
@@ -217,7 +217,7 @@ class Operations:
         underway.note(ended)
 
     @patient
-    async def _drive(self, request: OperationRequest, underway: Underway, way_in: str) -> None:
+    async def _drive(self, request: OperationRequest, underway: Underway, way_in: Origin) -> None:
         """Several replicas may know an operation: the one whose session claims it drives, the others watch."""
         records = await self._place.records()
         while True:

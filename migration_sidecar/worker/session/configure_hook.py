@@ -16,6 +16,7 @@ from alembic.util import to_tuple
 from migration_sidecar.protocol.journal_schema import PLAIN, history_name
 from migration_sidecar.protocol.lock_key import lock_key
 from migration_sidecar.protocol.orders import Orders
+from migration_sidecar.protocol.origin import Origin
 from migration_sidecar.protocol.version_tables import file_mark
 from migration_sidecar.worker.dbapi import default_schema
 from migration_sidecar.worker.failpoints import then_reach, watch_autocommit_blocks
@@ -106,7 +107,7 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
     def guarded(heads: Any, context: Any) -> Any:
         # A stamp's step has no revision file; it only moves the version row.
         steps = list(_agreed_steps(original, heads, context, session))
-        if not heads and session.attempt.way_in == "by hand" and any(hasattr(step, "revision") for step in steps):
+        if not heads and session.attempt.way_in == Origin.BY_HAND and any(hasattr(step, "revision") for step in steps):
             known = {file_mark(*each) for each in session.files.items()}  # by hand nobody looked before
             preconditions.require_managed(session.connection, session.orders, session.attempt, known)
         # Here the lock is ours, so from here on nobody else moves the database.
