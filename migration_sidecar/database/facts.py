@@ -10,7 +10,7 @@ from migration_sidecar.contract.messages import LockHolder
 from migration_sidecar.database.records import Records
 from migration_sidecar.protocol.invalid_indexes import INVALID_INDEXES
 from migration_sidecar.protocol.journal_schema import kept_in
-from migration_sidecar.protocol.lock_key import lock_key
+from migration_sidecar.protocol.lock_key import holder_of, lock_key
 from migration_sidecar.protocol.version_table import VersionTable
 from migration_sidecar.protocol.version_tables import (
     are_unaccounted,
@@ -48,13 +48,7 @@ LEFT JOIN pg_attribute AS version
   ON version.attrelid = to_regclass($1) AND version.attname = 'version_num' AND NOT version.attisdropped
 LEFT JOIN pg_namespace AS space ON space.nspname = $4
 LEFT JOIN pg_class AS journal ON journal.relnamespace = space.oid AND journal.relname = $5
-LEFT JOIN LATERAL (
-  SELECT l.pid, coalesce(a.application_name, '') AS application, a.backend_start AS since
-  FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
-    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND l.classid::bigint = $2 AND l.objid::bigint = ($3::bigint & 4294967295) LIMIT 1
-) AS holder ON true
+LEFT JOIN LATERAL ({holder_of("$2", "$3")}) AS holder ON true
 """  # noqa: S608 - our own text
 
 

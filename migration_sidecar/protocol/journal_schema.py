@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from migration_sidecar.protocol.lock_key import DDL_LOCK
+
 # Its index names grow from it and must not be cut at PostgreSQL's 63 bytes.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,44}")
 
@@ -59,7 +61,7 @@ def create(tables: JournalTables) -> str:
     # create a schema even where the schema exists.
     return f"""
 DO $create$ BEGIN
-  PERFORM pg_advisory_xact_lock(19785, 0);
+  PERFORM pg_advisory_xact_lock{DDL_LOCK};
   IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '{tables.schema}') THEN
     CREATE SCHEMA "{tables.schema}";
   END IF;

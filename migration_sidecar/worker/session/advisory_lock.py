@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event, text
 from sqlalchemy.pool import NullPool
 
+from migration_sidecar.protocol.lock_key import holder_of, is_held
 from migration_sidecar.worker.dbapi import driver_connection
 from migration_sidecar.worker.refusal import Refusal
 
@@ -19,15 +20,9 @@ if TYPE_CHECKING:
 
 TRY = text("SELECT pg_try_advisory_lock(:class_id, :object_id)")
 
-# objid is unsigned in pg_locks, hence the mask for negative keys.
-_HELD = """
-    locktype = 'advisory' AND granted AND objsubid = 2
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND classid::bigint = :class_id AND objid::bigint = (CAST(:object_id AS bigint) & 4294967295)"""
-HELD_BY_US = f"EXISTS (SELECT 1 FROM pg_locks WHERE pid = pg_backend_pid() AND {_HELD})"  # noqa: S608 - our own text
-HOLDER = text(f"""
-    SELECT l.pid, coalesce(a.application_name, '') AS application, a.backend_start AS since
-    FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid WHERE {_HELD} LIMIT 1""")  # noqa: S608 - our own text
+_KEY = (":class_id", ":object_id")
+HELD_BY_US = f"EXISTS (SELECT 1 FROM pg_locks WHERE pid = pg_backend_pid() AND {is_held(*_KEY)})"  # noqa: S608 - our own text
+HOLDER = text(holder_of(*_KEY))
 
 
 def take(
