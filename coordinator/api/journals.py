@@ -8,10 +8,10 @@ from coordinator.api.http import parameters, whole_number
 from coordinator.domain.catalog import Catalog
 from coordinator.errors import BadField, quoted
 from coordinator.ports import Address, Journals
+from migration_sidecar.contract.journal import LAST_SEQ
 
 PAGE = 500
 MOST_ENTRIES = 1000
-LAST_SEQ = 2**63 - 1
 
 
 def routes(catalog: Catalog, journals: Journals) -> APIRouter:

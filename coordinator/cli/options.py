@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
 from coordinator.client.errors import BadInput
+from migration_sidecar.contract.request_id import REQUEST_ID
 
 ENDS = ("head", "heads")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 Services = Annotated[list[str] | None, typer.Argument(metavar="SERVICE", help="Names as in fleet.toml.")]
 All = Annotated[bool, typer.Option("--all", help="Every service of the fleet that has a database.")]
@@ -43,7 +42,7 @@ def examples(*commands: str) -> str:
 
 
 def request_id(value: str) -> str:
-    if not _REQUEST_ID.fullmatch(value):
+    if not REQUEST_ID.fullmatch(value):
         raise BadInput(
             "That is no request id",
             "a request id has 1 to 64 letters, digits, - or _",

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -67,7 +66,7 @@ class Stamping:
         record = self._first_record(proof)
         async with self._engine.database.connection() as connection:
             await records.prepare(connection)
-            await records.insert_operation(connection, self._request, _digest(self._request), record)
+            await records.insert_operation(connection, self._request, self._request.digest, record)
         problem = await self._talk(proof, attempt)
         async with self._engine.database.connection() as connection:
             if problem is None:
@@ -149,10 +148,6 @@ class Stamping:
 
     def _scrubbed(self, problem: Problem) -> Problem:
         return problem.model_copy(update={"detail": self._engine.place.scrubbed(problem.detail)})
-
-
-def _digest(request: OperationRequest) -> str:
-    return sha256(request.model_dump_json().encode()).hexdigest()
 
 
 def _unfinished() -> Problem:

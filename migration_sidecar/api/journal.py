@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from migration_sidecar.contract.journal import HistoryPosition, JournalEntry, JournalPage, Kind
+from migration_sidecar.contract.journal import LAST_SEQ, HistoryPosition, JournalEntry, JournalPage, Kind
 from migration_sidecar.contract.messages import MOST_REVISIONS
 from migration_sidecar.database.records import Records
 from migration_sidecar.engine.engine import Engine
@@ -23,7 +23,6 @@ warnings = RareWarnings(logging.getLogger(__name__))  # a journal may be asked f
 
 UNREADABLE = "unreadable"
 KINDS = frozenset(get_args(Kind)) - {UNREADABLE}
-LAST_SEQ = 2**63 - 1
 MOST_ENTRIES = 1000
 PAGE_CHARACTERS = 8 * 1024 * 1024  # of details; whoever reads a page reads no more than four times as much
 

@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.markup import escape as escape_markup
 
 from migration_sidecar.contract.messages import Problem
+from migration_sidecar.contract.strict_json import CONTROL_CHARACTERS
 
 out, remarks = Console(highlight=False), Console(stderr=True, highlight=False)
 HARMLESS = {"CM-412"}  # an upgrade sees to it
 FOR_A_PERSON = {"CM-551", "CM-552"}  # the database is not what these files made of it
 REQUEST = re.compile(r"[Ss]end a new request")
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+CONTROL = re.compile(f"[{CONTROL_CHARACTERS}]")
 
 
 def plain(text: str) -> str:

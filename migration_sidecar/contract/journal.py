@@ -8,6 +8,7 @@ from pydantic import Field
 
 from migration_sidecar.contract.messages import MOST_REVISIONS, AuditEvent, Message
 
+LAST_SEQ = 2**63 - 1  # of a row, and of an audit event: PostgreSQL's bigint
 MOST_HISTORIES = 10_000  # tenants may each have one
 
 Kind = Literal[

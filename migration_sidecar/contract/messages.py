@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from migration_sidecar.contract.request_id import REQUEST_ID
+from migration_sidecar.contract.strict_json import CONTROL_CHARACTERS
 
 # A bound on what is read from somebody else: far above what anybody has, far below what fills a memory.
 MOST_REVISIONS = 10_000
 
 OperationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,160}$")]
 # PostgreSQL text holds no NUL, and nobody's control characters belong into a journal or a terminal.
-PlainText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
+PlainText = Annotated[str, StringConstraints(pattern=f"^[^{CONTROL_CHARACTERS}]*$")]
 Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]{1,255}$")]
 # head, heads, base or a full id; by hand also of one branch only. Never relative: a repeat must not go further.
 Target = Annotated[str, StringConstraints(pattern=r"^([^@\x00-\x1f\x7f-\x9f]{1,255}@)?[A-Za-z0-9_.]{1,255}$")]
@@ -104,12 +109,17 @@ class OperationRequest(Message):
     plan_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")  # refuse when the plan is another one
     deadline_seconds: int = Field(default=3600, ge=1, le=86_400)
     requested_by: PlainText = Field(default="unknown", max_length=200)
-    request_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    request_id: str | None = Field(default=None, pattern=f"^{REQUEST_ID.pattern}$")
 
     @property
     def only_by_hand(self) -> bool:
         """Taking everything down, or one branch, is for a person at the database."""
         return self.target == "base" or "@" in self.target
+
+    @property
+    def digest(self) -> str:
+        """The same for the same body, however it was spelt; stored, to tell a repeat from another body (CM-601)."""
+        return sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
 
 class Operation(Message):

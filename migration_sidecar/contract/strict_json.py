@@ -12,7 +12,8 @@ MAXIMUM_INTEGER_DIGITS = 18
 PASSWORD = re.compile(r"(://[^\s/:@]*):[^\s/@]+@")
 LONGEST_SHOWN = 80
 # PostgreSQL text holds no NUL, UTF-8 no lone surrogate, and a terminal should obey nobody's control characters.
-FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+CONTROL_CHARACTERS = r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # all but tab and line feed; for use within [] of a pattern
+FORBIDDEN = re.compile(f"[{CONTROL_CHARACTERS}\ud800-\udfff]")
 
 
 class NotStrict(ValueError):

@@ -22,7 +22,7 @@ from services.cas_service.sinks import FolderSink, GitSink
 from services.cas_service.store import Role, session
 
 if TYPE_CHECKING:
-    from services.cas_service.chain import AnyConnection
+    from migration_sidecar.database.records import AnyConnection
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,11 @@ from migration_sidecar.api.routes import read_body, sentence
 from migration_sidecar.contract.audit import RunStory, WholeAuditEvent
 from migration_sidecar.contract.audit_detail import objection
 from migration_sidecar.contract.errors import BadRequest
+from migration_sidecar.contract.journal import LAST_SEQ
 from migration_sidecar.contract.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
 from migration_sidecar.contract.strict_json import require_each_key_once
 from services.cas_service import reading, store
-from services.cas_service.questions import LAST_SEQ, AuditQuery
+from services.cas_service.questions import AuditQuery
 
 BODY_BYTES = 1024 * 1024
 

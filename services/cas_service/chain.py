@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from audit_verifier.verify import NOTHING, Anchor
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
-    from asyncpg.pool import PoolConnectionProxy
-
-    AnyConnection: TypeAlias = Connection[Any] | PoolConnectionProxy[Any]
+    from migration_sidecar.database.records import AnyConnection
 
 EVENTS = """
 SELECT seq, audit.timestamp_text(recorded_at) AS recorded_at, prev_hash, hash, payload FROM audit.events

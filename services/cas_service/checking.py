@@ -9,7 +9,7 @@ from audit_verifier.verify import INSERTED, MISSING, Anchor, Broken
 from services.cas_service.chain import Link
 
 if TYPE_CHECKING:
-    from services.cas_service.chain import AnyConnection
+    from migration_sidecar.database.records import AnyConnection
 
 # PostgreSQL takes hashing for cheap, and would leave all of a piece to one core.
 ON_ALL_CORES = """

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.types import Message, Send
 
 from migration_sidecar.contract.audit import AnchorPage, SignedAnchor, Verification
+from migration_sidecar.contract.journal import LAST_SEQ
 from migration_sidecar.http_server.log_format import begin_logging
 from services.cas_service import chain
 from services.cas_service.anchoring import Anchoring
@@ -20,7 +21,6 @@ from services.cas_service.anchoring_settings import read_anchoring_settings
 from services.cas_service.audit import NoQuery, read_event_name, require_single_values
 from services.cas_service.evidence_errors import TooManyExports
 from services.cas_service.exporting import Export, begin_export, prove
-from services.cas_service.questions import LAST_SEQ
 from services.cas_service.store import Role, session
 from services.cas_service.verifying import verify
 

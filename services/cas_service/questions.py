@@ -12,8 +12,8 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from migration_sidecar.contract.errors import BadRequest
+from migration_sidecar.contract.journal import LAST_SEQ
 
-LAST_SEQ = 2**63 - 1
 NEAR = 20_000
 MOST_TYPES = 20
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from migration_sidecar.contract.audit import RunStory, WholeAuditEvent
+from migration_sidecar.contract.journal import LAST_SEQ
 from migration_sidecar.contract.messages import AuditPage, RecordedAuditEvent
 from migration_sidecar.database.pool import Database
 from services.cas_service.errors import NoSuchEvent, NoSuchRequest
 from services.cas_service.questions import (
-    LAST_SEQ,
     AuditQuery,
     Span,
     read_cursor,
@@ -25,10 +25,7 @@ from services.cas_service.questions import (
 from services.cas_service.store import Role, session
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
-    from asyncpg.pool import PoolConnectionProxy
-
-    AnyConnection = Connection[Any] | PoolConnectionProxy[Any]
+    from migration_sidecar.database.records import AnyConnection
 
 Event = TypeVar("Event", bound=RecordedAuditEvent)
 EVENTS = "audit.events"

@@ -19,7 +19,7 @@ from services.cas_service.exporting import begin_export
 from services.cas_service.store import Role, session
 
 if TYPE_CHECKING:
-    from services.cas_service.chain import AnyConnection
+    from migration_sidecar.database.records import AnyConnection
 
 RETIRE_SECONDS = 600
 

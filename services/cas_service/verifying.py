@@ -17,7 +17,7 @@ from services.cas_service.checking import Piece, check_piece, require_shown, req
 from services.cas_service.store import Role, session
 
 if TYPE_CHECKING:
-    from services.cas_service.chain import AnyConnection
+    from migration_sidecar.database.records import AnyConnection
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from migration_sidecar.alembic_environment.agreed_revisions import require_agreed
@@ -39,11 +37,6 @@ log = logging.getLogger(__name__)
 WATCH_SECONDS = 0.5  # how often an operation that another replica drives is looked at
 LONG_SECONDS = 60.0
 CANCEL_SECONDS = 10.0  # whoever cancels waits that long for the end
-
-
-def body_digest(request: OperationRequest) -> str:
-    """The same for the same body, however it was spelt."""
-    return sha256(json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
 
 class Operations:
@@ -165,7 +158,7 @@ class Operations:
     async def _store(self, connection: AnyConnection, records: Records, request: OperationRequest) -> Underway:
         plan, agreed = await self._reader.agreed_plan_on(connection, request.action, request.target)
         require_agreed(request, plan)
-        record, digest = first_record(request, plan), body_digest(request)
+        record, digest = first_record(request, plan), request.digest
         if await records.insert_operation(connection, request, digest, record, agreed) != digest:
             raise OtherBody(request.operation_id)
         return Underway(record, accepted=found_by(plan))
@@ -176,7 +169,7 @@ class Operations:
         return self._latest(underway.record)
 
     def _again(self, request: OperationRequest, stored: str, record: Operation, way_in: Origin) -> Operation:
-        if stored != body_digest(request):
+        if stored != request.digest:
             raise OtherBody(request.operation_id)
         if not record.state.ended and request.operation_id not in self._tasks:
             # Its replica may have died; the claim sees to it that one drives.

@@ -17,7 +17,6 @@ from migration_sidecar.contract.errors import DatabaseUnreachable, UnknownOperat
 from migration_sidecar.contract.messages import OperationState
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.engine.operations.operation_watch import ask_to_cancel
-from migration_sidecar.engine.operations.queue import body_digest
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (
@@ -103,7 +102,7 @@ async def test_a_request_to_cancel_that_nobody_heard_is_found_by_whoever_takes_t
     record = done.model_copy(update={"operation_id": wanted.operation_id, "state": OperationState.ACCEPTED})
     records = await first.place.records()
     async with first.database.connection() as connection:
-        await records.insert_operation(connection, wanted, body_digest(wanted), record)
+        await records.insert_operation(connection, wanted, wanted.digest, record)
         await ask_to_cancel(connection, records, wanted.operation_id)
     second = start_engine(environment, MIGRATE_ON_STARTUP="check")
     await second.startup.run()

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from migration_sidecar.contract.messages import Action, Operation, OperationRequest, OperationState
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.engine.operations.operation_watch import ask_to_cancel, keep_progress, standing
-from migration_sidecar.engine.operations.queue import body_digest
 from tests.integration.migration_sidecar.environments import request
 
 
@@ -33,11 +32,11 @@ async def test_an_operation_that_another_replica_stores_at_this_very_moment_is_r
         await records.prepare(first)
         transaction = first.transaction()
         await transaction.start()
-        await records.insert_operation(first, wanted, body_digest(wanted), record)
+        await records.insert_operation(first, wanted, wanted.digest, record)
         meanwhile = asyncio.create_task(records.insert_operation(second, wanted, "another digest", record))
         await asyncio.sleep(0.2)
         await transaction.commit()
-        assert await meanwhile == body_digest(wanted)
+        assert await meanwhile == wanted.digest
 
 
 async def test_a_late_word_of_progress_changes_neither_an_end_nor_a_wish_to_cancel(engine: Engine) -> None:
@@ -47,7 +46,7 @@ async def test_a_late_word_of_progress_changes_neither_an_end_nor_a_wish_to_canc
     records = await engine.place.records()
     async with engine.database.connection() as connection:
         await records.prepare(connection)
-        await records.insert_operation(connection, wanted, body_digest(wanted), accepted(wanted))
+        await records.insert_operation(connection, wanted, wanted.digest, accepted(wanted))
         await ask_to_cancel(connection, records, wanted.operation_id)
         await keep_progress(connection, records, running)
         wish = await standing(connection, records, wanted.operation_id)
