@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from migration_sidecar.contract.messages import LockHolder
 from migration_sidecar.database.records import Records
 from migration_sidecar.protocol.invalid_indexes import INVALID_INDEXES
-from migration_sidecar.protocol.journal_schema import kept_in
+from migration_sidecar.protocol.journal_schema import HISTORY
 from migration_sidecar.protocol.lock_key import holder_of, lock_key
 from migration_sidecar.protocol.version_table import VersionTable
 from migration_sidecar.protocol.version_tables import (
@@ -116,7 +116,7 @@ async def _versions_elsewhere(connection: AnyConnection, table: VersionTable) ->
 
 async def _version_rows(connection: AnyConnection, records: Records, row: Any) -> tuple[list[str], bool]:
     readable = row["has_journal"] and row["missing_grant"] is None
-    journaled = f"EXISTS (SELECT FROM {kept_in(records.tables.journal)} WHERE history = $1)" if readable else "$1 = ''"
+    journaled = f"EXISTS (SELECT FROM {records.tables.journal} WHERE {HISTORY} = $1)" if readable else "$1 = ''"
     query = f"SELECT version_num, {journaled} AS is_ours FROM {records.version_table.found_as(row['version_table'])}"  # noqa: S608
     found = await connection.fetch(query, records.history)
     return sorted(str(each["version_num"]) for each in found), any(each["is_ours"] for each in found)

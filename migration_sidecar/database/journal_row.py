@@ -18,6 +18,5 @@ class JournalRow:
     kind: str
     at: datetime
     detail: dict[str, Any]
-    xid: str | None
     version_table: str = PLAIN
     seconds_ago: float = 0.0

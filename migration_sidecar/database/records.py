@@ -17,11 +17,9 @@ from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.journal_schema import (
     AGREED,
     HISTORY,
-    PLAIN,
     JournalTables,
     create,
     history_name,
-    kept_in,
 )
 from migration_sidecar.protocol.version_table import VersionTable
 
@@ -91,8 +89,8 @@ class Records:
 
     async def find_operation(self, connection: AnyConnection, operation_id: str) -> tuple[str, Operation] | None:
         """The digest of the body it was accepted with, and its record."""
-        query = f"""SELECT body_digest, record FROM {kept_in(self.tables.operations)}
-                    WHERE operation_id = $1 AND history = $2"""  # noqa: S608 - quoted
+        query = f"""SELECT body_digest, record FROM {self.tables.operations}
+                    WHERE operation_id = $1 AND {HISTORY} = $2"""  # noqa: S608 - quoted
         try:
             rows = await connection.fetch(query, operation_id, self.history)
         except UndefinedTableError:  # reading must not make tables in a database that nobody migrates yet
@@ -100,7 +98,7 @@ class Records:
         return (rows[0]["body_digest"], Operation.model_validate_json(rows[0]["record"])) if rows else None
 
     async def last_operation(self, connection: AnyConnection) -> Operation | None:
-        query = f"""SELECT record FROM {kept_in(self.tables.operations)} WHERE history = $1
+        query = f"""SELECT record FROM {self.tables.operations} WHERE {HISTORY} = $1
                     ORDER BY accepted_at DESC LIMIT 1"""  # noqa: S608 - quoted
         rows = await connection.fetch(query, self.history)
         kept = [_kept(row["record"], Operation) for row in rows]
@@ -110,8 +108,8 @@ class Records:
         """Accepted or running when the service last stopped, oldest first."""
         if await _is_absent(connection, self.tables.operations):
             return []
-        query = f"""SELECT request, record FROM {kept_in(self.tables.operations)}
-                    WHERE history = $1 AND state IN ('accepted', 'running', 'cancelling') ORDER BY accepted_at"""  # noqa: S608
+        query = f"""SELECT request, record FROM {self.tables.operations}
+                    WHERE {HISTORY} = $1 AND state IN ('accepted', 'running', 'cancelling') ORDER BY accepted_at"""  # noqa: S608
         rows = await connection.fetch(query, self.history)
         if rows:
             await self.prepare(connection)  # whoever takes them up writes
@@ -121,7 +119,7 @@ class Records:
     async def read_journal(self, connection: AnyConnection, operation_id: str) -> list[JournalRow]:
         """The rows of one operation in the order they were written; its env.py may have migrated several histories."""
         rows = await connection.fetch(
-            f"""SELECT attempt, revision, kind, {MOMENT} AS at, detail, xid, version_table,
+            f"""SELECT attempt, revision, kind, {MOMENT} AS at, detail, version_table,
                   extract(epoch FROM clock_timestamp() - {MOMENT})::float AS seconds_ago FROM {self.tables.journal}
                 WHERE operation_id = $1 ORDER BY seq""",  # noqa: S608 - quoted
             operation_id,
@@ -191,9 +189,8 @@ class Records:
         """Rows in order, whichever history and service they are of, with what became of their operations."""
         if await _is_absent(connection, self.tables.journal):
             return []
-        # By way of JSON, because a journal of the first release has no such column and reading changes no table.
         query = f"""SELECT seq, event_id, {word("operation_id")},
-                      left(coalesce(to_jsonb(j) ->> '{HISTORY}', '{PLAIN}'), {LONGEST_WORD}) AS history,
+                      left({HISTORY}, {LONGEST_WORD}) AS history,
                       attempt, {word("revision")}, kind, {WHEN} AS at, {DETAIL},
                       (SELECT o.state FROM {self.tables.operations} o WHERE o.operation_id = j.operation_id)
                         AS operation_state,

@@ -12,9 +12,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,44}")
 
 PLAIN = "alembic_version"
 HISTORY = "version_table"
-AGREED = "agreed"  # absent in what an older release accepted
-# The first release knew one history, and its replicas still write while the next one is rolled out: hence the default.
-_HISTORY_COLUMN = f"{HISTORY} text NOT NULL DEFAULT '{PLAIN}'"
+AGREED = "agreed"  # absent in what version 0.1 made
 
 
 @dataclass(frozen=True)
@@ -44,18 +42,8 @@ def history_name(version_table: str, version_table_schema: str | None) -> str:
     return f"{version_table_schema}.{version_table}" if version_table_schema else version_table
 
 
-def kept_in(table: str) -> str:
-    """What stands in FROM: the rows of a table of ours, with the `history` that each is of.
-
-    In a table that the first release made the column is missing, and the name then means that of the outer `plain`:
-    a query that fails would stand in the server's log, and one that asks beforehand costs a journey each time.
-    """
-    rows = f"(SELECT kept.*, {HISTORY} AS history FROM {table} AS kept)"  # noqa: S608 - quoted
-    return f"(SELECT '{PLAIN}'::text AS {HISTORY}) AS plain CROSS JOIN LATERAL {rows} AS records"
-
-
 def create(tables: JournalTables) -> str:
-    """Makes what is missing and brings up to date what an older release made; safe to run by many at once."""
+    """Makes what is missing and brings up to date what version 0.1 made; safe to run by many at once."""
     # One statement, because asyncpg prepares what it sends. The lock makes racing replicas wait for each other here:
     # CREATE … IF NOT EXISTS alone fails with a unique violation when two run at once. And it asks for the right to
     # create a schema even where the schema exists.
@@ -69,7 +57,7 @@ DO $create$ BEGIN
     seq bigint GENERATED ALWAYS AS IDENTITY,
     event_id uuid PRIMARY KEY,
     operation_id text NOT NULL,
-    {_HISTORY_COLUMN},
+    {HISTORY} text NOT NULL DEFAULT '{PLAIN}',
     attempt integer NOT NULL,
     revision text,
     kind text NOT NULL CHECK (kind IN ('attempt', 'started', 'nontx_started', 'applied', 'reverted', 'stamped',
@@ -83,7 +71,7 @@ DO $create$ BEGIN
   CREATE INDEX IF NOT EXISTS "{tables.journal_name}_by_operation" ON {tables.journal} (operation_id, seq);
   CREATE TABLE IF NOT EXISTS {tables.operations} (
     operation_id text PRIMARY KEY,
-    {_HISTORY_COLUMN},
+    {HISTORY} text NOT NULL DEFAULT '{PLAIN}',
     body_digest text NOT NULL,
     request jsonb NOT NULL,
     state text NOT NULL,
@@ -92,11 +80,6 @@ DO $create$ BEGIN
     {AGREED} jsonb
   );
   CREATE INDEX IF NOT EXISTS "{tables.operations_name}_by_age" ON {tables.operations} (accepted_at);
-  IF NOT EXISTS (SELECT FROM pg_attribute
-                 WHERE attrelid = '{tables.journal}'::regclass AND attname = '{HISTORY}') THEN
-    ALTER TABLE {tables.journal} ADD COLUMN {_HISTORY_COLUMN};
-    ALTER TABLE {tables.operations} ADD COLUMN IF NOT EXISTS {_HISTORY_COLUMN};
-  END IF;
   IF NOT EXISTS (SELECT FROM pg_attribute
                  WHERE attrelid = '{tables.operations}'::regclass AND attname = '{AGREED}') THEN
     ALTER TABLE {tables.operations} ADD COLUMN {AGREED} jsonb;

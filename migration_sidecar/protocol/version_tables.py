@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from migration_sidecar.protocol.journal_schema import JournalTables, kept_in
+from migration_sidecar.protocol.journal_schema import HISTORY, JournalTables
 
 # True of a table `c` of pg_class that looks as Alembic makes it.
 _HOLDS_VERSIONS = """(c.relkind = 'r' AND c.relnatts = 1 AND EXISTS (
@@ -31,8 +31,8 @@ def other_tables(version_table: str, own_schema: str, schema: str, journal: str,
 def neighbours(tables: JournalTables, version_table: str) -> str:
     """A query: the files, as `file_mark` writes them, that each other history of this database applied through us."""
     files = "array_agg(DISTINCT revision || ' ' || coalesce(detail->>'sha256', '')) AS files"
-    return f"""SELECT history, {files} FROM {kept_in(tables.journal)}
-               WHERE history <> {version_table} AND kind = 'applied' GROUP BY history"""  # noqa: S608 - quoted
+    return f"""SELECT {files} FROM {tables.journal}
+               WHERE {HISTORY} <> {version_table} AND kind = 'applied' GROUP BY {HISTORY}"""  # noqa: S608 - quoted
 
 
 def version_tables(version_table: str, own_schema: str) -> str:

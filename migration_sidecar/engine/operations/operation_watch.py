@@ -10,7 +10,7 @@ from asyncpg import UndefinedTableError
 
 from migration_sidecar.alembic_environment.agreed_revisions import Agreed
 from migration_sidecar.contract.messages import Operation, OperationRequest
-from migration_sidecar.protocol.journal_schema import AGREED, kept_in
+from migration_sidecar.protocol.journal_schema import AGREED, HISTORY
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection, Records
@@ -37,7 +37,7 @@ class Standing:
     record: Operation
     cancelled: bool
     attempted: bool
-    agreed: Agreed | None = None  # what it was accepted to do; an older release did not keep that
+    agreed: Agreed | None = None  # what it was accepted to do; version 0.1 did not keep that
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,7 @@ async def ask_to_cancel(
     """Stored, so that it reaches whichever replica drives the operation; what has ended stays as it is."""
     update = f"""UPDATE {records.tables.operations}
                  SET state = CASE WHEN state IN ('accepted', 'running') THEN $3 ELSE state END
-                 WHERE operation_id = (SELECT operation_id FROM {kept_in(records.tables.operations)}
-                                       WHERE operation_id = $1 AND history = $2) RETURNING request, record"""  # noqa: S608
+                 WHERE operation_id = $1 AND {HISTORY} = $2 RETURNING request, record"""  # noqa: S608
     try:
         rows = await connection.fetch(update, operation_id, records.history, CANCELLING)
     except UndefinedTableError:
@@ -67,7 +66,7 @@ async def ask_to_cancel(
 
 
 async def standing(connection: AnyConnection, records: Records, operation_id: str) -> Standing | None:
-    # By way of JSON, because the table of an older release has no such column.
+    # By way of JSON, because the table of version 0.1 has no such column.
     query = f"""SELECT record, state, to_jsonb(o) ->> '{AGREED}' AS agreed,
                        EXISTS (SELECT FROM {records.tables.journal} WHERE operation_id = $1) AS attempted
                 FROM {records.tables.operations} o WHERE operation_id = $1"""  # noqa: S608 - quoted

@@ -40,11 +40,6 @@ def read(path: Path, source: bytes) -> dict[str, Any]:
     }
 
 
-def is_transactional(path: Path) -> bool:
-    """Of a file as it is now."""
-    return stays_in_transaction(path.read_bytes())
-
-
 def line_of(path: str, name: str) -> int:
     """The line on which a module gives a value to the name, or 1."""
     try:

@@ -93,7 +93,6 @@ def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket
 
     def orders(connection: Any = None) -> Orders:
         if not given:
-            report("prepared")
             given.append(Orders.read(json.loads(_next_line(channel, connection))))
         return given[0]
 

@@ -175,12 +175,11 @@ class GuardedSession:
         detail = {} if transactional else {"invalid_before": sorted(str(index) for index in self._invalid_before)}
         row = self.write_fenced("started" if transactional else "nontx_started", statement, revision, **detail)
         self._known_before = row[1] if may_drop else None
-        self.report("started", revision=revision, xid=row[0], transactional=transactional)
         self._started_at = monotonic()
         reach("revision_begun", self.connection)
 
     def _require_journal(self, row: Any) -> None:
-        if row.may_write and row.up_to_date:
+        if row.may_write:
             return
         if row.may_write is None and self.orders.same_database:
             raise preconditions.other_database()

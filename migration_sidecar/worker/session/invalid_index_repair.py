@@ -18,8 +18,6 @@ from migration_sidecar.worker.session import advisory_lock, journal_writer
 from migration_sidecar.worker.session.session_settings import preamble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sqlalchemy.engine import Connection
 
     from migration_sidecar.protocol.attempt import Attempt
@@ -55,7 +53,6 @@ class MigrationSession(Protocol):
     connection: Connection
     orders: Orders
     attempt: Attempt
-    report: Callable[..., None]
     key: dict[str, int]
     external: bool
 
@@ -141,7 +138,6 @@ def _drop(session: MigrationSession, context: Any, revision: str, indexes: list[
     statement = journal_writer.plain(session.orders.tables)
     dropped = [str(index) for index in indexes]
     journal_writer.write(connection, session.attempt, "resolved", statement, revision=revision, dropped=dropped)
-    session.report("repaired", revision=revision, dropped=dropped)
 
 
 def _in_the_way(revision: str, indexes: list[Index]) -> Refusal:

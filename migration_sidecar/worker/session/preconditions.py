@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from migration_sidecar.protocol.attempt import session_name
-from migration_sidecar.protocol.journal_schema import HISTORY, JournalTables
+from migration_sidecar.protocol.journal_schema import JournalTables
 from migration_sidecar.protocol.orders import Orders
 from migration_sidecar.protocol.version_tables import (
     are_unaccounted,
@@ -35,16 +35,12 @@ _NAMES = (":schema", ":journal", ":operations")
 
 
 def look(connection: Connection, orders: Orders, attempt: Attempt) -> Any:
-    """Sets the guards and tells in one round trip who answers; `may_write` is None where there is no journal.
-
-    One that an older release made is not `up_to_date`.
-    """
+    """Sets the guards and tells in one round trip who answers; `may_write` is None where there is no journal."""
     # The catalog is asked by name, because to_regclass fails where the schema may not be used.
     statement = text(f"""
         SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, current_user AS role,
                current_setting('transaction_read_only') = 'on' AS read_only,
                has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'INSERT') AS may_write,
-               EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = '{HISTORY}') AS up_to_date,
                set_config('application_name', :application, false), {preamble(orders.guards)}
         FROM (SELECT 1) AS one LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
           ON n.nspname = '{orders.tables.schema}' AND c.relname = '{orders.tables.journal_name}'""")  # noqa: S608

@@ -15,7 +15,7 @@ from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import SharedProcesses
 from tests.integration.migration_sidecar.environments import Environment, until
 from tests.integration.migration_sidecar.hostile_rows import BY_HAND, write_by_hand
-from tests.integration.migration_sidecar.test_records_of_an_older_release import FIRST_RELEASE, KEPT
+from tests.integration.migration_sidecar.test_records_of_version_0_1 import KEPT, VERSION_0_1
 
 DOOR = "/migrations/journal"
 
@@ -96,11 +96,11 @@ async def test_pages_of_any_size_tell_the_same_once_each(door: httpx.AsyncClient
         assert [one.seq for one in await entries(door, limit)] == whole
 
 
-async def test_a_journal_of_the_first_release_is_read_as_it_is_and_stays_as_it_is(
+async def test_a_journal_of_version_0_1_is_read_as_it_is_and_stays_as_it_is(
     door: httpx.AsyncClient, database: Database
 ) -> None:
     with database.connect() as connection:
-        connection.execute(FIRST_RELEASE)
+        connection.execute(VERSION_0_1)
         connection.execute(KEPT, ("op-1", "op-1"))
     found = await page(door)
     assert [(one.kind, one.history, one.heads) for one in found.entries] == [

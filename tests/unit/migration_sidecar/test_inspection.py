@@ -10,7 +10,7 @@ from alembic.config import Config
 
 from migration_sidecar.worker.refusal import Refusal
 from migration_sidecar.worker.scripts.history_loader import load_history
-from migration_sidecar.worker.scripts.static_analysis import is_transactional
+from migration_sidecar.worker.scripts.static_analysis import stays_in_transaction
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def test_a_merge_is_reversible_because_there_is_nothing_to_revert(versions: Path
     ],
 )
 def test_a_revision_that_commits_in_its_middle_is_not_transactional(body: str, versions: Path) -> None:
-    assert is_transactional(write(versions, name="whole"))
-    assert not is_transactional(write(versions, upgrade=body))
+    assert stays_in_transaction(write(versions, name="whole").read_bytes())
+    assert not stays_in_transaction(write(versions, upgrade=body).read_bytes())
 
 
 def test_the_history_is_told_with_heads_messages_and_digests(versions: Path) -> None:

@@ -21,7 +21,7 @@ DONE, LOST, FAILED = Ending(), Ending(lost=True), Ending(PROBLEM)
 
 
 def row(kind: str, revision: str | None = "a3", attempt: int = 1, history: str = "alembic_version") -> JournalRow:
-    return JournalRow(attempt, revision, kind, datetime.now(UTC), {}, None, history)
+    return JournalRow(attempt, revision, kind, datetime.now(UTC), {}, history)
 
 
 def found(*rows: JournalRow, **facts: Any) -> Found:

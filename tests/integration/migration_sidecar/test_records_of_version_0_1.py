@@ -1,4 +1,4 @@
-"""A fleet that the first release migrated goes on: its records had no column for the history they belong to."""
+"""A fleet that version 0.1 migrated goes on: its operations had no column for what was agreed when they came."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 import pytest
 
 from migration_sidecar.contract.messages import Action, DatabaseState, Operation, OperationState
-from migration_sidecar.engine.operations.queue import body_digest
 from migration_sidecar.protocol.journal_schema import create, journal_tables
 from scripts.infrastructure import ports
 from scripts.infrastructure.postgres import PostgresServer
@@ -19,12 +18,13 @@ from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows, until
 from tests.integration.migration_sidecar.test_relay import WAITING, Audit, relaying, served
 
-FIRST_RELEASE = """
+VERSION_0_1 = """
 CREATE SCHEMA migration_sidecar;
 CREATE TABLE migration_sidecar.journal (
     seq bigint GENERATED ALWAYS AS IDENTITY,
     event_id uuid PRIMARY KEY,
     operation_id text NOT NULL,
+    version_table text NOT NULL DEFAULT 'alembic_version',
     attempt integer NOT NULL,
     revision text,
     kind text NOT NULL CHECK (kind IN ('attempt', 'started', 'nontx_started', 'applied', 'reverted', 'stamped',
@@ -38,6 +38,7 @@ CREATE INDEX journal_to_relay ON migration_sidecar.journal (seq) WHERE relayed_a
 CREATE INDEX journal_by_operation ON migration_sidecar.journal (operation_id, seq);
 CREATE TABLE migration_sidecar.operations (
     operation_id text PRIMARY KEY,
+    version_table text NOT NULL DEFAULT 'alembic_version',
     body_digest text NOT NULL,
     request jsonb NOT NULL,
     state text NOT NULL,
@@ -54,7 +55,10 @@ INSERT INTO migration_sidecar.journal (event_id, operation_id, attempt, revision
 VALUES (gen_random_uuid(), %s, 1, NULL, 'attempt', '{"actor": "ada", "way_in": "endpoint"}'),
        (gen_random_uuid(), %s, 1, 'a', 'applied', '{"actor": "ada", "way_in": "endpoint"}')
 """
-STORED = "INSERT INTO migration_sidecar.operations VALUES (%s, %s, %s, %s, %s)"
+STORED = """
+INSERT INTO migration_sidecar.operations (operation_id, body_digest, request, state, record)
+VALUES (%s, %s, %s, %s, %s)
+"""
 OLD_WRITE = """
 INSERT INTO migration_sidecar.journal (event_id, operation_id, attempt, revision, kind)
 VALUES (gen_random_uuid(), 'of-an-old-replica', 1, NULL, 'attempt') RETURNING version_table
@@ -64,14 +68,14 @@ SELECT table_name, column_name, data_type, is_nullable, column_default FROM info
 WHERE table_schema = 'migration_sidecar' ORDER BY 1, 2
 """
 IS_OLD = [(0,)]
-HISTORY_COLUMNS = """
+AGREED_COLUMNS = """
 SELECT count(*) FROM information_schema.columns
-WHERE table_schema = 'migration_sidecar' AND column_name = 'version_table'
+WHERE table_schema = 'migration_sidecar' AND column_name = 'agreed'
 """
 
 
 def stored(database: Database, state: OperationState) -> Operation:
-    """As the first release kept it: an operation that took the database to `a`."""
+    """As version 0.1 kept it: an operation that took the database to `a`."""
     wanted, now = request("a"), datetime.now(UTC)
     record = Operation(
         operation_id=wanted.operation_id,
@@ -84,9 +88,9 @@ def stored(database: Database, state: OperationState) -> Operation:
         accepted_at=now,
         attempts=1,
     )
-    facts = (body_digest(wanted), wanted.model_dump_json(), state, record.model_dump_json())
+    facts = (wanted.digest, wanted.model_dump_json(), state, record.model_dump_json())
     with database.connect() as connection:
-        connection.execute(FIRST_RELEASE)
+        connection.execute(VERSION_0_1)
         connection.execute(KEPT, (wanted.operation_id, wanted.operation_id))
         connection.execute(STORED, (wanted.operation_id, *facts))
     return record
@@ -109,7 +113,7 @@ async def test_reading_understands_the_old_records_and_leaves_them_and_the_serve
     assert await engine.operations.find(record.operation_id) == record
     assert await engine.operations.cancel(record.operation_id) == record
     assert (await engine.reader.plan(Action.UPGRADE, "head")).obstacles == []
-    assert rows(database, HISTORY_COLUMNS) == IS_OLD
+    assert rows(database, AGREED_COLUMNS) == IS_OLD
     written = postgres.program.log.read_text().splitlines()
     assert [line for line in written if f"@{database.name} ERROR" in line] == []
 
@@ -145,7 +149,7 @@ async def test_an_operation_that_was_under_way_is_taken_up(
     assert found.state is OperationState.SUCCEEDED, found.error
 
 
-def test_native_alembic_brings_them_up_to_date(environment: Environment, database: Database) -> None:
+def test_native_alembic_migrates_and_leaves_them_as_they_are(environment: Environment, database: Database) -> None:
     stored(database, OperationState.SUCCEEDED)
     (environment.folder / "alembic" / "env.py").write_text(
         "from migration_sidecar.environment import run\n\nrun(None)\n"
@@ -154,10 +158,10 @@ def test_native_alembic_brings_them_up_to_date(environment: Environment, databas
     ended = subprocess.run(words, capture_output=True, text=True, env=os.environ, cwd=environment.folder, timeout=60)
     assert ended.returncode == 0, ended.stderr
     assert rows(database, "SELECT version_num FROM alembic_version") == [("b",)]
-    assert rows(database, HISTORY_COLUMNS) != IS_OLD
+    assert rows(database, AGREED_COLUMNS) == IS_OLD
 
 
-async def test_what_the_old_release_left_to_relay_is_relayed(
+async def test_what_version_0_1_left_to_relay_is_relayed(
     environment: Environment, database: Database, start_engine: StartEngine
 ) -> None:
     stored(database, OperationState.SUCCEEDED)
@@ -171,7 +175,7 @@ async def test_what_the_old_release_left_to_relay_is_relayed(
 def test_brought_up_to_date_they_are_as_if_made_today(database: Database, create_database: CreateDatabase) -> None:
     fresh = create_database()
     with database.connect() as connection:
-        connection.execute(FIRST_RELEASE)
+        connection.execute(VERSION_0_1)
         for _ in range(2):
             connection.execute(create(journal_tables()))
     with fresh.connect() as connection:
@@ -179,9 +183,9 @@ def test_brought_up_to_date_they_are_as_if_made_today(database: Database, create
     assert rows(database, COLUMNS) == rows(fresh, COLUMNS)
 
 
-def test_a_replica_of_the_old_release_can_still_write(database: Database) -> None:
+def test_a_replica_of_version_0_1_can_still_write(database: Database) -> None:
     """While the new one is rolled out, both migrate."""
     with database.connect() as connection:
-        connection.execute(FIRST_RELEASE)
+        connection.execute(VERSION_0_1)
         connection.execute(create(journal_tables()))
     assert rows(database, OLD_WRITE) == [("alembic_version",)]
