@@ -23,6 +23,7 @@ from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.journal_schema import journal_tables
 from migration_sidecar.protocol.orders import Orders
 from migration_sidecar.protocol.origin import Origin
+from migration_sidecar.protocol.reports import Report
 from migration_sidecar.protocol.url import URL
 from migration_sidecar.worker.failure_report import describe_failure
 from migration_sidecar.worker.refusal import Refusal
@@ -110,14 +111,14 @@ class ByHand:
         self.connected = False
         self.migrating = False  # what only looks leaves no trace
 
-    def tell(self, event: str, **facts: Any) -> None:
-        self.migrating = self.migrating or event in ("waiting", "locked")
-        if event == "revision":
-            self.revision = facts["revision"]
-        if event == "waiting" and facts["sentence"]:
-            print(facts["sentence"], file=sys.stderr)
-        if event == "applied":
-            print(f"{facts['kind']} {facts['revision']} in {facts['duration_ms']} ms", file=sys.stderr)
+    def tell(self, report: Report) -> None:
+        self.migrating = self.migrating or report["event"] in ("waiting", "locked")
+        if report["event"] == "revision":
+            self.revision = report["revision"]
+        elif report["event"] == "waiting" and report["sentence"]:
+            print(report["sentence"], file=sys.stderr)
+        elif report["event"] == "applied":
+            print(f"{report['kind']} {report['revision']} in {report['duration_ms']} ms", file=sys.stderr)
 
     def sentence_for(self, connection: Connection, error: Exception) -> str | None:
         """For what PostgreSQL or a rule of ours refused; an error in Python needs its traceback."""
@@ -135,8 +136,10 @@ class ByHand:
         connection.rollback()
         problem = describe_failure(error, self.revision)
         if isinstance(error, Refusal):
-            problem.update(detail=error.facts["detail"])
-        facts = {"error": without_password(problem["detail"], connection.engine.url), "sqlstate": problem["sqlstate"]}
+            problem["detail"] = error.facts["detail"]
+        detail = without_password(problem["detail"], connection.engine.url)
         statement = journal_writer.plain(self.orders.tables)
         with connection.begin():
-            journal_writer.write(connection, self.attempt, "failed", statement, **facts)
+            journal_writer.write(
+                connection, self.attempt, "failed", statement, error=detail, sqlstate=problem["sqlstate"]
+            )

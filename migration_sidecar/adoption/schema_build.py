@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from migration_sidecar.adoption.catalog_diff import left_out, snapshot
 from migration_sidecar.adoption.scratch_build import Built, not_built
@@ -12,6 +11,9 @@ from migration_sidecar.adoption.scratch_database import own_name
 from migration_sidecar.contract.errors import NotAdopted
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.protocol.catalog.snapshot import Fact
+from migration_sidecar.protocol.jobs import SchemaBuildJob, SchemaBuildOrders
+from migration_sidecar.protocol.reports import ProblemFacts
+from migration_sidecar.protocol.results import BuiltSchema
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection, Records
@@ -41,26 +43,35 @@ async def build_in_a_schema(engine: Engine, connection: AnyConnection, records: 
     """Raises NotAdopted; the real database's own schema is put in the place of the scratch one's name."""
     real, quoted = await _only_schema(connection, records)
     name = await own_name(connection)
-    orders = {
+    orders: SchemaBuildOrders = {
         "schema": name,
         "instead_of": real,
-        "left_out": asdict(left_out(records)),
+        "left_out": left_out(records).message(),
         "search_path": [row["quoted"] for row in await connection.fetch(_EXTENSIONS)],
         "guards": dict(engine.settings.guards),
     }
-    job = engine.settings.job("migrate", action="upgrade", target=target, rehearsal=orders)
+    job: SchemaBuildJob = {
+        "kind": "migrate",
+        "action": "upgrade",
+        "target": target,
+        "rehearsal": orders,
+        **engine.settings.job_environment,
+    }
     # The schema itself is given, with its owner, grants and comment; what is in it is built.
     facts = [fact for fact in await snapshot(connection, left_out(records)) if _is_of_schema(fact, quoted)]
-    ended: dict[str, Any] = {}
+    revisions: list[str] | None = None
+    problem: ProblemFacts | None = None
     async with asyncio.timeout(BUILD_SECONDS), engine.processes.run(job) as process:
         async for report in process.reports():
             if report["event"] == "facts":
                 facts += [Fact(*(text.replace(name, quoted) for text in fact)) for fact in report["facts"]]
-            elif report["event"] in ("done", "failed"):
-                ended = report
-    if "result" not in ended:
-        raise not_built(ended.get("problem"), "a scratch schema", engine.place.scrubbed)
-    return Built(facts, ended["result"]["revisions"], "a scratch schema", [])
+            elif report["event"] == "done":
+                revisions = cast(BuiltSchema, report["result"])["revisions"]
+            elif report["event"] == "failed":
+                problem = report["problem"]
+    if revisions is None:
+        raise not_built(problem, "a scratch schema", engine.place.scrubbed)
+    return Built(facts, revisions, "a scratch schema", [])
 
 
 def _is_of_schema(fact: Fact, quoted: str) -> bool:

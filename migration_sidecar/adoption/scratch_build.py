@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 from migration_sidecar.adoption.catalog_diff import left_out, snapshot
@@ -15,6 +15,7 @@ from migration_sidecar.database.facts import read_facts
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.protocol.catalog.snapshot import Fact
 from migration_sidecar.protocol.origin import Origin
+from migration_sidecar.protocol.reports import ProblemFacts
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
@@ -86,20 +87,20 @@ async def _upgrade(scratch: Engine, target: str) -> None:
     while not operation.state.ended:
         operation = await scratch.operations.find(request.operation_id, wait_seconds=60)
     if operation.state is not OperationState.SUCCEEDED:
-        facts = operation.error.model_dump() if operation.error is not None else None
+        facts = cast(ProblemFacts, operation.error.model_dump()) if operation.error is not None else None
         raise not_built(facts, "a scratch database", scratch.place.scrubbed)
 
 
-def not_built(problem: dict[str, Any] | None, where: str, scrubbed: Callable[[str], str]) -> NotAdopted:
+def not_built(problem: ProblemFacts | None, where: str, scrubbed: Callable[[str], str]) -> NotAdopted:
     """For what a build failed with; None where its process was lost."""
-    known = problem or {"detail": "Its process was lost."}
+    detail = problem["detail"] if problem is not None else "Its process was lost."
     return NotAdopted(
         "CM-555",
         "The revision cannot be built",
-        f"In {where} it failed: {scrubbed(known['detail'])}",
+        f"In {where} it failed: {scrubbed(detail)}",
         "Try the upgrade on an empty database; this one is as it was."
         if where == "a scratch database"
         else "Let the role create databases for this (ALTER ROLE … CREATEDB): not everything can be built in a schema.",
-        revision=known.get("revision"),
-        sqlstate=known.get("sqlstate"),
+        revision=problem and problem.get("revision"),
+        sqlstate=problem and problem.get("sqlstate"),
     )

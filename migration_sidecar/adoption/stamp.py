@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from migration_sidecar.engine.engine import Engine
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.catalog.snapshot import LeftOut
 from migration_sidecar.protocol.origin import Origin
+from migration_sidecar.protocol.jobs import StampJob, StampProof
+from migration_sidecar.protocol.orders import OrdersMessage
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection, Records
@@ -37,8 +39,9 @@ class Proof:
     left_out: LeftOut
     built_in: str
 
-    def job(self) -> dict[str, Any]:
-        return {"revisions": self.revisions, "digest": self.digest, "left_out": asdict(self.left_out)}
+    def message(self) -> StampProof:
+        """For the job of the worker process."""
+        return {"revisions": self.revisions, "digest": self.digest, "left_out": self.left_out.message()}
 
     def journaled(self) -> dict[str, Any]:
         return {"catalog_sha256": self.digest, "objects": self.objects, "built_in": self.built_in}
@@ -98,13 +101,22 @@ class Stamping:
     async def _talk(self, proof: Proof, attempt: Attempt) -> Problem | None:
         """What the process says is wrong; None where it said nothing of the kind, which proves nothing yet."""
         settings, problem = self._engine.settings, None
-        job = settings.job("migrate", action="stamp", target=proof.revisions[0], proof=proof.job())
-        orders = {
-            "attempt": asdict(attempt),
+        job: StampJob = {
+            "kind": "migrate",
+            "action": "stamp",
+            "target": proof.revisions[0],
+            "proof": proof.message(),
+            **settings.job_environment,
+        }
+        orders: OrdersMessage = {
+            "attempt": attempt.message(),
             "lock_wait_seconds": LOCK_SECONDS,
             "guards": dict(settings.guards),
             "journal_table": settings.journal_table,
             "same_database": True,
+            "default_schema": "",
+            "agreed": None,
+            "goals": [],
         }
         try:
             async with asyncio.timeout(CONFIGURES_SECONDS) as limit, self._engine.processes.run(job) as process:

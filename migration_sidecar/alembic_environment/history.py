@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from migration_sidecar.alembic_environment.revision_order import walk_down
 from migration_sidecar.contract.errors import HistoryUnreadable, NotApplied, UnknownTarget
 from migration_sidecar.contract.messages import Action, PlannedRevision
+from migration_sidecar.protocol.results import HistoryFacts, RevisionFacts
 from migration_sidecar.protocol.version_tables import file_mark
 
 
@@ -69,7 +69,7 @@ class History:
     makes_version_table: bool = False  # env.py names its column, so it may have another width than Alembic's 32
 
     @classmethod
-    def from_inspection(cls, result: dict[str, Any]) -> History:
+    def from_inspection(cls, result: HistoryFacts) -> History:
         files = [_file(each) for each in result["revisions"]]
         return cls(
             heads=tuple(result["heads"]),
@@ -223,7 +223,18 @@ class History:
         return self.ancestors(below for revision in revisions for below in self.revisions[revision].before)
 
 
-def _file(described: dict[str, Any]) -> RevisionFile:
-    lists = {name: tuple(described[name]) for name in ("down", "depends_on", "labels")}
-    findings = tuple(Finding(each["kind"], Action(each["action"]), each["line"]) for each in described["findings"])
-    return RevisionFile(**{**described, **lists, "findings": findings})
+def _file(described: RevisionFacts) -> RevisionFile:
+    return RevisionFile(
+        id=described["id"],
+        message=described["message"],
+        sha256=described["sha256"],
+        path=described["path"],
+        down=tuple(described["down"]),
+        depends_on=tuple(described["depends_on"]),
+        transactional=described["transactional"],
+        reversible=described["reversible"],
+        destructive_upgrade=described["destructive_upgrade"],
+        destructive_downgrade=described["destructive_downgrade"],
+        labels=tuple(described["labels"]),
+        findings=tuple(Finding(each["kind"], Action(each["action"]), each["line"]) for each in described["findings"]),
+    )

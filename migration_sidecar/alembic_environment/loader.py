@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import cast
 
 from migration_sidecar.alembic_environment.file_stamps import Stamps, stamps_of
 from migration_sidecar.alembic_environment.load_deadline import seconds_left
 from migration_sidecar.config.alembic_files import ConfigFiles
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import NoProcess, StillLoading
-from migration_sidecar.forkserver.client import WarmProcesses, was_killed
+from migration_sidecar.forkserver.answer import Answer, was_killed
+from migration_sidecar.forkserver.client import WarmProcesses
+from migration_sidecar.protocol.jobs import AskedJob
+from migration_sidecar.protocol.reports import ProblemFacts
 
 GRACE_SECONDS = 2.0  # the process gives up first, because it can say at which line
 AGAIN_SECONDS = 5.0  # how long an env.py that could not be asked is left alone, unless a file changes
@@ -27,7 +30,7 @@ HANGING_SECONDS = 20.0  # how long a file that never ended, or was killed, is be
 class Told:
     """What a process told of files; it holds until one of them changes."""
 
-    facts: dict[str, Any]
+    facts: Answer
     stamps: Stamps
     until: float = inf
     error: NoProcess | None = None
@@ -37,7 +40,7 @@ class Told:
         return "after_seconds" in self.facts
 
 
-NOTHING = Told({}, ())  # no files have these stamps
+NOTHING = Told({"event": "gone"}, ())  # no files have these stamps
 
 
 class Loading:
@@ -133,10 +136,11 @@ class Loading:
     async def _ask_env_file(self) -> None:
         before, history_before = self.imported(), self.stamps()
         began, imported, folders = monotonic(), self._imported, self._folders
+        environment = self._settings.job_environment
         try:
-            facts = await self._ask("look")
+            facts = await self._ask({"kind": "look", "seconds": self._settings.loading_seconds, **environment})
         except NoProcess as error:  # the status is still told
-            facts = {"event": "failed", "problem": error.problem.model_dump()}
+            facts = {"event": "failed", "problem": cast(ProblemFacts, error.problem.model_dump())}
         self._imported = [Path(file) for file in facts.get("files", [])] or imported
         # Files that changed while they were loaded are loaded again by the next caller.
         stamps = before if self._imported == imported else self.imported()
@@ -148,13 +152,20 @@ class Loading:
     async def _ask_files(self) -> None:
         before, folders = self.stamps(), self._folders
         try:
-            facts = await self._ask("inspect", folders=self.named_folders)
+            facts = await self._ask(
+                {
+                    "kind": "inspect",
+                    "seconds": self._settings.loading_seconds,
+                    "folders": self.named_folders,
+                    **self._settings.job_environment,
+                }
+            )
         except NoProcess as error:
             self._history = Told({"event": "failed"}, before, monotonic(), error)
             return
         self._keep_history(facts, folders, before)
 
-    def _keep_history(self, facts: dict[str, Any], folders: list[Path], before: Stamps) -> None:
+    def _keep_history(self, facts: Answer, folders: list[Path], before: Stamps) -> None:
         self._folders = [Path(folder) for folder in facts.get("folders", [])] or folders
         stamps = before if self._folders == folders else self.stamps()
         until = inf
@@ -164,7 +175,5 @@ class Loading:
             until = monotonic() + HANGING_SECONDS
         self._history = Told(facts, stamps, until)
 
-    async def _ask(self, kind: str, **facts: Any) -> dict[str, Any]:
-        limit = self._settings.loading_seconds
-        job = self._settings.job(kind, seconds=limit, **facts)
-        return await self._processes.ask(job, timeout_seconds=limit + GRACE_SECONDS)
+    async def _ask(self, job: AskedJob) -> Answer:
+        return await self._processes.ask(job, timeout_seconds=self._settings.loading_seconds + GRACE_SECONDS)

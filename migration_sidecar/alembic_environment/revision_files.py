@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any
+from typing import cast
 
 from migration_sidecar.alembic_environment.history import History
 from migration_sidecar.alembic_environment.loader import Loading, Told
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import HistoryUnreadable
 from migration_sidecar.contract.messages import Action, MigrationPlan
-from migration_sidecar.forkserver.client import WarmProcesses, was_killed
+from migration_sidecar.forkserver.answer import Answer, was_killed
+from migration_sidecar.forkserver.client import WarmProcesses
+from migration_sidecar.protocol.jobs import AskedJob
+from migration_sidecar.protocol.results import HistoryFacts, ResolvedTarget
 
 
 class Scripts:
@@ -29,7 +32,7 @@ class Scripts:
         if told.facts["event"] != "done":
             raise _unreadable(told.facts)
         if told is not self._told or self._history is None:
-            self._told, self._history = told, History.from_inspection(told.facts["result"])
+            self._told, self._history = told, History.from_inspection(cast(HistoryFacts, told.facts["result"]))
         return self._history
 
     def mark(self) -> str:
@@ -44,25 +47,40 @@ class Scripts:
     async def with_sql(self, plan: MigrationPlan) -> MigrationPlan:
         """The plan with the SQL of each revision that can be rendered without a database."""
         wanted = [revision.id for revision in plan.revisions]
-        answer = await self._ask("render", revisions=wanted, action=plan.action)
-        sql = answer["result"] if answer["event"] == "done" else {}
+        answer = await self._ask(
+            {
+                "kind": "render",
+                "revisions": wanted,
+                "action": plan.action,
+                "folders": self._loading.named_folders,
+                **self._settings.job_environment,
+            }
+        )
+        sql = cast(dict[str, str], answer["result"]) if answer["event"] == "done" else {}
         revisions = [revision.model_copy(update={"sql": sql.get(revision.id)}) for revision in plan.revisions]
         return plan.model_copy(update={"revisions": revisions})
 
     async def resolve(self, action: Action, target: str, revisions: list[str]) -> str:
         """What a person writes as a target, as one that stays the same; raises ProblemError (CM-203, CM-205)."""
-        answer = await self._ask("resolve", action=action, target=target, revisions=revisions)
+        answer = await self._ask(
+            {
+                "kind": "resolve",
+                "action": action,
+                "target": target,
+                "revisions": revisions,
+                "folders": self._loading.named_folders,
+                **self._settings.job_environment,
+            }
+        )
         if answer["event"] != "done":
             raise _unreadable(answer)
-        absolute: str = answer["result"]["target"]
-        return absolute
+        return cast(ResolvedTarget, answer["result"])["target"]
 
-    async def _ask(self, kind: str, **facts: Any) -> dict[str, Any]:
-        job = self._settings.job(kind, folders=self._loading.named_folders, **facts)
+    async def _ask(self, job: AskedJob) -> Answer:
         return await self._processes.ask(job, timeout_seconds=self._settings.loading_seconds)
 
 
-def _unreadable(answer: dict[str, Any]) -> HistoryUnreadable:
+def _unreadable(answer: Answer) -> HistoryUnreadable:
     if answer["event"] == "failed":
         problem = answer["problem"]
         return HistoryUnreadable(problem["code"], problem["title"], problem["detail"], problem["next_step"])

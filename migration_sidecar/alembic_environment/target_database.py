@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
 
 from migration_sidecar.alembic_environment.loader import Loading, Told
 from migration_sidecar.config.database_url import without_password
@@ -21,8 +20,11 @@ from migration_sidecar.contract.errors import (
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.database.records import Records
 from migration_sidecar.database.same_database import is_same_database
+from migration_sidecar.forkserver.answer import Answer
 from migration_sidecar.protocol.journal_schema import journal_tables
 from migration_sidecar.protocol.limits import CONNECT_SECONDS
+from migration_sidecar.protocol.reports import ProblemFacts
+from migration_sidecar.protocol.results import ConfiguredDatabase
 from migration_sidecar.protocol.url import URL, make_url
 from migration_sidecar.protocol.version_table import VersionTable
 
@@ -132,19 +134,20 @@ class Place:
         url = self._settings.given_url or self._settings.url
         return Whereabouts(url, self._settings.version_table, certain=False, reason=reason)
 
-    def _heard(self, told: dict[str, Any]) -> Whereabouts:
+    def _heard(self, told: Answer) -> Whereabouts:
         if told.get("heard"):
             return self._configured(told["places"])
-        if _gave_no_answer(told):
-            silent = _silent(make_url(told["tried"]))
+        tried = told.get("tried")
+        if tried and _gave_no_answer(told):
+            silent = _silent(make_url(tried))
             return Whereabouts(None, self._settings.version_table, certain=False, reason=silent)
-        if told.get("tried"):  # the server's own answer to us says more than env.py's traceback
-            url = self._settings.given_url or make_url(told["tried"])
+        if tried:  # the server's own answer to us says more than env.py's traceback
+            url = self._settings.given_url or make_url(tried)
             return Whereabouts(url, self._settings.version_table, certain=False)
         problem = Problem.model_validate(_known(told["problem"])) if "problem" in told else _no_end(told)
         return self._declared(problem.model_copy(update={"detail": self.scrubbed(problem.detail)}))
 
-    def _configured(self, places: list[dict[str, Any]]) -> Whereabouts:
+    def _configured(self, places: list[ConfiguredDatabase]) -> Whereabouts:
         first = _only_one(places)
         tables = tuple(dict.fromkeys(_table(place) for place in places))
         return Whereabouts(
@@ -175,7 +178,7 @@ class Place:
             raise OtherDatabase(_with_server(said), _with_server(url))
 
 
-def _only_one(places: list[dict[str, Any]]) -> dict[str, Any]:
+def _only_one(places: list[ConfiguredDatabase]) -> ConfiguredDatabase:
     """env.py may configure several times, but one operation changes one database."""
     databases = {(url.server, url.database) for url in (make_url(place["url"]) for place in places)}
     if len(databases) > 1:
@@ -184,7 +187,7 @@ def _only_one(places: list[dict[str, Any]]) -> dict[str, Any]:
     return places[0]
 
 
-def _table(place: dict[str, Any]) -> VersionTable:
+def _table(place: ConfiguredDatabase) -> VersionTable:
     return VersionTable(place["version_table"], place["version_table_schema"] or place["default_schema"])
 
 
@@ -192,7 +195,7 @@ def _with_server(url: URL) -> str:
     return f"{url.database} at {url.server}"
 
 
-def _known(problem: dict[str, Any]) -> dict[str, Any]:
+def _known(problem: ProblemFacts) -> dict[str, object]:
     return {key: value for key, value in problem.items() if key in Problem.model_fields}
 
 
@@ -202,10 +205,9 @@ def _error(problem: Problem) -> ProblemError:
     return DatabaseUnreachable(problem.code, problem.title, problem.detail, problem.next_step)
 
 
-def _gave_no_answer(told: dict[str, Any]) -> bool:
+def _gave_no_answer(told: Answer) -> bool:
     """The server took the connection and then kept silent: asking it once more would take as long again."""
-    waited = told.get("ended_at", 0) - told.get("tried_at", 0)
-    return bool(told.get("tried")) and waited > CONNECT_SECONDS * 0.9
+    return told.get("ended_at", 0) - told.get("tried_at", 0) > CONNECT_SECONDS * 0.9
 
 
 def _silent(url: URL) -> Problem:
@@ -218,7 +220,7 @@ def _silent(url: URL) -> Problem:
     )
 
 
-def _no_end(told: dict[str, Any]) -> Problem:
+def _no_end(told: Answer) -> Problem:
     if told["event"] == "done":
         return _without_configure("env.py configures no connection.")
     if "after_seconds" in told:

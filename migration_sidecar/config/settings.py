@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from migration_sidecar.config.alembic_files import ConfigFiles, UnreadableFile
 from migration_sidecar.config.database_url import UnusableAddress, database_url, parse_url
@@ -16,6 +15,7 @@ from migration_sidecar.config.own_section import Section
 from migration_sidecar.contract.errors import Misconfigured, NoConfiguration
 from migration_sidecar.http_server.cross_origin import allowed_hosts
 from migration_sidecar.protocol import failpoint_spec
+from migration_sidecar.protocol.jobs import JobEnvironment
 from migration_sidecar.protocol.journal_schema import journal_tables
 from migration_sidecar.protocol.url import URL
 from migration_sidecar.protocol.version_table import VersionTable
@@ -67,18 +67,17 @@ class Settings:
     endpoint_downgrades: bool = False  # the endpoint takes them; by hand they are always taken
     never_taken_back: bool = False  # what this database holds is lost by a downgrade: the endpoint takes none
 
-    def job(self, kind: str, **facts: Any) -> dict[str, Any]:
-        """What every migration process is told; the URL in it crosses a socket and stands in no argument list."""
+    @property
+    def job_environment(self) -> JobEnvironment:
+        """The part that every job for a worker process of this service has."""
         url = self.given_url.render_as_string(hide_password=False) if self.given_url is not None else None
         return {
-            "kind": kind,
             "config_file": str(self.config_file),
             "section": self.section,
             "x": list(self.x),
             "url": url,
             "directory": str(self.directory),
             "memory_bytes": self.memory_bytes,
-            **facts,
         }
 
 

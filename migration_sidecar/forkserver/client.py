@@ -12,10 +12,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from select import select
-from typing import Any
+from typing import cast
 
 from migration_sidecar.contract.errors import NoProcess
+from migration_sidecar.forkserver.answer import Answer, was_killed
 from migration_sidecar.forkserver.launcher import Launched, launch
+from migration_sidecar.protocol.jobs import AskedJob, Job
+from migration_sidecar.protocol.orders import OrdersMessage
+from migration_sidecar.protocol.reports import Report
 
 _LINE_BYTES = 1 << 22
 STARTS_FOR_ONE_JOB = 3
@@ -43,18 +47,18 @@ class MigrationProcess:
         """A pidfd becomes readable when its process ends; reports may still be waiting then."""
         return self._handle is None or bool(select([self._handle], [], [], 0)[0])
 
-    async def order(self, orders: dict[str, Any]) -> None:
+    async def order(self, orders: OrdersMessage) -> None:
         """What a migration waits for; a process that is gone is noticed by its reports."""
         with suppress(ConnectionError):
             self._writer.write(json.dumps(orders).encode() + b"\n")
             await self._writer.drain()
 
-    async def reports(self) -> AsyncGenerator[dict[str, Any], None]:
+    async def reports(self) -> AsyncGenerator[Report, None]:
         """Ended by `exited`, which the forkserver writes; a killed process may have left half a line before it."""
         with suppress(ConnectionError):
             while line := await self._reader.readline():
                 with suppress(ValueError):
-                    report: dict[str, Any] = json.loads(line)
+                    report: Report = json.loads(line)
                     yield report
 
     async def end(self) -> None:
@@ -127,7 +131,7 @@ class WarmProcesses:
             return ""
 
     @asynccontextmanager
-    async def run(self, job: dict[str, Any]) -> AsyncIterator[MigrationProcess]:
+    async def run(self, job: Job) -> AsyncIterator[MigrationProcess]:
         """Forks one process for the job; leaving the block ends it if it still runs."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -141,25 +145,25 @@ class WarmProcesses:
             await process.end()
             process.close()
 
-    async def ask(self, job: dict[str, Any], *, timeout_seconds: float) -> dict[str, Any]:
+    async def ask(self, job: AskedJob, *, timeout_seconds: float) -> Answer:
         """For jobs that only read files: all reports in one, ended by `done` or `failed`; one that hangs is ended.
 
         One that somebody killed is asked again: that says nothing about the files.
         """
-        facts = await self._ask_once(job, timeout_seconds)
-        return await self._ask_once(job, timeout_seconds) if was_killed(facts) else facts
+        answer = await self._ask_once(job, timeout_seconds)
+        return await self._ask_once(job, timeout_seconds) if was_killed(answer) else answer
 
-    async def _ask_once(self, job: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+    async def _ask_once(self, job: AskedJob, timeout_seconds: float) -> Answer:
         await self.start()  # takes a second, or many when a whole fleet starts: that is nobody's fault
-        facts: dict[str, Any] = {"event": "gone"}
+        answer: dict[str, object] = {"event": "gone"}
         try:
             async with asyncio.timeout(timeout_seconds), self.run(job) as process:
                 async for report in process.reports():
                     ended = report["event"] in ("done", "failed")
-                    facts.update(report, event=report["event"] if ended else facts["event"])
+                    answer.update(report, event=report["event"] if ended else answer["event"])
         except TimeoutError:
-            return {**facts, "event": "gone", "after_seconds": timeout_seconds}
-        return facts
+            answer.update(event="gone", after_seconds=timeout_seconds)
+        return cast(Answer, answer)
 
     def stop(self) -> None:
         """The forkserver and its children end with the socket."""
@@ -182,11 +186,6 @@ class WarmProcesses:
             else:
                 return
         raise NoProcess("The process that loads Alembic was stopped")
-
-
-def was_killed(answer: dict[str, Any]) -> bool:
-    """It, or the forkserver with it; a process that ended itself has an exit code."""
-    return answer["event"] == "gone" and answer.get("code") is None and "after_seconds" not in answer
 
 
 def _unfit(said: str) -> NoProcess:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypedDict, cast
 from uuid import UUID, uuid5
 
 from migration_sidecar.protocol.journal_schema import PLAIN
@@ -14,6 +14,19 @@ NAMESPACE = UUID("7d8c7e0e-53c4-5c1b-9a53-0f6d7b2f4d49")
 def session_name(operation_id: str) -> str:
     """What a migration's session calls itself; PostgreSQL cuts at 63 bytes, the journal has the whole id."""
     return f"migration-sidecar:{operation_id}"[:63]
+
+
+class AttemptMessage(TypedDict):
+    """The JSON form of an `Attempt`."""
+
+    operation_id: str
+    number: int
+    actor: str
+    way_in: str
+    request_id: str | None
+    facts: dict[str, Any]
+    version_table: str
+    turn: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,10 @@ class Attempt:
         if (self.version_table, self.turn) != (PLAIN, 1):
             parts += [self.version_table, str(self.turn)]
         return uuid5(NAMESPACE, "\0".join(parts))
+
+    def message(self) -> AttemptMessage:
+        """For the orders of a worker process."""
+        return cast(AttemptMessage, asdict(self))
 
     def detail(self, **more: Any) -> dict[str, Any]:
         base = {"actor": self.actor, "way_in": self.way_in, "request_id": self.request_id, **self.facts, **more}

@@ -2,10 +2,4 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-
 CONNECT_SECONDS = 4  # of a look: with the rest of the question it stays below five

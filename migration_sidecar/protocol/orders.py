@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
-from migration_sidecar.protocol.attempt import Attempt
+from migration_sidecar.protocol.attempt import Attempt, AttemptMessage
 from migration_sidecar.protocol.journal_schema import JournalTables, journal_tables
 
 DID_NOTHING = 75  # the exit code of a process that was not needed any more
+
+
+class OrdersMessage(TypedDict):
+    """`Orders` as the service sends them: one line of JSON."""
+
+    attempt: AttemptMessage
+    lock_wait_seconds: float
+    guards: dict[str, str]
+    journal_table: str | None
+    same_database: bool
+    default_schema: str
+    agreed: dict[str, str | None] | None
+    goals: list[str]
 
 
 @dataclass(frozen=True)
@@ -28,15 +41,15 @@ class Orders:
     goals: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, order: Mapping[str, Any]) -> Orders:
-        """From the one line of JSON that the parent sends."""
+    def read(cls, message: OrdersMessage) -> Orders:
+        """Called in the worker process."""
         return cls(
-            attempt=Attempt(**order["attempt"]),
-            lock_wait_seconds=order["lock_wait_seconds"],
-            guards=order.get("guards") or {},
-            tables=journal_tables(order.get("journal_table")),
-            same_database=bool(order.get("same_database")),
-            default_schema=order.get("default_schema") or "",
-            agreed=order.get("agreed"),
-            goals=tuple(order.get("goals") or ()),
+            attempt=Attempt(**message["attempt"]),
+            lock_wait_seconds=message["lock_wait_seconds"],
+            guards=message["guards"],
+            tables=journal_tables(message["journal_table"]),
+            same_database=message["same_database"],
+            default_schema=message["default_schema"],
+            agreed=message["agreed"],
+            goals=tuple(message["goals"]),
         )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from configparser import Error as IniError
-from typing import Any
 
 from sqlalchemy.exc import ArgumentError
 
+from migration_sidecar.protocol.reports import ProblemFacts
 from migration_sidecar.worker.injected_connection import missing_connection
 from migration_sidecar.worker.refusal import Refusal
 
 _LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
 
 
-def describe_failure(error: BaseException, revision: str | None) -> dict[str, Any]:
+def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts:
     """CM-401 with the driver's own first sentence; literals and URLs are taken out of it."""
     if isinstance(error, ModuleNotFoundError) and revision is None:
         return _missing_module(error)
@@ -79,7 +79,7 @@ def unusable_setting(error: BaseException) -> Refusal:
     )
 
 
-def _ended_itself(code: int) -> dict[str, Any]:
+def _ended_itself(code: int) -> ProblemFacts:
     """Nothing that env.py prints is passed on: it is unbounded and may hold secrets."""
     return Refusal(
         "CM-407",
@@ -89,7 +89,7 @@ def _ended_itself(code: int) -> dict[str, Any]:
     ).facts
 
 
-def _missing_module(error: ModuleNotFoundError) -> dict[str, Any]:
+def _missing_module(error: ModuleNotFoundError) -> ProblemFacts:
     return Refusal(
         "CM-701",
         "The configuration cannot be used",

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from traceback import extract_tb
-from typing import Any
 
+from migration_sidecar.protocol.reports import ProblemFacts
 from migration_sidecar.worker.refusal import Refusal
 
 _TAKEN = re.compile(r"""\.attributes(?:\.get\(|\[)\s*["'](\w+)["']""")
 _NO_CONNECTION = "Connection, url, or dialect_name is required."  # what Alembic says of context.configure(None)
 
 
-def missing_connection(error: BaseException) -> dict[str, Any] | None:
+def missing_connection(error: BaseException) -> ProblemFacts | None:
     """The problem, if it is that; nothing if it is something else."""
     for frame in extract_tb(error.__traceback__):
         if Path(frame.filename).name == "env.py" and Path(frame.filename).is_file():
@@ -25,7 +25,7 @@ def missing_connection(error: BaseException) -> dict[str, Any] | None:
     return None
 
 
-def _missing(name: str) -> dict[str, Any]:
+def _missing(name: str) -> ProblemFacts:
     return Refusal(
         "CM-701",
         "The configuration cannot be used",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from migration_sidecar.protocol.reports import ProblemFacts
 
 
 class Refusal(Exception):
@@ -19,7 +19,7 @@ class Refusal(Exception):
         revision: str | None = None,
     ) -> None:
         super().__init__(f"{code} {title}: {detail} {next_step}")
-        self.facts: dict[str, Any] = {
+        self.facts: ProblemFacts = {
             "code": code,
             "title": title,
             "detail": detail,

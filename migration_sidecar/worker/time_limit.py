@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from migration_sidecar.protocol.reports import SendReport
+
 
 @contextmanager
-def time_limit(seconds: float, refusal: Callable[[str], BaseException], report: Callable[..., None]) -> Iterator[None]:
+def time_limit(seconds: float, refusal: Callable[[str], BaseException], report: SendReport) -> Iterator[None]:
     """Raises `refusal` with the line; code that swallows it is ended by the parent, to whom `hangs` was reported."""
     if not seconds:
         yield
         return
 
     def out_of_time(_: int, frame: Any) -> None:
-        report("hangs", after_seconds=seconds)
+        report({"event": "hangs", "after_seconds": seconds})
         raise refusal(_line_of(frame))
 
     signal.signal(signal.SIGALRM, out_of_time)

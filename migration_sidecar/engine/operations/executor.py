@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from random import uniform
 from time import monotonic
-from typing import Any, overload
+from typing import overload
 
 from migration_sidecar.alembic_environment.agreed_revisions import limits, other_files
 from migration_sidecar.alembic_environment.load_deadline import at_most
@@ -26,6 +26,8 @@ from migration_sidecar.engine.operations.verdict import FINISHED, TOO_MANY_CONNE
 from migration_sidecar.engine.operations.worker_run import Conversation
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.origin import Origin
+from migration_sidecar.protocol.jobs import MigrateJob
+from migration_sidecar.protocol.orders import OrdersMessage
 
 LONGEST_PAUSE_SECONDS = 15.0
 CROWDED_PAUSE_SECONDS = 1.0  # a server without a free connection is not asked more often
@@ -149,9 +151,9 @@ class Attempts:
         run.lost += 1  # it lets us in again, or env.py knocks at another door
         return (Next.AGAIN if run.lost < LOST_ATTEMPTS else Next.FAILED), problem
 
-    def job(self, action: Action, target: str) -> dict[str, Any]:
+    def job(self, action: Action, target: str) -> MigrateJob:
         """What a migration process must know before it has its orders."""
-        return self._settings.job("migrate", action=action, target=target)
+        return {"kind": "migrate", "action": action, "target": target, **self._settings.job_environment}
 
     async def _attempt(self, run: Course) -> Conversation:
         attempt = run.next_attempt()
@@ -171,9 +173,9 @@ class Attempts:
                 await self._truth.end_session(session)
         return talk
 
-    def _orders(self, run: Course, attempt: Attempt) -> dict[str, Any]:
+    def _orders(self, run: Course, attempt: Attempt) -> OrdersMessage:
         return {
-            "attempt": asdict(attempt),
+            "attempt": attempt.message(),
             "lock_wait_seconds": max(0.1, run.seconds_left),
             "guards": dict(self._settings.guards),
             "journal_table": self._settings.journal_table,

@@ -11,6 +11,7 @@ from typing import Any
 
 from migration_sidecar.alembic_environment.revision_files import Scripts
 from migration_sidecar.forkserver.client import MigrationProcess, WarmProcesses
+from migration_sidecar.protocol.jobs import MigrateJob
 
 KEPT_SECONDS = 60.0  # after the last time somebody asked what would happen
 
@@ -37,12 +38,12 @@ class Standby:
     def is_ready(self) -> bool:
         return self._ready is not None and not self._ready.process.gone
 
-    def expect(self, job: dict[str, Any]) -> None:
+    def expect(self, job: MigrateJob) -> None:
         """Somebody may soon want this migration; returns at once."""
         self._in_background(self._prepare(job))
 
     @asynccontextmanager
-    async def process(self, job: dict[str, Any], *, fresh: bool = False) -> AsyncIterator[MigrationProcess]:
+    async def process(self, job: MigrateJob, *, fresh: bool = False) -> AsyncIterator[MigrationProcess]:
         """The one that is ready for exactly this job, or a fresh one."""
         async with self._turn:
             ready, self._ready = self._ready, None
@@ -63,7 +64,7 @@ class Standby:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._dismiss_ready()
 
-    async def _prepare(self, job: dict[str, Any]) -> None:
+    async def _prepare(self, job: MigrateJob) -> None:
         key = self._key(job)
         async with self._turn:
             if self._ready is not None:
@@ -96,5 +97,5 @@ class Standby:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _key(self, job: dict[str, Any]) -> str:
+    def _key(self, job: MigrateJob) -> str:
         return json.dumps([job, self._scripts.mark()], sort_keys=True)

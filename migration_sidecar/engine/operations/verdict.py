@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.database.journal_row import JournalRow
+from migration_sidecar.protocol.reports import ProblemFacts
 
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"  # the server chose the migration to give way
@@ -61,7 +61,7 @@ class Found:
 class Ending:
     """How a migration process ended: its problem, `lost` when it ended without a word or lost its connection."""
 
-    problem: dict[str, Any] | None = None
+    problem: ProblemFacts | None = None
     lost: bool = False
 
 
@@ -100,7 +100,7 @@ def torn(rows: list[JournalRow]) -> JournalRow | None:
 
 def _ended_its_transaction(row: JournalRow, ending: Ending, found: Found, service: str) -> Problem:
     exists = " ".join(found.invalid_indexes)
-    own = ending.problem or {}
+    own: ProblemFacts | dict[str, None] = ending.problem or {}
     reason = f" {own['detail']}" if own.get("detail") else ""
     reason = reason.replace("; the database is at the revision before it", "")
     if row.kind == "nontx_started":

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
-from typing import Any
 
 from migration_sidecar.engine.operations.execution import Course
 from migration_sidecar.engine.operations.verdict import Ending
 from migration_sidecar.forkserver.client import MigrationProcess
-from migration_sidecar.protocol.orders import DID_NOTHING
+from migration_sidecar.protocol.orders import DID_NOTHING, OrdersMessage
+from migration_sidecar.protocol.reports import ProblemFacts, Report
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Conversation:
         """Its session can have no more effect; after a failure it may, with a COMMIT sent and its answer not read."""
         return self.told and (self.ending.problem is None or not self.reached)
 
-    async def hold(self, process: AbstractAsyncContextManager[MigrationProcess], orders: dict[str, Any]) -> None:
+    async def hold(self, process: AbstractAsyncContextManager[MigrationProcess], orders: OrdersMessage) -> None:
         """Until the process is gone, the operation is cancelled, or its deadline passed: then it is killed."""
         talking = asyncio.create_task(self._talk(process, orders))
         cancelled = asyncio.create_task(self.run.cancelled.wait())
@@ -47,13 +47,13 @@ class Conversation:
         if not stopped:
             talking.result()
 
-    async def _talk(self, process: AbstractAsyncContextManager[MigrationProcess], orders: dict[str, Any]) -> None:
+    async def _talk(self, process: AbstractAsyncContextManager[MigrationProcess], orders: OrdersMessage) -> None:
         async with process as migration:
             await migration.order(orders)
             async with aclosing(migration.reports()) as reports:
                 await self._listen(reports)
 
-    async def _listen(self, reports: AsyncIterator[dict[str, Any]]) -> None:
+    async def _listen(self, reports: AsyncIterator[Report]) -> None:
         async for report in reports:
             match report["event"]:
                 case "session":
@@ -69,20 +69,20 @@ class Conversation:
                     return  # nothing comes after it, so nobody waits for the process to be taken down
                 case "failed":
                     self._failed(report["problem"])
-                case "exited" if self._silent and report["code"] not in (None, DID_NOTHING):
-                    self.ending = Ending(_ended_itself(report["code"], self.run.revision))
+                case "exited" if self._silent and (code := report["code"]) is not None and code != DID_NOTHING:
+                    self.ending = Ending(_ended_itself(code, self.run.revision))
 
     @property
     def _silent(self) -> bool:
         return not self.told and self.ending.problem is None
 
-    def _failed(self, problem: dict[str, Any]) -> None:
+    def _failed(self, problem: ProblemFacts) -> None:
         self.ending = Ending(problem, lost=bool(problem.get("connection_lost")))
         self.told = True
         self.unconnected = bool(problem.get("unconnected")) and not self.reached
 
 
-def _ended_itself(code: int, revision: str | None) -> dict[str, Any]:
+def _ended_itself(code: int, revision: str | None) -> ProblemFacts:
     who = f"Revision {revision}" if revision else "The migration environment"
     return {
         "code": "CM-401" if revision else "CM-407",

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from migration_sidecar.protocol.catalog import database_objects, relations, types
+from migration_sidecar.protocol.jobs import ExcludedObjects
 
 WHOSE = ("owner", "grants")  # who may use an object, not what it is
 COLUMN_ORDER = "column-order"
@@ -75,6 +76,15 @@ class LeftOut:
 
     schemas: tuple[str, ...] = ()
     relations: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def read(cls, message: ExcludedObjects) -> LeftOut:
+        """Called in the worker process, with a part of its job."""
+        return cls(tuple(message["schemas"]), tuple((schema, name) for schema, name in message["relations"]))
+
+    def message(self) -> ExcludedObjects:
+        """For the job of a worker process."""
+        return {"schemas": list(self.schemas), "relations": list(self.relations)}
 
 
 def query(left_out: LeftOut) -> str:

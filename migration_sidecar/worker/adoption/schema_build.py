@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from traceback import extract_tb
@@ -15,6 +14,8 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from migration_sidecar.protocol.catalog.snapshot import LeftOut
+from migration_sidecar.protocol.jobs import SchemaBuildOrders
+from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.worker.adoption.stamp import snapshot
 from migration_sidecar.worker.dbapi import in_autocommit
 from migration_sidecar.worker.refusal import Refusal
@@ -28,7 +29,7 @@ FACTS_PER_REPORT = 500
 SEAL = "seal"
 
 
-def rehearse(config: Config, target: str, orders: dict[str, Any], report: Callable[..., None]) -> None:
+def rehearse(config: Config, target: str, orders: SchemaBuildOrders, report: SendReport) -> None:
     """Reports what was built, then ends this process: nothing of env.py runs after that, and the server undoes all."""
     configure, run_migrations = EnvironmentContext.configure, EnvironmentContext.run_migrations
     schema = orders["schema"]
@@ -77,7 +78,7 @@ def _cannot_leave(error: AssertionError) -> Refusal | None:
     return None
 
 
-def _seal(connection: Connection, schema: str, orders: dict[str, Any]) -> None:
+def _seal(connection: Connection, schema: str, orders: SchemaBuildOrders) -> None:
     if in_autocommit(connection):
         raise Refusal(
             "CM-555",
@@ -97,13 +98,13 @@ def _seal(connection: Connection, schema: str, orders: dict[str, Any]) -> None:
     run(f"SET LOCAL search_path TO {', '.join((schema, *orders['search_path']))}")
 
 
-def _tell(context: Any, schema: str, orders: dict[str, Any], report: Callable[..., None]) -> None:
-    relations = tuple((each[0], each[1]) for each in orders["left_out"]["relations"])
+def _tell(context: Any, schema: str, orders: SchemaBuildOrders, report: SendReport) -> None:
+    asked = LeftOut.read(orders["left_out"])
     left_out = LeftOut(
-        (*orders["left_out"]["schemas"], orders["instead_of"]),
-        ((schema, SEAL), (schema, context.version_table), *relations),
+        (*asked.schemas, orders["instead_of"]),
+        ((schema, SEAL), (schema, context.version_table), *asked.relations),
     )
     facts = snapshot(context.connection, left_out)
     for first in range(0, len(facts), FACTS_PER_REPORT):
-        report("facts", facts=facts[first : first + FACTS_PER_REPORT])
-    report("done", result={"revisions": sorted(context.get_current_heads())})
+        report({"event": "facts", "facts": list(facts[first : first + FACTS_PER_REPORT])})
+    report({"event": "done", "result": {"revisions": sorted(context.get_current_heads())}})

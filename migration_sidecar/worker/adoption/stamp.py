@@ -11,6 +11,7 @@ from alembic import command
 from alembic.runtime.environment import EnvironmentContext
 
 from migration_sidecar.protocol.catalog.snapshot import PLAIN_PRINT, Fact, LeftOut, digest, query
+from migration_sidecar.protocol.jobs import StampProof
 from migration_sidecar.worker.dbapi import in_autocommit
 from migration_sidecar.worker.refusal import Refusal
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 
-def stamp(config: Config, proof: dict[str, Any]) -> None:
+def stamp(config: Config, proof: StampProof) -> None:
     """`proof` names the revisions, the digest of what was compared, and what was left out of that.
 
     The guard is on already, so this check runs when it has the lock and before the version row is written.
@@ -43,9 +44,8 @@ def snapshot(connection: Connection, left_out: LeftOut) -> list[Fact]:
         return [Fact(row[0], row[1], row[2]) for row in connection.exec_driver_sql(query(left_out)).fetchall()]
 
 
-def _checked(plan: Callable[..., Any], proof: dict[str, Any]) -> Callable[..., Any]:
-    relations = tuple((schema, name) for schema, name in proof["left_out"]["relations"])
-    left_out = LeftOut(tuple(proof["left_out"]["schemas"]), relations)
+def _checked(plan: Callable[..., Any], proof: StampProof) -> Callable[..., Any]:
+    left_out = LeftOut.read(proof["left_out"])
 
     def checked(heads: Any, context: Any) -> Any:
         if heads:

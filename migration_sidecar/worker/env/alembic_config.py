@@ -11,22 +11,23 @@ from typing import Any
 
 from alembic.config import Config
 
+from migration_sidecar.protocol.jobs import Job
 from migration_sidecar.worker.refusal import Refusal
 
 TOML_NAME = "pyproject.toml"
 
 
-def configuration_of(job: dict[str, Any], parser: ArgumentParser) -> Config:
+def configuration_of(job: Job, parser: ArgumentParser) -> Config:
     """Changes the working directory; with a `url` in the job, every connection goes there from now on."""
     named = Path(job["config_file"])
     os.chdir(named.parent)
     words = ["-c", str(named), "-n", job["section"]]
-    words += [word for pair in job.get("x", []) for word in ("-x", pair)]
+    words += [word for pair in job["x"] for word in ("-x", pair)]
     words += [job["action"], job["target"]] if job["kind"] == "migrate" else ["current"]
     # env.py files read config.cmd_opts, so it is made by Alembic's own parser.
     config = Config(cmd_opts=parser.parse_args(words), ini_section=job["section"], **_files(named))
-    _stand_where_people_start_it(config, Path(job.get("directory", named.parent)))
-    if job.get("url"):
+    _stand_where_people_start_it(config, Path(job["directory"]))
+    if job["url"]:
         from migration_sidecar.worker.env.engine_url import send_to
 
         send_to(job["url"], config)

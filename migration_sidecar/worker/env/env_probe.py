@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from time import monotonic
@@ -19,6 +18,8 @@ from sqlalchemy.pool import Pool
 
 from migration_sidecar.protocol.journal_schema import PLAIN
 from migration_sidecar.protocol.limits import CONNECT_SECONDS
+from migration_sidecar.protocol.reports import SendReport
+from migration_sidecar.protocol.results import ConfiguredDatabase, HistoryFacts
 from migration_sidecar.worker.dbapi import default_schema, in_autocommit, role_taken
 from migration_sidecar.worker.env.engine_url import url_of_connection, url_of_parameters
 from migration_sidecar.worker.no_commit import run_without_a_trace
@@ -34,7 +35,7 @@ MOST_FILES = 500
 INSTALLED = str(Path(os.__file__).parent)
 
 
-def look(config: Config, report: Callable[..., None], seconds: float = 0) -> dict[str, Any] | None:
+def look(config: Config, report: SendReport, seconds: float = 0) -> HistoryFacts | None:
     """Reports `places`, one per context.configure; what was reported before env.py failed stands.
 
     After `heard` it is the history that may fail. env.py may have named other folders by then, so that its own
@@ -42,14 +43,17 @@ def look(config: Config, report: Callable[..., None], seconds: float = 0) -> dic
     """
     before, until = set(sys.modules), monotonic() + seconds
     script = ScriptDirectory.from_config(config)
-    report("looking", files=_files(script, before))  # told first: one that never ends can still be seen to change
+    # Before env.py runs, so that the service notices a change of one that never ends.
+    report({"event": "looking", "files": _files(script, before)})
     _tell_what_is_tried(report)
     places = _note_each_configure()
 
     def nothing_to_do(_: Any, context: Any) -> list[Any]:
         if context.connection is not None:
             connection = context.connection
-            places[-1].update(default_schema=default_schema(connection), role=role_taken(connection), migrates=True)
+            places[-1].update(
+                {"default_schema": default_schema(connection), "role": role_taken(connection), "migrates": True}
+            )
         return []
 
     def run() -> None:
@@ -63,31 +67,33 @@ def look(config: Config, report: Callable[..., None], seconds: float = 0) -> dic
         raise _missing_x(Path(script.env_py_location), error) from error
     finally:
         migrated = [place for place in places if place["migrates"]]  # another may only have been configured to look
-        report("looked", files=_files(script, before), places=migrated or places, ended_at=monotonic())
+        files = _files(script, before)
+        report({"event": "looked", "files": files, "places": migrated or places, "ended_at": monotonic()})
     if not places:
         return None
-    report("heard", heard=True)
+    report({"event": "heard", "heard": True})
     return history_in(script, report, max(1.0, until - monotonic()) if seconds else 0)
 
 
-def _tell_what_is_tried(report: Callable[..., None]) -> None:
+def _tell_what_is_tried(report: SendReport) -> None:
     """`tried` is where env.py wants to connect, for as long as it has not succeeded."""
 
     def connecting(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
         if dialect.name == "postgresql":
-            report("connecting", tried=url_of_parameters(dialect, parameters), tried_at=monotonic())
+            url = url_of_parameters(dialect, parameters)
+            report({"event": "connecting", "tried": url, "tried_at": monotonic()})
             # A server that takes the connection and never answers is no reason to keep a status waiting.
             parameters.setdefault(
                 "connect_timeout" if dialect.driver.startswith("psycopg") else "timeout", CONNECT_SECONDS
             )
 
     event.listen(Engine, "do_connect", connecting)
-    event.listen(Pool, "connect", lambda *_: report("connected", tried=None))
+    event.listen(Pool, "connect", lambda *_: report({"event": "connected", "tried": None}))
 
 
-def _note_each_configure() -> list[dict[str, Any]]:
+def _note_each_configure() -> list[ConfiguredDatabase]:
     configure = EnvironmentContext.configure
-    places: list[dict[str, Any]] = []
+    places: list[ConfiguredDatabase] = []
 
     @wraps(configure)
     def noting(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:

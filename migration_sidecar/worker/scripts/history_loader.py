@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +12,8 @@ from alembic import util
 from alembic.script.revision import CycleDetected, RevisionError, RevisionMap
 from alembic.util import CommandError
 
+from migration_sidecar.protocol.reports import SendReport
+from migration_sidecar.protocol.results import HistoryFacts, RevisionFacts
 from migration_sidecar.worker.refusal import Refusal
 from migration_sidecar.worker.scripts import integrity, load_errors, static_analysis
 from migration_sidecar.worker.scripts.script_directory import after_env_file, needs_env_file, script_directory
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import Script, ScriptDirectory
 
-Report = Callable[..., None]
 
-
-def load_history(config: Config, report: Report, seconds: float = 0, folders: Sequence[str] = ()) -> dict[str, Any]:
+def load_history(config: Config, report: SendReport, seconds: float = 0, folders: Sequence[str] = ()) -> HistoryFacts:
     """Heads and every revision in the order of loading; raises Refusal with file and line of what is wrong.
 
     Loading runs the files; one that is not done after `seconds` is named. `folders` is what env.py made of them.
@@ -42,10 +41,10 @@ def load_history(config: Config, report: Report, seconds: float = 0, folders: Se
     return history_in(prepared, report, seconds)
 
 
-def history_in(directory: ScriptDirectory, report: Report, seconds: float = 0) -> dict[str, Any]:
+def history_in(directory: ScriptDirectory, report: SendReport, seconds: float = 0) -> HistoryFacts:
     """The same for a folder as it stands."""
     # Told before any file is run: whoever waits for a file that never ends can still see it change.
-    report("folders", folders=[str(folder) for folder in _folders(directory)])
+    report({"event": "folders", "folders": [str(folder) for folder in _folders(directory)]})
     env_file = load_errors.require_env_file(Path(directory.env_py_location))
     loading = _Loading(report)
     with time_limit(seconds, lambda where: load_errors.never_ends(where, seconds), report), loading.watched():
@@ -75,7 +74,7 @@ def open_folder(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
         raise load_errors.no_folder(Path(config.config_file_name or "alembic.ini").name, error) from None
 
 
-def describe(script: Script) -> dict[str, Any]:
+def describe(script: Script) -> RevisionFacts:
     """What a plan says about one revision; read from the file's text, nothing is executed."""
     path = Path(script.path)
     source = path.read_bytes()
@@ -99,7 +98,7 @@ def describe(script: Script) -> dict[str, Any]:
 class _Loading:
     """Knows which file is being loaded, because an endless or an exiting one cannot tell itself."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: SendReport) -> None:
         self.report = report
         self.file: Path | None = None
 
@@ -110,7 +109,7 @@ class _Loading:
 
         def told(folder: Any, name: Any) -> Any:
             self.file = Path(folder) / name
-            self.report("loading", file=self.file.name)
+            self.report({"event": "loading", "file": self.file.name})
             return load(folder, name)
 
         alembic.load_python_file = told

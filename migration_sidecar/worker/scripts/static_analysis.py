@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from migration_sidecar.protocol.results import ChangeFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +24,7 @@ _OFFLINE = {"is_offline_mode", "as_sql"}
 _KNOWS_MODE = _OFFLINE | {"in_transaction", "autocommit_block", "isolation_level", "get_isolation_level"}
 
 
-def read(path: Path, source: bytes) -> dict[str, Any]:
+def read(path: Path, source: bytes) -> ChangeFacts:
     """What a plan says about one revision; a compiled file tells next to nothing."""
     tree = ast.parse(source) if path.suffix == ".py" else ast.Module(body=[], type_ignores=[])
     upgrade, downgrade = _function(tree, "upgrade"), _function(tree, "downgrade")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alembic.script.revision import MultipleHeads, RangeNotAncestorError, ResolutionError, RevisionError
 
+from migration_sidecar.protocol.results import ResolvedTarget
 from migration_sidecar.worker.refusal import Refusal
 from migration_sidecar.worker.scripts.script_directory import ready_folder
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def resolve(
     config: Config, action: str, target: str, rows: Sequence[str], folders: Sequence[str] = ()
-) -> dict[str, Any]:
+) -> ResolvedTarget:
     """The absolute target, and the revisions on the way in their order; raises Refusal (CM-203, CM-205).
 
     `rows` is what the version table holds; relative targets count from there.

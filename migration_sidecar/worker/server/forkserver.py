@@ -19,7 +19,11 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from migration_sidecar.protocol.jobs import Job
+    from migration_sidecar.protocol.reports import Exited
 
 NEEDED = (("alembic", (1, 7)), ("sqlalchemy", (1, 4)))
 FIRST = (  # what every job needs
@@ -113,7 +117,7 @@ def _reap(handle: int, pid: int, channel: int) -> None:
     os.close(handle)
     _, status = os.waitpid(pid, 0)
     killed = os.WIFSIGNALED(status)
-    end = {
+    end: Exited = {
         "event": "exited",
         "code": None if killed else os.WEXITSTATUS(status),
         "signal": os.WTERMSIG(status) if killed else None,
@@ -123,7 +127,7 @@ def _reap(handle: int, pid: int, channel: int) -> None:
         reports.send(b"\n" + json.dumps(end).encode() + b"\n", socket.MSG_DONTWAIT)
 
 
-def _child(job: dict[str, Any], channel: int) -> None:
+def _child(job: Job, channel: int) -> None:
     try:
         parent = os.getppid()
         # A service that dies takes its migration along: PostgreSQL rolls back to a whole revision.
@@ -133,7 +137,7 @@ def _child(job: dict[str, Any], channel: int) -> None:
         gc.freeze()  # what is shared with the forkserver is not copied only because the collector touches it
         gc.enable()
         _silence()
-        _limit(job.get("memory_bytes"))
+        _limit(job["memory_bytes"])
         from migration_sidecar.worker.server.job import carry_out
         from migration_sidecar.worker.server.stale_bytecode import trust_no_stale_bytecode
 
@@ -151,7 +155,7 @@ def _silence() -> None:
     os.close(null)
 
 
-def _limit(memory_bytes: int | None) -> None:
+def _limit(memory_bytes: int) -> None:
     """A revision that takes all memory gets MemoryError, and a crash leaves no core file with data in it."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_AS)

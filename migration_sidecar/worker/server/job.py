@@ -12,7 +12,10 @@ from select import select
 from socket import socket
 from typing import Any, TextIO
 
+from migration_sidecar.protocol.jobs import Job, OrderedJob
 from migration_sidecar.protocol.orders import DID_NOTHING, Orders
+from migration_sidecar.protocol.reports import ProblemFacts, Report
+from migration_sidecar.protocol.results import Result
 from migration_sidecar.worker.dbapi import socket_of
 from migration_sidecar.worker.env.alembic_config import configuration_of
 from migration_sidecar.worker.failure_report import describe_failure
@@ -26,52 +29,56 @@ class Reporter:
         self.stream = stream
         self.revision: str | None = None
 
-    def __call__(self, event: str, **facts: Any) -> None:
-        if event in ("revision", "applied"):
-            self.revision = facts["revision"] if event == "revision" else None
-        self.stream.write(json.dumps({"event": event, **facts}) + "\n")
+    def __call__(self, report: Report) -> None:
+        if report["event"] == "revision":
+            self.revision = report["revision"]
+        elif report["event"] == "applied":
+            self.revision = None
+        self.stream.write(json.dumps(report) + "\n")
         self.stream.flush()
 
 
-def carry_out(job: dict[str, Any], channel: socket) -> None:
+def carry_out(job: Job, channel: socket) -> None:
     """Runs the job and reports `done` with its result or `failed` with a problem; never raises.
 
     A migration reads its orders from the channel as one line of JSON; it gets ready while it waits for them.
     """
     report = Reporter(channel.makefile("w", encoding="utf-8"))
-    report("process", pid=os.getpid())
+    report({"event": "process", "pid": os.getpid()})
     try:
-        report("done", result=_result(job, report, channel))
+        report({"event": "done", "result": _result(job, report, channel)})
     except Refusal as refusal:
-        report("failed", problem={**refusal.facts, "revision": refusal.facts["revision"] or report.revision})
+        problem: ProblemFacts = {**refusal.facts, "revision": refusal.facts["revision"] or report.revision}
+        report({"event": "failed", "problem": problem})
     except BaseException as error:  # a revision may raise SystemExit or KeyboardInterrupt: it harms only this process
-        report("failed", problem=describe_failure(error, report.revision))
+        report({"event": "failed", "problem": describe_failure(error, report.revision)})
 
 
-def _result(job: dict[str, Any], report: Reporter, channel: socket) -> Any:
+def _result(job: Job, report: Reporter, channel: socket) -> Result:
     config = configuration_of(job, parser())
-    kind = job["kind"]
-    if kind == "inspect":
+    if job["kind"] == "inspect":
         from migration_sidecar.worker.scripts.history_loader import load_history
 
-        return load_history(config, report, job["seconds"], job.get("folders", ()))
-    if kind == "resolve":
+        return load_history(config, report, job["seconds"], job["folders"])
+    if job["kind"] == "resolve":
         from migration_sidecar.worker.scripts.target_resolution import resolve
 
-        return resolve(config, job["action"], job["target"], job["revisions"], job.get("folders", ()))
-    if kind == "render":
+        return resolve(config, job["action"], job["target"], job["revisions"], job["folders"])
+    if job["kind"] == "render":
         from migration_sidecar.worker.scripts.offline_sql import render
 
-        return render(config, job["revisions"], job["action"], job.get("folders", ()))
-    if kind == "look":
+        return render(config, job["revisions"], job["action"], job["folders"])
+    if job["kind"] == "look":
         from migration_sidecar.worker.env.env_probe import look
 
-        return look(config, report, job.get("seconds", 0))
+        return look(config, report, job["seconds"])
     if "rehearsal" in job:
         from migration_sidecar.worker.adoption.schema_build import rehearse
 
-        return rehearse(config, job["target"], job["rehearsal"], report)
-    return _migrate(config, job, report, channel)
+        rehearse(config, job["target"], job["rehearsal"], report)
+    else:
+        _migrate(config, job, report, channel)
+    return None
 
 
 @cache
@@ -82,7 +89,7 @@ def parser() -> ArgumentParser:
     return CommandLine().parser
 
 
-def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket) -> None:
+def _migrate(config: Any, job: OrderedJob, report: Reporter, channel: socket) -> None:
     from alembic import command
     from alembic.util import CommandError
 
@@ -103,7 +110,7 @@ def _migrate(config: Any, job: dict[str, Any], report: Reporter, channel: socket
     if not _may_begin(config):
         orders()
     try:
-        if job["action"] == "stamp":
+        if "proof" in job:
             from migration_sidecar.worker.adoption.stamp import stamp
 
             stamp(config, job["proof"])

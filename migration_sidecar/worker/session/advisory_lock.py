@@ -18,6 +18,8 @@ from migration_sidecar.worker.refusal import Refusal
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+    from migration_sidecar.protocol.reports import SendReport
+
 TRY = text("SELECT pg_try_advisory_lock(:class_id, :object_id)")
 
 _KEY = (":class_id", ":object_id")
@@ -31,7 +33,7 @@ def take(
     *,
     wait_seconds: float,
     transaction: Callable[[], AbstractContextManager[Any]],
-    report: Callable[..., None],
+    report: SendReport,
 ) -> None:
     """Polls until the lock is ours or the wait is over (CM-404 names the holder).
 
@@ -46,7 +48,7 @@ def take(
                 break
             who = _describe(connection, key)
         if who != told:
-            report("waiting", sentence=f"Waiting for the migration lock, {who}.")
+            report({"event": "waiting", "sentence": f"Waiting for the migration lock, {who}."})
             told = who
         if monotonic() > deadline:
             raise Refusal(
@@ -58,7 +60,7 @@ def take(
             )
         sleep(uniform(0.05, 0.2))
     if told:
-        report("waiting", sentence=None)
+        report({"event": "waiting", "sentence": None})
 
 
 def release_on_return(connection: Connection, key: dict[str, int]) -> None:

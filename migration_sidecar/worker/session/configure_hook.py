@@ -17,6 +17,7 @@ from migration_sidecar.protocol.journal_schema import PLAIN, history_name
 from migration_sidecar.protocol.lock_key import lock_key
 from migration_sidecar.protocol.orders import Orders
 from migration_sidecar.protocol.origin import Origin
+from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.protocol.version_tables import file_mark
 from migration_sidecar.worker.dbapi import default_schema
 from migration_sidecar.worker.failpoints import then_reach, watch_autocommit_blocks
@@ -34,7 +35,7 @@ def installed() -> bool:
 class Guard:
     """Opens a guarded session for each connection and version table that an env.py configures."""
 
-    def __init__(self, orders: Callable[[Any], Orders], report: Callable[..., None]) -> None:
+    def __init__(self, orders: Callable[[Any], Orders], report: SendReport) -> None:
         self._orders = orders
         self._report = report
         self._turns: Counter[str] = Counter()
@@ -58,7 +59,7 @@ class Guard:
             raise preconditions.uncommitted()
 
 
-def install(orders: Callable[[Any], Orders], report: Callable[..., None]) -> Guard:
+def install(orders: Callable[[Any], Orders], report: SendReport) -> Guard:
     """From now on whatever connection an env.py configures is guarded, however it was made.
 
     `orders` is asked when a connection is there and nothing was done with it, and may wait until there are any.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from hashlib import sha256
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.elements import TextClause
 
     from migration_sidecar.protocol.attempt import Attempt
+    from migration_sidecar.protocol.reports import SendReport
 
 LONGEST_MESSAGE = 100  # the first line of a revision's docstring, as Alembic shows it
 
@@ -44,7 +44,7 @@ class GuardedSession:
         connection: Connection,
         orders: Orders,
         attempt: Attempt,
-        report: Callable[..., None],
+        report: SendReport,
         *,
         key: dict[str, int],
         sources: dict[str, bytes],
@@ -70,7 +70,7 @@ class GuardedSession:
         with self.transaction():
             row = preconditions.look(self.connection, self.orders, self.attempt)
             preconditions.require_direct_primary(self.connection, row)
-            self.report("session", pid=row.pid)
+            self.report({"event": "session", "pid": row.pid})
             self._require_journal(row)
             statement = preconditions.attempt_statement(self.orders)
             if journal_writer.write(self.connection, self.attempt, "attempt", statement, pid=row.pid) is None:
@@ -84,7 +84,7 @@ class GuardedSession:
             report=self.report,
         )
         advisory_lock.release_on_return(self.connection, self.key)
-        self.report("locked")
+        self.report({"event": "locked"})
         reach("lock_taken", self.connection)
 
     def transaction(self) -> AbstractContextManager[Any]:
@@ -98,7 +98,7 @@ class GuardedSession:
 
         @wraps(apply)
         def run(*args: Any, **kwargs: Any) -> None:
-            self.report("revision", revision=revision)
+            self.report({"event": "revision", "revision": revision})
             transactional = stays_in_transaction(source) and not in_autocommit(self.connection)
             if not transactional:
                 self._invalid_before = invalid_index_repair.settle(self, context, revision, source)
@@ -130,7 +130,7 @@ class GuardedSession:
         else:
             self._write_done(kind, step.up_revision, told)
         self.uncommitted = self.external
-        self.report("applied", revision=revision, kind=kind, duration_ms=duration)
+        self.report({"event": "applied", "revision": revision, "kind": kind, "duration_ms": duration})
         reach("journal_written", self.connection)
         watch_commit(self.connection)
 

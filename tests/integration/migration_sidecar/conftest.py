@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,13 @@ import pytest
 
 import migration_sidecar.engine.engine
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.forkserver.client import WarmProcesses
+from migration_sidecar.forkserver.client import MigrationProcess, WarmProcesses
+from migration_sidecar.protocol.jobs import Job
+from migration_sidecar.protocol.orders import OrdersMessage
+from migration_sidecar.protocol.reports import Report
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import Environment
+from tests.protocol_messages import check
 
 MakeEnvironment = Callable[..., Environment]
 StartEngine = Callable[..., Engine]
@@ -35,6 +41,47 @@ def shared_processes() -> Iterator[SharedProcesses]:
     processes = SharedProcesses()
     yield processes
     processes.really_stop()
+
+
+@dataclass
+class Messages:
+    """What crossed the border between the service and its worker processes in one test."""
+
+    jobs: list[Job] = field(default_factory=list)
+    orders: list[OrdersMessage] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+
+
+@pytest.fixture(autouse=True)
+def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Messages]:
+    """In every test, each job, order and report is one that `migration_sidecar.protocol` declares."""
+    noted = Messages()
+    run, order, reports = WarmProcesses.run, MigrationProcess.order, MigrationProcess.reports
+
+    def noting_run(processes: WarmProcesses, job: Job) -> AbstractAsyncContextManager[MigrationProcess]:
+        noted.jobs.append(job)
+        return run(processes, job)
+
+    async def noting_order(process: MigrationProcess, orders: OrdersMessage) -> None:
+        noted.orders.append(orders)
+        await order(process, orders)
+
+    async def noting_reports(process: MigrationProcess) -> AsyncGenerator[Report, None]:
+        async with aclosing(reports(process)) as each:
+            async for report in each:
+                noted.reports.append(report)
+                yield report
+
+    monkeypatch.setattr(WarmProcesses, "run", noting_run)
+    monkeypatch.setattr(MigrationProcess, "order", noting_order)
+    monkeypatch.setattr(MigrationProcess, "reports", noting_reports)
+    yield noted
+    for job in noted.jobs:
+        check(job, Job)
+    for orders in noted.orders:
+        check(orders, OrdersMessage)
+    for report in noted.reports:
+        check(report, Report)
 
 
 @pytest.fixture

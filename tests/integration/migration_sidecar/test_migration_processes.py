@@ -13,12 +13,25 @@ import pytest
 
 from migration_sidecar.contract.messages import OperationState
 from migration_sidecar.engine.engine import Engine
+from migration_sidecar.protocol.jobs import InspectJob, Job, MigrateJob, ProbeJob
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, tables, until, version
 
 
-async def ends_of(engine: Engine, job: dict[str, Any], *, kill: bool = False) -> list[dict[str, Any]]:
+def inspect_job(engine: Engine) -> InspectJob:
+    return {"kind": "inspect", "seconds": 10, "folders": [], **engine.settings.job_environment}
+
+
+def probe_job(engine: Engine) -> ProbeJob:
+    return {"kind": "look", "seconds": 0, **engine.settings.job_environment}
+
+
+def upgrade_job(engine: Engine) -> MigrateJob:
+    return {"kind": "migrate", "action": "upgrade", "target": "head", **engine.settings.job_environment}
+
+
+async def ends_of(engine: Engine, job: Job, *, kill: bool = False) -> list[Any]:
     """Every report of one process."""
     async with engine.processes.run(job) as process:
         if kill:
@@ -28,14 +41,14 @@ async def ends_of(engine: Engine, job: dict[str, Any], *, kill: bool = False) ->
 
 async def test_the_end_of_a_process_is_its_last_report(environment: Environment, engine: Engine) -> None:
     environment.revision("one")
-    *_, done, end = await ends_of(engine, engine.settings.job("inspect", seconds=10))
+    *_, done, end = await ends_of(engine, inspect_job(engine))
 
     assert done["event"] == "done"
     assert end == {"event": "exited", "code": 0, "signal": None}
 
 
 async def test_a_process_that_was_killed_says_by_what(environment: Environment, engine: Engine) -> None:
-    job = engine.settings.job("migrate", action="upgrade", target="head")
+    job = upgrade_job(engine)
     (*_, end) = await ends_of(engine, job, kill=True)
 
     assert end == {"event": "exited", "code": None, "signal": signal.SIGKILL}
@@ -45,7 +58,7 @@ async def test_half_a_line_of_a_process_that_died_is_passed_over(environment: En
     env = environment.folder / "alembic" / "env.py"
     half = """os.write(fd, b'{"event": "half')"""
     env.write_text(f"import os\nfor fd in range(3, 64):\n    try: {half}\n    except OSError: pass\nos._exit(7)\n")
-    reports = await ends_of(engine, engine.settings.job("look"))
+    reports = await ends_of(engine, probe_job(engine))
 
     assert [report["event"] for report in reports] == ["looking", "exited"]
     assert reports[-1]["code"] == 7
@@ -63,7 +76,7 @@ async def test_a_job_is_given_to_another_forkserver_where_the_first_has_just_die
     os.kill(pid, signal.SIGKILL)
     await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     monkeypatch.setattr(launched.process, "poll", lambda: None)  # nobody has noticed yet
-    *_, done, _ = await ends_of(engine, engine.settings.job("inspect", seconds=10))
+    *_, done, _ = await ends_of(engine, inspect_job(engine))
 
     assert done["event"] == "done"
     assert engine.processes.pid != pid
@@ -71,7 +84,7 @@ async def test_a_job_is_given_to_another_forkserver_where_the_first_has_just_die
 
 async def test_the_end_of_one_process_is_told_while_others_run(environment: Environment, engine: Engine) -> None:
     environment.revision("one")
-    job = engine.settings.job("migrate", action="upgrade", target="head")
+    job = upgrade_job(engine)
     async with engine.processes.run(job) as first, engine.processes.run(job) as second:
         await first.end()
         async with asyncio.timeout(60):
@@ -82,7 +95,7 @@ async def test_the_end_of_one_process_is_told_while_others_run(environment: Envi
 async def test_no_process_is_left_unreaped(environment: Environment, start_engine: StartEngine) -> None:
     engine = start_engine(environment, own_processes=True)
     for _ in range(3):
-        await ends_of(engine, engine.settings.job("inspect", seconds=10))
+        await ends_of(engine, inspect_job(engine))
     server = engine.processes.pid
     children = Path(f"/proc/{server}/task/{server}/children")
     await until(lambda: children.read_text() == "")

@@ -40,7 +40,7 @@ def config_for(versions: Path) -> Config:
 
 
 def load(versions: Path) -> dict:
-    return load_history(config_for(versions), lambda *_, **__: None)
+    return load_history(config_for(versions), lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_a_file_that_loops_is_named_with_the_line_it_is_at(versions: Path) -> No
     (versions / "b1.py").write_text("def wait():\n    while True:\n        pass\n\n\nwait()\n")
     reports: list[str] = []
     with pytest.raises(Refusal) as refused:
-        load_history(config_for(versions), lambda event, **_: reports.append(event), 0.2)
+        load_history(config_for(versions), lambda report: reports.append(report["event"]), 0.2)
     assert refused.value.facts["detail"].startswith("b1.py:6: it was not loaded after")
     assert "hangs" in reports
 
@@ -273,7 +273,7 @@ def test_a_script_location_that_cannot_be_used_is_named_without_its_path(version
         config = Config()
         config.set_main_option("script_location", location)
         with pytest.raises(Refusal) as refused:
-            load_history(config, lambda *_, **__: None)
+            load_history(config, lambda _: None)
         assert refused.value.facts["code"] == "CM-303"
         assert expected in refused.value.facts["detail"]
         assert str(versions) not in refused.value.facts["detail"]

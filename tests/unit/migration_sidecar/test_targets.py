@@ -90,7 +90,7 @@ def test_a_target_is_taken_as_alembic_takes_it(
 def test_our_own_reading_of_the_history_finds_the_same_way(
     action: str, rows: list[str], typed: str, config: Config
 ) -> None:
-    known = History.from_inspection(load_history(config, lambda *_, **__: None))
+    known = History.from_inspection(load_history(config, lambda _: None))
     answer = resolve(config, action, typed, rows)
     ours = [step.id for step in known.between(Action(action), rows, answer["target"])]
     assert ours == answer["steps"] != []

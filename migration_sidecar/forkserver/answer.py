@@ -1,0 +1,36 @@
+"""What one worker process answered to a job that asks something."""
+
+from __future__ import annotations
+
+from typing import Literal, Required, TypedDict
+
+from migration_sidecar.protocol.reports import ProblemFacts
+from migration_sidecar.protocol.results import ConfiguredDatabase, Result
+
+
+class Answer(TypedDict, total=False):
+    """All reports of a process in one; of two values of a key the later one counts.
+
+    A key is missing where its report never came: a process may end, or be ended, at any moment.
+    """
+
+    event: Required[Literal["done", "failed", "gone"]]  # gone: it ended, or was ended, without either
+    result: Result
+    problem: ProblemFacts
+    after_seconds: float  # the time limit that has passed
+    code: int | None  # its exit code
+    signal: int | None
+    folders: list[str]  # of the revision files
+    file: str  # the revision file that was loaded last
+    # Of a probe only:
+    heard: bool
+    files: list[str]
+    places: list[ConfiguredDatabase]
+    tried: str | None  # the URL, with password, to which no connection was opened
+    tried_at: float  # seconds of a monotonic clock
+    ended_at: float
+
+
+def was_killed(answer: Answer) -> bool:
+    """Whether somebody else killed the process or its forkserver; a process that ended itself has an exit code."""
+    return answer["event"] == "gone" and answer.get("code") is None and "after_seconds" not in answer

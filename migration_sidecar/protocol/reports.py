@@ -1,0 +1,208 @@
+"""What a worker process writes to the service: one JSON object per line, told apart by `event`.
+
+The first is `process`. A worker that ends by itself writes `done` or `failed`. The forkserver writes `exited`, last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypedDict, Union
+
+from migration_sidecar.protocol.results import ConfiguredDatabase, Result
+
+
+class _ProblemFacts(TypedDict):
+    code: str
+    title: str
+    detail: str
+    next_step: str
+
+
+class ProblemFacts(_ProblemFacts, total=False):
+    """Why a job failed. The service makes its `Problem` of it; the last two keys are for the service alone."""
+
+    retryable: bool
+    revision: str | None
+    sqlstate: str | None
+    connection_lost: bool
+    unconnected: bool  # the driver opened no session and gave no SQLSTATE
+
+
+class Process(TypedDict):
+    """The first line: the process is there."""
+
+    event: Literal["process"]
+    pid: int
+
+
+class Prepared(TypedDict):
+    """A migration is loaded, perhaps connected, and waits for its orders."""
+
+    event: Literal["prepared"]
+
+
+class Session(TypedDict):
+    """The server process that migrates. Before this report nothing was written to the database."""
+
+    event: Literal["session"]
+    pid: int
+
+
+class Waiting(TypedDict):
+    """Why a migration does not go on; None when it does again."""
+
+    event: Literal["waiting"]
+    sentence: str | None
+
+
+class Locked(TypedDict):
+    """The session holds the migration lock."""
+
+    event: Literal["locked"]
+
+
+class RevisionBegun(TypedDict):
+    """A revision is next; failures from here on are its own."""
+
+    event: Literal["revision"]
+    revision: str
+
+
+class RevisionStarted(TypedDict):
+    """The revision's `started` row is written, its first statement follows."""
+
+    event: Literal["started"]
+    revision: str
+    xid: str | None
+    transactional: bool
+
+
+class RevisionApplied(TypedDict):
+    """The journal row of the change is written; its transaction is not committed yet."""
+
+    event: Literal["applied"]
+    revision: str
+    kind: str  # applied | reverted | stamped
+    duration_ms: int
+
+
+class IndexesRepaired(TypedDict):
+    """INVALID indexes of an earlier attempt were dropped."""
+
+    event: Literal["repaired"]
+    revision: str
+    dropped: list[str]
+
+
+class EnvFileFound(TypedDict):
+    """The files on which the answer of a probe depends, before env.py runs."""
+
+    event: Literal["looking"]
+    files: list[str]
+
+
+class Connecting(TypedDict):
+    """env.py opens a connection; `tried_at` is a monotonic clock's, in seconds."""
+
+    event: Literal["connecting"]
+    tried: str  # URL with password
+    tried_at: float
+
+
+class Connected(TypedDict):
+    """The connection is open, so there is no URL left that was tried in vain."""
+
+    event: Literal["connected"]
+    tried: None
+
+
+class EnvFileRun(TypedDict):
+    """env.py ended, well or not; `ended_at` is of the same clock as `tried_at`."""
+
+    event: Literal["looked"]
+    files: list[str]
+    places: list[ConfiguredDatabase]
+    ended_at: float
+
+
+class EnvFileUnderstood(TypedDict):
+    """env.py configured a connection. A failure after this is about the revision files."""
+
+    event: Literal["heard"]
+    heard: Literal[True]
+
+
+class RevisionFolders(TypedDict):
+    """The folders of the revision files, before any of them is loaded."""
+
+    event: Literal["folders"]
+    folders: list[str]
+
+
+class RevisionFileLoading(TypedDict):
+    """The file that is loaded next."""
+
+    event: Literal["loading"]
+    file: str
+
+
+class TimedOut(TypedDict):
+    """The job's own time limit has passed; a `failed` follows unless the code cannot be interrupted."""
+
+    event: Literal["hangs"]
+    after_seconds: float
+
+
+class BuiltObjects(TypedDict):
+    """Some of the objects of a built schema, each as kind, name and definition."""
+
+    event: Literal["facts"]
+    facts: list[tuple[str, str, str]]
+
+
+class Done(TypedDict):
+    """The job is done. Of a migration this says that env.py ended well, not what the database holds."""
+
+    event: Literal["done"]
+    result: Result
+
+
+class Failed(TypedDict):
+    """The job failed."""
+
+    event: Literal["failed"]
+    problem: ProblemFacts
+
+
+class Exited(TypedDict):
+    """The process is gone: its exit code, or the number of the signal that ended it."""
+
+    event: Literal["exited"]
+    code: int | None
+    signal: int | None
+
+
+Report = Union[  # noqa: UP007 - evaluated by Python 3.9
+    Process,
+    Prepared,
+    Session,
+    Waiting,
+    Locked,
+    RevisionBegun,
+    RevisionStarted,
+    RevisionApplied,
+    IndexesRepaired,
+    EnvFileFound,
+    Connecting,
+    Connected,
+    EnvFileRun,
+    EnvFileUnderstood,
+    RevisionFolders,
+    RevisionFileLoading,
+    TimedOut,
+    BuiltObjects,
+    Done,
+    Failed,
+    Exited,
+]
+SendReport = Callable[[Report], None]

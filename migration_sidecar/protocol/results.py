@@ -1,0 +1,73 @@
+"""The `result` of a worker's `done` report; which one it is follows from the job."""
+
+from __future__ import annotations
+
+from typing import TypedDict, Union
+
+
+class FindingFacts(TypedDict):
+    """A line of a revision file that cannot do what its author meant."""
+
+    kind: str  # concurrently | autocommit_block | offline_only | raises | missing
+    action: str  # upgrade | downgrade
+    line: int
+
+
+class ChangeFacts(TypedDict):
+    """What the text of a revision file says about the change it makes."""
+
+    transactional: bool
+    reversible: bool
+    destructive_upgrade: bool
+    destructive_downgrade: bool
+    findings: list[FindingFacts]
+
+
+class RevisionFacts(ChangeFacts):
+    """One revision as its file describes it."""
+
+    id: str
+    message: str
+    sha256: str  # of the file
+    path: str
+    down: list[str]
+    depends_on: list[str]
+    labels: list[str]
+
+
+class HistoryFacts(TypedDict):
+    """Every revision in the order in which Alembic loaded the files."""
+
+    heads: list[str]
+    revisions: list[RevisionFacts]
+    makes_version_table: bool  # env.py mentions the version table's column
+
+
+class ResolvedTarget(TypedDict):
+    """An absolute target and the revisions on the way to it, in their order."""
+
+    target: str
+    steps: list[str]
+
+
+class BuiltSchema(TypedDict):
+    """The revisions that the version table of a built schema holds."""
+
+    revisions: list[str]
+
+
+class ConfiguredDatabase(TypedDict):
+    """One call of context.configure in env.py: which database and which version table it is for."""
+
+    url: str  # with password
+    version_table: str
+    version_table_schema: str  # empty where env.py names none
+    default_schema: str  # first schema of env.py's own search_path, or empty
+    role: str  # set by env.py after it logged in, or empty
+    migrates: bool  # env.py went on to run_migrations
+    in_transaction: bool
+    autocommit: bool
+
+
+# SQL by revision id for a render job; None for a migration, and for an env.py that configures nothing.
+Result = Union[HistoryFacts, ResolvedTarget, BuiltSchema, dict[str, str], None]  # noqa: UP007 - evaluated by Python 3.9
