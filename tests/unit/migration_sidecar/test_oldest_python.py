@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import ast
+import sys
+import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-import migration_sidecar
-from migration_sidecar import protocol, worker
-
+ROOT = Path(__file__).parents[3]
+# What is loaded there first: the forkserver and all it forks, and what a service's env.py imports.
+ENTRANCES = ("migration_sidecar.worker", "migration_sidecar.environment", "migration_sidecar.protocol")
+# Alembic and SQLAlchemy are there; tomli only where Alembic brings it, and its absence is caught.
+THERE = {*sys.stdlib_module_names, "alembic", "sqlalchemy", "tomli"}
+CONTRACT = "What runs in a service's interpreter needs the standard library, Alembic and SQLAlchemy only"
 OLDEST = (3, 9)
 SINCE_THEN = {
-    *("StrEnum", "UTC", "Self", "pairwise", "TypeAlias", "ParamSpec", "assert_never", "ExceptionGroup"),
+    *(
+        "StrEnum",
+        "UTC",
+        "Self",
+        "Required",
+        "NotRequired",
+        "Unpack",
+        "pairwise",
+        "TypeAlias",
+        "ParamSpec",
+        "assert_never",
+        "ExceptionGroup",
+    ),
     *(
         "BaseExceptionGroup",
         "TaskGroup",
@@ -26,10 +44,59 @@ SINCE_THEN = {
     ),
 }
 KEYWORDS_SINCE_THEN = {"strict": "zip", "slots": "dataclass", "kw_only": "dataclass"}
-FILES = sorted(file for package in (protocol, worker) for file in Path(package.__path__[0]).rglob("*.py"))
-# What env.py imports of the rest.
-FOR_ENV_PY = ("__init__", "environment", "config/__init__", "config/alembic_files", "config/database_url")
-SHARED = [Path(migration_sidecar.__path__[0]) / f"{name}.py" for name in FOR_ENV_PY]
+
+
+def runs_there() -> dict[str, Path]:
+    """Every module of ours that a service's interpreter can come to import, by following the imports."""
+    todo = [name for entrance in ENTRANCES for name in _inside(entrance)]
+    found: dict[str, Path] = {}
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found[name] = _file(name)
+            todo += [name.rpartition(".")[0]] if "." in name else []
+            todo += [each for each in imports_of(found[name]) if _is_ours(each)]
+    return dict(sorted(found.items()))
+
+
+@cache
+def imports_of(file: Path) -> set[str]:
+    """What it imports while it runs, wherever in it; not what only a type checker reads."""
+    imported: set[str] = set()
+    todo: list[ast.AST] = [ast.parse(file.read_text())]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        todo += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            imported |= {node.module, *(name for name in names if _is_ours(name) and _file(name).exists())}
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_ours(node.value):
+            imported |= {node.value} if _file(node.value).exists() else set()  # for importlib.import_module
+    return imported
+
+
+def _inside(package: str) -> list[str]:
+    file = _file(package)
+    if file.name != "__init__.py":
+        return [package]
+    inside = [each.relative_to(ROOT).with_suffix("").parts for each in file.parent.rglob("*.py")]
+    return [".".join(parts).removesuffix(".__init__") for parts in inside]
+
+
+def _file(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "migration_sidecar"
+
+
+RUNS_THERE = runs_there()
 
 
 def later_than_the_oldest(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -68,24 +135,31 @@ def _is_union(node: ast.BinOp) -> bool:
     return any(name in types or (name[:1].isupper() and not name.isupper()) for name in names)
 
 
-@pytest.mark.parametrize("file", [*FILES, *SHARED], ids=lambda file: file.stem)
-def test_a_module_that_runs_in_a_services_interpreter_is_written_for_python_3_9(file: Path) -> None:
-    text = file.read_text()
+@pytest.mark.parametrize("module", RUNS_THERE)
+def test_a_module_that_runs_in_a_services_interpreter_is_written_for_python_3_9(module: str) -> None:
+    text = RUNS_THERE[module].read_text()
     tree = ast.parse(text, feature_version=OLDEST)
     assert not list(later_than_the_oldest(tree))
     assert len(tree.body) <= 1 or "from __future__ import annotations" in text
 
 
-def test_no_module_of_the_parent_is_imported_there_beside_those() -> None:
-    for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("migration_sidecar"):
-                assert node.module.startswith(
-                    ("migration_sidecar.protocol", "migration_sidecar.worker")
-                ) or node.module in (
-                    "migration_sidecar",
-                    *(f"migration_sidecar.{name.replace('/', '.')}" for name in FOR_ENV_PY),
-                ), f"{file.name}:{node.lineno}"
+@pytest.mark.parametrize("module", RUNS_THERE)
+def test_it_imports_nothing_that_a_service_need_not_have(module: str) -> None:
+    foreign = {each.partition(".")[0] for each in imports_of(RUNS_THERE[module]) if not _is_ours(each)}
+    assert foreign <= THERE
+
+
+def test_the_import_contract_is_about_all_of_them_and_nothing_else() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (held,) = [contract["source_modules"] for contract in contracts if contract["name"] == CONTRACT]
+    with_code = [name for name, file in RUNS_THERE.items() if file.name != "__init__.py"]
+    assert [name for name in with_code if not name.startswith(tuple(held))] == []
+    assert [source for source in held if not any(name.startswith(source) for name in with_code)] == []
+
+
+def test_the_modules_are_found_by_their_imports() -> None:
+    assert {"migration_sidecar.worker.server.job", "migration_sidecar.config.database_url"} <= set(RUNS_THERE)
+    assert "migration_sidecar.config.settings" not in RUNS_THERE
 
 
 @pytest.mark.parametrize(
