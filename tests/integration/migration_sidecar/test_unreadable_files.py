@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 import migration_sidecar.alembic_environment.loader
 from migration_sidecar.contract.errors import HistoryUnreadable, NoProcess
 from migration_sidecar.contract.messages import Action, DatabaseState, Problem, ServiceStatus
 from migration_sidecar.engine.engine import Engine
+from migration_sidecar.forkserver.answer import Answer
+from migration_sidecar.protocol.jobs import AskedJob
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows, version
@@ -76,9 +76,9 @@ async def test_a_file_that_never_ends_is_waited_for_once_and_not_at_every_questi
     problem = await refused(engine)
     ask, asked = engine.loading._ask, []
 
-    async def counted(kind: str, **facts: Any) -> dict[str, Any]:
-        asked.append(kind)
-        return await ask(kind, **facts)
+    async def counted(job: AskedJob) -> Answer:
+        asked.append(job)
+        return await ask(job)
 
     monkeypatch.setattr(engine.loading, "_ask", counted)
     for _ in range(20):
@@ -111,11 +111,11 @@ async def test_start_up_asks_again_where_no_process_can_be_started_to_read_the_f
     ask, status = engine.loading._ask, engine.reader.status
     states: list[DatabaseState] = []
 
-    async def crowded(kind: str, **facts: Any) -> Any:
-        if kind == "inspect" and not states:
+    async def crowded(job: AskedJob) -> Answer:
+        if job["kind"] == "inspect" and not states:
             raise NoProcess("None is left")
-        # What heard env.py would have read the files as well.
-        return await ask(kind, **facts) if kind == "inspect" else {"event": "done", "result": None}
+        # A probe of env.py that succeeds would have loaded the files as well.
+        return await ask(job) if job["kind"] == "inspect" else {"event": "done", "result": None}
 
     async def noted() -> ServiceStatus:
         answer = await status()
