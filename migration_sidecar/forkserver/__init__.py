@@ -1,1 +1,1 @@
-"""The service's end of the forkserver: starts it and gives it jobs. The other end is `worker.server`."""
+"""The service's side of the forkserver: starts it and gives it jobs. The other side is `worker.server`."""

@@ -1,4 +1,4 @@
-"""The parent's end of the warm forkserver: starts it, sends it jobs, reads reports, ends a migration process."""
+"""Starts the forkserver, sends it jobs, reads the reports of worker processes, and ends them."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ from migration_sidecar.protocol.reports import Report
 
 _LINE_BYTES = 1 << 22
 STARTS_FOR_ONE_JOB = 3
-START_SECONDS = 60.0  # it takes one, and many while a whole fleet starts on a small machine
+START_SECONDS = 60.0  # mostly one is enough, but many services may start at once on a small machine
 
 
 class MigrationProcess:
-    """One forked process; iterate over its reports, which end when it is gone."""
+    """One worker process, as `WarmProcesses.run` gives it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._handle: int | None = None  # a pidfd: a pid could belong to somebody else by now
+        self._handle: int | None = None  # a pidfd, because a pid may be used again for another process
 
     async def begin(self) -> None:
-        """Its first line is its pid: from now on it can be ended whatever it does.
+        """Reads the first report, `process`, so that the process can be ended from now on.
 
-        Of one that was killed before it could write that line only `exited` is left, after a line break.
+        A process that was killed before it wrote this line leaves only a line break and `exited`.
         """
         with suppress(ProcessLookupError, ValueError):
             self._handle = os.pidfd_open(json.loads(await self._reader.readline())["pid"])
 
     @property
     def gone(self) -> bool:
-        """A pidfd becomes readable when its process ends; reports may still be waiting then."""
+        """Whether the process has ended, which makes its pidfd readable. There may be unread reports."""
         return self._handle is None or bool(select([self._handle], [], [], 0)[0])
 
     async def order(self, orders: OrdersMessage) -> None:
-        """What a migration waits for; a process that is gone is noticed by its reports."""
+        """Sends the orders of a migration. Raises nothing if the process is gone: its reports tell that."""
         with suppress(ConnectionError):
             self._writer.write(json.dumps(orders).encode() + b"\n")
             await self._writer.drain()
 
     async def reports(self) -> AsyncGenerator[Report, None]:
-        """Ended by `exited`, which the forkserver writes; a killed process may have left half a line before it."""
+        """Every report up to `exited`, which the forkserver writes. Half a line of a killed process is skipped."""
         with suppress(ConnectionError):
             while line := await self._reader.readline():
                 with suppress(ValueError):
@@ -62,12 +62,13 @@ class MigrationProcess:
                     yield report
 
     async def end(self) -> None:
-        """SIGKILL; PostgreSQL then rolls back whatever revision was under way."""
+        """Sends SIGKILL. PostgreSQL then rolls back the revision that was running."""
         if self._handle is not None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     def close(self) -> None:
+        """Closes the socket and the pidfd; the process itself goes on."""
         self._writer.close()
         if self._handle is not None:
             os.close(self._handle)
@@ -75,10 +76,10 @@ class MigrationProcess:
 
 
 class WarmProcesses:
-    """Owns one forkserver; `start` may be called at any time and again after it died.
+    """Owns one forkserver and starts it again when it has died.
 
-    `python` is the service's own interpreter, which needs Alembic and a driver; ours otherwise. `launched` is a
-    forkserver of that interpreter which is starting already.
+    `python` is an interpreter with Alembic and a driver, without it the one of this process. `launched` is a forkserver
+    of that interpreter which is starting already.
     """
 
     def __init__(
@@ -95,13 +96,16 @@ class WarmProcesses:
 
     @property
     def pid(self) -> int | None:
+        """The pid of the forkserver, None before its first start."""
         return self._launched.process.pid if self._launched is not None else None
 
     @property
     def is_running(self) -> bool:
+        """Whether the process of the forkserver exists; it may not be ready yet."""
         return self._launched is not None and self._launched.process.poll() is None
 
     async def start(self) -> None:
+        """Returns when the forkserver is ready, at once if it is already. Raises NoProcess."""
         async with self._starting:
             if not self.is_running:
                 self.stop()
@@ -109,21 +113,21 @@ class WarmProcesses:
                 return
             if self._launched is None:
                 self._launched = await self._launch()
-            said = await self._first_word(self._launched.socket)
-            if said != "ready":
+            answer = await self._first_message(self._launched.socket)
+            if answer != "ready":
                 self.stop()
-                raise _unfit(said)
+                raise _not_ready(answer)
             self._is_ready = True
 
     async def _launch(self) -> Launched:
         try:
-            # Its exec is waited for, which takes long on a busy machine: nobody else shall wait for it.
+            # In a thread: Popen waits for exec, which takes long on a busy machine and would block the event loop.
             return await asyncio.to_thread(launch, self.python, self._environment)
         except OSError:
             raise NoProcess("The interpreter cannot be started") from None
 
     @staticmethod
-    async def _first_word(ours: socket.socket) -> str:
+    async def _first_message(ours: socket.socket) -> str:
         try:
             async with asyncio.timeout(START_SECONDS):
                 return (await asyncio.get_running_loop().sock_recv(ours, 256)).decode()
@@ -132,7 +136,7 @@ class WarmProcesses:
 
     @asynccontextmanager
     async def run(self, job: Job) -> AsyncIterator[MigrationProcess]:
-        """Forks one process for the job; leaving the block ends it if it still runs."""
+        """Forks one process for the job and kills it at the end of the block. Raises NoProcess."""
         ours, theirs = socket.socketpair()
         with theirs:
             await self._hand_over(json.dumps(job).encode(), theirs.fileno())
@@ -146,15 +150,15 @@ class WarmProcesses:
             process.close()
 
     async def ask(self, job: AskedJob, *, timeout_seconds: float) -> Answer:
-        """For jobs that only read files: all reports in one, ended by `done` or `failed`; one that hangs is ended.
+        """Runs a job that needs no orders and returns its reports in one. After `timeout_seconds` it is killed.
 
-        One that somebody killed is asked again: that says nothing about the files.
+        A process that somebody else killed is replaced once, because that says nothing about the job. Raises NoProcess.
         """
         answer = await self._ask_once(job, timeout_seconds)
         return await self._ask_once(job, timeout_seconds) if was_killed(answer) else answer
 
     async def _ask_once(self, job: AskedJob, timeout_seconds: float) -> Answer:
-        await self.start()  # takes a second, or many when a whole fleet starts: that is nobody's fault
+        await self.start()  # before the timeout begins, because a start can take long
         answer: dict[str, object] = {"event": "gone"}
         try:
             async with asyncio.timeout(timeout_seconds), self.run(job) as process:
@@ -166,13 +170,13 @@ class WarmProcesses:
         return cast(Answer, answer)
 
     def stop(self) -> None:
-        """The forkserver and its children end with the socket."""
+        """Ends the forkserver. `start` may be called again."""
         launched, self._launched, self._is_ready = self._launched, None, False
         if launched is not None:
             launched.stop()
 
     async def _hand_over(self, job: bytes, descriptor: int) -> None:
-        """To another forkserver where this one has just died: of a job that was not sent nobody has heard."""
+        """Sends the job, and to a new forkserver if this one has died: a job that was not sent did nothing."""
         for _ in range(STARTS_FOR_ONE_JOB):
             await self.start()
             launched = self._launched
@@ -188,10 +192,10 @@ class WarmProcesses:
         raise NoProcess("The process that loads Alembic was stopped")
 
 
-def _unfit(said: str) -> NoProcess:
-    if said.startswith("lacks "):
+def _not_ready(answer: str) -> NoProcess:
+    if answer.startswith("lacks "):
         return NoProcess(
-            f"The interpreter {said}, or has a version older than Alembic 1.7 or SQLAlchemy 1.4",
+            f"The interpreter {answer}, or has a version older than Alembic 1.7 or SQLAlchemy 1.4",
             "Install them there, or name the service's own interpreter with --python.",
         )
     return NoProcess("The process that loads Alembic did not get ready")

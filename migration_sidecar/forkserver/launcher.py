@@ -1,4 +1,4 @@
-"""Starts the program that loads Alembic, and does not wait until it has; light, so that it can come first."""
+"""Starts the forkserver without waiting for it. Needs few modules, so that the command line can do it first."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ _NOT_FOR_MIGRATIONS = ("DAPR_API_TOKEN", "APP_API_TOKEN")
 
 @dataclass(frozen=True)
 class Launched:
-    """A forkserver and our end of its socket; it ends when that is closed."""
+    """A forkserver's process and our end of its socket. It ends when that end is closed."""
 
     process: subprocess.Popen[bytes]
     socket: socket.socket
 
     def stop(self) -> None:
+        """Ends the forkserver and waits for it, at most ten seconds."""
         self.socket.close()
         self.process.terminate()
         self.process.wait(timeout=10)
 
 
 def launch(python: str, environment: Mapping[str, str] | None = None, driver: str = "") -> Launched:
-    """Raises OSError. `driver`, as in a URL, is the only one loaded beforehand; without it every usual one is."""
+    """Starts a forkserver. Raises OSError if the interpreter cannot be started.
+
+    It preloads the driver of a scheme such as `postgresql+asyncpg`, or all usual drivers if `driver` is empty.
+    """
     inherited = os.environ if environment is None else environment
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:

@@ -1,4 +1,4 @@
-"""What a service and its migration process must understand alike: orders, keys, SQL.
+"""What a service and its worker processes share: messages, lock keys, names and SQL.
 
-Standard library and Python 3.9 only.
+Standard library and Python 3.9 only. What only one of the two needs does not belong here.
 """

@@ -1,7 +1,8 @@
-"""Which failpoints there are, and which of them a test asked for.
+"""The failpoints of a migration, and how a test asks for them.
 
-`MIGRATION_FAILPOINTS=name:action@nth,…` with the actions kill, stop, raise, drop and delay:milliseconds. Arrivals are
-counted over all processes that share the file `MIGRATION_FAILPOINTS_LOG`, which also holds the evidence of each hit.
+`MIGRATION_FAILPOINTS=name:action@nth,…` with the actions kill, stop, raise, drop and delay:milliseconds. All processes
+that share the file `MIGRATION_FAILPOINTS_LOG` count together how often they reach a failpoint. The file also lists
+every action that was taken.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 NAMES = {
     "attempt_written": "F08: the attempt's row is committed, the lock is not taken",
-    "lock_taken": "F09: the lock is ours, the revisions are not yet listed",
+    "lock_taken": "F09: the migration lock is taken, the revisions are not yet listed",
     "revision_begun": "F10: before a revision's first statement",
     "between_statements": "F11: a revision calls this one itself",
     "statements_done": "F12: after a revision's last statement, before the version row changes",
@@ -28,7 +29,7 @@ _POINT = re.compile(r"(?P<name>[a-z_]+):(?P<action>kill|stop|raise|drop|delay:\d
 
 @dataclass(frozen=True)
 class Failpoint:
-    """One order: what happens at the nth arrival at a place."""
+    """The action to take when the failpoint is reached for the nth time."""
 
     name: str
     action: str
@@ -36,7 +37,10 @@ class Failpoint:
 
 
 def read(environment: Mapping[str, str]) -> tuple[Failpoint, ...]:
-    """What the environment asks for; raises ValueError where it asks outside a test or is not understood."""
+    """The failpoints that the environment asks for, mostly none.
+
+    Raises ValueError when it asks outside a test, or when the text is wrong.
+    """
     text = environment.get("MIGRATION_FAILPOINTS", "")
     if not text:
         return ()

@@ -1,9 +1,9 @@
-"""Which indexes are INVALID and stay so: nobody is building them now."""
+"""SQL that lists the INVALID indexes that no session is building now."""
 
 from __future__ import annotations
 
-# 'I' is the index of a partitioned table, rightly invalid until its parts are attached. Of another role's progress
-# only the pid can be seen, so there the lock on the table tells; everybody may see locks.
+# relkind 'I' is left out: the index of a partitioned table is invalid until its parts are attached. Another role's
+# progress shows only its pid, not the index. There a lock on the table counts as a sign that an index is being built.
 INVALID_INDEXES = """
     SELECT k.relname AS name, (SELECT t.relname FROM pg_class t WHERE t.oid = i.indrelid) AS on_table,
            quote_ident(n.nspname) || '.' || quote_ident(k.relname) AS quoted

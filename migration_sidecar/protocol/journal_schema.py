@@ -1,4 +1,4 @@
-"""Where our records stand in a database: in a schema of their own, or in tables that the operator named."""
+"""The tables of the journal and of the operations: their names, and the SQL that creates them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from migration_sidecar.protocol.lock_key import DDL_LOCK
 
-# Its index names grow from it and must not be cut at PostgreSQL's 63 bytes.
+# The names of its indexes are longer, and PostgreSQL cuts names at 63 bytes.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,44}")
 
 PLAIN = "alembic_version"
@@ -17,7 +17,7 @@ AGREED = "agreed"  # absent in what version 0.1 made
 
 @dataclass(frozen=True)
 class JournalTables:
-    """Names as SQL, quoted; only `schema`, `journal_name` and `operations_name` are bare."""
+    """`journal` and `operations` are qualified and quoted for SQL; the other names are plain."""
 
     journal: str
     operations: str
@@ -27,7 +27,10 @@ class JournalTables:
 
 
 def journal_tables(name: str | None = None) -> JournalTables:
-    """`ops.migrations`, or `migrations` for one in `public`; raises ValueError for anything less plain."""
+    """For a setting such as `ops.migrations`, or `migrations` in the schema `public`; None gives the default.
+
+    Raises ValueError for a name with other characters, or with more than 45.
+    """
     if name is None:
         return _named("migration_sidecar", "journal", "operations")
     parts = name.split(".")
@@ -38,15 +41,15 @@ def journal_tables(name: str | None = None) -> JournalTables:
 
 
 def history_name(version_table: str, version_table_schema: str | None) -> str:
-    """What tells the records of one history from those of another in the same database."""
+    """The value of the column `version_table`, which separates the histories of one database."""
     return f"{version_table_schema}.{version_table}" if version_table_schema else version_table
 
 
 def create(tables: JournalTables) -> str:
-    """Makes what is missing and brings up to date what version 0.1 made; safe to run by many at once."""
-    # One statement, because asyncpg prepares what it sends. The lock makes racing replicas wait for each other here:
-    # CREATE … IF NOT EXISTS alone fails with a unique violation when two run at once. And it asks for the right to
-    # create a schema even where the schema exists.
+    """SQL that creates missing tables and updates those of version 0.1. Several sessions may run it at once."""
+    # One statement, because asyncpg prepares what it sends. The lock makes replicas wait for each other: when two run
+    # CREATE … IF NOT EXISTS at once, one fails with a unique violation. The schema is looked up first, because CREATE
+    # SCHEMA IF NOT EXISTS needs the right to create a schema even when the schema exists.
     return f"""
 DO $create$ BEGIN
   PERFORM pg_advisory_xact_lock{DDL_LOCK};

@@ -1,20 +1,20 @@
-"""The advisory locks that we take; parent and worker must name the same ones.
-
-Documented in docs/engine.md, so that a person can find them in pg_locks.
-"""
+"""The keys of the PostgreSQL advisory locks that parent and worker take; docs/engine.md lists them for operators."""
 
 from __future__ import annotations
 
 from hashlib import sha256
 
 LOCK_CLASS = 0x4D49  # 19785: the migration lock, with the key of its version table
-DDL_LOCK = (LOCK_CLASS, 0)  # whoever makes our own tables
+DDL_LOCK = (LOCK_CLASS, 0)  # taken while our own tables are created
 OPERATION_CLASS = 19786  # the replica that drives an operation
 START_UP_CLASS = 19787  # the replica that looks whether a start-up operation is due
 
 
 def lock_key(version_table: str, version_table_schema: str) -> dict[str, int]:
-    """From what every way in sees alike; never a path, or two checkouts of one service would not meet."""
+    """The key for one version table, equal for every program that migrates it.
+
+    It does not depend on a path: two checkouts of a service must use the same lock.
+    """
     digest = sha256(f"{version_table_schema}\0{version_table}".encode()).digest()
     return {"class_id": LOCK_CLASS, "object_id": int.from_bytes(digest[:4], "big", signed=True)}
 

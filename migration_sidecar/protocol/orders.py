@@ -1,4 +1,4 @@
-"""What a migration process is told to do once it is there and ready."""
+"""The orders that a worker process waits for before it migrates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypedDict
 from migration_sidecar.protocol.attempt import Attempt, AttemptMessage
 from migration_sidecar.protocol.journal_schema import JournalTables, journal_tables
 
-DID_NOTHING = 75  # the exit code of a process that was not needed any more
+DID_NOTHING = 75  # the exit code of a worker that ended because nobody needed it any more
 
 
 class OrdersMessage(TypedDict):
@@ -27,17 +27,17 @@ class OrdersMessage(TypedDict):
 
 @dataclass(frozen=True)
 class Orders:
-    """Which attempt this process carries out, how long it may wait for the lock, and what it must find and set."""
+    """Which attempt a worker carries out, how long it waits for the lock, and what it must check and set."""
 
     attempt: Attempt
     lock_wait_seconds: float
     guards: Mapping[str, str] = field(default_factory=dict)
     tables: JournalTables = field(default_factory=journal_tables)
-    same_database: bool = False  # the operation's own row must be visible to the connection that migrates
-    default_schema: str = ""  # of the version table, where env.py leaves it to a search_path of its own
-    # The revisions that may be applied or reverted, each with the SHA-256 of its file; None for any.
+    same_database: bool = False  # the connection that migrates must see the operation's own row
+    default_schema: str = ""  # of the version table, when only env.py's search_path decides it
+    # The revisions that may be applied or reverted, each with the SHA-256 of its file, or None for any file. None: all.
     agreed: Mapping[str, str | None] | None = None
-    # What an upgrade leads to, by full ids, however the files have changed what `head` means; empty for the target.
+    # The full ids of the revisions that an upgrade ends at, because `head` may mean another now. Empty: see the target.
     goals: tuple[str, ...] = ()
 
     @classmethod

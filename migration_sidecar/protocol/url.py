@@ -1,4 +1,4 @@
-"""Database URLs as SQLAlchemy reads and writes them, but without it: loading it takes longer than a small migration."""
+"""Reads and writes database URLs as SQLAlchemy does. Loading SQLAlchemy would take longer than a small migration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FORM = re.compile(
 
 @dataclass(frozen=True)
 class URL:
-    """Its representation has no password."""
+    """A database URL with SQLAlchemy's field names. Its repr() has no password."""
 
     drivername: str
     username: str | None = None
@@ -30,21 +30,26 @@ class URL:
     host: str | None = None
     port: int | None = None
     database: str | None = None
-    query: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict, repr=False)  # may hold a password too
+    query: Mapping[str, str | tuple[str, ...]] = field(
+        default_factory=dict, repr=False
+    )  # a driver may take a password from here too
 
     def set(self, **changes: Any) -> URL:
+        """A copy with these fields changed."""
         return replace(self, **changes)
 
     @property
     def server(self) -> str:
-        """As a sentence names it; a socket's folder and several hosts stand in the query."""
+        """Host and port for a message. A socket's folder, or several hosts, are in the query."""
         host = self.host or ",".join(_all(self.query.get("host", "localhost")))
         return f"{host}:{self.port or ','.join(_all(self.query.get('port', '5432')))}"
 
     def get_backend_name(self) -> str:
+        """The database system, such as `postgresql`, without the driver."""
         return self.drivername.partition("+")[0]
 
     def render_as_string(self, *, hide_password: bool) -> str:
+        """The URL as text; with `hide_password` it has *** for the password."""
         text = f"{self.drivername}://"
         if self.username is not None:
             text += quote(self.username, safe=" +")
@@ -62,11 +67,11 @@ class URL:
 
 
 def make_url(text: str) -> URL:
-    """Raises ValueError, which may repeat the text, password included."""
-    found = _FORM.match(text)
-    if found is None:
+    """Parses a URL. Raises ValueError, whose message may repeat the text with its password."""
+    match = _FORM.match(text)
+    if match is None:
         raise ValueError("not a URL")
-    parts = found.groupdict()
+    parts = match.groupdict()
     query = {key: each[0] if len(each) == 1 else tuple(each) for key, each in parse_qs(parts["query"] or "").items()}
     return URL(
         parts["drivername"],

@@ -1,4 +1,4 @@
-"""A version table's qualified name; it also names the advisory lock."""
+"""The name of a version table."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class VersionTable:
-    """Where Alembic keeps the revision; it names the advisory lock too, so every way in meets at one lock."""
+    """The table in which Alembic keeps the revision. The key of the migration lock is made of its name and schema."""
 
     name: str = "alembic_version"
     schema: str = ""
 
     @property
     def qualified(self) -> str:
+        """Quoted for SQL, with the schema if there is one."""
         parts = (self.schema, self.name) if self.schema else (self.name,)
         return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
     def found_as(self, number: int) -> str:
-        """For a query that a session keeps: where search_path comes to mean another table it is another query."""
+        """The qualified name with the table's oid in a comment, for a statement that asyncpg keeps prepared.
+
+        When search_path leads to another table, the text and so the prepared statement differ.
+        """
         return f"{self.qualified} /* {number} */"

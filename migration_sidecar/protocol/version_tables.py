@@ -1,4 +1,4 @@
-"""Whose the tables of a database are: this history's, another one's that lives beside it, or nobody knows whose."""
+"""SQL and rules that tell whether tables of a database belong to this history, to another one, or to none."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Collection, Iterable
 
 from migration_sidecar.protocol.journal_schema import HISTORY, JournalTables
 
-# True of a table `c` of pg_class that looks as Alembic makes it.
+# True for a table `c` of pg_class that has the form of a version table.
 _HOLDS_VERSIONS = """(c.relkind = 'r' AND c.relnatts = 1 AND EXISTS (
     SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = 1 AND a.attname = 'version_num'))"""
 
 
 def other_tables(version_table: str, own_schema: str, schema: str, journal: str, operations: str) -> str:
-    """An expression: are there tables beside Alembic's and ours? The arguments are SQL too, mostly parameters.
+    """An SQL expression: whether there are tables other than Alembic's and ours. The arguments are SQL, too.
 
-    Another schema with a version table of its own, as each tenant may have one, accounts for its own tables, and an
-    extension such as PostGIS for those that it brought.
+    Tables in another schema do not count if that schema has its own version table, as for a tenant. Tables of an
+    extension such as PostGIS do not count either.
     """
     return f"""EXISTS (
         SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -29,14 +29,14 @@ def other_tables(version_table: str, own_schema: str, schema: str, journal: str,
 
 
 def neighbours(tables: JournalTables, version_table: str) -> str:
-    """A query: the files, as `file_mark` writes them, that each other history of this database applied through us."""
+    """A query: per other history in this journal, the files it applied, as `file_mark` writes them."""
     files = "array_agg(DISTINCT revision || ' ' || coalesce(detail->>'sha256', '')) AS files"
     return f"""SELECT {files} FROM {tables.journal}
                WHERE {HISTORY} <> {version_table} AND kind = 'applied' GROUP BY {HISTORY}"""  # noqa: S608 - quoted
 
 
 def version_tables(version_table: str, own_schema: str) -> str:
-    """A query: the other tables of the same schema in which Alembic keeps a revision, as SQL names them."""
+    """A query: the other version tables of the same schema, qualified and quoted."""
     return f"""SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = coalesce(nullif({own_schema}, ''), current_schema())
@@ -45,22 +45,24 @@ def version_tables(version_table: str, own_schema: str) -> str:
 
 
 def held_versions(names: Iterable[str]) -> str:
-    """A query: what each of these version tables holds, by its place among them."""
+    """A query: the revisions in each of these version tables, with the position of the table in `names`."""
     each = [f"SELECT {place} AS place, version_num::text AS held FROM {name}" for place, name in enumerate(names)]  # noqa: S608 - quoted
     return " UNION ALL ".join(each)
 
 
 def file_mark(revision: str, sha256: str) -> str:
-    """Two histories may well use the same ids, 0001 and 0002, but not for the same files."""
+    """Identifies a revision file: two histories may use the same id, such as 0001, but not for the same file."""
     return f"{revision} {sha256}"
 
 
 def are_unaccounted(
     histories: Iterable[Iterable[str]], versions: Iterable[Collection[str]], known: Collection[str]
 ) -> bool:
-    """Whether tables were made by no other history; one whose files we all know is ours under another name.
+    """Whether no other history can have made the tables.
 
-    Of a history that others migrate only its `versions` are there to be read: one that holds an id of ours may be ours.
+    `histories` are the file marks of the others in the journal, `versions` the rows of other version tables, `known`
+    the file marks of this history. Another history must have a file that is not in `known`. Of one that only has a
+    version table, no row may be an id of this history.
     """
     ids = {mark.partition(" ")[0] for mark in known}
     through_us = any(set(files) - set(known) for files in histories)

@@ -1,4 +1,4 @@
-"""What runs in the environment's own interpreter: needs only the standard library, Alembic and SQLAlchemy.
+"""The worker process: it runs Alembic in the interpreter of the environment.
 
-Nothing of the service is imported here.
+It needs the standard library, Alembic and SQLAlchemy only, and imports nothing of the service.
 """

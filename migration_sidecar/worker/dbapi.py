@@ -1,4 +1,4 @@
-"""What only the driver under SQLAlchemy knows about its connection; None where a driver does not tell."""
+"""Facts that only the driver below SQLAlchemy has. A function returns None if the driver does not offer them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ USUAL_SEARCH_PATH = '"$user", public'
 
 
 def backend_pid(connection: Any) -> int | None:
-    """The server process that this connection was opened to, which a pooler may have exchanged since."""
+    """The pid of the server process to which the driver connected. Behind a pooler another one may answer by now."""
     driver = driver_connection(connection)
     if hasattr(driver, "info") and hasattr(driver.info, "backend_pid"):  # psycopg and psycopg2
         return int(driver.info.backend_pid)
@@ -20,33 +20,33 @@ def backend_pid(connection: Any) -> int | None:
 
 
 def in_autocommit(connection: Any) -> bool:
-    """Whether each statement is a transaction of its own, because env.py or its engine asked for that."""
+    """Whether env.py or its engine set AUTOCOMMIT, so that each statement is a transaction of its own."""
     return bool(getattr(driver_connection(connection), "autocommit", False))
 
 
 def default_schema(connection: Any) -> str:
-    """Where a version table without a schema stands, if env.py has a search_path of its own; else nothing."""
+    """The schema of an unqualified version table if env.py set a search_path; otherwise an empty text."""
     path, schema = connection.exec_driver_sql("SELECT current_setting('search_path'), current_schema()").one()
     if path == USUAL_SEARCH_PATH:
         return ""
-    # One that does not exist yet is made by env.py or a revision; then it is what current_schema() tells.
+    # A schema that env.py or a revision will create is not yet in current_schema().
     return str(schema or path.split(",")[0].strip().strip('"'))
 
 
 def role_taken(connection: Any) -> str:
-    """The role that env.py or its engine has set, so that what it makes belongs to a group; else nothing."""
+    """The role that env.py or its engine set with SET ROLE; otherwise an empty text."""
     session, current = connection.exec_driver_sql("SELECT session_user::text, current_user::text").one()
     return "" if session == current else str(current)
 
 
 def sqlstate_of(error: BaseException) -> str | None:
-    """PostgreSQL's own word for what went wrong, however deep the driver hides it."""
-    found: list[BaseException] = []
+    """The SQLSTATE of an error, from whichever wrapped error has it; None if PostgreSQL did not raise it."""
+    errors: list[BaseException] = []
     inner: BaseException | None = error
-    while inner is not None and inner not in found:
-        found.append(inner)
+    while inner is not None and inner not in errors:
+        errors.append(inner)
         inner = getattr(inner, "orig", None) or inner.__cause__
-    for each in found:
+    for each in errors:
         code = getattr(each, "sqlstate", None) or getattr(each, "pgcode", None)
         if code is None and each.args and isinstance(each.args[0], dict):
             code = each.args[0].get("C")  # pg8000
@@ -56,7 +56,7 @@ def sqlstate_of(error: BaseException) -> str | None:
 
 
 def socket_of(connection: Any) -> int | None:
-    """A descriptor that becomes readable when the server ends an idle connection."""
+    """The file descriptor of the connection's socket. It becomes readable when the server ends an idle session."""
     if connection is None:
         return None
     driver = driver_connection(connection)
@@ -67,6 +67,6 @@ def socket_of(connection: Any) -> int | None:
 
 
 def driver_connection(connection: Any) -> Any:
-    """As the driver made it, below SQLAlchemy."""
+    """The driver's connection object below SQLAlchemy's."""
     fairy = connection.connection
     return getattr(fairy, "dbapi_connection", None) or fairy.connection  # the name before SQLAlchemy 1.4.24

@@ -1,4 +1,4 @@
-"""Named places where a test may kill, stop, upset or cut off a migration; without a test nothing happens there."""
+"""Failpoints: named places where a test can kill, stop, fail or disconnect a migration. They do nothing otherwise."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from migration_sidecar.worker.dbapi import socket_of
 
 
 class FailpointReached(Exception):
-    """What the action `raise` raises."""
+    """Raised by the action `raise`."""
 
 
 def reach(name: str, connection: Any = None) -> None:
-    """Says that the migration is at this place; returns at once unless a test asked for something to happen here."""
+    """Called where the migration reaches the failpoint. Returns at once unless a test asked for an action here."""
     if _ACTIVE:
         _arrive(name, connection)
 
 
 def watch_commit(connection: Any) -> None:
-    """Lets `commit_sent` be reached in this connection's next COMMIT."""
+    """Makes this connection's next COMMIT reach `commit_sent`, if a test uses that failpoint."""
     if any(point.name == "commit_sent" for point in _ACTIVE):
         from sqlalchemy import event
 
-        # A function of its own each time: SQLAlchemy lets the same one listen once and never again.
+        # A new function each time: with `once`, SQLAlchemy never calls the same function twice.
         event.listen(connection, "commit", lambda committing: _sent_but_unanswered(committing), once=True)
 
 
 def then_reach(name: str, steps: list[Any], connection: Any) -> Iterable[Any]:
-    """The same steps; whoever has taken the last one and asks for more is at this place."""
+    """The same steps. The failpoint is reached when the step after the last one is asked for."""
     if not any(point.name == name for point in _ACTIVE):
         return steps
     return _followed(steps, name, connection)
 
 
 def watch_autocommit_blocks() -> None:
-    """Lets the places around autocommit_block be reached from now on in this process."""
+    """Makes every autocommit_block of this process reach its failpoints, if a test uses them."""
     if not any(point.name.startswith("autocommit_") for point in _ACTIVE):
         return
     from alembic.runtime.migration import MigrationContext
@@ -73,7 +73,7 @@ def _arrive(name: str, connection: Any) -> None:
 
 
 def _record(name: str, hit: str = "") -> int:
-    """Appends one line; gives how many arrivals the file now has for this name."""
+    """Appends one line to the log and returns how many arrivals at this failpoint it has now."""
     with open(os.environ["MIGRATION_FAILPOINTS_LOG"], "a+", encoding="utf-8") as file:  # noqa: PTH123 - O_APPEND
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(f"{'hit' if hit else 'at'} {name}{hit and ' ' + hit} {os.getpid()} {time.time():.3f}\n")
@@ -110,12 +110,11 @@ def _cut_off(connection: Any) -> None:
 
 
 def _sent_but_unanswered(connection: Any) -> None:
-    """SQLAlchemy is about to commit: arranges that the place is reached when the driver waits for the answer."""
+    """Called before SQLAlchemy commits; the failpoint is reached when the driver waits for the answer to COMMIT."""
     driver = connection.connection.dbapi_connection
     inner = getattr(driver, "driver_connection", driver)
-    if hasattr(
-        inner, "get_server_pid"
-    ):  # asyncpg writes before it yields, and what is ready runs before the socket is looked at
+    if hasattr(inner, "get_server_pid"):  # asyncpg
+        # It sends COMMIT before it yields to the loop, and the loop runs this call before it reads the socket.
         inner._loop.call_soon(reach, "commit_sent", connection)
     elif hasattr(driver, "wait"):  # psycopg
         driver.wait = _waiting_once(driver, driver.wait, lambda: reach("commit_sent", connection))
@@ -125,8 +124,8 @@ def _waiting_once(driver: Any, wait: Callable[..., Any], sent: Callable[[], None
     def wait_for(conversation: Any, *args: Any, **options: Any) -> Any:
         del driver.wait
 
-        def told() -> Any:
-            asked = next(conversation)  # psycopg has sent the statement when it first asks for its socket
+        def with_failpoint() -> Any:
+            asked = next(conversation)  # psycopg has sent the statement when it first waits for its socket
             sent()
             while True:
                 try:
@@ -134,7 +133,7 @@ def _waiting_once(driver: Any, wait: Callable[..., Any], sent: Callable[[], None
                 except StopIteration as answer:
                     return answer.value
 
-        return wait(told(), *args, **options)
+        return wait(with_failpoint(), *args, **options)
 
     return wait_for
 

@@ -1,4 +1,4 @@
-"""What is told about an error that is not ours: the driver's or Python's own first sentence, without its secrets."""
+"""Describes an error of a revision, env.py or driver by the first sentence of its message, without secrets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
 
 
 def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts:
-    """CM-401 with the driver's own first sentence; literals and URLs are taken out of it."""
+    """The facts of a `failed` report for any error that is no Refusal. Literals and URLs are removed from its message.
+
+    `revision` is the one that was running, None before the first.
+    """
     if isinstance(error, ModuleNotFoundError) and revision is None:
         return _missing_module(error)
     if isinstance(error, IniError) or (isinstance(error, ArgumentError) and "Could not parse" in str(error)):
@@ -53,7 +56,7 @@ def _remedy(sqlstate: str | None) -> str:
 def _driver_error(error: BaseException) -> BaseException:
     original = getattr(error, "orig", None) or error
     cause = original.__cause__
-    # SQLAlchemy's asyncpg adapter wraps the driver's own error once more.
+    # SQLAlchemy's asyncpg adapter wraps the driver's error twice.
     return cause if cause is not None and getattr(cause, "sqlstate", None) else original
 
 
@@ -69,7 +72,7 @@ def _connection_lost(error: BaseException, sqlstate: str | None) -> bool:
 
 
 def unusable_setting(error: BaseException) -> Refusal:
-    """The text of such an error repeats the value, which may be an address with its password."""
+    """For a setting that cannot be parsed. The error's own text is not used: it may repeat a URL with its password."""
     if isinstance(error, IniError):
         key, reason = getattr(error, "option", None) or "alembic.ini", "it holds a % that is not doubled"
     else:
@@ -80,7 +83,7 @@ def unusable_setting(error: BaseException) -> Refusal:
 
 
 def _ended_itself(code: int) -> ProblemFacts:
-    """Nothing that env.py prints is passed on: it is unbounded and may hold secrets."""
+    """For an env.py that called exit. What it printed is not passed on: it has no limit and may hold secrets."""
     return Refusal(
         "CM-407",
         "The migration environment failed",

@@ -1,4 +1,4 @@
-"""Recognizes an env.py that works only in a program which hands it a connection: bare Alembic cannot run it either."""
+"""Detects an env.py that needs `config.attributes['connection']` from an application. `alembic` cannot run it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from migration_sidecar.protocol.reports import ProblemFacts
 from migration_sidecar.worker.refusal import Refusal
 
 _TAKEN = re.compile(r"""\.attributes(?:\.get\(|\[)\s*["'](\w+)["']""")
-_NO_CONNECTION = "Connection, url, or dialect_name is required."  # what Alembic says of context.configure(None)
+_NO_CONNECTION = "Connection, url, or dialect_name is required."  # Alembic's message for context.configure(None)
 
 
 def missing_connection(error: BaseException) -> ProblemFacts | None:
-    """The problem, if it is that; nothing if it is something else."""
+    """The problem to report if the error has this cause, otherwise None."""
     for frame in extract_tb(error.__traceback__):
         if Path(frame.filename).name == "env.py" and Path(frame.filename).is_file():
             taken = _TAKEN.findall(Path(frame.filename).read_text(encoding="utf-8", errors="replace"))

@@ -1,4 +1,4 @@
-"""Lets vanish what an env.py writes while it is only looked at: nothing that goes through SQLAlchemy is committed."""
+"""Runs env.py with commits disabled in SQLAlchemy, for jobs that must not change the database."""
 
 from __future__ import annotations
 
@@ -11,46 +11,50 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 
-# One connection of env.py may now wait for what another one of it has not committed.
+# Without commits, one connection of env.py may wait for a lock of another one.
 IMPATIENT = "SET lock_timeout = '2s'"
 
 
 def run_without_a_trace(run: Callable[[], None], begin_again: Callable[[], None] = lambda: None) -> None:
-    """Or a status would make what env.py makes before it migrates, and an empty database would be none any more."""
+    """Runs env.py with commits disabled, so that a status does not create what env.py creates before it migrates.
+
+    If that fails because env.py reads on one connection what it wrote on another, `begin_again` is called and env.py
+    runs once more with its commits.
+    """
     try:
-        with nothing_kept() as forgotten:
+        with nothing_kept() as skipped_commits:
             run()
     except SQLAlchemyError:
-        if not forgotten:
+        if not skipped_commits:
             raise
         begin_again()
-        run()  # it needs on one connection what it wrote on another
+        run()
 
 
 @contextmanager
 def nothing_kept() -> Iterator[list[Any]]:
-    """Gives a list that is not empty once something would have been committed.
+    """Disables commits in the block. The list that it gives gets an entry for every COMMIT that was not sent.
 
-    A connection in AUTOCOMMIT keeps what it writes all the same.
+    A connection in AUTOCOMMIT still writes.
     """
-    forgotten: list[Any] = []
+    skipped_commits: list[Any] = []
     opened: list[Any] = []
     commit = DefaultDialect.do_commit
 
-    def forget(_: DefaultDialect, connection: Any) -> None:
-        forgotten.append(connection)
+    def skip(_: DefaultDialect, connection: Any) -> None:
+        skipped_commits.append(connection)
 
     def connected(driver: Any, _: Any) -> None:
         opened.append(driver)
         driver.cursor().execute(IMPATIENT)
         driver.commit()
 
-    DefaultDialect.do_commit = forget  # type: ignore[method-assign]
+    DefaultDialect.do_commit = skip  # type: ignore[method-assign]
     event.listen(Pool, "connect", connected)
     try:
-        yield forgotten
+        yield skipped_commits
     except Exception:
-        for driver in opened:  # what failed may keep a session open, and with it the locks of what it wrote
+        for driver in opened:  # a failed env.py may keep a session open, with the locks of what it wrote
             with suppress(Exception):
                 getattr(driver, "terminate", driver.close)()
         raise

@@ -1,4 +1,4 @@
-"""The one error the migration process raises itself, as plain facts that cross the process boundary as JSON."""
+"""The error that the worker raises when a rule of ours stops a job."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from migration_sidecar.protocol.reports import ProblemFacts
 
 
 class Refusal(Exception):
-    """A rule of ours stopped the migration; the database is at a whole revision."""
+    """A rule of ours stopped the job; the database is at a whole revision. `facts` go into the `failed` report."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Ends what takes too long from within, because only this process can say at which line it is."""
+"""Interrupts code that takes too long. Only the process itself can say at which line it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def time_limit(seconds: float, refusal: Callable[[str], BaseException], report: SendReport) -> Iterator[None]:
-    """Raises `refusal` with the line; code that swallows it is ended by the parent, to whom `hangs` was reported."""
+    """After so many seconds reports `hangs` and raises `refusal`, called with file and line. 0 means no limit.
+
+    If the code catches the error and goes on, the service ends the process a little later.
+    """
     if not seconds:
         yield
         return
@@ -33,7 +36,7 @@ def time_limit(seconds: float, refusal: Callable[[str], BaseException], report: 
 
 
 def _line_of(frame: Any) -> str:
-    """The line of the file whose import is under way; its functions may be anywhere."""
+    """File and line of the innermost module that is being imported, or an empty text."""
     while frame is not None and frame.f_code.co_name != "<module>":
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame is not None else ""

@@ -1,1 +1,1 @@
-"""What a database is made of, as PostgreSQL itself prints it: one query, everything that `pg_dump -s` would show."""
+"""One query for all objects of a database, as PostgreSQL prints them: everything that `pg_dump -s` would show."""

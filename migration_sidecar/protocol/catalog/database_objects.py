@@ -1,4 +1,4 @@
-"""What belongs to the database as a whole and to no schema, as parts of the one query."""
+"""Objects of the whole database that are in no schema, as parts of the query in `snapshot`."""
 
 from __future__ import annotations
 

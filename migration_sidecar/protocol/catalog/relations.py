@@ -1,4 +1,4 @@
-"""Tables and what hangs on them, as parts of the one query: where it is in the catalog, kind, name, definition."""
+"""Tables and what belongs to them, as parts of the query in `snapshot`: catalog address, kind, name, definition."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND N
 WHERE r.relkind IN ('r', 'p', 'f') GROUP BY r.shown
 """
 
-# What a partition or a child only inherits is no fact of its own; PostgreSQL 18 names each NOT NULL as well.
+# Constraints that a partition or a child table inherits are left out. PostgreSQL 18 has a name for each NOT NULL too.
 CONSTRAINTS = """
 SELECT 'pg_constraint'::regclass::oid, k.oid, 0,
        CASE k.contype WHEN 'n' THEN 'not-null-name' ELSE 'constraint' END,

@@ -1,4 +1,4 @@
-"""Puts the parts together into one query, reads what it gives, and makes one digest of that."""
+"""The query for all objects of a database, its rows, and their digest."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import NamedTuple
 from migration_sidecar.protocol.catalog import database_objects, relations, types
 from migration_sidecar.protocol.jobs import ExcludedObjects
 
-WHOSE = ("owner", "grants")  # who may use an object, not what it is
+WHOSE = ("owner", "grants")  # kinds that say who may use an object
 COLUMN_ORDER = "column-order"
-COSMETIC = (COLUMN_ORDER, "comment", "not-null-name")  # may be ignored where somebody says so
+COSMETIC = (COLUMN_ORDER, "comment", "not-null-name")  # kinds that a person may choose to ignore
 
 
 class Fact(NamedTuple):
-    """One thing in a database: its kind, its full name, and its definition as PostgreSQL prints it."""
+    """One object of a database: its kind, its full name, and its definition as PostgreSQL prints it."""
 
     kind: str
     object: str
     definition: str
 
 
-# Whatever the session's settings are, everything is printed in one way, and every name with its schema.
+# Makes the output independent of the session's settings, with the schema in every name.
 PLAIN_PRINT = """
 SELECT set_config('search_path', '', true), set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO', true),
        set_config('IntervalStyle', 'postgres', true), set_config('extra_float_digits', '1', true),
@@ -72,7 +72,7 @@ FROM thing WHERE thing.acl IS NOT NULL
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What is no part of a schema: whole schemas, and relations as (schema, name); no schema means any."""
+    """What a comparison leaves out: whole schemas, and relations as (schema, name). An empty schema means any."""
 
     schemas: tuple[str, ...] = ()
     relations: tuple[tuple[str, str], ...] = ()
@@ -88,7 +88,7 @@ class LeftOut:
 
 
 def query(left_out: LeftOut) -> str:
-    """Everything else there is; to be run after PLAIN_PRINT in the same transaction."""
+    """SQL for all objects but those; to be run after PLAIN_PRINT in the same transaction."""
     return _QUERY.format(
         schemas=_array(left_out.schemas),
         schemas_of=_array(schema for schema, _ in left_out.relations),
@@ -98,7 +98,7 @@ def query(left_out: LeftOut) -> str:
 
 
 def digest(facts: Sequence[Fact]) -> str:
-    """The same for the same objects, whoever owns them."""
+    """SHA-256 of the objects, without their owners and grants."""
     lines = sorted(json.dumps(fact) for fact in facts if fact.kind not in WHOSE)
     return sha256("\n".join(lines).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Types, functions and what is defined on them, as parts of the one query."""
+"""Types, functions and what is defined on them, as parts of the query in `snapshot`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an adoption does inside the migration process: stamps, or builds the revisions in a schema.
+"""The jobs of an adoption in a worker process: stamp, and build a revision in a schema.
 
-It is decided in the service's `adoption`.
+The service's package `adoption` decides about them.
 """

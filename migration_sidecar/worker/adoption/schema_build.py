@@ -1,4 +1,4 @@
-"""Builds a revision in a schema of its own inside the real database, in one transaction that cannot be committed."""
+"""Builds a revision in a new schema of the real database, in a transaction that cannot be committed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SEAL = "seal"
 
 
 def rehearse(config: Config, target: str, orders: SchemaBuildOrders, report: SendReport) -> None:
-    """Reports what was built, then ends this process: nothing of env.py runs after that, and the server undoes all."""
+    """Reports the built objects and ends this process, so that the server rolls back. Raises Refusal (CM-555)."""
     configure, run_migrations = EnvironmentContext.configure, EnvironmentContext.run_migrations
     schema = orders["schema"]
 
@@ -49,7 +49,7 @@ def rehearse(config: Config, target: str, orders: SchemaBuildOrders, report: Sen
             raise _cannot_leave(error) or error from None
         context = self.get_context()
         if context.connection is not None:
-            _tell(context, schema, orders, report)
+            _report_objects(context, schema, orders, report)
             os._exit(0)
 
     event.listen(Pool, "connect", _only_read)
@@ -59,13 +59,13 @@ def rehearse(config: Config, target: str, orders: SchemaBuildOrders, report: Sen
 
 
 def _only_read(driver: Any, _: Any) -> None:
-    """Of any session: whoever leaves the sealed transaction, or takes another connection, changes nothing."""
+    """Makes every session read-only outside the one transaction that builds."""
     driver.cursor().execute("SET default_transaction_read_only = on")
     driver.commit()
 
 
 def _cannot_leave(error: AssertionError) -> Refusal | None:
-    """For Alembic's bare word about an autocommit_block; None where a revision asserted something of its own."""
+    """The refusal if Alembic's assertion came from an autocommit_block; None for an assertion of the revision."""
     for frame in extract_tb(error.__traceback__):
         if "autocommit_block(" in (frame.line or ""):
             return Refusal(
@@ -89,16 +89,16 @@ def _seal(connection: Connection, schema: str, orders: SchemaBuildOrders) -> Non
     if not connection.in_transaction():
         connection.begin()
     run = connection.exec_driver_sql
-    run("SET TRANSACTION READ WRITE")  # this one alone
+    run("SET TRANSACTION READ WRITE")  # only this transaction
     run(f"SELECT {preamble(orders['guards'])}".replace("\\:", ":"))
     run(f"CREATE SCHEMA {schema}")
-    # The row breaks a rule that is looked at when the transaction ends: whoever commits it fails, and all is undone.
+    # The row violates a constraint that is checked at COMMIT: a COMMIT fails and undoes everything.
     run(f"CREATE TABLE {schema}.{SEAL} (id int PRIMARY KEY, broken int REFERENCES {schema}.{SEAL} INITIALLY DEFERRED)")
     run(f"INSERT INTO {schema}.{SEAL} VALUES (1, 0)")  # noqa: S608 - our own name
     run(f"SET LOCAL search_path TO {', '.join((schema, *orders['search_path']))}")
 
 
-def _tell(context: Any, schema: str, orders: SchemaBuildOrders, report: SendReport) -> None:
+def _report_objects(context: Any, schema: str, orders: SchemaBuildOrders, report: SendReport) -> None:
     asked = LeftOut.read(orders["left_out"])
     left_out = LeftOut(
         (*asked.schemas, orders["instead_of"]),

@@ -1,4 +1,4 @@
-"""Stamps a database that was compared with a revision: under the lock, and only if it is still what was compared."""
+"""Stamps a database that was compared with a revision, under the migration lock and only if nothing changed since."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def stamp(config: Config, proof: StampProof) -> None:
-    """`proof` names the revisions, the digest of what was compared, and what was left out of that.
+    """Raises Refusal (CM-553, CM-554) if the database is no longer as in `proof`.
 
-    The guard is on already, so this check runs when it has the lock and before the version row is written.
+    The guarded session is installed already, so the check runs under the lock and before the version row is written.
     """
     guarded = EnvironmentContext.configure
 
@@ -38,7 +38,7 @@ def stamp(config: Config, proof: StampProof) -> None:
 
 
 def snapshot(connection: Connection, left_out: LeftOut) -> list[Fact]:
-    """What the database is made of; whatever transaction the connection is in stays as it was."""
+    """All objects of the database. A transaction that the connection is in goes on unchanged."""
     with _undone(connection):
         connection.exec_driver_sql(PLAIN_PRINT)
         return [Fact(row[0], row[1], row[2]) for row in connection.exec_driver_sql(query(left_out)).fetchall()]
@@ -59,7 +59,7 @@ def _checked(plan: Callable[..., Any], proof: StampProof) -> Callable[..., Any]:
 
 @contextmanager
 def _undone(connection: Connection) -> Iterator[None]:
-    """Settings that are made inside are gone afterwards."""
+    """Undoes the settings that are made in the block."""
     if in_autocommit(connection):
         connection.exec_driver_sql("BEGIN")
         try:

@@ -1,1 +1,1 @@
-"""The environment's env.py and configuration: run up to its first connection, and told what it connects to."""
+"""What is known about an environment: its configuration, and what its env.py connects to."""

@@ -1,4 +1,4 @@
-"""Makes Alembic's Config exactly as its own command line does, and puts the process where `alembic` would be."""
+"""Makes Alembic's Config as the command line `alembic` does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ TOML_NAME = "pyproject.toml"
 
 
 def configuration_of(job: Job, parser: ArgumentParser) -> Config:
-    """Changes the working directory; with a `url` in the job, every connection goes there from now on."""
+    """The Config for a job. Changes the working directory, and with a `url` in the job the target of every connection.
+
+    Raises Refusal (CM-701) for a pyproject.toml that this version of Alembic cannot read.
+    """
     named = Path(job["config_file"])
     os.chdir(named.parent)
     words = ["-c", str(named), "-n", job["section"]]
@@ -26,7 +29,7 @@ def configuration_of(job: Job, parser: ArgumentParser) -> Config:
     words += [job["action"], job["target"]] if job["kind"] == "migrate" else ["current"]
     # env.py files read config.cmd_opts, so it is made by Alembic's own parser.
     config = Config(cmd_opts=parser.parse_args(words), ini_section=job["section"], **_files(named))
-    _stand_where_people_start_it(config, Path(job["directory"]))
+    _choose_working_directory(config, Path(job["directory"]))
     if job["url"]:
         from migration_sidecar.worker.env.engine_url import send_to
 
@@ -49,10 +52,10 @@ def _files(named: Path) -> dict[str, Any]:
     return {"file_": str(ini)}
 
 
-def _stand_where_people_start_it(config: Config, directory: Path) -> None:
-    """Alembic takes relative paths from where it is started: mostly the file's own folder, else a folder above.
+def _choose_working_directory(config: Config, directory: Path) -> None:
+    """Alembic reads relative paths from its working directory: mostly the file's own folder, else one above it.
 
-    What is imported is looked for in both, the file's folder first.
+    Modules are imported from both, from the file's folder first.
     """
     option = getattr(config, "get_alembic_option", config.get_main_option)
     location = option("script_location") or ""

@@ -1,4 +1,4 @@
-"""Where SQLAlchemy's engines connect to: tells it, and can send every one of them somewhere else."""
+"""Reads which URL SQLAlchemy's engines connect to, and can replace it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEPT = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
 
 
 def send_to(text: str, config: Config) -> None:
-    """From now on every PostgreSQL engine of this process connects there, wherever its own URL came from."""
+    """From now on every PostgreSQL engine of this process connects to this URL, whatever its own URL is."""
     url = _with_driver(make_url(text), config)
     written = url.render_as_string(hide_password=False)
     os.environ["DATABASE_URL"] = written
@@ -34,7 +34,7 @@ def send_to(text: str, config: Config) -> None:
 
 
 def _with_driver(url: URL, config: Config) -> URL:
-    """env.py chose a driver, synchronous or not: a URL that names none gets that one."""
+    """A URL without a driver gets the driver that env.py uses, which may be asynchronous."""
     if "+" in url.drivername:
         return url
     declared = config.file_config.get(config.config_ini_section, "sqlalchemy.url", raw=True, fallback="") or ""
@@ -45,7 +45,7 @@ def _with_driver(url: URL, config: Config) -> URL:
 
 
 def url_of_parameters(dialect: Any, parameters: Mapping[str, Any]) -> str:
-    """What an engine is about to connect with; names differ between drivers."""
+    """The URL, with password, for the parameters of a connect call. Drivers name them differently."""
     host, port = parameters.get("host"), parameters.get("port")
     if isinstance(file := parameters.get("unix_sock"), str):  # pg8000
         host, port = _of_socket(file)
@@ -56,26 +56,28 @@ def url_of_parameters(dialect: Any, parameters: Mapping[str, Any]) -> str:
         user=parameters.get("user"),
         password=parameters.get("password"),
         database=parameters.get("dbname") or parameters.get("database"),
-        kept={name: parameters[name] for name in KEPT if isinstance(parameters.get(name), str)},
+        options={name: parameters[name] for name in KEPT if isinstance(parameters.get(name), str)},
     )
 
 
 def url_of_connection(connection: Connection) -> str:
-    """What the driver itself says: it knows what came from PGHOST, a service file or a password file."""
+    """The URL, with password, of an open connection. The driver knows also what came from PGHOST or a password file."""
     url, driver = connection.engine.url, connection.connection.dbapi_connection
-    kept = {name: value for name in KEPT if isinstance(value := url.query.get(name), str)}
+    options = {name: value for name in KEPT if isinstance(value := url.query.get(name), str)}
     dialect, info = connection.dialect, getattr(driver, "info", None)
     _, parameters = dialect.create_connect_args(url)
-    if "unix_sock" in parameters or "," in _in_one(parameters.get("host")):  # after a failover it is another of them
+    if "unix_sock" in parameters or "," in _in_one(
+        parameters.get("host")
+    ):  # after a failover another of these hosts is right
         return url_of_parameters(dialect, {"password": getattr(info, "password", None), **parameters})
     if info is not None and hasattr(info, "dbname"):  # psycopg and psycopg2
-        return _as_text(dialect, info.host, info.port, info.user, info.password or url.password, info.dbname, kept)
+        return _as_text(dialect, info.host, info.port, info.user, info.password or url.password, info.dbname, options)
     inner = getattr(driver, "driver_connection", None)
     known, address = getattr(inner, "_params", None), getattr(inner, "_addr", None)
     if known is not None and address is not None:  # asyncpg
         host, port = address if isinstance(address, tuple) else _of_socket(address)
         password = known.password if isinstance(known.password, str) else url.password
-        return _as_text(dialect, host, port, known.user, password, known.database, kept)
+        return _as_text(dialect, host, port, known.user, password, known.database, options)
     return url.render_as_string(hide_password=False)
 
 
@@ -86,7 +88,7 @@ def _as_text(
     user: str | None,
     password: Any,
     database: str | None,
-    kept: dict[str, Any],
+    options: dict[str, Any],
 ) -> str:
     hosts, query = _in_one(host), {}
     if hosts.startswith("/") or "," in hosts:
@@ -98,15 +100,15 @@ def _as_text(
         host=None if query else host,
         port=None if query or not port else int(port),
         database=database,
-        query={**kept, **query},
+        query={**options, **query},
     ).render_as_string(hide_password=False)
 
 
 def _in_one(several: Any) -> str:
-    """As libpq writes several hosts and their ports; asyncpg takes lists."""
+    """Several hosts or ports separated by commas, as libpq writes them; asyncpg takes lists."""
     return ",".join(map(str, several)) if isinstance(several, (list, tuple)) else str(several or "")
 
 
 def _of_socket(file: str) -> tuple[str, str]:
-    """The folder and the number that make `/folder/.s.PGSQL.5432`."""
+    """Folder and port of a socket such as `/folder/.s.PGSQL.5432`."""
     return file.rpartition("/")[0], file.rpartition(".")[2]

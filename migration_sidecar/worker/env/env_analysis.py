@@ -1,6 +1,6 @@
-"""Tells an env.py that only connects, which may be run before there are orders, from one that may do anything.
+"""Decides by its text whether an env.py only connects. Such a file may run before the worker has its orders.
 
-A property of something imported may still be read: it was when the environment was looked at.
+Attributes of imported modules may be read: reading them has run their code already, when env.py was probed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-# What they import was imported already when they were looked at; nothing else they can call says or writes anything.
+# Packages that an env.py may import. They were imported already when env.py was probed.
 _KNOWN = {"alembic", "sqlalchemy", "logging", "asyncio", "os", "migration_sidecar"}
 _ENGINES = {"engine_from_config", "async_engine_from_config", "create_engine", "create_async_engine"}
 _CALLS = {
@@ -19,12 +19,12 @@ _CALLS = {
     *("run", "run_sync", "dispose"),
     *_ENGINES,
 }
-_OF_OS = {"environ", "getenv"}  # os.replace is something else than a string's
+_OF_OS = {"environ", "getenv"}  # os.replace is not str.replace
 _ESCAPED = [ast.dump(ast.Constant(text)) for text in ("%", "%%")]
 
 
 def only_connects(env_file: Path) -> bool:
-    """Ours, and one as `alembic init` leaves it, wherever it takes its URL from: every call in it is of these names."""
+    """Whether every call in env.py is one of _CALLS, as in the file of `alembic init`. False if it cannot be read."""
     try:
         return _calls_nothing_else(ast.parse(env_file.read_text(encoding="utf-8")))
     except (OSError, SyntaxError, ValueError):
@@ -46,14 +46,14 @@ def _is_harmless(call: ast.Call, foreign: set[str], own: set[str]) -> bool:
         return path[0] != "os"
     if path[0] in foreign or path[-1] not in _CALLS | own or (path[0] == "os" and path[1] not in _OF_OS):
         return False
-    # What these are given, they call.
-    given = [keyword.value for keyword in call.keywords] if path[-1] in _ENGINES else []
-    given += call.args if path[-1] in {"run", "run_sync"} else []
-    return path == ["run"] or not any(_path(each)[0] in foreign for each in given)
+    # These functions call their arguments.
+    callables = [keyword.value for keyword in call.keywords] if path[-1] in _ENGINES else []
+    callables += call.args if path[-1] in {"run", "run_sync"} else []
+    return path == ["run"] or not any(_path(each)[0] in foreign for each in callables)
 
 
 def _calls_unseen(node: ast.AST) -> bool:
-    """What decorates, is inherited, awaited, or stands after `with` without a call, is called all the same."""
+    """Whether the node calls something without a call expression: a decorator, a base class, `await`, `with`."""
     if isinstance(node, (ast.Await, ast.withitem)):
         waited = node.value if isinstance(node, ast.Await) else node.context_expr
         return not isinstance(waited, ast.Call)
@@ -61,7 +61,7 @@ def _calls_unseen(node: ast.AST) -> bool:
 
 
 def _renamed(nodes: list[ast.AST]) -> set[str]:
-    """Names that come to mean something else than their import or their function said."""
+    """Names that are assigned, so that they may mean another thing than the import or function of that name."""
     stored = [node for node in nodes if isinstance(getattr(node, "ctx", None), ast.Store)]
     aliases = [alias for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names]
     return {
@@ -72,12 +72,12 @@ def _renamed(nodes: list[ast.AST]) -> set[str]:
 
 
 def _foreign(nodes: list[ast.AST]) -> set[str]:
-    """Names of what is not known, and of what is taken from it without a call."""
+    """Names that are imported from unknown packages, and names that are assigned from those."""
     imported = [pair for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for pair in _imports(node)]
     foreign = {name for name, package in imported if package not in _KNOWN}
-    given = [(_path(value)[0], _names(target)) for value, target in _assignments(nodes)]
-    given = [(source, names) for source, names in given if names]
-    while more := {name for source, names in given if source in foreign | {"os"} for name in names} - foreign:
+    assigned = [(_path(value)[0], _names(target)) for value, target in _assignments(nodes)]
+    assigned = [(source, names) for source, names in assigned if names]
+    while more := {name for source, names in assigned if source in foreign | {"os"} for name in names} - foreign:
         foreign |= more
     return foreign
 
@@ -97,7 +97,7 @@ def _names(target: ast.expr) -> set[str]:
 
 
 def _imports(node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
-    """Each name as it is used here, with the package it is from."""
+    """Each imported name as it is used here, with its package."""
     if isinstance(node, ast.Import):
         whole = [(alias.asname or alias.name.partition(".")[0], alias.name.partition(".")[0]) for alias in node.names]
         return [(name, "" if package == "os" != name else package) for name, package in whole]
@@ -107,7 +107,7 @@ def _imports(node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
 
 
 def _path(function: ast.expr) -> list[str]:
-    """What is called, as `["os", "environ", "get"]`; the first is empty where it is no plain name."""
+    """The name that is called, such as `["os", "environ", "get"]`. The first part is empty if it is no plain name."""
     if isinstance(function, ast.Name):
         return [function.id]
     if isinstance(function, ast.Attribute):

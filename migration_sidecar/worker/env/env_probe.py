@@ -1,4 +1,4 @@
-"""A look: runs env.py as `alembic current` does, and tells what it configures and the history as it prepares it."""
+"""The probe: runs env.py as `alembic current` does, and reports what it configures, with the history."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ INSTALLED = str(Path(os.__file__).parent)
 
 
 def look(config: Config, report: SendReport, seconds: float = 0) -> HistoryFacts | None:
-    """Reports `places`, one per context.configure; what was reported before env.py failed stands.
+    """Reports each configured database and returns the history. `seconds` limits env.py and then the revision files.
 
-    After `heard` it is the history that may fail. env.py may have named other folders by then, so that its own
-    ScriptDirectory is what counts.
+    Reports that were sent before env.py failed stay valid. A failure after `heard` is one of the revision files. The
+    history is read from env.py's own ScriptDirectory, because env.py may have set other folders.
     """
     before, until = set(sys.modules), monotonic() + seconds
     script = ScriptDirectory.from_config(config)
     # Before env.py runs, so that the service notices a change of one that never ends.
     report({"event": "looking", "files": _files(script, before)})
-    _tell_what_is_tried(report)
+    _report_connections(report)
     places = _note_each_configure()
 
     def nothing_to_do(_: Any, context: Any) -> list[Any]:
@@ -66,7 +66,9 @@ def look(config: Config, report: SendReport, seconds: float = 0) -> HistoryFacts
     except KeyError as error:
         raise _missing_x(Path(script.env_py_location), error) from error
     finally:
-        migrated = [place for place in places if place["migrates"]]  # another may only have been configured to look
+        migrated = [
+            place for place in places if place["migrates"]
+        ]  # env.py may configure another database only to read it
         files = _files(script, before)
         report({"event": "looked", "files": files, "places": migrated or places, "ended_at": monotonic()})
     if not places:
@@ -75,14 +77,14 @@ def look(config: Config, report: SendReport, seconds: float = 0) -> HistoryFacts
     return history_in(script, report, max(1.0, until - monotonic()) if seconds else 0)
 
 
-def _tell_what_is_tried(report: SendReport) -> None:
-    """`tried` is where env.py wants to connect, for as long as it has not succeeded."""
+def _report_connections(report: SendReport) -> None:
+    """Reports `tried`, the URL to which env.py connects, and None once it is connected."""
 
     def connecting(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
         if dialect.name == "postgresql":
             url = url_of_parameters(dialect, parameters)
             report({"event": "connecting", "tried": url, "tried_at": monotonic()})
-            # A server that takes the connection and never answers is no reason to keep a status waiting.
+            # A server may accept the connection and never answer; a status must not wait for it.
             parameters.setdefault(
                 "connect_timeout" if dialect.driver.startswith("psycopg") else "timeout", CONNECT_SECONDS
             )
@@ -98,15 +100,15 @@ def _note_each_configure() -> list[ConfiguredDatabase]:
     @wraps(configure)
     def noting(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
         if connection is not None:
-            kept = {**self.context_opts, **options}  # Alembic never forgets an option of an earlier configure
+            all_options = {**self.context_opts, **options}  # Alembic never forgets an option of an earlier configure
             places.append(
                 {
                     "url": url_of_connection(connection),
-                    "version_table": kept.get("version_table") or PLAIN,
-                    "version_table_schema": kept.get("version_table_schema") or "",
+                    "version_table": all_options.get("version_table") or PLAIN,
+                    "version_table_schema": all_options.get("version_table_schema") or "",
                     "default_schema": "",
                     "role": "",
-                    "migrates": False,  # until it comes to run_migrations
+                    "migrates": False,  # until env.py calls run_migrations
                     "in_transaction": connection.in_transaction(),
                     "autocommit": in_autocommit(connection),
                 }
@@ -118,7 +120,7 @@ def _note_each_configure() -> list[ConfiguredDatabase]:
 
 
 def _files(script: ScriptDirectory, before: set[str]) -> list[str]:
-    """env.py and what it imported of the service's own: when one of them changes, the answer may change."""
+    """env.py and the service's own modules that it imported. The probe's answer may change when one of them changes."""
     origins = {getattr(sys.modules[name], "__file__", None) or "" for name in set(sys.modules) - before}
     own = sorted(
         origin for origin in origins if origin and not origin.startswith(INSTALLED) and "-packages/" not in origin
@@ -127,7 +129,7 @@ def _files(script: ScriptDirectory, before: set[str]) -> list[str]:
 
 
 def _missing_x(env_file: Path, error: KeyError) -> BaseException:
-    """The same error, unless it is env.py that asked for an argument nobody gave."""
+    """A refusal that names the -x argument which env.py needs and did not get; otherwise the same error."""
     place = extract_tb(error.__traceback__)[-1]
     text = env_file.read_text(encoding="utf-8", errors="replace")
     if Path(place.filename).resolve() != env_file.resolve() or "get_x_argument" not in text:

@@ -1,4 +1,4 @@
-"""Loads the revision files of an environment: which there are, what they need, what kind of change each one makes."""
+"""Loads the revision files of an environment and describes each: what it needs and what kind of change it makes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 
 def load_history(config: Config, report: SendReport, seconds: float = 0, folders: Sequence[str] = ()) -> HistoryFacts:
-    """Heads and every revision in the order of loading; raises Refusal with file and line of what is wrong.
+    """The result of an `inspect` job. Raises Refusal (CM-302 to CM-304) with file and line of what is wrong.
 
-    Loading runs the files; one that is not done after `seconds` is named. `folders` is what env.py made of them.
+    Loading runs the files. After `seconds` the file that is being loaded is refused; 0 means no limit. `folders` are
+    the version_locations that env.py set, if any.
     """
     directory = open_folder(config, folders)
     try:
@@ -42,8 +43,8 @@ def load_history(config: Config, report: SendReport, seconds: float = 0, folders
 
 
 def history_in(directory: ScriptDirectory, report: SendReport, seconds: float = 0) -> HistoryFacts:
-    """The same for a folder as it stands."""
-    # Told before any file is run: whoever waits for a file that never ends can still see it change.
+    """The same for a ScriptDirectory that is configured already, also called by a probe."""
+    # Before any file runs, so that the service notices a change of one that never ends.
     report({"event": "folders", "folders": [str(folder) for folder in _folders(directory)]})
     env_file = load_errors.require_env_file(Path(directory.env_py_location))
     loading = _Loading(report)
@@ -67,7 +68,7 @@ def history_in(directory: ScriptDirectory, report: SendReport, seconds: float = 
 
 
 def open_folder(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
-    """Raises Refusal (CM-303) where script_location names nothing that can be used."""
+    """Raises Refusal (CM-303) if script_location names no usable folder."""
     try:
         return script_directory(config, folders)
     except Exception as error:
@@ -75,7 +76,7 @@ def open_folder(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
 
 
 def describe(script: Script) -> RevisionFacts:
-    """What a plan says about one revision; read from the file's text, nothing is executed."""
+    """The facts about one loaded revision for a plan."""
     path = Path(script.path)
     source = path.read_bytes()
     described = static_analysis.read(path, source)
@@ -96,7 +97,7 @@ def describe(script: Script) -> RevisionFacts:
 
 
 class _Loading:
-    """Knows which file is being loaded, because an endless or an exiting one cannot tell itself."""
+    """Reports each file before it is loaded, because a file may never end, or end the process."""
 
     def __init__(self, report: SendReport) -> None:
         self.report = report
@@ -107,12 +108,12 @@ class _Loading:
         alembic: Any = util
         load = alembic.load_python_file
 
-        def told(folder: Any, name: Any) -> Any:
+        def reporting_load(folder: Any, name: Any) -> Any:
             self.file = Path(folder) / name
             self.report({"event": "loading", "file": self.file.name})
             return load(folder, name)
 
-        alembic.load_python_file = told
+        alembic.load_python_file = reporting_load
         try:
             yield
         finally:

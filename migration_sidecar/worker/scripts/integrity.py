@@ -1,4 +1,4 @@
-"""Checks that revision files hold together before Alembic builds its map, and says which file and line does not."""
+"""Checks ids and references of revision files before Alembic builds its map, and names file and line of an error."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
     from alembic.script import Script
 
-# Alembic pastes ids into SQL text, so a quote in one would be SQL.
+# Alembic puts ids into SQL text without quoting.
 _ID = re.compile(r"[A-Za-z0-9_.]{1,255}")
 
 
 def check(scripts: Sequence[Script]) -> None:
-    """Raises Refusal (CM-302) for ids that cannot be used, that are there twice, or that nobody has."""
-    seen: dict[str, Script] = {}
+    """Raises Refusal (CM-302) for an id that is unusable or there twice, and for a reference to a missing one."""
+    by_id: dict[str, Script] = {}
     for script in scripts:
         if not isinstance(script.revision, str) or not _ID.fullmatch(script.revision):
             raise broken(
                 f"{place(script, 'revision')} has an id that cannot be used.",
                 "Use letters, digits, _ and . only.",
             )
-        if script.revision in seen:
+        if script.revision in by_id:
             raise broken(
-                f"Revision {script.revision} is there twice: {place(seen[script.revision], 'revision')} and "
+                f"Revision {script.revision} is there twice: {place(by_id[script.revision], 'revision')} and "
                 f"{place(script, 'revision')}.",
                 "Remove one of the two, or give it an id of its own.",
             )
-        seen[script.revision] = script
-    known: set[object] = set(seen).union(*(_words(script, "branch_labels") for script in scripts))
+        by_id[script.revision] = script
+    known: set[object] = set(by_id).union(*(_words(script, "branch_labels") for script in scripts))
     for script in scripts:
         for name in ("down_revision", "depends_on"):
             for missing in [each for each in _words(script, name) if each not in known]:
@@ -45,7 +45,7 @@ def check(scripts: Sequence[Script]) -> None:
 
 
 def circle(revisions: Iterable[str], scripts: Sequence[Script]) -> Refusal:
-    """The refusal for revisions that build on each other."""
+    """The refusal (CM-302) for revisions that build on each other in a circle."""
     inside = [script for script in scripts if script.revision in set(revisions)]
     where = ", ".join(f"{script.revision} ({place(script, 'down_revision')})" for script in inside)
     return broken(
@@ -54,10 +54,12 @@ def circle(revisions: Iterable[str], scripts: Sequence[Script]) -> Refusal:
 
 
 def broken(detail: str, next_step: str = "Correct the revision files and try again.") -> Refusal:
+    """The refusal (CM-302) for a history that is not consistent."""
     return Refusal("CM-302", "The history does not hold together", detail, next_step)
 
 
 def place(script: Script, name: str) -> str:
+    """The file name and the line where the module assigns this name."""
     return f"{Path(script.path).name}:{line_of(script.path, name)}"
 
 

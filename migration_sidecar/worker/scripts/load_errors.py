@@ -1,4 +1,4 @@
-"""One sentence for everything that keeps revision files from being loaded: which file, which line, what to do."""
+"""The refusals for everything that prevents loading revision files or env.py: which file, which line, what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def no_folder(config_file: str, error: Exception) -> Refusal:
-    """Whatever `ScriptDirectory.from_config` raised; its text may hold a path or, in a broken ini, a password."""
+    """For what `ScriptDirectory.from_config` raised. Its text is not used: it may hold a path or a password."""
     if isinstance(error, IniError):
         return unusable_setting(error)
     if isinstance(error, ImportError):
@@ -33,7 +33,7 @@ def no_folder(config_file: str, error: Exception) -> Refusal:
 
 
 def require_env_file(path: Path) -> str:
-    """The text of env.py; raises Refusal when there is none, or it is not Python."""
+    """The text of env.py; raises Refusal (CM-303, CM-304) if it is missing or not Python."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -50,6 +50,7 @@ def require_env_file(path: Path) -> str:
 
 
 def no_revisions(folders: Sequence[Path]) -> Refusal:
+    """For folders without any revision file, with the most likely reason."""
     present = [folder for folder in folders if folder.is_dir()]
     names = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in folders)
     if not present:
@@ -77,6 +78,7 @@ def _text_of(file: Path) -> str:
 
 
 def loop(file: Path | None, revisions: Sequence[str]) -> Refusal:
+    """For a file whose revision builds on itself."""
     return broken(
         f"{file.name if file else 'A file'} builds on itself: {', '.join(revisions)}.",
         "Correct down_revision or depends_on in that file.",
@@ -84,7 +86,7 @@ def loop(file: Path | None, revisions: Sequence[str]) -> Refusal:
 
 
 def not_loaded(file: Path | None, error: BaseException) -> Refusal:
-    """Whatever loading that file raised."""
+    """For what loading that file raised."""
     if file is None or isinstance(error, PermissionError):
         return _unusable(f"{_named(file, error)} cannot be read.", "Make it readable for the user of this service.")
     if isinstance(error, CommandError):
@@ -109,13 +111,13 @@ def not_loaded(file: Path | None, error: BaseException) -> Refusal:
 
 
 def never_ends(where: str, seconds: float) -> Refusal:
-    """For a file that is still being loaded; `where` is its line, if that is known."""
+    """For a file that was not loaded within the limit; `where` is file and line, or empty."""
     reason = f"it was not loaded after {seconds:.0f} s"
     return _broken_file(where or "A revision file", reason, "Look for a loop or a wait at that line.")
 
 
 def env_file_never_ends(where: str, seconds: float) -> Refusal:
-    """The same for env.py and what it imports."""
+    """The same for env.py and the modules it imports."""
     return Refusal(
         "CM-407",
         "The migration environment failed",

@@ -1,4 +1,4 @@
-"""Shows the SQL a revision would run, where Alembic can tell without a database."""
+"""Renders the SQL of a revision without a database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def render(config: Config, revisions: list[str], action: str, folders: Sequence[str] = ()) -> dict[str, str]:
-    """SQL per revision; a revision that needs a connection to know what to do is left out."""
+    """The result of a `render` job: SQL by revision id. A revision that needs a connection is left out."""
     directory = ready_folder(config, folders)
     rendered = {}
     for revision in revisions:

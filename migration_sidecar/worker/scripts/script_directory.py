@@ -1,4 +1,4 @@
-"""Environments whose revisions can be loaded only after their env.py ran: it adds to sys.path, or names the folders."""
+"""Opens the folder of revisions. Some load only after env.py ran, because it changes sys.path or the folders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def script_directory(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
-    """With the folders that env.py names where it was heard before; without them as the configuration has it."""
+    """The ScriptDirectory of the configuration, with other version_locations if `folders` are given."""
     directory = ScriptDirectory.from_config(config)
     if folders:
         directory.version_locations = list(folders)
@@ -25,14 +25,14 @@ def script_directory(config: Config, folders: Sequence[str] = ()) -> ScriptDirec
 
 
 def needs_env_file(refusal: Refusal) -> bool:
-    """Whether env.py might know better: an import failed, or there is no revision where Alembic looks by itself."""
+    """Whether running env.py first may help: an import failed, or the configured folders hold no revision."""
     return (
         isinstance(refusal.__context__, ImportError) or refusal.facts["title"] == "The migration folder cannot be used"
     )
 
 
 def after_env_file(config: Config) -> ScriptDirectory | None:
-    """The folder as env.py leaves it, run as `alembic current` runs it; None where it fails."""
+    """The ScriptDirectory after env.py was run as by `alembic current`; None if env.py fails."""
     script = ScriptDirectory.from_config(config)
 
     def run() -> None:
@@ -41,13 +41,13 @@ def after_env_file(config: Config) -> ScriptDirectory | None:
 
     try:
         run_without_a_trace(run)
-    except BaseException:  # what kept the revisions from being loaded without it says more
+    except BaseException:  # the first error, without env.py, says more
         return None
     return script
 
 
 def ready_folder(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
-    """For a history that was loaded before; prepared only where that is needed."""
+    """The ScriptDirectory of a history that could be loaded before. env.py is run only if it is needed."""
     script = script_directory(config, folders)
     try:
         if script.get_bases():

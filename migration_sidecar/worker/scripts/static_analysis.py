@@ -1,4 +1,4 @@
-"""What the text of a revision file tells about it; nothing is executed, so all of it is a hint and not a proof."""
+"""Describes a revision by the text of its file. Nothing is executed, so all results are hints and no proof."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _CONCURRENTLY = re.compile(r"\b((create(\s+unique)?|drop)\s+index|reindex\s+\w+)
 _ENDS_TRANSACTION = re.compile(r"^\s*(commit|end|rollback)\b|autocommit", re.IGNORECASE)
 _SQL_NOISE = re.compile(r"--[^\n]*|/\*.*?\*/|'[^']*'", re.DOTALL)
 _RUNS_SQL = {"execute", "exec_driver_sql", "text", "DDL"}
-# Code that takes a connection into its own hands knows what it does; only plain code is judged.
+# Code that manages connections or transactions itself is not judged.
 _OWN_HANDS = {"commit", "rollback", "connect", "create_engine", "execution_options", "raw_connection", "begin"}
 _OFFLINE = {"is_offline_mode", "as_sql"}
 _KNOWS_MODE = _OFFLINE | {"in_transaction", "autocommit_block", "isolation_level", "get_isolation_level"}
 
 
 def read(path: Path, source: bytes) -> ChangeFacts:
-    """What a plan says about one revision; a compiled file tells next to nothing."""
+    """The facts about a revision's change. Of a compiled file almost nothing can be read."""
     tree = ast.parse(source) if path.suffix == ".py" else ast.Module(body=[], type_ignores=[])
     upgrade, downgrade = _function(tree, "upgrade"), _function(tree, "downgrade")
     return {
@@ -43,7 +43,7 @@ def read(path: Path, source: bytes) -> ChangeFacts:
 
 
 def line_of(path: str, name: str) -> int:
-    """The line on which a module gives a value to the name, or 1."""
+    """The line where the module assigns the name, or 1."""
     try:
         tree = ast.parse(Path(path).read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -56,8 +56,8 @@ def line_of(path: str, name: str) -> int:
 
 
 def stays_in_transaction(source: bytes) -> bool:
-    """False when the file opens an autocommit_block, so that PostgreSQL commits in the middle of it."""
-    if b"autocommit_block" not in source:  # true of compiled files as well, and spares most files the tree
+    """False if the file opens an autocommit_block, so that PostgreSQL commits in the middle of it."""
+    if b"autocommit_block" not in source:  # this also works for compiled files, and most files need not be parsed
         return True
     try:
         tree = ast.parse(source)
@@ -94,7 +94,7 @@ def _does_nothing(function: ast.FunctionDef) -> bool:
 
 
 def _is_empty(upgrade: ast.FunctionDef | None, downgrade: ast.FunctionDef) -> bool:
-    """A merge: nothing on the way up and nothing on the way down."""
+    """Whether both do nothing, as in a merge revision."""
     both = (upgrade, downgrade)
     return all(f is not None and all(isinstance(node, ast.Pass) for node in _effective(f)) for f in both)
 

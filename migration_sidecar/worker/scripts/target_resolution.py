@@ -1,4 +1,4 @@
-"""What a person writes as a target, by Alembic's own rules, as one that stays the same however often it is used."""
+"""Turns a target such as `+1` or `abc` into an absolute one, by Alembic's own rules."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def resolve(
     config: Config, action: str, target: str, rows: Sequence[str], folders: Sequence[str] = ()
 ) -> ResolvedTarget:
-    """The absolute target, and the revisions on the way in their order; raises Refusal (CM-203, CM-205).
+    """The result of a `resolve` job. Raises Refusal (CM-203, CM-205).
 
-    `rows` is what the version table holds; relative targets count from there.
+    Relative targets count from `rows`, the revisions in the version table.
     """
     if target[:1] in ("+", "-") and len(rows) > 1:
         raise _refused(
@@ -57,7 +57,7 @@ def _down(history: RevisionMap, target: str, rows: tuple[str, ...]) -> str:
     if not label:
         return name
     narrow = f"{_branch(history, label)}@{name}"
-    # A branch is named only where it makes a difference.
+    # The branch is part of the target only if it makes a difference.
     same = set(_steps(history, "downgrade", narrow, rows)) == set(_steps(history, "downgrade", name, rows))
     return name if same else narrow
 

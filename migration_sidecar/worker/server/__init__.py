@@ -1,4 +1,4 @@
-"""The forkserver and the job that each process it forks carries out.
+"""The forkserver, and the start and end of a job in the process that it forks.
 
-What a job does is in the other packages of `worker`.
+What a job does in between is in the other packages of `worker`.
 """

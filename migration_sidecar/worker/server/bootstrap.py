@@ -1,4 +1,4 @@
-"""Started by path in any interpreter: makes our package importable there without anything else of our installation."""
+"""The program of the forkserver, started by its path: makes this package, and nothing beside it, importable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ NAME = "migration_sidecar"
 
 
 def main() -> None:
-    # Python puts the folder of a program first: its modules would be found under names of others.
+    """Loads the package `migration_sidecar` from where this file is and runs the forkserver."""
+    # Python puts the folder of the program first in sys.path; its modules would hide others of the same name.
     if sys.path and sys.path[0] == str(PACKAGE / "worker" / "server"):
         del sys.path[0]
     spec = spec_from_file_location(NAME, PACKAGE / "__init__.py", submodule_search_locations=[str(PACKAGE)])

@@ -1,8 +1,8 @@
-"""A warm process that has Alembic loaded and forks one fresh migration process per job.
+"""The forkserver: a process that has loaded Alembic and forks one worker process per job.
 
-It serves jobs from the SOCK_SEQPACKET socket whose number is its first argument: one JSON message per job with one end
-of a socket pair, which carries orders and reports; its last line, `exited`, is written here when the process was
-reaped. Python's own multiprocessing forkserver is not used: its children import the parent's main module and need our
+It reads jobs from the SOCK_SEQPACKET socket whose number is its first argument. Each is one JSON message with one end
+of a socket pair for the worker's orders and reports. When the worker is gone, the forkserver writes the last report,
+`exited`. Python's multiprocessing forkserver is not used: its children import the parent's main module and need our
 interpreter.
 """
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from migration_sidecar.protocol.reports import Exited
 
 NEEDED = (("alembic", (1, 7)), ("sqlalchemy", (1, 4)))
-FIRST = (  # what every job needs
+FIRST = (  # loaded before the first job: every job needs them
     "alembic.command",
     "migration_sidecar.worker.server.stale_bytecode",
     "migration_sidecar.worker.scripts.history_loader",
     "migration_sidecar.worker.server.job",
 )
-THEN = (  # what most need, loaded while there is no job
+THEN = (  # loaded while no job arrives: most jobs need them
     "migration_sidecar.environment",
     "migration_sidecar.worker.session.configure_hook",
     "migration_sidecar.worker.env.env_analysis",
@@ -50,10 +50,13 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    gc.disable()  # it would look through all that is loaded, again and again, and find nothing
+    """Loads Alembic, says `ready` (or what is missing), and serves jobs until the service closes the socket."""
+    gc.disable()  # everything loaded here stays, so collecting would only cost time
     server = socket.socket(fileno=int(sys.argv[1]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the parent, which decides
-    # Mako would load it to colour the errors of templates; here are neither templates nor eyes.
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C in a terminal reaches the service too, and the service decides
+    # Mako imports pygments only to colour template errors, which are never shown here.
     sys.modules["pygments"] = None  # type: ignore[assignment]
     lacking = [name for name, oldest in NEEDED if not _has(name, oldest)]
     if lacking:
@@ -70,7 +73,7 @@ def main() -> None:
 
 
 def _modules_of(driver: str) -> list[str]:
-    """Of one driver, as in a URL; of all where nobody knows which one it will be."""
+    """The modules of a driver, named as in a URL, or of all drivers when it is not known."""
     names = [driver.partition("+")[2] or "psycopg2"] if driver else list(DRIVERS)
     return [module for name in names for module in DRIVERS.get(name, ())]
 
@@ -85,8 +88,10 @@ def _has(name: str, oldest: tuple[int, int]) -> bool:
 
 
 def _serve(server: socket.socket, still_to_load: list[str]) -> None:
-    """Until the parent closes its end."""
-    running: dict[int, tuple[int, int]] = {}  # a process's pidfd: its pid, and our end of its channel
+    """Forks a worker per job and loads the rest in between, until the service closes its end of the socket."""
+    running: dict[
+        int, tuple[int, int]
+    ] = {}  # by pidfd of a worker: its pid, and our copy of its end of the socket pair
     while True:
         ready, _, _ = select.select([server.fileno(), *running], [], [], 0 if still_to_load else None)
         if not ready:
@@ -100,7 +105,7 @@ def _serve(server: socket.socket, still_to_load: list[str]) -> None:
             pid = os.fork()
             if pid == 0:
                 server.close()
-                for handle, (_, channel) in running.items():  # or another's reports would not end before ours
+                for handle, (_, channel) in running.items():  # else their reports would not end while this one lives
                     os.close(handle)
                     os.close(channel)
                 _child(json.loads(message), descriptors[0])
@@ -108,7 +113,7 @@ def _serve(server: socket.socket, still_to_load: list[str]) -> None:
 
 
 def _load(names: list[str]) -> None:
-    """The next one, so that a job is not kept waiting for the others."""
+    """Imports one module, so that a job that arrives meanwhile waits for one only."""
     with suppress(ImportError):  # a service need not have every driver
         importlib.import_module(names.pop(0))
 
@@ -123,18 +128,18 @@ def _reap(handle: int, pid: int, channel: int) -> None:
         "signal": os.WTERMSIG(status) if killed else None,
     }
     with socket.socket(fileno=channel) as reports, suppress(OSError):
-        # A line break first: the process may have died within a line. And nobody is waited for.
+        # A line break first, because the worker may have died within a line. The forkserver never waits for a reader.
         reports.send(b"\n" + json.dumps(end).encode() + b"\n", socket.MSG_DONTWAIT)
 
 
 def _child(job: Job, channel: int) -> None:
     try:
         parent = os.getppid()
-        # A service that dies takes its migration along: PostgreSQL rolls back to a whole revision.
+        # The worker dies with the service; PostgreSQL then rolls back to a whole revision.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
-        gc.freeze()  # what is shared with the forkserver is not copied only because the collector touches it
+        gc.freeze()  # else the collector would touch, and so copy, all memory that is shared with the forkserver
         gc.enable()
         _silence()
         _limit(job["memory_bytes"])
@@ -148,7 +153,7 @@ def _child(job: Job, channel: int) -> None:
 
 
 def _silence() -> None:
-    # What a revision prints is unbounded and may hold data; the journal and the reports tell what happened.
+    # What a revision prints has no limit and may hold data, so it is discarded.
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
@@ -156,7 +161,7 @@ def _silence() -> None:
 
 
 def _limit(memory_bytes: int) -> None:
-    """A revision that takes all memory gets MemoryError, and a crash leaves no core file with data in it."""
+    """A revision that needs more memory gets a MemoryError. A crash writes no core file, which could hold data."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     if memory_bytes and (most == resource.RLIM_INFINITY or memory_bytes < most):

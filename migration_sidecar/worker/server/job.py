@@ -1,4 +1,4 @@
-"""The migration process: one operation or one inspection, then the process ends; its answers are lines of JSON."""
+"""Carries out one job in a worker process, which then ends."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from migration_sidecar.worker.refusal import Refusal
 
 
 class Reporter:
-    """Writes one JSON line per event to the parent; remembers the revision under way for the error."""
+    """Writes each report to the service as one line of JSON, and remembers the revision that is running."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.revision: str | None = None
 
     def __call__(self, report: Report) -> None:
+        """Sends the report at once."""
         if report["event"] == "revision":
             self.revision = report["revision"]
         elif report["event"] == "applied":
@@ -39,9 +40,9 @@ class Reporter:
 
 
 def carry_out(job: Job, channel: socket) -> None:
-    """Runs the job and reports `done` with its result or `failed` with a problem; never raises.
+    """Called by the forkserver's child. Reports `done` with the result or `failed` with a problem; never raises.
 
-    A migration reads its orders from the channel as one line of JSON; it gets ready while it waits for them.
+    A migration prepares everything first, then reads its orders from the channel as one line of JSON.
     """
     report = Reporter(channel.makefile("w", encoding="utf-8"))
     report({"event": "process", "pid": os.getpid()})
@@ -50,7 +51,7 @@ def carry_out(job: Job, channel: socket) -> None:
     except Refusal as refusal:
         problem: ProblemFacts = {**refusal.facts, "revision": refusal.facts["revision"] or report.revision}
         report({"event": "failed", "problem": problem})
-    except BaseException as error:  # a revision may raise SystemExit or KeyboardInterrupt: it harms only this process
+    except BaseException as error:  # a revision may also raise SystemExit or KeyboardInterrupt
         report({"event": "failed", "problem": describe_failure(error, report.revision)})
 
 
@@ -83,7 +84,7 @@ def _result(job: Job, report: Reporter, channel: socket) -> Result:
 
 @cache
 def parser() -> ArgumentParser:
-    """Alembic's own; making it takes longer than a small migration, so the forkserver makes it once."""
+    """The parser of `alembic`'s command line. Making it takes long, so the forkserver does it once."""
     from alembic.config import CommandLine
 
     return CommandLine().parser
@@ -96,16 +97,16 @@ def _migrate(config: Any, job: OrderedJob, report: Reporter, channel: socket) ->
     from migration_sidecar.worker.server.warmup import warm_up
     from migration_sidecar.worker.session import configure_hook
 
-    given: list[Orders] = []
+    received: list[Orders] = []
 
     def orders(connection: Any = None) -> Orders:
-        if not given:
-            given.append(Orders.read(json.loads(_next_line(channel, connection))))
-        return given[0]
+        if not received:
+            received.append(Orders.read(json.loads(_next_line(channel, connection))))
+        return received[0]
 
     guard = configure_hook.install(orders, report)
-    if not _has_word(channel):
-        with suppress(Exception):  # a version that writes SQL in another way is as good, only not as warm
+    if not _has_orders(channel):
+        with suppress(Exception):  # only preparation: with another version of Alembic it may fail
             warm_up()
     if not _may_begin(config):
         orders()
@@ -129,7 +130,7 @@ def _migrate(config: Any, job: OrderedJob, report: Reporter, channel: socket) ->
 
 
 def _may_begin(config: Any) -> bool:
-    """An env.py that only connects does nothing before its orders; another one may do anything."""
+    """Whether env.py may run before the orders are there: only if it does nothing but connect."""
     from alembic.script import ScriptDirectory
 
     from migration_sidecar.worker.env.env_analysis import only_connects
@@ -137,15 +138,15 @@ def _may_begin(config: Any) -> bool:
     return only_connects(Path(ScriptDirectory.from_config(config).env_py_location))
 
 
-def _has_word(channel: socket) -> bool:
+def _has_orders(channel: socket) -> bool:
     return bool(select([channel], [], [], 0)[0])
 
 
 def _next_line(channel: socket, connection: Any) -> str:
-    """Ends this process when its parent needs it no longer, or the server took the connection away meanwhile."""
+    """Waits for a line from the service. Ends this process if the service or the server closes its connection."""
     waited_for = [channel, *([descriptor] if (descriptor := socket_of(connection)) is not None else [])]
     ready, _, _ = select(waited_for, [], [])
     line = channel.makefile("r", encoding="utf-8").readline() if channel in ready else ""
     if not line:
-        os._exit(DID_NOTHING)  # nothing must be concluded from its end
+        os._exit(DID_NOTHING)  # the exit code tells the service that nothing was done
     return line

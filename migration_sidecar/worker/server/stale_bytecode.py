@@ -1,4 +1,4 @@
-"""Python believes a compiled file whose source has the same size and second; a replaced revision may have both."""
+"""Ignores .pyc files that may be stale: Python compares only the source's size and its time in whole seconds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import cache_from_source
 from types import CodeType
 
-INSTALLED = "-packages" + os.sep  # files there come and go with their compiled ones
+INSTALLED = "-packages" + os.sep  # installers replace these files together with their .pyc
 _get_code = SourceFileLoader.get_code
 
 
 def trust_no_stale_bytecode() -> None:
-    """From now on a compiled file counts only if it was written after its source last changed."""
+    """From now on Python uses a .pyc only if it was written after its source last changed. For this process alone."""
     SourceFileLoader.get_code = _fresh_code  # type: ignore[method-assign, assignment]
 
 
@@ -31,5 +31,5 @@ def _is_stale(source: str) -> bool:
         return False
     if stale:
         with suppress(OSError):
-            os.remove(compiled)  # noqa: PTH107 - the next one who loads it writes a good one
+            os.remove(compiled)  # noqa: PTH107 - the next import writes it again
     return stale

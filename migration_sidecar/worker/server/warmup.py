@@ -1,6 +1,6 @@
-"""What a process does before it has orders: it goes once through the code that every revision needs.
+"""Runs the code that every revision needs once, while a worker waits for its orders.
 
-A forked process copies the memory it shares at its first use, page by page: most of it here, while nobody waits.
+A forked process copies shared memory page by page at its first use. Most of these copies are made here, in advance.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Dialect, make_url
 
 
 def warm_up() -> None:
-    """Writes the SQL of a made-up revision into nothing; there is no database here, and no code of anybody's yet."""
+    """Renders the SQL of an invented revision and discards it. It uses no database and none of the service's code."""
     dialect = make_url("postgresql://").get_dialect()()
     into_nothing: dict[str, Any] = {"as_sql": True, "output_buffer": StringIO()}
     _write_a_table(Operations(MigrationContext.configure(dialect=dialect, opts=into_nothing)))
@@ -35,7 +35,7 @@ def _write_a_table(operations: Operations) -> None:
 
 
 def _compile_what_alembic_asks(dialect: Dialect) -> None:
-    """Where its version table is, and how it moves the row in it."""
+    """Compiles the statements with which Alembic finds its version table and changes the row in it."""
     version = sqlalchemy.table("made_up_version", sqlalchemy.column("version_num"))
     same = version.c.version_num == sqlalchemy.literal_column("'a'")
     name = sqlalchemy.bindparam("name", type_=sqlalchemy.String)

@@ -1,1 +1,1 @@
-"""The session that migrates: its lock, its checks, its journal rows. env.py opens the connection."""
+"""The session that migrates, on the connection that env.py opened: lock, checks, journal rows."""

@@ -1,4 +1,4 @@
-"""The migration lock: an advisory lock on the very connection that migrates, polled and never waited for."""
+"""The migration lock: an advisory lock of the session that migrates. It is polled, never waited for."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def take(
     transaction: Callable[[], AbstractContextManager[Any]],
     report: SendReport,
 ) -> None:
-    """Polls until the lock is ours or the wait is over (CM-404 names the holder).
+    """Polls until this session has the lock. After `wait_seconds` raises Refusal (CM-404), which names the holder.
 
-    A blocking wait would be cut off by lock_timeout and deadlocks with CREATE INDEX CONCURRENTLY.
+    A blocking wait would end by lock_timeout, and it deadlocks with CREATE INDEX CONCURRENTLY.
     """
     deadline = monotonic() + wait_seconds
-    told: str | None = None
+    reported: str | None = None
     while True:
-        # Nothing stays open between polls, so CONCURRENTLY never waits for us; the lock survives its transaction.
+        # No transaction stays open between polls: CONCURRENTLY would wait for it. The lock outlives its transaction.
         with transaction():
             if connection.execute(TRY, key).scalar():
                 break
             who = _describe(connection, key)
-        if who != told:
+        if who != reported:
             report({"event": "waiting", "sentence": f"Waiting for the migration lock, {who}."})
-            told = who
+            reported = who
         if monotonic() > deadline:
             raise Refusal(
                 "CM-404",
@@ -59,14 +59,14 @@ def take(
                 retryable=True,
             )
         sleep(uniform(0.05, 0.2))
-    if told:
+    if reported:
         report({"event": "waiting", "sentence": None})
 
 
 def release_on_return(connection: Connection, key: dict[str, int]) -> None:
-    """Frees the lock when env.py closes its connection, although the session behind it lives on in a pool.
+    """Frees the lock when env.py closes its connection, although a pool keeps the session open.
 
-    Or the next connection of the same env.py would wait for the one before it.
+    Otherwise the next connection of the same env.py would wait for the previous one.
     """
     pool, ours = connection.engine.pool, driver_connection(connection)
     if isinstance(pool, NullPool):
@@ -75,7 +75,7 @@ def release_on_return(connection: Connection, key: dict[str, int]) -> None:
     def returned(driver: Any, _record: Any) -> None:
         if driver is not ours:
             return
-        with suppress(Exception):  # a session that is broken takes its lock along
+        with suppress(Exception):  # the lock of a broken session ends with it
             driver.cursor().execute(f"SELECT pg_advisory_unlock({key['class_id']}, {key['object_id']})")
             driver.rollback()
 
@@ -83,7 +83,7 @@ def release_on_return(connection: Connection, key: dict[str, int]) -> None:
 
 
 def fence_lost(revision: str | None) -> Refusal:
-    """This session no longer holds the lock, for example after DISCARD ALL in a revision."""
+    """The refusal (CM-406) when this session no longer holds the lock, for example after DISCARD ALL in a revision."""
     return Refusal(
         "CM-406",
         "The migration lock was lost",

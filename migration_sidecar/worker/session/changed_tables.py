@@ -1,6 +1,6 @@
-"""Which tables a revision changed, told by the locks that its transaction still holds when it ends.
+"""SQL that lists the tables a revision changed: those that its transaction has locked when it ends.
 
-Not seen: what an autocommit_block did, because its locks are gone, and tables that were made and dropped in one go.
+It does not find what an autocommit_block changed, nor tables that the same revision creates and drops.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MOST_NAMES = 50
 _MOST_KNOWN = 2000
 _FUNCTION = re.compile(rb"^(?:async )?def (upgrade|downgrade)\b.*?(?=^\S|\Z)", re.DOTALL | re.MULTILINE)
 
-# A table that is gone at the end has a lock and no name any more, so the names before are kept where something goes.
+# A dropped table still has its lock, but no name. So a revision that may drop one lists all names before it begins.
 KNOWN_BEFORE = f"""
     (SELECT CAST(jsonb_object_agg(k.oid, k.name) AS text) FROM (
        SELECT c.oid, n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -24,7 +24,7 @@ KNOWN_BEFORE = f"""
 
 
 def changed(tables: JournalTables) -> str:
-    """Adds `tables`, and `tables_count`, to a JSON detail; takes :known and the names of the history's own table."""
+    """SQL that adds `tables` and `tables_count` to a JSON detail. Its parameters are :known and :own_table."""
     return f""" || (
         SELECT CASE WHEN count(*) = 0 THEN CAST('{{}}' AS jsonb) ELSE
                jsonb_build_object('tables', to_jsonb((array_agg(t.name ORDER BY t.name))[1:{MOST_NAMES}]),
@@ -41,7 +41,7 @@ def changed(tables: JournalTables) -> str:
 
 
 def may_drop(source: bytes, *, upwards: bool) -> bool:
-    """Whether anything but the function of the other direction speaks of dropping."""
+    """Whether the word `drop` is in the file, apart from the function of the other direction."""
     other = b"downgrade" if upwards else b"upgrade"
-    text = _FUNCTION.sub(lambda found: b"" if found[1] == other else found[0], source)
+    text = _FUNCTION.sub(lambda match: b"" if match[1] == other else match[0], source)
     return b"drop" in text.lower()

@@ -1,4 +1,4 @@
-"""Puts the guarded session where every Alembic environment passes: EnvironmentContext.configure."""
+"""Opens a guarded session in EnvironmentContext.configure, which every env.py calls."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _unguarded = EnvironmentContext.configure
 
 
 def installed() -> bool:
-    """Whether this process already migrates under guard."""
+    """Whether `install` was called in this process."""
     return EnvironmentContext.configure is not _unguarded
 
 
 class Guard:
-    """Opens a guarded session for each connection and version table that an env.py configures."""
+    """Opens a guarded session each time an env.py configures a connection, and keeps them until the job ends."""
 
     def __init__(self, orders: Callable[[Any], Orders], report: SendReport) -> None:
         self._orders = orders
@@ -42,27 +42,30 @@ class Guard:
         self._sessions: list[GuardedSession] = []
 
     def session(self, connection: Any, options: dict[str, Any], sources: dict[str, bytes]) -> GuardedSession:
-        given = self._orders(connection)
+        """An open guarded session for this connection. Raises Refusal if a check fails or the lock is taken."""
+        orders = self._orders(connection)
         table = options.get("version_table") or PLAIN
-        schema = options.get("version_table_schema") or _schema_of_its_own(connection, given)
+        schema = options.get("version_table_schema") or _own_schema(connection, orders)
         history = history_name(table, schema)
         self._turns[history] += 1
-        attempt = replace(given.attempt, version_table=history, turn=self._turns[history])
-        session = GuardedSession(connection, given, attempt, self._report, key=lock_key(table, schema), sources=sources)
+        attempt = replace(orders.attempt, version_table=history, turn=self._turns[history])
+        session = GuardedSession(
+            connection, orders, attempt, self._report, key=lock_key(table, schema), sources=sources
+        )
         session.open()
         self._sessions.append(session)
         return session
 
     def require_committed(self) -> None:
-        """Raises Refusal (CM-410) where env.py has ended without committing the transaction it began itself."""
+        """Raises Refusal (CM-410) if env.py ended without committing the transaction that it had begun itself."""
         if any(session.uncommitted for session in self._sessions):
             raise preconditions.uncommitted()
 
 
 def install(orders: Callable[[Any], Orders], report: SendReport) -> Guard:
-    """From now on whatever connection an env.py configures is guarded, however it was made.
+    """From now on every connection that an env.py configures for a migration gets a guarded session.
 
-    `orders` is asked when a connection is there and nothing was done with it, and may wait until there are any.
+    `orders` is called with the connection before it is used, and may wait until the orders arrive.
     """
     guard = Guard(orders, report)
     watch_autocommit_blocks()
@@ -71,8 +74,8 @@ def install(orders: Callable[[Any], Orders], report: SendReport) -> Guard:
     def configure(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
         if connection is None or not _changes_the_database(self):
             return _unguarded(self, connection, *args, **options)
-        sources = _loaded(self.script)  # time that is better spent before the orders come
-        # What was given to an earlier configure holds for this one too: Alembic never forgets an option.
+        sources = _loaded(self.script)  # it takes time, so do it before the orders arrive
+        # Options of an earlier configure are valid for this one too: Alembic keeps them.
         session = guard.session(connection, {**self.context_opts, **options}, sources)
         self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session)
         options["transaction_per_migration"] = True
@@ -89,16 +92,16 @@ def _changes_the_database(environment: EnvironmentContext) -> bool:
     return bool(options.get("destination_rev")) and not options.get("as_sql") and not options.get("dont_mutate")
 
 
-def _schema_of_its_own(connection: Any, given: Orders) -> str:
-    """env.py may have set another search_path for each of its tenants."""
-    if not given.default_schema:
+def _own_schema(connection: Any, orders: Orders) -> str:
+    """The schema of an unqualified version table. env.py may set a different search_path for each tenant."""
+    if not orders.default_schema:
         return ""
     with nullcontext() if connection.in_transaction() else connection.begin():
-        return default_schema(connection) or given.default_schema
+        return default_schema(connection) or orders.default_schema
 
 
 def _loaded(scripts: Any) -> dict[str, bytes]:
-    """Loads the revision files and gives the text of each: what runs may stand in none of them any more."""
+    """Loads the revision files and returns the text of each by id, because the files may change while they run."""
     return {each.revision: Path(each.path).read_bytes() for each in scripts.walk_revisions()}
 
 
@@ -109,9 +112,9 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
         # A stamp's step has no revision file; it only moves the version row.
         steps = list(_agreed_steps(original, heads, context, session))
         if not heads and session.attempt.way_in == Origin.BY_HAND and any(hasattr(step, "revision") for step in steps):
-            known = {file_mark(*each) for each in session.files.items()}  # by hand nobody looked before
+            known = {file_mark(*each) for each in session.files.items()}  # by hand there was no pre-flight check
             preconditions.require_managed(session.connection, session.orders, session.attempt, known)
-        # Here the lock is ours, so from here on nobody else moves the database.
+        # This session has the lock here, so no other migration changes the database from now on.
         revisions = [step.revision.revision for step in steps if hasattr(step, "revision")]
         preconditions.require_agreed({revision: session.files[revision] for revision in revisions}, session.orders)
         guarded_steps = [session.guard(step, context) if hasattr(step, "revision") else step for step in steps]
@@ -122,7 +125,7 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
 
 
 def _agreed_steps(plan: Callable[..., Any], heads: Any, context: Any, session: GuardedSession) -> Any:
-    """Those that lead to what was agreed: the target may mean more by now, or nothing certain."""
+    """The steps to the revisions that were agreed, because the target may mean others by now."""
     goals = session.orders.goals
     if not goals:
         return plan(heads, context)

@@ -1,4 +1,4 @@
-"""The guarded session on Alembic's own connection: preamble, checks, lock, fence and journal."""
+"""A guarded session: settings, checks, lock and journal rows on the connection that Alembic migrates with."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LONGEST_MESSAGE = 100  # the first line of a revision's docstring, as Alembic sh
 
 
 class GuardedSession:
-    """Owns nothing: the connection stays its maker's, and closing it frees the lock."""
+    """Guards one connection of env.py for one history. env.py closes the connection, which frees the lock."""
 
     def __init__(
         self,
@@ -54,9 +54,9 @@ class GuardedSession:
         self.attempt = attempt
         self.report = report
         self.key = key
-        self.sources = sources  # each revision's file as it was loaded; another may stand there by now
+        self.sources = sources  # the text of each revision's file when it was loaded
         self.files = {revision: sha256(source).hexdigest() for revision, source in sources.items()}
-        # Alembic calls such a transaction external; it is its owner's to end, so nothing is committed in it here.
+        # Alembic calls such a transaction external. env.py began it, so only env.py commits it.
         self.external = connection.in_transaction()
         self.uncommitted = False
         self._started_at = 0.0
@@ -64,7 +64,7 @@ class GuardedSession:
         self._invalid_before: set[invalid_index_repair.Index] = set()
 
     def open(self) -> None:
-        """Preamble, checks, the attempt's own row, then the lock; raises Refusal before any DDL."""
+        """Settings, checks, the row of the attempt, then the lock. Raises Refusal before any DDL."""
         if self.external:
             event.listen(self.connection, "commit", self._committed)
         with self.transaction():
@@ -88,11 +88,11 @@ class GuardedSession:
         reach("lock_taken", self.connection)
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """For our own statements around the revisions; alike in SQLAlchemy 1.4, where nothing begins by itself."""
+        """A transaction for our own statements, if env.py has none open. SQLAlchemy 1.4 begins none by itself."""
         return nullcontext() if self.external else self.connection.begin()
 
     def guard(self, step: Any, context: Any) -> Any:
-        """Puts fence, preamble and the `started` row before the revision's first statement, in its transaction."""
+        """Makes a step of Alembic begin with the `started` row, which checks the lock and sets the settings again."""
         apply, revision, file = step.migration_fn, step.revision.revision, Path(step.revision.path)
         source = self.sources[revision]
 
@@ -118,24 +118,24 @@ class GuardedSession:
         return invalid_index_repair.none_left_invalid(self.connection, revision, source, self._invalid_before)
 
     def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
-        """Called by Alembic after the version row changed and before its transaction ends: the journal row joins it."""
+        """Called by Alembic after the version row changed: writes the journal row in the same transaction."""
         reach("version_moved", self.connection)
-        # A stamp backwards is to what is below; one to base has nothing to name but what it left.
+        # A stamp downwards names its destination. A stamp to base has none and names the revision that it removes.
         revision = (step.destination_revision_ids or step.up_revision_ids)[0] if step.is_stamp else step.up_revision_id
         kind = "stamped" if step.is_stamp else "applied" if step.is_upgrade else "reverted"
         duration = round((monotonic() - self._started_at) * 1000) if not step.is_stamp else 0
-        told = {"duration_ms": duration, "heads": sorted(heads), "before": sorted(step.source_revision_ids)}
+        detail = {"duration_ms": duration, "heads": sorted(heads), "before": sorted(step.source_revision_ids)}
         if step.is_stamp:
-            self.write_fenced(kind, journal_writer.fenced(self.orders.tables), revision, **told)
+            self.write_fenced(kind, journal_writer.fenced(self.orders.tables), revision, **detail)
         else:
-            self._write_done(kind, step.up_revision, told)
+            self._write_done(kind, step.up_revision, detail)
         self.uncommitted = self.external
         self.report({"event": "applied", "revision": revision, "kind": kind, "duration_ms": duration})
         reach("journal_written", self.connection)
         watch_commit(self.connection)
 
     def write_fenced(self, kind: str, statement: TextClause, revision: str | None, **detail: Any) -> Any:
-        """A journal row, or Refusal (CM-406) when this session no longer holds the lock."""
+        """Writes a journal row. Raises Refusal (CM-406) if this session no longer holds the lock."""
         return self._written(kind, statement, revision, self.key, **detail)
 
     def _written(
@@ -148,7 +148,7 @@ class GuardedSession:
             raise advisory_lock.fence_lost(revision)
         return row
 
-    def _write_done(self, kind: str, script: Any, told: dict[str, Any]) -> None:
+    def _write_done(self, kind: str, script: Any, detail: dict[str, Any]) -> None:
         parameters = {
             **self.key,
             "known": self._known_before,
@@ -159,13 +159,13 @@ class GuardedSession:
             journal_writer.with_tables(self.orders.tables),
             script.revision,
             parameters,
-            **told,
+            **detail,
             message=_first_line(script.doc or ""),
             sha256=self.files[script.revision],
         )
 
     def _begin(self, revision: str, *, transactional: bool, may_drop: bool) -> None:
-        # Set again with each revision's first row: a SET of the revision before leaks, and a rollback undoes ours.
+        # Set again for each revision: the previous one may have changed a setting, and a rollback undoes ours.
         settings = preamble(self.orders.guards, patient=not transactional)
         statement = journal_writer.insert(
             self.orders.tables,
@@ -193,6 +193,6 @@ class GuardedSession:
 
 
 def _first_line(docstring: str) -> str | None:
-    """Without what no JSON of PostgreSQL can hold, for a revision must not fail over its title."""
+    """Without characters that PostgreSQL's JSON cannot hold: a revision must not fail because of its title."""
     line = docstring.strip().partition("\n")[0]
     return "".join(each for each in line if each.isprintable())[:LONGEST_MESSAGE] or None

@@ -1,4 +1,4 @@
-"""INVALID indexes: what a failed CREATE INDEX CONCURRENTLY leaves behind, and who made it."""
+"""Finds and drops INVALID indexes that a failed CREATE INDEX CONCURRENTLY of a revision left."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _REINDEX = re.compile(r"\breindex\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Index:
-    """An index as SQL names it, and as a revision file does."""
+    """An INVALID index: its name quoted for SQL, and plain as in a revision file, with its table."""
 
     quoted: str
     name: str
@@ -41,15 +41,16 @@ class Index:
         return self.quoted
 
     def is_named_in(self, source: str) -> bool:
+        """Whether this text contains the index's name as a word."""
         return _names(source, self.name)
 
     def may_come_from(self, source: str) -> bool:
-        """PostgreSQL makes up the name of an index without one, and that of one which it builds again."""
+        """Whether this text may have built the index. PostgreSQL chooses the name in REINDEX, or if none is given."""
         return self.is_named_in(source) or _names(source, self.table) or _REINDEX.search(source) is not None
 
 
 class MigrationSession(Protocol):
-    """The parts of a session that are needed to drop an index in it."""
+    """The parts of a `GuardedSession` that dropping an index needs."""
 
     connection: Connection
     orders: Orders
@@ -59,9 +60,9 @@ class MigrationSession(Protocol):
 
 
 def settle(session: MigrationSession, context: Any, revision: str, source: bytes) -> set[Index]:
-    """Drops what an earlier attempt of this revision left INVALID; gives what else is INVALID before it begins.
+    """Called before a revision that is not transactional. Drops the INVALID indexes that its earlier attempt left.
 
-    Raises Refusal (CM-405) for an INVALID index that the revision would meet and did not make.
+    Returns the other INVALID indexes. Raises Refusal (CM-405) for one that the revision names and did not make.
     """
     invalid = _invalid(session.connection)
     met = sorted((index for index in invalid if index.is_named_in(_text(source))), key=str)
@@ -77,22 +78,22 @@ def settle(session: MigrationSession, context: Any, revision: str, source: bytes
 
 @contextmanager
 def none_left_invalid(connection: Connection, revision: str, source: bytes, before: set[Index]) -> Iterator[None]:
-    """Raises Refusal (CM-405) where the revision ends the block well and left an INVALID index all the same.
+    """Raises Refusal (CM-405) if the revision in the block succeeds and leaves an INVALID index.
 
-    One that neither its file nor its statements can have made is a neighbour's, whose build failed meanwhile.
+    An index that neither its file nor its statements can have made belongs to another session and is ignored.
     """
-    said = [_text(source)]
+    texts = [_text(source)]
 
-    def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def note_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if _CONCURRENTLY.search(statement):
-            said.append(statement)
+            texts.append(statement)
 
-    event.listen(connection, "before_cursor_execute", hear)
+    event.listen(connection, "before_cursor_execute", note_statement)
     try:
         yield
     finally:
-        event.remove(connection, "before_cursor_execute", hear)
-    new = [index for index in _invalid(connection) - before if any(index.may_come_from(each) for each in said)]
+        event.remove(connection, "before_cursor_execute", note_statement)
+    new = [index for index in _invalid(connection) - before if any(index.may_come_from(each) for each in texts)]
     if new:
         raise _left_behind(revision, sorted(new, key=str))
 
@@ -102,7 +103,7 @@ def _invalid(connection: Connection) -> set[Index]:
 
 
 def _text(source: bytes) -> str:
-    return source.decode("utf-8", errors="replace")  # it may be compiled
+    return source.decode("utf-8", errors="replace")  # a .pyc is not UTF-8
 
 
 def _names(source: str, name: str) -> bool:
@@ -110,7 +111,7 @@ def _names(source: str, name: str) -> bool:
 
 
 def _invalid_before_last_try(session: MigrationSession, revision: str) -> set[str] | None:
-    """What was INVALID already when this revision was last begun and not ended; None when it never was."""
+    """What was INVALID before the last unfinished attempt of this revision; None if there was no such attempt."""
     table = session.orders.tables.journal
     row = session.connection.execute(
         text(f"""

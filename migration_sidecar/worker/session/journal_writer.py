@@ -1,4 +1,4 @@
-"""The service's own record of what happened to its database, in a schema of its own, written beside the migration."""
+"""Writes rows of the journal, in the transactions of the migration."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 
 def insert(tables: JournalTables, *, where: str = "true", also: str = "", more: str = "") -> TextClause:
-    """Adds one row while `where` holds and gives its transaction id.
+    """A statement that adds one row if `where` is true, and returns its transaction id.
 
-    `also` are expressions evaluated with it, for what would otherwise be a round trip of its own; so is `more`, which
-    the server adds to the detail.
+    `also` are expressions to return with it, which saves a round trip. `more` is SQL that adds to the row's detail.
     """
-    # Safe to paste: the names were checked and quoted when JournalTables was made, the rest is our own text.
+    # Safe as text: JournalTables checked and quoted the names, and the rest is constant.
     return text(f"""
         INSERT INTO {tables.journal} (event_id, operation_id, version_table, attempt, revision, kind, xid, detail)
         SELECT CAST(:event_id AS uuid), CAST(:operation_id AS text), CAST(:version_table AS text),
@@ -37,19 +36,19 @@ def insert(tables: JournalTables, *, where: str = "true", also: str = "", more: 
 
 @cache
 def plain(tables: JournalTables) -> TextClause:
-    """Whoever holds the lock."""
+    """Adds a row without a check of the lock."""
     return insert(tables)
 
 
 @cache
 def fenced(tables: JournalTables) -> TextClause:
-    """Only while this session holds the migration lock; takes the lock's key as parameters."""
+    """Adds a row only if this session holds the migration lock. The lock's key is a parameter."""
     return insert(tables, where=HELD_BY_US)
 
 
 @cache
 def with_tables(tables: JournalTables) -> TextClause:
-    """Fenced, and the server adds which tables changed; takes their names before, and the history's own table."""
+    """`fenced`, with the changed tables in the detail. Further parameters are those of `changed_tables.changed`."""
     return insert(tables, where=HELD_BY_US, more=changed(tables))
 
 
@@ -63,9 +62,9 @@ def write(
     parameters: dict[str, Any] | None = None,
     **detail: Any,
 ) -> Any:
-    """Adds one row to the transaction the connection is in and gives it; None where the statement's condition fails.
+    """Executes one of these statements in the current transaction. Returns the row, or None if its condition was false.
 
-    `parameters` are what the statement takes besides the row, such as the lock's key.
+    `parameters` are those of the statement besides the row, such as the lock's key.
     """
     return connection.execute(
         statement,

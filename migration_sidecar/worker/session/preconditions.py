@@ -1,4 +1,4 @@
-"""What must hold before a session may migrate: a direct connection to the right, writable database."""
+"""Checks before a session may migrate, among them: a direct connection to the right, writable database."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ _NAMES = (":schema", ":journal", ":operations")
 
 
 def look(connection: Connection, orders: Orders, attempt: Attempt) -> Any:
-    """Sets the guards and tells in one round trip who answers; `may_write` is None where there is no journal."""
-    # The catalog is asked by name, because to_regclass fails where the schema may not be used.
+    """Sets the session's settings and reads facts about server, role and journal in one round trip.
+
+    `may_write` is None if there is no journal.
+    """
+    # Looked up by name, because to_regclass fails without USAGE on the schema.
     statement = text(f"""
         SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, current_user AS role,
                current_setting('transaction_read_only') = 'on' AS read_only,
@@ -48,15 +51,17 @@ def look(connection: Connection, orders: Orders, attempt: Attempt) -> Any:
 
 
 def attempt_statement(orders: Orders) -> TextClause:
-    """Adds the attempt's row; only where the operation's own row stands, when the parent wrote one."""
+    """The statement for the attempt's row. With `same_database` it adds none if the operation's row is missing."""
     if not orders.same_database:
         return journal_writer.plain(orders.tables)
-    seen = f"EXISTS (SELECT FROM {orders.tables.operations} WHERE operation_id = CAST(:operation_id AS text))"
-    return journal_writer.insert(orders.tables, where=seen)
+    operation_is_here = (
+        f"EXISTS (SELECT FROM {orders.tables.operations} WHERE operation_id = CAST(:operation_id AS text))"
+    )
+    return journal_writer.insert(orders.tables, where=operation_is_here)
 
 
 def require_managed(connection: Connection, orders: Orders, attempt: Attempt, known: Collection[str]) -> None:
-    """Raises Refusal (CM-552) where tables stand that neither this history nor a neighbour accounts for."""
+    """Raises Refusal (CM-552) if there are tables that neither this history nor another one can have made."""
     tables = orders.tables
     *schema, name = attempt.version_table.split(".", 1)
     facts = {
@@ -79,9 +84,9 @@ def require_managed(connection: Connection, orders: Orders, attempt: Attempt, kn
 
 
 def require_agreed(files: Mapping[str, str], orders: Orders) -> None:
-    """Raises Refusal (CM-306) where others migrated while this session waited, or a file that was loaded is another.
+    """Raises Refusal (CM-306) if others migrated while this session waited, or if a file is not the agreed one.
 
-    `files` are the revisions to come, each with the SHA-256 of its file.
+    `files` are the SHA-256 of the files, by id, of the revisions to run.
     """
     if orders.agreed is None:
         return
@@ -92,7 +97,7 @@ def require_agreed(files: Mapping[str, str], orders: Orders) -> None:
 
 
 def require_there(files: Mapping[str, str], goals: Collection[str]) -> None:
-    """Raises Refusal (CM-306) where a file that was there when the operation was accepted could not be loaded."""
+    """Raises Refusal (CM-306) if the file of a revision in `goals` is missing, though it was agreed."""
     if gone := [revision for revision in goals if revision not in files]:
         raise _plan_changed(f"There is no revision file of {', '.join(gone)} any more.")
 
@@ -109,6 +114,7 @@ def _versions_elsewhere(connection: Connection, facts: dict[str, str]) -> list[l
 
 
 def require_direct_primary(connection: Connection, row: Any) -> None:
+    """Raises Refusal for a read-only server (CM-521) and behind a connection pooler (CM-541). `row` is from `look`."""
     if row.standby or row.read_only:
         raise Refusal(
             "CM-521",
@@ -129,7 +135,7 @@ def require_direct_primary(connection: Connection, row: Any) -> None:
 
 @contextmanager
 def grants_are_there(tables: JournalTables, role: str) -> Iterator[None]:
-    """Turns PostgreSQL's refusal to make our tables into the sentence that helps."""
+    """Turns PostgreSQL's refusal to create our tables into a Refusal (CM-504)."""
     try:
         yield
     except DBAPIError as error:
@@ -139,6 +145,7 @@ def grants_are_there(tables: JournalTables, role: str) -> Iterator[None]:
 
 
 def missing_grant(tables: JournalTables, role: str) -> Refusal:
+    """The refusal (CM-504) for a role that may not write the journal, with the GRANT it needs."""
     return Refusal(
         "CM-504",
         "A privilege is missing",
@@ -149,6 +156,7 @@ def missing_grant(tables: JournalTables, role: str) -> Refusal:
 
 
 def other_database() -> Refusal:
+    """The refusal (CM-702) when env.py connects to another database than the service."""
     return Refusal(
         "CM-702",
         "env.py connects to another database",
@@ -158,6 +166,7 @@ def other_database() -> Refusal:
 
 
 def uncommitted() -> Refusal:
+    """The refusal (CM-410) when env.py did not commit its transaction."""
     return Refusal(
         "CM-410",
         "env.py did not commit",

@@ -1,12 +1,12 @@
-"""The settings that bound what a migrating session may do to others, and what a dead one may leave behind."""
+"""The guards: PostgreSQL settings that limit how a migrating session affects others, also after its process died."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# Measured: with these a stopped or cut-off migrator loses its session within seconds, and no unprivileged role
-# lacks the right to set them. lock_timeout: a waiting DDL statement blocks every reader behind it.
+# Measured: with these the session of a stopped or disconnected worker ends within seconds. Every role may set them.
+# lock_timeout: a waiting DDL statement blocks every reader behind it.
 SETTINGS = {
     "client_connection_check_interval": "1s",
     "lock_timeout": "1s",
@@ -17,18 +17,18 @@ SETTINGS = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
-# CONCURRENTLY waits for older transactions by design; giving up after a second leaves an INVALID index.
+# CONCURRENTLY always waits for older transactions. If it gave up after a second, it would leave an INVALID index.
 PATIENT_LOCK_TIMEOUT = "10min"
-PATIENT = "patient_lock_timeout"  # among the overrides it stands for lock_timeout outside a transaction
+PATIENT = "patient_lock_timeout"  # the override of lock_timeout for revisions outside a transaction
 
 
 def chosen(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Those of an operator's settings that are guards."""
+    """The guards among an operator's settings."""
     return {name: str(settings[name]) for name in (*SETTINGS, PATIENT) if name in settings}
 
 
 def preamble(overrides: Mapping[str, str], *, patient: bool = False) -> str:
-    """SQL expressions that set every guard for the session; raises KeyError for a guard that does not exist."""
+    """SQL expressions that set every guard for the session. Raises KeyError for an unknown guard in `overrides`."""
     known = {**SETTINGS, PATIENT: PATIENT_LOCK_TIMEOUT}
     if unknown := set(overrides) - set(known):
         raise KeyError(f"no such guard: {', '.join(sorted(unknown))}")
@@ -40,5 +40,5 @@ def preamble(overrides: Mapping[str, str], *, patient: bool = False) -> str:
 
 
 def _literal(value: str) -> str:
-    # Pasted into a text() of SQLAlchemy, where a colon would begin a parameter.
+    # Becomes a part of SQLAlchemy's text(), where a colon would begin a parameter.
     return "'" + value.replace("'", "''").replace(":", "\\:") + "'"

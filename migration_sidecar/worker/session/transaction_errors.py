@@ -1,4 +1,4 @@
-"""Says what to do where PostgreSQL or Alembic only says that something cannot run in a transaction."""
+"""Explains errors of statements that cannot run in a transaction."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ ACTIVE_SQL_TRANSACTION = "25001"
 
 
 def explain(error: Exception, revision: str, file: Path, *, external: bool) -> None:
-    """Raises Refusal (CM-305) with file and line where a revision needs to leave its transaction and does not."""
+    """Raises Refusal (CM-305) with file and line if a statement needs an autocommit_block; otherwise returns.
+
+    `external` says that env.py began the transaction, which no autocommit_block can leave.
+    """
     place = next((frame for frame in reversed(extract_tb(error.__traceback__)) if Path(frame.filename) == file), None)
     where = f"{file.name}:{place.lineno}" if place else file.name
     if external and place is not None and "autocommit_block" in (place.line or ""):
         detail = f"{where}: env.py began a transaction before context.configure, and autocommit_block cannot leave it"
         next_step = "Let env.py hand over a connection without a transaction: connect() instead of begin()."
     elif sqlstate_of(error) == ACTIVE_SQL_TRANSACTION:
-        said = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        detail = f"{where}: {said.rpartition(': ')[2]}"
+        message = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        detail = f"{where}: {message.rpartition(': ')[2]}"
         next_step = "Put that statement into: with op.get_context().autocommit_block():"
     else:
         return
