@@ -1,4 +1,4 @@
-"""One Alembic environment as the service sees it: its revisions, its target database, and what was agreed about both.
+"""One Alembic environment as the service sees it: its history, its target database, and what an operation agreed on.
 
-Alembic itself runs in `worker`.
+Alembic itself runs in `worker`, never here.
 """

@@ -1,4 +1,4 @@
-"""What an operation was accepted to do: it is held to that, and judged by that, whatever the files say by then."""
+"""The revisions that an operation was accepted with. It does these, even if the files change before it runs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ OTHER_FILES = "The revision files or the database are not what the plan was made
 
 
 class AgreedRevision(Message):
-    """A revision to be applied or reverted, and its file as it was then."""
+    """A revision to apply or revert, with the SHA-256 of its file when the operation was accepted."""
 
     id: str
     sha256: str
 
 
 class Agreed(Message):
-    """Fixed when the operation is accepted, and stored with it: `head` may mean something else a moment later."""
+    """What an operation will do. Stored with it when it is accepted, because `head` may mean another revision later."""
 
     action: Action
-    target: str  # as it was asked for
-    to_revisions: list[str]  # what the version table holds then
+    target: str  # as requested
+    to_revisions: list[str]  # what the version table holds afterwards
     goals: list[str]  # what the target of an upgrade means, by full ids
     revisions: list[AgreedRevision]  # in their order
 
     @classmethod
     def by(cls, history: History, action: Action, rows: Iterable[str], target: str) -> Agreed:
-        """Nothing can be agreed for a database at a revision that these files do not know."""
+        """For a database whose version table holds `rows`; with an unknown revision among them there are no steps."""
         before = sorted(rows)
         known = history.knows(before)
         steps = history.between(action, before, target) if known else []
@@ -42,7 +42,7 @@ class Agreed(Message):
         )
 
     def is_reached(self, rows: Collection[str]) -> bool:
-        """Told by the version table alone; False where nothing was to be done, which the files must tell."""
+        """Whether these rows of the version table are the result. False without steps: then the files decide."""
         if not self.revisions:
             return False
         if self.action is Action.UPGRADE:
@@ -50,9 +50,9 @@ class Agreed(Message):
         return set(self.to_revisions) == set(rows)
 
     def left(self, history: History, rows: Collection[str]) -> list[RevisionFile]:
-        """What is still to be done to a database at revisions that the files know.
+        """The revisions still to apply or revert. The files must know all `rows`.
 
-        Raises PlanChanged where the files that were agreed are gone, NotApplied for a downgrade that leads nowhere.
+        Raises PlanChanged if agreed files are missing, NotApplied if the target of a downgrade is not applied.
         """
         if gone := [each.id for each in self.revisions if each.id not in history.revisions]:
             raise PlanChanged(f"There is no revision file of {', '.join(gone)} any more.")
@@ -61,13 +61,13 @@ class Agreed(Message):
         return history.between(self.action, rows, self.target)
 
     def undone(self, rows: Collection[str], done: Collection[str]) -> list[str]:
-        """What is left by all that is known where the files know too little; `done` is what our own rows tell."""
+        """The ids still to do when the files do not know all `rows`; `done` are the ids with a journal row."""
         there = set(rows) if self.action is Action.UPGRADE else set()
         return [each.id for each in self.revisions if each.id not in there.union(done)]
 
 
 def require_agreed(request: OperationRequest, plan: MigrationPlan) -> None:
-    """Raises PlanChanged when the caller agreed to something else than what would happen now."""
+    """Raises PlanChanged if the caller agreed to another plan than the one of now."""
     expected = request.expected_revisions
     if expected is not None and sorted(expected) != sorted(plan.from_revisions):
         at = ", ".join(plan.from_revisions) or "no revision"
@@ -77,18 +77,18 @@ def require_agreed(request: OperationRequest, plan: MigrationPlan) -> None:
 
 
 def limits(request: OperationRequest, agreed: Agreed) -> dict[str, str | None] | None:
-    """The revisions that may be applied or reverted, each with the SHA-256 of its file where a plan was agreed to.
+    """The revisions that the worker may apply or revert, each with the SHA-256 of its file if a plan was agreed to.
 
-    None for any: an upgrade whose caller did not say where it begins does what is missing, if more is missing by then.
+    None allows all: an upgrade whose caller named neither a plan nor the current revisions applies all that is missing.
     """
-    said = request.expected_revisions is not None or request.plan_digest is not None
-    if not said and agreed.action is Action.UPGRADE:
+    is_limited = request.expected_revisions is not None or request.plan_digest is not None
+    if not is_limited and agreed.action is Action.UPGRADE:
         return None
     return {each.id: each.sha256 if request.plan_digest is not None else None for each in agreed.revisions}
 
 
 def other_files(request: OperationRequest, agreed: Agreed, history: History) -> Problem | None:
-    """What is in the way of an operation whose files were replaced while it waited for others, or for a restart."""
+    """The problem if files were replaced since the plan was agreed to, for example while the operation waited."""
     if request.plan_digest is None:
         return None
     now = history.revisions

@@ -1,4 +1,4 @@
-"""Tells whether files are still the same without reading them."""
+"""Detects changed files without reading them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Stamps: TypeAlias = tuple[tuple[str, int, int, int, int], ...]
 
 
 def stamps_of(files: Iterable[Path]) -> Stamps:
-    """Inode and time of change too: a file may be replaced by one of the same size within the same second."""
+    """Times, size and inode of each file. All are needed: a new file may have the same size and the same second."""
     return tuple(sorted((str(file), *_stamp(file)) for file in files))
 
 

@@ -1,4 +1,4 @@
-"""The history of one Alembic environment as plain data, and what lies between two of its revisions."""
+"""The history of one Alembic environment as plain data, and the steps between its revisions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from migration_sidecar.protocol.version_tables import file_mark
 
 @dataclass(frozen=True)
 class Finding:
-    """A line of a revision file that cannot do what its author meant, on the way `action` goes."""
+    """A line of a revision file that cannot do what its author meant when the revision runs in this direction."""
 
     kind: str  # concurrently | autocommit_block | offline_only | raises | missing
     action: Action
@@ -41,14 +41,16 @@ class RevisionFile:
 
     @property
     def name(self) -> str:
-        """The file without its folder, which is nobody's business outside this machine."""
+        """The file name. The folder is not shown to callers."""
         return self.path.rsplit("/", 1)[-1]
 
     @property
     def before(self) -> tuple[str, ...]:
+        """The revisions that must be applied before this one."""
         return self.down + self.depends_on
 
     def planned(self, action: Action, *, autocommit: bool = False) -> PlannedRevision:
+        """This revision as a step of a plan. `autocommit` says that env.py uses no transactions."""
         destructive = self.destructive_upgrade if action is Action.UPGRADE else self.destructive_downgrade
         return PlannedRevision(
             id=self.id,
@@ -62,14 +64,17 @@ class RevisionFile:
 
 @dataclass(frozen=True)
 class History:
-    """All revisions of one environment; `heads` as Alembic names them."""
+    """All revisions of one environment. `heads` are those that Alembic calls heads."""
 
     heads: tuple[str, ...]
     revisions: Mapping[str, RevisionFile]
-    makes_version_table: bool = False  # env.py names its column, so it may have another width than Alembic's 32
+    makes_version_table: bool = (
+        False  # env.py may create the version table, with a column that is wider than 32 characters
+    )
 
     @classmethod
     def from_inspection(cls, result: HistoryFacts) -> History:
+        """From the result of an `inspect` or `look` job."""
         files = [_file(each) for each in result["revisions"]]
         return cls(
             heads=tuple(result["heads"]),
@@ -79,42 +84,46 @@ class History:
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """Every revision behind all it builds on."""
+        """All revisions, each after those it builds on."""
         return tuple(reversed(self._down(self.revisions, self.resolve("heads"))))
 
     @cached_property
     def file_marks(self) -> frozenset[str]:
+        """Identifies every file, to compare with other histories in the same database."""
         return frozenset(file_mark(file.id, file.sha256) for file in self.revisions.values())
 
     @cached_property
     def below(self) -> Mapping[str, tuple[str, ...]]:
-        """What each revision follows and depends on, unless something that it follows depends on that already."""
+        """Per revision, what it follows and depends on, without dependencies that a revision below it has too."""
         return {revision: self._needs(file) for revision, file in self.revisions.items()}
 
     def ancestors(self, revisions: Iterable[str]) -> set[str]:
-        """The given revisions and everything under them."""
-        found: set[str] = set()
+        """The given revisions, without unknown ids, and all that they build on."""
+        reached: set[str] = set()
         todo = [revision for revision in revisions if revision in self.revisions]
         while todo:
             revision = todo.pop()
-            if revision not in found:
-                found.add(revision)
+            if revision not in reached:
+                reached.add(revision)
                 todo.extend(self.revisions[revision].before)
-        return found
+        return reached
 
     def line_below(self, revision: str) -> set[str]:
-        """The revision and what it follows, without what it only depends on."""
-        found: set[str] = set()
+        """The revision and all that it follows by down_revision, without dependencies."""
+        reached: set[str] = set()
         todo = [revision]
         while todo:
             each = todo.pop()
-            if each not in found:
-                found.add(each)
+            if each not in reached:
+                reached.add(each)
                 todo.extend(self.revisions[each].down)
-        return found
+        return reached
 
     def resolve(self, target: str) -> tuple[str, ...]:
-        """`head`, `heads`, `BRANCH@heads` or a full id; raises UnknownTarget, or CM-301 when `head` is not one."""
+        """The ids for `head`, `heads`, `BRANCH@heads` or a full id.
+
+        Raises UnknownTarget, or HistoryUnreadable (CM-301) for `head` if there are several.
+        """
         branch, _, name = target.rpartition("@")
         if target == "heads":
             depended_on = {each for file in self.revisions.values() for each in file.depends_on}
@@ -130,22 +139,23 @@ class History:
         return (target,)
 
     def knows(self, revisions: Iterable[str]) -> bool:
+        """Whether all these ids are revisions of this history."""
         return set(revisions) <= set(self.revisions)
 
     def between(self, action: Action, current: Iterable[str], target: str) -> list[RevisionFile]:
-        """What would be applied (oldest first) or reverted (newest first) to get from `current` to `target`."""
+        """The revisions to apply (oldest first) or to revert (newest first) to get from `current` to `target`."""
         if action is Action.UPGRADE:
             return self.leading_to(self.goals(target, current), current)
         return self._files(self._leaving(self.ancestors(current), target), current)
 
     def goals(self, target: str, current: Iterable[str]) -> tuple[str, ...]:
-        """The revisions that an upgrade leads to; raises as `resolve` does."""
+        """The revisions at which an upgrade to `target` ends; raises as `resolve` does."""
         if target == "head" and self.ancestors(current).issuperset(self.heads):
-            return self.heads  # also of several: which of them was meant makes no difference
+            return self.heads  # also if there are several: all are applied already
         return self.resolve(target)
 
     def leading_to(self, goals: Collection[str], current: Iterable[str]) -> list[RevisionFile]:
-        """What would be applied, oldest first, until all goals are."""
+        """The revisions to apply, oldest first, until all goals are applied."""
         return list(reversed(self._files(self.ancestors(goals) - self.ancestors(current), goals)))
 
     def _files(self, wanted: Collection[str], ends: Iterable[str]) -> list[RevisionFile]:
@@ -155,7 +165,7 @@ class History:
         return walk_down(wanted, ends, self.below, self.ancestors)
 
     def _leaving(self, there: set[str], target: str) -> set[str]:
-        """As Alembic has it: what follows the goal goes, and all that builds on that or depends on it."""
+        """The revisions to revert, by Alembic's rule: those that follow the goal, and all that build on them."""
         branch, _, goal = target.rpartition("@")
         if goal != "base":
             goal = self._one(goal)
@@ -173,13 +183,13 @@ class History:
         return leaving
 
     def _one(self, target: str) -> str:
-        found = self.resolve(target)
-        if len(found) != 1:
+        goals = self.resolve(target)
+        if len(goals) != 1:
             raise UnknownTarget(target)
-        return found[0]
+        return goals[0]
 
     def _branch(self, name: str) -> str:
-        """The revision that a branch label stands at; as in Alembic, a revision can be named for its branch too."""
+        """The revision with this branch label or, as in Alembic, with this id."""
         for file in self.revisions.values():
             if name == file.id or name in file.labels:
                 return file.id
@@ -195,7 +205,7 @@ class History:
         )
 
     def heads_after(self, action: Action, current: Iterable[str], steps: list[RevisionFile]) -> list[str]:
-        """What the version table will hold when the steps are done, row by row as Alembic keeps it."""
+        """The rows of the version table after the steps, as Alembic changes them."""
         rows = set(current)
         for step in steps:
             rows = self._risen(rows, step) if action is Action.UPGRADE else self._fallen(rows, step)

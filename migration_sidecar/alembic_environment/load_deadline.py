@@ -1,4 +1,7 @@
-"""How long whoever asks can wait for files that are being loaded: a person to the end, the endpoint some seconds."""
+"""How long a caller waits for the loading of env.py and revision files: no limit in a terminal, seconds in the API.
+
+The deadline is a context variable, so it holds for everything that is called in the block.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _until: ContextVar[float] = ContextVar("waiting_until", default=inf)
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Within the block, and in tasks that are begun in it; a shorter time that holds already stays."""
+    """Sets the deadline for the block and the tasks started in it. An earlier deadline that is set already stays."""
     token = _until.set(min(_until.get(), monotonic() + seconds))
     try:
         yield
@@ -22,10 +25,11 @@ def at_most(seconds: float) -> Iterator[None]:
 
 
 def as_long_as_it_takes() -> None:
-    """For a task that outlives the request it was begun in."""
+    """Removes the deadline, for a task that goes on after the request that started it."""
     _until.set(inf)
 
 
 def seconds_left() -> float | None:
+    """The seconds until the deadline, None without one."""
     left = _until.get() - monotonic()
     return None if left == inf else max(0.0, left)

@@ -1,4 +1,4 @@
-"""Loads revision files and asks somebody else's env.py, in the background: the application behind it may take long."""
+"""Loads revision files and probes env.py in the background, because importing an application may take long."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from migration_sidecar.forkserver.client import WarmProcesses
 from migration_sidecar.protocol.jobs import AskedJob
 from migration_sidecar.protocol.reports import ProblemFacts
 
-GRACE_SECONDS = 2.0  # the process gives up first, because it can say at which line
-AGAIN_SECONDS = 5.0  # how long an env.py that could not be asked is left alone, unless a file changes
-HANGING_SECONDS = 20.0  # how long a file that never ended, or was killed, is believed to again, unless it changes
+GRACE_SECONDS = 2.0  # the worker's own time limit comes first, because it can name the line
+AGAIN_SECONDS = 5.0  # how long a failed probe of env.py is not repeated, unless a file changes
+HANGING_SECONDS = 20.0  # how long a load that timed out or was killed is not repeated, unless a file changes
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a process told of files; it holds until one of them changes."""
+    """The answer of a worker about files. It is valid until `until`, a monotonic time, or until a file changes."""
 
     facts: Answer
     stamps: Stamps
@@ -37,14 +37,18 @@ class Told:
 
     @property
     def hung(self) -> bool:
+        """Whether the time limit passed."""
         return "after_seconds" in self.facts
 
 
-NOTHING = Told({"event": "gone"}, ())  # no files have these stamps
+NOTHING = Told({"event": "gone"}, ())  # never valid: no files have these stamps
 
 
 class Loading:
-    """One task for everybody who waits; env.py that is not ours is run once for what it configures and its history."""
+    """Loads and caches for one environment; all callers wait for one task.
+
+    A probe of an env.py that is not ours gives both what it configures and the history.
+    """
 
     def __init__(self, settings: Settings, processes: WarmProcesses) -> None:
         self._settings = settings
@@ -57,13 +61,13 @@ class Loading:
         self._began = 0.0
 
     async def look(self) -> Told:
-        """What somebody else's env.py configures; raises StillLoading."""
+        """The last valid probe of env.py. Raises StillLoading."""
         if not self._holds(self._look, self.imported()):
             await self._loaded(lambda: self._look.stamps == self.imported())
         return self._look
 
     async def history(self) -> Told:
-        """The revision files as env.py sees them; raises StillLoading or NoProcess."""
+        """The last valid answer about the revision files. Raises StillLoading or NoProcess."""
         if not self._holds(self._history, self.stamps()):
             await self._loaded(lambda: self._history.stamps == self.stamps())
         if self._history.error is not None:
@@ -72,42 +76,43 @@ class Loading:
 
     @property
     def named_folders(self) -> list[str]:
-        """Where the revision files are by the word of an env.py that was heard; nothing where it is for the ini."""
+        """The folders of revisions that env.py set; empty before a successful probe, when the configuration decides."""
         return [str(folder) for folder in self._folders] if self._look.facts.get("heard") else []
 
     @property
     def seconds(self) -> float:
-        """For how long something has been loaded now; 0 when nothing is."""
+        """How long the current loading has taken so far; 0 if nothing is being loaded."""
         return monotonic() - self._began if self._task is not None and not self._task.done() else 0.0
 
     async def stop(self) -> None:
+        """Cancels the loading."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
     def stamps(self) -> Stamps:
-        """Of every file that the history depends on, as they are now."""
+        """The current stamps of all files that the history depends on."""
         environments = [folder.parent / "env.py" for folder in self._folders]
         revisions = [file for folder in self._folders for file in folder.rglob("*.py")]
         return stamps_of([self._config.ini, self._config.toml, *environments, *revisions])
 
     def imported(self) -> Stamps:
-        """Of every file that decides what env.py configures."""
+        """The current stamps of all files that decide what env.py configures."""
         return stamps_of([self._config.ini, self._config.toml, *self._imported])
 
-    def _holds(self, told: Told, stamps: Stamps) -> bool:
-        if told.stamps != stamps:
+    def _holds(self, result: Told, stamps: Stamps) -> bool:
+        if result.stamps != stamps:
             return False
-        if monotonic() >= told.until and told.hung:
-            self._under_way()  # nobody waits for the same loop again
+        if monotonic() >= result.until and result.hung:
+            self._under_way()  # loads again in the background; callers get the old answer meanwhile
             return True
-        return monotonic() < told.until
+        return monotonic() < result.until
 
     async def _loaded(self, is_fresh: Callable[[], bool]) -> None:
         joined = self._task is not None and not self._task.done()
         await self._wait()
-        if joined and not is_fresh():  # it was begun before the last change
+        if joined and not is_fresh():  # that task had started before the last change
             await self._wait()
 
     async def _wait(self) -> None:
@@ -130,8 +135,8 @@ class Loading:
             await self._ask_files()
 
     @staticmethod
-    def _is_current(told: Told, stamps: Stamps) -> bool:
-        return told.stamps == stamps and monotonic() < told.until
+    def _is_current(result: Told, stamps: Stamps) -> bool:
+        return result.stamps == stamps and monotonic() < result.until
 
     async def _ask_env_file(self) -> None:
         before, history_before = self.imported(), self.stamps()
@@ -139,10 +144,10 @@ class Loading:
         environment = self._settings.job_environment
         try:
             facts = await self._ask({"kind": "look", "seconds": self._settings.loading_seconds, **environment})
-        except NoProcess as error:  # the status is still told
+        except NoProcess as error:  # a status is shown all the same
             facts = {"event": "failed", "problem": cast(ProblemFacts, error.problem.model_dump())}
         self._imported = [Path(file) for file in facts.get("files", [])] or imported
-        # Files that changed while they were loaded are loaded again by the next caller.
+        # If a file changed while it was loaded, the stamps differ and the next caller loads again.
         stamps = before if self._imported == imported else self.imported()
         again = monotonic() + max(AGAIN_SECONDS, monotonic() - began)
         self._look = Told(facts, stamps, inf if facts.get("heard") else again)

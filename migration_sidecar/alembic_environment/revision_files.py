@@ -1,4 +1,4 @@
-"""The history of the revision files, as it is and as it was when it could last be read."""
+"""The history of an environment, and the jobs that need its revision files."""
 
 from __future__ import annotations
 
@@ -17,35 +17,36 @@ from migration_sidecar.protocol.results import HistoryFacts, ResolvedTarget
 
 
 class Scripts:
-    """One per environment; loading happens in a child, so a broken or endless file harms nobody else."""
+    """One per environment. Files are loaded in a worker process, so a broken or endless one cannot harm the service."""
 
     def __init__(self, settings: Settings, processes: WarmProcesses, loading: Loading) -> None:
         self._settings = settings
         self._processes = processes
         self._loading = loading
-        self._told: Told | None = None
+        self._last_answer: Told | None = None
         self._history: History | None = None
 
     async def history(self) -> History:
         """Raises HistoryUnreadable (CM-301 to CM-305), StillLoading or NoProcess."""
-        told = await self._loading.history()
-        if told.facts["event"] != "done":
-            raise _unreadable(told.facts)
-        if told is not self._told or self._history is None:
-            self._told, self._history = told, History.from_inspection(cast(HistoryFacts, told.facts["result"]))
+        answer = await self._loading.history()
+        if answer.facts["event"] != "done":
+            raise _unreadable(answer.facts)
+        if answer is not self._last_answer or self._history is None:
+            self._history = History.from_inspection(cast(HistoryFacts, answer.facts["result"]))
+            self._last_answer = answer
         return self._history
 
     def mark(self) -> str:
-        """A mark of all files as they are now, what env.py imports too; the same mark later means the same files."""
+        """A digest of the stamps of all files, with those that env.py imports. It changes when a file changes."""
         return sha256(repr((self._loading.stamps(), self._loading.imported())).encode()).hexdigest()
 
     @property
     def last_readable(self) -> History | None:
-        """The history as it was when it could last be read; what a status falls back to."""
+        """The history when it could last be loaded, for a status while it cannot; None before that."""
         return self._history
 
     async def with_sql(self, plan: MigrationPlan) -> MigrationPlan:
-        """The plan with the SQL of each revision that can be rendered without a database."""
+        """The plan with the SQL of each revision for which no connection is needed."""
         wanted = [revision.id for revision in plan.revisions]
         answer = await self._ask(
             {
@@ -61,7 +62,7 @@ class Scripts:
         return plan.model_copy(update={"revisions": revisions})
 
     async def resolve(self, action: Action, target: str, revisions: list[str]) -> str:
-        """What a person writes as a target, as one that stays the same; raises ProblemError (CM-203, CM-205)."""
+        """The absolute target for one such as `+1`. Raises HistoryUnreadable, mostly with CM-203 or CM-205."""
         answer = await self._ask(
             {
                 "kind": "resolve",

@@ -1,4 +1,4 @@
-"""Which database and which version table an environment really migrates: what its env.py says, not what we think."""
+"""Finds the database and the version table that an environment migrates, by probing its env.py."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ _unheard: ContextVar[bool] = ContextVar("may_do_without_env_file", default=False
 
 @contextmanager
 def even_unheard() -> Iterator[None]:
-    """Within the block an env.py that is still being loaded is done without: for what only looks."""
+    """In this block an env.py that is still being loaded is not waited for: the last or declared target is used.
+
+    For callers that only read.
+    """
     token = _unheard.set(True)
     try:
         yield
@@ -43,108 +46,109 @@ def even_unheard() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """What one look told."""
+    """The target that a probe of env.py reported, or that the settings declare."""
 
     url: URL | None = field(repr=False)
     table: VersionTable
-    default_schema: str = ""  # where env.py's own search_path leads
-    role: str = ""  # that env.py takes after it has logged in
-    in_transaction: bool = False  # env.py opened a transaction itself: all revisions share it
+    default_schema: str = ""  # the schema of an unqualified version table, if env.py set a search_path
+    role: str = ""  # that env.py sets after login
+    in_transaction: bool = False  # env.py began a transaction: all revisions are in it
     autocommit: bool = False  # env.py put its connection in AUTOCOMMIT: no revision is in a transaction
-    certain: bool = True  # env.py was heard to the end
-    reason: Problem | None = None  # why not, unless it is for the server to say
-    tables: tuple[VersionTable, ...] = ()  # all of them, where env.py keeps several in one database
+    certain: bool = True  # the probe of env.py succeeded
+    reason: Problem | None = None  # why not; None if the service's own connection will show the reason
+    tables: tuple[VersionTable, ...] = ()  # all version tables that env.py configures
 
 
 class Place:
-    """Of one environment; env.py is asked in a process of its own, and again only when a file changed."""
+    """The target of one environment. env.py is probed in a worker process, and again only when a file has changed."""
 
     def __init__(self, settings: Settings, loading: Loading) -> None:
         self._settings = settings
         self._loading = loading
         self._tables = journal_tables(settings.journal_table)
-        self._told: Told | None = None
-        self._found: Whereabouts | None = None
+        self._last_probe: Told | None = None
+        self._target: Whereabouts | None = None
 
     @property
     def database(self) -> str:
-        """Its name as far as it is known without asking."""
-        url = self._settings.given_url or (self._found.url if self._found else None) or self._settings.url
+        """The name of the database as far as it is known without a probe."""
+        url = self._settings.given_url or (self._target.url if self._target else None) or self._settings.url
         return (url.database or "") if url is not None else ""
 
     async def url(self) -> URL:
-        """Raises OtherDatabase (CM-702), Misconfigured, DatabaseUnreachable, or what kept env.py from telling."""
-        found = await self.found()
-        if found.url is None:
-            raise _error(found.reason) if found.reason else Misconfigured("env.py", self._settings.no_url)
-        return found.url
+        """Raises OtherDatabase (CM-702), Misconfigured, DatabaseUnreachable, or the reason why the probe failed."""
+        target = await self.found()
+        if target.url is None:
+            raise _error(target.reason) if target.reason else Misconfigured("env.py", self._settings.no_url)
+        return target.url
 
     @property
     def default_schema(self) -> str:
-        """Of a version table that env.py leaves to a search_path of its own; empty before it was asked."""
-        return self._found.default_schema if self._found else ""
+        """The schema of an unqualified version table, if env.py set a search_path; empty before the probe."""
+        return self._target.default_schema if self._target else ""
 
     @property
     def role(self) -> str:
-        """That migrates, where it is not the one that logs in; empty before env.py was asked."""
-        return self._found.role if self._found else ""
+        """The role that env.py sets after login; empty if it sets none, and before the probe."""
+        return self._target.role if self._target else ""
 
     @property
     def problem(self) -> Problem | None:
-        """What kept env.py from telling where it migrates; None before it was asked."""
-        return self._found.reason if self._found else None
+        """Why the probe of env.py failed; None before the probe."""
+        return self._target.reason if self._target else None
 
     async def version_table(self) -> VersionTable:
+        """The first version table that env.py configures; raises as `found` does."""
         return (await self.found()).table
 
     async def records(self) -> Records:
-        """Where journal and operations of this history stand."""
+        """The journal and the operations of this history."""
         return Records(self._tables, await self.version_table())
 
     async def all_records(self) -> list[Records]:
-        """Of every version table that env.py keeps in this database."""
-        found = await self.found()
-        return [Records(self._tables, table) for table in found.tables or (found.table,)]
+        """The same for every version table that env.py configures."""
+        target = await self.found()
+        return [Records(self._tables, table) for table in target.tables or (target.table,)]
 
     async def found(self) -> Whereabouts:
-        """Raises OtherDatabase (CM-702) when env.py and DATABASE_URL disagree, or StillLoading."""
+        """The target. Raises OtherDatabase (CM-702) if env.py connects elsewhere than DATABASE_URL, or StillLoading."""
         if self._settings.is_our_own:
             return Whereabouts(self._settings.given_url or self._settings.url, self._settings.version_table)
         try:
-            told = await self._loading.look()
+            answer = await self._loading.look()
         except StillLoading as error:
             if not _unheard.get():
                 raise
-            return self._found or self._declared(error.problem)
-        if told is not self._told or self._found is None:
-            found = self._heard(told.facts)
-            await self._must_agree(found)
-            self._found, self._told = found, told
-        return self._found
+            return self._target or self._declared(error.problem)
+        if answer is not self._last_probe or self._target is None:
+            target = self._from_answer(answer.facts)
+            await self._must_agree(target)
+            self._target, self._last_probe = target, answer
+        return self._target
 
     def scrubbed(self, text: str) -> str:
-        """The text without the password of any URL that is known here."""
-        urls = (self._settings.given_url, self._settings.url, self._found.url if self._found else None)
+        """The text without the passwords of the URLs that are known here."""
+        urls = (self._settings.given_url, self._settings.url, self._target.url if self._target else None)
         for url in urls:
             text = without_password(text, url) if url is not None else text
         return text
 
     def _declared(self, reason: Problem | None) -> Whereabouts:
-        """What is known without env.py."""
+        """The target by the settings alone."""
         url = self._settings.given_url or self._settings.url
         return Whereabouts(url, self._settings.version_table, certain=False, reason=reason)
 
-    def _heard(self, told: Answer) -> Whereabouts:
-        if told.get("heard"):
-            return self._configured(told["places"])
-        tried = told.get("tried")
-        if tried and _gave_no_answer(told):
-            silent = _silent(make_url(tried))
-            return Whereabouts(None, self._settings.version_table, certain=False, reason=silent)
-        if tried:  # the server's own answer to us says more than env.py's traceback
+    def _from_answer(self, answer: Answer) -> Whereabouts:
+        if answer.get("heard"):
+            return self._configured(answer["places"])
+        tried = answer.get("tried")
+        if tried and _gave_no_answer(answer):
+            no_answer = _no_answer(make_url(tried))
+            return Whereabouts(None, self._settings.version_table, certain=False, reason=no_answer)
+        if tried:  # the service's own connection gets a clearer answer than env.py's traceback
             url = self._settings.given_url or make_url(tried)
             return Whereabouts(url, self._settings.version_table, certain=False)
-        problem = Problem.model_validate(_known(told["problem"])) if "problem" in told else _no_end(told)
+        problem = Problem.model_validate(_known(answer["problem"])) if "problem" in answer else _no_end(answer)
         return self._declared(problem.model_copy(update={"detail": self.scrubbed(problem.detail)}))
 
     def _configured(self, places: list[ConfiguredDatabase]) -> Whereabouts:
@@ -160,26 +164,26 @@ class Place:
             tables=tables,
         )
 
-    async def _must_agree(self, found: Whereabouts) -> None:
-        """A service that was sent to one database must not migrate another."""
-        url, said = found.url, self._settings.url
+    async def _must_agree(self, target: Whereabouts) -> None:
+        """Raises OtherDatabase if DATABASE_URL and env.py mean different databases."""
+        url, declared = target.url, self._settings.url
         if url is None or self._settings.given_url is not None:
             return
         if url.get_backend_name() != "postgresql":
             raise Misconfigured("env.py", f"it connects to {url.get_backend_name()}, and only PostgreSQL is supported")
-        if not self._settings.from_environment or said is None:
+        if not self._settings.from_environment or declared is None:
             return
-        if url.database != said.database:
-            raise OtherDatabase(said.database or "", url.database or "")
-        same = not found.certain or await is_same_database(said, url)
+        if url.database != declared.database:
+            raise OtherDatabase(declared.database or "", url.database or "")
+        same = not target.certain or await is_same_database(declared, url)
         if same is None:
-            raise _error(_silent(said))
+            raise _error(_no_answer(declared))
         if not same:
-            raise OtherDatabase(_with_server(said), _with_server(url))
+            raise OtherDatabase(_with_server(declared), _with_server(url))
 
 
 def _only_one(places: list[ConfiguredDatabase]) -> ConfiguredDatabase:
-    """env.py may configure several times, but one operation changes one database."""
+    """The first configured database. Raises Misconfigured if there are several: one operation changes one database."""
     databases = {(url.server, url.database) for url in (make_url(place["url"]) for place in places)}
     if len(databases) > 1:
         names = ", ".join(sorted(str(name) for _, name in databases))
@@ -205,12 +209,12 @@ def _error(problem: Problem) -> ProblemError:
     return DatabaseUnreachable(problem.code, problem.title, problem.detail, problem.next_step)
 
 
-def _gave_no_answer(told: Answer) -> bool:
-    """The server took the connection and then kept silent: asking it once more would take as long again."""
-    return told.get("ended_at", 0) - told.get("tried_at", 0) > CONNECT_SECONDS * 0.9
+def _gave_no_answer(answer: Answer) -> bool:
+    """Whether the server accepted the connection and did not answer. Another try would take as long again."""
+    return answer.get("ended_at", 0) - answer.get("tried_at", 0) > CONNECT_SECONDS * 0.9
 
 
-def _silent(url: URL) -> Problem:
+def _no_answer(url: URL) -> Problem:
     return Problem(
         code="CM-513",
         title="The database cannot be reached",
@@ -220,15 +224,16 @@ def _silent(url: URL) -> Problem:
     )
 
 
-def _no_end(told: Answer) -> Problem:
-    if told["event"] == "done":
+def _no_end(answer: Answer) -> Problem:
+    if answer["event"] == "done":
         return _without_configure("env.py configures no connection.")
-    if "after_seconds" in told:
-        return never_configured(told["after_seconds"])
+    if "after_seconds" in answer:
+        return never_configured(answer["after_seconds"])
     return _without_configure("env.py ended its process before it got to context.configure.")
 
 
 def never_configured(seconds: float) -> Problem:
+    """The problem of an env.py that did not call context.configure in time; for adoptions too."""
     return _without_configure(f"env.py did not get to context.configure within {seconds:.0f} s.")
 
 

@@ -1,1 +1,1 @@
-"""What files, the environment and options say. Nothing here opens a database."""
+"""Settings from files, the environment and command-line options. Nothing here opens a database."""

@@ -1,4 +1,7 @@
-"""The two files that Alembic reads, an ini file and pyproject.toml; standard library only, the child reads them too."""
+"""The two files that Alembic reads: an ini file and pyproject.toml.
+
+Standard library only, because a service's env.py imports this module through `environment`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ OWN_SECTION = "migration_sidecar"
 
 
 class UnreadableFile(ValueError):
-    """A configuration file cannot be used; `key` names it, and its text is never shown."""
+    """A configuration file, or a key in it, cannot be used. `key` names it; its text is never shown."""
 
     def __init__(self, key: str, reason: str, *, malformed: bool = False) -> None:
         super().__init__(f"{key}: {reason}.")
@@ -24,41 +27,44 @@ class UnreadableFile(ValueError):
 
 @dataclass(frozen=True)
 class ConfigFiles:
-    """`named` is the one that was asked for; the other, if there is one, lies beside it."""
+    """The configuration of one environment. `named` is the file that was asked for; the other one is in its folder."""
 
     named: Path
 
     @classmethod
     def found(cls, named: Path | None, environment: Mapping[str, str] = os.environ) -> ConfigFiles:
-        """As `alembic` finds them: what is named, ALEMBIC_CONFIG, alembic.ini, pyproject.toml."""
+        """The file that `alembic` would use: the argument, ALEMBIC_CONFIG, alembic.ini, pyproject.toml."""
         if named is None:
             named = Path(environment.get("ALEMBIC_CONFIG") or "alembic.ini")
             if not named.exists() and Path(TOML_NAME).exists():
                 named = Path(TOML_NAME)
-        # Not resolve(): a link to the file is mounted where %(here)s is meant to be.
+        # Not resolve(): the file may be a link, and %(here)s means the folder of the link.
         return cls(Path(os.path.abspath(named)))  # noqa: PTH100
 
     @property
     def folder(self) -> Path:
+        """The folder that %(here)s means."""
         return self.named.parent
 
     @property
     def ini(self) -> Path:
+        """The ini file, which need not exist."""
         return self.folder / "alembic.ini" if self.named.name == TOML_NAME else self.named
 
     @property
     def toml(self) -> Path:
+        """The pyproject.toml, which need not exist."""
         return self.folder / TOML_NAME
 
     def own(self) -> dict[str, Any]:
-        """What our own section says, in the ini file first; raises UnreadableFile."""
+        """The values of our own section; those of the ini file win. Raises UnreadableFile."""
         parser = RawConfigParser(default_section="")
         _read(parser, self._ini_text, self.ini.name)
         section = dict(parser[OWN_SECTION]) if parser.has_section(OWN_SECTION) else {}
         return {**_table(self._tool, OWN_SECTION), **section}
 
     def alembic(self, option: str, section: str = "alembic") -> str | None:
-        """One option as Alembic reads it, %(here)s replaced; raises UnreadableFile."""
+        """One option as Alembic reads it, with %(here)s replaced. Raises UnreadableFile."""
         here = str(self.folder)
         parser = ConfigParser({"here": here.replace("%", "%%")})
         _read(parser, self._ini_text, self.ini.name)
@@ -66,7 +72,7 @@ class ConfigFiles:
             value = parser.get(section, option, fallback=None)
         except InterpolationSyntaxError:
             raise UnreadableFile(option, "it holds a % that is not doubled", malformed=True) from None
-        except Error:  # env.py may define it: config.set_section_option is often used so
+        except Error:  # env.py often defines such values with config.set_section_option
             raise UnreadableFile(option, f"{self.ini.name} refers to something it does not define") from None
         if value is None:
             table: Any = _table(self._tool, "alembic")
@@ -74,6 +80,7 @@ class ConfigFiles:
         return value.replace("%(here)s", here) if isinstance(value, str) else None
 
     def has_section(self, section: str) -> bool:
+        """Whether Alembic can be used with `--name` and this section. Raises UnreadableFile."""
         parser = RawConfigParser()
         _read(parser, self._ini_text, self.ini.name)
         return parser.has_section(section) or "alembic" in self._tool
@@ -90,7 +97,7 @@ class ConfigFiles:
             return {}
         try:
             import tomllib
-        except ImportError:  # before Python 3.11; Alembic brings this one where it reads the file itself
+        except ImportError:  # before Python 3.11; a version of Alembic that reads the file requires tomli
             import tomli as tomllib  # type: ignore[import-not-found, no-redef]
         try:
             return _table(tomllib.loads(_text(self.toml)), "tool")
@@ -118,7 +125,7 @@ def _table(parent: Any, name: str) -> dict[str, Any]:
 
 
 def _dotted(table: Any, option: str) -> Any:
-    """TOML reads an unquoted sqlalchemy.url as a table in a table."""
+    """TOML reads an unquoted key sqlalchemy.url as a table in a table."""
     for part in option.split("."):
         table = table.get(part) if isinstance(table, dict) else None
     return table

@@ -1,4 +1,4 @@
-"""Which database a folder's migrations go to; light, because every `alembic` command in the folder imports it."""
+"""Finds the database URL of an environment. Needs few modules, because every `alembic` command imports it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class UnusableAddress(ValueError):
-    """A setting cannot be used; `key` names it, and its value is never shown because it may hold a password."""
+    """A URL setting cannot be used. `key` names it; its value is never shown, because it may hold a password."""
 
     def __init__(self, key: str, reason: str, *, malformed: bool = False) -> None:
         super().__init__(f"{key}: {reason}.")
         self.key, self.reason = key, reason
-        self.malformed = malformed  # nobody can make sense of it, env.py neither
+        self.malformed = malformed  # env.py cannot use it either
 
 
 def database_url(config_file: Path, environment: Mapping[str, str] = os.environ, section: str = "alembic") -> URL:
-    """The URL a migration of this folder uses, whichever way it is started.
+    """The URL for migrations of this environment, the same for every way to start one. Raises UnusableAddress.
 
-    DATABASE_URL wins; otherwise it is the file's sqlalchemy.url, with the parts that POSTGRES_* name replaced.
+    It is DATABASE_URL, or else the file's sqlalchemy.url with the parts replaced that POSTGRES_* variables name.
     """
     if text := environment.get("DATABASE_URL"):
         return parse_url(text, "DATABASE_URL")
@@ -50,17 +50,17 @@ def database_url(config_file: Path, environment: Mapping[str, str] = os.environ,
 
 
 def without_password(text: str, url: URL | sqlalchemy.engine.URL) -> str:
-    """A revision may raise anything; the password of its own database is taken out of what is passed on."""
+    """The text without the password of this URL, for messages of revisions and drivers."""
     password = str(url.password or "")
     if not password or password == url.username:
-        return text  # such a word is no secret, and taking it out would maim every sentence about the user
+        return text  # such a password is no secret, and removing it would remove the user name too
     for spelling in (password, quote(password, safe=""), quote_plus(password)):
         text = text.replace(spelling, "…")
     return text
 
 
 def parse_url(text: str, key: str) -> URL:
-    """Raises UnusableAddress, which names the key and never shows the text."""
+    """Parses the URL of the setting `key`. Raises UnusableAddress, which never shows the text."""
     try:
         url = make_url(text)
     except ValueError:

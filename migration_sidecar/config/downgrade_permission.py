@@ -1,4 +1,4 @@
-"""Whether the endpoint takes a downgrade: whoever reaches it could drop tables, so only where the service says so."""
+"""Decides whether the endpoint accepts a downgrade. It can drop tables, so a setting must allow it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from migration_sidecar.contract.messages import Action
 
 
 class NoWayBackHere(ProblemError):
-    """A downgrade that the endpoint does not take; a person at the database still may."""
+    """The endpoint does not accept a downgrade (CM-206). From the command line it is still possible."""
 
     def __init__(self, detail: str, next_step: str) -> None:
         super().__init__("CM-206", "There is no way back", detail, next_step, status=403)
 
 
 class NeverTakenBack(NoWayBackHere):
-    """The service says of its database that a downgrade would lose what it is there to keep."""
+    """The setting never_taken_back: a downgrade would lose data that the service must keep."""
 
     def __init__(self, service: str) -> None:
         super().__init__(
@@ -25,7 +25,7 @@ class NeverTakenBack(NoWayBackHere):
 
 
 class DowngradesAreOff(NoWayBackHere):
-    """Whoever reaches the endpoint could otherwise drop what revisions made."""
+    """The setting endpoint_downgrades is not set."""
 
     def __init__(self, service: str, target: str) -> None:
         super().__init__(
@@ -36,7 +36,7 @@ class DowngradesAreOff(NoWayBackHere):
 
 
 def objection(settings: Settings, action: Action, target: str) -> NoWayBackHere | None:
-    """None for what the endpoint takes. A person at the database is not asked: no setting keeps one from it."""
+    """The error to raise for an action through the endpoint, or None. Not called for the command line."""
     if action is not Action.DOWNGRADE:
         return None
     if settings.never_taken_back:

@@ -1,4 +1,4 @@
-"""Whose env.py it is: ours connects where the settings say and does nothing before its orders."""
+"""Detects our own env.py, which connects where the settings say and does nothing before its orders."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ MARK = "from migration_sidecar.environment import run"
 
 
 def is_our_own(files: ConfigFiles, section: str) -> bool | None:
-    """None when there is no env.py to be seen from here; raises UnreadableFile."""
+    """Whether the environment has our own env.py; None if no env.py is found. Raises UnreadableFile."""
     location = files.alembic("script_location", section)
     if not location:
         return None
     if ":" in location and not Path(location).is_absolute():
-        return False  # a package: only the service's interpreter knows where it is
+        return False  # in a package, which only the service's interpreter can find
     return next(
         (calls_us(file) for base in (files.folder, Path.cwd()) if (file := base / location / "env.py").exists()), None
     )
 
 
 def calls_us(env_file: Path) -> bool:
+    """Whether this env.py calls `migration_sidecar.environment.run`."""
     try:
         return MARK in env_file.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""Our own section of the configuration, [migration_sidecar] or [tool.migration_sidecar]; strict in what it takes."""
+"""Reads our own section of the configuration, [migration_sidecar] or [tool.migration_sidecar], with strict checks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DURATION = re.compile(r"\d{1,9}\s?(ms|s|min|h)?")
 
 
 class Section:
-    """Raises UnreadableFile, or Misconfigured for a key it does not know; a key is named, a value never."""
+    """The values of the section. Raises UnreadableFile or Misconfigured, which name a key and never show a value."""
 
     def __init__(self, files: ConfigFiles) -> None:
         self._folder = files.folder
@@ -36,6 +36,7 @@ class Section:
                 raise Misconfigured(f"{OWN_SECTION}.{key}", f"there is no such setting; there are {', '.join(known)}")
 
     def word(self, key: str) -> str | None:
+        """One line of text with %(here)s replaced, None if the key is missing. Raises Misconfigured."""
         value = self._values.get(key)
         if value is None:
             return None
@@ -44,29 +45,34 @@ class Section:
         return value.replace("%(here)s", str(self._folder))
 
     def number(self, key: str, otherwise: int) -> int:
+        """A positive whole number, or `otherwise` if the key is missing. Raises Misconfigured."""
         value = str(self._values.get(key, otherwise))
         if not re.fullmatch(r"[1-9]\d{0,8}", value):
             raise Misconfigured(f"{OWN_SECTION}.{key}", "it must be a whole number above 0")
         return int(value)
 
     def yes_or_no(self, key: str) -> bool:
+        """`true` or `false`, false if the key is missing. Raises Misconfigured."""
         value = str(self._values.get(key, "false")).strip().lower()
         if value not in ("true", "false"):
             raise Misconfigured(f"{OWN_SECTION}.{key}", "it must be true or false")
         return value == "true"
 
     def guards(self) -> dict[str, str]:
-        """Only those that are set; a duration as PostgreSQL writes it, so that it can stand in SQL."""
+        """The guards that are set, durations as PostgreSQL writes them. Raises Misconfigured for another text."""
         guards = {key: str(self._values[key]).strip() for key in GUARDS if key in self._values}
         for key, value in guards.items():
             if not DURATION.fullmatch(value):
                 raise Misconfigured(f"{OWN_SECTION}.{key}", "it must be a duration such as 500ms, 2s or 10min")
         return guards
 
-    def interpreter(self, given: str | None) -> Path | None:
-        """A path is relative to where it stands: an option to the shell's folder, a setting to the file's."""
+    def interpreter(self, option: str | None) -> Path | None:
+        """The service's own interpreter, from the option `--python` or the setting, or None. Raises Misconfigured.
+
+        A relative path in the option starts at the working directory, one in the setting at the file's folder.
+        """
         named, folder, key = (
-            (given, Path.cwd(), "--python") if given else (self.word("python"), self._folder, f"{OWN_SECTION}.python")
+            (option, Path.cwd(), "--python") if option else (self.word("python"), self._folder, f"{OWN_SECTION}.python")
         )
         if named is None:
             return None

@@ -1,4 +1,4 @@
-"""What a service's migration sidecar needs to know: options first, then its own section, then the environment."""
+"""The settings of a migration sidecar, from command-line options, its own section and the environment."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ from migration_sidecar.protocol.version_table import VersionTable
 
 
 class OnStartup(StrEnum):
+    """What the service does about pending revisions when it starts."""
+
     APPLY = "apply"  # migrate in the background while live health answers
-    CHECK = "check"  # stay unready until somebody migrates
-    OFF = "off"  # say nothing about the database at start-up
+    CHECK = "check"  # stay unready until the database is migrated
+    OFF = "off"  # ignore the database at start-up
 
 
 @dataclass(frozen=True)
 class Given:
-    """What was asked for on the command line; it wins over everything."""
+    """Command-line options, which win over everything."""
 
     section: str = "alembic"
     database_url: str | None = field(default=None, repr=False)
@@ -41,31 +43,33 @@ class Given:
 
 @dataclass(frozen=True)
 class Settings:
-    """One service; the URLs are kept out of every representation because they hold the password."""
+    """The settings of one service. repr() leaves out the URLs, because they hold the password."""
 
     service: str
     config_file: Path
-    url: URL | None = field(repr=False)  # what DATABASE_URL or the file says; env.py may have another opinion
+    url: URL | None = field(repr=False)  # from DATABASE_URL or the file; env.py may use another one
     on_startup: OnStartup = OnStartup.APPLY
-    version_table: VersionTable = VersionTable()  # the same: env.py may have another opinion
-    dapr_http_port: int | None = None  # our daprd; without it nothing can be relayed
+    version_table: VersionTable = VersionTable()  # likewise
+    dapr_http_port: int | None = None  # of daprd; without it no journal row is sent to the audit
     audit_app_id: str = "cas-audit"
     section: str = "alembic"
     x: tuple[str, ...] = ()
-    given_url: URL | None = field(default=None, repr=False)  # by option: env.py is sent there, whatever it says
-    from_environment: bool = False  # `url` is DATABASE_URL
-    is_our_own: bool = True  # env.py is our three lines, so it connects where `url` says
-    no_url: str = ""  # why there is no `url`
+    given_url: URL | None = field(default=None, repr=False)  # from --database-url; replaces every URL of env.py
+    from_environment: bool = False  # `url` comes from DATABASE_URL
+    is_our_own: bool = True  # env.py only calls `environment.run`, so it connects to `url`
+    no_url: str = ""  # the reason if `url` is None
     python: Path | None = None  # the service's own interpreter
     journal_table: str | None = None
     memory_bytes: int = 2048 << 20
     guards: Mapping[str, str] = field(default_factory=dict)
     patience_seconds: float = 600.0
-    loading_seconds: float = 120.0  # an application may take long to be imported, and a loop takes for ever
+    loading_seconds: float = 120.0  # limit for loading env.py and the revision files
     directory: Path = field(default_factory=Path.cwd)  # where the service was started
-    allowed_hosts: frozenset[str] = frozenset()  # by which callers may call the endpoint, besides this machine's own
-    endpoint_downgrades: bool = False  # the endpoint takes them; by hand they are always taken
-    never_taken_back: bool = False  # what this database holds is lost by a downgrade: the endpoint takes none
+    allowed_hosts: frozenset[str] = (
+        frozenset()
+    )  # host names in requests that the endpoint accepts, besides those of this machine
+    endpoint_downgrades: bool = False  # the endpoint accepts downgrades; the command line always does
+    never_taken_back: bool = False  # the endpoint never accepts one, because it would lose data that must be kept
 
     @property
     def job_environment(self) -> JobEnvironment:
@@ -84,7 +88,7 @@ class Settings:
 def read_settings(
     config_file: Path | None, environment: Mapping[str, str] = os.environ, given: Given = Given()
 ) -> Settings:
-    """Raises Misconfigured, which names the key and never shows its value, or NoConfiguration."""
+    """Reads all settings once, at start. Raises NoConfiguration, or Misconfigured, which never shows a value."""
     startup = environment.get("MIGRATE_ON_STARTUP", OnStartup.APPLY)
     if startup not in set(OnStartup):
         raise Misconfigured("MIGRATE_ON_STARTUP", "it must be apply, check or off")
@@ -141,7 +145,7 @@ def _require_no_failpoints_outside_tests(environment: Mapping[str, str]) -> None
 def _declared(
     files: ConfigFiles, environment: Mapping[str, str], section: str, *, needed: bool
 ) -> tuple[URL | None, str]:
-    """Somebody else's env.py may know its database from anywhere, so only for our own must it stand here."""
+    """The URL and '', or None and the reason. Only our own env.py needs one here: another may get it elsewhere."""
     try:
         return database_url(files.named, environment, section), ""
     except UnusableAddress as error:

@@ -1,4 +1,4 @@
-"""Short sessions with asyncpg: the pool, stored operations, the journal, facts about the database.
+"""The service's own short sessions, with asyncpg: pool, stored operations, journal, facts about the database.
 
-Migrations never run here.
+Migrations run in `worker`, never here.
 """

@@ -1,10 +1,10 @@
-"""Opens our own sessions by a URL that was written for another driver: what only that one understands is left out."""
+"""Converts a URL that was written for another driver into one for asyncpg."""
 
 from __future__ import annotations
 
 from migration_sidecar.protocol.url import URL
 
-# PostgreSQL refuses what asyncpg does not know and passes on: connect_timeout and keepalives, for example.
+# asyncpg sends every other parameter to the server as a setting, and the server refuses connect_timeout, for example.
 UNDERSTOOD = {
     *("host", "port", "dbname", "database", "user", "password", "passfile", "service", "servicefile", "options"),
     *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "sslnegotiation"),
@@ -13,7 +13,7 @@ UNDERSTOOD = {
 
 
 def dsn(url: URL) -> str:
-    """For asyncpg, with several hosts as libpq writes them."""
+    """The URL for asyncpg, with password. Parameters that asyncpg does not understand are left out."""
     query = {
         key: value if isinstance(value, str) else ",".join(value)
         for key, value in url.query.items()

@@ -1,4 +1,4 @@
-"""Opens the service's own sessions, which keep the statements they were asked before: these are parsed only once."""
+"""Opens the service's own sessions with asyncpg, which keep prepared statements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ STATEMENTS_KEPT = 60
 
 
 async def open_session(*arguments: Any, **options: Any) -> Connection:
-    """A pooler would look for a kept statement in a session that never heard of it: behind one, nothing is kept."""
+    """Called by the pool to connect. Behind a connection pooler no prepared statements are kept.
+
+    A pooler may send a later query to another session, where the prepared statement does not exist.
+    """
     session: Connection = await asyncpg.connect(*arguments, statement_cache_size=STATEMENTS_KEPT, **options)
     try:
         direct = await _reaches_its_server(session)
@@ -27,6 +30,6 @@ async def open_session(*arguments: Any, **options: Any) -> Connection:
 
 
 async def _reaches_its_server(session: Connection) -> bool:
-    """Whether the server process that answers is the one that was connected to."""
+    """Whether the server process that answers is the one to which asyncpg connected."""
     # Without parameters, so that asyncpg prepares nothing for it; the answer is the number of rows.
     return await session.execute(f"SELECT WHERE pg_backend_pid() = {session.get_server_pid()}") == "SELECT 1"

@@ -1,4 +1,4 @@
-"""What one look at a database tells: where it stands, who is in the way, what may be done in it."""
+"""Reads the facts about a database that plans and statuses need: revisions, locks, privileges."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from migration_sidecar.protocol.version_tables import (
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
 
-# Our tables are looked up by name in the catalog, because to_regclass fails where the schema may not be used.
+# Our tables are looked up by name, because to_regclass fails without USAGE on the schema.
 _FACTS = f"""
 SELECT to_regclass($1)::oid AS version_table,
        version.attnum IS NOT NULL AS has_version_column,
@@ -54,30 +54,31 @@ LEFT JOIN LATERAL ({holder_of("$2", "$3")}) AS holder ON true
 
 @dataclass(frozen=True)
 class DatabaseFacts:
-    """What one look at the database tells; `revisions` is what the version table holds, unsorted history aside."""
+    """Facts about one database and one history, read at one moment. `revisions` are the rows of the version table."""
 
     revisions: tuple[str, ...]
     has_version_table: bool
     has_journal: bool
-    is_ours: bool  # the journal tells of a migration, so unknown revisions come from a newer image
+    is_ours: bool  # the journal has rows of this history, so unknown revisions come from a newer image
     has_tables: bool
     read_only: bool
-    missing_grant: str | None  # the statement without which our records cannot be kept
-    pooled: bool  # the session that answered is not the one that was opened
+    missing_grant: str | None  # the GRANT without which the journal cannot be written
+    pooled: bool  # a connection pooler is in between: another session answered than the one opened
     lock_holder: LockHolder | None
-    has_version_column: bool = True  # a table of that name may be somebody else's
-    version_width: int | None = None  # in characters, where it is limited
-    neighbours: tuple[frozenset[str], ...] = ()  # what other histories applied here; asked only where it matters
-    elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)  # what other version tables hold, likewise
+    has_version_column: bool = True  # false if a table of this name is no version table
+    version_width: int | None = None  # maximum length of a revision id, in characters; None for no limit
+    neighbours: tuple[frozenset[str], ...] = ()  # file marks per other history; read only if tables must be explained
+    elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)  # rows of other version tables, likewise
 
     def is_unmanaged(self, known: Collection[str]) -> bool:
-        """Tables stand here, and neither this history nor a neighbour accounts for them."""
+        """Whether there are tables that neither this history, with its file marks `known`, nor another one made."""
         return (
             not self.revisions and self.has_tables and are_unaccounted(self.neighbours, self.elsewhere.values(), known)
         )
 
 
 async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFacts:
+    """Reads the facts in one to five queries, without changing anything."""
     table, tables = records.version_table, records.tables
     key = lock_key(table.name, table.schema)
     names = (tables.schema, tables.journal_name, tables.operations_name, table.schema)
@@ -108,8 +109,8 @@ async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFac
 
 
 async def _versions_elsewhere(connection: AnyConnection, table: VersionTable) -> dict[str, frozenset[str]]:
-    found = await connection.fetch(version_tables("$1", "$2::text"), table.qualified, table.schema)
-    names = [row["name"] for row in found]
+    tables = await connection.fetch(version_tables("$1", "$2::text"), table.qualified, table.schema)
+    names = [row["name"] for row in tables]
     rows = await connection.fetch(held_versions(names)) if names else []
     return {name: frozenset(row["held"] for row in rows if row["place"] == place) for place, name in enumerate(names)}
 
@@ -118,17 +119,17 @@ async def _version_rows(connection: AnyConnection, records: Records, row: Any) -
     readable = row["has_journal"] and row["missing_grant"] is None
     journaled = f"EXISTS (SELECT FROM {records.tables.journal} WHERE {HISTORY} = $1)" if readable else "$1 = ''"
     query = f"SELECT version_num, {journaled} AS is_ours FROM {records.version_table.found_as(row['version_table'])}"  # noqa: S608
-    found = await connection.fetch(query, records.history)
-    return sorted(str(each["version_num"]) for each in found), any(each["is_ours"] for each in found)
+    rows = await connection.fetch(query, records.history)
+    return sorted(str(each["version_num"]) for each in rows), any(each["is_ours"] for each in rows)
 
 
 async def invalid_indexes(connection: AnyConnection) -> list[str]:
-    """The statements that would remove each INVALID index that nobody is building now."""
+    """The statements that drop each INVALID index that no session is building now."""
     return [f"DROP INDEX CONCURRENTLY {row['quoted']}" for row in await connection.fetch(INVALID_INDEXES)]
 
 
 async def long_transactions(connection: AnyConnection, older_than_seconds: int) -> list[LockHolder]:
-    """Other sessions of this database whose transaction is older; DDL may have to wait for them."""
+    """Other sessions of this database with an older transaction. DDL may have to wait for them."""
     rows = await connection.fetch(
         """SELECT pid, coalesce(application_name, '') AS application, xact_start AS since FROM pg_stat_activity
            WHERE datname = current_database() AND pid <> pg_backend_pid()

@@ -1,22 +1,22 @@
-"""SQL for what a journal row says: whoever may write to the table may write what no program can read.
+"""SQL that reads columns of the journal within limits, because other programs may write to the table.
 
-PostgreSQL holds 44 BC, the year 20000 and infinity, and a gigabyte in one field; one such row would keep a whole answer
-from being read.
+PostgreSQL accepts times such as 44 BC and infinity, and a gigabyte in one field. One such row would make a whole answer
+unreadable.
 """
 
 from __future__ import annotations
 
-# A year away from what Python can hold, so that any time zone fits.
+# One year within Python's limits, so that every time zone is possible.
 FIRST, LAST = "'0002-01-01 00:00+00'", "'9998-12-31 00:00+00'"
-# None where it cannot be read: such a row is shown and set aside, not told with another time.
+# NULL for a time that Python cannot hold. Such a row is shown and not sent, and never gets another time.
 WHEN = f"CASE WHEN at BETWEEN {FIRST} AND {LAST} THEN at END"
-# For what needs a moment whatever the row says.
+# Never NULL: the nearest time that Python can hold.
 MOMENT = f"greatest({FIRST}, least({LAST}, at))"
-# Many times the largest that we write: the names of ten thousand revisions fit in.
+# Much more than the largest detail that we write; the names of ten thousand revisions have room.
 DETAIL = "CASE WHEN octet_length(detail::text) <= 524288 THEN detail END AS detail"
 LONGEST_WORD = 1000
 
 
 def word(column: str) -> str:
-    """Far longer than any that we write; the rest of a longer one is left out."""
+    """A text column cut at LONGEST_WORD characters, which is much more than we ever write."""
     return f"left({column}, {LONGEST_WORD}) AS {column}"

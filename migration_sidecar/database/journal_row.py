@@ -1,4 +1,4 @@
-"""A row of the journal, as it is read back to judge what an attempt did."""
+"""A row of the journal, as it is read after an attempt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from migration_sidecar.protocol.journal_schema import PLAIN
 
 @dataclass(frozen=True)
 class JournalRow:
-    """One line of the journal."""
+    """One row of the journal; `seconds_ago` is its age by the server's clock."""
 
     attempt: int
     revision: str | None

@@ -1,4 +1,4 @@
-"""Short sessions of the service on its own database: status, journal, operations; never the migration itself."""
+"""The pool of the service's own sessions, for statuses, journal and operations, but not for the migration itself."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ STATEMENT_SECONDS = 10.0
 
 
 class ConnectionTarget(Protocol):
-    """Where to connect, and as which role."""
+    """Where `Database` connects, and as which role."""
 
     @property
-    def role(self) -> str: ...
+    def role(self) -> str:
+        """A role for SET ROLE after login, or empty."""
 
-    async def url(self) -> URL: ...
+    async def url(self) -> URL:
+        """The URL of the database, with password; raises ProblemError."""
 
 
 @dataclass
 class Kept:
-    """A session that its holder has open anyway and uses for one thing after the other, until it fails once."""
+    """A session that its owner keeps open for several uses. It is dropped after the first error."""
 
     session: Connection | PoolConnectionProxy | None = None
 
 
 class Database:
-    """A pool of at most four sessions, opened when first needed and let go when idle."""
+    """A pool of at most four sessions. They are opened when needed and closed when idle."""
 
     def __init__(self, place: ConnectionTarget, application_name: str) -> None:
         self._place = place
@@ -50,9 +52,9 @@ class Database:
 
     @asynccontextmanager
     async def connection(self, kept: Kept | None = None) -> AsyncIterator[Connection | PoolConnectionProxy]:
-        """Raises DatabaseUnreachable when no session can be had within five seconds or it is lost meanwhile.
+        """Gives a session of the pool, or the one in `kept`.
 
-        With `kept` it is that one, which saves the opening and the tidying up of another.
+        Raises DatabaseUnreachable if there is none within five seconds, or if it is lost in the block.
         """
         kept = kept or Kept()
         try:
@@ -65,14 +67,14 @@ class Database:
         except ProblemError:
             raise
         except Exception as error:
-            kept.session = None  # it may be cut off without knowing, and would keep everybody waiting each time
+            kept.session = None  # it may be disconnected without an error, and each use would wait again
             problem = self._unreachable(error)
             if problem is None:
                 raise
             raise problem from None
 
     async def probe(self) -> None:
-        """Opens a session of its own and lets it go; raises DatabaseUnreachable with the server's own reason."""
+        """Connects once without the pool. Raises DatabaseUnreachable with the server's reason."""
         try:
             url = await self._place.url()
             session = await asyncpg.connect(dsn(url), timeout=CONNECT_SECONDS, server_settings=self._settings)
@@ -84,13 +86,14 @@ class Database:
             raise problem from None
 
     async def close(self) -> None:
+        """Ends all sessions at once."""
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
 
     async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
         url, role = await self._place.url(), self._place.role
-        if (url, role) != (self._url, self._role):  # the files say another database now
+        if (url, role) != (self._url, self._role):  # env.py or the settings changed
             self._url, self._role = url, role
             await self.close()
         if self._pool is None:
@@ -108,7 +111,7 @@ class Database:
 
     @property
     def _settings(self) -> dict[str, str]:
-        """Ours must be the role that migrates: what one makes the other has to write."""
+        """Our sessions take the role that migrates, because each must write to tables that the other created."""
         return {"application_name": self._application_name, **({"role": self._role} if self._role else {})}
 
     def _unreachable(self, error: Exception) -> DatabaseUnreachable | None:
@@ -124,7 +127,7 @@ class Database:
 def _table(url: URL, error: Exception) -> tuple[tuple[Any, str, str, str, str, bool], ...]:
     host = url.server
     user, name = url.username or "", url.database or ""
-    words = str(error).partition("\n")[0].rstrip(".")  # such as: permission denied for table orders
+    words = str(error).partition("\n")[0].rstrip(".")  # for example: permission denied for table orders
     return (
         (
             asyncpg.InvalidPasswordError,
@@ -193,7 +196,7 @@ def _table(url: URL, error: Exception) -> tuple[tuple[Any, str, str, str, str, b
                 asyncpg.PostgresConnectionError,
                 asyncpg.AdminShutdownError,
                 asyncpg.InterfaceError,
-                asyncpg.InternalClientError,  # its word that it ended an idle session meets our question
+                asyncpg.InternalClientError,  # the server ended an idle session while we sent a query
             ),
             "CM-513",
             "The database cannot be reached",

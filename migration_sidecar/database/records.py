@@ -1,4 +1,4 @@
-"""What the service keeps about its migrations in its own database: stored operations, and the journal it reads."""
+"""Reads and writes the stored operations, and reads the journal, in the service's own database."""
 
 from __future__ import annotations
 
@@ -31,24 +31,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ON_ITS_WAY_SECONDS = 10.0  # so long a row may be on its way to the audit without anybody being told
+ON_ITS_WAY_SECONDS = 10.0  # a row younger than this is no backlog: the relay is about to send it
 
-Kept = TypeVar("Kept", bound=Message)
+Stored = TypeVar("Stored", bound=Message)
 
 
 @dataclass(frozen=True)
 class Records:
-    """Where the records of one history stand; another history of the same database sees none of them."""
+    """The operations and the journal of one history. Other histories of the same database have their own."""
 
     tables: JournalTables
     version_table: VersionTable
 
     @property
     def history(self) -> str:
+        """The value of the column `version_table` in all rows of this history."""
         return history_name(self.version_table.name, self.version_table.schema)
 
     async def prepare(self, connection: AnyConnection) -> None:
-        """Makes the tables where they are missing or of an older release; safe to run by many at once."""
+        """Creates missing tables and updates those of an older release. Several replicas may call it at once."""
         if not await self._are_there(connection):
             await connection.execute(create(self.tables))
 
@@ -60,8 +61,8 @@ class Records:
         record: Operation,
         agreed: Message | None = None,
     ) -> str | None:
-        """Stores it unless the id is known; gives the digest that stands under the id, None for another history's."""
-        # DO UPDATE, because DO NOTHING gives no row, and a SELECT beside it does not see what was committed meanwhile.
+        """Stores an operation unless its id is known. Returns the stored body digest, None for another history's id."""
+        # DO UPDATE, because DO NOTHING returns no row, and a SELECT in the same statement does not see new commits.
         (row,) = await connection.fetch(
             f"""INSERT INTO {self.tables.operations} AS known
                   (operation_id, version_table, body_digest, request, state, record, {AGREED})
@@ -80,6 +81,7 @@ class Records:
         return stored
 
     async def update_operation(self, connection: AnyConnection, record: Operation) -> None:
+        """Replaces the stored record and its state."""
         await connection.execute(
             f"UPDATE {self.tables.operations} SET state = $2, record = $3::jsonb WHERE operation_id = $1",  # noqa: S608
             record.operation_id,
@@ -88,36 +90,39 @@ class Records:
         )
 
     async def find_operation(self, connection: AnyConnection, operation_id: str) -> tuple[str, Operation] | None:
-        """The digest of the body it was accepted with, and its record."""
+        """The body digest and the record of an operation, None if it is unknown."""
         query = f"""SELECT body_digest, record FROM {self.tables.operations}
                     WHERE operation_id = $1 AND {HISTORY} = $2"""  # noqa: S608 - quoted
         try:
             rows = await connection.fetch(query, operation_id, self.history)
-        except UndefinedTableError:  # reading must not make tables in a database that nobody migrates yet
+        except UndefinedTableError:  # reading creates no tables in a database that was never migrated
             return None
         return (rows[0]["body_digest"], Operation.model_validate_json(rows[0]["record"])) if rows else None
 
     async def last_operation(self, connection: AnyConnection) -> Operation | None:
+        """The operation that was accepted last, None if there is none or it cannot be read."""
         query = f"""SELECT record FROM {self.tables.operations} WHERE {HISTORY} = $1
                     ORDER BY accepted_at DESC LIMIT 1"""  # noqa: S608 - quoted
         rows = await connection.fetch(query, self.history)
-        kept = [_kept(row["record"], Operation) for row in rows]
-        return kept[0] if kept else None
+        records = [_parse_stored(row["record"], Operation) for row in rows]
+        return records[0] if records else None
 
     async def open_operations(self, connection: AnyConnection) -> list[tuple[OperationRequest, Operation]]:
-        """Accepted or running when the service last stopped, oldest first."""
+        """Operations that have not ended, oldest first; at start-up those that the last process left."""
         if await _is_absent(connection, self.tables.operations):
             return []
         query = f"""SELECT request, record FROM {self.tables.operations}
                     WHERE {HISTORY} = $1 AND state IN ('accepted', 'running', 'cancelling') ORDER BY accepted_at"""  # noqa: S608
         rows = await connection.fetch(query, self.history)
         if rows:
-            await self.prepare(connection)  # whoever takes them up writes
-        both = [(_kept(row["request"], OperationRequest), _kept(row["record"], Operation)) for row in rows]
+            await self.prepare(connection)  # the caller goes on with them and so writes
+        both = [
+            (_parse_stored(row["request"], OperationRequest), _parse_stored(row["record"], Operation)) for row in rows
+        ]
         return [(request, record) for request, record in both if request is not None and record is not None]
 
     async def read_journal(self, connection: AnyConnection, operation_id: str) -> list[JournalRow]:
-        """The rows of one operation in the order they were written; its env.py may have migrated several histories."""
+        """All rows of one operation in the order of writing. They may be of several histories."""
         rows = await connection.fetch(
             f"""SELECT attempt, revision, kind, {MOMENT} AS at, detail, version_table,
                   extract(epoch FROM clock_timestamp() - {MOMENT})::float AS seconds_ago FROM {self.tables.journal}
@@ -127,7 +132,7 @@ class Records:
         return [JournalRow(**{**dict(row), "detail": json.loads(row["detail"])}) for row in rows]
 
     async def append(self, connection: AnyConnection, attempt: Attempt, kind: str, **detail: Any) -> None:
-        """A row in a transaction of its own: how an attempt ended. Repeating it changes nothing."""
+        """Writes how an attempt ended, in a transaction of its own. A repeated call changes nothing."""
         await connection.execute(
             f"""INSERT INTO {self.tables.journal}
                   (event_id, operation_id, version_table, attempt, revision, kind, detail)
@@ -143,7 +148,7 @@ class Records:
     async def session_is_gone(self, connection: AnyConnection, operation_id: str, attempt: int) -> bool:
         """Whether every session that wrote a row of the attempt has ended; False when there is no such row."""
         gone: bool | None = await connection.fetchval(
-            # A pid is used again: one that began after the row belongs to somebody else.
+            # Pids are used again: a session that began after the row is another one.
             f"""SELECT bool_and(NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = (j.detail->>'pid')::int
                                             AND coalesce(a.backend_start <= j.at, true)))
                 FROM {self.tables.journal} j
@@ -154,7 +159,7 @@ class Records:
         return bool(gone)
 
     async def recorded_revisions(self, connection: AnyConnection, revisions: list[str]) -> set[str]:
-        """Those of the given revisions that some operation of ours applied, reverted or stamped."""
+        """The revisions among these that the journal shows as applied, reverted or stamped."""
         rows = await connection.fetch(
             f"""SELECT DISTINCT revision FROM {self.tables.journal}
                 WHERE version_table = $1 AND revision = ANY($2::text[])
@@ -165,7 +170,7 @@ class Records:
         return {row["revision"] for row in rows}
 
     async def unrelayed(self, connection: AnyConnection, limit: int, aside: list[int]) -> list[Any]:
-        """Rows the audit does not have yet, in order, whichever history and service they are of, apart from `aside`."""
+        """Rows of all histories that the audit does not have yet, in order, without the numbers in `aside`."""
         if await _is_absent(connection, self.tables.journal):
             return []
         query = f"""SELECT seq, event_id, {word("operation_id")}, attempt, {word("revision")}, kind,
@@ -175,10 +180,10 @@ class Records:
         return list(await connection.fetch(query, limit, aside))
 
     async def backlog(self, connection: AnyConnection) -> AuditBacklog | None:
-        """What the audit should have by now and has not; None where that is nothing."""
+        """How many rows the audit lacks, and since when. None if none has waited longer than ON_ITS_WAY_SECONDS."""
         if await _is_absent(connection, self.tables.journal):
             return None
-        # What has no readable time waits for a person, and counts as having waited for long.
+        # A row without a readable time needs a person, and counts as waiting since 1970.
         query = f"""SELECT count(*) AS events, min(coalesce({WHEN}, to_timestamp(0))) AS since
                     FROM {self.tables.journal} WHERE relayed_at IS NULL AND kind <> 'started'
                     HAVING min(coalesce({WHEN}, to_timestamp(0))) < clock_timestamp() - $1 * interval '1 second'"""  # noqa: S608 - quoted
@@ -186,7 +191,7 @@ class Records:
         return AuditBacklog(events=row["events"], since=row["since"]) if row is not None else None
 
     async def journal_page(self, connection: AnyConnection, after: int, limit: int) -> list[Any]:
-        """Rows in order, whichever history and service they are of, with what became of their operations."""
+        """Rows of all histories after number `after`, in order, with the states of their operations."""
         if await _is_absent(connection, self.tables.journal):
             return []
         query = f"""SELECT seq, event_id, {word("operation_id")},
@@ -200,7 +205,7 @@ class Records:
         return list(await connection.fetch(query, after, limit))
 
     async def versions(self, connection: AnyConnection) -> list[str]:
-        """What the version table holds; nothing where there is none, or somebody else's of that name."""
+        """The rows of the version table; empty if there is none, or if a table of this name is no version table."""
         number = await connection.fetchval("SELECT to_regclass($1)::oid", self.version_table.qualified)
         if number is None:
             return []
@@ -209,11 +214,12 @@ class Records:
         return sorted(row["revision"] for row in rows if row["revision"] is not None)
 
     async def relayed(self, connection: AnyConnection, numbers: list[int]) -> None:
+        """Notes that the audit has these rows."""
         update = f"UPDATE {self.tables.journal} SET relayed_at = clock_timestamp()"  # noqa: S608 - quoted
         await connection.execute(f"{update} WHERE seq = ANY($1::bigint[])", numbers)
 
     async def _are_there(self, connection: AnyConnection) -> bool:
-        found: bool = await connection.fetchval(
+        exist: bool = await connection.fetchval(
             """SELECT EXISTS (
                  SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $3
@@ -222,11 +228,11 @@ class Records:
             self.tables.operations_name,
             AGREED,  # the newest column
         )
-        return found
+        return exist
 
 
-def _kept(text: str, kind: type[Kept]) -> Kept | None:
-    """None for what cannot be read: somebody wrote it by hand, and the others are taken up all the same."""
+def _parse_stored(text: str, kind: type[Stored]) -> Stored | None:
+    """None for a record that is not valid, for example one written by hand; the others must stay readable."""
     try:
         return kind.model_validate_json(text)
     except ValidationError:
@@ -235,5 +241,5 @@ def _kept(text: str, kind: type[Kept]) -> Kept | None:
 
 
 async def _is_absent(connection: AnyConnection, table: str) -> bool:
-    # Asked by everything that looks again and again: a failed query would stand in the server's log as an error.
+    # Asked often: a query that fails would fill the server's log with errors.
     return bool(await connection.fetchval("SELECT to_regclass($1) IS NULL", table))

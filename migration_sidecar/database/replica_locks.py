@@ -1,4 +1,4 @@
-"""Which replica drives an operation, or looks whether one is due: whoever holds an advisory lock of the server."""
+"""Advisory locks that decide which replica carries out an operation, and which one looks for a start-up operation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _TRY = "SELECT pg_try_advisory_lock($1, hashtext($2))"
 
 
 async def claim(connection: AnyConnection, operation_id: str) -> bool:
-    """True when this session may drive the operation; given back when the session returns to its pool or dies."""
+    """Whether this session may carry out the operation. Free again when the session returns to its pool or ends."""
     claimed: bool = await connection.fetchval(_TRY, OPERATION_CLASS, operation_id)
     return claimed
 
 
 async def claim_start(connection: AnyConnection, history: str) -> bool:
-    """True when this session may look whether a start-up operation is due; given back in the same way."""
+    """Whether this session may look if a start-up operation is due. Free again in the same way."""
     claimed: bool = await connection.fetchval(_TRY, START_UP_CLASS, history)
     return claimed

@@ -1,4 +1,4 @@
-"""Whether two addresses lead to one database: a name, a number and a socket differ, and may mean the same."""
+"""Decides whether two URLs lead to the same database. A host name, an address and a socket may mean the same server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from migration_sidecar.database.asyncpg_dsn import dsn
 from migration_sidecar.protocol.url import URL
 
 CONNECT_SECONDS = 4.0
-# When the server was started, to the microsecond, and which of its databases it is.
+# The start time of the server, in microseconds, and the database's oid on it.
 _IDENTITY = """
 SELECT pg_postmaster_start_time(), (SELECT oid FROM pg_database WHERE datname = current_database()),
        current_setting('port')
@@ -19,7 +19,7 @@ SELECT pg_postmaster_start_time(), (SELECT oid FROM pg_database WHERE datname = 
 
 
 async def is_same_database(one: URL, other: URL) -> bool | None:
-    """The servers are asked only where the texts differ; None where one of them does not answer."""
+    """Connects to both only if host, port or database differ in the text. None if one of them does not answer."""
     if _text(one) == _text(other):
         return True
     try:
@@ -27,7 +27,7 @@ async def is_same_database(one: URL, other: URL) -> bool | None:
     except (OSError, asyncpg.CannotConnectNowError):
         return None
     except (asyncpg.PostgresError, asyncpg.InterfaceError):
-        return False  # an address that nobody gets in at proves nothing
+        return False  # without a login nothing is proved
     return bool(first == second)
 
 
