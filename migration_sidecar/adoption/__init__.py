@@ -1,4 +1,4 @@
-"""Takes over a database that was made without Alembic: finds its revision, proves it, and stamps it.
+"""Adopts a database that was made without Alembic: finds its revision, proves it, and stamps it.
 
 Migrating is in `engine`.
 """

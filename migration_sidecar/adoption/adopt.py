@@ -1,4 +1,4 @@
-"""Takes a database that was made without this history into it, if it is to the last object what a revision makes."""
+"""Adopts a database that was made without this history, if every object in it is as a revision makes it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ LOCK_SECONDS = 600.0
 
 
 class AdoptionState(StrEnum):
+    """The result of an adoption."""
+
     ADOPTED = "adopted"  # stamped and read back
-    ALREADY = "already"  # the database had this revision before
-    SAME = "same"  # nothing differs; it was only looked
+    ALREADY = "already"  # the database was at this revision before
+    SAME = "same"  # nothing differs; with `dry_run` nothing was stamped
     DIFFERENT = "different"  # nothing was stamped
 
 
 class Adoption(Message):
-    """What was found out and done."""
+    """The answer to an adoption: its state, and the differences if there are any."""
 
     service: str
     database: str
@@ -45,14 +47,14 @@ class Adoption(Message):
     objects: int = 0
     catalog_sha256: str | None = None
     built_in: str | None = None
-    given: list[str] = []  # what the real database had beforehand and the scratch one was given
-    not_looked_at: list[str] = []  # kinds of facts
+    given: list[str] = []  # schemas and extensions that were copied into the scratch database
+    not_looked_at: list[str] = []  # kinds of objects that were not compared
     not_compared: str = "Rows are not compared: what revisions insert or change in tables is not looked for."
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What a person asked for; `leaving` are kinds of facts that are not looked at."""
+    """What a person asked for. `leaving` are the kinds of objects that are not compared."""
 
     target: str
     actor: str
@@ -61,7 +63,10 @@ class Wish:
 
 
 async def adopt(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Adoption:
-    """Raises NotAdopted where a rule is in the way; differences are an answer and no error."""
+    """Called by the command `adopt`. Raises NotAdopted if a rule forbids it; differences are an answer and no error.
+
+    `tell` shows a sentence about the progress.
+    """
     history = await engine.scripts.history()
     wanted = history.heads_after(Action.UPGRADE, [], history.between(Action.UPGRADE, [], wish.target))
     records = _only_one(await engine.place.all_records())
@@ -75,19 +80,19 @@ async def adopt(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Adop
             (built,) = await build(engine, connection, [wish.target])
         else:
             built = await build_in_a_schema(engine, connection, records, wish.target)
-        found = await snapshot(connection, left_out(records))
-    adoption = _compared(engine, wish, wanted, built, differences(found, built.facts, leaving=wish.leaving))
+        objects = await snapshot(connection, left_out(records))
+    adoption = _compared(engine, wish, wanted, built, differences(objects, built.facts, leaving=wish.leaving))
     if adoption.state is not AdoptionState.SAME or wish.dry_run:
-        return adoption.model_copy(update={"objects": len(found), "catalog_sha256": digest(found)})
-    proof = Proof(wanted, digest(found), len(found), left_out(records), built.where)
+        return adoption.model_copy(update={"objects": len(objects), "catalog_sha256": digest(objects)})
+    proof = Proof(wanted, digest(objects), len(objects), left_out(records), built.where)
     await Stamping(engine, wish.actor, tell).carry_out(proof)
     return adoption.model_copy(
-        update={"state": AdoptionState.ADOPTED, "objects": len(found), "catalog_sha256": proof.digest}
+        update={"state": AdoptionState.ADOPTED, "objects": len(objects), "catalog_sha256": proof.digest}
     )
 
 
 def _only_one(tables: list[Records]) -> Records:
-    """One version row proves nothing for the others, and each of them is written by one stamp."""
+    """Raises NotAdopted if env.py configures several version tables: a stamp writes one of them only."""
     if len(tables) > 1:
         raise NotAdopted(
             "CM-556",
@@ -99,15 +104,15 @@ def _only_one(tables: list[Records]) -> Records:
 
 
 async def _at_rest(connection: AnyConnection, records: Records, tell: Callable[[str], None]) -> DatabaseFacts:
-    """What is being migrated is not compared; raises LockBusy."""
-    deadline, told = monotonic() + LOCK_SECONDS, None
+    """Waits until no session holds the migration lock, so that nothing changes meanwhile. Raises LockBusy."""
+    deadline, shown_pid = monotonic() + LOCK_SECONDS, None
     while True:
         facts = await read_facts(connection, records)
         holder = facts.lock_holder
         if holder is None:
             return facts
-        if holder.pid != told:
-            told = holder.pid
+        if holder.pid != shown_pid:
+            shown_pid = holder.pid
             tell(f"Waiting for the migration lock, held by pid {holder.pid} ({holder.application}).")
         if monotonic() > deadline:
             raise LockBusy(holder)
@@ -134,13 +139,13 @@ async def _require_usable(engine: Engine, facts: DatabaseFacts, wish: Wish) -> N
     history = await engine.scripts.history()
     agreed = Agreed.by(history, Action.UPGRADE, facts.revisions, wish.target)
     _, obstacles = await engine.reader.outlook(facts, agreed)
-    # That it has tables and no revision is why it is adopted.
+    # CM-552, tables without a revision, is the reason for an adoption and no obstacle.
     in_the_way = [problem for problem in obstacles if problem.code != "CM-552"]
     if in_the_way:
         raise ProblemError.of(in_the_way[0])
 
 
-def _compared(engine: Engine, wish: Wish, wanted: list[str], built: Built, found: list[Difference]) -> Adoption:
+def _compared(engine: Engine, wish: Wish, wanted: list[str], built: Built, different: list[Difference]) -> Adoption:
     if sorted(built.revisions) != sorted(wanted):
         raise NotAdopted(
             "CM-555",
@@ -152,9 +157,9 @@ def _compared(engine: Engine, wish: Wish, wanted: list[str], built: Built, found
     return Adoption(
         service=engine.settings.service,
         database=engine.place.database,
-        state=AdoptionState.DIFFERENT if found else AdoptionState.SAME,
+        state=AdoptionState.DIFFERENT if different else AdoptionState.SAME,
         revisions=wanted,
-        differences=found,
+        differences=different,
         built_in=built.where,
         given=built.given,
         not_looked_at=sorted(wish.leaving),

@@ -1,4 +1,4 @@
-"""Two databases side by side: what each is made of, and every difference between them."""
+"""Compares the objects of two databases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OUR_SCHEMA = "migration_sidecar"
 
 
 class Difference(Message):
-    """One thing that is not the same; None where it is not there at all."""
+    """An object that differs, with its definition in each database. None means that it is missing there."""
 
     kind: str
     object: str
@@ -27,7 +27,7 @@ class Difference(Message):
 
 
 def left_out(records: Records) -> LeftOut:
-    """Our own tables and Alembic's, which are there because of the history and not through it."""
+    """Our own tables and Alembic's, which no revision makes, so they are not compared."""
     tables, version_table = records.tables, records.version_table
     return LeftOut(
         schemas=(OUR_SCHEMA,),
@@ -40,6 +40,7 @@ def left_out(records: Records) -> LeftOut:
 
 
 async def snapshot(connection: AnyConnection, left: LeftOut) -> list[Fact]:
+    """All objects of a database at one moment, in at most SNAPSHOT_SECONDS."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute(PLAIN_PRINT)
         rows = await connection.fetch(query(left), timeout=SNAPSHOT_SECONDS)
@@ -49,14 +50,14 @@ async def snapshot(connection: AnyConnection, left: LeftOut) -> list[Fact]:
 def differences(
     database: Iterable[Fact], revision: Iterable[Fact], *, leaving: Collection[str] = WHOSE
 ) -> list[Difference]:
-    """Sorted by object; `leaving` are kinds that are not looked at."""
+    """All differences, sorted by object. Kinds in `leaving` are not compared."""
     there, wanted = _by_name(database, leaving), _by_name(revision, leaving)
-    found = [
+    different = [
         Difference(kind=kind, object=name, in_database=there.get((kind, name)), in_revision=wanted.get((kind, name)))
         for kind, name in there.keys() | wanted.keys()
         if there.get((kind, name)) != wanted.get((kind, name))
     ]
-    return sorted(filter(_counts, found), key=lambda each: (each.object, each.kind))
+    return sorted(filter(_counts, different), key=lambda each: (each.object, each.kind))
 
 
 def _by_name(facts: Iterable[Fact], leaving: Collection[str]) -> dict[tuple[str, str], str]:
@@ -64,9 +65,9 @@ def _by_name(facts: Iterable[Fact], leaving: Collection[str]) -> dict[tuple[str,
 
 
 def _counts(difference: Difference) -> bool:
-    """A column that is there or not is told as such: the order is about the columns that both have."""
+    """Whether a difference is reported. The order of columns is compared for those columns that both have."""
     if (difference.kind, difference.object) == ("schema", "public"):
-        return False  # every new database has it, and what is in it is told by itself
+        return False  # every new database has it, and its objects are compared anyway
     if difference.kind != COLUMN_ORDER:
         return True
     if difference.in_database is None or difference.in_revision is None:

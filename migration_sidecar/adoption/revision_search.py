@@ -1,4 +1,4 @@
-"""Tells which revision a database is at, by building one after the other beside it and comparing each."""
+"""Finds the revision of a database: builds every revision in a scratch database and compares each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from migration_sidecar.engine.engine import Engine
 
 
 class Match(Message):
-    """How far a database is from one revision."""
+    """How many differences there are between the database and one revision."""
 
     revision: str
     message: str
@@ -23,7 +23,7 @@ class Match(Message):
 
 
 class Matches(Message):
-    """Every revision in its order; those without a difference are what the database may be adopted at."""
+    """All revisions, oldest first. The database may be adopted at those without a difference."""
 
     service: str
     database: str
@@ -31,7 +31,10 @@ class Matches(Message):
 
 
 async def matches(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Matches:
-    """Raises NotAdopted where the revisions are not one line or the role may create no database."""
+    """Called by `adopt` without a revision. Raises NotAdopted for a branched history and for a role without CREATEDB.
+
+    `tell` shows a sentence about the progress.
+    """
     history = await engine.scripts.history()
     records = await engine.place.records()
     line = list(history.order)
@@ -39,7 +42,7 @@ async def matches(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Ma
         if not _is_one_line(history) or not await may_create_databases(connection):
             raise _to_be_named(history)
         tell(f"Building {len(line)} revisions beside the database, one after the other.")
-        found = await snapshot(connection, left_out(records))
+        objects = await snapshot(connection, left_out(records))
         built = await build(engine, connection, line)
     return Matches(
         service=engine.settings.service,
@@ -48,7 +51,7 @@ async def matches(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Ma
             Match(
                 revision=revision,
                 message=history.revisions[revision].message,
-                differences=len(differences(found, each.facts, leaving=wish.leaving)),
+                differences=len(differences(objects, each.facts, leaving=wish.leaving)),
             )
             for revision, each in zip(line, built, strict=True)
         ],

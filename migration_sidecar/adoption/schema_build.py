@@ -1,4 +1,4 @@
-"""Builds a revision in a schema of the real database, where the role may create no database; nothing of it stays."""
+"""Builds a revision in a schema of the real database, for a role without CREATEDB. It is never committed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ WHERE n.nspname <> 'pg_catalog'
 
 
 async def build_in_a_schema(engine: Engine, connection: AnyConnection, records: Records, target: str) -> Built:
-    """Raises NotAdopted; the real database's own schema is put in the place of the scratch one's name."""
+    """Raises NotAdopted if the revision cannot be built.
+
+    In the result the name of the scratch schema is replaced by the one of the real schema.
+    """
     real, quoted = await _only_schema(connection, records)
     name = await own_name(connection)
     orders: SchemaBuildOrders = {
@@ -57,7 +60,7 @@ async def build_in_a_schema(engine: Engine, connection: AnyConnection, records: 
         "rehearsal": orders,
         **engine.settings.job_environment,
     }
-    # The schema itself is given, with its owner, grants and comment; what is in it is built.
+    # The schema itself, with its owner, grants and comment, is taken from the database; its objects are built.
     facts = [fact for fact in await snapshot(connection, left_out(records)) if _is_of_schema(fact, quoted)]
     revisions: list[str] | None = None
     problem: ProblemFacts | None = None
@@ -80,13 +83,13 @@ def _is_of_schema(fact: Fact, quoted: str) -> bool:
 
 async def _only_schema(connection: AnyConnection, records: Records) -> tuple[str, str]:
     relations = left_out(records).relations
-    found = await connection.fetch(_SCHEMAS, [schema for schema, _ in relations], [name for _, name in relations])
-    if len(found) > 1:
+    schemas = await connection.fetch(_SCHEMAS, [schema for schema, _ in relations], [name for _, name in relations])
+    if len(schemas) > 1:
         raise NotAdopted(
             "CM-555",
             "The revision cannot be built",
             f"The role may create no database, and the objects stand in several schemas:"
-            f" {', '.join(sorted(row['nspname'] for row in found))}.",
+            f" {', '.join(sorted(row['nspname'] for row in schemas))}.",
             "Let the role create databases for this: ALTER ROLE … CREATEDB.",
         )
-    return (found[0]["nspname"], found[0]["quoted"]) if found else ("public", "public")
+    return (schemas[0]["nspname"], schemas[0]["quoted"]) if schemas else ("public", "public")

@@ -1,4 +1,4 @@
-"""Builds a revision where nobody works, from the environment's own files, and reads what it is made of."""
+"""Builds revisions in a scratch database and reads their objects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from migration_sidecar.protocol.reports import ProblemFacts
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
 
-# What an administrator may have prepared before the first revision ever ran.
+# Schemas and extensions that an administrator may have created before the first revision.
 _PREPARED = """
 SELECT 'schema ' || n.nspname AS name, format('CREATE SCHEMA IF NOT EXISTS %I', n.nspname) AS statement, 1 AS turn
 FROM pg_namespace n
@@ -37,7 +37,7 @@ ORDER BY turn, name
 
 @dataclass(frozen=True)
 class Built:
-    """A revision as it would be; `given` is what the scratch had before the first revision."""
+    """The objects of a built revision. `given` names what the scratch database had before its first revision."""
 
     facts: list[Fact]
     revisions: list[str]
@@ -46,7 +46,10 @@ class Built:
 
 
 async def build(engine: Engine, connection: AnyConnection, targets: Sequence[str]) -> list[Built]:
-    """One after the other in one scratch database; if that fails, with the schemas and extensions of the real one."""
+    """Builds the targets one after the other in one scratch database. Raises NotAdopted.
+
+    If that fails, it tries again with the schemas and extensions of the real database.
+    """
     try:
         return await _in_a_database(engine, connection, targets, {})
     except NotAdopted:
@@ -92,7 +95,7 @@ async def _upgrade(scratch: Engine, target: str) -> None:
 
 
 def not_built(problem: ProblemFacts | None, where: str, scrubbed: Callable[[str], str]) -> NotAdopted:
-    """For what a build failed with; None where its process was lost."""
+    """The error for a failed build. `problem` is None if its process was lost."""
     detail = problem["detail"] if problem is not None else "Its process was lost."
     return NotAdopted(
         "CM-555",

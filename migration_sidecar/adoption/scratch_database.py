@@ -1,4 +1,4 @@
-"""A database beside the real one in which a revision is built to be looked at, and of which nothing stays."""
+"""Creates and removes the scratch database in which revisions are built."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 CREATE_SECONDS = 120.0
 
-# The name says whose it is: the server process of the session that made it, and when that began. No clock of ours
-# and no age is needed to tell a leftover from the scratch of somebody who is at work.
+# The name has the pid of the session that created it and the time when that session began. If there is no such session
+# any more, the database is a leftover. Our clock and the age do not matter.
 _NAME = """
 SELECT 'migration_sidecar_scratch_' || pid || '_' || (extract(epoch FROM backend_start) * 1000000)::bigint
 FROM pg_stat_activity WHERE pid = pg_backend_pid()
@@ -43,18 +43,19 @@ _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 
 
 async def may_create_databases(connection: AnyConnection) -> bool:
+    """Whether the role of this session has CREATEDB."""
     return bool(await connection.fetchval(_MAY_CREATE))
 
 
 async def own_name(connection: AnyConnection) -> str:
-    """A name that tells whose scratch it is: of the session that is asked."""
+    """The name for a scratch database or schema of this session."""
     name: str = await connection.fetchval(_NAME)
     return name
 
 
 @asynccontextmanager
 async def scratch_database(connection: AnyConnection) -> AsyncIterator[str]:
-    """Gives its name; it is removed at the end, and if we die by the next who needs one."""
+    """Creates the database, gives its name and drops it at the end. If we die, the next adoption drops it."""
     await remove_leftovers(connection)
     name = await own_name(connection)
     real = json.loads(await connection.fetchval(_REAL))
@@ -63,12 +64,15 @@ async def scratch_database(connection: AnyConnection) -> AsyncIterator[str]:
         await _copy_settings(connection, name)
         yield name
     finally:
-        with suppress(PostgresError, OSError):  # the next adoption removes it
+        with suppress(PostgresError, OSError):  # the next adoption drops it
             await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', timeout=CREATE_SECONDS)
 
 
 async def remove_leftovers(connection: AnyConnection) -> list[str]:
-    """Those of adoptions that were killed; never one that a session uses or whose maker is still there."""
+    """Drops scratch databases of adoptions that were killed and returns their names.
+
+    It leaves those that a session uses, and those whose creating session still exists.
+    """
     removed = []
     for row in await connection.fetch(_LEFTOVERS):
         with suppress(ObjectInUseError, InsufficientPrivilegeError):
@@ -78,7 +82,7 @@ async def remove_leftovers(connection: AnyConnection) -> list[str]:
 
 
 def _create(name: str, real: dict[str, Any]) -> str:
-    """With the encoding and the sort order of the real one; which of its columns there are depends on the version."""
+    """The statement, with encoding and collation of the real database. Older servers lack some columns of `real`."""
     options = {
         "ENCODING": real["encoding_name"],
         "LC_COLLATE": real["datcollate"],
@@ -93,10 +97,10 @@ def _create(name: str, real: dict[str, Any]) -> str:
 
 
 async def _copy_settings(connection: AnyConnection, name: str) -> None:
-    """ALTER DATABASE … SET search_path and the like decide where a revision's objects go."""
+    """Copies settings of the real database, because one such as search_path decides where objects are created."""
     for setting in await connection.fetch(_SETTINGS):
         where = f'ROLE CURRENT_USER IN DATABASE "{name}"' if setting["of_role"] else f'DATABASE "{name}"'
-        with suppress(PostgresError):  # what only a superuser may set does not decide what a revision makes
+        with suppress(PostgresError):  # settings for superusers do not change what a revision creates
             async with connection.transaction():
                 # FROM CURRENT, because the value is a list for some settings and one word for others.
                 await connection.execute("SELECT set_config($1, $2, true)", setting["name"], setting["value"])

@@ -1,4 +1,4 @@
-"""Writes down that a database is at a revision, under the lock and with a journal, after it was shown to be."""
+"""Stamps a database with its revision, under the migration lock and with a journal, after it was compared."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 LOCK_SECONDS = 600.0
 CONFIGURES_SECONDS = 60.0
-QUIET_SECONDS = 60.0  # an abandoned session ends within seconds by the guards it was opened with
+QUIET_SECONDS = 60.0  # by its guards, the session of a lost process ends within seconds
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What was compared; the migration process compares it once more when it has the lock."""
+    """What was compared. The worker compares it again when it has the lock."""
 
     revisions: list[str]
     digest: str
@@ -44,11 +44,12 @@ class Proof:
         return {"revisions": self.revisions, "digest": self.digest, "left_out": self.left_out.message()}
 
     def journaled(self) -> dict[str, Any]:
+        """What the journal says about the comparison."""
         return {"catalog_sha256": self.digest, "objects": self.objects, "built_in": self.built_in}
 
 
 class Stamping:
-    """One attempt; a person repeats it."""
+    """One attempt to stamp. It is not retried; a person may call the command again."""
 
     def __init__(self, engine: Engine, actor: str, tell: Callable[[str], None]) -> None:
         self._engine = engine
@@ -56,7 +57,7 @@ class Stamping:
         self._request = OperationRequest(operation_id=f"adopt-{uuid4()}", target="head", requested_by=actor)
 
     async def carry_out(self, proof: Proof) -> None:
-        """Returns when the version rows and the journal were read back; raises NotAdopted."""
+        """Stamps, and checks the version rows and the journal afterwards. Raises NotAdopted."""
         records = await self._engine.place.records()
         attempt = Attempt(
             operation_id=self._request.operation_id,
@@ -83,7 +84,7 @@ class Stamping:
             raise NotAdopted.of(ended.error)
 
     def _first_record(self, proof: Proof) -> Operation:
-        """It is stored as failed, so that nobody takes it up as a migration if we die here."""
+        """The first record is `failed`, so that no service continues it as a migration if we die here."""
         now = datetime.now(UTC)
         return Operation(
             operation_id=self._request.operation_id,
@@ -99,7 +100,7 @@ class Stamping:
         )
 
     async def _talk(self, proof: Proof, attempt: Attempt) -> Problem | None:
-        """What the process says is wrong; None where it said nothing of the kind, which proves nothing yet."""
+        """Runs the worker. Returns the problem it reported, or None, which does not prove that it stamped."""
         settings, problem = self._engine.settings, None
         job: StampJob = {
             "kind": "migrate",
@@ -123,7 +124,7 @@ class Stamping:
                 await process.order(orders)
                 async for report in process.reports():
                     if report["event"] == "session":
-                        limit.reschedule(None)  # from here on lock_wait_seconds and the guards set limits
+                        limit.reschedule(None)  # from now on lock_wait_seconds and the guards limit it
                     if report["event"] == "waiting" and report["sentence"]:
                         self._tell(report["sentence"])
                     if report["event"] == "failed":
@@ -134,7 +135,7 @@ class Stamping:
         return problem
 
     async def _quiet(self, connection: AnyConnection, records: Records) -> None:
-        """A process that ended without a word may have left a COMMIT on its way."""
+        """Waits until the session has ended: the server may still execute a COMMIT of a lost process."""
         deadline = monotonic() + QUIET_SECONDS
         operation_id = self._request.operation_id
         while monotonic() < deadline and await records.read_journal(connection, operation_id):
