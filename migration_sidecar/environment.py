@@ -1,4 +1,7 @@
-"""What a service's three-line env.py calls: migrates under the same lock and journal as every way in."""
+"""Runs Alembic for a service's env.py, which only calls `run`.
+
+When a person uses the command `alembic`, the migration gets the same lock and journal as one of the service.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,14 @@ from migration_sidecar.worker.refusal import Refusal
 from migration_sidecar.worker.session import configure_hook, journal_writer
 from migration_sidecar.worker.session.session_settings import chosen
 
-LOCK_WAIT_SECONDS = 600.0  # by hand; Ctrl-C ends it sooner
+LOCK_WAIT_SECONDS = 600.0  # for the command `alembic`; Ctrl-C ends the wait
 
 
 def run(metadata: MetaData, **options: Any) -> None:
-    """Carries out whatever Alembic was asked for; `options` go to Alembic's context.configure as they are."""
+    """Called by env.py for every command of Alembic. `options` go to context.configure unchanged.
+
+    Raises CommandError, which Alembic prints as one line.
+    """
     config_file = Path(context.config.config_file_name or "alembic.ini")
     try:
         url = database_url(config_file)
@@ -62,7 +68,9 @@ def run(metadata: MetaData, **options: Any) -> None:
 
 
 async def _run_async(url: URL, metadata: MetaData, by_hand: ByHand | None, options: dict[str, Any]) -> None:
-    from sqlalchemy.ext.asyncio import create_async_engine  # a synchronous service need not wait for it
+    from sqlalchemy.ext.asyncio import (
+        create_async_engine,
+    )  # importing it takes time that a synchronous service need not spend
 
     engine = create_async_engine(_text(url), poolclass=NullPool)
     async with engine.connect() as connection:
@@ -80,7 +88,7 @@ def _migrate(connection: Connection, metadata: MetaData, by_hand: ByHand | None,
         if by_hand is not None:
             by_hand.record_failure(connection, error)
             if said := by_hand.sentence_for(connection, error):
-                raise CommandError(said) from None  # Alembic prints it as one line instead of a long traceback
+                raise CommandError(said) from None  # Alembic prints a CommandError as one line, without a traceback
         raise
 
 
@@ -89,13 +97,16 @@ def _text(url: URL) -> str:
 
 
 def _no_connection(url: URL, error: Exception) -> str:
-    """Alembic prints it as one line; the driver's own text names the user and the server, never the password."""
+    """One line for Alembic to print. The driver's text may name user and server, never the password."""
     reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
     return f"No session with database {url.database} at {url.host}:{url.port or 5432}: {reason}"
 
 
 class ByHand:
-    """A person runs Alembic: nobody else would write the closing row of a failure or say what is waited for."""
+    """A migration with the command `alembic`: writes the journal row of a failure and prints what it waits for.
+
+    When the service migrates, it does both itself.
+    """
 
     def __init__(self, files: ConfigFiles) -> None:
         settings = files.own()
@@ -109,9 +120,10 @@ class ByHand:
             raise CommandError(f"journal_table: {error}") from None
         self.revision: str | None = None
         self.connected = False
-        self.migrating = False  # what only looks leaves no trace
+        self.migrating = False  # only a migration writes to the journal
 
     def tell(self, report: Report) -> None:
+        """Takes the reports of the guarded session and prints some of them."""
         self.migrating = self.migrating or report["event"] in ("waiting", "locked")
         if report["event"] == "revision":
             self.revision = report["revision"]
@@ -121,7 +133,7 @@ class ByHand:
             print(f"{report['kind']} {report['revision']} in {report['duration_ms']} ms", file=sys.stderr)
 
     def sentence_for(self, connection: Connection, error: Exception) -> str | None:
-        """For what PostgreSQL or a rule of ours refused; an error in Python needs its traceback."""
+        """The line to print if PostgreSQL or a rule of ours refused; None for other errors, which need a traceback."""
         if isinstance(error, Refusal):
             return str(error)
         problem = describe_failure(error, self.revision)
@@ -131,8 +143,9 @@ class ByHand:
         return without_password(f"{text} (SQLSTATE {problem['sqlstate']})", connection.engine.url)
 
     def record_failure(self, connection: Connection, error: Exception) -> None:
+        """Writes the `failed` row, unless the connection is lost."""
         if not self.migrating or connection.invalidated or connection.closed:
-            return  # an attempt row without an end is what is known
+            return  # the attempt row without an end says all that is known
         connection.rollback()
         problem = describe_failure(error, self.revision)
         if isinstance(error, Refusal):

@@ -102,6 +102,6 @@ async def _copy_settings(connection: AnyConnection, name: str) -> None:
         where = f'ROLE CURRENT_USER IN DATABASE "{name}"' if setting["of_role"] else f'DATABASE "{name}"'
         with suppress(PostgresError):  # settings for superusers do not change what a revision creates
             async with connection.transaction():
-                # FROM CURRENT, because the value is a list for some settings and one word for others.
+                # FROM CURRENT, because the value is a list for some settings and a single word for others.
                 await connection.execute("SELECT set_config($1, $2, true)", setting["name"], setting["value"])
                 await connection.execute(f'ALTER {where} SET "{setting["name"]}" FROM CURRENT')

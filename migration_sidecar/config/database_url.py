@@ -68,5 +68,5 @@ def parse_url(text: str, key: str) -> URL:
         raise UnusableAddress(key, "it is not like postgresql://user:password@host:5432/database") from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise UnusableAddress(key, "only PostgreSQL is supported")
-    # Platforms hand out the short scheme, which SQLAlchemy does not know.
+    # Hosting platforms use the short scheme, which SQLAlchemy does not know.
     return url.set(drivername="postgresql") if url.drivername == "postgres" else url

@@ -100,7 +100,7 @@ def _note_each_configure() -> list[ConfiguredDatabase]:
     @wraps(configure)
     def noting(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
         if connection is not None:
-            all_options = {**self.context_opts, **options}  # Alembic never forgets an option of an earlier configure
+            all_options = {**self.context_opts, **options}  # Alembic keeps the options of an earlier configure
             places.append(
                 {
                     "url": url_of_connection(connection),

@@ -1,1 +1,1 @@
-"""The revision files: loaded, checked, and told as data. Nothing here connects to a database."""
+"""Loads, checks and describes revision files. Nothing here connects to a database."""
