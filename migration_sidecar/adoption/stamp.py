@@ -17,9 +17,9 @@ from migration_sidecar.database.facts import read_facts
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.catalog.snapshot import LeftOut
-from migration_sidecar.protocol.origin import Origin
 from migration_sidecar.protocol.jobs import StampJob, StampProof
 from migration_sidecar.protocol.orders import OrdersMessage
+from migration_sidecar.protocol.origin import Origin
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection, Records

@@ -35,12 +35,6 @@ class Process(TypedDict):
     pid: int
 
 
-class Prepared(TypedDict):
-    """A migration is loaded, perhaps connected, and waits for its orders."""
-
-    event: Literal["prepared"]
-
-
 class Session(TypedDict):
     """The server process that migrates. Before this report nothing was written to the database."""
 
@@ -68,15 +62,6 @@ class RevisionBegun(TypedDict):
     revision: str
 
 
-class RevisionStarted(TypedDict):
-    """The revision's `started` row is written, its first statement follows."""
-
-    event: Literal["started"]
-    revision: str
-    xid: str | None
-    transactional: bool
-
-
 class RevisionApplied(TypedDict):
     """The journal row of the change is written; its transaction is not committed yet."""
 
@@ -84,14 +69,6 @@ class RevisionApplied(TypedDict):
     revision: str
     kind: str  # applied | reverted | stamped
     duration_ms: int
-
-
-class IndexesRepaired(TypedDict):
-    """INVALID indexes of an earlier attempt were dropped."""
-
-    event: Literal["repaired"]
-    revision: str
-    dropped: list[str]
 
 
 class EnvFileFound(TypedDict):
@@ -184,14 +161,11 @@ class Exited(TypedDict):
 
 Report = Union[  # noqa: UP007 - evaluated by Python 3.9
     Process,
-    Prepared,
     Session,
     Waiting,
     Locked,
     RevisionBegun,
-    RevisionStarted,
     RevisionApplied,
-    IndexesRepaired,
     EnvFileFound,
     Connecting,
     Connected,

@@ -25,9 +25,9 @@ from migration_sidecar.engine.operations.retry import patient
 from migration_sidecar.engine.operations.verdict import FINISHED, TOO_MANY_CONNECTIONS, Ending, Found, Next, judge
 from migration_sidecar.engine.operations.worker_run import Conversation
 from migration_sidecar.protocol.attempt import Attempt
-from migration_sidecar.protocol.origin import Origin
 from migration_sidecar.protocol.jobs import MigrateJob
 from migration_sidecar.protocol.orders import OrdersMessage
+from migration_sidecar.protocol.origin import Origin
 
 LONGEST_PAUSE_SECONDS = 15.0
 CROWDED_PAUSE_SECONDS = 1.0  # a server without a free connection is not asked more often

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from migration_sidecar.protocol.attempt import Attempt
     from migration_sidecar.protocol.orders import Orders
-    from migration_sidecar.protocol.reports import SendReport
 
 INVALID = text(INVALID_INDEXES)
 _CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
