@@ -1,4 +1,4 @@
-"""Everything the coordinator refuses or cannot do; each error builds its own sentence and one problem document."""
+"""Everything the coordinator refuses or cannot do; each error says what happened, the catalogue says the rest."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from typing import ClassVar, Self
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.contract.strict_json import Ambiguous, Unstorable
 from migration_sidecar.contract.strict_json import quoted as quoted
+from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
 
 
 class CoordinatorError(Exception):
-    """Root of the tree; class attributes say what a caller may do about it."""
+    """Root of the tree. The catalogue has what belongs to its code; a class may have a more special next step."""
 
     code: ClassVar[str] = "CM-901"
-    title: ClassVar[str] = "The coordinator failed"
-    next_step: ClassVar[str] = "Look for this time and request id in the coordinator's log, then repeat the request."
-    status: ClassVar[int] = 500
-    retryable: ClassVar[bool] = False
+    status: ClassVar[int | None] = None  # where it is another one than the catalogue's
+    next_step: str | None = None
 
     def __init__(self, detail: str, *, request_id: str | None = None, service: str | None = None) -> None:
         super().__init__(detail)
@@ -26,7 +25,11 @@ class CoordinatorError(Exception):
 
     @property
     def answer_status(self) -> int:
-        return self.status
+        return self.status or PROBLEM_KINDS[self.code].status or 500
+
+    @property
+    def retryable(self) -> bool:
+        return PROBLEM_KINDS[self.code].retryable
 
     def about(self, request_id: str) -> Self:
         """The same error, naming the request it belongs to."""
@@ -34,15 +37,8 @@ class CoordinatorError(Exception):
         return self
 
     def problem(self) -> Problem:
-        return Problem(
-            code=self.code,
-            title=self.title,
-            detail=self.detail,
-            next_step=self.next_step,
-            retryable=self.retryable,
-            request_id=self.request_id,
-            service=self.service,
-        )
+        facts = {"next_step": self.next_step, "request_id": self.request_id, "service": self.service}
+        return Problem.of(self.code, self.detail, **facts)
 
 
 class InternalError(CoordinatorError):
@@ -56,8 +52,7 @@ class InternalError(CoordinatorError):
 
 
 class NotJson(CoordinatorError):
-    code, title, status = "CM-101", "The body is not JSON", 400
-    next_step = 'Send one JSON object as UTF-8 with content type application/json, such as {"services": "all"}.'
+    code = "CM-101"
 
 
 class WrongContentType(NotJson):
@@ -68,32 +63,29 @@ class WrongContentType(NotJson):
 
 
 class BadEnvelope(CoordinatorError):
-    code, title, status = "CM-102", "The event is not a CloudEvent 1.0 with JSON data", 400
-    next_step = "Publish the request as JSON through Dapr, without rawPayload; Dapr makes the CloudEvent."
+    code = "CM-102"
 
     def __init__(self, attribute: str, reason: str) -> None:
         super().__init__(f"The CloudEvent's {attribute} {reason}.")
 
 
 class BadRequestId(CoordinatorError):
-    code, title, status = "CM-103", "The request id cannot be used", 400
-    next_step = "Use 1 to 64 characters out of A-Z, a-z, 0-9, underscore and hyphen, or leave request_id out."
+    code = "CM-103"
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The request id {reason}.")
 
 
 class ForbiddenCharacter(CoordinatorError):
-    code, title, next_step, status = Unstorable.code, Unstorable.title, Unstorable.next_step, 400
+    code = Unstorable.code
 
 
 class UnreasonableJson(CoordinatorError):
-    code, title, next_step, status = Ambiguous.code, Ambiguous.title, Ambiguous.next_step, 400
+    code = Ambiguous.code
 
 
 class BodyTooLarge(CoordinatorError):
-    code, title, status = "CM-106", "The body is too large", 413
-    next_step = "Send a smaller request; it needs only service names and a few options."
+    code = "CM-106"
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"The body is larger than {limit_bytes // 1024} KiB, which is as much as is read.")
@@ -103,8 +95,7 @@ class BodyTooLarge(CoordinatorError):
 
 
 class UnknownService(CoordinatorError):
-    code, title, status = "CM-201", "There is no such service to migrate", 422
-    next_step = "Name services as the catalog does (coordinator fleet shows them), or ask for all."
+    code = "CM-201"
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         super().__init__(f"The catalog has no service {quoted(name)}; known: {', '.join(known)}.")
@@ -128,12 +119,11 @@ class ServiceWithoutDatabase(UnknownService):
 
 
 class BadSelection(CoordinatorError):
-    code, title, status = "CM-202", "The list of services cannot be used", 422
-    next_step = 'Give "all", or name between 1 and 200 services, each one once.'
+    code = "CM-202"
 
 
 class BadTarget(CoordinatorError):
-    code, title, status = "CM-203", "The target cannot be used", 422
+    code = "CM-203"
     next_step = (
         'Use "head" or "heads" (all of several heads), or an object that gives one of them or a full revision id for'
         " services of this request."
@@ -143,8 +133,7 @@ class BadTarget(CoordinatorError):
 class PreflightFailed(CoordinatorError):
     """One obstacle anywhere means that no step starts; every reason is named."""
 
-    code, title, status = "CM-204", "The run was not started, because something stands in its way", 422
-    next_step = "Remove what is named, then send a new request; no database was touched."
+    code = "CM-204"
 
     def __init__(self, obstacles: Sequence[Problem], request_id: str) -> None:
         reasons = " ".join(f"{o.service or 'fleet'}: {o.detail}" for o in obstacles)
@@ -156,20 +145,17 @@ class PreflightFailed(CoordinatorError):
 
 
 class OtherBody(CoordinatorError):
-    code, title, status = "CM-601", "This request id was used for another request", 409
-    next_step = "Send the new request under a new request id; the first one stands."
+    code = "CM-601"
 
     def __init__(self, request_id: str) -> None:
         super().__init__(f"Request {request_id} was accepted before with a different body.", request_id=request_id)
 
 
 class BadField(CoordinatorError):
-    code, title, status = "CM-603", "A field or parameter cannot be used", 422
-    next_step = "Correct or remove it; unknown names are refused so that a misspelt one is never ignored."
+    code = "CM-603"
 
 
 class NotBuiltYet(BadField):
-    title = "This is not supported yet"
     next_step = "Leave the field at its default; this version would ignore it otherwise."
 
     def __init__(self, field: str, value: object) -> None:
@@ -177,7 +163,7 @@ class NotBuiltYet(BadField):
 
 
 class NoSuchRoute(BadField):
-    title, status = "There is nothing at this address", 404
+    status = 404
     next_step = "See the routes in docs/api.md."
 
     def __init__(self, method: str) -> None:
@@ -185,7 +171,7 @@ class NoSuchRoute(BadField):
 
 
 class WrongVerb(BadField):
-    title, status = "This address does not answer to this verb", 405
+    status = 405
     next_step = "See the routes in docs/api.md."
 
     def __init__(self, method: str) -> None:
@@ -193,10 +179,7 @@ class WrongVerb(BadField):
 
 
 class NoSuchRun(CoordinatorError):
-    code, title, status = "CM-604", "There is no such run", 404
-    next_step = (
-        "List the runs (coordinator runs), and what was refused: coordinator audit list --type migration.rejected"
-    )
+    code = "CM-604"
 
     def __init__(self, request_id: str) -> None:
         super().__init__(f"No run {quoted(request_id)} was ever accepted.", request_id=request_id)
@@ -212,17 +195,14 @@ class OnlyRefused(NoSuchRun):
             f"{why}",
             request_id=request_id,
         )
-        self._next_step = f"{next_step} The refusal: coordinator audit list --request {request_id}".strip()
-
-    def problem(self) -> Problem:
-        return super().problem().model_copy(update={"next_step": self._next_step})
+        self.next_step = f"{next_step} The refusal: coordinator audit list --request {request_id}".strip()
 
 
 # --- the coordinator's own configuration (CM-7xx) ---------------------------------------------------------------------
 
 
 class BadCatalog(CoordinatorError):
-    code, title = "CM-701", "The fleet catalog cannot be used"
+    code = "CM-701"
     next_step = "Correct the catalog (fleet.toml) and start the coordinator again."
 
 
@@ -232,15 +212,14 @@ class BadCatalog(CoordinatorError):
 class IllegalMove(CoordinatorError):
     """Something was asked to leave its state for one it cannot reach."""
 
-    code, title = "CM-902", "A state was left in a way that is not allowed"
+    code = "CM-902"
 
     def __init__(self, what: str, old: str, new: str) -> None:
         super().__init__(f"{what} is {old} and cannot become {new}.")
 
 
 class ServiceLied(CoordinatorError):
-    code, title, status, retryable = "CM-801", "A service gave an answer that cannot be true", 502, True
-    next_step = "Check that this Dapr app id belongs to the right service, and that it carries the migration sidecar."
+    code = "CM-801"
 
     def __init__(self, service: str, reason: str) -> None:
         super().__init__(f"{service} answered, but {reason}.", service=service)

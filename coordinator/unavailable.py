@@ -7,16 +7,14 @@ from migration_sidecar.contract.messages import Problem
 
 
 class ServiceUnreachable(CoordinatorError):
-    code, title, status, retryable = "CM-802", "A service cannot be reached", 503, True
-    next_step = "Start the service with its Dapr sidecar, and look into its log if it does not come up."
+    code = "CM-802"
 
     def __init__(self, service: str, reason: str) -> None:
         super().__init__(f"{service} does not answer through Dapr: {reason}.", service=service)
 
 
 class ServiceSilent(CoordinatorError):
-    code, title, status = "CM-803", "A service did not say in time what became of its migration", 504
-    next_step = "Bring the service back and read its status (coordinator fleet) before you ask for anything again."
+    code = "CM-803"
 
     def __init__(self, service: str, waited_seconds: int, last: str) -> None:
         super().__init__(f"{service} has said nothing conclusive for {waited_seconds} s. Last: {last}", service=service)
@@ -44,8 +42,7 @@ class ServiceRefused(CoordinatorError):
 
 
 class SidecarUnreachable(CoordinatorError):
-    code, title, status, retryable = "CM-811", "The coordinator's own Dapr sidecar does not answer", 503, True
-    next_step = "Start the coordinator with dapr run, and wait until its sidecar is up."
+    code = "CM-811"
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The Dapr sidecar of the coordinator cannot be used: {reason}.")
@@ -53,8 +50,7 @@ class SidecarUnreachable(CoordinatorError):
 
 
 class StateUnavailable(CoordinatorError):
-    code, title, status, retryable = "CM-812", "The state store cannot be used", 503, True
-    next_step = "Bring the state store back (scripts/infra status) and repeat the request; a repeat is harmless."
+    code = "CM-812"
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"Dapr state could not be read or written: {reason}.")
@@ -68,8 +64,7 @@ class StateContended(StateUnavailable):
 class DocumentTooLarge(CoordinatorError):
     """A repeat would be refused as well; whoever changes the document has to put less into it."""
 
-    code, title, status = "CM-814", "The run record would be too large", 507
-    next_step = "Ask for fewer services or revisions at once; if one answered with far too much, look at that service."
+    code = "CM-814"
 
     def __init__(self, key: str, size: int, most: int) -> None:
         super().__init__(f"{key} would take {size} bytes, and the state store is given at most {most}.")
@@ -78,11 +73,7 @@ class DocumentTooLarge(CoordinatorError):
 class DamagedRun(CoordinatorError):
     """What is stored under a run's key is no run record that this version can read; it is never written over."""
 
-    code, title = "CM-815", "A run record cannot be read"
-    next_step = (
-        "Read what happened in the audit (coordinator audit show ID), and let somebody look at this document in the "
-        "state store; every other run goes on."
-    )
+    code = "CM-815"
 
     def __init__(self, request_id: str, key: str) -> None:
         super().__init__(
@@ -91,16 +82,14 @@ class DamagedRun(CoordinatorError):
 
 
 class WorkflowUnavailable(CoordinatorError):
-    code, title, status, retryable = "CM-813", "The workflow engine cannot be used", 503, True
-    next_step = "Check that placement and scheduler run (scripts/infra status); the run starts by itself afterwards."
+    code = "CM-813"
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"Dapr Workflow did not take the order: {reason}.")
 
 
 class AuditUnavailable(CoordinatorError):
-    code, title, status, retryable = "CM-821", "The audit cannot be written", 503, True
-    next_step = "Bring the audit service and its database back; waiting runs go on by themselves."
+    code = "CM-821"
 
     def __init__(self, service: str, reason: str) -> None:
         super().__init__(f"{service} could not store audit events: {reason}", service=service)
@@ -109,13 +98,11 @@ class AuditUnavailable(CoordinatorError):
 class AuditNotReady(AuditUnavailable):
     """The audit service answers, but its own migration has not run yet; only that migration may start without it."""
 
-    code, title = "CM-822", "The audit's own database is not migrated yet"
-    next_step = "Migrate the audit service (coordinator request with it, or with all); waiting runs then go on."
+    code = "CM-822"
 
 
 class BrokerUnavailable(CoordinatorError):
-    code, title, status, retryable = "CM-831", "Events cannot be published", 503, True
-    next_step = "Bring the broker back (scripts/infra status); events that are owed are published then."
+    code = "CM-831"
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The broker did not take an event: {reason}.")

@@ -29,7 +29,7 @@ from migration_sidecar.protocol.origin import Origin
 from migration_sidecar.protocol.reports import Report
 from migration_sidecar.protocol.url import URL
 from migration_sidecar.worker.failure_report import describe_failure
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import Refusal, sentence
 from migration_sidecar.worker.session import configure_hook, journal_writer
 from migration_sidecar.worker.session.session_settings import chosen
 
@@ -137,22 +137,19 @@ class ByHand:
         if isinstance(error, Refusal):
             return str(error)
         problem = describe_failure(error, self.revision)
-        if problem["sqlstate"] is None or not self.migrating:
+        if problem.get("sqlstate") is None or not self.migrating:
             return None
-        text = f"{problem['code']} {problem['title']}: {problem['detail']} {problem['next_step']}"
-        return without_password(f"{text} (SQLSTATE {problem['sqlstate']})", connection.engine.url)
+        return without_password(f"{sentence(problem)} (SQLSTATE {problem['sqlstate']})", connection.engine.url)
 
     def record_failure(self, connection: Connection, error: Exception) -> None:
         """Writes the `failed` row, unless the connection is lost."""
         if not self.migrating or connection.invalidated or connection.closed:
             return  # the attempt row without an end says all that is known
         connection.rollback()
-        problem = describe_failure(error, self.revision)
-        if isinstance(error, Refusal):
-            problem["detail"] = error.facts["detail"]
-        detail = without_password(problem["detail"], connection.engine.url)
+        problem = error.facts if isinstance(error, Refusal) else describe_failure(error, self.revision)
+        facts = {"error": problem["detail"], "server_message": problem.get("server_message")}
+        facts = {name: text and without_password(text, connection.engine.url) for name, text in facts.items()}
+        facts["sqlstate"] = problem.get("sqlstate")
         statement = journal_writer.plain(self.orders.tables)
         with connection.begin():
-            journal_writer.write(
-                connection, self.attempt, "failed", statement, error=detail, sqlstate=problem["sqlstate"]
-            )
+            journal_writer.write(connection, self.attempt, "failed", statement, **facts)

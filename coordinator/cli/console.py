@@ -41,11 +41,11 @@ def show_failure(failure: CommandFailed) -> None:
 
 
 def problem_text(problem: dict[str, Any], indent: str = "") -> Text:
-    """Three lines: what, why, what to do."""
+    """What, why, what the server said, what to do: a line each."""
     text = Text(indent)
     text.append_text(safe(problem.get("code") or "error", "bold red")).append(" ")
     text.append_text(safe(problem.get("title") or "The command failed", "bold"))
-    for label, name in (("why ", "detail"), ("next", "next_step")):
+    for label, name in (("why ", "detail"), ("said", "server_message"), ("next", "next_step")):
         if problem.get(name):
             text.append(f"\n{indent}  {label}  ", "dim").append_text(safe(problem[name]))
     return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.client.exit_codes import ExitCode
+from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
 
 
 class CommandFailed(Exception):
@@ -15,30 +16,27 @@ class CommandFailed(Exception):
         self.problem, self.exit_code = problem, exit_code
 
 
-class BadInput(CommandFailed):
+class OwnFailure(CommandFailed):
+    """Said by the command itself; what belongs to the code is in the catalogue."""
+
+    def __init__(self, code: str, detail: str, next_step: str, *, retryable: bool = True) -> None:
+        kind = PROBLEM_KINDS[code]
+        facts = {"detail": detail, "next_step": next_step, "retryable": retryable and kind.retryable}
+        super().__init__({"code": code, "title": kind.title, **facts}, ExitCode(kind.exit_code))
+
+
+class BadInput(OwnFailure):
     """Refused here, before anything was sent."""
 
-    def __init__(self, title: str, detail: str, next_step: str, code: str = "CM-603") -> None:
-        super().__init__(
-            {"code": code, "title": title, "detail": detail, "next_step": next_step, "retryable": False},
-            ExitCode.BAD_INPUT,
-        )
+    def __init__(self, what: str, detail: str, next_step: str, code: str = "CM-603") -> None:
+        super().__init__(code, f"{what}: {detail}", next_step)
 
 
-class CannotReach(CommandFailed):
+class CannotReach(OwnFailure):
     """The coordinator did not answer, or something else answered in its place."""
 
     def __init__(self, detail: str, next_step: str, *, retryable: bool = True) -> None:
-        super().__init__(
-            {
-                "code": "CM-841",
-                "title": "The coordinator cannot be reached",
-                "detail": detail,
-                "next_step": next_step,
-                "retryable": retryable,
-            },
-            ExitCode.CANNOT_REACH,
-        )
+        super().__init__("CM-841", detail, next_step, retryable=retryable)
 
 
 class Lost(CannotReach):

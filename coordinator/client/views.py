@@ -34,6 +34,7 @@ class ProblemView(View):
     service: str = ""
     revision: str = ""
     sqlstate: str = ""
+    server_message: str = ""  # what PostgreSQL, a driver or Python said; never in a report or the audit
 
 
 class Timed(View):

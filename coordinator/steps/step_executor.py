@@ -125,7 +125,7 @@ class Commander:
             return nothing_conclusive(error.problem())
         if doubt.silent > (self.limits.operation_deadline + GRACE).total_seconds():
             return nothing_conclusive(ServiceSilent(step.service, round(doubt.silent), error.detail).problem())
-        return last.model_copy(update={"waiting_for": f"{error.problem().detail} It is asked again."})
+        return last.model_copy(update={"waiting_for": f"{error.problem().full_detail} It is asked again."})
 
     async def _after_a_no(self, run: Run, step: Step, error: ServiceRefused) -> Outcome:
         """A refused step is no failure where the database is at its target by now: another may have migrated it."""

@@ -96,9 +96,7 @@ def _only_one(tables: list[Records]) -> Records:
     if len(tables) > 1:
         raise NotAdopted(
             "CM-556",
-            "Several version tables cannot be adopted at once",
             f"env.py keeps {len(tables)} in this database: {', '.join(each.history for each in tables)}.",
-            "Let it configure one of them, chosen with -x for example, and adopt one after the other.",
         )
     return tables[0]
 
@@ -123,9 +121,8 @@ def _managed(engine: Engine, facts: DatabaseFacts, wanted: list[str]) -> Adoptio
     if sorted(facts.revisions) != sorted(wanted):
         raise NotAdopted(
             "CM-553",
-            "The database has a revision already",
             f"It is at {', '.join(facts.revisions)}, so there is nothing to adopt.",
-            "Upgrade it; or find out who wrote that revision, if it should not be there.",
+            next_step="Upgrade it; or find out who wrote that revision, if it should not be there.",
         )
     return Adoption(
         service=engine.settings.service,
@@ -149,10 +146,9 @@ def _compared(engine: Engine, wish: Wish, wanted: list[str], built: Built, diffe
     if sorted(built.revisions) != sorted(wanted):
         raise NotAdopted(
             "CM-555",
-            "The revision cannot be built",
             f"Beside the database it came to {', '.join(built.revisions) or 'no revision'},"
             f" not to {', '.join(wanted)}.",
-            "Try `migration-sidecar upgrade` on an empty database.",
+            next_step="Try `migration-sidecar upgrade` on an empty database.",
         )
     return Adoption(
         service=engine.settings.service,

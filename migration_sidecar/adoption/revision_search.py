@@ -66,7 +66,6 @@ def _is_one_line(history: History) -> bool:
 def _to_be_named(history: History) -> NotAdopted:
     return NotAdopted(
         "CM-203",
-        "The revision must be named",
         "Which one it is can be tried out only where the revisions are one line and the role may create databases.",
-        f"Give --revision; the heads are {', '.join(history.heads) or 'none'}.",
+        next_step=f"Give --revision; the heads are {', '.join(history.heads) or 'none'}.",
     )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from migration_sidecar.adoption.catalog_diff import left_out, snapshot
 from migration_sidecar.adoption.scratch_build import Built, not_built
 from migration_sidecar.adoption.scratch_database import own_name
 from migration_sidecar.contract.errors import NotAdopted
+from migration_sidecar.contract.messages import Problem
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.protocol.catalog.snapshot import Fact
 from migration_sidecar.protocol.jobs import SchemaBuildJob, SchemaBuildOrders
-from migration_sidecar.protocol.reports import ProblemFacts
-from migration_sidecar.protocol.results import BuiltSchema
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection, Records
@@ -63,7 +62,7 @@ async def build_in_a_schema(engine: Engine, connection: AnyConnection, records: 
     # The schema itself, with its owner, grants and comment, is taken from the database; its objects are built.
     facts = [fact for fact in await snapshot(connection, left_out(records)) if _is_of_schema(fact, quoted)]
     revisions: list[str] | None = None
-    problem: ProblemFacts | None = None
+    problem: Problem | None = None
     async with asyncio.timeout(BUILD_SECONDS), engine.processes.run(job) as process:
         async for report in process.reports():
             if report["event"] == "facts":
@@ -71,9 +70,9 @@ async def build_in_a_schema(engine: Engine, connection: AnyConnection, records: 
             elif report["event"] == "done":
                 revisions = cast(BuiltSchema, report["result"])["revisions"]
             elif report["event"] == "failed":
-                problem = report["problem"]
+                problem = engine.place.without_passwords(Problem.of(**report["problem"]))
     if revisions is None:
-        raise not_built(problem, "a scratch schema", engine.place.scrubbed)
+        raise not_built(problem, "a scratch schema")
     return Built(facts, revisions, "a scratch schema", [])
 
 
@@ -87,9 +86,7 @@ async def _only_schema(connection: AnyConnection, records: Records) -> tuple[str
     if len(schemas) > 1:
         raise NotAdopted(
             "CM-555",
-            "The revision cannot be built",
             f"The role may create no database, and the objects stand in several schemas:"
             f" {', '.join(sorted(row['nspname'] for row in schemas))}.",
-            "Let the role create databases for this: ALTER ROLE … CREATEDB.",
         )
     return (schemas[0]["nspname"], schemas[0]["quoted"]) if schemas else ("public", "public")

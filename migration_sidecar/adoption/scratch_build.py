@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from migration_sidecar.adoption.catalog_diff import left_out, snapshot
 from migration_sidecar.adoption.scratch_database import scratch_database
 from migration_sidecar.contract.errors import NotAdopted
-from migration_sidecar.contract.messages import Operation, OperationRequest, OperationState
+from migration_sidecar.contract.messages import Operation, OperationRequest, OperationState, Problem
 from migration_sidecar.database.facts import read_facts
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.protocol.catalog.snapshot import Fact
 from migration_sidecar.protocol.origin import Origin
-from migration_sidecar.protocol.reports import ProblemFacts
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
@@ -90,20 +89,12 @@ async def _upgrade(scratch: Engine, target: str) -> None:
     while not operation.state.ended:
         operation = await scratch.operations.find(request.operation_id, wait_seconds=60)
     if operation.state is not OperationState.SUCCEEDED:
-        facts = cast(ProblemFacts, operation.error.model_dump()) if operation.error is not None else None
-        raise not_built(facts, "a scratch database", scratch.place.scrubbed)
+        next_step = "Try the upgrade on an empty database; this one is as it was."
+        raise not_built(operation.error, "a scratch database", next_step)
 
 
-def not_built(problem: ProblemFacts | None, where: str, scrubbed: Callable[[str], str]) -> NotAdopted:
-    """The error for a failed build. `problem` is None if its process was lost."""
-    detail = problem["detail"] if problem is not None else "Its process was lost."
-    return NotAdopted(
-        "CM-555",
-        "The revision cannot be built",
-        f"In {where} it failed: {scrubbed(detail)}",
-        "Try the upgrade on an empty database; this one is as it was."
-        if where == "a scratch database"
-        else "Let the role create databases for this (ALTER ROLE … CREATEDB): not everything can be built in a schema.",
-        revision=problem and problem.get("revision"),
-        sqlstate=problem and problem.get("sqlstate"),
-    )
+def not_built(problem: Problem | None, where: str, next_step: str | None = None) -> NotAdopted:
+    """For what a build failed with; None where its process was lost."""
+    detail = problem.detail if problem is not None else "Its process was lost."
+    more = problem.model_dump(include={"revision", "sqlstate", "server_message"}) if problem is not None else {}
+    return NotAdopted("CM-555", f"In {where} it failed: {detail}", next_step=next_step, **more)

@@ -128,8 +128,7 @@ class Stamping:
                     if report["event"] == "waiting" and report["sentence"]:
                         self._tell(report["sentence"])
                     if report["event"] == "failed":
-                        known = {key: each for key, each in report["problem"].items() if key in Problem.model_fields}
-                        problem = Problem.model_validate(known)
+                        problem = Problem.of(**report["problem"])
         except TimeoutError:
             return never_configured(CONFIGURES_SECONDS)
         return problem
@@ -149,7 +148,7 @@ class Stamping:
         revisions = sorted((await read_facts(connection, records)).revisions)
         journaled = {row.revision for row in await records.read_journal(connection, self._request.operation_id)}
         done = revisions == sorted(proof.revisions) and set(proof.revisions) <= journaled
-        error = None if done else self._scrubbed(problem or _unfinished())
+        error = None if done else self._engine.place.without_passwords(problem or _unfinished())
         return record.model_copy(
             update={
                 "state": OperationState.SUCCEEDED if done else OperationState.FAILED,
@@ -159,15 +158,6 @@ class Stamping:
             }
         )
 
-    def _scrubbed(self, problem: Problem) -> Problem:
-        return problem.model_copy(update={"detail": self._engine.place.scrubbed(problem.detail)})
-
 
 def _unfinished() -> Problem:
-    return Problem(
-        code="CM-554",
-        title="The adoption did not end",
-        detail="Its process was lost before it said how it ended.",
-        next_step="Look at the status: it tells whether the revision was stamped. If not, adopt it again.",
-        retryable=True,
-    )
+    return Problem.of("CM-554", "Its process was lost before it said how it ended.")

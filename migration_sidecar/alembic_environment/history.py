@@ -199,9 +199,7 @@ class History:
         names = ", ".join(f"{head} ({self.revisions[head].name})" for head in self.heads)
         return HistoryUnreadable(
             "CM-301",
-            "The history has several heads",
             f"It ends in {names}, so head is not one revision.",
-            "Create a merge revision (alembic merge heads), or name the target: heads for all of them.",
         )
 
     def heads_after(self, action: Action, current: Iterable[str], steps: list[RevisionFile]) -> list[str]:

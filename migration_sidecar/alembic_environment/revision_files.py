@@ -9,7 +9,7 @@ from migration_sidecar.alembic_environment.history import History
 from migration_sidecar.alembic_environment.loader import Loading, Told
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import HistoryUnreadable
-from migration_sidecar.contract.messages import Action, MigrationPlan
+from migration_sidecar.contract.messages import Action, MigrationPlan, Problem
 from migration_sidecar.forkserver.answer import Answer, was_killed
 from migration_sidecar.forkserver.client import WarmProcesses
 from migration_sidecar.protocol.jobs import AskedJob
@@ -83,14 +83,12 @@ class Scripts:
 
 def _unreadable(answer: Answer) -> HistoryUnreadable:
     if answer["event"] == "failed":
-        problem = answer["problem"]
-        return HistoryUnreadable(problem["code"], problem["title"], problem["detail"], problem["next_step"])
+        return HistoryUnreadable.of(Problem.of(**answer["problem"]))
     where = f"{answer['file']}: " if "file" in answer else ""
     reason = "it was not loaded in time" if "after_seconds" in answer else "it ended the process that loaded it"
     reason = "the process that loaded it was killed, twice" if was_killed(answer) else reason
     return HistoryUnreadable(
         "CM-304",
-        "A revision file cannot be loaded",
         f"{where}{reason}; no database was touched.",
-        "Look for what exits or loops when that file is imported.",
+        next_step="Look for what exits or loops when that file is imported.",
     )

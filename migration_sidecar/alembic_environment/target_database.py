@@ -23,7 +23,6 @@ from migration_sidecar.database.same_database import is_same_database
 from migration_sidecar.forkserver.answer import Answer
 from migration_sidecar.protocol.journal_schema import journal_tables
 from migration_sidecar.protocol.limits import CONNECT_SECONDS
-from migration_sidecar.protocol.reports import ProblemFacts
 from migration_sidecar.protocol.results import ConfiguredDatabase
 from migration_sidecar.protocol.url import URL, make_url
 from migration_sidecar.protocol.version_table import VersionTable
@@ -133,6 +132,11 @@ class Place:
             text = without_password(text, url) if url is not None else text
         return text
 
+    def without_passwords(self, problem: Problem) -> Problem:
+        """What a revision or a driver said may repeat the password of a URL that is known here."""
+        texts = {"detail": problem.detail, "server_message": problem.server_message}
+        return problem.model_copy(update={name: text and self.scrubbed(text) for name, text in texts.items()})
+
     def _declared(self, reason: Problem | None) -> Whereabouts:
         """The target by the settings alone."""
         url = self._settings.given_url or self._settings.url
@@ -148,8 +152,8 @@ class Place:
         if tried:  # the service's own connection gets a clearer answer than env.py's traceback
             url = self._settings.given_url or make_url(tried)
             return Whereabouts(url, self._settings.version_table, certain=False)
-        problem = Problem.model_validate(_known(answer["problem"])) if "problem" in answer else _no_end(answer)
-        return self._declared(problem.model_copy(update={"detail": self.scrubbed(problem.detail)}))
+        problem = Problem.of(**answer["problem"]) if "problem" in answer else _no_end(answer)
+        return self._declared(self.without_passwords(problem))
 
     def _configured(self, places: list[ConfiguredDatabase]) -> Whereabouts:
         first = _only_one(places)
@@ -199,14 +203,8 @@ def _with_server(url: URL) -> str:
     return f"{url.database} at {url.server}"
 
 
-def _known(problem: ProblemFacts) -> dict[str, object]:
-    return {key: value for key, value in problem.items() if key in Problem.model_fields}
-
-
 def _error(problem: Problem) -> ProblemError:
-    if problem.code != "CM-513":
-        return ProblemError.of(problem)
-    return DatabaseUnreachable(problem.code, problem.title, problem.detail, problem.next_step)
+    return (DatabaseUnreachable if problem.code == "CM-513" else ProblemError).of(problem)
 
 
 def _gave_no_answer(answer: Answer) -> bool:
@@ -215,13 +213,7 @@ def _gave_no_answer(answer: Answer) -> bool:
 
 
 def _no_answer(url: URL) -> Problem:
-    return Problem(
-        code="CM-513",
-        title="The database cannot be reached",
-        detail=f"No session with PostgreSQL at {url.server} within {CONNECT_SECONDS} s.",
-        next_step="Check that it runs and that host and port are right.",
-        retryable=True,
-    )
+    return Problem.of("CM-513", f"No session with PostgreSQL at {url.server} within {CONNECT_SECONDS} s.")
 
 
 def _no_end(answer: Answer) -> Problem:
@@ -238,9 +230,4 @@ def never_configured(seconds: float) -> Problem:
 
 
 def _without_configure(detail: str) -> Problem:
-    return Problem(
-        code="CM-407",
-        title="The migration environment failed",
-        detail=detail,
-        next_step="Try `alembic current` with the same options; it does the same.",
-    )
+    return Problem.of("CM-407", detail, next_step="Try `alembic current` with the same options; it does the same.")

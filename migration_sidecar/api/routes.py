@@ -157,7 +157,7 @@ def install_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(NotStrict)
     async def _not_strict(_: Request, error: NotStrict) -> JSONResponse:
-        return problem_response(ProblemError(error.code, error.title, str(error), error.next_step, status=400))
+        return problem_response(ProblemError(error.code, str(error)))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -165,23 +165,15 @@ def install_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
-        title = "There is no such route" if error.status_code == 404 else "The request cannot be served"
         detail = str(error.detail).rstrip(".") + "."
         return problem_response(
-            ProblemError("CM-603", title, detail, "See docs/api.md for the routes.", status=error.status_code)
+            ProblemError("CM-603", detail, next_step="See docs/api.md for the routes.", status=error.status_code)
         )
 
     @app.exception_handler(Exception)
     async def _unexpected(_: Request, error: Exception) -> JSONResponse:
         log.error("unexpected", exc_info=error)
-        return problem_response(
-            ProblemError(
-                "CM-901",
-                "Something unexpected happened",
-                "The service's log has the details.",
-                "Try again, and look there.",
-            )
-        )
+        return problem_response(ProblemError("CM-901", "The service's log has the details."))
 
 
 def problem_response(error: ProblemError) -> JSONResponse:

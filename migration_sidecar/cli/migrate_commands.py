@@ -59,15 +59,10 @@ async def _followed(engine: Engine, request: OperationRequest) -> Operation:
     told = None
     while not operation.state.ended:
         operation = await engine.operations.find(request.operation_id, wait_seconds=0.5)
-        if operation.waiting_for and not is_told(operation.waiting_for, told):
+        if operation.waiting_for and operation.waiting_for != told:
             told = operation.waiting_for
             remarks.print(escape(told), soft_wrap=True)
     return operation
-
-
-def is_told(sentence: str, told: str | None) -> bool:
-    """Whether nothing but somebody's age has changed, which does every second."""
-    return told is not None and sentence.partition(" (")[0] == told.partition(" (")[0]
 
 
 def _print(answer: Operation) -> None:

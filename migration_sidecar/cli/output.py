@@ -12,11 +12,9 @@ from rich.markup import escape as escape_markup
 
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.contract.strict_json import CONTROL_CHARACTERS
+from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
 
 out, remarks = Console(highlight=False), Console(stderr=True, highlight=False)
-HARMLESS = {"CM-412"}  # an upgrade sees to it
-FOR_A_PERSON = {"CM-551", "CM-552"}  # the database is not what these files made of it
-REQUEST = re.compile(r"[Ss]end a new request")
 CONTROL = re.compile(f"[{CONTROL_CHARACTERS}]")
 
 
@@ -33,13 +31,10 @@ def show(problem: Problem | None) -> None:
     if problem is not None:
         # The terminal folds what is too long; a file or a log gets each sentence in one line.
         remarks.print(f"[bold red]{problem.code}[/] [bold]{escape(problem.title)}[/]", soft_wrap=True)
-        next_step = REQUEST.sub(_by_hand, problem.next_step)
-        remarks.print(f"  why   {escape(problem.detail)}\n  next  {escape(next_step)}", soft_wrap=True)
-
-
-def _by_hand(words: re.Match[str]) -> str:
-    """Whoever typed a command sends no requests."""
-    return "Run it again" if words[0].startswith("S") else "run it again"
+        lines = (("why ", problem.detail), ("said", problem.server_message), ("next", problem.next_step))
+        for label, text in lines:
+            if text:
+                remarks.print(f"  {label}  {escape(text)}", soft_wrap=True)
 
 
 def first_line(text: str) -> str:
@@ -48,12 +43,8 @@ def first_line(text: str) -> str:
 
 
 def exit_code(problem: Problem) -> int:
-    """One rule for every command: what is to be done about it, and by whom."""
-    if problem.code in HARMLESS:
-        return 0
-    if problem.code in FOR_A_PERSON:
-        return 4
-    return 3 if problem.code.startswith("CM-5") else 2
+    """Of a command that ends with this problem before anything began; 2 for a code that a later release has stored."""
+    return PROBLEM_KINDS[problem.code].exit_code if problem.code in PROBLEM_KINDS else 2
 
 
 def print_problem(problem: Problem, *, as_json: bool) -> None:

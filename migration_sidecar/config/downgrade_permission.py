@@ -11,7 +11,7 @@ class NoWayBackHere(ProblemError):
     """The endpoint does not accept a downgrade (CM-206). From the command line it is still possible."""
 
     def __init__(self, detail: str, next_step: str) -> None:
-        super().__init__("CM-206", "There is no way back", detail, next_step, status=403)
+        super().__init__("CM-206", detail, next_step=next_step)
 
 
 class NeverTakenBack(NoWayBackHere):

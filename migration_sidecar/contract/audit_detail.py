@@ -16,6 +16,7 @@ from migration_sidecar.contract.strict_json import without_passwords
 EVENT_BYTES = 16 * 1024
 ERROR_CHARACTERS = 500
 REVISION_LIST_CHARACTERS = 500  # of `from_revision` and `to_revision`
+SERVER_MESSAGE = "server_message"  # the field of a problem that never enters an event
 
 # Bytes of JSON as UTF-8. What may be longer in life is cut by its writer, and its name stands in `cut`.
 LIMITS = {
@@ -61,7 +62,8 @@ FACTS = {
     "revision.stamped": _REVISION | {"built_in", "catalog_sha256", "objects"},
 }
 
-# The driver's or Python's own words inside our sentence, which begins and ends as worker/failure_report.py has it.
+# Operations, journal rows and run records that were stored before problems had `server_message` have those words in
+# the detail, and only there: this is how that sentence was built. What is written today does not rely on it.
 _QUOTED = re.compile(r"( with [A-Za-z_][\w.]*): .*?(; the database is at the revision before it|\.?$)", re.DOTALL)
 
 
@@ -83,20 +85,20 @@ def objection(event: AuditEvent) -> str | None:
 def bounded(event_type: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the facts that such an event may hold; what is too large is cut, and named in `cut`."""
     allowed = FACTS[event_type] | _ALWAYS
-    known = {name: _masked(value) for name, value in facts.items() if name in allowed and value is not None}
+    known = {name: _for_ever(value) for name, value in facts.items() if name in allowed and value is not None}
     kept = {name: _cut(value, LIMITS[name]) for name, value in known.items()}
     cut = sorted(name for name, value in kept.items() if value != known[name])
     return {**kept, "cut": cut} if cut else kept
 
 
 def problem_facts(problem: Problem) -> dict[str, Any]:
-    """A problem as the audit keeps it for ever: without what a database or a revision may have quoted of its rows."""
-    facts = problem.model_dump(mode="json", exclude_none=True, exclude={"request_id"})
+    """A problem as the audit keeps it for ever: without `server_message`, which may quote rows of users."""
+    facts = problem.model_dump(mode="json", exclude_none=True, exclude={"request_id", SERVER_MESSAGE})
     return {**facts, "detail": error_text(problem.detail)}
 
 
 def error_text(sentence: str) -> str:
-    """Of a foreign error only its kind is kept and not its words: a trigger's or a value's may repeat a row."""
+    """A problem's detail for the audit; of one that was stored by an older version, without the server's words."""
     return _QUOTED.sub(r"\1\2", sentence)[:ERROR_CHARACTERS]
 
 
@@ -109,12 +111,14 @@ def size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace"))
 
 
-def _masked(value: Any) -> Any:
+def _for_ever(value: Any) -> Any:
+    """Without passwords, and without a server's words however deep they stand."""
     if isinstance(value, str):
         return without_passwords(value)
     if isinstance(value, dict):
-        return {without_passwords(str(name)): _masked(each) for name, each in value.items()}
-    return [_masked(each) for each in value] if isinstance(value, list) else value
+        kept = {str(name): each for name, each in value.items() if name != SERVER_MESSAGE}
+        return {without_passwords(name): _for_ever(each) for name, each in kept.items()}
+    return [_for_ever(each) for each in value] if isinstance(value, list) else value
 
 
 def _cut(value: Any, limit: int) -> Any:

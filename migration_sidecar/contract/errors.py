@@ -1,8 +1,10 @@
-"""Everything that can go wrong around one database, each error building its own sentence: what, why, what to do."""
+"""Errors around one database. Each gives the facts of its problem; title and next step are in the catalogue."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
 
 if TYPE_CHECKING:
     from migration_sidecar.contract.messages import LockHolder, Problem
@@ -11,41 +13,28 @@ LONGEST_SHOWN = 80  # of what somebody sent
 
 
 class ProblemError(Exception):
-    """Base of all errors a caller sees; `status` is the HTTP status that goes with the problem."""
+    """Base of all errors a caller sees; `status` is the HTTP status that goes with the problem.
 
-    def __init__(
-        self,
-        code: str,
-        title: str,
-        detail: str,
-        next_step: str,
-        *,
-        status: int = 500,
-        retryable: bool = False,
-        revision: str | None = None,
-        sqlstate: str | None = None,
-    ) -> None:
+    `facts` are further fields of Problem, such as a `next_step` that is more special than the catalogue's.
+    """
+
+    always_status: ClassVar[int | None] = None  # of a kind of error that answers with one status whatever its code
+
+    def __init__(self, code: str, detail: str, *, status: int | None = None, **facts: Any) -> None:
         from migration_sidecar.contract.messages import (
             Problem,  # takes longer to load than settings without an error to read
         )
 
-        super().__init__(f"{code} {title}: {detail} {next_step}")
-        self.status = status
-        self.problem = Problem(
-            code=code,
-            title=title,
-            detail=detail,
-            next_step=next_step,
-            retryable=retryable,
-            revision=revision,
-            sqlstate=sqlstate,
-        )
+        self.problem = Problem.of(code, detail, **facts)
+        self.status = status or self.always_status or PROBLEM_KINDS[code].status or 500
+        super().__init__(f"{code} {self.problem.title}: {detail} {self.problem.next_step}")
 
     @classmethod
     def of(cls, problem: Problem) -> Self:
         """The error for a problem that arrived as data."""
-        error = cls(problem.code, problem.title, problem.detail, problem.next_step, retryable=problem.retryable)
-        error.problem = problem
+        error = cls.__new__(cls)
+        Exception.__init__(error, f"{problem.code} {problem.title}: {problem.detail} {problem.next_step}")
+        error.problem, error.status = problem, cls.always_status or 500
         return error
 
 
@@ -57,21 +46,14 @@ class BadRequest(ProblemError):
     """A message was not of the agreed form; nothing was read or written."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(
-            "CM-603",
-            "The request was not understood",
-            detail,
-            "Send only the documented fields, with the documented types.",
-            status=422,
-        )
+        super().__init__("CM-603", detail, next_step="Send only the documented fields, with the documented types.")
 
 
 class BodyTooLarge(ProblemError):
     """Reading stopped at the limit."""
 
     def __init__(self, limit_bytes: int) -> None:
-        detail = f"More than {limit_bytes} bytes were sent."
-        super().__init__("CM-106", "The body is too large", detail, "Send a smaller body.", status=413)
+        super().__init__("CM-106", f"More than {limit_bytes} bytes were sent.")
 
 
 class UnknownTarget(ProblemError):
@@ -79,13 +61,7 @@ class UnknownTarget(ProblemError):
 
     def __init__(self, target: str) -> None:
         shown = target if len(target) <= LONGEST_SHOWN else f"{target[:LONGEST_SHOWN]}…"
-        super().__init__(
-            "CM-203",
-            "The target is unknown",
-            f"{shown!r} is no full revision id of this service.",
-            "Name a full revision id, or head.",
-            status=422,
-        )
+        super().__init__("CM-203", f"{shown!r} is no full revision id of this service.")
 
 
 class NotApplied(ProblemError):
@@ -93,11 +69,7 @@ class NotApplied(ProblemError):
 
     def __init__(self, target: str) -> None:
         super().__init__(
-            "CM-205",
-            "The target is not applied",
-            f"The database is not at or above {target!r}, so nothing can be reverted down to it.",
-            "Look at the status, and name a revision below the current one.",
-            status=422,
+            "CM-205", f"The database is not at or above {target!r}, so nothing can be reverted down to it."
         )
 
 
@@ -105,47 +77,28 @@ class UnknownOperation(ProblemError):
     """No operation with this id was ever accepted here."""
 
     def __init__(self, operation_id: str) -> None:
-        super().__init__(
-            "CM-604",
-            "There is no such operation",
-            f"No operation {operation_id!r} was accepted by this service.",
-            "Send it with POST /migrations/operations, or check the id.",
-            status=404,
-        )
+        next_step = "Send it with POST /migrations/operations, or check the id."
+        super().__init__("CM-604", f"No operation {operation_id!r} was accepted by this service.", next_step=next_step)
 
 
 class OtherBody(ProblemError):
     """An operation id came back with a different body."""
 
     def __init__(self, operation_id: str) -> None:
-        super().__init__(
-            "CM-601",
-            "This id was used for something else",
-            f"Operation {operation_id!r} was accepted with another body.",
-            "Send the same body again, or choose a new id.",
-            status=409,
-        )
+        super().__init__("CM-601", f"Operation {operation_id!r} was accepted with another body.")
 
 
 class PlanChanged(ProblemError):
     """The caller agreed to a plan that is no longer the plan."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(
-            "CM-306",
-            "The plan has changed",
-            detail,
-            "Ask for the plan again and decide again.",
-            status=409,
-            retryable=False,
-        )
+        super().__init__("CM-306", detail)
 
 
 class HistoryUnreadable(ProblemError):
-    """The revision files could not be loaded (CM-301 to CM-305); no database was touched."""
+    """The revision files could not be loaded (CM-301 to CM-305, CM-407); no database was touched."""
 
-    def __init__(self, code: str, title: str, detail: str, next_step: str) -> None:
-        super().__init__(code, title, detail, next_step, status=422)
+    always_status = 422
 
 
 class StillLoading(ProblemError):
@@ -154,11 +107,8 @@ class StillLoading(ProblemError):
     def __init__(self, seconds: float, longest: float) -> None:
         super().__init__(
             "CM-308",
-            "The revision files are still being loaded",
             f"They, env.py and what it imports have been loading for {seconds:.0f} s; no database was touched.",
-            f"Ask again; what is not loaded within {longest:.0f} s is ended and named.",
-            status=503,
-            retryable=True,
+            next_step=f"Ask again; what is not loaded within {longest:.0f} s is ended and named.",
         )
 
 
@@ -166,45 +116,21 @@ class NoConfiguration(ProblemError):
     """The file that was named is not there."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(
-            "CM-303",
-            "The configuration file is not there",
-            f"The file {name} is not there.",
-            "Name it with --config, or put it into the image; alembic init makes one.",
-            status=422,
-        )
+        next_step = "Name it with --config, or put it into the image; alembic init makes one."
+        super().__init__("CM-303", f"The file {name} is not there.", next_step=next_step)
 
 
 class DatabaseUnreachable(ProblemError):
-    """No session could be opened, or it was lost while reading (CM-501 to CM-533)."""
+    """No session could be opened, or it was lost while reading (CM-501 to CM-532)."""
 
-    def __init__(
-        self,
-        code: str,
-        title: str,
-        detail: str,
-        next_step: str,
-        *,
-        retryable: bool = True,
-        sqlstate: str | None = None,
-    ) -> None:
-        super().__init__(code, title, detail, next_step, status=503, retryable=retryable, sqlstate=sqlstate)
+    always_status = 503
 
 
 class NoProcess(ProblemError):
     """Revision files are loaded and run in processes of their own, and none could be started."""
 
-    def __init__(
-        self, reason: str, next_step: str = "Look at the memory and process limits of this service, and at its log."
-    ) -> None:
-        super().__init__(
-            "CM-409",
-            "No migration process can be started",
-            f"{reason}; no database was touched.",
-            next_step,
-            status=503,
-            retryable=True,
-        )
+    def __init__(self, reason: str, next_step: str | None = None) -> None:
+        super().__init__("CM-409", f"{reason}; no database was touched.", next_step=next_step)
 
 
 class LockBusy(ProblemError):
@@ -212,22 +138,14 @@ class LockBusy(ProblemError):
 
     def __init__(self, holder: LockHolder | None) -> None:
         who = f"held by pid {holder.pid} ({holder.application})" if holder else "held by another session"
-        super().__init__(
-            "CM-404",
-            "The migration lock is taken",
-            f"The lock of this database is {who}.",
-            "Wait until it is done, or look at that session.",
-            status=409,
-            retryable=True,
-        )
+        super().__init__("CM-404", f"The migration lock of this database is {who}.")
 
 
 class Misconfigured(ProblemError):
     """The service's own settings do not hold together; the value itself is never shown."""
 
     def __init__(self, key: str, reason: str) -> None:
-        detail = f"{key}: {reason}."
-        super().__init__("CM-701", "The configuration cannot be used", detail, "Correct it and start again.")
+        super().__init__("CM-701", f"{key}: {reason}.")
 
 
 class OtherDatabase(ProblemError):
@@ -236,8 +154,5 @@ class OtherDatabase(ProblemError):
     def __init__(self, declared: str, configured: str) -> None:
         super().__init__(
             "CM-702",
-            "env.py migrates another database",
             f"DATABASE_URL names database {declared}, and env.py connects to {configured}; nothing was touched.",
-            "Let env.py use DATABASE_URL, correct or unset it, or name the database with --database-url.",
-            status=409,
         )

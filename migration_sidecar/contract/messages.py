@@ -6,13 +6,14 @@ import json
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from migration_sidecar.contract.request_id import REQUEST_ID
 from migration_sidecar.contract.strict_json import CONTROL_CHARACTERS
+from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
 
 # A bound on what is read from somebody else: far above what anybody has, far below what fills a memory.
 MOST_REVISIONS = 10_000
@@ -43,6 +44,20 @@ class Problem(Message):
     service: str | None = None
     revision: str | None = None
     sqlstate: str | None = None
+    server_message: str | None = None  # what PostgreSQL, a driver or Python said; for people, never for the audit
+
+    @classmethod
+    def of(cls, code: str, detail: str, **facts: Any) -> Self:
+        """With what the catalogue says of the code. Of the worker's `facts`, what is None or no field is left out."""
+        kind = PROBLEM_KINDS[code]
+        known = {name: value for name, value in facts.items() if name in cls.model_fields and value is not None}
+        general = {"title": kind.title, "next_step": kind.next_step, "retryable": kind.retryable}
+        return cls.model_validate({**general, **known, "code": code, "detail": detail})
+
+    @property
+    def full_detail(self) -> str:
+        """For people: our own sentence, and after it what the server said."""
+        return f"{self.detail} It said: {self.server_message}." if self.server_message else self.detail
 
 
 class Action(StrEnum):
@@ -103,10 +118,9 @@ class OperationRequest(Message):
     operation_id: OperationId
     action: Asked = Action.UPGRADE
     target: Target
-    expected_revisions: list[Revision] | None = Field(
-        default=None, max_length=MOST_REVISIONS
-    )  # refuse when the database is elsewhere
-    plan_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")  # refuse when the plan is another one
+    # Refuse when the database is elsewhere, or the plan is another one.
+    expected_revisions: list[Revision] | None = Field(default=None, max_length=MOST_REVISIONS)
+    plan_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     deadline_seconds: int = Field(default=3600, ge=1, le=86_400)
     requested_by: PlainText = Field(default="unknown", max_length=200)
     request_id: str | None = Field(default=None, pattern=f"^{REQUEST_ID.pattern}$")
@@ -187,12 +201,9 @@ class MigrationPlan(Message):
     to_revisions: list[str] = Field(alias="to", max_length=MOST_REVISIONS)
     digest: str  # SHA-256 over service, from, to, and the SHA-256 of each revision file in order
     revisions: list[PlannedRevision] = Field(max_length=MOST_REVISIONS)
-    obstacles: list[Problem] = Field(
-        default=[], max_length=MOST_REVISIONS
-    )  # pre-flight findings; any one of them means: do not start
-    warnings: list[Problem] = Field(
-        default=[], max_length=MOST_REVISIONS
-    )  # what will be waited for, such as a lock that somebody holds now
+    # Pre-flight findings: any obstacle means, do not start; a warning is waited for, such as a lock somebody holds now.
+    obstacles: list[Problem] = Field(default=[], max_length=MOST_REVISIONS)
+    warnings: list[Problem] = Field(default=[], max_length=MOST_REVISIONS)
 
 
 class AuditEvent(Message):

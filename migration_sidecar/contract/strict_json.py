@@ -20,23 +20,18 @@ class NotStrict(ValueError):
     """Base of what is refused; its text is the detail of a problem."""
 
     code: ClassVar[str]
-    title: ClassVar[str]
-    next_step: ClassVar[str]
 
 
 class NoObject(NotStrict):
-    code, title = "CM-101", "The body is not JSON"
-    next_step = "Send one JSON object as UTF-8 with content type application/json."
+    code = "CM-101"
 
 
 class Unstorable(NotStrict):
-    code, title = "CM-104", "A string holds a character that cannot be stored"
-    next_step = "Remove NUL, control characters and lone surrogates from the body."
+    code = "CM-104"
 
 
 class Ambiguous(NotStrict):
-    code, title = "CM-105", "The JSON is not one that every reader understands alike"
-    next_step = "Send each key once, finite numbers of at most 18 digits, and at most 32 levels of nesting."
+    code = "CM-105"
 
 
 def read_object(body: bytes) -> dict[str, Any]:

@@ -117,49 +117,43 @@ class Database:
     def _unreachable(self, error: Exception) -> DatabaseUnreachable | None:
         if self._url is None:
             return None
-        for kinds, code, title, detail, next_step, retryable in _table(self._url, error):
+        for kinds, code, detail, next_step in _table(self._url):
             if isinstance(error, kinds):
+                # Of a refused right the server names the table, of the others it says no more than we do.
+                said = str(error).partition("\n")[0].rstrip(".") if code == "CM-504" else None
                 sqlstate = getattr(error, "sqlstate", None)
-                return DatabaseUnreachable(code, title, detail, next_step, retryable=retryable, sqlstate=sqlstate)
+                return DatabaseUnreachable(code, detail, next_step=next_step, sqlstate=sqlstate, server_message=said)
         return None
 
 
-def _table(url: URL, error: Exception) -> tuple[tuple[Any, str, str, str, str, bool], ...]:
+def _table(url: URL) -> tuple[tuple[Any, str, str, str | None], ...]:
+    """Kinds of errors, the code, the detail, and the next step where it is more special than the catalogue's."""
     host = url.server
     user, name = url.username or "", url.database or ""
-    words = str(error).partition("\n")[0].rstrip(".")  # for example: permission denied for table orders
     return (
         (
             asyncpg.InvalidPasswordError,
             "CM-501",
-            "The password was refused",
             f"PostgreSQL at {host} refused the password of user {user}.",
-            "Correct the service's DATABASE_URL.",
-            False,
+            None,
         ),
         (
             asyncpg.InvalidAuthorizationSpecificationError,
             "CM-502",
-            "The user was refused",
             f"PostgreSQL at {host} does not let user {user} in.",
-            "Create the role, or correct the service's DATABASE_URL.",
-            False,
+            None,
         ),
         (
             asyncpg.InsufficientPrivilegeError,
             "CM-504",
-            "A privilege is missing",
-            f"User {user} may not do this in database {name}: {words}.",
+            f"User {user} may not do this in database {name}.",
             f"GRANT CONNECT, CREATE ON DATABASE {name} TO {user}, or what the server says is missing.",
-            False,
         ),
         (
             asyncpg.InvalidCatalogNameError,
             "CM-511",
-            "The database does not exist",
             f"There is no database {name} at {host}.",
             f"Create it: createdb {name}, or ./scripts/setup_databases.sh for all.",
-            False,
         ),
         (
             (
@@ -168,26 +162,20 @@ def _table(url: URL, error: Exception) -> tuple[tuple[Any, str, str, str, str, b
                 asyncpg.ObjectNotInPrerequisiteStateError,  # ALLOW_CONNECTIONS false
             ),
             "CM-521",
-            "The server takes no writes now",
             f"PostgreSQL at {host} is starting, stopping, or a standby.",
-            "Wait until the failover is over, or point the service at the primary.",
-            True,
+            None,
         ),
         (
             asyncpg.TooManyConnectionsError,
             "CM-531",
-            "No connection is free",
             f"PostgreSQL at {host} has no connection left for user {user}.",
-            "Raise max_connections or the role's limit, or close idle sessions.",
-            True,
+            None,
         ),
         (
             (asyncpg.DiskFullError, asyncpg.OutOfMemoryError),
             "CM-532",
-            "The server has run out of something",
             f"PostgreSQL at {host} has no disk space or no memory left for what was asked.",
-            "Make room on the server; what was under way goes on by itself.",
-            True,
+            None,
         ),
         (
             (
@@ -199,9 +187,7 @@ def _table(url: URL, error: Exception) -> tuple[tuple[Any, str, str, str, str, b
                 asyncpg.InternalClientError,  # the server ended an idle session while we sent a query
             ),
             "CM-513",
-            "The database cannot be reached",
             f"No session with PostgreSQL at {host} within {CONNECT_SECONDS:.0f} s.",
-            "Check that it runs and that host and port are right.",
-            True,
+            None,
         ),
     )

@@ -136,12 +136,12 @@ class Startup:
         if self._settings.on_startup is OnStartup.OFF and status.state is not DatabaseState.UNREACHABLE:
             return True, "The database is not checked (MIGRATE_ON_STARTUP=off)."
         if status.error is not None and not _half_done(status):
-            return False, f"{status.error.detail} {status.error.next_step}"
+            return False, f"{status.error.full_detail} {status.error.next_step}"
         if status.state is DatabaseState.MIGRATING or _is_under_way(status):
             return False, f"The database is being migrated.{_waits(status)}"
         if status.last_outcome is not None and status.last_outcome.error is not None:
-            error = status.last_outcome.error
-            return False, f"The last migration ended as {status.last_outcome.state}: {error.detail} {error.next_step}"
+            error, state = status.last_outcome.error, status.last_outcome.state
+            return False, f"The last migration ended as {state}: {error.full_detail} {error.next_step}"
         behind = f"{len(status.pending)} revision{'' if len(status.pending) == 1 else 's'} behind"
         return False, f"The database is {behind}; somebody has to migrate it."
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from migration_sidecar.http_server.rate_limited_warnings import RareWarnings
+from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -37,11 +38,10 @@ class Refusal:
     """The problem document of a refused request; `kind` is what is counted in the log."""
 
     kind: str
-    status: int
     code: str
-    title: str
     detail: str
     next_step: str
+    status: int
 
 
 class ForeignRequests:
@@ -68,8 +68,9 @@ class ForeignRequests:
 
     async def _refuse(self, refusal: Refusal, send: Send) -> None:
         self._warnings.warn("request_refused", kind=refusal.kind, code=refusal.code, why=refusal.detail)
-        names = ("status", "code", "title", "detail", "next_step")
+        names = ("status", "code", "detail", "next_step")
         facts = {"type": "about:blank", **{name: getattr(refusal, name) for name in names}, "retryable": False}
+        facts["title"] = PROBLEM_KINDS[refusal.code].title
         body = json.dumps(facts).encode()
         headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
@@ -120,16 +121,11 @@ def is_json(headers: Headers) -> bool:
 
 def _foreign(kind: str, detail: str, setting: str) -> Refusal:
     next_step = f"Call it as 127.0.0.1, localhost or [::1], from no web page; {setting} allows other host names."
-    return Refusal(kind, 403, "CM-107", "The request may come from a web page", detail, next_step)
+    return Refusal(kind, "CM-107", detail, next_step, 403)
 
 
 NOT_JSON = Refusal(
-    "type",
-    415,
-    "CM-101",
-    "The body is not JSON",
-    "The body is not declared as JSON, or more than once.",
-    "Send it as application/json.",
+    "type", "CM-101", "The body is not declared as JSON, or more than once.", "Send it as application/json.", 415
 )
 
 

@@ -13,17 +13,17 @@ from migration_sidecar.protocol.results import ConfiguredDatabase, Result
 
 class _ProblemFacts(TypedDict):
     code: str
-    title: str
     detail: str
-    next_step: str
 
 
 class ProblemFacts(_ProblemFacts, total=False):
-    """Why a job failed. The service makes its `Problem` of it; the last two keys are for the service alone."""
+    """Why a job failed. The service makes its `Problem` of it; the last three keys are for the service alone."""
 
-    retryable: bool
+    next_step: str | None
     revision: str | None
     sqlstate: str | None
+    server_message: str | None
+    cause: str  # how the revision ended, in our own words
     connection_lost: bool
     unconnected: bool  # the driver opened no session and gave no SQLSTATE
 

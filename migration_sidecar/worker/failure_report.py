@@ -1,4 +1,7 @@
-"""Describes an error of a revision, env.py or driver by the first sentence of its message, without secrets."""
+"""What is told about an error that is not ours: its kind in our sentence, and the driver's or Python's own words apart.
+
+Those words go into `server_message`, which never reaches the audit: a trigger or a value may repeat a row.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,20 @@ from migration_sidecar.protocol.reports import ProblemFacts
 from migration_sidecar.worker.injected_connection import missing_connection
 from migration_sidecar.worker.refusal import Refusal
 
+# Where the revision file is not at fault. 55000 is what a guard raises that keeps a revision from being taken back.
+_REMEDIES = {
+    "42501": "Have the right granted and migrate again; what was applied before stays applied.",
+    "55000": "Leave the database at its revision, or do first what the server's message asks for: it refuses this in"
+    " the state that it is in.",
+}
 _LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
 
 
 def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts:
-    """The facts of a `failed` report for any error that is no Refusal. Literals and URLs are removed from its message.
+    """Facts of a problem (CM-401, CM-407 or CM-701); from the driver's words literals and URLs are taken out.
 
-    `revision` is the one that was running, None before the first.
+    Beside the fields of Problem: `cause` says in our words how it ended, `connection_lost` that the session is gone,
+    and `unconnected` that the driver got no session and gave no SQLSTATE for the reason.
     """
     if isinstance(error, ModuleNotFoundError) and revision is None:
         return _missing_module(error)
@@ -29,28 +39,20 @@ def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts
         return _ended_itself(error.code or 0)
     driver = _driver_error(error)
     sqlstate = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
-    text = _first_sentence(driver)
-    where = f"Revision {revision} stopped" if revision else "The migration stopped before any revision"
-    because = f"{type(driver).__name__}: {_LITERALS.sub('…', text)}" if text else type(driver).__name__
+    cause = f"stopped with {type(driver).__name__}"
     return {
         "code": "CM-401" if revision else "CM-407",
-        "title": "A revision failed" if revision else "The migration environment failed",
-        "detail": f"{where} with {because}; the database is at the revision before it."
+        "detail": f"Revision {revision} {cause}; the database is at the revision before it."
         if revision
-        else f"{where} with {because}.",
-        "next_step": f"{_remedy(sqlstate)} and send a new request; what was applied before stays applied."
-        if revision
-        else "Correct env.py or the connection, and try again.",
-        "retryable": False,
+        else f"The migration {cause} before any revision.",
+        "next_step": _REMEDIES.get(sqlstate or "") if revision else None,
         "revision": revision,
         "sqlstate": sqlstate,
+        "server_message": _LITERALS.sub("…", _first_sentence(driver)) or None,
+        "cause": cause,
         "connection_lost": _connection_lost(error, sqlstate),
         "unconnected": sqlstate is None and type(driver).__name__ == "OperationalError",
     }
-
-
-def _remedy(sqlstate: str | None) -> str:
-    return "Have the right granted" if sqlstate == "42501" else "Correct the revision file"
 
 
 def _driver_error(error: BaseException) -> BaseException:
@@ -77,16 +79,13 @@ def unusable_setting(error: BaseException) -> Refusal:
         key, reason = getattr(error, "option", None) or "alembic.ini", "it holds a % that is not doubled"
     else:
         key, reason = "sqlalchemy.url", "it is not like postgresql://user:password@host:5432/database"
-    return Refusal(
-        "CM-701", "The configuration cannot be used", f"{key}: {reason}.", "Correct it and start again; write %% for %."
-    )
+    return Refusal("CM-701", f"{key}: {reason}.", "Correct it and start again; write %% for %.")
 
 
 def _ended_itself(code: int) -> ProblemFacts:
     """For an env.py that called exit. What it printed is not passed on: it has no limit and may hold secrets."""
     return Refusal(
         "CM-407",
-        "The migration environment failed",
         f"env.py ended itself with exit code {code}; what it printed about that is not shown here.",
         "Run `alembic current` with the same options and environment to see what it prints.",
     ).facts
@@ -95,7 +94,6 @@ def _ended_itself(code: int) -> ProblemFacts:
 def _missing_module(error: ModuleNotFoundError) -> ProblemFacts:
     return Refusal(
         "CM-701",
-        "The configuration cannot be used",
         f"env.py needs the module {error.name}, which this interpreter does not find.",
         "Install it there, or name the service's own interpreter with --python; for a module of the service's own, "
         "correct prepend_sys_path.",

@@ -28,7 +28,6 @@ def missing_connection(error: BaseException) -> ProblemFacts | None:
 def _missing(name: str) -> ProblemFacts:
     return Refusal(
         "CM-701",
-        "The configuration cannot be used",
         f'env.py takes its connection from config.attributes["{name}"], which is filled in only by a program that runs '
         "Alembic itself.",
         "Let env.py connect by itself where it is not given one, as Alembic's own templates do.",

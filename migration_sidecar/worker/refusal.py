@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
 from migration_sidecar.protocol.reports import ProblemFacts
 
 
 class Refusal(Exception):
-    """A rule of ours stopped the job; the database is at a whole revision. `facts` go into the `failed` report."""
+    """A rule of ours stopped the migration; the database is at a whole revision.
+
+    `facts` are fields of a Problem; the parent adds what the catalogue says of the code. Without a parent, as under
+    Alembic's own command line, the text of this error has all of it.
+    """
 
     def __init__(
         self,
         code: str,
-        title: str,
         detail: str,
-        next_step: str,
+        next_step: str | None = None,
         *,
-        retryable: bool = False,
         revision: str | None = None,
+        server_message: str | None = None,
     ) -> None:
-        super().__init__(f"{code} {title}: {detail} {next_step}")
         self.facts: ProblemFacts = {
             "code": code,
-            "title": title,
             "detail": detail,
             "next_step": next_step,
-            "retryable": retryable,
             "revision": revision,
+            "server_message": server_message,
         }
+        super().__init__(sentence(self.facts))
+
+
+def sentence(facts: ProblemFacts) -> str:
+    """All that a person has to read of a problem, in one line."""
+    kind = PROBLEM_KINDS[facts["code"]]
+    said = f" It said: {facts['server_message']}." if facts.get("server_message") else ""
+    return f"{kind.code} {kind.title}: {facts['detail']}{said} {facts.get('next_step') or kind.next_step}"

@@ -7,41 +7,22 @@ class AuditNotReady(ProblemError):
     """The audit's tables or functions are not there; senders keep their events and send them again."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "CM-522",
-            "The audit is not ready",
-            "Its own migration has not run, so there is nothing yet to record events in.",
-            "Migrate cas-audit; events wait at their senders until then.",
-            status=503,
-            retryable=True,
-        )
+        super().__init__("CM-522", "Its own migration has not run, so there is nothing yet to record events in.")
 
 
 class AuditTooSlow(ProblemError):
     """PostgreSQL ended the statement at our time limit; nothing was recorded by it."""
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(
-            "CM-523",
-            "The audit took too long",
-            f"The statement was ended after {seconds} s.",
-            "Try again; when reading, narrow the question by request_id, service or type.",
-            status=503,
-            retryable=True,
-        )
+        super().__init__("CM-523", f"The statement was ended after {seconds} s.")
 
 
 class RoleNotGranted(ProblemError):
     """The service's login may not act in a role of the audit."""
 
     def __init__(self, role: str, login: str) -> None:
-        super().__init__(
-            "CM-504",
-            "A privilege is missing",
-            f"User {login} may not act as {role}.",
-            f"GRANT cas_ingest, cas_reader, cas_witness TO {login}.",
-            status=503,
-        )
+        next_step = f"GRANT cas_ingest, cas_reader, cas_witness TO {login}."
+        super().__init__("CM-504", f"User {login} may not act as {role}.", next_step=next_step)
 
 
 class NoSuchRequest(ProblemError):
@@ -50,10 +31,9 @@ class NoSuchRequest(ProblemError):
     def __init__(self, request_id: str) -> None:
         super().__init__(
             "CM-604",
-            "The audit knows no such request",
             f"No event with the request id {request_id!r} is recorded.",
-            "Check the id with coordinator runs; what happened a moment ago may still be under way to the audit.",
-            status=404,
+            next_step="Check the id with coordinator runs; what happened a moment ago may still be under way to the"
+            " audit.",
         )
 
 
@@ -61,13 +41,7 @@ class NoSuchEvent(ProblemError):
     """Neither this number nor this id is recorded."""
 
     def __init__(self, event: str) -> None:
-        super().__init__(
-            "CM-604",
-            "The audit knows no such event",
-            f"No event {event} is recorded.",
-            "Find it with coordinator audit list.",
-            status=404,
-        )
+        super().__init__("CM-604", f"No event {event} is recorded.", next_step="Find it with coordinator audit list.")
 
 
 class NotStorable(ProblemError):
@@ -76,8 +50,6 @@ class NotStorable(ProblemError):
     def __init__(self) -> None:
         super().__init__(
             "CM-104",
-            "The events cannot be stored",
             "A text holds a character PostgreSQL refuses (such as NUL), or a number is out of range.",
-            "Remove it and send the events again.",
-            status=400,
+            next_step="Remove it and send the events again.",
         )

@@ -33,7 +33,7 @@ class RetentionRefused(ProblemError):
     """Nothing was sealed or taken out."""
 
     def __init__(self, reason: str, next_step: str) -> None:
-        super().__init__("CM-527", "The segment is left as it is", f"{reason}.", f"{next_step}.", status=409)
+        super().__init__("CM-527", f"{reason}.", next_step=f"{next_step}.")
 
 
 @dataclass(frozen=True)

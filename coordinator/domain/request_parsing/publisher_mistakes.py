@@ -40,8 +40,6 @@ class ABatch(BadEnvelope):
 class RequestWithoutEnvelope(BadEnvelope):
     """A request that was published with rawPayload, so that no CloudEvent is around it."""
 
-    next_step = "Publish the request as JSON through Dapr, without rawPayload; Dapr makes the CloudEvent."
-
     def __init__(self) -> None:
         super().__init__("specversion", "is missing: this is a request without a CloudEvent around it")
 

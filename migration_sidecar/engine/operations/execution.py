@@ -112,26 +112,20 @@ class Course:
         )
 
 
-CANCELLED = Problem(
-    code="CM-408",
-    title="The operation was cancelled",
-    detail="It was asked to stop and stopped at a whole revision.",
-    next_step="Send a new request when it should go on.",
-)
+CANCELLED = Problem.of("CM-408", "It was asked to stop and stopped at a whole revision.")
 
 
 def too_late(run: Course) -> Problem:
     last = f" It last {run.in_the_way}." if run.in_the_way else ""
-    return Problem(
-        code="CM-403",
-        title="The deadline passed",
-        detail=f"The operation was not done within {run.request.deadline_seconds} s; it was ended, and the database is"
-        f" at a whole revision.{last}",
-        next_step="Look at what the revision waits for, or give it a longer deadline.",
+    return Problem.of(
+        "CM-403",
+        f"The operation was not done within {run.request.deadline_seconds} s; it was ended, and the database is at a"
+        f" whole revision.{last}",
     )
 
 
 RAN_OUT = {"53100": "disk space", "53200": "memory"}
+_KEPT = {"service", "revision", "sqlstate", "server_message"}
 
 
 def in_its_own_words(run: Course, problem: Problem) -> Problem:
@@ -144,26 +138,17 @@ def in_its_own_words(run: Course, problem: Problem) -> Problem:
 
 
 def _out_of_room(problem: Problem, what: str) -> Problem:
-    return problem.model_copy(
-        update={
-            "code": "CM-532",
-            "title": "The server has run out of something",
-            "detail": f"The server had no {what} left for revision {problem.revision}; the database is at the revision"
-            " before it.",
-            "next_step": f"Make room: the server needs more {what}. Then send a new request.",
-        }
+    return Problem.of(
+        "CM-532",
+        f"The server had no {what} left for revision {problem.revision}; the database is at the revision before it.",
+        next_step=f"Make room: the server needs more {what}. Then migrate again.",
+        retryable=False,
+        **problem.model_dump(include=_KEPT),
     )
 
 
 def _in_use(run: Course, problem: Problem) -> Problem:
     """A revision that gave way to others until nobody wanted to wait any longer."""
     waited = run.in_the_way or "waits for a lock that others hold"
-    return problem.model_copy(
-        update={
-            "code": "CM-404",
-            "title": "A lock is taken",
-            "detail": f"Revision {problem.revision} {waited}; the database is at the revision before it.",
-            "next_step": "Wait until that session is done, or look at what it does, and send a new request.",
-            "retryable": True,
-        }
-    )
+    detail = f"Revision {problem.revision} {waited}; the database is at the revision before it."
+    return Problem.of("CM-404", detail, **problem.model_dump(include=_KEPT))

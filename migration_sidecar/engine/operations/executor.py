@@ -212,15 +212,13 @@ class Attempts:
     @overload
     def _named(self, problem: None) -> None: ...
     def _named(self, problem: Problem | None) -> Problem | None:
-        """What a revision or a driver said may repeat the password."""
         if problem is None:
             return None
-        detail = self._place.scrubbed(problem.detail)
-        return problem.model_copy(update={"service": self._settings.service, "detail": detail})
+        return self._place.without_passwords(problem).model_copy(update={"service": self._settings.service})
 
     async def _pause(self, run: Course) -> None:
         problem = run.gave_way_to
-        run.update(waiting_for=problem.detail if problem else None)
+        run.update(waiting_for=problem.full_detail if problem else None)
         # Jitter, so that migrations that met once do not meet again at the same moment.
         longest = min(LONGEST_PAUSE_SECONDS, 0.25 * 2 ** min(run.number, 6))
         crowded = problem is not None and problem.sqlstate == TOO_MANY_CONNECTIONS

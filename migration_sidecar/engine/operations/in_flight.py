@@ -69,5 +69,5 @@ def facts_to_log(ended: Operation, way_in: Origin) -> dict[str, Any]:
         "state": ended.state.value,
         "applied": [each.revision for each in ended.applied],
         "at": ended.current_revisions,
-        **({"error": ended.error.detail} if ended.error else {}),
+        **({"error": ended.error.full_detail} if ended.error else {}),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from asyncpg import UndefinedTableError
@@ -20,7 +20,6 @@ CANCELLING = "cancelling"  # what stands in `state` from the request to cancel u
 # A prepared transaction has no session: pg_blocking_pids gives 0 for it.
 _LOOK = """
 SELECT o.state = 'cancelling' AS cancelled, blocker.pid, a.application_name AS application, a.xact_start AS since,
-       clock_timestamp() - a.xact_start AS open_for,
        (SELECT l.relation::regclass::text FROM pg_locks l
         WHERE l.pid = $2 AND NOT l.granted AND l.relation IS NOT NULL LIMIT 1) AS wanted
 FROM {operations} o
@@ -89,7 +88,7 @@ async def keep_progress(connection: AnyConnection, records: Records, record: Ope
 async def look(connection: AnyConnection, records: Records, operation_id: str, session: int | None) -> Seen:
     """`session` is the server process that migrates, where it is known."""
     rows = await connection.fetch(_LOOK.format(operations=records.tables.operations), operation_id, session)
-    names = [holder(row["pid"], row["application"], row["open_for"]) for row in rows if row["pid"] is not None]
+    names = [holder(row["pid"], row["application"], row["since"]) for row in rows if row["pid"] is not None]
     wanted = f"table {rows[0]['wanted']}" if names and rows[0]["wanted"] else "a lock"
     return Seen(
         cancelled=any(row["cancelled"] for row in rows),
@@ -97,14 +96,9 @@ async def look(connection: AnyConnection, records: Records, operation_id: str, s
     )
 
 
-def holder(pid: int, application: str | None, open_for: timedelta | None) -> str:
-    """A session in words: its age is hidden from roles that may not see other roles' statistics."""
+def holder(pid: int, application: str | None, since: datetime | None) -> str:
+    """A session in words, which stay the same while it is the same transaction; `since` is hidden from some roles."""
     if pid == 0:
         return "a prepared transaction"
-    facts = [application or "no application name", *([_age(open_for)] if open_for is not None else [])]
+    facts = [application or "no application name", *([f"since {since:%Y-%m-%d %H:%M:%S} UTC"] if since else [])]
     return f"pid {pid} ({', '.join(facts)})"
-
-
-def _age(open_for: timedelta) -> str:
-    seconds = max(0, int(open_for.total_seconds()))
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"

@@ -16,11 +16,10 @@ TIMES = 5  # what breaks off that often for a reason of its own is a person's ca
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 
-BROKE_OFF = Problem(
-    code="CM-901",
-    title="Something unexpected happened",
-    detail=f"Carrying the operation out broke off {TIMES} times; the log of the service has the reason.",
-    next_step="Look at the status of the service and at its log, then send a new request.",
+BROKE_OFF = Problem.of(
+    "CM-901",
+    f"Carrying the operation out broke off {TIMES} times; the log of the service has the reason.",
+    next_step="Look at the status of the service and at its log, then migrate again.",
 )
 
 

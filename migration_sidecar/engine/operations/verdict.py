@@ -79,8 +79,7 @@ def judge(ending: Ending, found: Found, service: str) -> tuple[Next, Problem | N
         return Next.AGAIN, _lost(service)
     if ending.problem is None:
         return Next.ATTENTION, _version_changed(service)
-    facts = {key: value for key, value in ending.problem.items() if key in Problem.model_fields}
-    problem = Problem.model_validate({**facts, "service": service})
+    problem = Problem.of(**ending.problem, service=service)
     passes = problem.sqlstate in (LOCK_NOT_AVAILABLE, DEADLOCK, TOO_MANY_CONNECTIONS)
     return (Next.AGAIN if passes else Next.FAILED), problem
 
@@ -99,60 +98,43 @@ def torn(rows: list[JournalRow]) -> JournalRow | None:
 
 
 def _ended_its_transaction(row: JournalRow, ending: Ending, found: Found, service: str) -> Problem:
+    own: ProblemFacts | dict[str, Any] = ending.problem or {}
+    reason = f" It {own['cause']}." if own.get("cause") else f" {own['detail']}" if own.get("detail") else ""
+    facts = {name: own.get(name) for name in ("sqlstate", "server_message")} | {"revision": row.revision}
+    if row.kind != "nontx_started":
+        detail = f"Revision {row.revision} committed by itself and then failed, so a part of it exists.{reason}"
+        return Problem.of("CM-402", detail, service=service, **facts)
     exists = " ".join(found.invalid_indexes)
-    own: ProblemFacts | dict[str, None] = ending.problem or {}
-    reason = f" {own['detail']}" if own.get("detail") else ""
-    reason = reason.replace("; the database is at the revision before it", "")
-    if row.kind == "nontx_started":
-        return Problem(
-            code="CM-405",
-            title="A revision stopped half way",
-            detail=f"Revision {row.revision} is not transactional and did not end: a part of it may exist.{reason}",
-            next_step=f"Mend what made it fail, then send a new request: it drops the INVALID index that this revision "
-            f"left and builds it again; by hand that is {exists}."
-            if exists
-            else "Compare the database with the revision file, remove what it left, then send a new request.",
-            service=service,
-            revision=row.revision,
-            sqlstate=own.get("sqlstate"),
-        )
-    return Problem(
-        code="CM-402",
-        title="A revision ended its own transaction",
-        detail=f"Revision {row.revision} committed by itself and then failed, so a part of it exists.{reason}",
-        next_step="Compare the database with the revision file, remove what it left, then send a new request.",
+    return Problem.of(
+        "CM-405",
+        f"Revision {row.revision} is not transactional and did not end: a part of it may exist.{reason}",
+        next_step=f"Mend what made it fail, then migrate again: that drops the INVALID index that this revision left"
+        f" and builds it again; by hand that is {exists}."
+        if exists
+        else None,
         service=service,
-        revision=row.revision,
-        sqlstate=own.get("sqlstate"),
+        **facts,
     )
 
 
 def _moved_by_others(revisions: list[str], service: str) -> Problem:
-    return Problem(
-        code="CM-552",
-        title="The version was changed from outside",
-        detail=f"{', '.join(revisions)} came or went without a journal row, by a tool that takes no lock.",
-        next_step="Find out who runs Alembic without this library, then send a new request.",
+    return Problem.of(
+        "CM-552",
+        f"{', '.join(revisions)} came or went without a journal row, by a tool that takes no lock.",
+        next_step="Find out who runs Alembic without this library, then migrate again.",
         service=service,
     )
 
 
 def _version_changed(service: str) -> Problem:
-    return Problem(
-        code="CM-552",
-        title="The database is not where it was left",
-        detail="The migration ended well, but the version row is not at the target.",
-        next_step="Find out who changed the version table, then send a new request.",
+    return Problem.of(
+        "CM-552",
+        "The migration ended well, but the version row is not at the target.",
+        next_step="Find out who changed the version table, then migrate again.",
         service=service,
     )
 
 
 def _lost(service: str) -> Problem:
-    return Problem(
-        code="CM-514",
-        title="The migration lost its connection or its process",
-        detail="The database was asked, and nothing of the revision under way took effect.",
-        next_step="Look at the database server, then send a new request.",
-        retryable=True,
-        service=service,
-    )
+    detail = "The database was asked, and nothing of the revision under way took effect."
+    return Problem.of("CM-514", detail, service=service)

@@ -83,12 +83,13 @@ class Conversation:
 
 
 def _ended_itself(code: int, revision: str | None) -> ProblemFacts:
-    who = f"Revision {revision}" if revision else "The migration environment"
+    cause = f"ended its own process with exit code {code}"
     return {
         "code": "CM-401" if revision else "CM-407",
-        "title": "A revision failed" if revision else "The migration environment failed",
-        "detail": f"{who} ended its own process with exit code {code}"
-        + ("; the database is at the revision before it." if revision else "."),
-        "next_step": f"Remove the exit from {'the revision file' if revision else 'env.py'} and send a new request.",
+        "detail": f"Revision {revision} {cause}; the database is at the revision before it."
+        if revision
+        else f"The migration environment {cause}.",
+        "next_step": f"Remove the exit from {'the revision file' if revision else 'env.py'} and migrate again.",
         "revision": revision,
+        "cause": cause,
     }

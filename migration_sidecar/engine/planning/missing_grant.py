@@ -25,6 +25,4 @@ async def naming_the_grant(connection: AnyConnection, records: Records) -> Async
         lacking = no_records(await read_facts(connection, records))
         if lacking is None:
             raise
-        raise DatabaseUnreachable(
-            lacking.code, lacking.title, lacking.detail, lacking.next_step, retryable=False
-        ) from None
+        raise DatabaseUnreachable.of(lacking) from None

@@ -40,8 +40,7 @@ def _unmanaged(facts: DatabaseFacts) -> Problem:
             "Prove which revision it is at: migration-sidecar adopt --revision REVISION; "
             "or start from an empty database, or in a schema with a version table of its own."
         )
-    title = "The database has tables but no revision"
-    return Problem(code="CM-552", title=title, detail=detail, next_step=next_step)
+    return Problem.of("CM-552", f"The database has tables but no revision. {detail}", next_step=next_step)
 
 
 def in_the_way(facts: DatabaseFacts, there: Problem | None) -> Iterator[Problem]:
@@ -81,36 +80,28 @@ def to_know(steps: Sequence[RevisionFile], found: Whereabouts, waiting: Sequence
     """What does not stop a migration, but who decides about it should know."""
     yield from (_waits_for(who) for who in waiting)
     if found.in_transaction and len(steps) > 1:
-        yield Problem(
-            code="CM-411",
-            title="All revisions share one transaction",
-            detail="env.py opens a transaction before context.configure, so they are applied or lost together.",
-            next_step="Nothing, if that is meant; else let env.py pass a connection without a transaction.",
+        yield Problem.of(
+            "CM-411",
+            "env.py opens a transaction before context.configure, so they are applied or lost together.",
         )
 
 
-READ_ONLY = Problem(
-    code="CM-521",
-    title="This is a read-only server",
-    detail="The database is a standby or set to read-only.",
-    next_step="Point the service at the primary, or wait until the failover is over.",
-    retryable=True,
+READ_ONLY = Problem.of(
+    "CM-521",
+    "The database is a standby or set to read-only.",
 )
-POOLED = Problem(
-    code="CM-541",
-    title="A connection pooler stands in front",
-    detail="The session that answers is not the one that was opened, and behind a pooler the lock protects nothing.",
-    next_step="Give the service a direct connection to PostgreSQL.",
+POOLED = Problem.of(
+    "CM-541",
+    "The session that answers is not the one that was opened, and behind a pooler the lock protects nothing.",
 )
 
 
 def _unknown_revision(facts: DatabaseFacts, history: History) -> Problem:
     at, heads = ", ".join(facts.revisions), ", ".join(history.heads) or "nothing"
-    return Problem(
-        code="CM-551" if facts.is_ours else "CM-552",
-        title="The database is newer than this image" if facts.is_ours else "The database has another history",
-        detail=f"The database is at {at}, this image knows up to {heads}.",
-        next_step="Deploy an image that knows that revision."
+    return Problem.of(
+        "CM-551" if facts.is_ours else "CM-552",
+        f"The database is at {at}, this image knows up to {heads}.",
+        next_step=None
         if facts.is_ours
         else "Check that this is the service's own database, or deploy an image that knows that revision.",
     )
@@ -126,10 +117,9 @@ def _said_twice(rows: Sequence[str], history: History) -> str | None:
 
 
 def _not_ours(detail: str) -> Problem:
-    return Problem(
-        code="CM-552",
-        title="The version table cannot be right",
-        detail=detail,
+    return Problem.of(
+        "CM-552",
+        detail,
         next_step="Find out who wrote it; then correct the row, or give this history a version table of its own.",
     )
 
@@ -138,52 +128,43 @@ def no_records(facts: DatabaseFacts) -> Problem | None:
     """Why this role cannot keep the journal, which a migration begins with."""
     if facts.missing_grant is None:
         return None
-    privilege, _, role = facts.missing_grant.removeprefix("GRANT ").rpartition(" TO ")
-    return Problem(
-        code="CM-504",
-        title="A privilege is missing",
-        detail=f"The journal cannot be kept in this database: {role} lacks {privilege}.",
+    return Problem.of(
+        "CM-504",
+        f"The journal cannot be kept in this database without {facts.missing_grant}.",
         next_step=f"{facts.missing_grant}; or name a table that the journal may use: --journal-table.",
     )
 
 
 def _concurrently(step: RevisionFile, finding: Finding) -> Problem:
-    return Problem(
-        code="CM-305",
-        title="A statement cannot run in a transaction",
-        detail=f"{step.name}:{finding.line} builds or drops an index CONCURRENTLY inside the revision's transaction.",
-        next_step="Put that statement into: with op.get_context().autocommit_block():",
+    return Problem.of(
+        "CM-305",
+        f"{step.name}:{finding.line} builds or drops an index CONCURRENTLY inside the revision's transaction.",
         revision=step.id,
     )
 
 
 def _cannot_leave(step: RevisionFile, finding: Finding) -> Problem:
-    return Problem(
-        code="CM-305",
-        title="A statement cannot run in a transaction",
-        detail=f"{step.name}:{finding.line}: autocommit_block cannot leave the transaction that env.py began.",
+    return Problem.of(
+        "CM-305",
+        f"{step.name}:{finding.line}: autocommit_block cannot leave the transaction that env.py began.",
         next_step="Let env.py hand over a connection without a transaction: connect() instead of begin().",
         revision=step.id,
     )
 
 
 def _offline_only(step: RevisionFile, finding: Finding) -> Problem:
-    return Problem(
-        code="CM-307",
-        title="A revision runs offline only",
-        detail=f"{step.name}:{finding.line} refuses to run with a database connection.",
-        next_step="Run its SQL by hand (alembic upgrade --sql), and stamp that revision with alembic.",
+    return Problem.of(
+        "CM-307",
+        f"{step.name}:{finding.line} refuses to run with a database connection.",
         revision=step.id,
     )
 
 
 def _no_way_back(step: RevisionFile, finding: Finding) -> Problem:
     what = "has no downgrade()" if finding.kind == "missing" else f"says at line {finding.line} that it has none"
-    return Problem(
-        code="CM-206",
-        title="There is no way back",
-        detail=f"{step.name} would have to be reverted, and it {what}.",
-        next_step="Choose a target above that revision, or restore a backup.",
+    return Problem.of(
+        "CM-206",
+        f"{step.name} would have to be reverted, and it {what}.",
         revision=step.id,
     )
 
@@ -191,20 +172,18 @@ def _no_way_back(step: RevisionFile, finding: Finding) -> Problem:
 def _missing(step: RevisionFile, finding: Finding) -> Problem:
     if finding.action is Action.DOWNGRADE:
         return _no_way_back(step, finding)
-    return Problem(
-        code="CM-302",
-        title="The history does not hold together",
-        detail=f"{step.name} has no upgrade().",
+    return Problem.of(
+        "CM-302",
+        f"{step.name} has no upgrade().",
         next_step="Write one; pass is enough where nothing is to be done.",
         revision=step.id,
     )
 
 
 def _too_long(step: RevisionFile, width: int) -> Problem:
-    return Problem(
-        code="CM-302",
-        title="The history does not hold together",
-        detail=f"{step.name} has a revision id of {len(step.id)} characters; the version column holds {width}.",
+    return Problem.of(
+        "CM-302",
+        f"{step.name} has a revision id of {len(step.id)} characters; the version column holds {width}.",
         next_step="Shorten the id, or make the column wider.",
         revision=step.id,
     )
@@ -222,10 +201,8 @@ _FINDINGS = {
 def _waits_for(who: LockHolder) -> Problem:
     name = who.application or "no application name"
     since = f" since {who.since:%Y-%m-%d %H:%M:%S %Z}" if who.since else ""
-    return Problem(
-        code="CM-404",
-        title="Another session is in the way",
-        detail=f"Pid {who.pid} ({name}) has a lock or an open transaction{since}.",
+    return Problem.of(
+        "CM-404",
+        f"Pid {who.pid} ({name}) has a lock or an open transaction{since}.",
         next_step="The migration waits for it; look at that session if it does not end.",
-        retryable=True,
     )

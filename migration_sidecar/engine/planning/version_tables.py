@@ -49,9 +49,6 @@ def way_to_go(
 
 
 def _elsewhere(tables: Sequence[Records], farthest: Records) -> Problem:
-    return Problem(
-        code="CM-412",
-        title="Several version tables are at different revisions",
-        detail=f"env.py keeps {len(tables)} version tables in this database; {farthest.history} has most to do.",
-        next_step="Upgrade: one operation brings all of them to its target.",
+    return Problem.of(
+        "CM-412", f"env.py keeps {len(tables)} version tables in this database; {farthest.history} has most to do."
     )

@@ -70,10 +70,8 @@ def _cannot_leave(error: AssertionError) -> Refusal | None:
         if "autocommit_block(" in (frame.line or ""):
             return Refusal(
                 "CM-555",
-                "The revision cannot be built",
                 f"{Path(frame.filename).name}:{frame.lineno}: autocommit_block cannot leave the transaction in which"
                 " everything is undone.",
-                "Let the role create databases: ALTER ROLE … CREATEDB.",
             )
     return None
 
@@ -81,10 +79,7 @@ def _cannot_leave(error: AssertionError) -> Refusal | None:
 def _seal(connection: Connection, schema: str, orders: SchemaBuildOrders) -> None:
     if in_autocommit(connection):
         raise Refusal(
-            "CM-555",
-            "The revision cannot be built",
-            "env.py puts its connection in AUTOCOMMIT, so nothing could be undone in the real database.",
-            "Let the role create databases: ALTER ROLE … CREATEDB.",
+            "CM-555", "env.py puts its connection in AUTOCOMMIT, so nothing could be undone in the real database."
         )
     if not connection.in_transaction():
         connection.begin()

@@ -77,17 +77,13 @@ def _undone(connection: Connection) -> Iterator[None]:
 def _managed_meanwhile(heads: Any) -> Refusal:
     return Refusal(
         "CM-553",
-        "The database has a revision already",
         f"It came to {', '.join(sorted(heads))} while it was compared; nothing was stamped.",
-        "Look at the status: somebody else adopted or migrated it.",
     )
 
 
 def _changed_meanwhile() -> Refusal:
     return Refusal(
         "CM-554",
-        "The database is not what was compared",
         "An object was changed while it was compared; nothing was stamped.",
         "Find out who changes it, and adopt it again.",
-        retryable=True,
     )

@@ -45,7 +45,6 @@ def _files(named: Path) -> dict[str, Any]:
     if is_toml and not ini.exists():
         raise Refusal(
             "CM-701",
-            "The configuration cannot be used",
             f"{TOML_NAME} can be read by Alembic 1.16 and newer, and this interpreter has an older one.",
             "Upgrade Alembic there, or write an alembic.ini.",
         )

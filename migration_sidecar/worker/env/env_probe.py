@@ -136,7 +136,6 @@ def _missing_x(env_file: Path, error: KeyError) -> BaseException:
         return error
     return Refusal(
         "CM-701",
-        "The configuration cannot be used",
         f"env.py asks in line {place.lineno} for -x {error.args[0]}=…, which was not given.",
         f"Give it: -x {error.args[0]}=VALUE.",
     )

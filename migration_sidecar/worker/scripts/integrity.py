@@ -53,9 +53,9 @@ def circle(revisions: Iterable[str], scripts: Sequence[Script]) -> Refusal:
     )
 
 
-def broken(detail: str, next_step: str = "Correct the revision files and try again.") -> Refusal:
+def broken(detail: str, next_step: str | None = None) -> Refusal:
     """The refusal (CM-302) for a history that is not consistent."""
-    return Refusal("CM-302", "The history does not hold together", detail, next_step)
+    return Refusal("CM-302", detail, next_step)
 
 
 def place(script: Script, name: str) -> str:

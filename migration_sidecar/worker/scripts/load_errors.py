@@ -120,7 +120,6 @@ def env_file_never_ends(where: str, seconds: float) -> Refusal:
     """The same for env.py and the modules it imports."""
     return Refusal(
         "CM-407",
-        "The migration environment failed",
         f"{where or 'env.py'}: env.py had not ended after {seconds:.0f} s; no database was touched.",
         "Look for a loop or a wait at that line; if it only needs more time, raise loading_seconds.",
     )
@@ -136,10 +135,8 @@ def _line_in(file: Path, error: BaseException) -> int | None:
 
 
 def _unusable(detail: str, next_step: str) -> Refusal:
-    return Refusal("CM-303", "The migration folder cannot be used", detail, next_step)
+    return Refusal("CM-303", detail, next_step)
 
 
-def _broken_file(where: str, reason: str, next_step: str = "Correct that file and try again.") -> Refusal:
-    return Refusal(
-        "CM-304", "A revision file cannot be loaded", f"{where}: {reason}; no database was touched.", next_step
-    )
+def _broken_file(where: str, reason: str, next_step: str | None = None) -> Refusal:
+    return Refusal("CM-304", f"{where}: {reason}; no database was touched.", next_step)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from alembic.config import Config
 
+NO_MIGRATION_FOLDER = "CM-303"
+
 
 def script_directory(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
     """The ScriptDirectory of the configuration, with other version_locations if `folders` are given."""
@@ -25,10 +27,8 @@ def script_directory(config: Config, folders: Sequence[str] = ()) -> ScriptDirec
 
 
 def needs_env_file(refusal: Refusal) -> bool:
-    """Whether running env.py first may help: an import failed, or the configured folders hold no revision."""
-    return (
-        isinstance(refusal.__context__, ImportError) or refusal.facts["title"] == "The migration folder cannot be used"
-    )
+    """Whether env.py might know better: an import failed, or there is no revision where Alembic looks by itself."""
+    return isinstance(refusal.__context__, ImportError) or refusal.facts["code"] == NO_MIGRATION_FOLDER
 
 
 def after_env_file(config: Config) -> ScriptDirectory | None:

@@ -79,12 +79,7 @@ def _steps(history: RevisionMap, action: str, target: str, rows: tuple[str, ...]
 def _in_plain_words(target: str, error: BaseException) -> Refusal:
     text = str(error)
     if isinstance(error, RangeNotAncestorError):
-        return Refusal(
-            "CM-205",
-            "The target is not applied",
-            f"The database is not at or above {target!r}, so nothing can be reverted down to it.",
-            "Look at the status, and name a revision below the current one.",
-        )
+        return Refusal("CM-205", f"The database is not at or above {target!r}, so nothing can be reverted down to it.")
     if isinstance(error, MultipleHeads):
         return _refused(f"{target!r} could be {' or '.join(sorted(error.heads))}.", "Name one of them, or use heads.")
     if isinstance(error, ResolutionError) and text.startswith("Multiple revisions"):
@@ -102,4 +97,4 @@ def _in_plain_words(target: str, error: BaseException) -> Refusal:
 
 
 def _refused(detail: str, next_step: str) -> Refusal:
-    return Refusal("CM-203", "The target cannot be used", detail, next_step)
+    return Refusal("CM-203", detail, next_step)

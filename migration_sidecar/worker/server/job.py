@@ -122,9 +122,9 @@ def _migrate(config: Any, job: OrderedJob, report: Reporter, channel: socket) ->
     except CommandError as error:
         raise Refusal(
             "CM-302",
-            "Alembic refused",
-            str(error).splitlines()[0],
+            "Alembic refused the history or the target.",
             "Correct the history or the target, and try again.",
+            server_message=str(error).splitlines()[0].rstrip("."),
         ) from None
     guard.require_committed()
 

@@ -51,13 +51,7 @@ def take(
             report({"event": "waiting", "sentence": f"Waiting for the migration lock, {who}."})
             reported = who
         if monotonic() > deadline:
-            raise Refusal(
-                "CM-404",
-                "The migration lock is taken",
-                f"The lock of this database is {who}.",
-                "Wait until that session is done, or look at what it does, and try again.",
-                retryable=True,
-            )
+            raise Refusal("CM-404", f"The migration lock of this database is {who}.")
         sleep(uniform(0.05, 0.2))
     if reported:
         report({"event": "waiting", "sentence": None})
@@ -86,9 +80,7 @@ def fence_lost(revision: str | None) -> Refusal:
     """The refusal (CM-406) when this session no longer holds the lock, for example after DISCARD ALL in a revision."""
     return Refusal(
         "CM-406",
-        "The migration lock was lost",
         "This session no longer holds the lock of the database, so somebody else may be migrating it.",
-        "Nothing of this revision was kept; look for a statement that drops advisory locks, and try again.",
         revision=revision,
     )
 

@@ -144,9 +144,8 @@ def _drop(session: MigrationSession, context: Any, revision: str, indexes: list[
 def _in_the_way(revision: str, indexes: list[Index]) -> Refusal:
     return Refusal(
         "CM-405",
-        "An invalid index is in the way",
         f"{_listed(indexes)} is not valid, this revision names it and did not make it; nothing of it was done.",
-        f"Find out whose it is, then remove it ({_statements(indexes)}) and send a new request.",
+        f"Find out whose it is, then remove it ({_statements(indexes)}) and migrate again.",
         revision=revision,
     )
 
@@ -154,9 +153,8 @@ def _in_the_way(revision: str, indexes: list[Index]) -> Refusal:
 def _left_behind(revision: str, indexes: list[Index]) -> Refusal:
     return Refusal(
         "CM-405",
-        "A revision left an invalid index",
-        f"{_listed(indexes)} is not valid, so nothing uses it.",
-        f"Send a new request: the index is dropped and built again. Or remove it yourself: {_statements(indexes)}",
+        f"The revision left {_listed(indexes)}, which is not valid, so nothing uses it.",
+        f"Migrate again: the index is dropped and built again. Or remove it yourself: {_statements(indexes)}",
         revision=revision,
     )
 

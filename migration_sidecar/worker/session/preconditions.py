@@ -77,8 +77,7 @@ def require_managed(connection: Connection, orders: Orders, attempt: Attempt, kn
     if are_unaccounted([row.files for row in others], _versions_elsewhere(connection, facts), known):
         raise Refusal(
             "CM-552",
-            "The database has tables but no revision",
-            "It was not made by this history, or its version row is gone, so nothing can be assumed.",
+            "The database has tables but no revision: it was not made by this history, or its version row is gone.",
             "Adopt it: migration-sidecar adopt --revision …, or start from an empty database.",
         )
 
@@ -103,7 +102,7 @@ def require_there(files: Mapping[str, str], goals: Collection[str]) -> None:
 
 
 def _plan_changed(detail: str) -> Refusal:
-    return Refusal("CM-306", "The plan has changed", detail, "Ask for the plan again and decide again.")
+    return Refusal("CM-306", detail)
 
 
 def _versions_elsewhere(connection: Connection, facts: dict[str, str]) -> list[list[str]]:
@@ -116,20 +115,12 @@ def _versions_elsewhere(connection: Connection, facts: dict[str, str]) -> list[l
 def require_direct_primary(connection: Connection, row: Any) -> None:
     """Raises Refusal for a read-only server (CM-521) and behind a connection pooler (CM-541). `row` is from `look`."""
     if row.standby or row.read_only:
-        raise Refusal(
-            "CM-521",
-            "This is a read-only server",
-            "The database is a standby or set to read-only, so nothing can be migrated here.",
-            "Point the service at the primary, or wait until the failover is over.",
-            retryable=True,
-        )
+        raise Refusal("CM-521", "The database is a standby or set to read-only, so nothing can be migrated here.")
     ours = backend_pid(connection)
     if ours is not None and ours != row.pid:
         raise Refusal(
             "CM-541",
-            "A connection pooler stands in front",
             "The session that answers is not the one that was opened; behind a pooler the lock protects nothing.",
-            "Give migrations a direct connection to PostgreSQL.",
         )
 
 
@@ -148,7 +139,6 @@ def missing_grant(tables: JournalTables, role: str) -> Refusal:
     """The refusal (CM-504) for a role that may not write the journal, with the GRANT it needs."""
     return Refusal(
         "CM-504",
-        "A privilege is missing",
         f"User {role} cannot keep the journal in {tables.schema}.{tables.journal_name}.",
         f"GRANT USAGE, CREATE ON SCHEMA {tables.schema} TO {role}, with SELECT, INSERT and UPDATE on its tables,"
         " or name a table with journal_table.",
@@ -159,7 +149,6 @@ def other_database() -> Refusal:
     """The refusal (CM-702) when env.py connects to another database than the service."""
     return Refusal(
         "CM-702",
-        "env.py connects to another database",
         "The operation that was accepted is not in the database that env.py connects to; nothing was touched.",
         "Let env.py use the URL that this service is configured with, or give --database-url.",
     )
@@ -169,8 +158,6 @@ def uncommitted() -> Refusal:
     """The refusal (CM-410) when env.py did not commit its transaction."""
     return Refusal(
         "CM-410",
-        "env.py did not commit",
         "It used the connection before context.configure, so every revision ran in that transaction, and nobody"
         " committed it: nothing was kept.",
-        "Let env.py commit, or call connection.commit() before context.configure.",
     )

@@ -18,15 +18,13 @@ def explain(error: Exception, revision: str, file: Path, *, external: bool) -> N
     """
     place = next((frame for frame in reversed(extract_tb(error.__traceback__)) if Path(frame.filename) == file), None)
     where = f"{file.name}:{place.lineno}" if place else file.name
+    next_step = said = None
     if external and place is not None and "autocommit_block" in (place.line or ""):
         detail = f"{where}: env.py began a transaction before context.configure, and autocommit_block cannot leave it"
         next_step = "Let env.py hand over a connection without a transaction: connect() instead of begin()."
     elif sqlstate_of(error) == ACTIVE_SQL_TRANSACTION:
-        message = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        detail = f"{where}: {message.rpartition(': ')[2]}"
-        next_step = "Put that statement into: with op.get_context().autocommit_block():"
+        said = str(getattr(error, "orig", error)).strip().splitlines()[0].rpartition(": ")[2]
+        detail = f"{where}: PostgreSQL runs this statement outside a transaction only"
     else:
         return
-    raise Refusal(
-        "CM-305", "A statement cannot run in a transaction", f"{detail}; it was undone.", next_step, revision=revision
-    ) from error
+    raise Refusal("CM-305", f"{detail}; it was undone.", next_step, revision=revision, server_message=said) from error

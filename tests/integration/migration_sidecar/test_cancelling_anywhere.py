@@ -225,7 +225,7 @@ async def test_a_database_that_is_away_keeps_nobody_from_ending_the_process(
     await until(lambda: rows(database, SLEEPERS))
 
     async def away(*_: object) -> None:
-        raise DatabaseUnreachable("CM-513", "away", "It is away.", "Wait.", retryable=True)
+        raise DatabaseUnreachable("CM-513", "It is away.")
 
     monkeypatch.setattr(migration_sidecar.engine.operations.queue, "ask_to_cancel", away)
     with pytest.raises(DatabaseUnreachable):

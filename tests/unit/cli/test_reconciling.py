@@ -216,7 +216,9 @@ def test_a_file_that_is_no_segment_of_this_audit_is_refused(
     chain = "another" if harm == "another audit's" else CHAIN
     coordinator.answers("GET /audit/verify", (200, {**VERIFIED, "chain_id": chain, "retired_until": 3}))
     done = command("audit", "reconcile", "--segment", str(file), "--json")
-    assert (done.exit_code, json.loads(done.stdout)["title"]) == (2, "That segment cannot be used")
+    problem = json.loads(done.stdout)
+    assert (done.exit_code, problem["code"]) == (2, "CM-603")
+    assert problem["detail"].startswith("That segment cannot be used: ")
 
 
 @pytest.mark.parametrize("name", ["s9", "plain", "s0;drop"])

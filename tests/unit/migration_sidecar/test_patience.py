@@ -9,7 +9,7 @@ from migration_sidecar.engine.operations.retry import _passes
 
 
 def unreachable(code: str, *, retryable: bool = True) -> DatabaseUnreachable:
-    return DatabaseUnreachable(code, "title", "detail", "next step", retryable=retryable)
+    return DatabaseUnreachable(code, "detail", retryable=retryable)
 
 
 def test_a_server_without_a_free_connection_is_asked_once_a_second_at_most() -> None:

@@ -11,7 +11,7 @@ from migration_sidecar.contract.messages import Problem
 from migration_sidecar.engine.operations import persistence
 from migration_sidecar.engine.operations.persistence import TIMES, carry_through
 
-AWAY = DatabaseUnreachable("CM-513", "Away", "The server is away.", "Start it.")
+AWAY = DatabaseUnreachable("CM-513", "The server is away.")
 
 
 class Driver:

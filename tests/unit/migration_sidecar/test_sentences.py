@@ -16,7 +16,7 @@ from migration_sidecar.worker.failure_report import describe_failure
 from migration_sidecar.worker.refusal import Refusal
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    "NotAdopted": ("CM-554", "A title", "A detail.", "A step."),
+    "NotAdopted": ("CM-554", "A detail."),
     "BadRequest": ("target: it is wrong.",),
     "BodyTooLarge": (65536,),
     "UnknownTarget": ("x",),
@@ -24,10 +24,10 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "UnknownOperation": ("x",),
     "OtherBody": ("x",),
     "PlanChanged": ("It did.",),
-    "HistoryUnreadable": ("CM-304", "A title", "A detail.", "A step."),
+    "HistoryUnreadable": ("CM-304", "A detail."),
     "StillLoading": (12.0, 120.0),
     "NoConfiguration": ("alembic.ini",),
-    "DatabaseUnreachable": ("CM-513", "A title", "A detail.", "A step."),
+    "DatabaseUnreachable": ("CM-513", "A detail."),
     "NoProcess": ("The process did not start",),
     "LockBusy": (LockHolder(pid=7, application="x"),),
     "Misconfigured": ("KEY", "it is not good"),
@@ -63,8 +63,8 @@ def test_a_lock_without_a_visible_holder_still_makes_a_sentence() -> None:
 
 
 def test_a_refusal_of_the_migration_process_is_plain_data() -> None:
-    facts = Refusal("CM-404", "A title", "A detail.", "A step.", retryable=True).facts
-    assert Problem.model_validate(facts).retryable
+    problem = Problem.of(**Refusal("CM-404", "A detail.").facts)
+    assert (problem.title, problem.retryable) == ("A lock is taken", True)
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_a_refusal_of_the_migration_process_is_plain_data() -> None:
         ("duplicate key value 'secret' in t", "duplicate key value … in t"),
         ('failed for "ada:secret@h"', "failed for …"),
         ("first line\nDETAIL: secret", "first line"),
-        ("", "ValueError"),
+        ("", None),
     ],
 )
-def test_literals_addresses_and_details_are_left_out_of_a_failure(text: str, shown: str) -> None:
+def test_literals_addresses_and_details_are_left_out_of_a_failure(text: str, shown: str | None) -> None:
     problem = describe_failure(ValueError(text), "a1")
-    assert shown in problem["detail"]
+    assert problem["server_message"] == shown
     assert "secret" not in str(problem)
 
 
@@ -90,10 +90,9 @@ def test_a_failure_before_any_revision_is_the_environments() -> None:
 
 @given(st.text())
 def test_any_text_an_exception_may_hold_makes_a_problem(text: str) -> None:
-    facts = describe_failure(RuntimeError(text), "a1")
-    Problem.model_validate({key: facts[key] for key in Problem.model_fields.keys() & facts.keys()}).model_dump_json()
+    Problem.of(**describe_failure(RuntimeError(text), "a1")).model_dump_json()
 
 
-def test_a_sentence_that_ends_already_is_not_ended_twice() -> None:
-    assert str(describe_failure(RuntimeError("No connection is set."), None)["detail"]).endswith("connection is set.")
-    assert "is set; the database" in str(describe_failure(RuntimeError("No connection is set."), "a1")["detail"])
+def test_what_is_said_is_no_sentence_of_its_own_and_is_ended_once() -> None:
+    problem = Problem.of(**describe_failure(RuntimeError("No connection is set."), None))
+    assert problem.full_detail.endswith("before any revision. It said: No connection is set.")

@@ -131,4 +131,4 @@ def test_a_target_that_means_nothing_certain_is_refused_in_plain_words(
     facts = refusal.value.facts
     assert facts["code"] == code
     assert words in facts["detail"]
-    assert facts["next_step"].endswith((".", f"{rows[0]}@{typed}." if rows else "."))
+    assert str(refusal.value).endswith((".", f"{rows[0]}@{typed}." if rows else "."))
