@@ -64,7 +64,7 @@ FACTS = {
 
 # Operations, journal rows and run records that were stored before problems had `server_message` have those words in
 # the detail, and only there: this is how that sentence was built. What is written today does not rely on it.
-_QUOTED = re.compile(r"( with [A-Za-z_][\w.]*): .*?(; the database is at the revision before it|\.?$)", re.DOTALL)
+_QUOTED = re.compile(r"( with [A-Za-z_][\w.]*): .*?(; the database is at the revision before it\.?\Z|\.?\Z)", re.DOTALL)
 
 
 def objection(event: AuditEvent) -> str | None:
