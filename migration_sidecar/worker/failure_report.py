@@ -17,8 +17,7 @@ from migration_sidecar.worker.refusal import Refusal
 # Where the revision file is not at fault. 55000 is what a guard raises that keeps a revision from being taken back.
 _REMEDIES = {
     "42501": "Have the right granted and migrate again; what was applied before stays applied.",
-    "55000": "Leave the database at its revision, or do first what the server's message asks for: it refuses this in"
-    " the state that it is in.",
+    "55000": "Leave the database at its revision, or remove first what the server's message names as the reason.",
 }
 _LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
 

@@ -38,7 +38,8 @@ class Ended:
 
     @property
     def error(self) -> str:
-        return f"{self.code} {self.record['error']['detail']}" if self.code else ""
+        error = self.record.get("error") or {}
+        return f"{self.code} {error['detail']} {error.get('server_message') or ''}".rstrip() if self.code else ""
 
 
 @dataclass

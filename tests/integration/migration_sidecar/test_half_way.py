@@ -75,7 +75,7 @@ async def test_a_unique_index_that_cannot_be_built_concurrently_needs_attention_
     assert operation.state is OperationState.NEEDS_ATTENTION
     assert operation.error is not None
     assert (operation.error.code, operation.error.revision, operation.error.sqlstate) == ("CM-405", "a2", "23505")
-    assert "could not create unique index" in operation.error.detail
+    assert "could not create unique index" in (operation.error.server_message or "")
     assert "DROP INDEX CONCURRENTLY public.ix_one" in operation.error.next_step
     assert operation.attempts == 1
     assert version(database) == ["a1"]

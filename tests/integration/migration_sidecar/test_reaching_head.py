@@ -74,7 +74,7 @@ async def test_a_failing_revision_stops_at_the_one_before_and_a_repaired_one_goe
     assert failed.error is not None
     assert (failed.error.code, failed.error.revision, failed.error.sqlstate) == ("CM-401", "a3", "22012")
     assert failed.error.service == "orders"
-    assert "send a new request" in failed.error.next_step
+    assert "migrate again" in failed.error.next_step
     assert failed.current_revisions == version(database) == ["a2"]
     assert [step.revision for step in failed.applied] == ["a1", "a2"]
     assert tables(database) == {"t_a1", "t_a2"}

@@ -71,7 +71,7 @@ async def test_an_env_py_that_changed_meanwhile_is_what_runs(
     operation = await carry_out(engine)
     assert operation.state is OperationState.FAILED
     assert operation.error is not None
-    assert (operation.error.code, "the new one" in operation.error.detail) == ("CM-407", True)
+    assert (operation.error.code, "the new one" in operation.error.full_detail) == ("CM-407", True)
 
 
 async def test_another_target_than_expected_is_what_is_reached(

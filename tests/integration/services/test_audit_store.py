@@ -12,7 +12,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from migration_sidecar.cli import app
 from tests.integration.databases import Database
 from tests.integration.services.fleet import BY_FOLDER, alembic, catalog
 
@@ -179,6 +181,21 @@ def test_no_revision_is_taken_back_from_under_an_event(revision: str, database: 
     assert objects(database) == before
     assert ask(database, "SELECT version_num FROM alembic_version") == [(revision,)]
     assert ask(database, "SELECT count(*) FROM audit_events") == [(1,)]
+
+
+def test_whoever_takes_the_audit_back_from_under_events_is_not_told_to_correct_the_revision(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = BY_FOLDER["cas_service"]
+    below = at(GUARDED[0], database)
+    append(database, event())
+    monkeypatch.setenv("DATABASE_URL", service.url(database))
+    arguments = ["downgrade", below, "--json", "--config", str(service.path / "alembic.ini")]
+    error = json.loads(CliRunner().invoke(app, arguments).stdout)["error"]
+    assert (error["code"], error["sqlstate"]) == ("CM-401", "55000")
+    assert error["next_step"].startswith("Leave the database at its revision, or remove first")
+    assert "is not taken back while it does" in error["server_message"]
+    assert error["server_message"] not in error["detail"]
 
 
 @pytest.mark.parametrize("revision", GUARDED)

@@ -96,3 +96,13 @@ def test_any_text_an_exception_may_hold_makes_a_problem(text: str) -> None:
 def test_what_is_said_is_no_sentence_of_its_own_and_is_ended_once() -> None:
     problem = Problem.of(**describe_failure(RuntimeError("No connection is set."), None))
     assert problem.full_detail.endswith("before any revision. It said: No connection is set.")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "advice"),
+    [("42501", "Have the right granted"), ("55000", "Leave the database at its revision"), ("23505", "Correct the")],
+)
+def test_the_advice_goes_by_the_code_that_the_server_gave(sqlstate: str, advice: str) -> None:
+    error = RuntimeError("no")
+    error.sqlstate = sqlstate  # type: ignore[attr-defined]
+    assert Problem.of(**describe_failure(error, "a1")).next_step.startswith(advice)
