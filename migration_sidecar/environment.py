@@ -147,7 +147,7 @@ class ByHand:
             return  # the attempt row without an end says all that is known
         connection.rollback()
         problem = error.facts if isinstance(error, Refusal) else describe_failure(error, self.revision)
-        facts = {"error": problem["detail"], "server_message": problem.get("server_message")}
+        facts: dict[str, Any] = {"error": problem["detail"], "server_message": problem.get("server_message")}
         facts = {name: text and without_password(text, connection.engine.url) for name, text in facts.items()}
         facts["sqlstate"] = problem.get("sqlstate")
         statement = journal_writer.plain(self.orders.tables)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from migration_sidecar.adoption.catalog_diff import left_out, snapshot
 from migration_sidecar.adoption.scratch_build import Built, not_built
@@ -13,6 +13,7 @@ from migration_sidecar.contract.messages import Problem
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.protocol.catalog.snapshot import Fact
 from migration_sidecar.protocol.jobs import SchemaBuildJob, SchemaBuildOrders
+from migration_sidecar.protocol.results import BuiltSchema
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection, Records

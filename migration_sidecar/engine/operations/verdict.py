@@ -98,9 +98,9 @@ def torn(rows: list[JournalRow]) -> JournalRow | None:
 
 
 def _ended_its_transaction(row: JournalRow, ending: Ending, found: Found, service: str) -> Problem:
-    own: ProblemFacts | dict[str, Any] = ending.problem or {}
+    own: ProblemFacts | dict[str, None] = ending.problem or {}
     reason = f" It {own['cause']}." if own.get("cause") else f" {own['detail']}" if own.get("detail") else ""
-    facts = {name: own.get(name) for name in ("sqlstate", "server_message")} | {"revision": row.revision}
+    facts = {"sqlstate": own.get("sqlstate"), "server_message": own.get("server_message"), "revision": row.revision}
     if row.kind != "nontx_started":
         detail = f"Revision {row.revision} committed by itself and then failed, so a part of it exists.{reason}"
         return Problem.of("CM-402", detail, service=service, **facts)
