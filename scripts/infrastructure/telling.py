@@ -1,4 +1,4 @@
-"""Says what happens, for whoever still reads."""
+"""Prints what happens; a closed pipe is no error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def tell(sentence: str) -> None:
-    """After `| head` has read enough, or the terminal was closed, what was begun is finished all the same."""
+    """Prints a sentence. Where nobody reads any more, such as after `| head`, later output is discarded."""
     try:
         print(sentence, flush=True)
     except OSError:

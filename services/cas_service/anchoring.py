@@ -120,7 +120,7 @@ class Anchoring:
         return True  # also where another replica was first: it is looked at again
 
     async def _require_one_audit(self, connection: AnyConnection, key: SigningKey) -> None:
-        """Else whoever gives the chain another name would have his own history signed instead of what was signed."""
+        """Refuses to sign another chain with this key: a replaced history would then look like the signed one."""
         chain_id = await chain.chain_id(connection)
         for sink in self.sinks:
             if other := await asyncio.to_thread(sink.other_audit, chain_id, key.public_key):

@@ -85,7 +85,7 @@ class FolderSink:
         return self.folder / f"audit-keys-{chain_id}.json"
 
     def _deliver_keys(self, document: dict[str, Any]) -> None:
-        """Only ever lengthens what is there: other keys mean that somebody put his own into the database."""
+        """Adds keys and never replaces any: other keys mean that somebody replaced those in the database."""
         chain_id = str(document["chain_id"])
         trusted = self.keys(chain_id)
         try:

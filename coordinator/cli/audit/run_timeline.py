@@ -15,7 +15,6 @@ COLUMNS = (Column("at (UTC)"), Column("seq", leaves=2), Column("service"), Colum
 SENTENCES = {
     "migration.requested": "asked for",
     "migration.rejected": "refused",
-    "migration.approved": "plan approved",
     "migration.started": "planned; its steps begin",
     "migration.step_started": "step begins",
     "migration.step_finished": "step ended",

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import json
 
-from coordinator.report.document import Block, Facts, Line, Paragraph, Quote, Section, code, sentence, text
+from coordinator.report.document import Block, Facts, Line, Paragraph, Quote, Section, code, text
 from coordinator.report.inputs import ReportedEvent, RunFacts
 from coordinator.report.phrases import instant, known_by, revision_list
 
-VERBS = (
-    "migration.approved",
-    "migration.approval_refused",
-    "migration.paused",
-    "migration.resumed",
-    "migration.cancelled",
-    "migration.retried",
-)
 NOBODY = "unknown"  # what a request that names nobody is given
 POLICIES = {
     "stop": "stop at the first failure; what has not begun stays untouched",
@@ -50,17 +42,12 @@ def asked(facts: RunFacts) -> Section:
 
 
 def approved(facts: RunFacts) -> Section:
-    decisions = [event for event in facts.events if event.event_type in VERBS]
-    if decisions:
-        return Section("Who agreed", [Facts([(_verb(event), _decision(event)) for event in decisions])])
-    if facts.run.state == "rejected":
-        line = text("Nobody had to: the request was refused before that.")
-    elif facts.run.asked("approval") == "required":
-        line = text("The request called for an approval. The audit holds none.")
-    else:
-        line = text(
-            "No approval was asked for: the request left it at “none”, and the audit holds no approval for this run."
-        )
+    """Requests that call for an approval are refused until approvals are built."""
+    line = text(
+        "Nobody had to: the request was refused before that."
+        if facts.run.state == "rejected"
+        else "No approval was asked for: the request left it at “none”, and the audit holds no approval for this run."
+    )
     return Section("Who agreed", [Paragraph(line)])
 
 
@@ -71,19 +58,6 @@ def _claimed(facts: RunFacts, requested: ReportedEvent | None) -> str:
 
 def _named(actor: str) -> str:
     return "" if actor == NOBODY else actor
-
-
-def _verb(event: ReportedEvent) -> str:
-    return event.event_type.removeprefix("migration.").replace("_", " ").capitalize()
-
-
-def _decision(event: ReportedEvent) -> Line:
-    reason = event.detail.get("reason")
-    return sentence(
-        f"by {event.actor or 'somebody unnamed'} ({known_by(event.detail.get('actor_basis'))}) "
-        f"at {instant(event.occurred_at)} UTC",
-        f": {reason}" if reason else "",
-    )
 
 
 def _reason(reason: str) -> list[Block]:

@@ -38,7 +38,6 @@ STORY = {
         ),
         happened(3, "attempt.failed", service="cds-task", outcome="CM-402", detail={"error": "it broke"}),
         happened(4, "migration.step_finished", service="cds-task", outcome="failed"),
-        happened(5, "migration.approved", actor="grace", outcome="approved"),
         happened(6, "something.new", outcome="done"),
         happened(9, "migration.finished", outcome="failed", duration_ms=9000),
     ],
@@ -60,7 +59,6 @@ def test_the_story_of_a_run_says_in_words_what_happened_in_which_order(
         "applied a2b, a1 → a2b, heads a2,a2b",
         "attempt failed, CM-402, it broke",
         "step ended, failed",
-        "plan approved ",
         "something.new, done",
         "run ended, failed, 9.0 s",
     ]

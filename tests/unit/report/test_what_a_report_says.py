@@ -56,15 +56,6 @@ def test_without_an_approval_it_says_that_none_was_asked_for() -> None:
     assert "No approval was asked for" in section(facts(), "Who agreed")
 
 
-def test_an_approval_is_shown_with_who_and_when() -> None:
-    approval = event(
-        102, "migration.approved", actor="ada", detail={"reason": "looked at it", "actor_basis": "claimed"}
-    )
-    said = section(facts(events=[EVENTS[0], approval]), "Who agreed")
-    assert said.startswith("Approved | by ada (claimed by")
-    assert "15:00:42.123 UTC: looked at it" in said
-
-
 def test_the_plan_names_every_database_with_from_and_to() -> None:
     said = section(facts(), "What was planned")
     assert "cas_audit | cas-audit | 0a1 | 0a1 | none" in said
@@ -245,7 +236,7 @@ def test_whatever_a_forged_event_holds_there_is_a_report_of_the_run(forged: obje
     names = ("actor_basis", "way_in", "revision", "sha256", "tables", "error", "applied", "attempts", "started_at")
     more = ("planned", "plan_digest", "services", "reason", "target", "requested_by", "title", "code", "obstacles")
     detail = dict.fromkeys((*names, *more), forged)
-    types = ("requested", "rejected", "approved", "started", "step_started", "step_finished", "finished")
+    types = ("requested", "rejected", "started", "step_started", "step_finished", "finished")
     told = [event(200 + at, f"migration.{each}", "cds-client", detail=detail) for at, each in enumerate(types)]
     told += [event(210, "revision.applied", "cds-client", detail=detail)]
     told += [event(211, "attempt.failed", "cds-client", detail=detail)]
