@@ -27,7 +27,7 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        begin_logging("migration_sidecar")
+        begin_logging("migration_sidecar", "stamina")
         open_file_limit.allow_many()
         open_file_limit.tell_rarely_when_used_up(asyncio.get_running_loop())
         engine = Engine(settings or read_settings(config_file))

@@ -15,6 +15,8 @@ from typing import Any
 
 # What logging itself puts on every record; everything else was given as `extra`.
 OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# What stamina says of each repeat; arguments may be as long and as private as they like.
+LEFT_OUT = OWN | {"stamina.args", "stamina.kwargs"}
 LONGEST_FACT = 500
 LONGEST_TRACEBACK = 4000
 # `dapr run` stops reading a stream at 64 KiB without a line break, and the application then blocks on it.
@@ -30,7 +32,7 @@ class TextFormatter(logging.Formatter):
 
     def facts(self, record: logging.LogRecord) -> dict[str, Any]:
         """What was given as `extra`, and the end of the traceback: the error itself stands there."""
-        facts = {name: _short(value) for name, value in vars(record).items() if name not in OWN}
+        facts = {name: _short(value) for name, value in vars(record).items() if name not in LEFT_OUT}
         if record.exc_info:
             facts["traceback"] = self.formatException(record.exc_info)[-LONGEST_TRACEBACK:]
         return facts

@@ -61,6 +61,14 @@ def test_a_strangers_text_cannot_begin_a_line_of_its_own(formatter: TextFormatte
 
 
 @each_formatter
+def test_what_stamina_says_of_a_repeat_is_without_the_arguments(formatter: TextFormatter) -> None:
+    facts = {"stamina.callable": "read", "stamina.args": ("secret",), "stamina.kwargs": {"url": "secret"}}
+    line = formatter.format(record("stamina.retry_scheduled", **facts))
+    assert "read" in line
+    assert "secret" not in line
+
+
+@each_formatter
 def test_a_traceback_is_one_line_too_and_keeps_its_end(formatter: TextFormatter) -> None:
     try:
         raise ValueError("broken " * 1000 + "at last")
