@@ -16,7 +16,6 @@ from migration_sidecar.contract.messages import (
     OperationState,
 )
 from migration_sidecar.database.facts import DatabaseFacts
-from migration_sidecar.engine.operations.queue import body_digest
 from migration_sidecar.engine.planning.reader import classify, digest, settled
 from migration_sidecar.protocol.attempt import session_name
 from tests.unit.migration_sidecar.test_history import BRANCHES, LINE, history
@@ -123,8 +122,8 @@ def test_a_body_has_one_digest_however_it_was_spelt() -> None:
     long = OperationRequest.model_validate_json(
         '{"operation_id": "x", "action": "upgrade", "target": "head", "deadline_seconds": 3600, "plan_digest": null}'
     )
-    assert body_digest(short) == body_digest(long)
-    assert body_digest(short) != body_digest(short.model_copy(update={"target": "heads"}))
+    assert short.digest == long.digest
+    assert short.digest != short.model_copy(update={"target": "heads"}).digest
 
 
 LONG_ID = "release-41." + "x" * 80
