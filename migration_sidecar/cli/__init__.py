@@ -42,8 +42,9 @@ def about(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Which release this is.")
     ] = False,
 ) -> None:
-    """Typer takes options of the program itself from a function; the one there is ends it."""
+    """Declares --version, which ends the program: Typer takes the options of the program itself from this function."""
 
 
 def main() -> None:
+    """The program `migration-sidecar`."""
     app()

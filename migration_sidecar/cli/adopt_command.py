@@ -1,4 +1,4 @@
-"""The command that takes an existing database into its history, with proof."""
+"""Runs the command `adopt` and prints its answer."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ WITHIN = ("column", "constraint", "index", "not-null-name", "sequence", "trigger
 
 
 def adopt(options: Options, revision: str | None, leaving: Collection[str], *, dry_run: bool) -> None:
+    """Ends the program with 0 (adopted or the same), 1 (different or refused) or 2 (the revision must be named)."""
     wish = Wish(revision or "", f"{getpass.getuser()}@{os.uname().nodename}", dry_run, frozenset(leaving))
 
     async def ask(engine: Engine) -> Adoption | Matches | Problem:
@@ -75,27 +76,27 @@ def _print(adoption: Adoption) -> None:
         out.print(f"  {adoption.not_compared}", soft_wrap=True)
 
 
-def _print_matches(found: Matches) -> None:
-    for each in found.matches:
+def _print_matches(answer: Matches) -> None:
+    for each in answer.matches:
         count = each.differences
         how_far = "[green]the same[/]" if not count else "1 difference" if count == 1 else f"{count} differences"
         out.print(f"{each.revision}  {how_far}  {first_line(each.message)}", soft_wrap=True)
-    same = [each.revision for each in found.matches if not each.differences]
+    same = [each.revision for each in answer.matches if not each.differences]
     advice = (
         f"Adopt it with --revision {same[-1]}." if same else "It is none of them; see with --revision what differs."
     )
-    remarks.print(f"{escape(found.service)}: {advice}")
+    remarks.print(f"{escape(answer.service)}: {advice}")
 
 
 def _lines(differences: list[Difference]) -> list[str]:
-    """A table that is not there at all stands for everything that hangs on it."""
+    """The lines for all differences. A missing table has one line, with the number of the objects that belong to it."""
     whole = {each.object for each in differences if each.kind == "table" and _is_alone(each)}
     lines = []
     for each in differences:
         owner = each.object.rpartition(".")[0]
         if each.kind in WITHIN and owner in whole:
             continue
-        lines += _told(each, _hanging(each, differences) if each.object in whole else "")
+        lines += _described(each, _hanging(each, differences) if each.object in whole else "")
     return lines
 
 
@@ -109,7 +110,7 @@ def _hanging(table: Difference, differences: list[Difference]) -> str:
     return f" (with {', '.join(f'{count} {kind}' for kind, count in sorted(inside.items()))})" if inside else ""
 
 
-def _told(each: Difference, hanging: str) -> list[str]:
+def _described(each: Difference, hanging: str) -> list[str]:
     name = f"[bold]{each.kind} {escape(each.object)}[/]"
     if each.in_revision is None:
         return [f"{name}: only in the database{hanging}"]

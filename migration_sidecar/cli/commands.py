@@ -1,4 +1,4 @@
-"""What a person can type; the room that does it is loaded only then, while the interpreter for it starts."""
+"""The commands and their help. Each loads the modules that it needs only then, while the interpreter starts."""
 
 from __future__ import annotations
 

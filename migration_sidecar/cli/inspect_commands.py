@@ -1,4 +1,4 @@
-"""The commands that touch nothing: status, plan, history."""
+"""Runs the commands that change nothing: status, plan, history."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ UNCOUNTED = {DatabaseState.UNREACHABLE, DatabaseState.UNKNOWN, DatabaseState.AHE
 
 
 def status(options: Options) -> None:
+    """Prints the status and ends the program with its exit code."""
+
     async def ask(engine: Engine) -> ServiceStatus:
         return await engine.reader.status()
 
@@ -41,13 +43,13 @@ def status(options: Options) -> None:
 
 
 def _exit_code(answer: ServiceStatus) -> int:
-    """0 only where all was told and nobody has to do anything but upgrade."""
-    told = exit_code(answer.error) if answer.error is not None else 0
-    return told or (4 if _half_done(answer) else 0)
+    """0 if the whole status could be read and nothing but an upgrade is needed."""
+    code = exit_code(answer.error) if answer.error is not None else 0
+    return code or (4 if _half_done(answer) else 0)
 
 
 def _half_done(answer: ServiceStatus) -> Problem | None:
-    """What somebody has to look at before the next upgrade."""
+    """The problem that a person must solve before the next upgrade."""
     last = answer.last_outcome
     if last is None or last.state is not OperationState.NEEDS_ATTENTION or answer.state is DatabaseState.AT_HEAD:
         return None
@@ -55,9 +57,11 @@ def _half_done(answer: ServiceStatus) -> Problem | None:
 
 
 def plan(options: Options, target: str, *, sql: bool) -> None:
+    """Prints what an upgrade would do. Exit code 1 if there are obstacles."""
+
     async def ask(engine: Engine) -> MigrationPlan:
-        found = await engine.reader.plan(Action.UPGRADE, await full_target(engine, Action.UPGRADE, target))
-        return await engine.scripts.with_sql(found) if sql else found
+        answer = await engine.reader.plan(Action.UPGRADE, await full_target(engine, Action.UPGRADE, target))
+        return await engine.scripts.with_sql(answer) if sql else answer
 
     answer = options.ask(ask)
     if options.as_json:
@@ -81,6 +85,8 @@ def _print(answer: MigrationPlan) -> None:
 
 
 def history(options: Options) -> None:
+    """Prints every revision, newest first."""
+
     async def ask(engine: Engine) -> tuple[History, ServiceStatus]:
         return await engine.scripts.history(), await engine.reader.status()
 

@@ -1,4 +1,4 @@
-"""The commands that change the database: upgrade and downgrade."""
+"""Runs the commands upgrade and downgrade, and prints how they ended."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ EXIT = {OperationState.SUCCEEDED: 0, OperationState.NEEDS_ATTENTION: 4}
 
 
 def upgrade(options: Options, target: str) -> None:
+    """Ends the program: 0 succeeded, 4 needs attention, 130 interrupted, 1 otherwise."""
     _migrate(options, Action.UPGRADE, target)
 
 
 def downgrade(options: Options, target: str) -> None:
+    """As `upgrade`, downwards."""
     _migrate(options, Action.DOWNGRADE, target)
 
 
@@ -42,11 +44,11 @@ def _migrate(options: Options, action: Action, target: str) -> None:
 
 
 async def _carry_out(engine: Engine, request: OperationRequest) -> tuple[Operation, bool]:
-    """Ctrl-C cancels; whether it did comes with what became of the operation."""
+    """The ended operation, and whether Ctrl-C cancelled it."""
     try:
         return await _followed(engine, request), False
     except CancelledError:
-        try:  # it may be stored, and the next replica that starts would carry it out
+        try:  # a stored operation would be continued by the next replica that starts
             return await engine.operations.cancel(request.operation_id), True
         except UnknownOperation:
             remarks.print("Nothing was changed.")
@@ -54,14 +56,14 @@ async def _carry_out(engine: Engine, request: OperationRequest) -> tuple[Operati
 
 
 async def _followed(engine: Engine, request: OperationRequest) -> Operation:
-    """To its end; tells on stderr what it waits for."""
+    """Waits for the end of the operation, and prints on stderr what it waits for."""
     operation = await engine.operations.accept(request, way_in=Origin.BY_HAND)
-    told = None
+    shown = None
     while not operation.state.ended:
         operation = await engine.operations.find(request.operation_id, wait_seconds=0.5)
-        if operation.waiting_for and operation.waiting_for != told:
-            told = operation.waiting_for
-            remarks.print(escape(told), soft_wrap=True)
+        if operation.waiting_for and operation.waiting_for != shown:
+            shown = operation.waiting_for
+            remarks.print(escape(shown), soft_wrap=True)
     return operation
 
 

@@ -1,4 +1,4 @@
-"""What every command takes: which environment, whose interpreter, which database; and how a command is run with it."""
+"""The options that every command has, and how a command runs with them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INTERRUPTED = 130
 
 @dataclass
 class Options:
-    """Each field that is given is an option of every command."""
+    """Every public field is an option of every command."""
 
     config: Annotated[
         Path | None,
@@ -58,7 +58,8 @@ class Options:
     _launched: Launched | None = field(default=None, init=False)
 
     def settings(self) -> Settings:
-        given = Given(
+        """The settings of the environment with these options. Raises Misconfigured or NoConfiguration."""
+        overrides = Given(
             section=self.name,
             database_url=self.database_url,
             python=self.python,
@@ -67,19 +68,19 @@ class Options:
             journal_table=self.journal_table,
         )
         try:
-            return read_settings(self.config, given=given)
+            return read_settings(self.config, given=overrides)
         except NoConfiguration as error:
             raise NoConfiguration(str(self.config)) if self.config else error from None
 
     def begin(self) -> None:
-        """Lets the interpreter load Alembic while we load what will ask it; `ask` tells what is wrong."""
+        """Starts the forkserver, which loads Alembic while this process loads its modules. Errors appear in `ask`."""
         with suppress(ProblemError, OSError):
             settings = self.settings()
             url, python = settings.given_url or settings.url, settings.python or sys.executable
             self._launched = launch(str(python), driver=url.drivername if url is not None else "")
 
     def ask(self, question: Callable[[Engine], Awaitable[Answer]]) -> Answer:
-        """Runs one question on an engine of its own; what cannot be answered ends the program with its sentence."""
+        """Calls `question` with an engine and returns its answer. A ProblemError is printed and ends the program."""
 
         import asyncio
 
@@ -108,6 +109,7 @@ class Options:
             raise typer.Exit(INTERRUPTED) from None
 
     def refused(self, error: ProblemError) -> typer.Exit:
+        """Prints the problem and returns the exception that ends the program with its exit code."""
         from migration_sidecar.cli.output import exit_code, print_problem
 
         print_problem(error.problem, as_json=self.as_json)
@@ -115,14 +117,14 @@ class Options:
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
-    """The command with every option of `Options` beside its own; it is given them as `options`."""
+    """Adds the options of `Options` to a command, which gets them as its argument `options`."""
     common = list(signature(Options, eval_str=True).parameters.values())
     own = [each for each in signature(function, eval_str=True).parameters.values() if each.name != "options"]
 
     @wraps(function)
-    def run(**given: Any) -> None:
-        options = Options(**{each.name: given.pop(each.name) for each in common})
-        function(options=options, **given)
+    def run(**values: Any) -> None:
+        options = Options(**{each.name: values.pop(each.name) for each in common})
+        function(options=options, **values)
 
     parameters = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in (*own, *common)]
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""How answers look on a terminal and as JSON; text of a revision file must not draw on the terminal."""
+"""Prints answers on a terminal or as JSON. Control characters from revision files never reach the terminal."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ CONTROL = re.compile(f"[{CONTROL_CHARACTERS}]")
 
 
 def plain(text: str) -> str:
+    """The text with control characters replaced."""
     return CONTROL.sub("�", text)
 
 
 def escape(text: str) -> str:
+    """The text for rich, without control characters and markup."""
     return escape_markup(plain(text))
 
 
 def show(problem: Problem | None) -> None:
-    """What, why, and what to do, on stderr."""
+    """Prints a problem on stderr: what, why, and what to do."""
     if problem is not None:
         # The terminal folds what is too long; a file or a log gets each sentence in one line.
         remarks.print(f"[bold red]{problem.code}[/] [bold]{escape(problem.title)}[/]", soft_wrap=True)
@@ -38,7 +40,7 @@ def show(problem: Problem | None) -> None:
 
 
 def first_line(text: str) -> str:
-    """Of a revision's message, which may go on for as long as its author liked."""
+    """The first line of a revision's message."""
     return escape(text.partition("\n")[0].rstrip())
 
 
@@ -48,6 +50,7 @@ def exit_code(problem: Problem) -> int:
 
 
 def print_problem(problem: Problem, *, as_json: bool) -> None:
+    """Prints a problem, as JSON on stdout or as text on stderr."""
     if as_json:
         print_json(problem)
     else:
@@ -55,8 +58,10 @@ def print_problem(problem: Problem, *, as_json: bool) -> None:
 
 
 def print_json(answer: BaseModel) -> None:
+    """Prints one JSON document on stdout."""
     typer.echo(answer.model_dump_json(by_alias=True, exclude_none=True, indent=2))
 
 
 def print_json_list(answers: Sequence[BaseModel]) -> None:
+    """Prints one JSON array on stdout."""
     typer.echo("[" + ",\n".join(each.model_dump_json(by_alias=True, exclude_none=True) for each in answers) + "]")

@@ -1,4 +1,4 @@
-"""`serve`: the endpoint for a service that is not a FastAPI application, in whatever language it is."""
+"""Runs the command `serve`: the HTTP endpoint for a service that is no FastAPI application."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from migration_sidecar.contract.errors import ProblemError
 
 
 def serve(options: Options, port: int) -> None:
+    """Serves on loopback until it is interrupted."""
     try:
         settings = options.settings()
     except ProblemError as error:

@@ -1,4 +1,4 @@
-"""What a person writes as a target, as one that stays the same: a repeat must not go further."""
+"""Makes a target absolute, so that a repeated command with `+1` does not go further."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from migration_sidecar.engine.engine import Engine
 
 
 async def full_target(engine: Engine, action: Action, target: str) -> str:
-    """All that Alembic takes; raises ProblemError for a target that means nothing here, or nothing certain."""
+    """The absolute target for everything that Alembic accepts. Raises ProblemError if it is unknown or ambiguous."""
     known = await engine.scripts.history()
     if target in known.revisions or target == "heads" or target == ("head" if action is Action.UPGRADE else "base"):
         return target
     at = await engine.reader.status()
     if at.error is not None and at.state is not DatabaseState.UNMANAGED:
-        raise ProblemError.of(at.error)  # nothing can be counted from an unknown revision
+        raise ProblemError.of(at.error)  # a relative target needs a known revision
     return await engine.scripts.resolve(action, target, at.current_revisions)
