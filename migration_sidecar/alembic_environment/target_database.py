@@ -49,7 +49,7 @@ class Whereabouts:
 
     url: URL | None = field(repr=False)
     table: VersionTable
-    default_schema: str = ""  # the schema of an unqualified version table, if env.py set a search_path
+    default_schema: str = ""  # of an unqualified version table; empty if search_path has PostgreSQL's default value
     role: str = ""  # that env.py sets after login
     in_transaction: bool = False  # env.py began a transaction: all revisions are in it
     autocommit: bool = False  # env.py put its connection in AUTOCOMMIT: no revision is in a transaction
@@ -83,7 +83,7 @@ class Place:
 
     @property
     def default_schema(self) -> str:
-        """The schema of an unqualified version table, if env.py set a search_path; empty before the probe."""
+        """Of an unqualified version table; empty with PostgreSQL's default search_path, and before the probe."""
         return self._target.default_schema if self._target else ""
 
     @property

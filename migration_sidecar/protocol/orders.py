@@ -34,7 +34,7 @@ class Orders:
     guards: Mapping[str, str] = field(default_factory=dict)
     tables: JournalTables = field(default_factory=journal_tables)
     same_database: bool = False  # the connection that migrates must see the operation's own row
-    default_schema: str = ""  # of the version table, when only env.py's search_path decides it
+    default_schema: str = ""  # of an unqualified version table, from the probe
     # The revisions that may be applied or reverted, each with the SHA-256 of its file, or None for any file. None: all.
     agreed: Mapping[str, str | None] | None = None
     # The full ids of the revisions that an upgrade ends at, because `head` may mean another now. Empty: see the target.

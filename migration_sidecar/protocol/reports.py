@@ -36,7 +36,7 @@ class Process(TypedDict):
 
 
 class Session(TypedDict):
-    """The server process that migrates. Before this report nothing was written to the database."""
+    """The server process that migrates. Before this report the worker itself has written nothing."""
 
     event: Literal["session"]
     pid: int

@@ -62,7 +62,7 @@ class ConfiguredDatabase(TypedDict):
     url: str  # with password
     version_table: str
     version_table_schema: str  # empty where env.py names none
-    default_schema: str  # first schema of env.py's own search_path, or empty
+    default_schema: str  # of an unqualified version table; empty if search_path has PostgreSQL's default value
     role: str  # set by env.py after it logged in, or empty
     migrates: bool  # env.py went on to run_migrations
     in_transaction: bool

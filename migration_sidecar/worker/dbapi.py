@@ -25,7 +25,7 @@ def in_autocommit(connection: Any) -> bool:
 
 
 def default_schema(connection: Any) -> str:
-    """The schema of an unqualified version table if env.py set a search_path; otherwise an empty text."""
+    """The schema of an unqualified version table; empty if search_path has PostgreSQL's default value."""
     path, schema = connection.exec_driver_sql("SELECT current_setting('search_path'), current_schema()").one()
     if path == USUAL_SEARCH_PATH:
         return ""

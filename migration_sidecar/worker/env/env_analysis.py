@@ -1,6 +1,6 @@
 """Decides by its text whether an env.py only connects. Such a file may run before the worker has its orders.
 
-Attributes of imported modules may be read: reading them has run their code already, when env.py was probed.
+It may read attributes of imported modules, because the probe of env.py has read them before.
 """
 
 from __future__ import annotations
