@@ -68,9 +68,8 @@ class History:
 
     heads: tuple[str, ...]
     revisions: Mapping[str, RevisionFile]
-    makes_version_table: bool = (
-        False  # env.py may create the version table, with a column that is wider than 32 characters
-    )
+    # env.py may create the version table, with a column that is wider than Alembic's 32 characters.
+    makes_version_table: bool = False
 
     @classmethod
     def from_inspection(cls, result: HistoryFacts) -> History:

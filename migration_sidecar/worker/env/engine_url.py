@@ -66,9 +66,8 @@ def url_of_connection(connection: Connection) -> str:
     options = {name: value for name in KEPT if isinstance(value := url.query.get(name), str)}
     dialect, info = connection.dialect, getattr(driver, "info", None)
     _, parameters = dialect.create_connect_args(url)
-    if "unix_sock" in parameters or "," in _in_one(
-        parameters.get("host")
-    ):  # after a failover another of these hosts is right
+    # The URL keeps all of several hosts, because after a failover another one answers.
+    if "unix_sock" in parameters or "," in _in_one(parameters.get("host")):
         return url_of_parameters(dialect, {"password": getattr(info, "password", None), **parameters})
     if info is not None and hasattr(info, "dbname"):  # psycopg and psycopg2
         return _as_text(dialect, info.host, info.port, info.user, info.password or url.password, info.dbname, options)

@@ -66,9 +66,8 @@ def look(config: Config, report: SendReport, seconds: float = 0) -> HistoryFacts
     except KeyError as error:
         raise _missing_x(Path(script.env_py_location), error) from error
     finally:
-        migrated = [
-            place for place in places if place["migrates"]
-        ]  # env.py may configure another database only to read it
+        # env.py may configure another database only to read it.
+        migrated = [place for place in places if place["migrates"]]
         files = _files(script, before)
         report({"event": "looked", "files": files, "places": migrated or places, "ended_at": monotonic()})
     if not places:
