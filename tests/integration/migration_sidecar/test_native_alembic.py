@@ -118,6 +118,15 @@ def test_a_failure_is_journalled_and_shown(ours: Environment, database: Database
     assert rows(database, JOURNAL)[-1] == ("failed", None, "by hand", "22012")
 
 
+def test_a_revision_that_imports_what_is_not_installed_shows_that_error(ours: Environment) -> None:
+    file = ours.versions / "a2.py"
+    file.write_text("import no_such_module\n" + file.read_text())
+    output = alembic(ours, "upgrade", "head", code=1)
+
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in output
+    assert "KeyError" not in output
+
+
 @BOTH_DRIVERS
 def test_tables_that_no_revision_accounts_for_are_left_alone_until_they_are_stamped(
     ours: Environment, database: Database
