@@ -21,6 +21,23 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
 
+_NOT_LET_IN = asyncpg.InvalidAuthorizationSpecificationError
+_NO_WRITES = (
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # ALLOW_CONNECTIONS false
+)
+_CROWDED = asyncpg.TooManyConnectionsError
+_NO_ROOM = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server ended an idle session while we sent a query
+)
+
 
 class ConnectionTarget(Protocol):
     """Where `Database` connects, and as which role."""
@@ -131,18 +148,8 @@ def _table(url: URL) -> tuple[tuple[Any, str, str, str | None], ...]:
     host = url.server
     user, name = url.username or "", url.database or ""
     return (
-        (
-            asyncpg.InvalidPasswordError,
-            "CM-501",
-            f"PostgreSQL at {host} refused the password of user {user}.",
-            None,
-        ),
-        (
-            asyncpg.InvalidAuthorizationSpecificationError,
-            "CM-502",
-            f"PostgreSQL at {host} does not let user {user} in.",
-            None,
-        ),
+        (asyncpg.InvalidPasswordError, "CM-501", f"PostgreSQL at {host} refused the password of user {user}.", None),
+        (_NOT_LET_IN, "CM-502", f"PostgreSQL at {host} does not let user {user} in.", None),
         (
             asyncpg.InsufficientPrivilegeError,
             "CM-504",
@@ -155,39 +162,8 @@ def _table(url: URL) -> tuple[tuple[Any, str, str, str | None], ...]:
             f"There is no database {name} at {host}.",
             f"Create it: createdb {name}, or ./scripts/setup_databases.sh for all.",
         ),
-        (
-            (
-                asyncpg.ReadOnlySQLTransactionError,
-                asyncpg.CannotConnectNowError,
-                asyncpg.ObjectNotInPrerequisiteStateError,  # ALLOW_CONNECTIONS false
-            ),
-            "CM-521",
-            f"PostgreSQL at {host} is starting, stopping, or a standby.",
-            None,
-        ),
-        (
-            asyncpg.TooManyConnectionsError,
-            "CM-531",
-            f"PostgreSQL at {host} has no connection left for user {user}.",
-            None,
-        ),
-        (
-            (asyncpg.DiskFullError, asyncpg.OutOfMemoryError),
-            "CM-532",
-            f"PostgreSQL at {host} has no disk space or no memory left for what was asked.",
-            None,
-        ),
-        (
-            (
-                OSError,
-                TimeoutError,
-                asyncpg.PostgresConnectionError,
-                asyncpg.AdminShutdownError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,  # the server ended an idle session while we sent a query
-            ),
-            "CM-513",
-            f"No session with PostgreSQL at {host} within {CONNECT_SECONDS:.0f} s.",
-            None,
-        ),
+        (_NO_WRITES, "CM-521", f"PostgreSQL at {host} is starting, stopping, or a standby.", None),
+        (_CROWDED, "CM-531", f"PostgreSQL at {host} has no connection left for user {user}.", None),
+        (_NO_ROOM, "CM-532", f"PostgreSQL at {host} has no disk space or no memory left for what was asked.", None),
+        (_AWAY, "CM-513", f"No session with PostgreSQL at {host} within {CONNECT_SECONDS:.0f} s.", None),
     )

@@ -30,6 +30,7 @@ SENTENCES = {
     "revision.started": "begun outside a transaction:",
     "revision.stamped": "version row moved to",
 }
+REFUSALS = {"migration.rejected", "migration.conflict", "attempt.refused"}
 
 
 def show_story(console: Console, story: RunStoryView) -> None:
@@ -69,7 +70,7 @@ def sentence(event: AuditEventView) -> str:
     revision = event.text("revision")
     facts = [
         f"{said} {revision}" if revision else said,
-        event.outcome if not said.endswith((event.outcome or "-", "refused")) else "",
+        "" if event.event_type in REFUSALS or event.event_type.endswith(f".{event.outcome}") else event.outcome,
         way(event),
         duration(None if event.duration_ms is None else event.duration_ms / 1000),
         event.text("way_in"),
