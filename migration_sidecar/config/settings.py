@@ -137,9 +137,8 @@ def read_settings(
 def _require_no_failpoints_outside_tests(environment: Mapping[str, str]) -> None:
     try:
         failpoint_spec.read(environment)
-    except ValueError as error:
-        key, _, reason = str(error).partition(": ")
-        raise Misconfigured(key, reason) from None
+    except failpoint_spec.InvalidFailpoints as error:
+        raise Misconfigured(error.key, error.reason) from None
 
 
 def _declared(

@@ -36,23 +36,31 @@ class Failpoint:
     nth: int
 
 
+class InvalidFailpoints(ValueError):
+    """A variable of the environment that cannot be used, and why."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}")
+        self.key, self.reason = key, reason
+
+
 def read(environment: Mapping[str, str]) -> tuple[Failpoint, ...]:
     """The failpoints that the environment asks for, mostly none.
 
-    Raises ValueError when it asks outside a test, or when the text is wrong.
+    Raises InvalidFailpoints when it asks outside a test, or when the text is wrong.
     """
     text = environment.get("MIGRATION_FAILPOINTS", "")
     if not text:
         return ()
     if environment.get("MIGRATION_TEST") != "1":
-        raise ValueError("MIGRATION_FAILPOINTS: it is for tests only, and MIGRATION_TEST=1 is not set")
+        raise InvalidFailpoints("MIGRATION_FAILPOINTS", "it is for tests only, and MIGRATION_TEST=1 is not set")
     if not environment.get("MIGRATION_FAILPOINTS_LOG"):
-        raise ValueError("MIGRATION_FAILPOINTS_LOG: it must name a file")
+        raise InvalidFailpoints("MIGRATION_FAILPOINTS_LOG", "it must name a file")
     return tuple(_parse(part) for part in text.split(","))
 
 
 def _parse(part: str) -> Failpoint:
     match = _POINT.fullmatch(part.strip())
     if match is None or match["name"] not in NAMES:
-        raise ValueError("MIGRATION_FAILPOINTS: it is not like lock_taken:kill@1")
+        raise InvalidFailpoints("MIGRATION_FAILPOINTS", "it is not like lock_taken:kill@1")
     return Failpoint(match["name"], match["action"], int(match["nth"]))
