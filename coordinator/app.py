@@ -20,7 +20,7 @@ from coordinator.adapters.dapr_workflow import DaprWorkflows
 from coordinator.adapters.daprd import Sidecar
 from coordinator.adapters.service_client import HttpServices
 from coordinator.api import audit_proxy, health, journals, migrations, subscriptions
-from coordinator.api.http import Callers, answer_with_problems
+from coordinator.api.http import PROBLEMS, Callers
 from coordinator.audit.availability import Standing
 from coordinator.audit.drift import Drift
 from coordinator.audit.event_spool import Remarks
@@ -39,10 +39,13 @@ from coordinator.runs.run_recovery import Caretaker
 from coordinator.runs.workflow_progress import Movement
 from coordinator.settings import Settings
 from coordinator.steps.step_executor import Commander, Limits
+from migration_sidecar.contract.host_names import LOOPBACK
 from migration_sidecar.http_server import open_file_limit
 from migration_sidecar.http_server.client_disconnect import AbortedRequests
-from migration_sidecar.http_server.cross_origin import LOOPBACK, ForeignRequests
+from migration_sidecar.http_server.cross_origin import ForeignRequests
 from migration_sidecar.http_server.log_format import begin_logging
+from migration_sidecar.http_server.openapi import VERSION, serve_document
+from migration_sidecar.http_server.problem_response import install_problem_handlers
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ log = logging.getLogger(__name__)
 def create_app() -> FastAPI:
     app = FastAPI(
         title="Migration coordinator",
+        version=VERSION,
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
@@ -58,7 +62,7 @@ def create_app() -> FastAPI:
     )
     app.add_middleware(ForeignRequests, setting="COORDINATOR_ALLOWED_HOSTS")
     app.add_middleware(AbortedRequests)
-    answer_with_problems(app)
+    install_problem_handlers(app, PROBLEMS)
     return app
 
 
@@ -76,6 +80,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     catalog = _catalog(settings)
     async with Sidecar(settings.dapr_http_port, settings.dapr_api_token) as sidecar:
         workflows, sweep = _wire(app, settings, catalog, sidecar)
+        if settings.serve_openapi:
+            serve_document(app)
         # Neither waits for daprd, which itself waits for this port to open.
         tasks = [asyncio.create_task(workflows.work()), asyncio.create_task(sweep.forever(settings.sweep_every))]
         yield

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from migration_sidecar.http_server.cross_origin import allowed_hosts
+from migration_sidecar.contract.host_names import allowed_hosts
 
 
 class Settings(BaseSettings):
@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     planning_patience: timedelta = timedelta(seconds=10)
     operation_deadline: timedelta = timedelta(hours=1)
     allowed_hosts: str = ""  # by which callers may call, separated by commas, besides this machine's own
+    serve_openapi: bool = False  # GET /openapi.json, for development
     dapr_http_port: int = Field(default=3500, validation_alias="DAPR_HTTP_PORT")
     dapr_grpc_port: int = Field(default=15100, validation_alias="DAPR_GRPC_PORT")
     # What daprd shows to the application; without it nobody who calls is believed to be who daprd says.

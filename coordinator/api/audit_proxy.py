@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import re
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from coordinator.errors import BadField, quoted
 from coordinator.ports import AuditReader
+from migration_sidecar.contract.audit import AnchorPage, RunStory, Verification, WholeAuditEvent
+from migration_sidecar.contract.audit_queries import EVENT_NAME, AnchorQuery, AuditQuery, ExportQuery, PieceQuery
+from migration_sidecar.contract.messages import AuditPage
+from migration_sidecar.contract.query_parameters import NoParameters, QueryParameters
+from migration_sidecar.http_server.openapi import answer, problems, query_parameters
 
-# The audit itself says which parameters there are and refuses the others.
-ROUTES = (
-    "/audit/events",
-    "/audit/events/{event}",
-    "/audit/runs/{request_id}",
-    "/audit/verify",
-    "/audit/anchors",
-    "/audit/keys",
-    "/audit/proof/{event_id}",
-    "/audit/export",
-)
 NAME = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
+PATTERNS = {"event": EVENT_NAME, "event_id": EVENT_NAME, "request_id": f"^{NAME.pattern}$"}
 LONGEST_QUERY = 2000  # a sidecar reads no request line of more than 4 KiB
+DOCUMENT = {"content": {"application/json": {"schema": {"type": "object"}}}}
+LINES = {"content": {"application/jsonl": {"schema": {"type": "string"}}}}
+
+
+class Proxied(NamedTuple):
+    """A route of the audit: what it answers, and what reads its parameters; it refuses the wrong ones itself."""
+
+    answer: dict[str, Any]
+    query: type[QueryParameters] = NoParameters
+
+
+ROUTES = {
+    "/audit/events": Proxied(answer(AuditPage), AuditQuery),
+    "/audit/events/{event}": Proxied(answer(WholeAuditEvent)),
+    "/audit/runs/{request_id}": Proxied(answer(RunStory)),
+    "/audit/verify": Proxied(answer(Verification), PieceQuery),
+    "/audit/anchors": Proxied(answer(AnchorPage), AnchorQuery),
+    "/audit/keys": Proxied(DOCUMENT),
+    "/audit/proof/{event}": Proxied(DOCUMENT),
+    "/audit/export": Proxied(LINES, ExportQuery),
+}
 
 
 def routes(audit: AuditReader) -> APIRouter:
@@ -32,9 +49,22 @@ def routes(audit: AuditReader) -> APIRouter:
         answer = await audit.open(_path(request), _query(request))
         return StreamingResponse(answer.chunks(), media_type=answer.content_type)
 
-    for path in ROUTES:
-        router.add_api_route(path, pass_on, methods=["GET"])
+    for path, route in ROUTES.items():
+        router.add_api_route(
+            path,
+            pass_on,
+            methods=["GET"],
+            response_class=StreamingResponse,
+            responses={200: route.answer, **problems(400, 404, 409, 422, 502, 503)},
+            openapi_extra={"parameters": [*_names_in(path), *query_parameters(route.query)]},
+        )
     return router
+
+
+def _names_in(path: str) -> list[dict[str, Any]]:
+    names = re.findall(r"{(\w+)}", path)
+    of_name: dict[str, Any] = {"in": "path", "required": True}
+    return [{"name": name, "schema": {"type": "string", "pattern": PATTERNS[name]}, **of_name} for name in names]
 
 
 def _path(request: Request) -> str:

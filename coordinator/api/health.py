@@ -8,13 +8,16 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry, generate_latest
 
-from coordinator.api.http import problem_document
 from coordinator.api.metrics import CoordinatorMetrics
+from coordinator.api.schemas import Readiness
 from coordinator.errors import CoordinatorError
 from coordinator.runs.intake import Reception
 from coordinator.runs.recovery_loop import Sweep
 from coordinator.runs.repository import Runs
 from coordinator.unavailable import WorkflowUnavailable
+from migration_sidecar.http_server.liveness import Liveness
+from migration_sidecar.http_server.openapi import answer, problems
+from migration_sidecar.http_server.problem_response import problem_response
 
 
 def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep, reception: Reception) -> APIRouter:
@@ -24,10 +27,10 @@ def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep,
     registry.register(CoordinatorMetrics(sweep, reception, is_worker_connected))
 
     @router.get("/healthz")
-    async def live() -> dict[str, str]:
-        return {"status": "alive"}
+    async def live() -> Liveness:
+        return Liveness()
 
-    @router.get("/readyz")
+    @router.get("/readyz", responses={200: answer(Readiness), **problems(503)})
     async def ready() -> JSONResponse:
         try:
             await runs.index()
@@ -36,13 +39,13 @@ def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep,
             if stuck := sorted(sweep.caretaker.not_starting):
                 raise WorkflowUnavailable(f"{len(stuck)} accepted and not started, {stuck[0]} among them")
         except CoordinatorError as error:
-            return problem_document(error, 503)
+            return problem_response(error.problem(), 503)
         # An audit that is away keeps nobody from asking; that nothing new starts meanwhile is said here.
-        answer = {"status": "ready", "audit": sweep.standing.public()}
+        facts = {"status": "ready", "audit": sweep.standing.public()}
         # A damaged document keeps nobody from anything else either; a person should look at it.
-        return JSONResponse({**answer, "damaged": damage.found} if damage.found else answer)
+        return JSONResponse({**facts, "damaged": damage.found} if damage.found else facts)
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def numbers() -> PlainTextResponse:
         return PlainTextResponse(generate_latest(registry), media_type="text/plain; version=0.0.4")
 

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
 
-from coordinator.api.http import parameters, whole_number
+from fastapi import APIRouter, Query, Response
+
 from coordinator.domain.catalog import Catalog
-from coordinator.errors import BadField, quoted
 from coordinator.ports import Address, Journals
-from migration_sidecar.contract.journal import LAST_SEQ
+from migration_sidecar.contract.journal import JournalPage, JournalQuery
+from migration_sidecar.http_server.openapi import answer, problems
+from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 
-PAGE = 500
-MOST_ENTRIES = 1000
+RESPONSES = {200: answer(JournalPage), **problems(409, 422, 502, 503)}
 
 
 def routes(catalog: Catalog, journals: Journals) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(dependencies=[EACH_PARAMETER_ONCE])
 
-    @router.get("/journals/{service}")
-    async def show_journal(request: Request, service: str) -> Response:
+    @router.get("/journals/{service}", responses=RESPONSES)
+    async def show_journal(service: str, query: Annotated[JournalQuery, Query()]) -> Response:
         """Only the catalog's own name is passed on, never what was sent."""
-        given = parameters(request, ("after", "limit"))
-        limit = whole_number(given, "limit", PAGE, least=1, most=MOST_ENTRIES)
         member = catalog.find(service)
         address = Address(member.name, member.database or "")
-        page = await journals.journal(address, after=_position(given.get("after", "0")), limit=limit)
+        page = await journals.journal(address, after=query.after, limit=query.limit)
         return Response(page.model_dump_json(), media_type="application/json")
 
     return router
-
-
-def _position(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) > LAST_SEQ:
-        raise BadField(f"after = {quoted(text)} is not the next_after of a page.")
-    return int(text)

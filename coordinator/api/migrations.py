@@ -6,34 +6,59 @@ import asyncio
 import time
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import AfterValidator
 
-from coordinator.api.http import Callers, parameters, read_body, require_plain_json, whole_number, yes_or_no
+from coordinator.api.http import Callers, require_plain_json
+from coordinator.api.schemas import (
+    PAGE,
+    FleetDocument,
+    FleetPlanDocument,
+    MigrationRequestBody,
+    PlanQuery,
+    RunPage,
+    RunQuery,
+    RunRecord,
+    RunsQuery,
+)
 from coordinator.audit.availability import Standing
 from coordinator.audit.drift import Drift
 from coordinator.audit.rejection_lookup import Refusals
 from coordinator.domain.catalog import Catalog, FormerService, Service
 from coordinator.domain.request import read_request, request_id_for_call
-from coordinator.domain.request_parsing.request_json import read_object
+from coordinator.domain.request_parsing.request_json import MAXIMUM_BYTES, read_object
 from coordinator.domain.run import Run
-from coordinator.domain.run_state import RunState
-from coordinator.errors import BadField, BadRequestId, CoordinatorError, NoSuchRoute, NoSuchRun, quoted
+from coordinator.errors import BadField, BadRequestId, BodyTooLarge, CoordinatorError, NoSuchRoute, NoSuchRun, quoted
 from coordinator.ports import Address, FleetMessenger
 from coordinator.runs.change_notifier import Watchers
 from coordinator.runs.intake import Reception
 from coordinator.runs.repository import Runs
 from coordinator.steps.fleet_plan import survey
+from migration_sidecar.contract.query_parameters import NoParameters
 from migration_sidecar.contract.request_id import REQUEST_ID
+from migration_sidecar.http_server.openapi import answer, json_body, problems
+from migration_sidecar.http_server.request_body import read_body
+from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 
-PAGE = 50
 # Another replica's writes wake nobody here, so the store is looked at as well.
 LOOK_AGAIN_SECONDS = 1.0
-# Below the 30 s after which Dapr's resiliency gives a call up.
-LONGEST_WAIT_SECONDS = 25
+ACCEPTED = answer(
+    RunRecord, headers={"Location": {"schema": {"type": "string", "pattern": "^/migrations/"}, "required": True}}
+)
 VERBS = {"approve", "reject", "pause", "resume", "cancel", "retry"}
+
+
+def _request_id(text: str) -> str:
+    if not REQUEST_ID.fullmatch(text):
+        raise BadRequestId(f"{quoted(text)} is not of the form [A-Za-z0-9_-]{{1,64}}")
+    return text
+
+
+# With a code of its own, therefore not a pattern that Pydantic checks.
+RequestId = Annotated[str, AfterValidator(_request_id), Path(json_schema_extra={"pattern": f"^{REQUEST_ID.pattern}$"})]
 
 
 @dataclass(frozen=True)
@@ -54,53 +79,59 @@ class Desk:
 def routes(desk: Desk) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/migrations")
+    @router.post(
+        "/migrations",
+        status_code=202,
+        responses={202: ACCEPTED, **problems(400, 409, 413, 422, 503)},
+        openapi_extra=json_body(MigrationRequestBody),
+    )
     async def request_migration(request: Request) -> Response:
         run = await _requested(desk, request)
         return JSONResponse(run.public(), status_code=202, headers={"location": f"/migrations/{run.request_id}"})
 
-    @router.post("/migrations/{request_id}/{verb}")
+    @router.post("/migrations/{request_id}/{verb}", include_in_schema=False)
     async def refuse_verb(request: Request, request_id: str, verb: str) -> Response:
         raise await _refused_verb(desk, request, request_id, verb)
 
-    @router.get("/migrations")
-    async def list_runs(request: Request) -> Response:
-        given = parameters(request, ("state", "service", "limit", "cursor"))
-        limit = whole_number(given, "limit", PAGE, least=1, most=200)
-        if (state := given.get("state")) and state not in list(RunState):
-            raise BadField(f"state = {quoted(state)} is no state of a run; known: {', '.join(RunState)}.")
-        service = given.get("service")
-        names = None if service is None else desk.catalog.names_of(service)
-        return JSONResponse(await _page(desk.runs, state, names, limit, given.get("cursor")))
+    @router.get(
+        "/migrations", dependencies=[EACH_PARAMETER_ONCE], responses={200: answer(RunPage), **problems(422, 503)}
+    )
+    async def list_runs(query: Annotated[RunsQuery, Query()]) -> Response:
+        names = None if query.service is None else desk.catalog.names_of(query.service)
+        return JSONResponse(await _page(desk.runs, query.state, names, query.limit, query.cursor))
 
-    @router.get("/migrations/{request_id}")
-    async def show_run(request: Request, request_id: str) -> Response:
-        given = parameters(request, ("wait_seconds", "after_version"))
-        wait_seconds = whole_number(given, "wait_seconds", 0, most=LONGEST_WAIT_SECONDS)
-        after_version = whole_number(given, "after_version", 0, most=10**9)
-        if not REQUEST_ID.fullmatch(request_id):
-            raise BadRequestId(f"{quoted(request_id)} is not of the form [A-Za-z0-9_-]{{1,64}}")
-        run = await _changed_run(desk, request_id, wait_seconds, after_version or None)
+    @router.get(
+        "/migrations/{request_id}",
+        dependencies=[EACH_PARAMETER_ONCE],
+        responses={200: answer(RunRecord), **problems(400, 404, 422, 502, 503)},
+    )
+    async def show_run(request_id: RequestId, query: Annotated[RunQuery, Query()]) -> Response:
+        run = await _changed_run(desk, request_id, query.wait_seconds, query.after_version or None)
         return JSONResponse(run.public())
 
-    @router.post("/plans")
-    async def show_plan(request: Request) -> Response:
-        with_sql = yes_or_no(parameters(request, ("sql",)), "sql")
+    @router.post(
+        "/plans",
+        dependencies=[EACH_PARAMETER_ONCE],
+        responses={200: answer(FleetPlanDocument), **problems(400, 413, 422, 502, 503)},
+        openapi_extra=json_body(MigrationRequestBody),
+    )
+    async def show_plan(request: Request, query: Annotated[PlanQuery, Query()]) -> Response:
         require_plain_json(request)
-        body = read_object(await read_body(request))
+        body = read_object(await read_body(request, MAXIMUM_BYTES, BodyTooLarge))
         asked = read_request(body, default_request_id=request_id_for_call())
-        plan = await survey(desk.messenger, desk.catalog.chosen(asked), asked, with_sql=with_sql)
+        plan = await survey(desk.messenger, desk.catalog.chosen(asked), asked, with_sql=query.sql)
         obstacles = [obstacle.model_dump(mode="json") for obstacle in plan.obstacles]
         plans = [one.model_dump(mode="json", by_alias=True) for one in plan.plans]
         return JSONResponse({"digest": plan.digest, "services": plans, "obstacles": obstacles})
 
-    @router.get("/fleet")
-    async def show_fleet(request: Request) -> Response:
-        parameters(request, ())
+    @router.get(
+        "/fleet", dependencies=[EACH_PARAMETER_ONCE], responses={200: answer(FleetDocument), **problems(422, 503)}
+    )
+    async def show_fleet(_: Annotated[NoParameters, Query()]) -> Response:
         rows = await asyncio.gather(*(_row(desk, service) for service in desk.catalog.services))
         former = [_former(service) for service in desk.catalog.former_services]
-        answer = {"fleet": desk.catalog.fleet.name, "services": rows, "audit": desk.standing.public()}
-        return JSONResponse(answer | ({"former_services": former} if former else {}))
+        found = {"fleet": desk.catalog.fleet.name, "services": rows, "audit": desk.standing.public()}
+        return JSONResponse(found | ({"former_services": former} if former else {}))
 
     return router
 
@@ -109,9 +140,10 @@ async def _requested(desk: Desk, request: Request) -> Run:
     """Accepts, or puts on record that it did not."""
     body, caller = b"", desk.callers.of(request)
     try:
-        parameters(request, ())
+        if request.query_params:
+            raise BadField("There are no parameters here.")
         require_plain_json(request)
-        body = await read_body(request)
+        body = await read_body(request, MAXIMUM_BYTES, BodyTooLarge)
         asked = read_request(read_object(body), default_request_id=request_id_for_call())
         return await desk.reception.take(asked, caller)
     except CoordinatorError as error:

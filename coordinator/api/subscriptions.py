@@ -10,11 +10,11 @@ from dapr.ext.fastapi import DaprApp
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from coordinator.api.http import read_body
 from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.domain.run import Run
 from coordinator.errors import BodyTooLarge, CoordinatorError, InternalError, OtherBody
 from coordinator.runs.intake import Door, Reception
+from migration_sidecar.http_server.request_body import read_body
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ async def _refused(event: ReceivedEvent, error: CoordinatorError, reception: Rec
 async def _body(request: Request) -> bytes:
     """Reads to the end also what is too large: an answer before that would look like a broken connection."""
     try:
-        return await read_body(request, LARGEST_EVENT)
+        return await read_body(request, LARGEST_EVENT, BodyTooLarge)
     except BodyTooLarge:
         return b""
 

@@ -11,13 +11,17 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 
 from migration_sidecar.api.journal import router as journal_router
-from migration_sidecar.api.routes import install_error_pages, router
+from migration_sidecar.api.problems import PROBLEMS
+from migration_sidecar.api.routes import router
 from migration_sidecar.config.settings import Settings, read_settings
+from migration_sidecar.contract.host_names import LOOPBACK
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.http_server import open_file_limit
 from migration_sidecar.http_server.client_disconnect import AbortedRequests
-from migration_sidecar.http_server.cross_origin import LOOPBACK, ForeignRequests
+from migration_sidecar.http_server.cross_origin import ForeignRequests
 from migration_sidecar.http_server.log_format import begin_logging
+from migration_sidecar.http_server.openapi import VERSION, serve_document
+from migration_sidecar.http_server.problem_response import install_problem_handlers
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,8 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
         engine = Engine(settings or read_settings(config_file))
         app.state.engine, app.state.database = engine, engine.database
         app.state.allowed_hosts = LOOPBACK | engine.settings.allowed_hosts
+        if engine.settings.serve_openapi:
+            serve_document(app)
         # Nothing here is waited for: the port must open at once, or daprd and live health see a dead service.
         tasks = [asyncio.create_task(_begin(engine))]
         if engine.settings.dapr_http_port is not None:
@@ -43,10 +49,17 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
         await asyncio.gather(*tasks, return_exceptions=True)
         await engine.close()
 
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="A service with a migration sidecar",
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
     app.add_middleware(ForeignRequests, setting="MIGRATION_ALLOWED_HOSTS")
     app.add_middleware(AbortedRequests)
-    install_error_pages(app)
+    install_problem_handlers(app, PROBLEMS)
     for each in (router, journal_router, *routers):
         app.include_router(each)
     return app

@@ -7,14 +7,15 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
 
-from migration_sidecar.contract.journal import LAST_SEQ, HistoryPosition, JournalEntry, JournalPage, Kind
+from migration_sidecar.contract.journal import HistoryPosition, JournalEntry, JournalPage, JournalQuery, Kind
 from migration_sidecar.contract.messages import MOST_REVISIONS
 from migration_sidecar.database.records import Records
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.engine.journal_events import NOT_RELAYED, audit_event, detail_of, revisions_in
+from migration_sidecar.http_server.openapi import problems
 from migration_sidecar.http_server.rate_limited_warnings import RareWarnings
+from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
@@ -23,19 +24,12 @@ warnings = RareWarnings(logging.getLogger(__name__))  # a journal may be asked f
 
 UNREADABLE = "unreadable"
 KINDS = frozenset(get_args(Kind)) - {UNREADABLE}
-MOST_ENTRIES = 1000
 PAGE_CHARACTERS = 8 * 1024 * 1024  # of details; whoever reads a page reads no more than four times as much
 
-router = APIRouter()
+router = APIRouter(dependencies=[EACH_PARAMETER_ONCE])
 
 
-class JournalQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    after: int = Field(default=0, ge=0, le=LAST_SEQ)
-    limit: int = Field(default=500, ge=1, le=MOST_ENTRIES)
-
-
-@router.get("/migrations/journal", response_model_exclude_none=True)
+@router.get("/migrations/journal", response_model_exclude_none=True, responses=problems(409, 422, 503))
 async def journal(request: Request, query: Annotated[JournalQuery, Query()]) -> JournalPage:
     engine: Engine = request.app.state.engine
     every = await engine.place.all_records()

@@ -12,7 +12,7 @@ from migration_sidecar.contract.errors import Misconfigured
 
 WORDS = ("service", "version_table", "version_table_schema", "audit", "journal_table", "python", "allowed_hosts")
 NUMBERS = ("memory_limit_mb", "patience_seconds", "loading_seconds")
-SWITCHES = ("endpoint_downgrades", "never_taken_back")
+SWITCHES = ("endpoint_downgrades", "never_taken_back", "serve_openapi")
 GUARDS = (
     "lock_timeout",
     "patient_lock_timeout",

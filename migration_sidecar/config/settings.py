@@ -13,7 +13,7 @@ from migration_sidecar.config.database_url import UnusableAddress, database_url,
 from migration_sidecar.config.env_py import is_our_own
 from migration_sidecar.config.own_section import Section
 from migration_sidecar.contract.errors import Misconfigured, NoConfiguration
-from migration_sidecar.http_server.cross_origin import allowed_hosts
+from migration_sidecar.contract.host_names import allowed_hosts
 from migration_sidecar.protocol import failpoint_spec
 from migration_sidecar.protocol.jobs import JobEnvironment
 from migration_sidecar.protocol.journal_schema import journal_tables
@@ -65,9 +65,8 @@ class Settings:
     patience_seconds: float = 600.0
     loading_seconds: float = 120.0  # limit for loading env.py and the revision files
     directory: Path = field(default_factory=Path.cwd)  # where the service was started
-    allowed_hosts: frozenset[str] = (
-        frozenset()
-    )  # host names in requests that the endpoint accepts, besides those of this machine
+    allowed_hosts: frozenset[str] = frozenset()  # host names the endpoint accepts, besides those of this machine
+    serve_openapi: bool = False  # GET /openapi.json, for development
     endpoint_downgrades: bool = False  # the endpoint accepts downgrades; the command line always does
     never_taken_back: bool = False  # the endpoint never accepts one, because it would lose data that must be kept
 
@@ -129,6 +128,7 @@ def read_settings(
         patience_seconds=float(section.number("patience_seconds", 600)),
         loading_seconds=float(section.number("loading_seconds", 120)),
         allowed_hosts=_allowed_hosts(environment, section),
+        serve_openapi=_serves_openapi(environment, section),
         endpoint_downgrades=section.yes_or_no("endpoint_downgrades"),
         never_taken_back=section.yes_or_no("never_taken_back"),
     )
@@ -158,6 +158,13 @@ def _allowed_hosts(environment: Mapping[str, str], section: Section) -> frozense
         return allowed_hosts(environment.get("MIGRATION_ALLOWED_HOSTS") or section.word("allowed_hosts") or "")
     except ValueError as error:
         raise Misconfigured("allowed_hosts", str(error)) from None
+
+
+def _serves_openapi(environment: Mapping[str, str], section: Section) -> bool:
+    value = environment.get("MIGRATION_SERVE_OPENAPI")
+    if value not in (None, "", "true", "false"):
+        raise Misconfigured("MIGRATION_SERVE_OPENAPI", "it must be true or false")
+    return value == "true" if value else section.yes_or_no("serve_openapi")
 
 
 def _journal_table(given: Given, environment: Mapping[str, str], section: Section) -> str | None:

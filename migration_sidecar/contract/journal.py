@@ -7,9 +7,18 @@ from typing import Literal
 from pydantic import Field
 
 from migration_sidecar.contract.messages import MOST_REVISIONS, AuditEvent, Message
+from migration_sidecar.contract.query_parameters import LAST_SEQ, QueryParameters, WholeNumber
 
-LAST_SEQ = 2**63 - 1  # of a row, and of an audit event: PostgreSQL's bigint
 MOST_HISTORIES = 10_000  # tenants may each have one
+MOST_ENTRIES = 1000  # of one page
+
+
+class JournalQuery(QueryParameters):
+    """The parameters of GET /migrations/journal, and of the coordinator's GET /journals/{service}."""
+
+    after: WholeNumber = Field(default=0, ge=0, le=LAST_SEQ)
+    limit: WholeNumber = Field(default=500, ge=1, le=MOST_ENTRIES)
+
 
 Kind = Literal[
     "attempt",
@@ -58,6 +67,6 @@ class JournalPage(Message):
 
     service: str
     database: str
-    entries: list[JournalEntry] = Field(max_length=1000)
+    entries: list[JournalEntry] = Field(max_length=MOST_ENTRIES)
     positions: list[HistoryPosition] = Field(max_length=MOST_HISTORIES)
     next_after: int | None = None

@@ -7,25 +7,23 @@ asking beforehand it can only declare a body as text or as a form.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from migration_sidecar.contract.host_names import LOOPBACK, host_name
+from migration_sidecar.contract.messages import Problem
+from migration_sidecar.http_server.problem_response import problem_response
 from migration_sidecar.http_server.rate_limited_warnings import RareWarnings
-from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]{2,45})\]|(?P<name>[a-z0-9._-]{1,253}))(?::\d{1,5})?", re.ASCII | re.I)
-NAME = re.compile(r"[a-z0-9._-]{1,253}|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f.]{0,15}", re.ASCII)
 JSON_TYPE = re.compile(r"application/(?:[a-z0-9!#$&^_.-]+\+)?json", re.ASCII)
 OWN_SITES = frozenset({"none", "same-origin"})
 LONGEST_SHOWN = 80
@@ -35,13 +33,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Refusal:
-    """The problem document of a refused request; `kind` is what is counted in the log."""
+    """Why a request is refused; `kind` is what is counted in the log."""
 
     kind: str
-    code: str
-    detail: str
-    next_step: str
     status: int
+    problem: Problem
 
 
 class ForeignRequests:
@@ -58,23 +54,18 @@ class ForeignRequests:
             self._warnings.warn("request_refused", kind=scope["type"])
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
         elif (foreign := refused_caller(Headers(scope), scope["scheme"], _hosts(scope), self._setting)) is not None:
-            await self._refuse(foreign, send)
+            await self._refuse(foreign, scope, receive, send)
         elif scope["method"] in READING or is_json(Headers(scope)):
             await self._app(scope, receive, send)
         elif (first := await _first_part(receive)).get("body"):
-            await self._refuse(NOT_JSON, send)
+            await self._refuse(NOT_JSON, scope, receive, send)
         else:
             await self._app(scope, _beginning_with(first, receive), send)
 
-    async def _refuse(self, refusal: Refusal, send: Send) -> None:
-        self._warnings.warn("request_refused", kind=refusal.kind, code=refusal.code, why=refusal.detail)
-        names = ("status", "code", "detail", "next_step")
-        facts = {"type": "about:blank", **{name: getattr(refusal, name) for name in names}, "retryable": False}
-        facts["title"] = PROBLEM_KINDS[refusal.code].title
-        body = json.dumps(facts).encode()
-        headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+    async def _refuse(self, refusal: Refusal, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        code, detail = refusal.problem.code, refusal.problem.detail
+        self._warnings.warn("request_refused", kind=refusal.kind, code=code, why=detail)
+        await problem_response(refusal.problem, refusal.status)(scope, receive, send)
 
 
 class Headers:
@@ -85,20 +76,6 @@ class Headers:
 
     def all(self, name: bytes) -> list[str]:
         return [value.decode("latin-1") for key, value in self._headers if key.lower() == name]
-
-
-def host_name(header: str) -> str | None:
-    """The name that a Host header calls, in lower case and without the port; None where it is no plain host."""
-    found = HOST.fullmatch(header)
-    return None if found is None else (found["six"] or found["name"]).lower()
-
-
-def allowed_hosts(text: str) -> frozenset[str]:
-    """What a setting lists, separated by commas; raises ValueError for what is no name. A port is not looked at."""
-    names = [name.strip().lower().removeprefix("[").removesuffix("]") for name in text.split(",") if name.strip()]
-    if not all(NAME.fullmatch(name) for name in names):
-        raise ValueError("it must list host names or addresses, separated by commas, without ports")
-    return frozenset(names)
 
 
 def refused_caller(headers: Headers, scheme: str, hosts: Collection[str], setting: str) -> Refusal | None:
@@ -121,11 +98,15 @@ def is_json(headers: Headers) -> bool:
 
 def _foreign(kind: str, detail: str, setting: str) -> Refusal:
     next_step = f"Call it as 127.0.0.1, localhost or [::1], from no web page; {setting} allows other host names."
-    return Refusal(kind, "CM-107", detail, next_step, 403)
+    return Refusal(kind, 403, Problem.of("CM-107", detail, next_step=next_step))
 
 
 NOT_JSON = Refusal(
-    "type", "CM-101", "The body is not declared as JSON, or more than once.", "Send it as application/json.", 415
+    "type",
+    415,
+    Problem.of(
+        "CM-101", "The body is not declared as JSON, or more than once.", next_step="Send it as application/json."
+    ),
 )
 
 

@@ -7,35 +7,34 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from migration_sidecar.api.routes import read_body, sentence
 from migration_sidecar.contract.audit import RunStory, WholeAuditEvent
 from migration_sidecar.contract.audit_detail import objection
-from migration_sidecar.contract.errors import BadRequest
-from migration_sidecar.contract.journal import LAST_SEQ
+from migration_sidecar.contract.audit_queries import EVENT_NAME, AuditQuery
+from migration_sidecar.contract.errors import BadRequest, BodyTooLarge
 from migration_sidecar.contract.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
+from migration_sidecar.contract.query_parameters import LAST_SEQ, NoParameters
 from migration_sidecar.contract.strict_json import require_each_key_once
+from migration_sidecar.http_server.openapi import json_body, problems
+from migration_sidecar.http_server.request_body import read_body
+from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE, first_mistake
 from services.cas_service import reading, store
-from services.cas_service.questions import AuditQuery
 
 BODY_BYTES = 1024 * 1024
 
-router = APIRouter(prefix="/audit")
+router = APIRouter(prefix="/audit", dependencies=[EACH_PARAMETER_ONCE], responses=problems(400, 422, 503))
+EventName = Annotated[str, Path(max_length=36, json_schema_extra={"pattern": EVENT_NAME})]
 
 
-class NoQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-@router.post("/events")
+@router.post("/events", responses=problems(413), openapi_extra=json_body(AuditBatch))
 async def record(request: Request) -> AuditReceipt:
     """Repeating a batch is harmless: what is stored already is counted as repeated."""
-    body = await read_body(request, BODY_BYTES)
+    body = await read_body(request, BODY_BYTES, BodyTooLarge)
     try:
         batch = AuditBatch.model_validate_json(body)
     except ValidationError as error:
-        raise BadRequest(sentence(error)) from None
+        raise BadRequest(first_mistake(error)) from None
     require_each_key_once(body)
     for event in batch.events:
         require_time_zone(event)
@@ -46,20 +45,17 @@ async def record(request: Request) -> AuditReceipt:
 
 @router.get("/events")
 async def show(request: Request, query: Annotated[AuditQuery, Query()]) -> AuditPage:
-    require_single_values(request)
     return await reading.page(request.app.state.database, query)
 
 
-@router.get("/events/{event}")
-async def show_event(
-    request: Request, event: Annotated[str, Path(max_length=36)], _: Annotated[NoQuery, Query()]
-) -> WholeAuditEvent:
+@router.get("/events/{event}", responses=problems(404))
+async def show_event(request: Request, event: EventName, _: Annotated[NoParameters, Query()]) -> WholeAuditEvent:
     return await reading.event(request.app.state.database, read_event_name(event))
 
 
-@router.get("/runs/{request_id}")
+@router.get("/runs/{request_id}", responses=problems(404))
 async def show_run(
-    request: Request, request_id: Annotated[str, Path(max_length=128)], _: Annotated[NoQuery, Query()]
+    request: Request, request_id: Annotated[str, Path(max_length=128)], _: Annotated[NoParameters, Query()]
 ) -> RunStory:
     return await reading.story(request.app.state.database, request_id)
 
@@ -82,9 +78,3 @@ def require_time_zone(event: AuditEvent) -> None:
     except OverflowError:
         pass
     raise BadRequest(f"events: occurred_at of {event.event_id} must have a time zone and a four-digit year in UTC.")
-
-
-def require_single_values(request: Request) -> None:
-    names = [name for name, _ in request.query_params.multi_items()]
-    if len(names) != len(set(names)):
-        raise BadRequest("A query parameter was given twice.")

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, FastAPI, Path, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.types import Message, Send
 
 from migration_sidecar.contract.audit import AnchorPage, SignedAnchor, Verification
-from migration_sidecar.contract.journal import LAST_SEQ
+from migration_sidecar.contract.audit_queries import AnchorQuery, ExportQuery, PieceQuery
+from migration_sidecar.contract.query_parameters import NoParameters
 from migration_sidecar.http_server.log_format import begin_logging
+from migration_sidecar.http_server.openapi import problems
+from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 from services.cas_service import chain
 from services.cas_service.anchoring import Anchoring
 from services.cas_service.anchoring_settings import read_anchoring_settings
-from services.cas_service.audit import NoQuery, read_event_name, require_single_values
+from services.cas_service.audit import EventName, read_event_name
 from services.cas_service.evidence_errors import TooManyExports
 from services.cas_service.exporting import Export, begin_export, prove
 from services.cas_service.store import Role, session
@@ -27,6 +29,7 @@ from services.cas_service.verifying import verify
 EXPORTS_AT_ONCE = 2
 UNREAD_SECONDS = 60.0
 CHUNK_BYTES = 64 * 1024
+EXPORTED = {"content": {"application/jsonl": {"schema": {"type": "string"}}}, "description": "One JSON object a line"}
 
 
 @asynccontextmanager
@@ -44,33 +47,9 @@ async def anchors_itself(app: FastAPI) -> AsyncIterator[None]:
     await anchoring.end()
 
 
-router = APIRouter(prefix="/audit", lifespan=anchors_itself)
-
-
-class PieceQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    after: int = Field(default=0, ge=0, le=LAST_SEQ)
-    limit: int = Field(default=10_000, ge=1, le=20_000)
-
-
-class AnchorQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    after: int = Field(default=0, ge=0, le=LAST_SEQ)
-    limit: int = Field(default=1000, ge=1, le=1000)
-
-
-class ExportQuery(BaseModel):
-    """Sequence numbers, both included."""
-
-    model_config = ConfigDict(extra="forbid")
-    first: int = Field(default=1, ge=1, le=LAST_SEQ, alias="from")
-    until: int | None = Field(default=None, ge=1, le=LAST_SEQ, alias="to")
-
-    @model_validator(mode="after")
-    def goes_forward(self) -> Self:
-        if self.until is not None and self.first > self.until:
-            raise ValueError("from must not be after to")
-        return self
+router = APIRouter(
+    prefix="/audit", lifespan=anchors_itself, dependencies=[EACH_PARAMETER_ONCE], responses=problems(422, 503)
+)
 
 
 class TakenInTime(StreamingResponse):
@@ -88,13 +67,11 @@ class TakenInTime(StreamingResponse):
 
 @router.get("/verify", response_model_exclude_none=True)
 async def show_verification(request: Request, query: Annotated[PieceQuery, Query()]) -> Verification:
-    require_single_values(request)
     return await verify(request.app.state.database, request.app.state.anchoring, query.after, query.limit)
 
 
 @router.get("/anchors", response_model_exclude_none=True)
 async def show_anchors(request: Request, query: Annotated[AnchorQuery, Query()]) -> AnchorPage:
-    require_single_values(request)
     async with session(request.app.state.database, Role.WITNESS) as connection:
         anchors = await chain.anchors_after(connection, query.after, limit=query.limit)
         chain_id = await chain.chain_id(connection)
@@ -105,21 +82,18 @@ async def show_anchors(request: Request, query: Annotated[AnchorQuery, Query()])
 
 
 @router.get("/keys")
-async def show_keys(request: Request, _: Annotated[NoQuery, Query()]) -> dict[str, Any]:
+async def show_keys(request: Request, _: Annotated[NoParameters, Query()]) -> dict[str, Any]:
     async with session(request.app.state.database, Role.WITNESS) as connection:
         return await chain.keys(connection)
 
 
-@router.get("/proof/{event}")
-async def show_proof(
-    request: Request, event: Annotated[str, Path(max_length=36)], _: Annotated[NoQuery, Query()]
-) -> dict[str, Any]:
+@router.get("/proof/{event}", responses=problems(404, 409))
+async def show_proof(request: Request, event: EventName, _: Annotated[NoParameters, Query()]) -> dict[str, Any]:
     return await prove(request.app.state.database, read_event_name(event))
 
 
-@router.get("/export")
+@router.get("/export", response_class=TakenInTime, responses={200: EXPORTED, **problems(404)})
 async def export(request: Request, query: Annotated[ExportQuery, Query()]) -> StreamingResponse:
-    require_single_values(request)
     exports: asyncio.Semaphore = request.app.state.exports
     if exports.locked():
         raise TooManyExports(EXPORTS_AT_ONCE)

@@ -1,81 +1,17 @@
-"""What may be asked of the audit, strictly read, and the SQL of it: names come from here, values are parameters."""
+"""The SQL of what is asked of the audit: names come from here, values are parameters."""
 
 from __future__ import annotations
 
-import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
-
+from migration_sidecar.contract.audit_queries import AuditQuery, Order
 from migration_sidecar.contract.errors import BadRequest
-from migration_sidecar.contract.journal import LAST_SEQ
+from migration_sidecar.contract.query_parameters import LAST_SEQ
 
 NEAR = 20_000
-MOST_TYPES = 20
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
-EVENT_TYPE = re.compile(r"[a-z]+(\.[a-z_]+)+|[a-z]+(\.[a-z_]+)*\.\*", re.ASCII)
-FILTERS = ("request_id", "service", "database", "actor", "outcome", "revision")  # columns as well
-
-
-class Order(StrEnum):
-    OLDEST = "oldest"
-    NEWEST = "newest"
-
-
-def _moment(text: Any) -> Any:
-    if isinstance(text, str) and MOMENT.fullmatch(text):
-        return text
-    raise ValueError("write it as 2026-11-22T15:00:00Z")
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-Actor = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
-
-class AuditQuery(BaseModel):
-    """The parameters of GET /audit/events; `from` and `to` are about when the audit recorded, on its own clock."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    request_id: Name | None = None
-    service: Name | None = None
-    database: Name | None = None
-    type: str | None = Field(default=None, min_length=1, max_length=1000)
-    actor: Actor | None = None
-    outcome: Name | None = None
-    revision: Name | None = None
-    since: Moment | None = Field(default=None, alias="from")
-    until: Moment | None = Field(default=None, alias="to")  # the first moment that is not meant any more
-    order: Order = Order.OLDEST
-    limit: int = Field(default=100, ge=1, le=1000)
-    cursor: str | None = Field(default=None, max_length=64)
-
-    @model_validator(mode="after")
-    def goes_forward(self) -> Self:
-        if self.since and self.until and self.since >= self.until:
-            raise ValueError("from must be before to")
-        return self
-
-    @property
-    def types(self) -> list[str]:
-        """Whole ones, and beginnings such as `revision.*`; raises BadRequest."""
-        names = self.type.split(",") if self.type else []
-        if len(names) > MOST_TYPES or not all(EVENT_TYPE.fullmatch(name) for name in names):
-            raise BadRequest(f"type: give up to {MOST_TYPES}, such as revision.applied,attempt.* with commas between.")
-        return names
-
-    @property
-    def asks_several(self) -> bool:
-        return len(self.equals) + bool(self.type) > 1
-
-    @property
-    def equals(self) -> dict[str, str]:
-        return {name: value for name in FILTERS if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True)

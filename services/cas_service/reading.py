@@ -10,18 +10,12 @@ from uuid import UUID
 import asyncpg
 
 from migration_sidecar.contract.audit import RunStory, WholeAuditEvent
-from migration_sidecar.contract.journal import LAST_SEQ
+from migration_sidecar.contract.audit_queries import AuditQuery
 from migration_sidecar.contract.messages import AuditPage, RecordedAuditEvent
+from migration_sidecar.contract.query_parameters import LAST_SEQ
 from migration_sidecar.database.pool import Database
 from services.cas_service.errors import NoSuchEvent, NoSuchRequest
-from services.cas_service.questions import (
-    AuditQuery,
-    Span,
-    read_cursor,
-    scattered_statement,
-    statement,
-    write_cursor,
-)
+from services.cas_service.questions import Span, read_cursor, scattered_statement, statement, write_cursor
 from services.cas_service.store import Role, session
 
 if TYPE_CHECKING:

@@ -62,13 +62,14 @@ def serve_audit(url: str, port: int) -> None:
     import uvicorn
     from fastapi import FastAPI
 
-    from migration_sidecar.api.routes import install_error_pages
+    from migration_sidecar.api.problems import PROBLEMS
     from migration_sidecar.config.settings import read_settings
     from migration_sidecar.engine.engine import Engine
+    from migration_sidecar.http_server.problem_response import install_problem_handlers
     from services.cas_service.audit import router
 
     app = FastAPI()
-    install_error_pages(app)
+    install_problem_handlers(app, PROBLEMS)
     app.include_router(router, prefix="/v1.0/invoke/cas-audit/method")
     app.state.database = Engine(
         read_settings(BY_FOLDER["cas_service"].path / "alembic.ini", {"DATABASE_URL": url})

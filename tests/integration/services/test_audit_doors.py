@@ -12,10 +12,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from migration_sidecar.api.routes import install_error_pages
+from migration_sidecar.api.problems import PROBLEMS
 from migration_sidecar.config.settings import read_settings
 from migration_sidecar.contract.audit_detail import LIMITS
 from migration_sidecar.engine.engine import Engine
+from migration_sidecar.http_server.problem_response import install_problem_handlers
 from services.cas_service.audit import router
 from tests.integration.databases import Database
 from tests.integration.services.fleet import BY_FOLDER
@@ -24,7 +25,7 @@ from tests.integration.services.fleet import BY_FOLDER
 @asynccontextmanager
 async def doors(url: str) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
-    install_error_pages(app)
+    install_problem_handlers(app, PROBLEMS)
     app.include_router(router)
     engine = Engine(read_settings(BY_FOLDER["cas_service"].path / "alembic.ini", {"DATABASE_URL": url}))
     app.state.database = engine.database

@@ -14,7 +14,8 @@ import pytest
 from fastapi import FastAPI
 
 from audit_verifier.verify import Keys, verify_file, verify_proof
-from migration_sidecar.api.routes import install_error_pages
+from migration_sidecar.api.problems import PROBLEMS
+from migration_sidecar.http_server.problem_response import install_problem_handlers
 from services.cas_service.app import app
 from services.cas_service.evidence import router
 from tests.integration.databases import Database
@@ -35,7 +36,7 @@ async def evidence(audit: Database, tmp_path: Path) -> AsyncIterator[Evidence]:
 async def door(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
     monkeypatch.setenv("AUDIT_FOLDER", str(evidence.folder))
     app = FastAPI()
-    install_error_pages(app)
+    install_problem_handlers(app, PROBLEMS)
     app.include_router(router)
     app.state.database = evidence.engine.database
     async with served(app) as client:

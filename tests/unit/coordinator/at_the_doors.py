@@ -12,9 +12,10 @@ import httpx
 from fastapi import FastAPI
 
 from coordinator.api import health, migrations, subscriptions
-from coordinator.api.http import Callers, answer_with_problems
+from coordinator.api.http import PROBLEMS, Callers
 from coordinator.audit.rejection_lookup import Refusals
 from coordinator.unavailable import ServiceUnreachable
+from migration_sidecar.http_server.problem_response import install_problem_handlers
 from tests.unit.coordinator.fakes import Life, MemoryAudit, World
 
 
@@ -47,7 +48,7 @@ class AuditQuestions:
 
 def client_of(world: World, life: Life) -> httpx.AsyncClient:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    answer_with_problems(app)
+    install_problem_handlers(app, PROBLEMS)
     callers = Callers("", "migration-coordinator")
     parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
     refusals = Refusals(life.remarks, AuditQuestions(world.audit))

@@ -15,7 +15,8 @@ from fastapi import FastAPI
 from coordinator.adapters.audit_client import HttpAudit
 from coordinator.adapters.daprd import Sidecar
 from coordinator.api import audit_proxy
-from coordinator.api.http import answer_with_problems
+from coordinator.api.http import PROBLEMS
+from migration_sidecar.http_server.problem_response import install_problem_handlers
 
 PROBLEM = {"code": "CM-522", "title": "t", "detail": "d", "next_step": "n", "retryable": True}
 EXPORT = [f'{{"seq":{number}}}\n'.encode() * 20_000 for number in range(5)]
@@ -68,7 +69,7 @@ async def listening(daprd: Daprd) -> AsyncIterator[int]:
 @asynccontextmanager
 async def door(port: int) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
-    answer_with_problems(app)
+    install_problem_handlers(app, PROBLEMS)
     async with Sidecar(port) as sidecar:
         app.include_router(audit_proxy.routes(HttpAudit(sidecar, "cas-audit")))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

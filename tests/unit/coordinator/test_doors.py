@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
 from coordinator.api import health, migrations, subscriptions
-from coordinator.api.http import Callers, answer_with_problems
+from coordinator.api.http import PROBLEMS, Callers
 from coordinator.app import create_app
+from migration_sidecar.http_server.problem_response import install_problem_handlers
 from tests.unit.coordinator.fakes import Life, World
 
 
@@ -24,7 +25,7 @@ def life(world: World) -> Life:
 @pytest.fixture
 async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    answer_with_problems(app)
+    install_problem_handlers(app, PROBLEMS)
     callers = Callers("", "migration-coordinator")
     parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
     desk = migrations.Desk(*parts)

@@ -10,10 +10,11 @@ import pytest
 from fastapi import FastAPI
 
 from coordinator.api import journals
-from coordinator.api.http import answer_with_problems
+from coordinator.api.http import PROBLEMS
 from coordinator.domain.catalog import read_catalog
 from coordinator.ports import Address
 from migration_sidecar.contract.journal import JournalPage
+from migration_sidecar.http_server.problem_response import install_problem_handlers
 from tests.unit.coordinator.fakes import CATALOG
 
 
@@ -34,7 +35,7 @@ def fleet() -> EmptyJournals:
 @pytest.fixture
 async def client(fleet: EmptyJournals) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
-    answer_with_problems(app)
+    install_problem_handlers(app, PROBLEMS)
     app.include_router(journals.routes(read_catalog(CATALOG), fleet))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://coordinator") as client:
         yield client

@@ -10,11 +10,12 @@ import pytest
 from fastapi import FastAPI
 
 from coordinator.api import migrations, subscriptions
-from coordinator.api.http import Callers, answer_with_problems
+from coordinator.api.http import PROBLEMS, Callers
 from coordinator.audit.rejections import Flood, Rejections
 from coordinator.domain import audit_events
 from coordinator.errors import NotJson
 from migration_sidecar.contract.messages import AuditEvent, DatabaseState, Problem
+from migration_sidecar.http_server.problem_response import install_problem_handlers
 from tests.unit.coordinator.fakes import START, Life, World
 
 TOKEN = "the token of daprd"
@@ -28,7 +29,7 @@ def life(world: World) -> Life:
 @pytest.fixture
 async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
-    answer_with_problems(app)
+    install_problem_handlers(app, PROBLEMS)
     callers = Callers(TOKEN, "migration-coordinator")
     parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
     desk = migrations.Desk(*parts)

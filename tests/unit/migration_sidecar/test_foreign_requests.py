@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migration_sidecar.http_server.cross_origin import (
-    LOOPBACK,
-    Headers,
-    allowed_hosts,
-    host_name,
-    is_json,
-    refused_caller,
-)
+from migration_sidecar.contract.host_names import LOOPBACK, allowed_hosts, host_name
+from migration_sidecar.http_server.cross_origin import Headers, is_json, refused_caller
 from migration_sidecar.http_server.rate_limited_warnings import EVERY_SECONDS, RareWarnings
 
 OURS = ("127.0.0.1", "localhost", "[::1]")
@@ -152,8 +146,8 @@ def test_more_hosts_can_be_allowed_and_nothing_else() -> None:
 def test_a_refusal_shows_no_more_than_the_beginning_of_what_was_sent() -> None:
     refusal = refused_caller(headers(("host", "x" * 5000 + "\r\n")), "http", LOOPBACK, "A_SETTING")
     assert refusal is not None
-    assert len(refusal.detail) < 200
-    assert "A_SETTING" in refusal.next_step
+    assert len(refusal.problem.detail) < 200
+    assert "A_SETTING" in refusal.problem.next_step
 
 
 def test_a_warning_is_told_at_once_and_then_once_a_minute_with_how_many_there_were() -> None:

@@ -1,0 +1,28 @@
+"""What the exceptions of a service mean for a caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi.exceptions import RequestValidationError
+
+from migration_sidecar.api.routes import refused
+from migration_sidecar.contract.errors import ProblemError
+from migration_sidecar.contract.messages import Problem
+from migration_sidecar.contract.strict_json import NotStrict
+from migration_sidecar.http_server.problem_response import Describe
+
+
+def _known(error: ProblemError) -> tuple[Problem, int]:
+    return error.problem, error.status
+
+
+def _not_strict(error: NotStrict) -> tuple[Problem, int]:
+    return Problem.of(error.code, str(error)), 400
+
+
+PROBLEMS: Mapping[type[Exception], Describe] = {
+    ProblemError: _known,
+    NotStrict: _not_strict,
+    RequestValidationError: lambda error: _known(refused(error)),
+}

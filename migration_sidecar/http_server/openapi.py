@@ -1,0 +1,89 @@
+"""The OpenAPI document of an application: what FastAPI derives, and what it cannot know.
+
+Bodies are read by hand, so each route names the model of its body; every route may refuse with a problem; and what the
+middleware refuses holds for every route.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode
+
+from migration_sidecar.http_server.problem_response import MEDIA_TYPE, ProblemDocument
+
+PATH = "/openapi.json"
+VERSION = "1"  # of the interface, not of the release: it changes with what callers must change
+REFERENCE = "#/components/schemas/{model}"
+BODY_METHODS = frozenset({"post", "put", "patch", "delete"})
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: with which statuses it refuses or fails by itself."""
+    return {status: _problem(status) for status in statuses}
+
+
+def answer(model: type[BaseModel], **more: Any) -> dict[str, Any]:
+    """One of the `responses` of a route that writes its answer itself."""
+    return {"content": {"application/json": {"schema": _reference(model, "serialization")}}, **more}
+
+
+def json_body(model: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads its body itself."""
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": _reference(model, "validation")}}}}
+
+
+def query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
+    """The `parameters` of a route that passes its query on unread; `model` is what reads it in the end."""
+    schema = model.model_json_schema(ref_template=REFERENCE)
+    definitions = schema.get("$defs", {})
+    return [
+        {"name": name, "in": "query", "required": False, "schema": {**part, "$defs": definitions}}
+        for name, part in schema.get("properties", {}).items()
+    ]
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """Made once for each application, after its last route was added."""
+    found = app.openapi()
+    components = found.setdefault("components", {}).setdefault("schemas", {})
+    for path in found["paths"].values():
+        for method, operation in path.items():
+            refused = (403, 415, 500) if method in BODY_METHODS else (403, 500)
+            operation["responses"] |= {str(status): _problem(status) for status in refused}
+            operation["responses"] = dict(sorted(operation["responses"].items()))
+    _move_definitions(found["paths"], components)
+    found["components"]["schemas"] = dict(sorted(components.items()))
+    return found
+
+
+def serve_document(app: FastAPI) -> None:
+    """GET /openapi.json, for development: it is in no document, and not there unless a setting asks for it."""
+
+    async def show_document() -> dict[str, Any]:
+        return document(app)
+
+    app.add_api_route(PATH, show_document, include_in_schema=False)
+
+
+def _problem(status: int) -> dict[str, Any]:
+    schema = _reference(ProblemDocument, "serialization")
+    return {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def _reference(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
+    """With what it refers to beside it, until `document` moves that to where all schemas are."""
+    schema = model.model_json_schema(mode=mode, ref_template=REFERENCE)
+    definitions = schema.pop("$defs", {})
+    name = model.__name__
+    return {"$ref": REFERENCE.format(model=name), "$defs": {**definitions, name: schema}}
+
+
+def _move_definitions(part: Any, components: dict[str, Any]) -> None:
+    if isinstance(part, dict):
+        components.update(part.pop("$defs", {}))
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _move_definitions(inner, components)

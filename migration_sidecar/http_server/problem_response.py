@@ -1,0 +1,74 @@
+"""The one answer to whatever is refused or fails: application/problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from migration_sidecar.contract.messages import Problem
+from migration_sidecar.http_server.validation import first_mistake
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+# Says what an exception means for a caller: the problem and the HTTP status.
+Describe = Callable[[Any], tuple[Problem, int]]
+
+
+class ProblemDocument(Problem):
+    """The body of such an answer."""
+
+    type: Literal["about:blank"] = "about:blank"
+    status: int
+
+
+def problem_response(problem: Problem, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    content = {"type": "about:blank", "status": status, **problem.model_dump(mode="json", exclude_none=True)}
+    return JSONResponse(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def install_problem_handlers(app: FastAPI, own: Mapping[type[Exception], Describe]) -> None:
+    """Every way to fail ends in a problem document. `own` describes the application's exceptions.
+
+    What FastAPI refuses by itself, and what nobody foresaw, is described here unless `own` does it.
+    """
+    for kind, describe in {**COMMON, **own}.items():
+        app.add_exception_handler(kind, _answering(describe))
+
+
+def _answering(describe: Describe) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+    async def answer(_: Request, error: Exception) -> JSONResponse:
+        problem, status = describe(error)
+        # Of a wrong method: which ones there are.
+        return problem_response(problem, status, getattr(error, "headers", None))
+
+    return answer
+
+
+def _invalid(error: RequestValidationError) -> tuple[Problem, int]:
+    return Problem.of("CM-603", first_mistake(error)), 422
+
+
+def _refused_by_framework(error: HTTPException) -> tuple[Problem, int]:
+    detail = f"{str(error.detail).rstrip('.')}."
+    return Problem.of("CM-603", detail, next_step="See the routes in docs/api.md."), error.status_code
+
+
+def _unforeseen(error: Exception) -> tuple[Problem, int]:
+    log.error("unexpected", exc_info=error)
+    detail = "The log of this application says what; nothing more is said here on purpose."
+    return Problem.of("CM-901", detail), 500
+
+
+COMMON: Mapping[type[Exception], Describe] = {
+    RequestValidationError: _invalid,
+    HTTPException: _refused_by_framework,
+    Exception: _unforeseen,
+}

@@ -1,0 +1,17 @@
+"""Reads a request's body as far as a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+
+
+async def read_body(request: Request, limit_bytes: int, too_large: Callable[[int], Exception]) -> bytes:
+    """Counts while it reads, because Content-Length may be absent or a lie; raises `too_large(limit_bytes)`."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit_bytes:
+            raise too_large(limit_bytes)
+    return bytes(body)
