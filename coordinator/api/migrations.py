@@ -45,6 +45,7 @@ from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 
 # Another replica's writes wake nobody here, so the store is looked at as well.
 LOOK_AGAIN_SECONDS = 1.0
+REQUESTED = json_body(MigrationRequestBody, {"services": "all", "reason": "release 41", "dry_run": True})
 ACCEPTED = answer(
     RunRecord, headers={"Location": {"schema": {"type": "string", "pattern": "^/migrations/"}, "required": True}}
 )
@@ -83,7 +84,7 @@ def routes(desk: Desk) -> APIRouter:
         "/migrations",
         status_code=202,
         responses={202: ACCEPTED, **problems(400, 409, 413, 422, 503)},
-        openapi_extra=json_body(MigrationRequestBody),
+        openapi_extra=REQUESTED,
     )
     async def request_migration(request: Request) -> Response:
         run = await _requested(desk, request)
@@ -113,7 +114,7 @@ def routes(desk: Desk) -> APIRouter:
         "/plans",
         dependencies=[EACH_PARAMETER_ONCE],
         responses={200: answer(FleetPlanDocument), **problems(400, 413, 422, 502, 503)},
-        openapi_extra=json_body(MigrationRequestBody),
+        openapi_extra=REQUESTED,
     )
     async def show_plan(request: Request, query: Annotated[PlanQuery, Query()]) -> Response:
         require_plain_json(request)

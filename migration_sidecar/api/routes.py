@@ -87,7 +87,7 @@ async def plan(request: Request, query: Annotated[PlanQuery, Query()]) -> Migrat
     status_code=202,
     response_model_exclude_none=True,
     responses=problems(400, 409, 413, 422, 503),
-    openapi_extra=json_body(OperationRequest),
+    openapi_extra=json_body(OperationRequest, {"operation_id": "by-hand-1", "target": "head", "requested_by": "you"}),
 )
 async def accept(request: Request, query: Annotated[WaitQuery, Query()]) -> Operation:
     body = await read_body(request, BODY_BYTES, BodyTooLarge)

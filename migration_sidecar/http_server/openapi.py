@@ -31,9 +31,10 @@ def answer(model: type[BaseModel], **more: Any) -> dict[str, Any]:
     return {"content": {"application/json": {"schema": _reference(model, "serialization")}}, **more}
 
 
-def json_body(model: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
+def json_body(model: type[BaseModel], example: Any) -> dict[str, Any]:
     """The `openapi_extra` of a route that reads its body itself."""
-    return {"requestBody": {"required": True, "content": {media_type: {"schema": _reference(model, "validation")}}}}
+    content = {"schema": _reference(model, "validation"), "example": example}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
 def query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.http_server.validation import first_mistake
@@ -44,12 +45,19 @@ def install_problem_handlers(app: FastAPI, own: Mapping[type[Exception], Describ
 
 
 def _answering(describe: Describe) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
-    async def answer(_: Request, error: Exception) -> JSONResponse:
+    async def answer(request: Request, error: Exception) -> JSONResponse:
         problem, status = describe(error)
-        # Of a wrong method: which ones there are.
-        return problem_response(problem, status, getattr(error, "headers", None))
+        headers = {"Allow": ", ".join(_methods_of(request))} if status == 405 else None
+        return problem_response(problem, status, headers)
 
     return answer
+
+
+def _methods_of(request: Request) -> list[str]:
+    """All that this address answers to: a route by itself knows its own methods only."""
+    routes, scope = request.app.router.routes, request.scope
+    known = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+    return [each for each in known if any(r.matches({**scope, "method": each})[0] is Match.FULL for r in routes)]
 
 
 def _invalid(error: RequestValidationError) -> tuple[Problem, int]:

@@ -22,12 +22,24 @@ from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE, first_
 from services.cas_service import reading, store
 
 BODY_BYTES = 1024 * 1024
+EXAMPLE = {
+    "events": [
+        {
+            "event_id": "c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57",
+            "event_type": "migration.requested",
+            "occurred_at": "2026-11-22T15:00:00Z",
+            "source": "migration-coordinator",
+            "request_id": "release-41",
+            "detail": {"reason": "release 41"},
+        }
+    ]
+}
 
 router = APIRouter(prefix="/audit", dependencies=[EACH_PARAMETER_ONCE], responses=problems(400, 422, 503))
 EventName = Annotated[str, Path(max_length=36, json_schema_extra={"pattern": EVENT_NAME})]
 
 
-@router.post("/events", responses=problems(413), openapi_extra=json_body(AuditBatch))
+@router.post("/events", responses=problems(413), openapi_extra=json_body(AuditBatch, EXAMPLE))
 async def record(request: Request) -> AuditReceipt:
     """Repeating a batch is harmless: what is stored already is counted as repeated."""
     body = await read_body(request, BODY_BYTES, BodyTooLarge)
