@@ -170,14 +170,6 @@ class NoSuchRoute(BadField):
         super().__init__(f"No route of the coordinator answers this {quoted(method)}.")
 
 
-class WrongVerb(BadField):
-    status = 405
-    next_step = "See the routes in docs/api.md."
-
-    def __init__(self, method: str) -> None:
-        super().__init__(f"The address exists, but not for {quoted(method)}.")
-
-
 class NoSuchRun(CoordinatorError):
     code = "CM-604"
 

@@ -10,7 +10,14 @@ from fastapi.responses import StreamingResponse
 
 from coordinator.errors import BadField, quoted
 from coordinator.ports import AuditReader
-from migration_sidecar.contract.audit import AnchorPage, RunStory, Verification, WholeAuditEvent
+from migration_sidecar.contract.audit import (
+    AnchorPage,
+    EventProof,
+    RunStory,
+    TrustedKeys,
+    Verification,
+    WholeAuditEvent,
+)
 from migration_sidecar.contract.audit_queries import EVENT_NAME, AnchorQuery, AuditQuery, ExportQuery, PieceQuery
 from migration_sidecar.contract.messages import AuditPage
 from migration_sidecar.contract.query_parameters import NoParameters, QueryParameters
@@ -19,7 +26,6 @@ from migration_sidecar.http_server.openapi import answer, problems, query_parame
 NAME = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 PATTERNS = {"event": EVENT_NAME, "event_id": EVENT_NAME, "request_id": f"^{NAME.pattern}$"}
 LONGEST_QUERY = 2000  # a sidecar reads no request line of more than 4 KiB
-DOCUMENT = {"content": {"application/json": {"schema": {"type": "object"}}}}
 LINES = {"content": {"application/jsonl": {"schema": {"type": "string"}}}}
 
 
@@ -36,8 +42,8 @@ ROUTES = {
     "/audit/runs/{request_id}": Proxied(answer(RunStory)),
     "/audit/verify": Proxied(answer(Verification), PieceQuery),
     "/audit/anchors": Proxied(answer(AnchorPage), AnchorQuery),
-    "/audit/keys": Proxied(DOCUMENT),
-    "/audit/proof/{event}": Proxied(DOCUMENT),
+    "/audit/keys": Proxied(answer(TrustedKeys)),
+    "/audit/proof/{event}": Proxied(answer(EventProof)),
     "/audit/export": Proxied(LINES, ExportQuery),
 }
 

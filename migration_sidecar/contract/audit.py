@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from migration_sidecar.contract.messages import Message, RecordedAuditEvent
 
@@ -66,3 +67,33 @@ class AnchorPage(Message):
     chain_id: str
     anchors: list[SignedAnchor]
     next_after: int | None = None
+
+
+class TrustedKey(Message):
+    """A key that signs anchors. Every one but the first was signed by itself and by the one before it."""
+
+    key_id: str
+    public_key: str
+    rotation: str | None = None
+    signed_by_old: str | None = None
+    signed_by_new: str | None = None
+
+
+class TrustedKeys(Message):
+    """Answer of GET /audit/keys, from the first to the newest."""
+
+    format: Literal["audit-keys-1"]
+    chain_id: str
+    keys: list[TrustedKey]
+
+
+class EventProof(Message):
+    """Answer of GET /audit/proof/{event}: shows that the event is the `index`-th of those that the anchor signs."""
+
+    format: Literal["audit-proof-1"]
+    event: str  # its line in an export
+    index: int
+    path: list[str]
+    anchor: str
+    signature: str
+    keys: TrustedKeys

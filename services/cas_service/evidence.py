@@ -11,11 +11,11 @@ from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Send
 
-from migration_sidecar.contract.audit import AnchorPage, SignedAnchor, Verification
+from migration_sidecar.contract.audit import AnchorPage, EventProof, SignedAnchor, TrustedKeys, Verification
 from migration_sidecar.contract.audit_queries import AnchorQuery, ExportQuery, PieceQuery
 from migration_sidecar.contract.query_parameters import NoParameters
 from migration_sidecar.http_server.log_format import begin_logging
-from migration_sidecar.http_server.openapi import problems
+from migration_sidecar.http_server.openapi import answer, problems
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 from services.cas_service import chain
 from services.cas_service.anchoring import Anchoring
@@ -81,13 +81,13 @@ async def show_anchors(request: Request, query: Annotated[AnchorQuery, Query()])
     )
 
 
-@router.get("/keys")
+@router.get("/keys", response_model=None, responses={200: answer(TrustedKeys)})
 async def show_keys(request: Request, _: Annotated[NoParameters, Query()]) -> dict[str, Any]:
     async with session(request.app.state.database, Role.WITNESS) as connection:
         return await chain.keys(connection)
 
 
-@router.get("/proof/{event}", responses=problems(404, 409))
+@router.get("/proof/{event}", response_model=None, responses={200: answer(EventProof), **problems(404, 409)})
 async def show_proof(request: Request, event: EventName, _: Annotated[NoParameters, Query()]) -> dict[str, Any]:
     return await prove(request.app.state.database, read_event_name(event))
 
