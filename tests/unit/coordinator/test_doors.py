@@ -126,6 +126,13 @@ async def test_a_bad_body_is_a_problem_for_a_call_and_a_record_at_either_door(
     assert next(iter(world.audit.events.values())).detail["code"] == code
 
 
+async def test_a_call_with_a_parameter_is_refused_and_put_on_record(client: httpx.AsyncClient, world: World) -> None:
+    answer = await client.post("/migrations?dry_run=true", json={"services": "all"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "CM-603")
+    assert [kind for kind, _ in world.audit.told()] == ["migration.rejected"]
+    assert (await client.get("/migrations")).json()["runs"] == []
+
+
 @pytest.mark.parametrize("body", [{"services": ["nobody"]}, {"services": []}, {"services": "all", "surprise": 1}])
 async def test_a_problem_names_the_request_it_is_about(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
     answer = await client.post("/migrations", json={**body, "request_id": "r-1"})
