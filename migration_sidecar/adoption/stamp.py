@@ -70,7 +70,7 @@ class Stamping:
         record = self._first_record(proof)
         async with self._engine.database.connection() as connection:
             await records.prepare(connection)
-            await records.insert_operation(connection, self._request, self._request.digest, record)
+            await records.operations.insert(connection, self._request, record)
         problem = await self._talk(proof, attempt)
         async with self._engine.database.connection() as connection:
             if problem is None:
@@ -78,8 +78,8 @@ class Stamping:
             ended = await self._read_back(connection, records, proof, record, problem)
             if ended.error is not None:
                 facts = ended.error.model_dump(exclude_none=True)
-                await records.append(connection, attempt, "refused", problem=facts)
-            await records.update_operation(connection, ended)
+                await records.journal.append(connection, attempt, "refused", problem=facts)
+            await records.operations.save(connection, ended)
         if ended.error is not None:
             raise NotAdopted.of(ended.error)
 
@@ -137,8 +137,8 @@ class Stamping:
         """Waits until the session has ended: the server may still execute a COMMIT of a lost process."""
         deadline = monotonic() + QUIET_SECONDS
         operation_id = self._request.operation_id
-        while monotonic() < deadline and await records.read_journal(connection, operation_id):
-            if await records.session_is_gone(connection, operation_id, 1):
+        while monotonic() < deadline and await records.journal.read(connection, operation_id):
+            if await records.journal.session_is_gone(connection, operation_id, 1):
                 return
             await asyncio.sleep(0.05)
 
@@ -146,7 +146,7 @@ class Stamping:
         self, connection: AnyConnection, records: Records, proof: Proof, record: Operation, problem: Problem | None
     ) -> Operation:
         revisions = sorted((await read_facts(connection, records)).revisions)
-        journaled = {row.revision for row in await records.read_journal(connection, self._request.operation_id)}
+        journaled = {row.revision for row in await records.journal.read(connection, self._request.operation_id)}
         done = revisions == sorted(proof.revisions) and set(proof.revisions) <= journaled
         error = None if done else self._engine.place.without_passwords(problem or _unfinished())
         return record.model_copy(

@@ -6,9 +6,7 @@ from collections.abc import Collection, Iterable
 
 from migration_sidecar.alembic_environment.history import History, RevisionFile
 from migration_sidecar.contract.errors import PlanChanged
-from migration_sidecar.contract.messages import Action, Message, MigrationPlan, OperationRequest, Problem
-
-OTHER_FILES = "The revision files or the database are not what the plan was made of."
+from migration_sidecar.contract.messages import Action, Message
 
 
 class AgreedRevision(Message):
@@ -64,33 +62,3 @@ class Agreed(Message):
         """The ids still to do when the files do not know all `rows`; `done` are the ids with a journal row."""
         there = set(rows) if self.action is Action.UPGRADE else set()
         return [each.id for each in self.revisions if each.id not in there.union(done)]
-
-
-def require_agreed(request: OperationRequest, plan: MigrationPlan) -> None:
-    """Raises PlanChanged if the caller agreed to another plan than the one of now."""
-    expected = request.expected_revisions
-    if expected is not None and sorted(expected) != sorted(plan.from_revisions):
-        at = ", ".join(plan.from_revisions) or "no revision"
-        raise PlanChanged(f"The database is at {at}, not at {', '.join(expected) or 'no revision'}.")
-    if request.plan_digest is not None and request.plan_digest != plan.digest:
-        raise PlanChanged(OTHER_FILES)
-
-
-def limits(request: OperationRequest, agreed: Agreed) -> dict[str, str | None] | None:
-    """The revisions that the worker may apply or revert, each with the SHA-256 of its file if a plan was agreed to.
-
-    None allows all: an upgrade whose caller named neither a plan nor the current revisions applies all that is missing.
-    """
-    is_limited = request.expected_revisions is not None or request.plan_digest is not None
-    if not is_limited and agreed.action is Action.UPGRADE:
-        return None
-    return {each.id: each.sha256 if request.plan_digest is not None else None for each in agreed.revisions}
-
-
-def other_files(request: OperationRequest, agreed: Agreed, history: History) -> Problem | None:
-    """The problem if files were replaced since the plan was agreed to, for example while the operation waited."""
-    if request.plan_digest is None:
-        return None
-    now = history.revisions
-    same = all(each.id in now and now[each.id].sha256 == each.sha256 for each in agreed.revisions)
-    return None if same else PlanChanged(OTHER_FILES).problem

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import cast
+from typing import TypeAlias, cast
 
-from migration_sidecar.alembic_environment.file_stamps import Stamps, stamps_of
-from migration_sidecar.alembic_environment.load_deadline import seconds_left
 from migration_sidecar.config.alembic_files import ConfigFiles
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import NoProcess, StillLoading
+from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.forkserver.answer import Answer, was_killed
 from migration_sidecar.forkserver.client import WarmProcesses
 from migration_sidecar.protocol.jobs import AskedJob
 from migration_sidecar.protocol.reports import ProblemFacts
+
+# Of each file: name, time of change, size, inode. Equal stamps mean equal files, so no file is read again.
+Stamps: TypeAlias = tuple[tuple[str, int, int, int, int], ...]
 
 GRACE_SECONDS = 2.0  # the worker's own time limit comes first, because it can name the line
 AGAIN_SECONDS = 5.0  # how long a failed probe of env.py is not repeated, unless a file changes
@@ -60,16 +62,16 @@ class Loading:
         self._task: asyncio.Task[None] | None = None
         self._began = 0.0
 
-    async def look(self) -> Told:
+    async def look(self, loading: LoadDeadline = UNLIMITED) -> Told:
         """The last valid probe of env.py. Raises StillLoading."""
         if not self._holds(self._look, self.imported()):
-            await self._loaded(lambda: self._look.stamps == self.imported())
+            await self._loaded(loading, lambda: self._look.stamps == self.imported())
         return self._look
 
-    async def history(self) -> Told:
+    async def history(self, loading: LoadDeadline = UNLIMITED) -> Told:
         """The last valid answer about the revision files. Raises StillLoading or NoProcess."""
         if not self._holds(self._history, self.stamps()):
-            await self._loaded(lambda: self._history.stamps == self.stamps())
+            await self._loaded(loading, lambda: self._history.stamps == self.stamps())
         if self._history.error is not None:
             raise self._history.error.with_traceback(None)
         return self._history
@@ -109,15 +111,15 @@ class Loading:
             return True
         return monotonic() < result.until
 
-    async def _loaded(self, is_fresh: Callable[[], bool]) -> None:
+    async def _loaded(self, loading: LoadDeadline, is_fresh: Callable[[], bool]) -> None:
         joined = self._task is not None and not self._task.done()
-        await self._wait()
+        await self._wait(loading)
         if joined and not is_fresh():  # that task had started before the last change
-            await self._wait()
+            await self._wait(loading)
 
-    async def _wait(self) -> None:
+    async def _wait(self, loading: LoadDeadline) -> None:
         task = self._under_way()
-        done, _ = await asyncio.wait({task}, timeout=seconds_left())
+        done, _ = await asyncio.wait({task}, timeout=loading.seconds_left)
         if not done:
             raise StillLoading(self.seconds, self._settings.loading_seconds)
         task.result()
@@ -182,3 +184,16 @@ class Loading:
 
     async def _ask(self, job: AskedJob) -> Answer:
         return await self._processes.ask(job, timeout_seconds=self._settings.loading_seconds + GRACE_SECONDS)
+
+
+def stamps_of(files: Iterable[Path]) -> Stamps:
+    """Inode and time of change too: a file may be replaced by one of the same size within the same second."""
+    return tuple(sorted((str(file), *_stamp(file)) for file in files))
+
+
+def _stamp(file: Path) -> tuple[int, int, int, int]:
+    try:
+        status = file.stat()
+    except OSError:
+        return (0, 0, 0, 0)
+    return (status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns)

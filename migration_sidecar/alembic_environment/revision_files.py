@@ -10,6 +10,7 @@ from migration_sidecar.alembic_environment.loader import Loading, Told
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import HistoryUnreadable
 from migration_sidecar.contract.messages import Action, MigrationPlan, Problem
+from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.forkserver.answer import Answer, was_killed
 from migration_sidecar.forkserver.client import WarmProcesses
 from migration_sidecar.protocol.jobs import AskedJob
@@ -26,9 +27,9 @@ class Scripts:
         self._last_answer: Told | None = None
         self._history: History | None = None
 
-    async def history(self) -> History:
+    async def history(self, loading: LoadDeadline = UNLIMITED) -> History:
         """Raises HistoryUnreadable (CM-301 to CM-305), StillLoading or NoProcess."""
-        answer = await self._loading.history()
+        answer = await self._loading.history(loading)
         if answer.facts["event"] != "done":
             raise _unreadable(answer.facts)
         if answer is not self._last_answer or self._history is None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from migration_sidecar.alembic_environment.loader import Loading, Told
@@ -18,6 +15,7 @@ from migration_sidecar.contract.errors import (
     StillLoading,
 )
 from migration_sidecar.contract.messages import Problem
+from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.database.records import Records
 from migration_sidecar.database.same_database import is_same_database
 from migration_sidecar.forkserver.answer import Answer
@@ -26,21 +24,6 @@ from migration_sidecar.protocol.limits import CONNECT_SECONDS
 from migration_sidecar.protocol.results import ConfiguredDatabase
 from migration_sidecar.protocol.url import URL, make_url
 from migration_sidecar.protocol.version_table import VersionTable
-
-_unheard: ContextVar[bool] = ContextVar("may_do_without_env_file", default=False)
-
-
-@contextmanager
-def even_unheard() -> Iterator[None]:
-    """In this block an env.py that is still being loaded is not waited for: the last or declared target is used.
-
-    For callers that only read.
-    """
-    token = _unheard.set(True)
-    try:
-        yield
-    finally:
-        _unheard.reset(token)
 
 
 @dataclass(frozen=True)
@@ -74,9 +57,9 @@ class Place:
         url = self._settings.given_url or (self._target.url if self._target else None) or self._settings.url
         return (url.database or "") if url is not None else ""
 
-    async def url(self) -> URL:
+    async def url(self, loading: LoadDeadline = UNLIMITED) -> URL:
         """Raises OtherDatabase (CM-702), Misconfigured, DatabaseUnreachable, or the reason why the probe failed."""
-        target = await self.found()
+        target = await self.found(loading)
         if target.url is None:
             raise _error(target.reason) if target.reason else Misconfigured("env.py", self._settings.no_url)
         return target.url
@@ -96,27 +79,23 @@ class Place:
         """Why the probe of env.py failed; None before the probe."""
         return self._target.reason if self._target else None
 
-    async def version_table(self) -> VersionTable:
-        """The first version table that env.py configures; raises as `found` does."""
-        return (await self.found()).table
-
-    async def records(self) -> Records:
+    async def records(self, loading: LoadDeadline = UNLIMITED) -> Records:
         """The journal and the operations of this history."""
-        return Records(self._tables, await self.version_table())
+        return Records(self._tables, (await self.found(loading)).table)
 
-    async def all_records(self) -> list[Records]:
+    async def all_records(self, loading: LoadDeadline = UNLIMITED) -> list[Records]:
         """The same for every version table that env.py configures."""
-        target = await self.found()
+        target = await self.found(loading)
         return [Records(self._tables, table) for table in target.tables or (target.table,)]
 
-    async def found(self) -> Whereabouts:
+    async def found(self, loading: LoadDeadline = UNLIMITED) -> Whereabouts:
         """The target. Raises OtherDatabase (CM-702) if env.py connects elsewhere than DATABASE_URL, or StillLoading."""
         if self._settings.is_our_own:
             return Whereabouts(self._settings.given_url or self._settings.url, self._settings.version_table)
         try:
-            answer = await self._loading.look()
+            answer = await self._loading.look(loading)
         except StillLoading as error:
-            if not _unheard.get():
+            if not loading.allow_unprobed:
                 raise
             return self._target or self._declared(error.problem)
         if answer is not self._last_probe or self._target is None:

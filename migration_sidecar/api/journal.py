@@ -38,7 +38,7 @@ async def journal(request: Request, query: Annotated[JournalQuery, Query()]) -> 
         engine.database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        rows = await every[0].journal_page(connection, query.after, query.limit + 1)
+        rows = await every[0].journal.page(connection, query.after, query.limit + 1)
         positions = [await _position(connection, records) for records in every]
     page = first_page(rows, query.limit)
     more = len(rows) > query.limit or len(page) < len(rows)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 
-from migration_sidecar.alembic_environment.load_deadline import at_most
 from migration_sidecar.config.downgrade_permission import objection
 from migration_sidecar.contract.errors import BadRequest, BodyTooLarge, ProblemError, UnknownTarget
 from migration_sidecar.contract.messages import (
@@ -23,6 +21,7 @@ from migration_sidecar.contract.messages import (
 )
 from migration_sidecar.contract.query_parameters import NoParameters, Number, QueryParameters, TrueOrFalse
 from migration_sidecar.contract.strict_json import read_object
+from migration_sidecar.database.load_deadline import LoadDeadline
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.http_server.liveness import Liveness
 from migration_sidecar.http_server.openapi import answer, json_body, problems
@@ -34,12 +33,12 @@ LONGEST_LOADING_SECONDS = 10.0  # then the answer is that it still loads
 LONGEST_WAIT_SECONDS = 25.0  # below the 30 s that Dapr's resiliency file gives a call
 
 
-async def _answered_soon() -> AsyncIterator[None]:
-    with at_most(LONGEST_LOADING_SECONDS):
-        yield
+def _load_deadline() -> LoadDeadline:
+    return LoadDeadline.after(LONGEST_LOADING_SECONDS)
 
 
-router = APIRouter(dependencies=[EACH_PARAMETER_ONCE, Depends(_answered_soon)])
+Loading = Annotated[LoadDeadline, Depends(_load_deadline)]
+router = APIRouter(dependencies=[EACH_PARAMETER_ONCE])
 
 
 class PlanQuery(QueryParameters):
@@ -65,21 +64,23 @@ def _engine(request: Request) -> Engine:
 
 
 @router.get("/migrations", response_model_exclude_none=True, responses=problems(409, 422, 503))
-async def status(request: Request, _: Annotated[NoParameters, Query()]) -> ServiceStatus:
+async def status(request: Request, _: Annotated[NoParameters, Query()], loading: Loading) -> ServiceStatus:
+    """If something is pending, a worker process also gets ready for it: the caller probably migrates next."""
     engine = _engine(request)
-    found = await engine.reader.status()
-    engine.expect_from(found)
-    return found
+    current = await engine.reader.status(loading)
+    engine.expect_from(current)
+    return current
 
 
 @router.get("/migrations/plan", response_model_exclude_none=True, responses=problems(409, 422, 503))
-async def plan(request: Request, query: Annotated[PlanQuery, Query()]) -> MigrationPlan:
+async def plan(request: Request, query: Annotated[PlanQuery, Query()], loading: Loading) -> MigrationPlan:
+    """If something is pending, a worker process also gets ready for it."""
     engine = _engine(request)
-    found = await engine.reader.plan(query.action, query.target)
-    engine.expect(found)
+    current = await engine.reader.plan(query.action, query.target, loading)
+    engine.expect(current)
     if (no := objection(engine.settings, query.action, query.target)) is not None:
-        found = found.model_copy(update={"obstacles": [no.problem, *found.obstacles]})
-    return await engine.scripts.with_sql(found) if query.sql else found
+        current = current.model_copy(update={"obstacles": [no.problem, *current.obstacles]})
+    return await engine.scripts.with_sql(current) if query.sql else current
 
 
 @router.post(
@@ -89,32 +90,33 @@ async def plan(request: Request, query: Annotated[PlanQuery, Query()]) -> Migrat
     responses=problems(400, 409, 413, 422, 503),
     openapi_extra=json_body(OperationRequest, {"operation_id": "by-hand-1", "target": "head", "requested_by": "you"}),
 )
-async def accept(request: Request, query: Annotated[WaitQuery, Query()]) -> Operation:
-    body = await read_body(request, BODY_BYTES, BodyTooLarge)
-    read_object(body)
+async def accept(request: Request, query: Annotated[WaitQuery, Query()], loading: Loading) -> Operation:
+    document = read_object(await read_body(request, BODY_BYTES, BodyTooLarge))
     try:
-        wanted = OperationRequest.model_validate_json(body)
+        wanted = OperationRequest.model_validate(document)
     except ValidationError as error:
         raise refused(error) from None
     engine = _engine(request)
-    operation = await engine.operations.accept(wanted)
+    operation = await engine.operations.accept(wanted, loading=loading)
     if query.wait_seconds and not operation.state.ended:
-        return await engine.operations.find(wanted.operation_id, wait_seconds=query.wait_seconds)
+        return await engine.operations.find(wanted.operation_id, wait_seconds=query.wait_seconds, loading=loading)
     return operation
 
 
 @router.get(
     "/migrations/operations/{operation_id}", response_model_exclude_none=True, responses=problems(404, 409, 422, 503)
 )
-async def operation(request: Request, operation_id: OperationId, query: Annotated[WaitQuery, Query()]) -> Operation:
-    return await _engine(request).operations.find(operation_id, wait_seconds=query.wait_seconds)
+async def operation(
+    request: Request, operation_id: OperationId, query: Annotated[WaitQuery, Query()], loading: Loading
+) -> Operation:
+    return await _engine(request).operations.find(operation_id, wait_seconds=query.wait_seconds, loading=loading)
 
 
 @router.delete(
     "/migrations/operations/{operation_id}", response_model_exclude_none=True, responses=problems(404, 409, 422, 503)
 )
-async def cancel(request: Request, operation_id: OperationId) -> Operation:
-    return await _engine(request).operations.cancel(operation_id)
+async def cancel(request: Request, operation_id: OperationId, loading: Loading) -> Operation:
+    return await _engine(request).operations.cancel(operation_id, loading)
 
 
 @router.get("/healthz")
@@ -124,8 +126,8 @@ async def live() -> Liveness:
 
 
 @router.get("/readyz", responses={503: answer(Readiness)})
-async def ready(request: Request, response: Response) -> Readiness:
-    is_ready, reason = await _engine(request).startup.readiness()
+async def ready(request: Request, response: Response, loading: Loading) -> Readiness:
+    is_ready, reason = await _engine(request).startup.readiness(loading)
     response.status_code = 200 if is_ready else 503
     # What a service has to say besides, such as that the audit is not being signed; traffic may come all the same.
     remarks = [remark() for remark in getattr(request.app.state, "remarks", ())]

@@ -24,6 +24,7 @@ Answer = TypeVar("Answer")
 
 
 INTERRUPTED = 130
+SILENT_SECONDS = 3.0  # then a person is told what is waited for
 
 
 @dataclass
@@ -84,7 +85,6 @@ class Options:
 
         import asyncio
 
-        from migration_sidecar.cli.load_notice import tell_what_is_waited_for
         from migration_sidecar.engine.engine import Engine
         from migration_sidecar.forkserver.client import WarmProcesses
 
@@ -92,7 +92,7 @@ class Options:
             settings = self.settings()
             processes = WarmProcesses(None, settings.python, self._launched)
             engine = Engine(settings, processes=processes)
-            telling = asyncio.create_task(tell_what_is_waited_for(engine))
+            telling = asyncio.create_task(_show_loading_notice(engine))
             try:
                 return await question(engine)
             finally:
@@ -114,6 +114,19 @@ class Options:
 
         print_problem(error.problem, as_json=self.as_json)
         return typer.Exit(exit_code(error.problem))
+
+
+async def _show_loading_notice(engine: Engine) -> None:
+    """Tells a person what takes so long."""
+    import asyncio
+
+    from migration_sidecar.cli.output import remarks
+
+    while engine.loading.seconds < SILENT_SECONDS:
+        await asyncio.sleep(0.5)
+    limit = engine.settings.loading_seconds
+    told = f"Waiting for env.py and the revision files, and all that they import; {limit:.0f} s at most."
+    remarks.print(told, soft_wrap=True)
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -1,15 +1,26 @@
-"""Opens the service's own sessions with asyncpg, which keep prepared statements."""
+"""Opens the service's own sessions by a URL that was written for another driver."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
+from migration_sidecar.protocol.url import URL
+
 if TYPE_CHECKING:
     from asyncpg import Connection
+    from asyncpg.pool import PoolConnectionProxy
 
-STATEMENTS_KEPT = 60
+    AnyConnection: TypeAlias = Connection | PoolConnectionProxy
+
+STATEMENTS_KEPT = 60  # a session keeps the statements that it was asked before, so they are parsed only once
+# PostgreSQL refuses what asyncpg does not know and passes on: connect_timeout and keepalives, for example.
+UNDERSTOOD = {
+    *("host", "port", "dbname", "database", "user", "password", "passfile", "service", "servicefile", "options"),
+    *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "sslnegotiation"),
+    *("ssl_min_protocol_version", "ssl_max_protocol_version", "target_session_attrs", "krbsrvname", "gsslib"),
+}
 
 
 async def open_session(*arguments: Any, **options: Any) -> Connection:
@@ -33,3 +44,13 @@ async def _reaches_its_server(session: Connection) -> bool:
     """Whether the server process that answers is the one to which asyncpg connected."""
     # Without parameters, so that asyncpg prepares nothing for it; the answer is the number of rows.
     return await session.execute(f"SELECT WHERE pg_backend_pid() = {session.get_server_pid()}") == "SELECT 1"
+
+
+def dsn(url: URL) -> str:
+    """For asyncpg: without what only another driver understands, and with several hosts as libpq writes them."""
+    query = {
+        key: value if isinstance(value, str) else ",".join(value)
+        for key, value in url.query.items()
+        if key in UNDERSTOOD
+    }
+    return url.set(drivername="postgresql", query=query).render_as_string(hide_password=False)

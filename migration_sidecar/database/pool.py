@@ -5,38 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import asyncpg
 
 from migration_sidecar.contract.errors import DatabaseUnreachable, ProblemError
-from migration_sidecar.database.asyncpg_dsn import dsn
-from migration_sidecar.database.connect import open_session
+from migration_sidecar.database.connect import dsn, open_session
+from migration_sidecar.database.connection_errors import CONNECT_SECONDS, unreachable
+from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.protocol.url import URL
 
 if TYPE_CHECKING:
     from asyncpg import Connection
     from asyncpg.pool import PoolConnectionProxy
 
-CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
-
-_NOT_LET_IN = asyncpg.InvalidAuthorizationSpecificationError
-_NO_WRITES = (
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.ObjectNotInPrerequisiteStateError,  # ALLOW_CONNECTIONS false
-)
-_CROWDED = asyncpg.TooManyConnectionsError
-_NO_ROOM = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # the server ended an idle session while we sent a query
-)
 
 
 class ConnectionTarget(Protocol):
@@ -46,7 +29,7 @@ class ConnectionTarget(Protocol):
     def role(self) -> str:
         """A role for SET ROLE after login, or empty."""
 
-    async def url(self) -> URL:
+    async def url(self, loading: LoadDeadline) -> URL:
         """The URL of the database, with password; raises ProblemError."""
 
 
@@ -68,8 +51,11 @@ class Database:
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     @asynccontextmanager
-    async def connection(self, kept: Kept | None = None) -> AsyncIterator[Connection | PoolConnectionProxy]:
+    async def connection(
+        self, kept: Kept | None = None, loading: LoadDeadline = UNLIMITED
+    ) -> AsyncIterator[Connection | PoolConnectionProxy]:
         """Gives a session of the pool, or the one in `kept`.
+
 
         Raises DatabaseUnreachable if there is none within five seconds, or if it is lost in the block.
         """
@@ -78,7 +64,7 @@ class Database:
             if kept.session is not None and not kept.session.is_closed():
                 yield kept.session
                 return
-            pool = await self._opened()
+            pool = await self._opened(loading)
             async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
                 yield connection
         except ProblemError:
@@ -93,7 +79,7 @@ class Database:
     async def probe(self) -> None:
         """Connects once without the pool. Raises DatabaseUnreachable with the server's reason."""
         try:
-            url = await self._place.url()
+            url = await self._place.url(UNLIMITED)
             session = await asyncpg.connect(dsn(url), timeout=CONNECT_SECONDS, server_settings=self._settings)
             await session.close(timeout=CONNECT_SECONDS)
         except Exception as error:
@@ -108,8 +94,8 @@ class Database:
             self._pool.terminate()
             self._pool = None
 
-    async def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
-        url, role = await self._place.url(), self._place.role
+    async def _opened(self, loading: LoadDeadline) -> asyncpg.Pool[asyncpg.Record]:
+        url, role = await self._place.url(loading), self._place.role
         if (url, role) != (self._url, self._role):  # env.py or the settings changed
             self._url, self._role = url, role
             await self.close()
@@ -132,38 +118,4 @@ class Database:
         return {"application_name": self._application_name, **({"role": self._role} if self._role else {})}
 
     def _unreachable(self, error: Exception) -> DatabaseUnreachable | None:
-        if self._url is None:
-            return None
-        for kinds, code, detail, next_step in _table(self._url):
-            if isinstance(error, kinds):
-                # Of a refused right the server names the table, of the others it says no more than we do.
-                said = str(error).partition("\n")[0].rstrip(".") if code == "CM-504" else None
-                sqlstate = getattr(error, "sqlstate", None)
-                return DatabaseUnreachable(code, detail, next_step=next_step, sqlstate=sqlstate, server_message=said)
-        return None
-
-
-def _table(url: URL) -> tuple[tuple[Any, str, str, str | None], ...]:
-    """Kinds of errors, the code, the detail, and the next step where it is more special than the catalogue's."""
-    host = url.server
-    user, name = url.username or "", url.database or ""
-    return (
-        (asyncpg.InvalidPasswordError, "CM-501", f"PostgreSQL at {host} refused the password of user {user}.", None),
-        (_NOT_LET_IN, "CM-502", f"PostgreSQL at {host} does not let user {user} in.", None),
-        (
-            asyncpg.InsufficientPrivilegeError,
-            "CM-504",
-            f"User {user} may not do this in database {name}.",
-            f"GRANT CONNECT, CREATE ON DATABASE {name} TO {user}, or what the server says is missing.",
-        ),
-        (
-            asyncpg.InvalidCatalogNameError,
-            "CM-511",
-            f"There is no database {name} at {host}.",
-            f"Create it: createdb {name}, or ./scripts/setup_databases.sh for all.",
-        ),
-        (_NO_WRITES, "CM-521", f"PostgreSQL at {host} is starting, stopping, or a standby.", None),
-        (_CROWDED, "CM-531", f"PostgreSQL at {host} has no connection left for user {user}.", None),
-        (_NO_ROOM, "CM-532", f"PostgreSQL at {host} has no disk space or no memory left for what was asked.", None),
-        (_AWAY, "CM-513", f"No session with PostgreSQL at {host} within {CONNECT_SECONDS:.0f} s.", None),
-    )
+        return unreachable(self._url, error) if self._url is not None else None

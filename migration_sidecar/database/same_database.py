@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from migration_sidecar.database.asyncpg_dsn import dsn
+from migration_sidecar.database.connect import dsn
 from migration_sidecar.protocol.url import URL
 
 CONNECT_SECONDS = 4.0

@@ -13,6 +13,7 @@ from migration_sidecar.engine.operations.executor import Attempts
 from migration_sidecar.engine.operations.prewarmed_worker import Standby
 from migration_sidecar.engine.operations.queue import Operations
 from migration_sidecar.engine.operations.read_back import Truth
+from migration_sidecar.engine.operations.worker_run import WorkerRunner
 from migration_sidecar.engine.planning.reader import Reader
 from migration_sidecar.engine.startup import Startup
 from migration_sidecar.forkserver.client import WarmProcesses
@@ -39,19 +40,20 @@ class Engine:
         self.relay = Relay(settings, self.place, self.database)
         truth = Truth(self.database, self.reader, self.place)
         self.standby = Standby(self.processes, self.scripts)
-        self.attempts = Attempts(settings, self.place, self.database, self.scripts, self.standby, truth)
+        self.workers = WorkerRunner(settings, self.place, self.database, self.standby)
+        self.attempts = Attempts(settings, self.place, self.database, self.scripts, self.workers, truth)
         self.operations = Operations(settings, self.place, self.database, self.reader, self.attempts, self.relay.wake)
         self.startup = Startup(settings, self.reader, self.operations, self.expect_from)
 
     def expect(self, plan: MigrationPlan) -> None:
         """A plan was asked for: where it has work to do, its process gets ready while others decide."""
         if plan.revisions and not plan.obstacles:
-            self.standby.expect(self.attempts.job(plan.action, plan.target))
+            self.standby.expect(self.workers.job(plan.action, plan.target))
 
     def expect_from(self, status: ServiceStatus) -> None:
         """The same where only the status is known: what a coordinator asks for first is the head."""
         if status.pending and status.error is None:
-            self.standby.expect(self.attempts.job(Action.UPGRADE, "head"))
+            self.standby.expect(self.workers.job(Action.UPGRADE, "head"))
 
     async def close(self) -> None:
         await self.startup.close()

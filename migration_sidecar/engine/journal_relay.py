@@ -123,7 +123,7 @@ class Relay:
     async def _mark(self, numbers: list[int]) -> None:
         records = await self._place.records()
         async with self._database.connection() as connection:
-            await records.relayed(connection, numbers)
+            await records.journal.mark_relayed(connection, numbers)
         for seq in numbers:
             self._aside.pop(seq, None)
 
@@ -131,7 +131,7 @@ class Relay:
         records = await self._place.records()
         aside = [seq for seq, until in self._aside.items() if until > monotonic()]
         async with self._database.connection() as connection:
-            return await records.unrelayed(connection, BATCH, aside)
+            return await records.journal.unrelayed(connection, BATCH, aside)
 
     def _address(self) -> str:
         return f"http://127.0.0.1:{self._settings.dapr_http_port}/v1.0/invoke/{self._settings.audit_app_id}/method"

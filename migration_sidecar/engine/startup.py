@@ -17,6 +17,7 @@ from migration_sidecar.contract.messages import (
     OperationState,
     ServiceStatus,
 )
+from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.engine.operations.queue import Operations
 from migration_sidecar.engine.planning.reader import Reader
 from migration_sidecar.protocol.origin import Origin
@@ -124,9 +125,9 @@ class Startup:
             at_head = status.state is DatabaseState.AT_HEAD
             await asyncio.sleep(WATCH_AT_HEAD_SECONDS if at_head else WATCH_SECONDS)
 
-    async def readiness(self) -> tuple[bool, str]:
+    async def readiness(self, loading: LoadDeadline = UNLIMITED) -> tuple[bool, str]:
         """Whether the service may take traffic, and in words why or why not; asked anew each time."""
-        status = await self._reader.status()
+        status = await self._reader.status(loading)
         is_ready, reason = self._judged(status)
         return is_ready, reason + _owed(status.audit_backlog)
 

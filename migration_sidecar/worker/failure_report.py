@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import re
 from configparser import Error as IniError
+from pathlib import Path
+from traceback import extract_tb
 
 from sqlalchemy.exc import ArgumentError
 
 from migration_sidecar.protocol.reports import ProblemFacts
-from migration_sidecar.worker.injected_connection import missing_connection
 from migration_sidecar.worker.refusal import Refusal
+
+_TAKEN = re.compile(r"""\.attributes(?:\.get\(|\[)\s*["'](\w+)["']""")
+_NO_CONNECTION = "Connection, url, or dialect_name is required."  # Alembic's message for context.configure(None)
 
 # Where the revision file is not at fault. 55000 is what a guard raises that keeps a revision from being taken back.
 _REMEDIES = {
@@ -32,7 +36,7 @@ def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts
         return _missing_module(error)
     if isinstance(error, IniError) or (isinstance(error, ArgumentError) and "Could not parse" in str(error)):
         return unusable_setting(error).facts
-    if revision is None and (missing := missing_connection(error)):
+    if revision is None and (missing := _missing_connection(error)):
         return missing
     if revision is None and isinstance(error, SystemExit) and isinstance(error.code, (int, type(None))):
         return _ended_itself(error.code or 0)
@@ -96,4 +100,25 @@ def _missing_module(error: ModuleNotFoundError) -> ProblemFacts:
         f"env.py needs the module {error.name}, which this interpreter does not find.",
         "Install it there, or name the service's own interpreter with --python; for a module of the service's own, "
         "correct prepend_sys_path.",
+    ).facts
+
+
+def _missing_connection(error: BaseException) -> ProblemFacts | None:
+    """The problem of an env.py that needs `config.attributes['connection']`; `alembic` cannot run it either."""
+    for frame in extract_tb(error.__traceback__):
+        if Path(frame.filename).name == "env.py" and Path(frame.filename).is_file():
+            taken = _TAKEN.findall(Path(frame.filename).read_text(encoding="utf-8", errors="replace"))
+            if isinstance(error, KeyError) and error.args[0] in taken:
+                return _missing(error.args[0])
+            if taken and str(error) == _NO_CONNECTION:
+                return _missing(taken[0])
+    return None
+
+
+def _missing(name: str) -> ProblemFacts:
+    return Refusal(
+        "CM-701",
+        f'env.py takes its connection from config.attributes["{name}"], which is filled in only by a program that runs '
+        "Alembic itself.",
+        "Let env.py connect by itself where it is not given one, as Alembic's own templates do.",
     ).facts

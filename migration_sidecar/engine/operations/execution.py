@@ -1,51 +1,95 @@
-"""One operation on its way: its record grows, its attempts are numbered, its patience is bounded."""
+"""One operation in this process, from its acceptance to its end, and the problems that are told in terms of it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migration_sidecar.alembic_environment.agreed_revisions import Agreed
-from migration_sidecar.contract.messages import Operation, OperationRequest, OperationState, Problem
+from migration_sidecar.alembic_environment.history import History
+from migration_sidecar.contract.errors import PlanChanged
+from migration_sidecar.contract.messages import (
+    Action,
+    AppliedRevision,
+    Operation,
+    OperationRequest,
+    OperationState,
+    Problem,
+)
+from migration_sidecar.contract.plan_agreement import OTHER_FILES
+from migration_sidecar.database.operations_table import StoredOperation
 from migration_sidecar.database.pool import Kept
-from migration_sidecar.engine.operations.verdict import LOCK_NOT_AVAILABLE, Found
+from migration_sidecar.engine.operations.verdict import FINISHED, LOCK_NOT_AVAILABLE, Found
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.origin import Origin
 
-Note = Callable[[Operation], None]
+if TYPE_CHECKING:
+    from migration_sidecar.database.connect import AnyConnection
+
+FRESH_SECONDS = 1.0  # what was read when the operation was accepted is believed that long
 
 
-class Course:
-    """An operation under way; `cancelled` is set by whoever wants it ended, at any moment."""
+@dataclass
+class OperationExecution:
+    """The only holder of an operation's record in this process.
 
-    def __init__(
-        self,
-        request: OperationRequest,
-        record: Operation,
-        way_in: Origin,
-        note: Note,
-        cancelled: asyncio.Event,
-        agreed: Agreed | None = None,
-    ) -> None:
-        self.agreed = agreed  # None where an older release accepted it, until the files of now were read
-        self.request, self.record, self.way_in, self.note = request, record, way_in, note
-        self.cancelled = cancelled
-        self.kept = Kept()  # the session that claimed the operation
-        self.just_read: Found | None = None  # when it was accepted, a moment ago, and nobody attempted it since
-        self.deadline = monotonic() + request.deadline_seconds
-        self.began = monotonic()
-        self.number = 0
-        self.lost = 0
-        self.session: int | None = None  # the server process that migrates
-        self.revision: str | None = None  # the one under way
-        self.gave_way_to: Problem | None = None  # how the last attempt ended
-        # The revisions that may be applied or reverted, and the SHA-256 of their files, where somebody said so.
-        self.limits: dict[str, str | None] | None = None
-        self.in_the_way: str | None = None  # what the attempt was last seen waiting for, and who held it
+    The queue makes it when the operation is accepted or taken up, and forgets it at the end. In between this replica
+    may claim and drive it, perhaps several times: the fields from `deadline` on are of the last time.
+    """
+
+    request: OperationRequest
+    record: Operation
+    way_in: Origin
+    planned: Found | None = None  # what the plan was made of, where the operation was accepted here
+    agreed: Agreed | None = None  # None where an older release accepted it, until the files of now were read
+    created_at: float = field(default_factory=monotonic)
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)  # set by whoever wants it ended, at any moment
+    is_driven: bool = False  # by this process; else the record follows what another replica stores
+    deadline: float = inf  # by time.monotonic()
+    began_at: float = 0.0  # likewise
+    kept: Kept = field(default_factory=Kept)  # the session that claimed the operation
+    number: int = 0  # of the last attempt, whichever process made it
+    lost: int = 0  # attempts whose process or connection went away
+    session: int | None = None  # pid of the server process that migrates
+    revision: str | None = None  # the one under way
+    gave_way_to: Problem | None = None  # how the last attempt ended
+    in_the_way: str | None = None  # what the attempt was last seen waiting for, and who held it
+    # To the agreed revisions; not where env.py keeps several version tables, because each may be elsewhere.
+    is_limited: bool = True
+
+    @contextmanager
+    def driven(self, stored: StoredOperation | None, session: AnyConnection) -> Iterator[None]:
+        """While the session that has claimed the operation is there; `stored` is what was read with it."""
+        self._begin(stored)
+        self.kept, self.is_driven = Kept(session), True
+        try:
+            yield
+        finally:
+            self.kept, self.is_driven = Kept(), False
+
+    def _begin(self, stored: StoredOperation | None) -> None:
+        """Attempts of another process count, and the time since the first of them."""
+        self.began_at = monotonic()
+        self.deadline = self.began_at + self.request.deadline_seconds
+        self.number = self.lost = 0
+        self.session = self.revision = self.gave_way_to = self.in_the_way = None
+        if stored is None or not stored.is_untouched or self.began_at - self.created_at >= FRESH_SECONDS:
+            self.planned = None
+        if stored is None:
+            return
+        if stored.cancelled:
+            self.cancelled.set()
+        self.agreed = Agreed.model_validate_json(stored.agreed) if stored.agreed is not None else None
+        # A number that is used twice would be taken for a repeat.
+        self.number = stored.attempts
+        self.deadline -= stored.began_seconds_ago
+        self.record = stored.record.model_copy(update={"attempts": stored.attempts})
 
     @property
     def seconds_left(self) -> float:
@@ -62,6 +106,27 @@ class Course:
             facts={"service": self.record.service},
         )
 
+    @property
+    def limits(self) -> dict[str, str | None] | None:
+        """The revisions that may be applied or reverted, each with the SHA-256 of its file where a plan was agreed to.
+
+        None for any: an upgrade whose caller did not say where it begins does what is missing, if more is missing by
+        then.
+        """
+        by_plan = self.request.plan_digest is not None
+        said = by_plan or self.request.expected_revisions is not None
+        if self.agreed is None or not self.is_limited or (not said and self.agreed.action is Action.UPGRADE):
+            return None
+        return {each.id: each.sha256 if by_plan else None for each in self.agreed.revisions}
+
+    def changed_files(self, history: History) -> Problem | None:
+        """What is in the way where files were replaced while the operation waited for others, or for a restart."""
+        if self.request.plan_digest is None or self.agreed is None:
+            return None
+        now = history.revisions
+        same = all(each.id in now and now[each.id].sha256 == each.sha256 for each in self.agreed.revisions)
+        return None if same else PlanChanged(OTHER_FILES).problem
+
     def next_attempt(self) -> Attempt:
         self.number += 1
         self.session = self.revision = self.in_the_way = None
@@ -69,15 +134,8 @@ class Course:
         self.update(state=OperationState.RUNNING, attempts=self.number, started_at=started, waiting_for=None)
         return self.attempt
 
-    def went_on_from(self, number: int, began_seconds_ago: float) -> None:
-        """Another process made that many attempts; a number used twice would be taken for a repeat."""
-        self.number = number
-        self.deadline -= began_seconds_ago
-        self.record = self.record.model_copy(update={"attempts": number})
-
     def update(self, **facts: Any) -> None:
         self.record = self.record.model_copy(update=facts)
-        self.note(self.record)
 
     def waits(self, in_the_way: str | None) -> None:
         """What the server says the migration's session waits for; what the session itself tells is kept."""
@@ -98,24 +156,33 @@ class Course:
             async with asyncio.timeout(min(seconds, self.seconds_left)):
                 await self.cancelled.wait()
 
-    def ended(self, state: OperationState, **facts: Any) -> Operation:
-        """The caller stores it before anybody may see it, so it is not noted here."""
-        started = self.record.started_at or self.record.accepted_at
-        return self.record.model_copy(
-            update={
-                "state": state,
-                "started_at": started,
-                "finished_at": datetime.now(UTC),
-                "waiting_for": None,
-                **facts,
-            }
+    def ended(self, state: OperationState, found: Found | None = None, error: Problem | None = None) -> Operation:
+        """The record as it ends, with what was read back; the caller stores it before anybody may see it."""
+        facts: dict[str, Any] = {"state": state, "finished_at": datetime.now(UTC), "waiting_for": None, "error": error}
+        facts["started_at"] = self.record.started_at or self.record.accepted_at
+        if found is not None:
+            facts |= {"current_revisions": found.revisions, "applied": _applied(found)}
+        return self.record.model_copy(update=facts)
+
+
+def _applied(found: Found) -> list[AppliedRevision]:
+    return [
+        AppliedRevision(
+            revision=row.revision or "",
+            action=Action.UPGRADE if row.kind == "applied" else Action.DOWNGRADE,
+            at=row.at,
+            duration_ms=row.detail.get("duration_ms", 0),
+            sha256=row.detail.get("sha256"),
         )
+        for row in found.rows
+        if row.kind in FINISHED
+    ]
 
 
 CANCELLED = Problem.of("CM-408", "It was asked to stop and stopped at a whole revision.")
 
 
-def too_late(run: Course) -> Problem:
+def too_late(run: OperationExecution) -> Problem:
     last = f" It last {run.in_the_way}." if run.in_the_way else ""
     return Problem.of(
         "CM-403",
@@ -128,7 +195,7 @@ RAN_OUT = {"53100": "disk space", "53200": "memory"}
 _KEPT = {"service", "revision", "sqlstate", "server_message"}
 
 
-def in_its_own_words(run: Course, problem: Problem) -> Problem:
+def in_its_own_words(run: OperationExecution, problem: Problem) -> Problem:
     """What stopped a revision without being its fault has a code and a next step of its own."""
     if problem.sqlstate == LOCK_NOT_AVAILABLE:
         return _in_use(run, problem)
@@ -147,7 +214,7 @@ def _out_of_room(problem: Problem, what: str) -> Problem:
     )
 
 
-def _in_use(run: Course, problem: Problem) -> Problem:
+def _in_use(run: OperationExecution, problem: Problem) -> Problem:
     """A revision that gave way to others until nobody wanted to wait any longer."""
     waited = run.in_the_way or "waits for a lock that others hold"
     detail = f"Revision {problem.revision} {waited}; the database is at the revision before it."

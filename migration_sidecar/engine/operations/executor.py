@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from random import uniform
 from time import monotonic
 from typing import overload
 
-from migration_sidecar.alembic_environment.agreed_revisions import limits, other_files
-from migration_sidecar.alembic_environment.load_deadline import at_most
 from migration_sidecar.alembic_environment.revision_files import Scripts
 from migration_sidecar.alembic_environment.target_database import Place
 from migration_sidecar.config.downgrade_permission import objection
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import DatabaseUnreachable, LockBusy, ProblemError
-from migration_sidecar.contract.messages import Action, AppliedRevision, Operation, OperationState, Problem
+from migration_sidecar.contract.messages import Operation, OperationState, Problem
+from migration_sidecar.database.load_deadline import LoadDeadline
 from migration_sidecar.database.pool import Database
-from migration_sidecar.engine.operations.execution import CANCELLED, Course, in_its_own_words, too_late
-from migration_sidecar.engine.operations.monitor import lookout
-from migration_sidecar.engine.operations.prewarmed_worker import Standby
+from migration_sidecar.engine.operations.execution import CANCELLED, OperationExecution, in_its_own_words, too_late
 from migration_sidecar.engine.operations.read_back import Truth
 from migration_sidecar.engine.operations.retry import patient
-from migration_sidecar.engine.operations.verdict import FINISHED, TOO_MANY_CONNECTIONS, Ending, Found, Next, judge
-from migration_sidecar.engine.operations.worker_run import Conversation
-from migration_sidecar.protocol.attempt import Attempt
-from migration_sidecar.protocol.jobs import MigrateJob
-from migration_sidecar.protocol.orders import OrdersMessage
+from migration_sidecar.engine.operations.verdict import TOO_MANY_CONNECTIONS, Ending, Found, Next, judge
+from migration_sidecar.engine.operations.worker_run import WorkerRunner
 from migration_sidecar.protocol.origin import Origin
 
 LONGEST_PAUSE_SECONDS = 15.0
@@ -37,7 +30,7 @@ REFUSALS = {"CM-306", "CM-404", "CM-406", "CM-521", "CM-541", "CM-702"}
 
 
 class Attempts:
-    """Runs migration processes for one service, one at a time."""
+    """Carries out operations that this process has claimed; the queue gives it one after the other."""
 
     def __init__(
         self,
@@ -45,21 +38,20 @@ class Attempts:
         place: Place,
         database: Database,
         scripts: Scripts,
-        standby: Standby,
+        workers: WorkerRunner,
         truth: Truth,
     ) -> None:
         self._settings = settings
         self._place = place
         self._database = database
         self._scripts = scripts
-        self._standby = standby
+        self._workers = workers
         self._truth = truth
 
-    async def carry_out(self, run: Course) -> Operation:
+    async def carry_out(self, run: OperationExecution) -> Operation:
         """Gives the ended operation; never raises for anything the database or a revision did."""
         try:
-            async with lookout(run, self._place, self._database):
-                return await self._until_ended(run)
+            return await self._until_ended(run)
         except (DatabaseUnreachable, LockBusy) as error:
             # After an attempt nobody knows what stands in a database that cannot be asked: never call that failed.
             state = OperationState.NEEDS_ATTENTION if run.number else OperationState.FAILED
@@ -67,14 +59,14 @@ class Attempts:
         except ProblemError as error:
             return run.ended(OperationState.FAILED, error=self._named(error.problem))
 
-    async def _until_ended(self, run: Course) -> Operation:
-        with at_most(run.seconds_left):  # for the files; once something was attempted, the truth is waited for
-            run.agreed = run.agreed or await self._truth.agreed(run.record)
-            found = run.just_read or await self._truth.read(run.record, run.agreed, kept=run.kept)
-        run.went_on_from(found.last_attempt, found.began_seconds_ago)
+    async def _until_ended(self, run: OperationExecution) -> Operation:
+        # For the files; once something was attempted, the truth is waited for.
+        loading = LoadDeadline.after(run.request.deadline_seconds)
+        found = run.planned or await self._truth.read(run, loading=loading)
+        run.number = max(run.number, found.last_attempt)
         if found.unclosed_attempt:
             # A service that died left an attempt without an end: the database tells how it ended.
-            found = await self._truth.read(run.record, run.agreed, unclear=run.number)
+            found = await self._truth.read(run, unclear=run.number)
             verdict, problem = judge(Ending(lost=True), found, self._settings.service)
             if verdict is Next.ATTENTION:
                 return await self._needs_attention(run, self._named(problem), found)
@@ -85,20 +77,20 @@ class Attempts:
             if (problem := await self._in_the_way(run, found)) is not None:
                 return self._finished(run, OperationState.FAILED, found, problem)
             if not found.left:
-                return self._finished(run, OperationState.SUCCEEDED, found)
-            talk = await self._attempt(run)
-            unclear = None if talk.at_rest else run.number
-            found = await self._truth.read(run.record, run.agreed, unclear=unclear, kept=run.kept)
+                return run.ended(OperationState.SUCCEEDED, found)
+            talk = await self._workers.run(run, run.next_attempt())
+            found = await self._truth.read(run, unclear=None if talk.at_rest else run.number)
             verdict, problem = judge(talk.ending, found, self._settings.service)
             if verdict is Next.FAILED and talk.unconnected:
                 verdict, problem = await self._no_session(run, problem)
-            problem = self._named(problem)
-            ended = await self._decide(run, verdict, problem, found)
+            if verdict is Next.SUCCEEDED:
+                return run.ended(OperationState.SUCCEEDED, found)
+            ended = await self._decide(run, verdict, self._named(problem), found)
             if ended is not None:
                 return ended
             await self._pause(run)
 
-    async def _in_the_way(self, run: Course, found: Found) -> Problem | None:
+    async def _in_the_way(self, run: OperationExecution, found: Found) -> Problem | None:
         """Of another attempt; of nothing, where nothing is left to do."""
         if found.obstacles or not found.left:
             return found.obstacles[0] if found.obstacles else None
@@ -106,17 +98,15 @@ class Attempts:
         no = objection(self._settings, run.request.action, run.request.target)
         if no is not None and run.way_in == Origin.ENDPOINT:
             return no.problem
-        agreed = run.agreed or await self._truth.agreed(run.record)
-        several = len(await self._place.all_records()) > 1  # each may be elsewhere
-        run.limits = None if several else limits(run.request, agreed)
-        if (changed := other_files(run.request, agreed, await self._scripts.history())) is not None:
+        run.is_limited = len(await self._place.all_records()) == 1
+        if (changed := run.changed_files(await self._scripts.history())) is not None:
             return changed
         return None if run.seconds_left else too_late(run)
 
-    async def _decide(self, run: Course, verdict: Next, problem: Problem | None, found: Found) -> Operation | None:
+    async def _decide(
+        self, run: OperationExecution, verdict: Next, problem: Problem | None, found: Found
+    ) -> Operation | None:
         """The ended operation, or None to try again; the attempt's closing row is written either way."""
-        if verdict is Next.SUCCEEDED:
-            return self._finished(run, OperationState.SUCCEEDED, found)
         if verdict is Next.ATTENTION:
             return await self._needs_attention(run, problem, found)
         cancelled = run.cancelled.is_set()
@@ -133,16 +123,16 @@ class Attempts:
         if (
             verdict is Next.AGAIN
             and run.lost < LOST_ATTEMPTS
-            and monotonic() - run.began < self._settings.patience_seconds
+            and monotonic() - run.began_at < self._settings.patience_seconds
         ):
             return None
         return self._finished(run, OperationState.FAILED, found, problem)
 
-    async def _needs_attention(self, run: Course, problem: Problem | None, found: Found) -> Operation:
+    async def _needs_attention(self, run: OperationExecution, problem: Problem | None, found: Found) -> Operation:
         await self._close(run, "failed", problem)
         return self._finished(run, OperationState.NEEDS_ATTENTION, found, problem)
 
-    async def _no_session(self, run: Course, problem: Problem | None) -> tuple[Next, Problem | None]:
+    async def _no_session(self, run: OperationExecution, problem: Problem | None) -> tuple[Next, Problem | None]:
         """Most drivers keep to themselves why the server let nobody in; one that tells is asked."""
         try:
             await self._database.probe()
@@ -151,61 +141,18 @@ class Attempts:
         run.lost += 1  # it lets us in again, or env.py knocks at another door
         return (Next.AGAIN if run.lost < LOST_ATTEMPTS else Next.FAILED), problem
 
-    def job(self, action: Action, target: str) -> MigrateJob:
-        """What a migration process must know before it has its orders."""
-        return {"kind": "migrate", "action": action, "target": target, **self._settings.job_environment}
-
-    async def _attempt(self, run: Course) -> Conversation:
-        attempt = run.next_attempt()
-        talk = await self._converse(run, attempt, fresh=False)
-        if talk.ending.lost and not talk.reached and not run.cancelled.is_set():
-            # A process that was kept ready may have lost its connection meanwhile; it had done nothing with it.
-            talk = await self._converse(run, attempt, fresh=True)
-        return talk
-
-    async def _converse(self, run: Course, attempt: Attempt, *, fresh: bool) -> Conversation:
-        job = self.job(run.request.action, run.request.target)
-        talk = Conversation(run)
-        await talk.hold(self._standby.process(job, fresh=fresh), self._orders(run, attempt))
-        session, run.session = run.session, None
-        if talk.cut_off and session is not None:
-            with suppress(ProblemError):  # its lock is free a second sooner; the server sees to the rest
-                await self._truth.end_session(session)
-        return talk
-
-    def _orders(self, run: Course, attempt: Attempt) -> OrdersMessage:
-        return {
-            "attempt": attempt.message(),
-            "lock_wait_seconds": max(0.1, run.seconds_left),
-            "guards": dict(self._settings.guards),
-            "journal_table": self._settings.journal_table,
-            "same_database": True,
-            "default_schema": self._place.default_schema,
-            "agreed": run.limits,
-            "goals": run.agreed.goals if run.agreed is not None else [],
-        }
-
     @patient
-    async def _close(self, run: Course, kind: str, problem: Problem | None) -> None:
+    async def _close(self, run: OperationExecution, kind: str, problem: Problem | None) -> None:
         detail = {} if problem is None else problem.model_dump(exclude_none=True)
         records = await self._place.records()
         attempt = replace(run.attempt, version_table=records.history)
         async with self._database.connection(run.kept) as connection:
-            await records.append(connection, attempt, kind, **({"problem": detail} if detail else {}))
+            await records.journal.append(connection, attempt, kind, **({"problem": detail} if detail else {}))
 
-    def _finished(self, run: Course, state: OperationState, found: Found, error: Problem | None = None) -> Operation:
-        applied = [
-            AppliedRevision(
-                revision=row.revision or "",
-                action=Action.UPGRADE if row.kind == "applied" else Action.DOWNGRADE,
-                at=row.at,
-                duration_ms=row.detail.get("duration_ms", 0),
-                sha256=row.detail.get("sha256"),
-            )
-            for row in found.rows
-            if row.kind in FINISHED
-        ]
-        return run.ended(state, error=self._named(error), applied=applied, current_revisions=found.revisions)
+    def _finished(
+        self, run: OperationExecution, state: OperationState, found: Found, error: Problem | None
+    ) -> Operation:
+        return run.ended(state, found, self._named(error))
 
     @overload
     def _named(self, problem: Problem) -> Problem: ...
@@ -216,7 +163,7 @@ class Attempts:
             return None
         return self._place.without_passwords(problem).model_copy(update={"service": self._settings.service})
 
-    async def _pause(self, run: Course) -> None:
+    async def _pause(self, run: OperationExecution) -> None:
         problem = run.gave_way_to
         run.update(waiting_for=problem.full_detail if problem else None)
         # Jitter, so that migrations that met once do not meet again at the same moment.

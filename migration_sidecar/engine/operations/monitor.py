@@ -1,24 +1,48 @@
-"""Looks at an operation while it is driven: who is in its way, whether somebody wants it ended, how far it is."""
+"""Watches an operation while it is driven: who is in its way, whether somebody wants it ended, how far it is."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from asyncpg import PostgresError
 
 from migration_sidecar.alembic_environment.target_database import Place
 from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.database.pool import Database
-from migration_sidecar.engine.operations.execution import Course
-from migration_sidecar.engine.operations.operation_watch import keep_progress, look
+from migration_sidecar.engine.operations.execution import OperationExecution
+
+if TYPE_CHECKING:
+    from migration_sidecar.database.records import AnyConnection, Records
 
 LOOK_SECONDS = 0.5  # well below lock_timeout, so that a wait is seen while it lasts
 
+# A prepared transaction has no session: pg_blocking_pids gives 0 for it.
+_LOOK = """
+SELECT o.state = 'cancelling' AS cancelled, blocker.pid, a.application_name AS application, a.xact_start AS since,
+       (SELECT l.relation::regclass::text FROM pg_locks l
+        WHERE l.pid = $2 AND NOT l.granted AND l.relation IS NOT NULL LIMIT 1) AS wanted
+FROM {operations} o
+LEFT JOIN LATERAL unnest(pg_blocking_pids($2::int)) AS blocker(pid) ON true
+LEFT JOIN pg_stat_activity a ON a.pid = blocker.pid
+WHERE o.operation_id = $1
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at an operation under way; `in_the_way` names what it waits for and who holds that."""
+
+    cancelled: bool
+    in_the_way: str | None
+
 
 @asynccontextmanager
-async def lookout(run: Course, place: Place, database: Database) -> AsyncIterator[None]:
+async def lookout(run: OperationExecution, place: Place, database: Database) -> AsyncIterator[None]:
     """Until the block is left: another replica may be asked to cancel, and those that only watch want to know."""
     looking = asyncio.create_task(_look_out(run, place, database))
     try:
@@ -27,8 +51,8 @@ async def lookout(run: Course, place: Place, database: Database) -> AsyncIterato
         looking.cancel()
 
 
-async def _look_out(run: Course, place: Place, database: Database) -> None:
-    kept = run.record
+async def _look_out(run: OperationExecution, place: Place, database: Database) -> None:
+    saved = run.record
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         # Whatever kept one look from being answered: the wish to cancel is still there at the next.
@@ -40,7 +64,26 @@ async def _look_out(run: Course, place: Place, database: Database) -> None:
                 run.waits(seen.in_the_way)
             if seen.cancelled:
                 run.cancelled.set()
-            if (record := run.record) is not kept:
+            if (record := run.record) is not saved:
                 async with database.connection() as connection:
-                    await keep_progress(connection, records, record)
-                kept = record
+                    await records.operations.save_progress(connection, record)
+                saved = record
+
+
+async def look(connection: AnyConnection, records: Records, operation_id: str, session: int | None) -> Seen:
+    """`session` is the server process that migrates, where it is known."""
+    rows = await connection.fetch(_LOOK.format(operations=records.tables.operations), operation_id, session)
+    names = [holder(row["pid"], row["application"], row["since"]) for row in rows if row["pid"] is not None]
+    wanted = f"table {rows[0]['wanted']}" if names and rows[0]["wanted"] else "a lock"
+    return Seen(
+        cancelled=any(row["cancelled"] for row in rows),
+        in_the_way=f"waits for {wanted}, held by {' and '.join(dict.fromkeys(names))}" if names else None,
+    )
+
+
+def holder(pid: int, application: str | None, since: datetime | None) -> str:
+    """A session in words, which stay the same while it is the same transaction; `since` is hidden from some roles."""
+    if pid == 0:
+        return "a prepared transaction"
+    facts = [application or "no application name", *([f"since {since:%Y-%m-%d %H:%M:%S} UTC"] if since else [])]
+    return f"pid {pid} ({', '.join(facts)})"

@@ -6,25 +6,22 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from migration_sidecar.alembic_environment.agreed_revisions import require_agreed
-from migration_sidecar.alembic_environment.load_deadline import as_long_as_it_takes
 from migration_sidecar.alembic_environment.target_database import Place
 from migration_sidecar.config.downgrade_permission import objection
 from migration_sidecar.config.settings import Settings
-from migration_sidecar.contract.errors import BadRequest, OtherBody, UnknownOperation, UnknownTarget
+from migration_sidecar.contract.errors import BadRequest, UnknownOperation, UnknownTarget
 from migration_sidecar.contract.messages import Operation, OperationRequest, OperationState, Problem
-from migration_sidecar.database.pool import Database, Kept
-from migration_sidecar.database.replica_locks import claim, claim_start
-from migration_sidecar.engine.operations.execution import Course
+from migration_sidecar.contract.plan_agreement import require_agreed
+from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
+from migration_sidecar.database.pool import Database
+from migration_sidecar.engine.operations.execution import OperationExecution
 from migration_sidecar.engine.operations.executor import Attempts
-from migration_sidecar.engine.operations.in_flight import Underway, facts_to_log, first_record, found_by
-from migration_sidecar.engine.operations.operation_watch import ask_to_cancel, standing
-from migration_sidecar.engine.operations.persistence import carry_through
-from migration_sidecar.engine.operations.retry import patient
+from migration_sidecar.engine.operations.monitor import lookout
+from migration_sidecar.engine.operations.read_back import found_by
+from migration_sidecar.engine.operations.retry import carry_through, patient
 from migration_sidecar.engine.planning.missing_grant import naming_the_grant
 from migration_sidecar.engine.planning.reader import Reader
 from migration_sidecar.protocol.origin import Origin, way_in_of
@@ -57,75 +54,84 @@ class Operations:
         self._reader = reader
         self._attempts = attempts
         self._changed = changed  # told whenever the journal may have new rows
-        self._underway: dict[str, Underway] = {}
+        self._executions: dict[str, OperationExecution] = {}  # those whose end this replica has not seen
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancelling: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
-    async def accept(self, request: OperationRequest, *, way_in: Origin = Origin.ENDPOINT) -> Operation:
-        """Stores the operation, then starts it; the same id and body again gives the same operation."""
+    async def accept(
+        self, request: OperationRequest, *, way_in: Origin = Origin.ENDPOINT, loading: LoadDeadline = UNLIMITED
+    ) -> Operation:
+        """Stores the operation, then starts it; the same id and body again gives the same operation.
+
+        Raises UnknownTarget, BadRequest, NoWayBackHere, OtherBody and PlanChanged, and what keeps it from planning.
+        """
         if request.only_by_hand and way_in == Origin.ENDPOINT:
             raise UnknownTarget(request.target)  # taking everything down is for a person at the database
         if way_in == Origin.ENDPOINT and way_in_of(request.operation_id) != Origin.ENDPOINT:
             raise BadRequest("operation_id: it begins like one that the service or a person gives; take another.")
         no = objection(self._settings, request.action, request.target) if way_in == Origin.ENDPOINT else None
-        async with self._connected() as (connection, records):
+        async with self._connected(loading) as (connection, records):
             if no is None:  # what is refused makes no tables
                 await records.prepare(connection)
-            if (known := await records.find_operation(connection, request.operation_id)) is not None:
-                return self._again(request, *known, way_in)
+            if (known := await records.operations.find_repeated(connection, request)) is not None:
+                return self._follow(request, known, way_in)
             if no is not None:
                 raise no
-            underway = await self._store(connection, records, request)
-        return self._begun(request, underway, way_in)
+            plan, agreed = await self._reader.agreed_plan_on(connection, request.action, request.target, loading)
+            require_agreed(request, plan)
+            record = await records.operations.accept(connection, request, plan, agreed)
+        return self._begin(OperationExecution(request, record, way_in, found_by(plan)))
 
     async def accept_alone(self, request: OperationRequest, *, way_in: Origin) -> Operation | None:
         """The same, unless another operation is unfinished or nothing is to be done; replicas ask one by one."""
-        async with self._connected() as (connection, records):
+        async with self._connected(UNLIMITED) as (connection, records):
             await records.prepare(connection)
-            if not await claim_start(connection, records.history) or await records.open_operations(connection):
+            if not await records.operations.claim_start(connection):
                 return None
-            plan = await self._reader.plan_on(connection, request.action, request.target, with_waiting=False)
+            if await records.operations.unfinished(connection):
+                return None
+            plan, agreed = await self._reader.agreed_plan_on(connection, request.action, request.target)
             if not plan.revisions and not plan.obstacles:
                 return None
-            underway = await self._store(connection, records, request)
-        return self._begun(request, underway, way_in)
+            record = await records.operations.accept(connection, request, plan, agreed)
+        return self._begin(OperationExecution(request, record, way_in, found_by(plan)))
 
-    async def find(self, operation_id: str, *, wait_seconds: float = 0) -> Operation:
+    async def find(self, operation_id: str, *, wait_seconds: float = 0, loading: LoadDeadline = UNLIMITED) -> Operation:
         """Waits until the operation has ended or the time is over; raises UnknownOperation."""
-        task, underway = self._tasks.get(operation_id), self._underway.get(operation_id)
+        task, execution = self._tasks.get(operation_id), self._executions.get(operation_id)
         if task is not None and wait_seconds > 0:
             await asyncio.wait([task], timeout=wait_seconds)
-        if underway is not None and (operation_id in self._underway or underway.record.state.ended):
-            return underway.record  # an end is stored before it stands there
-        records = await self._place.records()
-        async with self._database.connection() as connection:
-            known = await records.find_operation(connection, operation_id)
+        if execution is not None and (operation_id in self._executions or execution.record.state.ended):
+            return execution.record  # an end is stored before it stands there
+        records = await self._place.records(loading)
+        async with self._database.connection(loading=loading) as connection:
+            known = await records.operations.find(connection, operation_id)
         if known is None:
             raise UnknownOperation(operation_id)
-        return known[1]
+        return known
 
-    async def cancel(self, operation_id: str) -> Operation:
+    async def cancel(self, operation_id: str, loading: LoadDeadline = UNLIMITED) -> Operation:
         """Whichever replica drives it, and also before its turn; what has ended stays as it is."""
-        if (underway := self._underway.get(operation_id)) is not None:
-            underway.cancelled.set()  # a database that is away must not keep the process alive
-        records = await self._place.records()
-        async with self._database.connection() as connection:
-            asked = await ask_to_cancel(connection, records, operation_id)
+        if (execution := self._executions.get(operation_id)) is not None:
+            execution.cancelled.set()  # a database that is away must not keep the process alive
+        records = await self._place.records(loading)
+        async with self._database.connection(loading=loading) as connection:
+            asked = await records.operations.request_cancel(connection, operation_id)
         if asked is None:
             raise UnknownOperation(operation_id)
         request, record = asked
         if record.state.ended:
             return record
-        underway = self._underway.get(operation_id) or Underway(record)
-        underway.cancelled.set()
-        ending = asyncio.create_task(self._carry_out(request, underway, way_in_of(operation_id), nullcontext()))
+        way_in = way_in_of(operation_id)
+        execution = self._executions.get(operation_id) or OperationExecution(request, record, way_in)
+        execution.cancelled.set()
+        ending = asyncio.create_task(self._run(execution, nullcontext()))
         self._cancelling.add(ending)
         ending.add_done_callback(self._cancelling.discard)
-        await asyncio.wait(
-            [ending, *self._driving(operation_id)], timeout=CANCEL_SECONDS, return_when="FIRST_COMPLETED"
-        )
-        return underway.record
+        driving = [task] if (task := self._tasks.get(operation_id)) is not None else []
+        await asyncio.wait([ending, *driving], timeout=CANCEL_SECONDS, return_when="FIRST_COMPLETED")
+        return execution.record
 
     async def ended(self, operation_id: str) -> Operation:
         """Waits for the end of one that is carried out or watched here."""
@@ -137,10 +143,10 @@ class Operations:
         """Takes up what was accepted or running when the service last stopped; gives all that is unfinished."""
         records = await self._place.records()
         async with self._database.connection() as connection:
-            unfinished = await records.open_operations(connection)
+            if unfinished := await records.operations.unfinished(connection):
+                await records.prepare(connection)
         for request, record in unfinished:
-            if request.operation_id not in self._tasks:
-                self._begin(request, Underway(record), way_in_of(request.operation_id))
+            self._follow(request, record, way_in_of(request.operation_id))
         return [request.operation_id for request, _ in unfinished]
 
     async def stop(self) -> None:
@@ -150,94 +156,76 @@ class Operations:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[tuple[AnyConnection, Records]]:
-        records = await self._place.records()
-        async with self._database.connection() as connection, naming_the_grant(connection, records):
+    async def _connected(self, loading: LoadDeadline) -> AsyncIterator[tuple[AnyConnection, Records]]:
+        records = await self._place.records(loading)
+        async with self._database.connection(loading=loading) as connection, naming_the_grant(connection, records):
             yield connection, records
 
-    async def _store(self, connection: AnyConnection, records: Records, request: OperationRequest) -> Underway:
-        plan, agreed = await self._reader.agreed_plan_on(connection, request.action, request.target)
-        require_agreed(request, plan)
-        record, digest = first_record(request, plan), request.digest
-        if await records.insert_operation(connection, request, digest, record, agreed) != digest:
-            raise OtherBody(request.operation_id)
-        return Underway(record, accepted=found_by(plan))
+    def _follow(self, request: OperationRequest, record: Operation, way_in: Origin) -> Operation:
+        """Its replica may have died; the claim sees to it that one drives."""
+        return record if record.state.ended else self._begin(OperationExecution(request, record, way_in))
 
-    def _begun(self, request: OperationRequest, underway: Underway, way_in: Origin) -> Operation:
-        if request.operation_id not in self._tasks:  # the same request may have come in twice at once
-            self._begin(request, underway, way_in)
-        return self._latest(underway.record)
-
-    def _again(self, request: OperationRequest, stored: str, record: Operation, way_in: Origin) -> Operation:
-        if stored != request.digest:
-            raise OtherBody(request.operation_id)
-        if not record.state.ended and request.operation_id not in self._tasks:
-            # Its replica may have died; the claim sees to it that one drives.
-            self._begin(request, Underway(record), way_in)
-        return self._latest(record)
-
-    def _latest(self, record: Operation) -> Operation:
-        underway = self._underway.get(record.operation_id)
-        return underway.record if underway else record
-
-    def _driving(self, operation_id: str) -> list[asyncio.Task[None]]:
-        return [task] if (task := self._tasks.get(operation_id)) is not None else []
-
-    def _begin(self, request: OperationRequest, underway: Underway, way_in: Origin) -> None:
-        self._underway[request.operation_id] = underway
-        task = asyncio.create_task(self._carry_out(request, underway, way_in, self._turn))
-        self._tasks[request.operation_id] = task
-        task.add_done_callback(lambda _: self._forget(request.operation_id))
+    def _begin(self, execution: OperationExecution) -> Operation:
+        """Drives it when it is its turn, unless that is under way: the same request may have come in twice at once."""
+        operation_id = execution.request.operation_id
+        if operation_id not in self._executions:
+            self._executions[operation_id] = execution
+            task = asyncio.create_task(self._run(execution, self._turn))
+            self._tasks[operation_id] = task
+            task.add_done_callback(lambda _: self._forget(operation_id))
+        return self._executions[operation_id].record
 
     def _forget(self, operation_id: str) -> None:
         """From now on the database answers; memory does not grow with the number of operations."""
         self._tasks.pop(operation_id, None)
-        self._underway.pop(operation_id, None)
+        self._executions.pop(operation_id, None)
 
-    async def _carry_out(
-        self, request: OperationRequest, underway: Underway, way_in: Origin, turn: AbstractAsyncContextManager[None]
-    ) -> None:
-        as_long_as_it_takes()  # not only as long as the request that began it
+    async def _run(self, execution: OperationExecution, turn: AbstractAsyncContextManager[None]) -> None:
+        facts = {"operation": execution.request.operation_id}
         async with turn:
-            drive, give_up = partial(self._drive, request, underway, way_in), partial(self._give_up, underway)
-            await carry_through(request.operation_id, drive, give_up)
+            await carry_through(partial(self._drive, execution), partial(self._give_up, execution), facts)
         self._changed()
 
-    async def _give_up(self, underway: Underway, problem: Problem) -> None:
-        facts = {"state": OperationState.NEEDS_ATTENTION, "finished_at": datetime.now(UTC), "waiting_for": None}
-        ended = underway.record.model_copy(update={**facts, "error": problem})
-        await self._keep(ended)
-        underway.note(ended)
+    async def _give_up(self, execution: OperationExecution, problem: Problem) -> None:
+        await self._end(execution, execution.ended(OperationState.NEEDS_ATTENTION, error=problem))
 
     @patient
-    async def _drive(self, request: OperationRequest, underway: Underway, way_in: Origin) -> None:
+    async def _drive(self, execution: OperationExecution) -> None:
         """Several replicas may know an operation: the one whose session claims it drives, the others watch."""
-        records = await self._place.records()
+        records, operation_id = await self._place.records(), execution.request.operation_id
         while True:
             async with self._database.connection() as connection:
-                claimed = await claim(connection, request.operation_id)
-                stored = await standing(connection, records, request.operation_id)
-                if stored is not None:
-                    underway.note(stored.record)
-                    if stored.record.state.ended:
-                        return
+                claimed = await records.operations.claim(connection, operation_id)
+                stored = await records.operations.read(connection, operation_id)
+                if stored is not None and not execution.is_driven:
+                    execution.record = stored.record
+                if stored is not None and stored.record.state.ended:
+                    return
                 if claimed:
-                    if stored is not None and stored.cancelled:
-                        underway.cancelled.set()
-                    agreed = stored.agreed if stored is not None else None
-                    run = Course(request, underway.record, way_in, underway.note, underway.cancelled, agreed)
-                    run.kept.session = connection
-                    run.just_read = underway.just_read(stored)
-                    ended = await self._attempts.carry_out(run)
-                    await self._keep(ended, run.kept)
-                    underway.note(ended)
-                    log.info("operation_ended", extra=facts_to_log(ended, way_in))
+                    with execution.driven(stored, connection):
+                        async with lookout(execution, self._place, self._database):
+                            ended = await self._attempts.carry_out(execution)
+                        await self._end(execution, ended)
+                    log.info("operation_ended", extra=_facts_to_log(ended, execution.way_in))
                     return
             await asyncio.sleep(WATCH_SECONDS)
 
     @patient
-    async def _keep(self, record: Operation, kept: Kept | None = None) -> None:
+    async def _end(self, execution: OperationExecution, ended: Operation) -> None:
         """The end must be stored before anybody hears of it."""
         records = await self._place.records()
-        async with self._database.connection(kept) as connection:
-            await records.update_operation(connection, record)
+        async with self._database.connection(execution.kept) as connection:
+            await records.operations.save(connection, ended)
+        execution.record = ended
+
+
+def _facts_to_log(ended: Operation, way_in: str) -> dict[str, Any]:
+    return {
+        "service": ended.service,
+        "operation": ended.operation_id,
+        "way_in": way_in,
+        "state": ended.state.value,
+        "applied": [each.revision for each in ended.applied],
+        "at": ended.current_revisions,
+        **({"error": ended.error.detail} if ended.error else {}),
+    }

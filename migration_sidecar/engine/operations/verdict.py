@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from migration_sidecar.contract.messages import Problem
-from migration_sidecar.database.journal_row import JournalRow
+from migration_sidecar.database.journal_table import JournalRow
 from migration_sidecar.protocol.reports import ProblemFacts
 
 LOCK_NOT_AVAILABLE = "55P03"
@@ -38,11 +38,6 @@ class Found:
     @property
     def last_attempt(self) -> int:
         return max((row.attempt for row in self.rows), default=0)
-
-    @property
-    def began_seconds_ago(self) -> float:
-        """By the server's clock, which a restart or another replica does not change; 0 before the first attempt."""
-        return max((row.seconds_ago for row in self.rows), default=0.0)
 
     @property
     def unclosed_attempt(self) -> int:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from migration_sidecar.alembic_environment.agreed_revisions import Agreed
 from migration_sidecar.alembic_environment.history import History, RevisionFile
-from migration_sidecar.alembic_environment.load_deadline import at_most
 from migration_sidecar.alembic_environment.revision_files import Scripts
-from migration_sidecar.alembic_environment.target_database import Place, Whereabouts, even_unheard
+from migration_sidecar.alembic_environment.target_database import Place, Whereabouts
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import (
     HistoryUnreadable,
@@ -38,6 +37,7 @@ from migration_sidecar.contract.messages import (
     ServiceStatus,
 )
 from migration_sidecar.database.facts import DatabaseFacts, long_transactions
+from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.database.pool import Database
 from migration_sidecar.engine.planning.preflight import in_the_files, in_the_way, misfit, no_records, to_know
 from migration_sidecar.engine.planning.version_tables import read_farthest, way_to_go
@@ -106,19 +106,16 @@ class Reader:
         self._database = database
         self._scripts = scripts
 
-    async def status(self) -> ServiceStatus:
+    async def status(self, loading: LoadDeadline = UNLIMITED) -> ServiceStatus:
         """Never raises: what cannot be told stands in `error`."""
-        with even_unheard(), at_most(REFRESH_SECONDS if self._scripts.last_readable else inf):
-            return await self._as_far_as_known()
-
-    async def _as_far_as_known(self) -> ServiceStatus:
         history, unreadable = self._scripts.last_readable, None
+        loading = replace(loading.or_after(REFRESH_SECONDS if history else inf), allow_unprobed=True)
         try:
-            history = await self._scripts.history()
+            history = await self._scripts.history(loading)
         except (HistoryUnreadable, NoProcess, StillLoading) as error:
             unreadable = error.problem
         try:
-            facts, several, last, backlog = await self._facts_and_last(history or NO_HISTORY)
+            facts, several, last, backlog = await self._facts_and_last(history or NO_HISTORY, loading)
         except ProblemError as error:
             heads = list(history.heads) if history else []
             return self._status(DatabaseState.UNREACHABLE, head_revisions=heads, error=error.problem)
@@ -140,30 +137,32 @@ class Reader:
             or several,
         )
 
-    async def plan(self, action: Action, target: str) -> MigrationPlan:
+    async def plan(self, action: Action, target: str, loading: LoadDeadline = UNLIMITED) -> MigrationPlan:
         """Raises DatabaseUnreachable, HistoryUnreadable or UnknownTarget; anything less is an obstacle in the plan."""
-        async with self._database.connection() as connection:
-            return await self.plan_on(connection, action, target)
-
-    async def plan_on(
-        self, connection: AnyConnection, action: Action, target: str, *, with_waiting: bool = True
-    ) -> MigrationPlan:
-        """The same on a session that the caller has open; `with_waiting` warns of those who would be waited for."""
-        plan, _ = await self.agreed_plan_on(connection, action, target, with_waiting=with_waiting)
-        return plan
+        async with self._database.connection(loading=loading) as connection:
+            plan, _ = await self.agreed_plan_on(connection, action, target, loading, with_waiting=True)
+            return plan
 
     async def agreed_plan_on(
-        self, connection: AnyConnection, action: Action, target: str, *, with_waiting: bool = False
+        self,
+        connection: AnyConnection,
+        action: Action,
+        target: str,
+        loading: LoadDeadline = UNLIMITED,
+        *,
+        with_waiting: bool = False,
     ) -> tuple[MigrationPlan, Agreed]:
-        """With what an operation that is accepted now is held to, by the same files."""
-        history = await self._scripts.history()
-        found = await self._place.found()
-        facts, several = await self._facts(connection, action, target)
+        """The plan, and what an operation that is accepted now is held to, by the same files.
+
+        `with_waiting` warns of long transactions, which the migration would wait for.
+        """
+        history = await self._scripts.history(loading)
+        found = await self._place.found(loading)
+        facts, several = await self._facts(connection, action, target, loading)
         waiting = [facts.lock_holder] if facts.lock_holder else []
         waiting += await long_transactions(connection, LONG_TRANSACTION_SECONDS) if with_waiting else []
-        steps = _steps(history, facts, action, target)
         before, agreed = list(facts.revisions), Agreed.by(history, action, facts.revisions, target)
-        after = agreed.to_revisions
+        after, steps = agreed.to_revisions, [history.revisions[each.id] for each in agreed.revisions]
         plan = MigrationPlan(
             service=self._settings.service,
             database=self._place.database,
@@ -179,30 +178,30 @@ class Reader:
         return plan, agreed
 
     async def _facts(
-        self, connection: AnyConnection, action: Action, target: str
+        self, connection: AnyConnection, action: Action, target: str, loading: LoadDeadline
     ) -> tuple[DatabaseFacts, Problem | None]:
         """Of the version table with most to do, and a word about the others."""
-        tables = await self._place.all_records()
-        history = await self._scripts.history() if len(tables) > 1 else NO_HISTORY
+        tables = await self._place.all_records(loading)
+        history = await self._scripts.history(loading) if len(tables) > 1 else NO_HISTORY
         steps = partial(_steps, history, action=action, target=target)
         return await read_farthest(connection, tables, way_to_go(history, steps))
 
-    async def agreed(self, record: Operation) -> Agreed:
+    async def agreed(self, record: Operation, loading: LoadDeadline = UNLIMITED) -> Agreed:
         """What an older release accepted without keeping it, by the files of now."""
-        return Agreed.by(await self._scripts.history(), record.action, record.from_revisions, record.target)
+        return Agreed.by(await self._scripts.history(loading), record.action, record.from_revisions, record.target)
 
-    async def facts(self, connection: AnyConnection, agreed: Agreed) -> DatabaseFacts:
+    async def facts(self, connection: AnyConnection, agreed: Agreed, loading: LoadDeadline) -> DatabaseFacts:
         """Of the version table that is farthest from what was agreed; the files may be anything by now."""
-        tables = await self._place.all_records()
+        tables = await self._place.all_records(loading)
         history = NO_HISTORY
         if len(tables) > 1:
             with suppress(HistoryUnreadable):
-                history = await self._scripts.history()
+                history = await self._scripts.history(loading)
         left, is_there = (lambda at: agreed.left(history, at.revisions)), (lambda at: agreed.is_reached(at.revisions))
         return (await read_farthest(connection, tables, way_to_go(history, left, is_there)))[0]
 
     async def outlook(
-        self, facts: DatabaseFacts, agreed: Agreed, done: Collection[str] = ()
+        self, facts: DatabaseFacts, agreed: Agreed, done: Collection[str] = (), loading: LoadDeadline = UNLIMITED
     ) -> tuple[int, list[Problem]]:
         """How many revisions are left of what was agreed, and what stands in the way.
 
@@ -212,28 +211,28 @@ class Reader:
             return 0, []
         undone = agreed.undone(facts.revisions, done)
         try:
-            history = await self._scripts.history()
+            history = await self._scripts.history(loading)
             if history.knows(facts.revisions):
                 steps = agreed.left(history, facts.revisions)
-                return len(steps), _obstacles(history, facts, await self._place.found(), agreed.action, steps)
+                return len(steps), _obstacles(history, facts, await self._place.found(loading), agreed.action, steps)
         except (HistoryUnreadable, NotApplied, PlanChanged, UnknownTarget) as error:
             return len(undone), [error.problem]
         if agreed.revisions and not undone:
             return 0, []
-        return len(undone), _obstacles(history, facts, await self._place.found(), agreed.action, [])
+        return len(undone), _obstacles(history, facts, await self._place.found(loading), agreed.action, [])
 
     async def _facts_and_last(
-        self, history: History
+        self, history: History, loading: LoadDeadline
     ) -> tuple[DatabaseFacts, Problem | None, Operation | None, AuditBacklog | None]:
-        tables = await self._place.all_records()
-        async with self._database.connection() as connection:
+        tables = await self._place.all_records(loading)
+        async with self._database.connection(loading=loading) as connection:
             steps = partial(_steps, history, action=Action.UPGRADE, target="heads")
             facts, several = await read_farthest(connection, tables, way_to_go(history, steps))
             readable = facts.has_journal and facts.missing_grant is None
-            last = await tables[0].last_operation(connection) if readable else None
+            last = await tables[0].operations.last(connection) if readable else None
             # Without a Dapr sidecar nothing is relayed, so nothing is owed.
             relays = readable and self._settings.dapr_http_port is not None
-            backlog = await tables[0].backlog(connection) if relays else None
+            backlog = await tables[0].journal.backlog(connection) if relays else None
             return settled(facts, last), several, last, backlog
 
     def _status(self, state: DatabaseState, holder: LockHolder | None = None, **more: object) -> ServiceStatus:

@@ -11,7 +11,7 @@ import pytest
 from migration_sidecar.contract.errors import NotApplied, PlanChanged, UnknownTarget
 from migration_sidecar.contract.messages import Action, OperationRequest, OperationState
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.engine.operations.executor import Attempts
+from migration_sidecar.engine.operations.worker_run import WorkerRunner
 from migration_sidecar.protocol.lock_key import lock_key
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import (
@@ -226,13 +226,13 @@ async def test_a_file_that_is_replaced_at_the_last_moment_is_not_run_under_the_o
 ) -> None:
     file = environment.revision("a1")
     plan = await engine.reader.plan(Action.UPGRADE, "head")
-    orders = Attempts._orders
+    orders = WorkerRunner._orders
 
     def replaced_meanwhile(*of: Any) -> dict[str, Any]:
         file.write_text(file.read_text().replace("t_a1", "t_something_else"))
         return orders(*of)
 
-    monkeypatch.setattr(Attempts, "_orders", replaced_meanwhile)
+    monkeypatch.setattr(WorkerRunner, "_orders", replaced_meanwhile)
     operation = await carry_out(engine, plan_digest=plan.digest) if agreed else await carry_out(engine)
     assert tables(database) == (set() if agreed else {"t_something_else"})
     if agreed:

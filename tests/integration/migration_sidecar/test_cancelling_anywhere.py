@@ -12,11 +12,12 @@ import psycopg
 import pytest
 
 import migration_sidecar.engine.operations.executor
+import migration_sidecar.engine.operations.monitor
 import migration_sidecar.engine.operations.queue
 from migration_sidecar.contract.errors import DatabaseUnreachable, UnknownOperation
 from migration_sidecar.contract.messages import OperationState
+from migration_sidecar.database.operations_table import OperationsTable
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.engine.operations.operation_watch import ask_to_cancel
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (
@@ -102,8 +103,8 @@ async def test_a_request_to_cancel_that_nobody_heard_is_found_by_whoever_takes_t
     record = done.model_copy(update={"operation_id": wanted.operation_id, "state": OperationState.ACCEPTED})
     records = await first.place.records()
     async with first.database.connection() as connection:
-        await records.insert_operation(connection, wanted, wanted.digest, record)
-        await ask_to_cancel(connection, records, wanted.operation_id)
+        await records.operations.insert(connection, wanted, record)
+        await records.operations.request_cancel(connection, wanted.operation_id)
     second = start_engine(environment, MIGRATE_ON_STARTUP="check")
     await second.startup.run()
     assert (await ended(second, wanted.operation_id)).state is OperationState.CANCELLED
@@ -227,8 +228,22 @@ async def test_a_database_that_is_away_keeps_nobody_from_ending_the_process(
     async def away(*_: object) -> None:
         raise DatabaseUnreachable("CM-513", "It is away.")
 
-    monkeypatch.setattr(migration_sidecar.engine.operations.queue, "ask_to_cancel", away)
+    monkeypatch.setattr(OperationsTable, "request_cancel", away)
     with pytest.raises(DatabaseUnreachable):
         await engine.operations.cancel(accepted.operation_id)
     assert (await ended(engine, accepted.operation_id)).state is OperationState.CANCELLED
     await until(lambda: not rows(database, SLEEPERS), within=WELL_BEFORE_THE_END_SECONDS)
+
+
+async def test_whoever_cancels_beside_the_attempt_leaves_its_record_alone(
+    engine: Engine, environment: Environment, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stored record is older than the one that is held here: it must not take its place."""
+    monkeypatch.setattr(migration_sidecar.engine.operations.monitor, "LOOK_SECONDS", 60.0)
+    environment.revision("a1", 'op.execute("SELECT pg_sleep(60)")')
+    accepted = await engine.operations.accept(request())
+    await until(lambda: rows(database, SLEEPERS))
+    cancelled = await engine.operations.cancel(accepted.operation_id)
+    assert (cancelled.state, cancelled.attempts) == (OperationState.CANCELLED, 1)
+    assert cancelled.started_at is not None
+    assert cancelled.started_at > cancelled.accepted_at

@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 
-import migration_sidecar.database.records
 from migration_sidecar.cli import migrate_commands
 from migration_sidecar.contract.messages import OperationState
+from migration_sidecar.database.operations_table import OperationsTable
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import Environment, kinds, request, rows, tables, version
@@ -53,14 +53,14 @@ async def test_ctrl_c_before_the_answer_leaves_nothing_for_the_next_replica(
 ) -> None:
     environment.revision("a1")
     engine, wanted = start_engine(environment), request()
-    store = migration_sidecar.database.records.Records.insert_operation
+    store = OperationsTable.accept
 
     async def stored_and_interrupted(*arguments: Any) -> None:
         await store(*arguments)
         command.cancel()
         await asyncio.sleep(60)
 
-    monkeypatch.setattr(migration_sidecar.database.records.Records, "insert_operation", stored_and_interrupted)
+    monkeypatch.setattr(OperationsTable, "accept", stored_and_interrupted)
     command = asyncio.create_task(migrate_commands._carry_out(engine, wanted))
     operation, interrupted = await command
     assert interrupted

@@ -209,7 +209,7 @@ async def test_the_version_table_is_the_one_that_env_py_names(
     engine = open_engine(environment, {"ORDERS_DSN": database.url})
 
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED
-    assert await engine.place.version_table() == VersionTable("orders_version", "ops")
+    assert (await engine.place.found()).table == VersionTable("orders_version", "ops")
     assert (await engine.reader.status()).state is DatabaseState.AT_HEAD
     with database.connect() as connection:
         assert connection.execute("SELECT version_num FROM ops.orders_version").fetchall() == [("one",)]

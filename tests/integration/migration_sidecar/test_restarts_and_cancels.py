@@ -21,8 +21,8 @@ from asyncpg import QueryCanceledError
 from migration_sidecar.contract.errors import BadRequest
 from migration_sidecar.contract.messages import OperationState
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.engine.operations import monitor, operation_watch
-from migration_sidecar.engine.operations.operation_watch import Seen
+from migration_sidecar.engine.operations import monitor
+from migration_sidecar.engine.operations.monitor import Seen
 from migration_sidecar.protocol.lock_key import lock_key
 from scripts.infrastructure import ports
 from tests.integration.databases import Database
@@ -268,13 +268,13 @@ async def test_one_look_that_fails_does_not_lose_the_wish_to_cancel_of_another_r
 ) -> None:
     """A role's own statement_timeout may end any question; the watch goes on."""
     environment.revision("a1", 'op.execute("SELECT pg_sleep(60)")')
-    looked = []
+    looked, watch = [], monitor.look
 
     async def look(*arguments: Any) -> Seen:
         looked.append(arguments)
         if len(looked) == 1:
             raise QueryCanceledError("canceling statement due to statement timeout")
-        return await operation_watch.look(*arguments)
+        return await watch(*arguments)
 
     monkeypatch.setattr(monitor, "look", look)
     driving, other = start_engine(environment), start_engine(environment)

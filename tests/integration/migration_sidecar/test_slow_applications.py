@@ -16,10 +16,10 @@ import pytest
 
 import migration_sidecar.api.routes
 import migration_sidecar.engine.planning.reader
-from migration_sidecar.alembic_environment.load_deadline import at_most
 from migration_sidecar.api.app import make_app
 from migration_sidecar.contract.errors import StillLoading
 from migration_sidecar.contract.messages import Action, DatabaseState, OperationState
+from migration_sidecar.database.load_deadline import LoadDeadline
 from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
@@ -83,10 +83,14 @@ async def test_the_endpoint_answers_that_it_still_loads_and_then_the_plan(
     monkeypatch.setattr(migration_sidecar.api.routes, "LONGEST_LOADING_SECONDS", 1.0)
     gate.shut()
     async with endpoint(environment) as client:
-        plan = await client.get("/migrations/plan")
-        operation = await client.post("/migrations/operations", json={"operation_id": "op-1", "target": "head"})
-        status = await client.get("/migrations")
-        for refusal in (plan, operation):
+        async with asyncio.timeout(30):
+            plan = await client.get("/migrations/plan")
+            operation = await client.post("/migrations/operations", json={"operation_id": "op-1", "target": "head"})
+            found = await client.get("/migrations/operations/op-1")
+            cancelled = await client.delete("/migrations/operations/op-1")
+            status = await client.get("/migrations")
+            assert (await client.get("/readyz")).status_code == 200  # it is not to be checked here
+        for refusal in (plan, operation, found, cancelled):
             assert (refusal.status_code, refusal.json()["code"], refusal.json()["retryable"]) == (503, "CM-308", True)
         assert (status.status_code, status.json()["error"]["code"]) == (200, "CM-308")
         assert status.json()["state"] == "empty"
@@ -113,8 +117,7 @@ async def test_an_operation_outlasts_the_patience_of_the_request_that_began_it(
 ) -> None:
     await engine.reader.plan(Action.UPGRADE, "head")
     async with engine.operations._turn:
-        with at_most(1):
-            accepted = await engine.operations.accept(request())
+        accepted = await engine.operations.accept(request(), loading=LoadDeadline.after(1))
         gate.shut()
         touched(environment)
         await asyncio.sleep(1)
@@ -137,8 +140,8 @@ async def test_a_status_tells_what_it_read_before_while_a_changed_env_py_is_load
     assert (status.state, status.head_revisions) == (DatabaseState.AT_HEAD, ["a1"])
     assert status.error is not None
     assert status.error.code == "CM-308"
-    with at_most(0.5), pytest.raises(StillLoading):
-        await engine.reader.plan(Action.UPGRADE, "head")
+    with pytest.raises(StillLoading):
+        await engine.reader.plan(Action.UPGRADE, "head", LoadDeadline.after(0.5))
 
     gate.open()
     assert [step.id for step in (await engine.reader.plan(Action.UPGRADE, "head")).revisions] == ["a2"]

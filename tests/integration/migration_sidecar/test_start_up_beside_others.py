@@ -14,7 +14,6 @@ import pytest
 
 from migration_sidecar.contract.messages import DatabaseState, Operation, OperationState
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.engine.operations.operation_watch import ask_to_cancel
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (
@@ -125,7 +124,7 @@ async def test_one_that_was_cancelled_meanwhile_leaves_start_up_its_own_try(
     after = start_engine(environment)
     records = await after.place.records()
     async with after.database.connection() as connection:
-        await ask_to_cancel(connection, records, left.operation_id)
+        await records.operations.request_cancel(connection, left.operation_id)
     await started(after)
     assert operations(database) == [("other", "cancelled"), ("start-up", "succeeded")]
     assert await is_ready(after)

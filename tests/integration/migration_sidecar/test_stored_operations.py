@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from migration_sidecar.contract.messages import Action, Operation, OperationRequest, OperationState
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.engine.operations.operation_watch import ask_to_cancel, keep_progress, standing
 from tests.integration.migration_sidecar.environments import request
 
 
@@ -28,15 +27,22 @@ async def test_an_operation_that_another_replica_stores_at_this_very_moment_is_r
     wanted = request()
     record = accepted(wanted)
     records = await engine.place.records()
-    async with engine.database.connection() as first, engine.database.connection() as second:
+    async with (
+        engine.database.connection() as first,
+        engine.database.connection() as second,
+        engine.database.connection() as third,
+    ):
         await records.prepare(first)
         transaction = first.transaction()
         await transaction.start()
-        await records.insert_operation(first, wanted, wanted.digest, record)
-        meanwhile = asyncio.create_task(records.insert_operation(second, wanted, "another digest", record))
+        assert await records.operations.insert(first, wanted, record)
+        others = wanted.model_copy(update={"requested_by": "somebody else"})
+        meanwhile = asyncio.create_task(records.operations.insert(second, others, record))
+        again = asyncio.create_task(records.operations.insert(third, wanted, record))
         await asyncio.sleep(0.2)
         await transaction.commit()
-        assert await meanwhile == wanted.digest
+        assert not await meanwhile
+        assert await again
 
 
 async def test_a_late_word_of_progress_changes_neither_an_end_nor_a_wish_to_cancel(engine: Engine) -> None:
@@ -46,13 +52,13 @@ async def test_a_late_word_of_progress_changes_neither_an_end_nor_a_wish_to_canc
     records = await engine.place.records()
     async with engine.database.connection() as connection:
         await records.prepare(connection)
-        await records.insert_operation(connection, wanted, wanted.digest, accepted(wanted))
-        await ask_to_cancel(connection, records, wanted.operation_id)
-        await keep_progress(connection, records, running)
-        wish = await standing(connection, records, wanted.operation_id)
-        await records.update_operation(connection, done)
-        await keep_progress(connection, records, running)
-        end = await standing(connection, records, wanted.operation_id)
+        await records.operations.insert(connection, wanted, accepted(wanted))
+        await records.operations.request_cancel(connection, wanted.operation_id)
+        await records.operations.save_progress(connection, running)
+        wish = await records.operations.read(connection, wanted.operation_id)
+        await records.operations.save(connection, done)
+        await records.operations.save_progress(connection, running)
+        end = await records.operations.read(connection, wanted.operation_id)
     assert wish is not None
     assert (wish.cancelled, wish.record) == (True, running)
     assert end is not None

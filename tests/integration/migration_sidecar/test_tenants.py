@@ -11,11 +11,12 @@ from migration_sidecar.adoption.adopt import Wish, adopt
 from migration_sidecar.contract.errors import NotAdopted
 from migration_sidecar.contract.messages import Action, DatabaseState, OperationState
 from migration_sidecar.engine.engine import Engine
+from migration_sidecar.engine.operations.execution import OperationExecution
 from migration_sidecar.engine.operations.read_back import Truth
 from migration_sidecar.protocol.lock_key import lock_key
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
-from tests.integration.migration_sidecar.environments import Environment, carry_out, rows
+from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows
 
 ENV = """
 from alembic import context
@@ -149,7 +150,9 @@ async def test_what_an_attempt_did_is_not_judged_while_its_session_holds_the_loc
             """UPDATE migration_sidecar.journal SET at = clock_timestamp(),
                  detail = detail || jsonb_build_object('pid', pg_backend_pid()) WHERE kind = 'attempt'"""
         )
-        reading = asyncio.create_task(Truth(migrated.database, migrated.reader, migrated.place).read(record, unclear=1))
+        execution = OperationExecution(request(operation_id=record.operation_id), record, "endpoint")
+        truth = Truth(migrated.database, migrated.reader, migrated.place)
+        reading = asyncio.create_task(truth.read(execution, unclear=1))
         await asyncio.sleep(0.5)
         assert not reading.done()
     assert (await reading).left == 0

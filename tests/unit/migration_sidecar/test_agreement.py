@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from migration_sidecar.alembic_environment.agreed_revisions import Agreed, limits, other_files
+from migration_sidecar.alembic_environment.agreed_revisions import Agreed
 from migration_sidecar.contract.errors import NotApplied, PlanChanged, ProblemError
-from migration_sidecar.contract.messages import Action, OperationRequest
+from migration_sidecar.contract.messages import Action
 from tests.unit.migration_sidecar.test_agreement_with_alembic import alembics, carried_out, graphs, rows_of
 from tests.unit.migration_sidecar.test_history import Graph, history, ids
 
@@ -103,30 +103,3 @@ def test_a_downgrade_that_others_overtook_is_no_success() -> None:
 def test_a_database_at_a_revision_that_nobody_knows_agrees_to_nothing() -> None:
     agreed = Agreed.by(history(LINE), Action.UPGRADE, ["z9"], "head")
     assert (agreed.goals, agreed.revisions, agreed.is_reached(["z9"])) == ([], [], False)
-
-
-@pytest.mark.parametrize(
-    ("facts", "held"),
-    [
-        ({}, None),
-        ({"expected_revisions": ["a1"]}, {"a2": None, "a3": None}),
-        ({"plan_digest": "0" * 64}, {"a2": "sha of a2", "a3": "sha of a3"}),
-        ({"action": "downgrade"}, {"a3": None, "a2": None}),
-    ],
-)
-def test_what_a_caller_said_is_what_may_be_done(facts: dict[str, object], held: dict[str, str | None] | None) -> None:
-    request = OperationRequest(operation_id="op", target="a1", **facts)  # type: ignore[arg-type]
-    rows, target = (["a1"], "head") if request.action is Action.UPGRADE else (["a3"], "a1")
-    agreed = Agreed.by(history(LINE), Action(request.action), rows, target)
-    named = [each.model_copy(update={"sha256": f"sha of {each.id}"}) for each in agreed.revisions]
-    assert limits(request, agreed.model_copy(update={"revisions": named})) == held
-
-
-def test_only_who_agreed_to_a_plan_is_held_to_the_text_of_its_files() -> None:
-    agreed = Agreed.by(history(LINE), Action.UPGRADE, ["a1"], "head")
-    other = [each.model_copy(update={"sha256": "another"}) for each in agreed.revisions]
-    edited = agreed.model_copy(update={"revisions": other})
-    with_plan = OperationRequest(operation_id="op", target="head", plan_digest="0" * 64)
-    assert other_files(with_plan, agreed, history(LINE)) is None
-    assert other_files(with_plan, edited, history(LINE)) is not None
-    assert other_files(OperationRequest(operation_id="op", target="head"), edited, history(LINE)) is None

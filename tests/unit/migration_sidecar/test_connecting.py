@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.database.asyncpg_dsn import dsn
+from migration_sidecar.database.connect import dsn
 from migration_sidecar.protocol.url import make_url
 from migration_sidecar.worker.env.engine_url import url_of_parameters
 

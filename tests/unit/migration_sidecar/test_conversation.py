@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import Any, cast
 
 from migration_sidecar.contract.messages import OperationRequest
-from migration_sidecar.engine.operations.execution import Course
+from migration_sidecar.engine.operations.execution import OperationExecution
 from migration_sidecar.engine.operations.worker_run import Conversation
 from migration_sidecar.forkserver.client import MigrationProcess
 from tests.unit.migration_sidecar.accepted import RECORD
@@ -33,10 +33,12 @@ async def heard(*said: dict[str, Any], deadline_seconds: int = 60) -> Conversati
     wanted = OperationRequest(
         operation_id="op-1", target="head", requested_by="test", deadline_seconds=deadline_seconds
     )
-    talk = Conversation(Course(wanted, RECORD, "by hand", lambda _: None, asyncio.Event()))
+    execution = OperationExecution(wanted, RECORD, "by hand")
+    talk = Conversation(execution)
     process = cast(MigrationProcess, Lingering({"event": "session", "pid": 7}, *said))
-    async with asyncio.timeout(10):
-        await talk.hold(nullcontext(process), {})
+    with execution.driven(None, cast(Any, None)):
+        async with asyncio.timeout(10):
+            await talk.hold(nullcontext(process), {})
     return talk
 
 

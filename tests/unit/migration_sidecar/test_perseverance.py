@@ -8,8 +8,8 @@ import pytest
 
 from migration_sidecar.contract.errors import DatabaseUnreachable, UnknownTarget
 from migration_sidecar.contract.messages import Problem
-from migration_sidecar.engine.operations import persistence
-from migration_sidecar.engine.operations.persistence import TIMES, carry_through
+from migration_sidecar.engine.operations import retry
+from migration_sidecar.engine.operations.retry import TIMES, carry_through
 
 AWAY = DatabaseUnreachable("CM-513", "The server is away.")
 
@@ -35,12 +35,12 @@ class Driver:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(persistence, "FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
 
 
 async def carried(*errors: Exception) -> Driver:
     driver = Driver(*errors)
-    await carry_through("one", driver.drive, driver.give_up)
+    await carry_through(driver.drive, driver.give_up, {"operation": "one"})
     return driver
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from coordinator.domain.audit_events import NOBODY, about_conflict, about_rejection, about_run
 from migration_sidecar.contract.audit_detail import bounded, error_text, problem_facts
 from migration_sidecar.contract.messages import AuditEvent, Operation, Problem
-from migration_sidecar.database.journal_row import JournalRow
+from migration_sidecar.database.journal_table import JournalRow
 from migration_sidecar.database.pool import Database
 from migration_sidecar.engine.journal_events import EVENT_TYPES, audit_event
 from migration_sidecar.engine.operations.verdict import Ending, Found, judge

@@ -8,7 +8,7 @@ import pytest
 
 from migration_sidecar.cli.output import show
 from migration_sidecar.contract.messages import Problem
-from migration_sidecar.engine.operations.operation_watch import holder
+from migration_sidecar.engine.operations.monitor import holder
 
 BEGUN = datetime(2026, 11, 22, 16, 26, 41, tzinfo=UTC)
 

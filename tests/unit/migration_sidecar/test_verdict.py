@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.database.journal_row import JournalRow
+from migration_sidecar.database.journal_table import JournalRow
 from migration_sidecar.engine.operations.verdict import Ending, Found, Next, judge, torn
 
 PROBLEM = {
