@@ -1,1 +1,1 @@
-"""Verifies an export of the audit; trusts nothing but the public key."""
+"""Verifies an export of the audit. Trusts only the public key."""

@@ -1,11 +1,14 @@
-"""Verifies an export of the audit or the proof of one event. Needs Python and `cryptography`, nothing of ours.
+"""Verifies an export of the audit, or the proof of one event. Needs only Python and the package `cryptography`.
 
     python verify.py export.jsonl --keys audit-keys.json --anchors anchors-<chain id>.jsonl
     python verify.py proof.json --keys audit-keys.json
 
-The formats are specified in docs/audit.md. Exit code 0: everything holds; 1: something does not, and which seq is the
-first; 2: not readable. Keep the key file where nobody who administers the audit's database can write: without it only
-consistency is shown.
+The formats are specified in docs/audit.md. Exit code 0: everything is correct; 1: something is wrong, and the output
+names the first wrong event; 2: the file is not readable. Store the key file where the administrators of the audit's
+database cannot write. Without trusted keys, this shows only that the file is consistent.
+
+The audit service signs and exports with this same code, so a mistake here is invisible to both. Independent of it are
+the hashes that PostgreSQL computes, and the examples in tests/vectors.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from typing import Any, BinaryIO, TypeVar
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-NOTHING = "0" * 64  # what stands before the first event and before the first anchor
+NOTHING = "0" * 64  # hash before the first event and before the first anchor
 LINE_BYTES = 16 << 20
 MISSING = "After event {before} comes event {seq}: what was between is missing."
 INSERTED = "Event {seq} does not follow the event before it: one was inserted or replaced."
@@ -42,11 +45,11 @@ Kind = TypeVar("Kind")
 
 
 class Unreadable(Exception):
-    """The file is not of the documented form."""
+    """The file does not have the documented form."""
 
 
 class Broken(Exception):
-    """What was signed or chained is not what is there; `seq` is the first that shows it."""
+    """The data is not what was signed or chained; `seq` is the first event that shows it."""
 
     def __init__(self, seq: int | None, reason: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -55,7 +58,7 @@ class Broken(Exception):
 
 @dataclass
 class Verdict:
-    """`first_bad_seq` and `reason` only where `ok` is false; `notes` are what a reader must know besides."""
+    """The result. `first_bad_seq` and `reason` are set only if `ok` is false; `notes` are limits a reader must know."""
 
     kind: str
     ok: bool = True
@@ -74,15 +77,17 @@ class Verdict:
 
 
 def payload_hash(payload: str) -> str:
+    """SHA-256 of the payload text, in hex."""
     return sha256(payload.encode()).hexdigest()
 
 
 def event_hash(prev_hash: str, seq: int, recorded_at: str, hash_of_payload: str) -> str:
+    """The hash that links an event to the one before it, in hex."""
     return sha256(f"audit-chain-1|{prev_hash}|{seq}|{recorded_at}|{hash_of_payload}".encode()).hexdigest()
 
 
 def event_line(seq: int, recorded_at: str, prev_hash: str, hash: str, payload: str) -> str:
-    """An event as it stands in an export, without the end of the line."""
+    """An event as a line of an export, without the line end."""
     text = json.dumps(payload, ensure_ascii=False)
     return f'{{"seq":{seq},"recorded_at":"{recorded_at}","prev_hash":"{prev_hash}","hash":"{hash}","payload":{text}}}'
 
@@ -99,13 +104,14 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 class Tree:
-    """Takes leaves one by one and keeps only the roots of its complete subtrees."""
+    """A Merkle tree. Takes leaves one by one, and stores only the roots of its complete subtrees."""
 
     def __init__(self) -> None:
         self.count = 0
         self._subtrees: list[bytes] = []
 
     def add(self, hash: str) -> None:
+        """Adds the hash of an event as the next leaf."""
         top, level = _leaf(hash), self.count
         while level & 1:
             top, level = _node(self._subtrees.pop(), top), level >> 1
@@ -113,6 +119,7 @@ class Tree:
         self.count += 1
 
     def root(self) -> str:
+        """The root over all leaves so far, in hex."""
         top = self._subtrees[-1] if self._subtrees else sha256(b"").digest()
         for left in reversed(self._subtrees[:-1]):
             top = _node(left, top)
@@ -120,6 +127,7 @@ class Tree:
 
 
 def merkle_root(hashes: Sequence[str]) -> str:
+    """The root of the tree over these event hashes, in hex."""
     tree = Tree()
     for each in hashes:
         tree.add(each)
@@ -127,7 +135,7 @@ def merkle_root(hashes: Sequence[str]) -> str:
 
 
 def merkle_path(hashes: Sequence[str], index: int) -> list[str]:
-    """What stands beside the way from one leaf to the root, from below."""
+    """The sibling hashes on the way from leaf `index` to the root, lowest first."""
     if len(hashes) <= 1:
         return []
     half = 1 << (len(hashes) - 1).bit_length() - 1
@@ -137,7 +145,7 @@ def merkle_path(hashes: Sequence[str], index: int) -> list[str]:
 
 
 def root_along(path: Sequence[str], hash: str, index: int, count: int) -> str:
-    """The root that a path leads to; raises ValueError for a path of another length than the tree has there."""
+    """The root that a path leads to. Raises ValueError when the path is too long or too short for the tree."""
     top, last = _leaf(hash), count - 1
     for step in map(bytes.fromhex, path):
         if last == 0:
@@ -174,30 +182,38 @@ class Anchor:
 
     @classmethod
     def read(cls, document: Any) -> Anchor:
+        """Parses a line of the form audit-anchor-1 and its signature. Does not check it. Raises Unreadable."""
         parts = document if isinstance(document, dict) else {}
         line, signature = parts.get("anchor"), parts.get("signature")
-        found = ANCHOR.fullmatch(line) if isinstance(line, str) else None
-        if found is None or not isinstance(signature, str):
+        match = ANCHOR.fullmatch(line) if isinstance(line, str) else None
+        if match is None or not isinstance(signature, str):
             raise Unreadable("an anchor is not of the form audit-anchor-1")
-        chain_id, seq, hash, count, root, previous, signed_at, key_id = found.groups()
+        chain_id, seq, hash, count, root, previous, signed_at, key_id = match.groups()
         return cls(str(line), signature, chain_id, int(seq), hash, int(count), root, previous, signed_at, key_id)
 
     @property
     def sha256(self) -> str:
+        """The hash by which the next anchor refers to this one, in hex."""
         return sha256(self.line.encode()).hexdigest()
 
 
 def require_follows(anchor: Anchor, before: Anchor | None) -> None:
+    """Raises Broken unless the anchor continues the one before it (None for the first anchor)."""
     previous, seq = (before.sha256, before.seq) if before else (NOTHING, 0)
     if anchor.previous != previous or anchor.seq - anchor.count != seq:
         raise Broken(anchor.seq, "anchor", f"The anchor at seq {anchor.seq} does not follow the one before it.")
 
 
 def key_id(public_key: str) -> str:
+    """The short name of a public key: the first 16 hex digits of its hash.
+
+    Raises ValueError for text that is not base64.
+    """
     return sha256(b64decode(public_key)).hexdigest()[:16]
 
 
 def signed(public_key: str, signature: str, line: str) -> bool:
+    """Whether this key made this signature of this line."""
     try:
         Ed25519PublicKey.from_public_bytes(b64decode(public_key)).verify(b64decode(signature), line.encode())
     except (InvalidSignature, ValueError):
@@ -206,14 +222,17 @@ def signed(public_key: str, signature: str, line: str) -> bool:
 
 
 class Keys:
-    """Who may sign from which seq on; every key but the first was introduced by the one before it."""
+    """Which key may sign from which event on. Each key except the first was introduced by the key before it.
+
+    Raises Unreadable for another form, and Broken for keys that do not extend the trusted ones.
+    """
 
     def __init__(self, document: Any, trusted: Keys | None = None) -> None:
         entries = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(entries, list) or document.get("format") != "audit-keys-1":
             raise Unreadable("the keys are not of the form audit-keys-1")
         self.chain_id = str(document.get("chain_id"))
-        self.keys: list[tuple[str, str, int]] = []  # key id, public key, signs what is after this seq
+        self.keys: list[tuple[str, str, int]] = []  # key id, public key, last seq that it may not sign
         for entry in entries:
             self._introduce(entry if isinstance(entry, dict) else {})
         shared = min(len(self.keys), len(trusted.keys)) if trusted else 0
@@ -232,18 +251,19 @@ class Keys:
             raise Unreadable("a public key is not base64") from None
         if self.keys:
             old_id, old_key, old_after = self.keys[-1]
-            found = ROTATION.fullmatch(str(rotation))
-            if found is None or found.group(1, 3, 4, 5) != (self.chain_id, old_id, name, public_key):
+            match = ROTATION.fullmatch(str(rotation))
+            if match is None or match.group(1, 3, 4, 5) != (self.chain_id, old_id, name, public_key):
                 raise Broken(None, "keys", f"The rotation to key {name} names other keys or another audit.")
-            after = int(found[2])
+            after = int(match[2])
             if after < old_after or not (
-                signed(old_key, str(entry.get("signed_by_old")), found[0])
-                and signed(public_key, str(entry.get("signed_by_new")), found[0])
+                signed(old_key, str(entry.get("signed_by_old")), match[0])
+                and signed(public_key, str(entry.get("signed_by_new")), match[0])
             ):
                 raise Broken(None, "keys", f"Key {name} was not introduced by key {old_id}.")
         self.keys.append((name, public_key, after))
 
     def require_signed(self, anchor: Anchor) -> None:
+        """Raises Broken unless the key that may sign at this seq signed the anchor."""
         for position, (name, public_key, after) in enumerate(self.keys):
             until = self.keys[position + 1][2] if position + 1 < len(self.keys) else 10**18
             may_sign = name == anchor.key_id and after < anchor.seq <= until and anchor.chain_id == self.chain_id
@@ -253,7 +273,10 @@ class Keys:
 
 
 def read_anchors(lines: Iterator[bytes], keys: Keys) -> dict[int, Anchor]:
-    """The anchors of a file that is kept outside the database, each signed and following the one before it."""
+    """The anchors of a file outside the database, by seq.
+
+    Raises Broken unless each is signed and follows the last one.
+    """
     anchors: dict[int, Anchor] = {}
     before: Anchor | None = None
     for line in lines:
@@ -268,7 +291,7 @@ def read_anchors(lines: Iterator[bytes], keys: Keys) -> dict[int, Anchor]:
 
 
 class Export:
-    """One export, taken line by line; nothing but the position in the chain is kept."""
+    """State of verifying one export line by line. Stores only the position in the chain, not the events."""
 
     def __init__(self, header: Mapping[str, Any], trusted: Keys | None, outside: Mapping[int, Anchor]) -> None:
         first, chain_id = _typed(header, "from_seq", int), _typed(header, "chain_id", str)
@@ -277,12 +300,13 @@ class Export:
         self.until, before = header.get("to_seq"), header.get("previous_anchor")
         self.seq, self.last_outside = first - 1, max(outside, default=0)
         self.keys, self.outside, self.tree, self.ended = Keys(header.get("keys"), trusted), outside, Tree(), False
-        self.untold: Mapping[str, Any] | None = None
-        self.segment_open, self.ahead = False, 0  # ahead: what an anchor signed of which the events have not come
+        self.unrecorded: Mapping[str, Any] | None = None
+        # ahead: the seq of an anchor that came before its event
+        self.segment_open, self.ahead = False, 0
         if self.keys.chain_id != self.verdict.chain_id:
             raise Broken(None, "keys", "The keys belong to another audit than the events.")
         self.anchor = Anchor.read(before) if before else None
-        self.follows = first == 1 or self.anchor is not None  # otherwise the anchor before is not in the file
+        self.follows = first == 1 or self.anchor is not None  # otherwise the file does not contain the anchor before
         if self.anchor:
             self.keys.require_signed(self.anchor)
             self._require_known(self.anchor)
@@ -291,9 +315,10 @@ class Export:
         if self.anchor and self.anchor.seq == self.seq and self.anchor.hash != self.hash:
             raise Broken(self.seq + 1, "rewritten", "The export does not begin after what was signed.")
 
-    def event(self, found: re.Match[bytes]) -> None:
-        seq, recorded_at, prev_hash, hash = int(found[1]), found[2].decode(), found[3].decode(), found[4].decode()
-        payload = _text(found[5])
+    def event(self, match: re.Match[bytes]) -> None:
+        """Takes the line of an event. Raises Broken."""
+        seq, recorded_at, prev_hash, hash = int(match[1]), match[2].decode(), match[3].decode(), match[4].decode()
+        payload = _text(match[5])
         hash_of_payload = payload_hash(payload)
         if self.segment_open:
             raise Broken(seq, "missing", f"Nothing signs event {self.seq}, after which a segment was taken out.")
@@ -308,16 +333,17 @@ class Export:
         self.seq, self.hash = seq, hash
         self.verdict.events += 1
         self.tree.add(hash)
-        if self.untold and '"audit.segment_retired"' in payload and _tells_of_retiring(_json(payload), self.untold):
-            self.untold = None
+        if self.unrecorded and '"audit.segment_retired"' in payload and _retires(_json(payload), self.unrecorded):
+            self.unrecorded = None
         if seq in self.outside:
             self._require_here(self.outside[seq])
 
     def take_anchor(self, document: Any) -> None:
+        """Takes the line of an anchor. Raises Broken or Unreadable."""
         anchor = Anchor.read(document)
         self.keys.require_signed(anchor)
         self._require_known(anchor)
-        if anchor.seq > self.seq:  # the line that comes next shows whether events are missing or the tail is cut
+        if anchor.seq > self.seq:  # the next line shows whether events are missing or the tail is cut
             self.ahead = anchor.seq
             return
         if self.follows:
@@ -329,7 +355,7 @@ class Export:
         self.verdict.anchored_seq = anchor.seq
 
     def take_segment(self, segment: Mapping[str, Any]) -> None:
-        """Events that were sealed, exported and taken out; the anchor that follows must have signed their end."""
+        """Takes the line of a sealed segment, whose events were removed. The next anchor must sign its last event."""
         first, last, prev_hash = (
             _typed(segment, "first_seq", int),
             _typed(segment, "last_seq", int),
@@ -343,8 +369,8 @@ class Export:
         if first != self.seq + 1 or last < first or prev_hash != self.hash:
             raise Broken(first, "missing", f"The sealed segment {first} to {last} does not follow event {self.seq}.")
         self.seq, self.hash, self.segment_open, self.follows = last, hash, True, False
-        self.untold = segment  # until an event tells that it was taken out; it is younger than those that were
-        # The anchors within are in the segment's file; the one at its end says what came before it.
+        self.unrecorded = segment  # until a later event records that the segment was retired
+        # The anchors inside the segment are in its own file; the anchor at its end names the one before it.
         self.tree = Tree()
         self.verdict.notes.append(
             f"Events {first} to {last} are not here but in the sealed segment with SHA-256 {file}:"
@@ -352,22 +378,24 @@ class Export:
         )
 
     def take_end(self, end: Any) -> None:
+        """Takes the last line. Raises Broken unless it agrees with the events that were read."""
         if self.ahead:
             raise Broken(
                 self.seq + 1, "cut", f"The tail is cut: event {self.ahead} was signed, the last is {self.seq}."
             )
-        said = (end.get("events"), end.get("last_seq"), end.get("last_hash")) if isinstance(end, dict) else None
-        if said != (self.verdict.events, self.seq, self.hash):
+        stated = (end.get("events"), end.get("last_seq"), end.get("last_hash")) if isinstance(end, dict) else None
+        if stated != (self.verdict.events, self.seq, self.hash):
             raise Broken(self.seq + 1, "cut", f"The export says that it ends elsewhere than at event {self.seq}.")
         self.ended = True
 
     def finish(self) -> Verdict:
+        """The verdict after the last line. Raises Broken when the file or the tail of the chain is cut."""
         if not self.ended or self.segment_open:
             raise Broken(
                 self.seq + 1, "cut", f"The file is cut: it stops after event {self.seq} without its last line."
             )
-        if self.untold and self.until is None:
-            first, last = self.untold["first_seq"], self.untold["last_seq"]
+        if self.unrecorded and self.until is None:
+            first, last = self.unrecorded["first_seq"], self.unrecorded["last_seq"]
             raise Broken(first, "missing", f"Events {first} to {last} are gone, and no event tells who took them out.")
         beyond = [each for each in self.outside.values() if each.seq > self.seq]
         due = [each for each in beyond if each.signed_at <= self.exported_at]
@@ -390,22 +418,22 @@ class Export:
             raise Broken(first, "rewritten", f"Events {first} to {anchor.seq} are not those that were signed.")
 
     def _require_known(self, anchor: Anchor) -> None:
-        """Where anchors are kept outside, one that they do not know is a second history."""
+        """Raises Broken for an anchor that differs from the outside anchors: it belongs to a second history."""
         known = self.outside.get(anchor.seq)
         if (known and known.line != anchor.line) or (not known and anchor.seq <= self.last_outside):
             raise Broken(anchor.seq, "rewritten", f"Another anchor at seq {anchor.seq} is kept outside the database.")
 
 
 def verify_export(lines: Iterator[bytes], trusted: Keys | None, outside: Mapping[int, Anchor]) -> Verdict:
-    """The verdict; `ok` is false where something is broken. Raises Unreadable."""
+    """The verdict on an export; `ok` is false where something is broken. Raises Unreadable."""
     export: Export | None = None
     try:
         export = Export(_object(next(lines, b"")), trusted, outside)
         for line in lines:
             if export.ended:
                 raise Unreadable("something stands after the last line of the export")
-            if found := EVENT.fullmatch(line):
-                export.event(found)
+            if match := EVENT.fullmatch(line):
+                export.event(match)
             else:
                 _take(export, _object(line))
         return export.finish()
@@ -415,13 +443,13 @@ def verify_export(lines: Iterator[bytes], trusted: Keys | None, outside: Mapping
         return _refused(verdict, broken)
 
 
-def _tells_of_retiring(event: Any, segment: Mapping[str, Any]) -> bool:
-    told = event.get("detail") if isinstance(event, dict) and event.get("source") == "cas-audit" else None
+def _retires(event: Any, segment: Mapping[str, Any]) -> bool:
+    detail = event.get("detail") if isinstance(event, dict) and event.get("source") == "cas-audit" else None
     names = ("first_seq", "last_seq", "last_hash", "file_sha256")
     return (
-        isinstance(told, dict)
+        isinstance(detail, dict)
         and event.get("event_type") == "audit.segment_retired"
-        and all(told.get(name) == segment.get(name) for name in names)
+        and all(detail.get(name) == segment.get(name) for name in names)
     )
 
 
@@ -440,18 +468,18 @@ def _take(export: Export, document: Mapping[str, Any]) -> None:
 
 
 def verify_proof(proof: Mapping[str, Any], trusted: Keys | None) -> Verdict:
-    """That this very event is among those the anchor signs."""
+    """The verdict on the proof that an anchor signs one event. Raises Unreadable."""
     event, path, index = proof.get("event"), proof.get("path"), proof.get("index")
-    found = EVENT.fullmatch(event.encode(errors="replace")) if isinstance(event, str) else None
-    if found is None or not isinstance(path, list) or type(index) is not int:
+    match = EVENT.fullmatch(event.encode(errors="replace")) if isinstance(event, str) else None
+    if match is None or not isinstance(path, list) or type(index) is not int:
         raise Unreadable("the file is not of the form audit-proof-1")
     anchor = Anchor.read(proof)
-    seq, hash = int(found[1]), found[4].decode()
+    seq, hash = int(match[1]), match[4].decode()
     verdict = Verdict("proof", True, anchor.chain_id, seq, seq, 1, anchor.seq)
     try:
         Keys(proof.get("keys"), trusted).require_signed(anchor)
-        fresh = event_hash(found[3].decode(), seq, found[2].decode(), payload_hash(_text(found[5])))
-        if fresh != hash:
+        computed = event_hash(match[3].decode(), seq, match[2].decode(), payload_hash(_text(match[5])))
+        if computed != hash:
             raise Broken(seq, "changed", f"Event {seq} is not what was recorded: its hash does not fit it.")
         if index != seq - (anchor.seq - anchor.count + 1) or not 0 <= index < anchor.count:
             raise Broken(seq, "moved", f"Event {seq} is not where the anchor at seq {anchor.seq} has it.")
@@ -463,6 +491,7 @@ def verify_proof(proof: Mapping[str, Any], trusted: Keys | None) -> Verdict:
 
 
 def _root_or_nothing(path: Sequence[Any], hash: str, index: int, count: int) -> str:
+    """The root that the path leads to, or an empty text for a path that leads to none."""
     try:
         return root_along([str(step) for step in path], hash, index, count)
     except ValueError:
@@ -500,7 +529,7 @@ def _json(text: bytes | str) -> Any:
 
 
 def _text(json_text: bytes) -> str:
-    """The payload as it was hashed."""
+    """The payload exactly as it was hashed."""
     try:
         text: str = json.loads(json_text)
         text.encode()
@@ -516,22 +545,28 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def lines_of(file: BinaryIO, size: int = 0) -> Iterator[bytes]:
-    """With `size`, tells on stderr how far it is."""
-    done, told = 0, 0
+    """The lines of a file.
+
+    With `size` (bytes), prints progress to stderr. Raises Unreadable for a line that is too long.
+    """
+    done, reported = 0, 0
     while line := file.readline(LINE_BYTES + 1):
         if len(line) > LINE_BYTES:
             raise Unreadable(f"a line is longer than {LINE_BYTES >> 20} MiB")
         done += len(line)
-        if size and done - told > size // 50 + (8 << 20):
-            told = done
+        if size and done - reported > size // 50 + (8 << 20):
+            reported = done
             print(f"\r{100 * done // size:3} %", end="", file=sys.stderr, flush=True)
         yield line
-    if told:
+    if reported:
         print("\r     \r", end="", file=sys.stderr, flush=True)
 
 
 def verify_file(path: str, keys: str | None = None, anchors: str | None = None, *, progress: bool = False) -> Verdict:
-    """An export or a proof, whichever it is. Raises Unreadable or OSError."""
+    """Verifies an export or a proof; the first line says which. Raises Unreadable or OSError.
+
+    Without `keys`, the verdict has a note that nothing shows who signed.
+    """
     if anchors and not keys:
         raise Unreadable("--anchors needs --keys: anchors are worth what their signatures are")
     trusted = _read_keys(keys) if keys else None
@@ -544,7 +579,7 @@ def verify_file(path: str, keys: str | None = None, anchors: str | None = None, 
             size = file.seek(0, 2)
             file.seek(0)
             try:
-                # Keys that were rotated in since are trusted for who introduced them.
+                # Newer keys than the trusted ones are accepted, because a trusted key introduced them.
                 outside = _read_outside(anchors, Keys(_object(first).get("keys"), trusted)) if anchors else {}
             except Broken as broken:
                 return _refused(Verdict("export"), broken)
@@ -567,18 +602,19 @@ def _read_outside(path: str, keys: Keys) -> dict[int, Anchor]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="verify.py", description="Verifies an export or a proof of the audit.")
     parser.add_argument("file")
     parser.add_argument("--keys", help="audit-keys.json, from a place you trust")
     parser.add_argument("--anchors", help="the anchors that are kept outside the database")
     parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        verdict = verify_file(asked.file, asked.keys, asked.anchors, progress=sys.stderr.isatty())
+        verdict = verify_file(options.file, options.keys, options.anchors, progress=sys.stderr.isatty())
     except (Unreadable, Broken, OSError) as error:
         print(f"Not verified: {error}.".replace("..", "."), file=sys.stderr)
         return 2
-    if asked.json:
+    if options.json:
         print(json.dumps(asdict(verdict)))
     else:
         print(sentence(verdict), *verdict.notes, sep="\n")
@@ -586,6 +622,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def sentence(verdict: Verdict) -> str:
+    """The verdict in one sentence, for people."""
     if not verdict.ok:
         where = f" First bad seq: {verdict.first_bad_seq}." if verdict.first_bad_seq else ""
         return f"NOT OK ({verdict.reason}). {verdict.sentence}{where}"

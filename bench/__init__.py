@@ -1,1 +1,1 @@
-"""Measures; asserts nothing about time."""
+"""Measures how long things take. Asserts nothing about time."""

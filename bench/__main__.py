@@ -1,4 +1,4 @@
-"""`bench/fleet`: prepares the ground, takes turns, reports."""
+"""`bench/fleet`: starts a fleet, measures each way to migrate it in turn, and prints a report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from bench.conduct import folder_for, positive, stop_everything_when_ended, teller
+from bench.conduct import folder_for, positive, progress_printer, stop_everything_when_ended
 from bench.event import Event, RunWentWrong
 from bench.ground import Ground, Say, prepared_ground
 from bench.plain_alembic import make_plain_folder
@@ -23,6 +23,7 @@ from scripts.infrastructure.errors import InfrastructureError
 
 
 def main() -> int:
+    """The command line. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="bench/fleet", description="Measures ways to migrate the fleet; asserts nothing."
     )
@@ -34,7 +35,7 @@ def main() -> int:
         "--state", type=Path, metavar="FOLDER", help="keep data and logs there (a new folder otherwise)"
     )
     arguments = parser.parse_args()
-    say = teller()
+    say = progress_printer()
     stop_everything_when_ended()
     try:
         with folder_for(arguments.state, "bench-fleet-") as state:

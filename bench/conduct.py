@@ -1,4 +1,4 @@
-"""How every bench conducts itself: it tells what it does, keeps its files in one folder, and stops what it started."""
+"""What every bench does: prints its progress, stores its files in one folder, and stops what it started."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from typing import NoReturn
 
 from bench.ground import Say
 
-ENDING = (signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def stop_everything_when_ended() -> None:
-    """By SIGTERM or SIGHUP: both become an exit, on whose way out all is stopped; what nohup ignores stays so."""
-    for number in ENDING:
+    """Turns SIGTERM and SIGHUP into an exit, which runs all clean-up. A signal that nohup ignores stays ignored."""
+    for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _leave)
+            signal.signal(number, _exit)
 
 
-def _leave(number: int, _: FrameType | None) -> NoReturn:
-    # timeout(1) sends its signal twice; the second must not end the stopping.
-    for each in ENDING:
+def _exit(number: int, _: FrameType | None) -> NoReturn:
+    # timeout(1) sends its signal twice; the second one must not interrupt the clean-up.
+    for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
 @contextmanager
 def folder_for(state: Path | None, prefix: str) -> Iterator[Path]:
-    """The folder that was asked for, which stays, or one that goes."""
+    """The folder `state`, which is not deleted, or a temporary one."""
     if state is not None:
         yield state.absolute()
         return
@@ -42,11 +42,12 @@ def folder_for(state: Path | None, prefix: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-def teller() -> Say:
+def progress_printer() -> Say:
+    """A function that prints a line to stderr with the seconds since now."""
     begun = time.monotonic()
 
     def say(text: str) -> None:
-        # A terminal that was closed hears nothing more, and everything is stopped all the same.
+        # When the terminal was closed, nothing is printed, and the clean-up continues.
         with suppress(OSError):
             print(f"[{time.monotonic() - begun:4.0f} s] {text}", file=sys.stderr, flush=True)
 
@@ -54,6 +55,7 @@ def teller() -> Say:
 
 
 def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("at least 1")

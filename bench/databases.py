@@ -1,4 +1,4 @@
-"""Databases made anew on a cluster of the bench's own, and what each is at."""
+"""Creates empty databases on the bench's own server, and reads their revisions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from scripts.infrastructure.postgres import Address, PostgresServer
 
 
 def make_anew(postgres: PostgresServer, names: Iterable[str]) -> None:
-    """Drops and creates them whoever is connected; refuses on any cluster but the bench's own.
+    """Drops the databases, also while clients are connected, and creates them. Raises NotOurs on any other server.
 
-    What was written so far is on disk then, so that nobody pays for a checkpoint that another one caused.
+    All earlier writes are on disk then, so that no way pays for the checkpoint of another one.
     """
     postgres.prove_ours()
     with postgres.address.connect() as connection:
@@ -23,10 +23,10 @@ def make_anew(postgres: PostgresServer, names: Iterable[str]) -> None:
 
 
 def revision_of(address: Address, name: str) -> str:
-    """Empty where there is none."""
+    """The revision of a database; several are separated by commas. Empty if there is none."""
     with address.connect(name) as connection:
-        there = connection.execute("SELECT to_regclass('public.alembic_version') IS NOT NULL").fetchone()
-        if there is None or not there[0]:
+        exists = connection.execute("SELECT to_regclass('public.alembic_version') IS NOT NULL").fetchone()
+        if exists is None or not exists[0]:
             return ""
         rows = connection.execute("SELECT version_num FROM public.alembic_version").fetchall()
         return ",".join(sorted(row[0] for row in rows))

@@ -1,4 +1,4 @@
-"""Our way: one event on the bus, until the run and its audit are recorded; all of it through Dapr."""
+"""Migrating with one event: from publishing it until the run and its audit are recorded, all through Dapr."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ GIVE_UP_SECONDS = 120
 
 
 class RunWentWrong(Exception):
-    """A run that is to be measured must have succeeded."""
+    """A measured run did not succeed, so its time means nothing."""
 
 
 @dataclass
 class Event:
-    """`parts` holds where the seconds of the last run went."""
+    """One event to the coordinator; `parts` has the seconds of each part of the last run."""
 
     ground: Ground
     http: httpx.Client
@@ -35,9 +35,11 @@ class Event:
         return f"{self.ground.fleet.sidecar}/v1.0/invoke/{COORDINATOR}/method"
 
     def fresh(self) -> None:
+        """Migrates empty databases."""
         self._migrate("succeeded")
 
     def at_head(self) -> None:
+        """Migrates databases that are at head already."""
         self._migrate("unchanged")
 
     def _migrate(self, expected: str) -> None:
@@ -48,14 +50,14 @@ class Event:
             f"{self.ground.fleet.sidecar}/v1.0/publish/pubsub/migrate.requested", json=body
         ).raise_for_status()
         record = self._recorded(request_id)
-        seen_at = datetime.now(UTC)
+        recorded_at = datetime.now(UTC)
         states = {step["service"]: step["state"] for step in record["steps"]}
         if record["state"] != "succeeded" or set(states.values()) != {expected}:
             raise RunWentWrong(f"{request_id} is {record['state']} with {states}: {record.get('error')}")
-        self.parts = where_the_time_went(record, published_at, seen_at)
+        self.parts = where_the_time_went(record, published_at, recorded_at)
 
     def _recorded(self, request_id: str) -> dict[str, Any]:
-        """Asks again at once: whoever waits for the run is told when it ends, and not later."""
+        """The finished run. Polls without a pause, so that the end is noticed at once. Raises RunWentWrong."""
         deadline = time.monotonic() + GIVE_UP_SECONDS
         while time.monotonic() < deadline:
             answer = self.http.get(f"{self._method}/migrations/{request_id}", params={"wait_seconds": 1})
@@ -67,7 +69,7 @@ class Event:
         raise RunWentWrong(f"{request_id} was not recorded within {GIVE_UP_SECONDS} s")
 
     def door_milliseconds(self, calls: int) -> list[float]:
-        """From a call until it is accepted and answered; dry runs, so that nothing else is set going for long."""
+        """Times from a call to its answer, in ms. All are dry runs, so that no migration runs besides."""
         return [self._call() for _ in range(calls)]
 
     def _call(self) -> float:
@@ -79,8 +81,11 @@ class Event:
         return took
 
 
-def where_the_time_went(record: dict[str, Any], published_at: datetime, seen_at: datetime) -> dict[str, float]:
-    """In seconds, in the order in which it passes; `own per step` is the run's time less what the services report."""
+def where_the_time_went(record: dict[str, Any], published_at: datetime, recorded_at: datetime) -> dict[str, float]:
+    """Seconds of each part, in the order in which they pass.
+
+    `own per step` is the time of the run without the operations of the services, divided by the number of steps.
+    """
     accepted, started, finished = (
         datetime.fromisoformat(record[f"{word}_at"]) for word in ("accepted", "started", "finished")
     )
@@ -92,6 +97,6 @@ def where_the_time_went(record: dict[str, Any], published_at: datetime, seen_at:
         "plan": (started - accepted).total_seconds(),
         "operations": operations,
         "own": carrying_out - operations,
-        "record": (seen_at - finished).total_seconds(),
+        "record": (recorded_at - finished).total_seconds(),
         "own per step": (carrying_out - operations) / len(steps),
     }

@@ -1,4 +1,4 @@
-"""Medians, ratios and budgets out of the samples."""
+"""Computes medians, ratios and budgets from the samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OURS = "one event to the coordinator"
 
 @dataclass(frozen=True)
 class Line:
-    """One variant in one situation; `ratio` is how many times as long as one event it takes."""
+    """One variant in one situation. `ratio` is its time divided by the time of one event."""
 
     variant: str
     situation: str
@@ -27,6 +27,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Budget:
+    """A limit, and what was measured against it. `kept` is whether the limit was met."""
+
     what: str
     budget: str
     measured: str
@@ -34,23 +36,25 @@ class Budget:
 
 
 def lines(samples: Sequence[Sample]) -> list[Line]:
-    found = []
+    """One line for each variant and situation, the slowest first."""
+    rows = []
     for situation in (FRESH, AT_HEAD):
         ours = median(seconds_of(samples, OURS, situation))
         for variant in dict.fromkeys(sample.variant for sample in samples):
             seconds = seconds_of(samples, variant, situation)
             middle = median(seconds)
-            found.append(Line(variant, situation, middle, min(seconds), max(seconds), middle / ours))
-    return sorted(found, key=lambda line: (line.situation != FRESH, -line.median_seconds))
+            rows.append(Line(variant, situation, middle, min(seconds), max(seconds), middle / ours))
+    return sorted(rows, key=lambda line: (line.situation != FRESH, -line.median_seconds))
 
 
 def parts(samples: Sequence[Sample], situation: str) -> dict[str, float]:
-    """Median seconds of each part of an event's way."""
+    """Median seconds of each part of an event."""
     ours = [sample.parts for sample in samples if sample.variant == OURS and sample.situation == situation]
     return {name: median(each[name] for each in ours) for name in ours[0]}
 
 
 def budgets(samples: Sequence[Sample], door_milliseconds: Sequence[float]) -> list[Budget]:
+    """Each budget, with what was measured against it."""
     ratios = {line.situation: line.ratio for line in lines(samples) if line.variant == BASELINE}
     per_step = parts(samples, FRESH)["own per step"] * 1000
     door = percentile(door_milliseconds, 95)
@@ -65,9 +69,10 @@ def budgets(samples: Sequence[Sample], door_milliseconds: Sequence[float]) -> li
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """The smallest value that at least so many percent of the values do not exceed."""
+    """The smallest value such that at least `percent` % of the values are not greater."""
     return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
 
 
 def seconds_of(samples: Sequence[Sample], variant: str, situation: str) -> list[float]:
+    """The seconds of one variant in one situation."""
     return [sample.seconds for sample in samples if (sample.variant, sample.situation) == (variant, situation)]

@@ -1,4 +1,4 @@
-"""The ground every variant runs on: servers of the bench's own, the fleet under `dapr run`, and databases made anew."""
+"""What bench/fleet measures: its own servers, the fleet under `dapr run`, and empty databases."""
 
 from __future__ import annotations
 
@@ -16,44 +16,47 @@ from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.render import Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import Settings
 
-REST_SECONDS = 7.0  # longer than a service that waits for its migration looks away from its database
+REST_SECONDS = 7.0  # longer than the interval in which a waiting service looks at its database
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Ground:
-    """A fleet that does not migrate by itself, on a cluster that nobody else uses."""
+    """A fleet that does not migrate by itself, on servers that only the bench uses."""
 
     infrastructure: Infrastructure
     fleet: Fleet
 
     @property
     def members(self) -> list[FleetMember]:
+        """The services that own a database."""
         return members()
 
     def url_of(self, member: FleetMember) -> str:
-        """The service's own DATABASE_URL, driver included, as the running fleet has it."""
+        """The service's own DATABASE_URL in the running fleet, with the driver."""
         url: str = read_fleet(self.fleet.file)[member.name]["env"]["DATABASE_URL"]
         return url
 
     def plain_url_of(self, member: FleetMember) -> str:
+        """The same without a driver, for psql."""
         return self.infrastructure.settings.postgres.url(member.database)
 
     def make_databases_anew(self) -> None:
-        """The rest is what a fleet has before anybody migrates it: its services have seen what is pending."""
+        """Creates empty databases, then waits until the services have noticed what is pending."""
         make_anew(self.infrastructure.postgres, [member.database for member in self.members])
         shutil.rmtree(self.infrastructure.settings.audit_folder, ignore_errors=True)  # its key signs one audit only
         time.sleep(REST_SECONDS)
 
     def heads(self) -> dict[str, str]:
+        """The revision of each database, by service."""
         address = self.infrastructure.settings.postgres
         return {member.name: revision_of(address, member.database) for member in self.members}
 
 
 @contextmanager
 def prepared_ground(state: Path, say: Say) -> Iterator[Ground]:
-    """Everything is stopped at the end, also after a failure."""
+    """Starts servers and fleet, and stops all of them at the end, also after a failure."""
     settings = Settings.private(state)
     infrastructure = Infrastructure(settings, say=say)
     rendering = Rendering(settings, free_ports=True)

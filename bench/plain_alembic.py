@@ -1,4 +1,4 @@
-"""A copy of each service's history under the env.py that `alembic init` writes: the baseline owes nothing to us."""
+"""Copies each service's revisions into a folder with the env.py of `alembic init`: a baseline without our code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ prepend_sys_path = {root}
 path_separator = os
 sqlalchemy.url = {url}
 {logging}"""
-# As `alembic init` writes it, and at the same level: the lines about each revision are part of what it costs.
+# As `alembic init` writes it, with the same level: the log line for each revision is part of the cost.
 LOGGING = """
 [loggers]
 keys = root,sqlalchemy,alembic
@@ -58,17 +58,19 @@ datefmt = %H:%M:%S
 
 @dataclass(frozen=True)
 class PlainFolder:
-    """Where `alembic` is started for one service, and where its whole history is as SQL."""
+    """The folder in which `alembic` is started for one service."""
 
     member: FleetMember
     folder: Path
 
     @property
     def sql(self) -> Path:
+        """The file with the whole history as SQL."""
         return self.folder / "upgrade.sql"
 
 
 def make_plain_folder(member: FleetMember, url: str, into: Path) -> PlainFolder:
+    """Creates the folder for one service."""
     folder = into / member.name
     shutil.copytree(ROOT / member.folder / "alembic" / "versions", folder / "alembic" / "versions")
     template = TEMPLATES / ("async" if "+asyncpg" in url else "generic")
@@ -76,6 +78,6 @@ def make_plain_folder(member: FleetMember, url: str, into: Path) -> PlainFolder:
     text = (template / "env.py").read_text().replace("target_metadata = None", models)
     (folder / "alembic" / "env.py").write_text(text)
     shutil.copy(template / "script.py.mako", folder / "alembic")
-    # A % in a password would be read as an interpolation by the ini file.
+    # The ini file would read a % in a password as an interpolation.
     (folder / "alembic.ini").write_text(INI.format(root=ROOT, url=url.replace("%", "%%"), logging=LOGGING))
     return PlainFolder(member, folder)

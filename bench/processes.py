@@ -1,4 +1,4 @@
-"""The ways that start one process per service, one after the other."""
+"""The ways that start one process for each service, one after the other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ASK_FOR_THE_VERSION = "SELECT version_num FROM alembic_version"
 
 
 class CommandFailed(Exception):
-    """A command that is to be measured must have worked."""
+    """A measured command failed, so its time means nothing."""
 
     def __init__(self, command: Sequence[str], stderr: str) -> None:
         last = stderr.strip().splitlines()[-1:] or ["it said nothing"]
@@ -29,6 +29,7 @@ class CommandFailed(Exception):
 
 
 def run(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
+    """Runs a command in the folder, and returns its stdout. Raises CommandFailed."""
     done = subprocess.run(
         command, cwd=folder, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
     )
@@ -39,12 +40,13 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str] | N
 
 @dataclass(frozen=True)
 class OurAlembic:
-    """`alembic upgrade head` in each service's folder; its env.py takes our lock and writes our journal."""
+    """`alembic upgrade head` in the folder of each service. Its env.py takes our lock and writes our journal."""
 
     ground: Ground
     name: str = "alembic, this repository's env.py"
 
     def fresh(self) -> None:
+        """Migrates each service."""
         for member in self.ground.members:
             run([ALEMBIC, "upgrade", "head"], ROOT / member.folder, {"DATABASE_URL": self.ground.url_of(member)})
 
@@ -53,12 +55,13 @@ class OurAlembic:
 
 @dataclass(frozen=True)
 class PlainAlembic:
-    """The same with the env.py that `alembic init` writes: the baseline."""
+    """The baseline: the same with the env.py that `alembic init` writes."""
 
     folders: Sequence[PlainFolder]
     name: str = "alembic, env.py of alembic init"
 
     def fresh(self) -> None:
+        """Migrates each service."""
         for plain in self.folders:
             run([ALEMBIC, "upgrade", "head"], plain.folder)
 
@@ -67,21 +70,24 @@ class PlainAlembic:
 
 @dataclass(frozen=True)
 class Psql:
-    """The SQL that Alembic would have sent, sent by psql; at head it can only ask for the version."""
+    """psql with the SQL that Alembic would send. At head there is nothing to send, so it reads the version."""
 
     ground: Ground
     folders: Sequence[PlainFolder]
     name: str = "psql with the SQL ready"
 
     def prepare(self) -> None:
+        """Writes the SQL of each service; not measured."""
         for plain in self.folders:
             plain.sql.write_text(run([ALEMBIC, "upgrade", "head", "--sql"], plain.folder))
 
     def fresh(self) -> None:
+        """Sends the SQL of each service."""
         for plain in self.folders:
             self._psql(plain.member, "--file", str(plain.sql))
 
     def at_head(self) -> None:
+        """Reads the version of each service."""
         for plain in self.folders:
             self._psql(plain.member, "--command", ASK_FOR_THE_VERSION)
 

@@ -1,4 +1,4 @@
-"""The table for people and the document for machines."""
+"""The measurements as tables for people, and as a JSON document."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ Load = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Measured:
+    """All measurements of bench/fleet."""
+
     samples: Sequence[Sample]
     door_milliseconds: Sequence[float]
     load_before: Load
@@ -28,6 +30,7 @@ class Measured:
 
 
 def document(measured: Measured) -> dict[str, Any]:
+    """The content of the JSON file."""
     return {
         "machine": machine(measured.load_before, measured.load_after),
         "medians": [asdict(line) for line in findings.lines(measured.samples)],
@@ -39,12 +42,14 @@ def document(measured: Measured) -> dict[str, Any]:
 
 
 def show(console: Console, measured: Measured) -> None:
+    """Prints the tables."""
     budgets = findings.budgets(measured.samples, measured.door_milliseconds)
     console.print(_medians(measured.samples), _parts(measured.samples), budget_table(budgets))
     console.print(f"{loads(measured.load_before, measured.load_after)}; the fleet was running throughout.")
 
 
 def machine(before: Load, after: Load) -> dict[str, Any]:
+    """The machine, with its load before and after."""
     return {
         "processors": os.cpu_count(),
         "system": platform.platform(),
@@ -55,10 +60,12 @@ def machine(before: Load, after: Load) -> dict[str, Any]:
 
 
 def loads(before: Load, after: Load) -> str:
+    """The load of the machine, as a sentence."""
     return f"{os.cpu_count()} processors; load (1 min) {before[0]:.2f} before, {after[0]:.2f} after"
 
 
 def named_table(title: str, *columns: str) -> Table:
+    """A table with a title; all columns but the first are right-aligned."""
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
@@ -81,7 +88,7 @@ def _parts(samples: Sequence[Sample]) -> Table:
         "plan": "plan: accepted → started",
         "operations": "operations: as the services report them",
         "own": "own: the rest of the run",
-        "record": "record: finished → state and audit seen recorded",
+        "record": "record: finished → state and audit recorded",
         "own per step": "own, per step",
     }
     for name, words in explained.items():
@@ -90,6 +97,7 @@ def _parts(samples: Sequence[Sample]) -> Table:
 
 
 def budget_table(budgets: Sequence[Budget]) -> Table:
+    """The table of budgets."""
     table = named_table("Against the budgets", "what", "budget", "measured", "")
     for budget in budgets:
         verdict = "[green]kept[/]" if budget.kept else "[yellow]not kept[/]"

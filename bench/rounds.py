@@ -1,4 +1,4 @@
-"""Takes turns: every variant in every round, so that what slows the machine for a while slows all of them."""
+"""Runs every variant in every round, so that a slow phase of the machine affects all variants."""
 
 from __future__ import annotations
 
@@ -16,25 +16,32 @@ Way = TypeVar("Way")
 
 
 class Variant(Protocol):
+    """A way to migrate that is measured."""
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name in the tables."""
 
-    def fresh(self) -> None: ...
+    def fresh(self) -> None:
+        """Migrates empty databases."""
 
-    def at_head(self) -> None: ...
+    def at_head(self) -> None:
+        """Migrates databases that are at head already."""
 
 
 class Ground(Protocol):
-    """What the variants run on, made anew before each."""
+    """What the variants migrate."""
 
-    def make_databases_anew(self) -> None: ...
+    def make_databases_anew(self) -> None:
+        """Called before each variant."""
 
-    def heads(self) -> dict[str, str]: ...
+    def heads(self) -> dict[str, str]:
+        """The revision of each database."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One variant once; round 0 warms up and does not count."""
+    """One measurement. Round 0 is for warming up and is not counted."""
 
     round: int
     variant: str
@@ -44,10 +51,11 @@ class Sample:
 
 
 class NotAtHead(Exception):
-    """Variants that end at different revisions cannot be compared."""
+    """The variants reached different revisions, so they cannot be compared."""
 
 
 def take_turns(ground: Ground, variants: Sequence[Variant], rounds: int, say: Say) -> list[Sample]:
+    """The samples of all rounds but the first, which warms up. Raises NotAtHead."""
     samples: list[Sample] = []
     heads: dict[str, str] = {}
     for number in range(rounds + 1):
@@ -67,5 +75,5 @@ def take_turns(ground: Ground, variants: Sequence[Variant], rounds: int, say: Sa
 
 
 def rotated(variants: Sequence[Way], by: int) -> list[Way]:
-    """Each starts a round once, so that none always runs on a machine the same other one has just heated."""
+    """Each variant starts a round once, so that none always follows the same other one."""
     return [*variants[by % len(variants) :], *variants[: by % len(variants)]]

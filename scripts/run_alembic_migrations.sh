@@ -11,13 +11,13 @@ else
   bold='' red='' green='' yellow='' plain=''
 fi
 
-# To standard output when it was asked for, and then no failure.
+# Help that the user asked for goes to standard output, with exit code 0.
 help() {
   cat <<'USAGE'
 Usage: ./scripts/run_alembic_migrations.sh [--keep-going] COMMAND
   upgrade head     apply everything that is missing
   downgrade -1     take back the last revision of every service, the last service first
-  current          where each database is
+  current          the revision of each database
   history          the revisions of each service
 An upgrade or downgrade stops at the first service that fails, and the rest is skipped;
 with --keep-going the others are tried as well. Exit code: 0, or that of the first failure
@@ -48,10 +48,10 @@ esac
 
 # One line per service, in the order of fleet.toml: name, database, folder.
 services="$(cd "$root" && .venv/bin/python -m scripts.infrastructure.catalog)" || exit 2
-# What depends on others was migrated after them, and the audit before everything: take back in reverse.
+# A service migrates after those it depends on, and the audit first of all: downgrade in reverse order.
 if [ "$1" = downgrade ]; then services="$(tac <<< "$services")"; fi
 
-# One URL cannot be meant for nine databases.
+# One DATABASE_URL cannot be right for nine databases.
 unset DATABASE_URL
 
 report=() first_failure=0 done_count=0
@@ -80,7 +80,7 @@ if [ "$first_failure" = 0 ]; then
   printf '%s%d of %d services done%s\n' "$green" "$done_count" "${#report[@]}" "$plain"
 else
   advice='correct it and run the same command again'
-  # A step that counts from where a database is would be taken once more by those that are done.
+  # A relative target such as -1 would move again the databases that are done already.
   case "$1:$2" in *:[-+]*) advice="\"$*\" again would move those that are done once more" ;; esac
   printf '%s%d of %d services done; see the first failure above; %s%s\n' \
     "$red" "$done_count" "${#report[@]}" "$advice" "$plain" >&2

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Creates the database of every service in fleet.toml; one that exists already is skipped.
-# POSTGRES_HOST, POSTGRES_PORT, POSTGRES_USER and POSTGRES_PASSWORD say where; without POSTGRES_HOST only the server
-# that `scripts/infra up` started is touched, never somebody else's that happens to listen there.
+# POSTGRES_HOST, POSTGRES_PORT, POSTGRES_USER and POSTGRES_PASSWORD choose the server. Without POSTGRES_HOST, only the
+# server that `scripts/infra up` started is used, never another one on that port.
 set -uo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 source "$root/scripts/arguments"

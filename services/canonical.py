@@ -1,6 +1,6 @@
-"""What the fleet's schemas share: names of constraints, closed sets of values, and the record of handled events.
+"""What the schemas of the fleet share: names of constraints, closed sets of values, and the record of handled events.
 
-Revisions never import this: a revision has to say for ever what it said when it was applied.
+Alembic revisions never import this module. A revision must keep the content that it had when it was applied.
 """
 
 from datetime import datetime
@@ -18,18 +18,21 @@ NAMING_CONVENTION = {
 
 
 def named_metadata() -> MetaData:
-    """Metadata whose constraints all have names, so that a later revision can drop what an earlier one made."""
+    """Metadata that names every constraint, so that a later revision can drop what an earlier one created."""
     return MetaData(naming_convention=NAMING_CONVENTION)
 
 
 def one_of(column: str, *values: str) -> CheckConstraint:
-    """A closed set of values as text and check: adding a value is a quick revision, unlike altering a native enum."""
+    """A check that the text column holds one of these values.
+
+    Adding a value is a quick revision, unlike altering an enum.
+    """
     allowed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({allowed})", name=column)
 
 
 class Timestamps:
-    """When a row came to be and when it last changed."""
+    """When a row was created and when it was last changed."""
 
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), sort_order=90)
     updated_at: Mapped[datetime] = mapped_column(
@@ -38,14 +41,14 @@ class Timestamps:
 
 
 class ProcessedEventColumns:
-    """A handled event, recorded alike in all CDS databases; a producer and its event id occur once."""
+    """A handled event. All CDS databases have the same columns; a source and its event id occur only once."""
 
     event_id: Mapped[str] = mapped_column(Text)
     processed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     source: Mapped[str] = mapped_column(Text)
     event_type: Mapped[str] = mapped_column(Text)
     aggregate_id: Mapped[str | None] = mapped_column(Text)
-    payload_hash: Mapped[str | None] = mapped_column(Text)  # absent for events handled before hashes were kept
+    payload_hash: Mapped[str | None] = mapped_column(Text)  # absent for events older than this column
     outcome: Mapped[str] = mapped_column(Text, server_default="processed")
 
     @declared_attr.directive

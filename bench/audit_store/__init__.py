@@ -1,1 +1,1 @@
-"""Measures the audit store, on a server of its own."""
+"""Measures the audit store on its own PostgreSQL server."""

@@ -1,4 +1,4 @@
-"""`bench/audit`: appending, killed writers, verifying, and what an auditor asks of a million events."""
+"""`bench/audit`: measures appending, killed writers, verifying, and queries over a million events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from audit_verifier.verify import Broken
 from bench.audit_store import history, questions, writers
 from bench.audit_store.ground import Ground, prepared_ground
 from bench.audit_store.report import Measured, document, show
-from bench.conduct import folder_for, positive, stop_everything_when_ended, teller
+from bench.conduct import folder_for, positive, progress_printer, stop_everything_when_ended
 from bench.ground import Say
 from bench.processes import CommandFailed
 from migration_sidecar.contract.errors import ProblemError
@@ -26,8 +26,9 @@ BATCHES, WRITERS = (1, 10), (1, 8, 64)
 
 
 def main() -> int:
+    """The command line. Returns the exit code."""
     arguments = parser().parse_args()
-    say, before = teller(), os.getloadavg()
+    say, before = progress_printer(), os.getloadavg()
     stop_everything_when_ended()
     try:
         with folder_for(arguments.state, "bench-audit-") as state, prepared_ground(state) as ground:
@@ -45,6 +46,7 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
+    """The options of bench/audit."""
     taken = argparse.ArgumentParser(prog="bench/audit", description="Measures the audit store; asserts nothing.")
     taken.add_argument("--events", type=positive, default=1_000_000, metavar="N", help="to ask of (1000000)")
     taken.add_argument("--seconds", type=positive, default=5, metavar="N", help="for each way to append (5)")
@@ -66,13 +68,13 @@ def _measure(ground: Ground, arguments: argparse.Namespace, say: Say) -> Measure
     killed = writers.kill_half_way(ground.url, 64, arguments.each)
     ground.make_audit_anew()
     say(f"telling {arguments.events} events")
-    told = history.tell(ground.url, arguments.events, say)
+    appended_per_second = history.tell(ground.url, arguments.events, say)
     say("verifying")
     verified = asyncio.run(questions.verify(ground.url))
     say("asking")
     views = questions.ask_views(ground.url)
     pages = asyncio.run(questions.ask_pages(ground.url, arguments.events))
-    return Measured(speeds, killed, arguments.events, told, verified, views, pages)
+    return Measured(speeds, killed, arguments.events, appended_per_second, verified, views, pages)
 
 
 if __name__ == "__main__":

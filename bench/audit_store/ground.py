@@ -1,4 +1,4 @@
-"""The ground of this bench: a durable PostgreSQL of its own, and an audit at head in it."""
+"""What this bench measures: a durable PostgreSQL server of its own, with the audit's database at head."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ SERVICE = ROOT / "services" / "cas_service"
 
 @dataclass(frozen=True)
 class Ground:
+    """The server, and the database of the audit on it."""
+
     postgres: PostgresServer
 
     @property
     def url(self) -> str:
+        """The URL of the audit's database."""
         return self.postgres.address.url(DATABASE)
 
     def make_audit_anew(self) -> None:
+        """Drops the audit's database, creates it and migrates it to head."""
         make_anew(self.postgres, [DATABASE])
         run([ALEMBIC, "upgrade", "head"], SERVICE, {"DATABASE_URL": self.url, "PYTHONPATH": str(ROOT)})
 
 
 @contextmanager
 def prepared_ground(state: Path) -> Iterator[Ground]:
-    """The server is stopped at the end, also after a failure."""
+    """Starts the server, and stops it at the end, also after a failure."""
     settings = Settings.private(state)
     postgres = PostgresServer(state / "postgres", settings.postgres, dies_with_us=True)
     try:

@@ -1,4 +1,4 @@
-"""Years of a fleet's life, told to the audit through its own function: twenty thousand runs in a million events."""
+"""Years of a fleet's history, appended through the audit's own function: twenty thousand runs in a million events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.ground import Say
 
 BATCH = 1000
 
-# Of each run: asked, approved, begun; for nine services five events each; the end; and one person at the shell.
+# A run has 50 events: requested, approved, started; five for each of nine services; finished; one migration by hand.
 # Every twentieth run fails in its last service.
 TELL = """
 SELECT count(*) FROM audit.append_events((SELECT jsonb_agg(jsonb_build_object(
@@ -43,7 +43,7 @@ CROSS JOIN LATERAL (SELECT CASE
 
 
 def tell(url: str, events: int, say: Say) -> float:
-    """Events per second."""
+    """Appends so many events. Returns events per second."""
     begun = time.monotonic()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")

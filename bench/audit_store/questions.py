@@ -1,4 +1,4 @@
-"""What an auditor asks: each view's question in SQL, pages of GET /audit/events, and verifying all of it."""
+"""The queries of an auditor: each view in SQL, pages of GET /audit/events, and verification of the whole chain."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from services.cas_service.checking import check_piece, require_shown
 from services.cas_service.questions import AuditQuery, Order, write_cursor
 from services.cas_service.store import Role, session
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 TIMES = 5
-PIECE = 20_000  # as `coordinator audit verify` asks for
+PIECE = 20_000  # events, as in a request of `coordinator audit verify`
 
 VIEWS = {
     "revisions: the last ten": "SELECT * FROM audit.revisions ORDER BY seq DESC LIMIT 10",
@@ -51,6 +51,8 @@ INSERT INTO audit.windows (weekdays, opens, closes, time_zone) VALUES ('{1,2,3,4
 
 @dataclass(frozen=True)
 class Answer:
+    """How long one query took, over TIMES repetitions."""
+
     what: str
     rows: int
     median_milliseconds: float
@@ -58,6 +60,7 @@ class Answer:
 
 
 def pages(events: int) -> dict[str, AuditQuery]:
+    """The queries for pages, by their description. `events` is the number of stored events."""
     deep = write_cursor(Order.OLDEST, events // 2)
     asked: dict[str, dict[str, Any]] = {
         "first page": {},
@@ -86,7 +89,7 @@ def pages(events: int) -> dict[str, AuditQuery]:
 
 
 def ask_views(url: str) -> list[Answer]:
-    """As a reader of theirs; all is read to the last row."""
+    """Queries each view in the role of an auditor, and reads all rows."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(WINDOW)
         connection.execute("SET ROLE cas_reader")
@@ -103,15 +106,16 @@ def _timed(connection: psycopg.Connection[tuple[object, ...]], what: str, questi
 
 
 async def ask_pages(url: str, events: int) -> list[Answer]:
+    """Reads each page through the service's own function, without HTTP."""
     return await _with_database(url, lambda database: _ask_pages(database, events))
 
 
 async def verify(url: str) -> float:
-    """Events per second; raises when the chain does not hold."""
+    """Verifies the whole chain. Returns events per second; raises Broken if the chain is wrong."""
     return await _with_database(url, _verify)
 
 
-async def _with_database(url: str, ask: Callable[[Database], Awaitable[Found]]) -> Found:
+async def _with_database(url: str, ask: Callable[[Database], Awaitable[Result]]) -> Result:
     engine = Engine(read_settings(SERVICE / "alembic.ini", {"DATABASE_URL": url}))
     try:
         return await ask(engine.database)

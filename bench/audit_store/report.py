@@ -1,4 +1,4 @@
-"""What was measured, as tables for people and as a document for machines."""
+"""The measurements as tables for people, and as a JSON document."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ VERIFIED_PER_SECOND = 100_000
 ANSWER_MILLISECONDS = 200
 
 HOW = """
-Appending: processes call audit.append_events over a connection of their own, each when its last batch was answered
-and is on the disk. The events that are asked about are told through the same function, in batches of 1 000, without
-waiting for the disk. Verifying: the service's own check, pieces of 20 000 one after the other. Views: as cas_reader
-in SQL, to the last row. Pages: the service's own reading, without HTTP. Answers: the median of five."""
+Appending: each process calls audit.append_events over its own connection, and sends the next batch when the last one
+is on the disk. The events for the queries are appended by the same function, in batches of 1 000, without waiting for
+the disk. Verifying: the service's own check, in ranges of 20 000 events. Views: as cas_reader in SQL, all rows. Pages:
+the service's own function, without HTTP. Times are the median of five."""
 
 
 @dataclass(frozen=True)
 class Measured:
+    """All measurements of bench/audit."""
+
     speeds: Sequence[Speed]
     killed: Killed
     events: int
@@ -37,10 +39,11 @@ class Measured:
 
 
 def budgets(measured: Measured) -> list[Budget]:
+    """Each budget, with what was measured against it."""
     in_tens = next(each for each in measured.speeds if (each.batch, each.writers) == (10, 64))
     alone = next(each for each in measured.speeds if (each.batch, each.writers) == (1, 8))
     killed = measured.killed
-    found = [
+    results = [
         Budget(
             "64 writers in batches of 10",
             f"≥ {APPENDS_PER_SECOND} events/s",
@@ -69,7 +72,7 @@ def budgets(measured: Measured) -> list[Budget]:
     for what, answers in (("slowest view", measured.views), ("slowest page", measured.pages)):
         slowest = max(answers, key=lambda each: each.median_milliseconds)
         took = slowest.median_milliseconds
-        found.append(
+        results.append(
             Budget(
                 f"{what} of {measured.events} events: {slowest.what}",
                 f"< {ANSWER_MILLISECONDS} ms",
@@ -77,10 +80,11 @@ def budgets(measured: Measured) -> list[Budget]:
                 took < ANSWER_MILLISECONDS,
             )
         )
-    return found
+    return results
 
 
 def document(measured: Measured, before: Load, after: Load) -> dict[str, Any]:
+    """The content of the JSON file. The loads are those of the machine before and after."""
     return {
         "machine": machine(before, after),
         "budgets": [asdict(budget) for budget in budgets(measured)],
@@ -89,6 +93,7 @@ def document(measured: Measured, before: Load, after: Load) -> dict[str, Any]:
 
 
 def show(console: Console, measured: Measured, before: Load, after: Load) -> None:
+    """Prints the tables."""
     appending = named_table("Appending", "events in a batch", "writers", "events/s", "p50", "p95")
     for each in measured.speeds:
         milliseconds = (f"{value:.1f} ms" for value in (each.p50_milliseconds, each.p95_milliseconds))
@@ -101,5 +106,5 @@ def show(console: Console, measured: Measured, before: Load, after: Load) -> Non
             table.add_row(answer.what, str(answer.rows), *milliseconds)
         console.print(table)
     console.print(budget_table(budgets(measured)))
-    console.print(f"{HOW} They were told at {measured.told_per_second:.0f} events/s.\n")
+    console.print(f"{HOW} The events were appended at {measured.told_per_second:.0f} events/s.\n")
     console.print(f"{loads(before, after)}.")

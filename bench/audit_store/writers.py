@@ -1,4 +1,4 @@
-"""Writers in processes of their own: how fast they append, and what is left when half of them are killed at work."""
+"""Writers in their own processes: how fast they append, and what is stored when half of them are killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.findings import percentile
 
 PROCESSES = multiprocessing.get_context("fork")
 APPEND = "SELECT * FROM audit.append_events(%s::jsonb)"
-# PostgreSQL has taken note of a client's death by then.
+# Enough time for PostgreSQL to notice that a client was killed.
 LEAVING_SECONDS = 10.0
 
 CHAIN = """
@@ -33,6 +33,8 @@ FROM (SELECT event, event.*, lag(hash, 1, repeat('0', 64)) OVER (ORDER BY seq) A
 
 @dataclass(frozen=True)
 class Speed:
+    """How fast one combination of writers and batch size appends; the percentiles are of one batch."""
+
     batch: int
     writers: int
     events_per_second: float
@@ -42,7 +44,10 @@ class Speed:
 
 @dataclass(frozen=True)
 class Killed:
-    """`answered` were told to be stored; `stored` may be more, for a batch may be stored and its writer dead."""
+    """The store after half of the writers were killed.
+
+    `answered` events were acknowledged. `stored` may be more: a writer may be killed after its batch was stored.
+    """
 
     writers: int
     killed: int
@@ -54,10 +59,12 @@ class Killed:
 
     @property
     def whole(self) -> bool:
+        """Whether the chain is correct, has no gap, and contains all acknowledged events."""
         return self.broken == 0 and self.stored == self.last_seq and self.answered <= self.stored
 
 
 def event(number: int) -> dict[str, Any]:
+    """An event of the usual size."""
     service = f"cds-{number % 9}"
     return {
         "event_id": str(uuid4()),
@@ -80,31 +87,31 @@ def event(number: int) -> dict[str, Any]:
 
 
 def speed(url: str, batch: int, writers: int, seconds: float) -> Speed:
-    """A closed loop: each writer sends its next batch when the one before was answered."""
+    """Measures a closed loop: each writer sends its next batch after the answer to the last one."""
     begin = PROCESSES.Barrier(writers)
-    told = list(_running(url, batch, writers, begin=begin, seconds=seconds))
-    took = [each for _, receiver in told for each in receiver.recv()]
-    for process, _ in told:
+    running = list(_running(url, batch, writers, begin=begin, seconds=seconds))
+    took = [each for _, receiver in running for each in receiver.recv()]
+    for process, _ in running:
         process.join()
     return Speed(batch, writers, len(took) * batch / seconds, percentile(took, 50) * 1000, percentile(took, 95) * 1000)
 
 
 def kill_half_way(url: str, writers: int, each: int, batch: int = 10) -> Killed:
-    """Every second writer is killed when half of all is stored."""
+    """Kills every second writer when half of all events are stored."""
     begun = time.monotonic()
-    told = list(_running(url, batch, writers, begin=PROCESSES.Barrier(writers), batches=each // batch))
+    running = list(_running(url, batch, writers, begin=PROCESSES.Barrier(writers), batches=each // batch))
     with psycopg.connect(url, autocommit=True) as connection:
         while _one(connection, "SELECT seq FROM audit.chain_head")[0] < writers * each // 2:
             time.sleep(0.01)
-        for process, _ in told[::2]:
+        for process, _ in running[::2]:
             process.kill()
-        answered = sum(len(_all_of(receiver)) for _, receiver in told) * batch
-        for process, _ in told:
+        answered = sum(len(_all_of(receiver)) for _, receiver in running) * batch
+        for process, _ in running:
             process.join()
         seconds = time.monotonic() - begun
         _wait_until_alone(connection)
         stored, last, broken = _one(connection, CHAIN)
-    killed = sum(process.exitcode != 0 for process, _ in told)
+    killed = sum(process.exitcode != 0 for process, _ in running)
     return Killed(writers, killed, answered, stored, last, broken, seconds)
 
 
@@ -121,13 +128,13 @@ def _write(
     url: str,
     number: int,
     batch: int,
-    told: Connection,
+    results: Connection,
     *,
     begin: Barrier,
     seconds: float = float("inf"),
     batches: float = float("inf"),
 ) -> None:
-    """With `seconds` tells at the end how long each batch took; else, after each batch, that it was answered."""
+    """With `seconds`, sends the time of each batch at the end; otherwise sends 1 after each acknowledged batch."""
     took: list[float] = []
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET ROLE cas_ingest")
@@ -139,9 +146,9 @@ def _write(
             connection.execute(APPEND, [events]).fetchall()
             took.append(time.monotonic() - begun)
             if seconds == float("inf"):
-                told.send(1)
+                results.send(1)
     if seconds < float("inf"):
-        told.send(took)
+        results.send(took)
 
 
 def _all_of(receiver: Connection) -> list[int]:
@@ -153,7 +160,7 @@ def _all_of(receiver: Connection) -> list[int]:
 
 
 def _wait_until_alone(connection: psycopg.Connection[Any]) -> None:
-    """A killed writer's last batch may still be under way."""
+    """The last batch of a killed writer may still be running."""
     end = time.monotonic() + LEAVING_SECONDS
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     while _one(connection, others)[0] and time.monotonic() < end:

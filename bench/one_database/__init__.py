@@ -1,1 +1,1 @@
-"""Measures the engine on one database; asserts nothing about time."""
+"""Measures the engine on one database. Asserts nothing about time."""

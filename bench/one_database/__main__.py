@@ -1,4 +1,4 @@
-"""`bench/engine`: one server, one database, every way to bring it to head in turns; then health and memory."""
+"""`bench/engine`: measures each way to migrate one database in turn; then health and memory of the service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from bench.conduct import folder_for, positive, stop_everything_when_ended, teller
+from bench.conduct import folder_for, positive, progress_printer, stop_everything_when_ended
 from bench.ground import Say
 from bench.one_database.environments import Style, make_environment, tables
 from bench.one_database.findings import Measured
@@ -33,8 +33,9 @@ READING_CALLS = 40
 
 
 def main() -> int:
+    """The command line. Returns the exit code."""
     arguments = parser().parse_args()
-    say, before = teller(), os.getloadavg()
+    say, before = progress_printer(), os.getloadavg()
     stop_everything_when_ended()
     try:
         with folder_for(arguments.state, "bench-engine-") as state, prepared_ground(state) as ground:
@@ -52,6 +53,7 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
+    """The options of bench/engine."""
     taken = argparse.ArgumentParser(
         prog="bench/engine", description="Measures ways to migrate one database; asserts nothing."
     )
@@ -103,7 +105,7 @@ def _measure(ground: Ground, state: Path, arguments: argparse.Namespace, say: Sa
 
 
 def _with_speed(measured: Measured, ground: Ground, folder: Path, count: int, rounds: int, say: Say) -> Measured:
-    """The last and longest history is also the one that is read from the cache."""
+    """Adds one length of history. Reading is measured with the last, longest one."""
     say(f"{count} revisions")
     with ExitStack() as stack:
         environments = [make_environment(folder / style.name, ground.url, style, tables(count)) for style in Style]

@@ -1,4 +1,4 @@
-"""Alembic environments of any length: one as `alembic init` leaves it, one with the env.py of our own services."""
+"""Creates Alembic environments of any length: with the env.py of `alembic init`, or with that of our services."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def upgrade():
 def downgrade():
     {downgrade}
 '''
-# The newest revision is taken back through the endpoint, round after round.
+# The newest revision is downgraded through the endpoint in every round.
 OUR_SECTION = "\n[migration_sidecar]\nendpoint_downgrades = true\n"
 MAKE_A_TABLE = """op.create_table(
         "item_{number:04d}",
@@ -44,8 +44,8 @@ MAKE_A_TABLE = """op.create_table(
 DROP_IT = 'op.drop_table("item_{number:04d}")'
 
 
-# Nothing of the shell that starts the bench may lead it to another database.
-NOWHERE_ELSE = {
+# Variables of the shell must not lead the bench to another database.
+NO_DATABASE_VARIABLES = {
     "DATABASE_URL": "",
     "POSTGRES_HOST": "",
     "POSTGRES_PORT": "",
@@ -55,28 +55,32 @@ NOWHERE_ELSE = {
 
 
 class Style(StrEnum):
+    """Which env.py an environment has."""
+
     GENERIC = "alembic's generic env.py"
     OURS = "our three-line env.py"
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A folder that an Alembic process is started in."""
+    """A folder in which Alembic is started."""
 
     folder: Path
     style: Style
 
     @property
     def ini(self) -> Path:
+        """Its alembic.ini."""
         return self.folder / "alembic.ini"
 
 
 def tables(count: int) -> list[tuple[str, str]]:
-    """What so many revisions do, up and down: a table with an index each."""
+    """Upgrade and downgrade code of so many revisions; each creates one table with an index."""
     return [(MAKE_A_TABLE.format(number=number), DROP_IT.format(number=number)) for number in range(1, count + 1)]
 
 
 def make_environment(folder: Path, url: str, style: Style, revisions: Sequence[tuple[str, str]]) -> Environment:
+    """Writes the environment into a new folder."""
     versions = folder / "alembic" / "versions"
     versions.mkdir(parents=True)
     for number, (upgrade, downgrade) in enumerate(revisions, start=1):
@@ -88,7 +92,7 @@ def make_environment(folder: Path, url: str, style: Style, revisions: Sequence[t
     env = OUR_ENV if style is Style.OURS else (template / "env.py").read_text()
     (folder / "alembic" / "env.py").write_text(env)
     logging = LOGGING if style is Style.GENERIC else ""
-    # A % in a password would be read as an interpolation by the ini file.
+    # The ini file would read a % in a password as an interpolation.
     ini = INI.format(root=folder, url=url.replace("%", "%%"), logging=logging) + OUR_SECTION
     (folder / "alembic.ini").write_text(ini)
     return Environment(folder, style)

@@ -1,4 +1,4 @@
-"""Medians, ratios and budgets out of what was measured on one database."""
+"""Computes medians, ratios and budgets from the measurements on one database."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bench.one_database.next_revision import NextRevision
 from bench.one_database.ways import BARE, SQL, served
 from bench.rounds import AT_HEAD, FRESH, Sample
 
-SMALL = 5  # revisions: what most deployments bring
+SMALL = 5  # revisions: at most so many in most deployments
 
 
 @dataclass(frozen=True)
 class Measured:
-    """`samples` by the number of revisions; parts that were not asked for are empty or None."""
+    """All measurements of bench/engine. `samples` is by number of revisions; what was not measured is empty or None."""
 
     samples: Mapping[int, Sequence[Sample]] = field(default_factory=dict)
     reading_milliseconds: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Line:
-    """One way in one situation; `ratio` is how many times as long bare Alembic takes."""
+    """One way in one situation. `ratio` is the time of bare Alembic divided by its time."""
 
     revisions: int
     situation: str
@@ -43,6 +43,7 @@ class Line:
 
 
 def lines(revisions: int, samples: Sequence[Sample]) -> list[Line]:
+    """One line for each way and situation."""
     return [
         _line(revisions, situation, way, samples)
         for situation in (FRESH, AT_HEAD)
@@ -58,17 +59,18 @@ def _line(revisions: int, situation: str, way: str, samples: Sequence[Sample]) -
 
 
 def sql_seconds(samples: Sequence[Sample], situation: str) -> float:
-    """The SQL alone: psql's time without that of a psql which has nothing to do but start and connect."""
+    """The time of the SQL alone: psql's time, minus that of a psql that only starts and connects."""
     return median(seconds_of(samples, SQL, situation)) - median(seconds_of(samples, SQL, AT_HEAD))
 
 
 def parts(samples: Sequence[Sample], style: Style, situation: str) -> dict[str, float]:
-    """Median seconds of what a coordinator waits for, and of the operation as the service reports it."""
-    found = [each.parts for each in samples if (each.variant, each.situation) == (served(style), situation)]
-    return {name: median(each[name] for each in found) for name in found[0]}
+    """Median seconds that a coordinator waits for each answer, and of the operation as the service reports it."""
+    matching = [each.parts for each in samples if (each.variant, each.situation) == (served(style), situation)]
+    return {name: median(each[name] for each in matching) for name in matching[0]}
 
 
 def budgets(measured: Measured) -> list[Budget]:
+    """Each budget that was measured."""
     return [
         *(budget for style in Style for budget in _speed(measured.samples, style)),
         *_next(measured.next_revision),
@@ -79,9 +81,9 @@ def budgets(measured: Measured) -> list[Budget]:
 
 
 def _speed(samples: Mapping[int, Sequence[Sample]], style: Style) -> list[Budget]:
-    found = [line for count in samples for line in lines(count, samples[count]) if line.way == served(style)]
-    no_op = [line for line in found if line.situation == AT_HEAD]
-    small = [line for line in found if line.situation == FRESH and line.revisions <= SMALL]
+    matching = [line for count in samples for line in lines(count, samples[count]) if line.way == served(style)]
+    no_op = [line for line in matching if line.situation == AT_HEAD]
+    small = [line for line in matching if line.situation == FRESH and line.revisions <= SMALL]
     budgets = []
     if no_op:
         slowest = max(line.median_seconds for line in no_op) * 1000
@@ -89,17 +91,17 @@ def _speed(samples: Mapping[int, Sequence[Sample]], style: Style) -> list[Budget
     if small:
         on_top = max(line.on_top_of_sql_seconds for line in small) * 1000
         budgets.append(_at_most(f"{small[-1].revisions} revisions on top of their SQL, {style}", on_top, 150, "ms"))
-    if found:
+    if matching:
         ratio = min(line.ratio for line in (*no_op, *small))
         what = f"bare alembic against serve, at head and small fresh, {style}"
         budgets.append(Budget(what, "≥ 10 x", f"{ratio:.1f} x", ratio >= 10))
     return budgets
 
 
-def _next(found: NextRevision | None) -> list[Budget]:
-    if found is None:
+def _next(measured: NextRevision | None) -> list[Budget]:
+    if measured is None:
         return []
-    ratios = {style: found.ratio(served(style)) for style in Style}
+    ratios = {style: measured.ratio(served(style)) for style in Style}
     return [
         Budget(f"bare alembic against serve, one more revision, {style}", "≥ 10 x", f"{ratio:.1f} x", ratio >= 10)
         for style, ratio in ratios.items()

@@ -1,4 +1,4 @@
-"""The ground of one bench: a PostgreSQL server and a database of its own."""
+"""What bench/engine measures: its own PostgreSQL server with one database."""
 
 from __future__ import annotations
 
@@ -14,38 +14,41 @@ from scripts.infrastructure.postgres import PostgresServer
 from scripts.infrastructure.settings import Settings
 
 DATABASE = "bench"
-REST_SECONDS = 1.5  # a process that is to be ready is connected by then
+REST_SECONDS = 1.5  # enough for a pre-warmed worker process to connect
 
 
 @dataclass(frozen=True)
 class Ground:
-    """One database, and the services that would migrate it."""
+    """One database, and the services that can migrate it."""
 
     postgres: PostgresServer
     services: Sequence[Service] = ()
 
     @property
     def url(self) -> str:
+        """The URL of the database, with the driver."""
         return self.postgres.address.url(DATABASE, scheme="postgresql+psycopg")
 
     @property
     def plain_url(self) -> str:
+        """The same without a driver, for psql."""
         return self.postgres.address.url(DATABASE)
 
     def make_databases_anew(self) -> None:
-        """The services look once, as they do now and then by themselves, and get ready for what is pending."""
+        """Creates an empty database, and lets each service read it and prepare what is pending."""
         make_anew(self.postgres, [DATABASE])
         for service in self.services:
             service.ask("/migrations")
         time.sleep(REST_SECONDS)
 
     def heads(self) -> dict[str, str]:
+        """The revision of the database."""
         return {DATABASE: revision_of(self.postgres.address, DATABASE)}
 
 
 @contextmanager
 def prepared_ground(state: Path) -> Iterator[Ground]:
-    """The server is stopped at the end, also after a failure."""
+    """Starts the server, and stops it at the end, also after a failure."""
     settings = Settings.private(state)
     postgres = PostgresServer(state / "postgres", settings.postgres, dies_with_us=True)
     try:

@@ -1,4 +1,4 @@
-"""Asks whether a service is alive, again and again, while a long and busy migration runs in it."""
+"""Asks a service for its health again and again, while a long and busy migration runs in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.one_database.ground import Ground
 from bench.one_database.serving import Service, serving
 
 PAUSE_SECONDS = 0.05
-# Busy in turns: the server counts, then the process does; each second it prints more than a pipe holds.
+# The server and the process are busy in turn. Each second it prints more than the buffer of a pipe can hold.
 LONG = """import time
 
     ends = time.monotonic() + {seconds}
@@ -25,7 +25,7 @@ LONG = """import time
 
 
 def health_milliseconds(ground: Ground, folder: Path, seconds: int) -> list[float]:
-    """Every answer of `/healthz` from the order until the migration has ended."""
+    """The time of each answer of `/healthz`, until the migration has ended."""
     long = [(LONG.format(seconds=seconds), "pass")]
     environment = make_environment(folder / "long", ground.url, Style.OURS, long)
     with serving(environment, folder) as service, ThreadPoolExecutor(max_workers=1) as beside:
@@ -38,6 +38,7 @@ def _migrate(service: Service) -> dict[str, Any]:
 
 
 def asked_while(migration: Future[dict[str, Any]], ask: Callable[[], Any]) -> list[float]:
+    """The time of each call in ms. Raises the error of a failed migration."""
     answers = []
     while not migration.done():
         begun = time.perf_counter()

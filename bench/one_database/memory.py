@@ -1,4 +1,4 @@
-"""What a service weighs before and after many operations."""
+"""Measures the memory of a service before and after many operations."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ WARMING_OPERATIONS = 4
 
 @dataclass(frozen=True)
 class Memory:
+    """Resident bytes by process, before and after."""
+
     operations: int
-    before: Mapping[str, int]  # resident bytes, per part
+    before: Mapping[str, int]  # resident bytes by process
     after: Mapping[str, int]
 
     def growth(self, part: str) -> float:
-        """As a fraction of what it was."""
+        """The growth of one process, as a fraction of its size before."""
         return (self.after[part] - self.before[part]) / self.before[part]
 
 
 def memory_after(ground: Ground, folder: Path, operations: int) -> Memory:
-    """Up and down in turns, after a few that load what is only loaded when it is first used."""
+    """Upgrades and downgrades in turn. First runs a few operations that load what is loaded on first use."""
     environment = make_environment(folder / "heavy", ground.url, Style.OURS, tables(3))
     with serving(environment, folder) as service:
         replace(ground, services=[service]).make_databases_anew()

@@ -1,4 +1,4 @@
-"""What most deployments bring: one more revision, for a database that has a history already."""
+"""The usual deployment: one more revision for a database that has a history."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ REVISIONS = 20
 
 @dataclass(frozen=True)
 class NextRevision:
-    """Seconds of every round by way; the first round has warmed up and is not in it."""
+    """Seconds of every counted round, by way."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
     def median_seconds(self, way: str) -> float:
+        """The median of one way."""
         return median(self.seconds[way])
 
     def ratio(self, way: str) -> float:
-        """How many times as long bare Alembic takes."""
+        """The time of bare Alembic divided by the time of this way."""
         return self.median_seconds(BARE) / self.median_seconds(way)
 
 
 def next_revision(services: Sequence[Service], rounds: int, make_anew: Callable[[], None]) -> NextRevision:
-    """The ways take turns; before each, the newest of the revisions is taken back."""
+    """Measures the ways in turn. Before each, the newest revision is downgraded."""
     ways: list[Variant] = [BareAlembic(services[0].environment), *(Served(each) for each in services)]
-    taken: dict[str, list[float]] = {way.name: [] for way in ways}
+    seconds_of: dict[str, list[float]] = {way.name: [] for way in ways}
     make_anew()
     services[0].migrate()
     for _ in range(rounds + 1):
         for way in ways:
-            _take_the_newest_back(services)
+            _downgrade_newest(services)
             begun = time.perf_counter()
             way.fresh()
-            taken[way.name].append(time.perf_counter() - begun)
-    return NextRevision({name: seconds[1:] for name, seconds in taken.items()})
+            seconds_of[way.name].append(time.perf_counter() - begun)
+    return NextRevision({name: seconds[1:] for name, seconds in seconds_of.items()})
 
 
-def _take_the_newest_back(services: Sequence[Service]) -> None:
+def _downgrade_newest(services: Sequence[Service]) -> None:
     services[0].migrate(f"{REVISIONS - 1:04d}", "downgrade")
     for each in services:
         each.ask("/migrations")

@@ -1,4 +1,4 @@
-"""The tables for people and the document for machines."""
+"""The measurements as tables for people, and as a JSON document."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bench.rounds import AT_HEAD, FRESH
 
 
 def document(measured: Measured, before: Load, after: Load) -> dict[str, Any]:
+    """The content of the JSON file."""
     return {
         "machine": machine(before, after),
         "medians": [
@@ -32,6 +33,7 @@ def document(measured: Measured, before: Load, after: Load) -> dict[str, Any]:
 
 
 def show(console: Console, measured: Measured, before: Load, after: Load) -> None:
+    """Prints the tables."""
     for count in measured.samples:
         console.print(_ways(measured, count))
     if measured.samples:
@@ -52,10 +54,10 @@ def _ways(measured: Measured, count: int) -> Table:
     return table
 
 
-def _next_revision(found: NextRevision) -> Table:
+def _next_revision(measured: NextRevision) -> Table:
     table = named_table(f"One more revision after {REVISIONS - 1}", "way", "median", "faster than alembic")
-    for way in found.seconds:
-        table.add_row(way, f"{found.median_seconds(way) * 1000:.0f} ms", f"{found.ratio(way):.1f} x")
+    for way in measured.seconds:
+        table.add_row(way, f"{measured.median_seconds(way) * 1000:.0f} ms", f"{measured.ratio(way):.1f} x")
     return table
 
 

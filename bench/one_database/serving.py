@@ -1,4 +1,4 @@
-"""`migration-sidecar serve` for one environment, and the questions that a coordinator asks it."""
+"""Runs `migration-sidecar serve` for one environment, and sends the requests that a coordinator sends."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from uuid import uuid4
 
 import httpx
 
-from bench.one_database.environments import NOWHERE_ELSE, Environment
+from bench.one_database.environments import NO_DATABASE_VARIABLES, Environment
 from scripts.infrastructure import ports
 from scripts.infrastructure.supervise import Program, dying_with_us
 
 MIGRATION_SIDECAR = str(Path(sys.executable).parent / "migration-sidecar")
 SERVICE, FORKSERVER = "the service", "the process that forks"
-WAIT_SECONDS = 20  # the longest poll of a coordinator
+WAIT_SECONDS = 20  # as in the longest poll of a coordinator
 
 
 class OperationWentWrong(Exception):
-    """An operation that is to be measured must have succeeded."""
+    """A measured operation did not succeed, so its time means nothing."""
 
 
 @dataclass
 class Service:
-    """Leaves migrating to others, as the services of a fleet do."""
+    """A running service that does not migrate by itself, like the services of a fleet."""
 
     environment: Environment
     program: Program
@@ -37,7 +37,10 @@ class Service:
     parts: dict[str, float] = field(default_factory=dict)
 
     def migrate(self, target: str = "head", action: str = "upgrade") -> dict[str, Any]:
-        """The plan first, then the order that agrees to it; `parts` holds where the seconds went."""
+        """Asks for the plan, then orders that plan, and returns the finished operation. Raises OperationWentWrong.
+
+        `parts` has the seconds of each part afterwards.
+        """
         begun = time.perf_counter()
         plan = self.ask("/migrations/plan", action=action, target=target)
         planned = time.perf_counter()
@@ -66,10 +69,11 @@ class Service:
         return operation
 
     def ask(self, path: str, **parameters: str) -> dict[str, Any]:
+        """The JSON answer of a GET request. Raises OperationWentWrong for an error status."""
         return self._answer(self.http.get(path, params=parameters))
 
     def milliseconds_of(self, path: str, calls: int) -> list[float]:
-        """From a question until its answer is here."""
+        """The time from each request to its answer, in ms."""
         return [self._milliseconds(path) for _ in range(calls)]
 
     def _milliseconds(self, path: str) -> float:
@@ -78,7 +82,7 @@ class Service:
         return (time.perf_counter() - begun) * 1000
 
     def resident_bytes(self) -> dict[str, int]:
-        """Of the two processes that stay; what a migration needs goes with its own."""
+        """Of the service and its forkserver. The worker process of a migration has ended by then."""
         process = self.program.process()
         if process is None:
             raise OperationWentWrong("the service has ended")
@@ -95,10 +99,10 @@ class Service:
 
 @contextmanager
 def serving(environment: Environment, directory: Path) -> Iterator[Service]:
-    """Until it has read its files once; stopped at the end."""
+    """Starts the service, waits until it has read its files once, and stops it at the end."""
     (port,) = ports.choose(1)
     command = [MIGRATION_SIDECAR, "serve", "--config", str(environment.ini), "--port", str(port)]
-    variables = {**NOWHERE_ELSE, "MIGRATE_ON_STARTUP": "check", "DAPR_HTTP_PORT": ""}
+    variables = {**NO_DATABASE_VARIABLES, "MIGRATE_ON_STARTUP": "check", "DAPR_HTTP_PORT": ""}
     program = Program(environment.folder.name, dying_with_us(command), directory, environment=variables)
     with httpx.Client(base_url=f"http://{ports.LOOPBACK}:{port}", timeout=60, trust_env=False) as http:
         service = Service(environment, program, http)

@@ -1,11 +1,11 @@
-"""The ways to bring one database to head."""
+"""The ways to migrate one database to head."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.one_database.environments import NOWHERE_ELSE, Environment, Style
+from bench.one_database.environments import NO_DATABASE_VARIABLES, Environment, Style
 from bench.one_database.ground import Ground
 from bench.one_database.serving import MIGRATION_SIDECAR, Service
 from bench.processes import ALEMBIC, ASK_FOR_THE_VERSION, PSQL, run
@@ -15,21 +15,24 @@ SQL = "psql with the SQL ready"
 
 
 def cold(style: Style) -> str:
+    """The name of the way `Cold` with this env.py."""
     return f"migration-sidecar upgrade, {style}"
 
 
 def served(style: Style) -> str:
+    """The name of the way `Served` with this env.py."""
     return f"serve, {style}"
 
 
 @dataclass(frozen=True)
 class BareAlembic:
-    """The baseline: Alembic's own command and Alembic's own env.py."""
+    """The baseline: Alembic's own command with the env.py of `alembic init`."""
 
     environment: Environment
     name: str = BARE
 
     def fresh(self) -> None:
+        """Migrates the database."""
         run([ALEMBIC, "upgrade", "head"], self.environment.folder)
 
     at_head = fresh
@@ -37,35 +40,40 @@ class BareAlembic:
 
 @dataclass(frozen=True)
 class Cold:
-    """Our command line, which starts, migrates and ends."""
+    """Our command line: starts, migrates and ends."""
 
     environment: Environment
 
     @property
     def name(self) -> str:
+        """Its name in the tables."""
         return cold(self.environment.style)
 
     def fresh(self) -> None:
-        run([MIGRATION_SIDECAR, "upgrade", "head"], self.environment.folder, NOWHERE_ELSE)
+        """Migrates the database."""
+        run([MIGRATION_SIDECAR, "upgrade", "head"], self.environment.folder, NO_DATABASE_VARIABLES)
 
     at_head = fresh
 
 
 @dataclass(frozen=True)
 class Served:
-    """What a coordinator does: asks for the plan, orders what it agreed to, and waits for the end."""
+    """As a coordinator does it: asks for the plan, orders that plan, and waits for the end."""
 
     service: Service
 
     @property
     def name(self) -> str:
+        """Its name in the tables."""
         return served(self.service.environment.style)
 
     @property
     def parts(self) -> dict[str, float]:
+        """The seconds of each part of the last migration."""
         return self.service.parts
 
     def fresh(self) -> None:
+        """Migrates the database."""
         self.service.migrate()
 
     at_head = fresh
@@ -73,16 +81,18 @@ class Served:
 
 @dataclass(frozen=True)
 class Psql:
-    """The SQL that Alembic would have sent, sent by psql; at head it can only ask for the version."""
+    """psql with the SQL that Alembic would send. At head there is nothing to send, so it reads the version."""
 
     ground: Ground
     script: Path
     name: str = SQL
 
     def fresh(self) -> None:
+        """Sends the SQL."""
         self._psql("--file", str(self.script))
 
     def at_head(self) -> None:
+        """Reads the version."""
         self._psql("--command", ASK_FOR_THE_VERSION)
 
     def _psql(self, *what: str) -> None:
@@ -91,6 +101,7 @@ class Psql:
 
 
 def rendered(environment: Environment) -> Path:
+    """Writes the whole history of the environment as SQL, and returns the file."""
     script = environment.folder / "upgrade.sql"
     script.write_text(run([ALEMBIC, "upgrade", "head", "--sql"], environment.folder))
     return script

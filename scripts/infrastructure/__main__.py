@@ -16,7 +16,8 @@ from scripts.infrastructure.telling import tell
 
 
 def main() -> int:
-    private.from_now_on()
+    """The command line. Returns the exit code."""
+    private.restrict_umask()
     parser = argparse.ArgumentParser(prog="scripts/infra", description="PostgreSQL, Redis and Dapr's control plane.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start what does not run; healthy when it returns")
@@ -35,13 +36,14 @@ def main() -> int:
 
 
 def run(arguments: argparse.Namespace, infrastructure: Infrastructure) -> int:
+    """Carries out one command of scripts/infra. Returns the exit code."""
     match arguments.command:
         case "up":
-            private.keep_dapr_folder(ROOT)  # for a `dapr run` by hand, under whatever umask
+            private.keep_dapr_folder(ROOT)  # also for a `dapr run` by hand, under any umask
             infrastructure.up()
         case "down":
             if not arguments.yes:
-                refuse_under_a_fleet(infrastructure, "To stop them under it all the same: ./scripts/infra down --yes")
+                refuse_under_a_fleet(infrastructure, "To stop the servers in any case: ./scripts/infra down --yes")
             infrastructure.down()
         case "status":
             return show(status(infrastructure), as_json=arguments.json)
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace, infrastructure: Infrastructure) -> int:
 
 
 def show(rows: list[Status], as_json: bool) -> int:
-    """Exit code 0 when everything is healthy, 3 otherwise."""
+    """Prints one row for each server. Exit code 0 when all are healthy, 3 otherwise."""
     if as_json:
         print(json.dumps([vars(row) for row in rows], indent=2))
     else:
@@ -65,7 +67,10 @@ def show(rows: list[Status], as_json: bool) -> int:
 
 
 def refuse_under_a_fleet(infrastructure: Infrastructure, anyway: str) -> None:
-    """A fleet of quickstart's is known by its pid file, one that was started by hand by its sidecars."""
+    """Raises StillUsed while a fleet runs on these servers. `anyway` is the last sentence of the message.
+
+    A fleet of quickstart is found by its pid file; one that was started by hand is found by its sidecars.
+    """
     launcher = Fleet(infrastructure.settings).program.process()
     users = [ports.describe(launcher.pid)] if launcher else infrastructure.control_plane.users()
     if users:
@@ -73,6 +78,7 @@ def refuse_under_a_fleet(infrastructure: Infrastructure, anyway: str) -> None:
 
 
 def reset_after_question(infrastructure: Infrastructure, agreed: bool) -> int:
+    """Deletes all data of our own servers, after a question unless `agreed`. Returns the exit code."""
     refuse_under_a_fleet(infrastructure, "Nothing was deleted.")
     if not agreed:
         print(

@@ -14,7 +14,7 @@ from scripts.infrastructure.settings import ROOT
 
 @dataclass(frozen=True)
 class FleetMember:
-    """A service with a database of its own."""
+    """A service that owns a database."""
 
     name: str
     folder: str
@@ -41,13 +41,13 @@ def _member(catalog: Path, service: Service) -> FleetMember:
 
 
 def main() -> int:
-    """A line per member for the shell; the folder last, because only that may hold a blank."""
+    """Prints one line for each member, for the shell. The folder is last, because only it may contain a space."""
     try:
-        found = members()
+        fleet = members()
     except BadFleetFile as error:
         print(error, file=sys.stderr)
         return 2
-    for member in found:
+    for member in fleet:
         print(member.name, member.database, member.folder)
     return 0
 

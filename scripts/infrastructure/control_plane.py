@@ -1,4 +1,4 @@
-"""Dapr's placement and scheduler, which `dapr run -f` does not start and workflows need; all of it on loopback."""
+"""Dapr's placement and scheduler, on loopback only. Workflows need them, and `dapr run -f` does not start them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ HOST = ports.LOOPBACK
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """Losing the scheduler's directory strands every run that is under way."""
+    """Placement and scheduler. If the scheduler's directory is lost, all active runs stop for ever."""
 
     settings: Settings
 
     @property
     def ports(self) -> ControlPlanePorts:
+        """The ports of both."""
         return self.settings.control_plane
 
     @property
     def placement(self) -> Program:
+        """Dapr's placement service."""
         numbers = self.ports
         options = {
             "port": str(numbers.placement),
@@ -39,6 +41,7 @@ class ControlPlane:
 
     @property
     def scheduler(self) -> Program:
+        """Dapr's scheduler service, which stores its jobs in the state directory."""
         numbers = self.ports
         options = {
             "port": str(numbers.scheduler),
@@ -62,12 +65,12 @@ class ControlPlane:
         return Program(name, dying_with_us(command) if self.settings.dies_with_us else command, directory)
 
     def start(self) -> None:
-        """Both are started before either is waited for; returns when turns of workflows will fire."""
+        """Starts both, then waits for both. Returns when the timers of workflows will fire. Raises NotHealthy."""
         self._launch(self.placement, "placement")
         self._launch(self.scheduler, "scheduler")
         self.placement.wait_until(lambda: healthy(self.ports.placement_healthz), "its health route")
-        # The health route of the scheduler answers long before it fires anything. After a SIGKILL an etcd lease of
-        # 20 seconds must expire first.
+        # The scheduler's health route answers long before its timers fire. After a SIGKILL, an etcd lease of 20 seconds
+        # must expire first.
         self.scheduler.wait_until(lambda: "Cron is ready" in self.scheduler.log.read_text(), "its clock", 60)
 
     def _launch(self, program: Program, prefix: str) -> None:
@@ -79,22 +82,26 @@ class ControlPlane:
         program.start()
 
     def users(self) -> list[str]:
-        """Who is connected, which every sidecar of a fleet is, however it was started."""
+        """The programs connected to these servers. Every sidecar of a fleet is connected, however it was started."""
         ours = [process for each in (self.placement, self.scheduler) if (process := each.process()) is not None]
         return ports.connected_to({_port_of(process) for process in ours}, besides={each.pid for each in ours})
 
     def stop(self) -> list[str]:
-        """The scheduler may hang while it shuts down; it is then killed and needs longer the next time."""
+        """Stops both, and returns the names of those that ran.
+
+        A scheduler that hangs is killed, and then starts more slowly.
+        """
         return [program.name for program in (self.scheduler, self.placement) if program.stop()]
 
 
 def _port_of(process: psutil.Process) -> int:
-    """Where it listens, whatever the settings are now."""
+    """The port it listens on, even if the settings have changed since it was started."""
     command = process.cmdline()
     return int(command[command.index("--port") + 1])
 
 
 def healthy(port: int) -> bool:
+    """Whether /healthz on this port answers with 200."""
     try:
         with loopback.call(f"http://{HOST}:{port}/healthz", timeout_seconds=2) as answer:
             return bool(answer.status == 200)

@@ -1,4 +1,4 @@
-"""Makes `<folder>/dapr` and `<folder>/.dapr/bin/` hold a Dapr that works, from a per-user cache where it can."""
+"""Puts a working Dapr into `<folder>/dapr` and `<folder>/.dapr/bin/`, from a cache of the user if possible."""
 
 from __future__ import annotations
 
@@ -24,43 +24,46 @@ exec {daprd} --dapr-internal-grpc-listen-address 127.0.0.1 --metrics-listen-addr
 
 
 def cache(environment: Mapping[str, str] = os.environ) -> Path:
-    """Outside the checkout, so that the next clone on this machine starts in seconds."""
+    """The folder of the cache. It is outside the checkout, so that set-up of the next clone takes only seconds."""
     home = environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME", "/")) / ".cache"
     return Path(home) / "rmbrain" / "dapr"
 
 
 def cache_key() -> str:
-    """Changes with the versions and with everything that decides what a build gives."""
+    """Changes with the versions and with all files that determine the result of a build."""
     files = sorted(MODULES.glob("*/go.*"))
     content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
     return f"{RUNTIME_VERSION}-{CLI_VERSION}-{machine()}-{content}"
 
 
 def provide(say: Say) -> dict[str, Path]:
-    """The path of each program; raises InfrastructureError with all three reasons when there is no way."""
-    own = dapr_sources.installed()
-    if own is not None:
-        say(f"using the Dapr that is installed: {own['dapr']}, {own['daprd']}")
-        return own
+    """The path of each program: an installed Dapr, a download, or a build.
+
+    Raises InfrastructureError with all three reasons when none of them is possible.
+    """
+    installed = dapr_sources.installed()
+    if installed is not None:
+        say(f"using the Dapr that is installed: {installed['dapr']}, {installed['daprd']}")
+        return installed
     parent = cache()
     parent.mkdir(parents=True, exist_ok=True)
-    kept = parent / cache_key()
+    cached = parent / cache_key()
     with (parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kept.exists():
-            _fill(kept, say)
-    return {binary.name: place(kept, binary.name) for binary in BINARIES}
+        if not cached.exists():
+            _fill(cached, say)
+    return {binary.name: place(cached, binary.name) for binary in BINARIES}
 
 
-def _fill(kept: Path, say: Say) -> None:
-    """Whole or not at all: it is made beside its place and then moved there."""
-    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=kept.parent))
+def _fill(cached: Path, say: Say) -> None:
+    """Fills a temporary folder and then renames it, so that the cache entry is complete or absent."""
+    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=cached.parent))
     try:
         _download_or_build(unfinished, say)
         for binary in BINARIES:
             place(unfinished, binary.name).chmod(0o755)
         unfinished.chmod(0o755)
-        unfinished.replace(kept)
+        unfinished.replace(cached)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -68,20 +71,20 @@ def _fill(kept: Path, say: Say) -> None:
 def _download_or_build(folder: Path, say: Say) -> None:
     try:
         dapr_sources.download(folder, say)
-    except OSError as why_not:
-        say(f"Dapr's release cannot be downloaded ({why_not}); building it with Go, which takes some minutes")
+    except OSError as reason:
+        say(f"Dapr's release cannot be downloaded ({reason}); building it with Go, which takes some minutes")
         try:
             dapr_sources.build(folder, say)
         except InfrastructureError as error:
             raise InfrastructureError(
                 f"There is no Dapr to use. None that fits is installed (runtime 1.18.2 or newer in ~/.dapr/bin, with "
-                f"placement and scheduler); its release cannot be downloaded ({why_not}); and it cannot be built: "
+                f"placement and scheduler); its release cannot be downloaded ({reason}); and it cannot be built: "
                 f"{error} Do one of the three and run ./scripts/setup again."
             ) from None
 
 
 def link(programs: Mapping[str, Path], folder: Path) -> None:
-    """The CLI finds sidecars by the process name `daprd`, which is kept."""
+    """Puts the programs into the folder. The name `daprd` must stay, because the CLI finds sidecars by it."""
     for name, program in programs.items():
         target = place(folder, name)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,6 +97,7 @@ def link(programs: Mapping[str, Path], folder: Path) -> None:
 
 
 def main() -> int:
+    """Prepares Dapr in the folder that is the first argument. Called by scripts/setup; returns the exit code."""
     started = time.monotonic()
 
     def say(sentence: str) -> None:

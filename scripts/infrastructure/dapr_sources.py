@@ -1,4 +1,4 @@
-"""The three ways to come by Dapr: it is installed, its release is downloaded, or Go builds it."""
+"""The three sources of Dapr: an installed one, a downloaded release, or a build with Go."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Binary:
-    """One program, where its release archive is, and how Go builds it."""
+    """One program: where its release archive is, and how Go builds it."""
 
     name: str
     release: str
@@ -54,7 +54,7 @@ BINARIES = (
     ),
     Binary("placement", _RUNTIME_RELEASE, "runtime", "github.com/dapr/dapr/cmd/placement", _RUNTIME_FLAGS),
     Binary("scheduler", _RUNTIME_RELEASE, "runtime", "github.com/dapr/dapr/cmd/scheduler", _RUNTIME_FLAGS),
-    # The official flavour; without a tag it knows no components at all.
+    # As in the official release; without this tag it contains no components.
     Binary(
         "daprd",
         _RUNTIME_RELEASE,
@@ -66,38 +66,38 @@ BINARIES = (
 
 
 def place(folder: Path, name: str) -> Path:
-    """Where the CLI expects each program under what DAPR_RUNTIME_PATH names."""
+    """Where the CLI expects this program, if DAPR_RUNTIME_PATH is the folder."""
     return folder / "dapr" if name == "dapr" else folder / ".dapr" / "bin" / name
 
 
 def machine() -> str:
-    """The name that Dapr's releases give to this machine."""
+    """The name of this platform in Dapr's releases."""
     processor = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return f"{sys.platform}_{processor}"
 
 
 def installed(environment: Mapping[str, str] = os.environ) -> dict[str, Path] | None:
-    """A Dapr of the user's own whose version is known to work, with placement and scheduler as programs; or None."""
+    """The programs of a Dapr that the user installed, if all have a supported version; otherwise None."""
     runtime = Path(environment.get("DAPR_RUNTIME_PATH") or environment.get("HOME", "/")) / ".dapr" / "bin"
-    ours = Path(sys.prefix).resolve()
-    folders = [folder for folder in environment.get("PATH", "").split(os.pathsep) if not _within(folder, ours)]
+    venv = Path(sys.prefix).resolve()
+    folders = [folder for folder in environment.get("PATH", "").split(os.pathsep) if not _within(folder, venv)]
     cli = shutil.which("dapr", path=os.pathsep.join([*folders, str(runtime)]))
     if cli is None:
         return None
-    found = {"dapr": Path(cli), **{each.name: runtime / each.name for each in BINARIES if each.name != "dapr"}}
-    suitable = (1, 16, 5) <= version(found["dapr"]) < (1, 19) and all(
-        (1, 18, 2) <= version(path) < (1, 19) for name, path in found.items() if name != "dapr"
+    programs = {"dapr": Path(cli), **{each.name: runtime / each.name for each in BINARIES if each.name != "dapr"}}
+    suitable = (1, 16, 5) <= version(programs["dapr"]) < (1, 19) and all(
+        (1, 18, 2) <= version(path) < (1, 19) for name, path in programs.items() if name != "dapr"
     )
-    return found if suitable else None
+    return programs if suitable else None
 
 
 def version(program: Path) -> tuple[int, ...]:
-    """The first version number that it says it has; () when it cannot be asked."""
+    """The version number that the program prints, or () when it prints none."""
     try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+        output = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.SubprocessError):
         return ()
-    number = re.search(r"(\d+)\.(\d+)\.(\d+)", said)
+    number = re.search(r"(\d+)\.(\d+)\.(\d+)", output)
     return tuple(int(part) for part in number.groups()) if number else ()
 
 
@@ -106,7 +106,7 @@ def _within(folder: str, parent: Path) -> bool:
 
 
 def download(into: Path, say: Say) -> None:
-    """Raises OSError at the first thing that does not answer, or is not what its published hash says."""
+    """Raises OSError when a server does not answer, or when an archive does not have its published SHA-256."""
     for binary in BINARIES:
         url = f"{binary.release}/{binary.name}_{machine()}.tar.gz"
         expected = _fetch(f"{url}.sha256").split()[0].decode()
@@ -135,7 +135,10 @@ def _unpack(archive: bytes, name: str, target: Path) -> None:
 
 
 def build(into: Path, say: Say) -> None:
-    """Minutes on a cold Go cache; the user's own Go settings are respected."""
+    """Builds all programs with Go, respecting the user's Go settings. Takes minutes when Go's cache is empty.
+
+    Raises InfrastructureError when Go is missing or fails.
+    """
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if go is None:
         raise InfrastructureError("Go (1.26 or newer) is not installed.")

@@ -1,4 +1,4 @@
-"""Makes databases, on our own server or on one that the user named, and nowhere else."""
+"""Creates databases on our own server, or on the one that the user named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COORDINATOR_DATABASE = "migration_coordinator"
 
 
 def create_database(server: Address, name: str) -> bool:
-    """False when it exists already, also when somebody else makes it at this very moment."""
+    """Returns False when it exists already, also when another program creates it at the same time."""
     with server.connect() as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
             return False
@@ -23,7 +23,7 @@ def create_database(server: Address, name: str) -> bool:
 
 
 def prepare_state_store(server: Address) -> None:
-    """Dapr makes its tables itself, but not the schema they are in; daprd ends when that is missing."""
+    """Creates the schema for Dapr's state. Dapr creates its tables itself, but daprd ends if the schema is missing."""
     create_database(server, COORDINATOR_DATABASE)
     with server.connect(COORDINATOR_DATABASE) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS dapr")

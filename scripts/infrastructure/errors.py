@@ -1,4 +1,4 @@
-"""What can go wrong on this machine, each error with its own sentence."""
+"""Errors of the infrastructure on this machine. Each one contains its own message."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class InfrastructureError(Exception):
-    """Something a person has to know about; its text says what, why and what to do."""
+    """An error that the user must see. Its text says what happened, why, and what to do."""
 
 
 class NotHealthy(InfrastructureError):
@@ -21,7 +21,7 @@ class NotHealthy(InfrastructureError):
 
 
 class ApplicationEnded(InfrastructureError):
-    """An application of a fleet that runs is not there any more, and its launcher does not start it again."""
+    """An application of a running fleet has ended, and `dapr run` does not start it again."""
 
     def __init__(self, name: str, port: int, log: Path) -> None:
         super().__init__(
@@ -32,7 +32,7 @@ class ApplicationEnded(InfrastructureError):
 
 
 class SidecarsEnded(InfrastructureError):
-    """Some daprd of a fleet that runs are not there any more, and their launcher does not start them again."""
+    """Sidecars (daprd) of a running fleet have ended, and `dapr run` does not start them again."""
 
     def __init__(self, names: Sequence[str], log: Path, line: str) -> None:
         who = "The sidecar (daprd) of {} has" if len(names) == 1 else "The sidecars (daprd) of {} have"
@@ -45,7 +45,7 @@ class SidecarsEnded(InfrastructureError):
 
 
 class RunsByHand(InfrastructureError):
-    """This fleet runs already, under a `dapr run` that somebody typed."""
+    """This fleet runs already, under a `dapr run` that a user started by hand."""
 
     def __init__(self, launcher: str) -> None:
         super().__init__(
@@ -55,7 +55,7 @@ class RunsByHand(InfrastructureError):
 
 
 class RunsOtherwise(InfrastructureError):
-    """A program runs already, but not with the settings asked for."""
+    """A program runs already with other settings than the requested ones."""
 
     def __init__(self, name: str, runs_with: set[str], asked_for: set[str]) -> None:
         runs, asked = (" ".join(sorted(words)) or "nothing more" for words in (runs_with, asked_for))
@@ -66,7 +66,7 @@ class RunsOtherwise(InfrastructureError):
 
 
 class StillUsed(InfrastructureError):
-    """Sidecars are connected to servers that somebody wants to stop."""
+    """The servers cannot be stopped, because sidecars are connected to them."""
 
     def __init__(self, users: Sequence[str], anyway: str) -> None:
         more = f" and {len(users) - 1} more" if len(users) > 1 else ""
@@ -77,14 +77,14 @@ class StillUsed(InfrastructureError):
 
 
 class WouldNotStop(InfrastructureError):
-    """A program outlived SIGKILL."""
+    """A process still runs after SIGKILL."""
 
     def __init__(self, name: str, pid: int) -> None:
         super().__init__(f"{name} (pid {pid}) is still there after SIGKILL; see why with: ps -o stat,wchan -p {pid}")
 
 
 class PortTaken(InfrastructureError):
-    """Somebody else listens where one of our programs wants to."""
+    """Another program listens on a port that we need."""
 
     def __init__(self, port: int, owner: str, advice: str) -> None:
         super().__init__(f"Port {port} is taken by {owner}. {advice}")
@@ -92,7 +92,7 @@ class PortTaken(InfrastructureError):
 
 
 class PortHeldForTheMoment(InfrastructureError):
-    """Nobody listens there, but the kernel keeps the port for a connection that goes away by itself."""
+    """No program listens on the port, but the kernel still reserves it for a connection that will end by itself."""
 
     def __init__(self, port: int, holder: str, another: str) -> None:
         super().__init__(
@@ -103,21 +103,21 @@ class PortHeldForTheMoment(InfrastructureError):
 
 
 class CannotConnect(InfrastructureError):
-    """A server that should be there does not let us in."""
+    """A server that should run does not accept our connection."""
 
     def __init__(self, what: str, why: str, advice: str) -> None:
         super().__init__(f"{what} cannot be used: {why}. {advice}")
 
 
 class BadFleetFile(InfrastructureError):
-    """fleet.toml does not say what set-up has to know."""
+    """fleet.toml lacks something that set-up needs."""
 
     def __init__(self, file: Path, why: str) -> None:
         super().__init__(f"The catalog {file} cannot be used: {why}. Correct the file and try again.")
 
 
 class NotOurs(InfrastructureError):
-    """A server answers that is not the one whose data directory is known here; it is left alone."""
+    """Another server than ours answers: its data directory is not the one we know. It is not touched."""
 
     def __init__(self, what: str, where: str, expected: Path) -> None:
         super().__init__(
@@ -127,7 +127,7 @@ class NotOurs(InfrastructureError):
 
 
 class WrongPassword(InfrastructureError):
-    """Our own PostgreSQL was created with other credentials."""
+    """Our own PostgreSQL was created with another user or password."""
 
     def __init__(self, user: str, data: Path) -> None:
         super().__init__(
@@ -137,7 +137,7 @@ class WrongPassword(InfrastructureError):
 
 
 class ToolMissing(InfrastructureError):
-    """A program that set-up installs is not there."""
+    """A program that scripts/setup installs is missing."""
 
     def __init__(self, what: str, where: str) -> None:
         super().__init__(f"{what} was not found ({where}). Run ./scripts/setup.")

@@ -1,4 +1,4 @@
-"""The whole fleet under `dapr run`: started in a session of its own, and stopped with everything it started."""
+"""The whole fleet under `dapr run`: starts it in its own session, and stops it with all its processes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import Program, dying_with_us, end
 
 COORDINATOR = "migration-coordinator"
-# After its sidecar; dapr run starts no application a second time, so waiting longer for one that ended would not help.
+# After its sidecar. dapr run starts no application a second time, so waiting longer for an ended one is useless.
 SECONDS_TO_APPEAR = 20.0
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """`file` is the committed dapr.yaml, or a rendered copy of it."""
+    """One fleet; `file` is the committed dapr.yaml or a rendered copy of it."""
 
     settings: Settings
     file: Path = ROOT / "dapr.yaml"
@@ -34,27 +34,31 @@ class Fleet:
 
     @classmethod
     def of(cls, settings: Settings, environment: Mapping[str, str]) -> Fleet:
-        """The committed files where they fit, a rendered copy where the user's servers or ports are others."""
+        """Uses the committed files if servers and ports are the default ones, and renders a copy otherwise."""
         if settings.matches_the_committed_files:
             return cls(settings, environment=environment)
         return cls(settings, render_fleet(settings.state / "fleet", Rendering(settings)), environment)
 
     @classmethod
     def known(cls, settings: Settings) -> list[Fleet]:
-        """Each that may run with these settings: the rendered one, and the committed one over the default servers."""
+        """Each fleet that may run with these settings.
+
+        They are the rendered one, and the committed one if the state directory is the default.
+        """
         rendered = settings.state / "fleet" / "dapr.yaml"
         committed = [cls(settings)] if settings.state == Settings.state else []
         return [*committed, *([cls(settings, rendered)] if rendered.exists() else [])]
 
     @property
     def program(self) -> Program:
+        """The `dapr run` of this fleet."""
         command = [str(self.settings.dapr / "dapr"), "run", "-f", str(self.file)]
         return Program(
             name="dapr-run",
-            # The launcher is asked, not killed: only it can end what it started.
+            # SIGTERM, not SIGKILL: only `dapr run` can end what it started.
             command=dying_with_us(command, signal.SIGTERM) if self.settings.dies_with_us else command,
             directory=self.settings.state,
-            # With -f the CLI lets daprd advertise the machine's outward address.
+            # Without this, `dapr run -f` lets daprd advertise the external address of the machine.
             environment={
                 "DAPR_RUNTIME_PATH": str(self.settings.dapr),
                 "DAPR_HOST_IP": ports.LOOPBACK,
@@ -66,26 +70,30 @@ class Fleet:
 
     @property
     def log(self) -> Path:
-        """Of our own `dapr run`; one that was typed writes to its terminal, and beside it there is what it keeps."""
+        """The log of our own `dapr run`, or the log folder of a `dapr run` that was started by hand."""
         return self.program.log if self.program.pid_file.exists() else log_folder(self.file, COORDINATOR)
 
     @property
     def sidecar(self) -> str:
-        """The coordinator's daprd."""
+        """The URL of the coordinator's daprd."""
         return f"http://{ports.LOOPBACK}:{read_fleet(self.file)[COORDINATOR]['daprHTTPPort']}"
 
     @property
     def processes(self) -> FleetProcesses:
+        """Finds the processes of this fleet."""
         return FleetProcesses(self.file, self.program.pid_file)
 
     def start(self, say: Callable[[str], None] = silent) -> None:
-        """Does nothing while it runs; what a killed launcher left behind is ended first."""
+        """Does nothing while it runs. First ends processes that a killed `dapr run` left behind.
+
+        Raises RunsByHand, PortTaken or PortHeldForTheMoment.
+        """
         if self.program.process() is not None:
             return
-        found = self.processes.find()
-        if found.launchers:
-            raise RunsByHand(ports.describe(found.launchers[0].pid))
-        if found.without_launcher or self.program.has_descendants():
+        processes = self.processes.find()
+        if processes.launchers:
+            raise RunsByHand(ports.describe(processes.launchers[0].pid))
+        if processes.without_launcher or self.program.has_descendants():
             say("ending what an earlier start of this fleet left behind")
             self.stop()
         for name, application in read_fleet(self.file).items():
@@ -97,16 +105,19 @@ class Fleet:
         self.program.start()
 
     def lost_sidecars(self) -> SidecarsEnded | None:
-        """Those that have ended although their applications, or ones that started later, are there."""
+        """Sidecars that have ended, although their application or a later one runs; None when there are none."""
         names = self.processes.find().lost_sidecars(list(read_fleet(self.file)))
         if not names:
             return None
-        said = [last_words(self.file, name, self.program.log) for name in names]
-        last = max(said, key=lambda words: ("level=fatal" in words.line, bool(words.line)))
+        all_last_words = [last_words(self.file, name, self.program.log) for name in names]
+        last = max(all_last_words, key=lambda words: ("level=fatal" in words.line, bool(words.line)))
         return SidecarsEnded(names, last.log, last.line)
 
     def wait(self, say: Callable[[str], None] = silent, timeout_seconds: float = 180) -> None:
-        """Until the coordinator is ready and every service answers, each through the coordinator's sidecar."""
+        """Waits until the coordinator is ready and every service answers through the coordinator's sidecar.
+
+        Raises NotHealthy, SidecarsEnded or ApplicationEnded.
+        """
         deadline = time.monotonic() + timeout_seconds
         routes = {name: "readyz" if name == COORDINATOR else "healthz" for name in read_fleet(self.file)}
         for name, route in routes.items():
@@ -114,7 +125,7 @@ class Fleet:
             say(name)
 
     def _wait_for(self, name: str, url: str, deadline: float) -> None:
-        there_at = time.monotonic()
+        healthy_at = time.monotonic()
         while (answer := answer_of(url)) != "200":
             now = time.monotonic()
             if self.program.process() is None:
@@ -122,13 +133,13 @@ class Fleet:
             if now > deadline:
                 raise NotHealthy("The fleet", f"{name} ({answer})", "time was up", self.program.log)
             lost = self.lost_sidecars() or self._lost_application(name)
-            there_at = there_at if lost else now
-            if lost and now - there_at > SECONDS_TO_APPEAR:
+            healthy_at = healthy_at if lost else now
+            if lost and now - healthy_at > SECONDS_TO_APPEAR:
                 raise lost
             time.sleep(0.2)
 
     def _lost_application(self, name: str) -> ApplicationEnded | None:
-        """Its sidecar listens, but it does not, and there is no process of it that may still come to that."""
+        """An error if the sidecar listens, but the application does not and has no process that could still start."""
         if ports.is_free(self._port(name, "daprHTTPPort")) or not ports.is_free(self._port(name, "appPort")):
             return None
         command = read_fleet(self.file)[name]["command"][1:]
@@ -141,17 +152,20 @@ class Fleet:
         return port
 
     def stop(self) -> bool:
-        """Also one that was started by hand, and what is left of one whose launcher is gone; true if anything ran."""
+        """Also stops a fleet that was started by hand, and processes without a launcher.
+
+        Returns whether anything ran.
+        """
         stopped = self.program.stop()
-        found = self.processes.find()
+        processes = self.processes.find()
         # The launcher first: it ends what it started, in order.
-        end(found.launchers, "dapr run")
-        end(found.without_launcher, "a process of the fleet")
-        return stopped or bool(found.everything)
+        end(processes.launchers, "dapr run")
+        end(processes.without_launcher, "a process of the fleet")
+        return stopped or bool(processes.everything)
 
 
 def answer_of(url: str) -> str:
-    """The status code, or why there is none."""
+    """The HTTP status code as text, or the reason why there is none."""
     try:
         with loopback.call(url, timeout_seconds=5) as answer:
             return str(answer.status)

@@ -1,4 +1,4 @@
-"""What a sidecar said last; its lines are in another file than those of `dapr run`, unless the fleet was rendered."""
+"""The last line that a sidecar logged. Only a rendered fleet logs it to the same file as `dapr run`."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from scripts.infrastructure.render import read_fleet
 
 @dataclass(frozen=True)
 class LastWords:
-    """`line` is empty where nothing was written."""
+    """The last line of a log; `line` is empty when nothing was logged."""
 
     log: Path
     line: str
 
 
 def last_words(file: Path, name: str, launcher_log: Path) -> LastWords:
-    """Of the daprd of one application of a dapr.yaml."""
+    """The last line of the daprd of one application."""
     application = read_fleet(file)[name]
     if application.get("daprdLogDestination") == "console":
         return LastWords(launcher_log, _last_line(launcher_log, having=f"app_id={name} "))
     folder = log_folder(file, name)
-    # The time of the start is in the name.
+    # The file name contains the start time.
     logs = sorted(folder.glob(f"{name}_daprd_*.log"))
     return LastWords(logs[-1], _last_line(logs[-1])) if logs else LastWords(folder, "")
 
 
 def log_folder(file: Path, name: str) -> Path:
-    """Where Dapr's CLI keeps the logs of one application and its sidecar, if not on the console."""
+    """Where Dapr's CLI stores the logs of an application and its sidecar, if they do not go to the console."""
     return Path(file.parent, read_fleet(file)[name]["appDirPath"], ".dapr", "logs").resolve()
 
 

@@ -1,6 +1,6 @@
-"""Which processes belong to one fleet, by what proves it: its files, its folder, our user and our network.
+"""Finds the processes of one fleet by its files, its folder, our user and our network namespace.
 
-Neither a name nor a port proves anything: another fleet of this machine has the same.
+Names and ports do not identify a fleet: another fleet on this machine may have the same ones.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from scripts.infrastructure.supervise import MARK
 
 
 @dataclass(frozen=True)
-class Found:
-    """What runs of a fleet; sidecars and applications by app id, and none without one."""
+class RunningProcesses:
+    """The running processes of a fleet.
+
+    Sidecars and applications are listed by app id; an id without a process is absent.
+    """
 
     launchers: Sequence[psutil.Process]
     sidecars: Mapping[str, Sequence[psutil.Process]]
@@ -28,14 +31,20 @@ class Found:
 
     @property
     def everything(self) -> list[psutil.Process]:
+        """All processes, launchers first."""
         return [*self.launchers, *self.without_launcher]
 
     @property
     def without_launcher(self) -> list[psutil.Process]:
-        return [each for some in (self.applications, self.sidecars) for found in some.values() for each in found]
+        """All applications and sidecars."""
+        return [each for group in (self.applications, self.sidecars) for some in group.values() for each in some]
 
     def lost_sidecars(self, order: Sequence[str]) -> list[str]:
-        """`dapr run` starts one after the other, each sidecar before its application: one passed over is gone."""
+        """The app ids whose sidecar has ended.
+
+        `dapr run` starts the applications in order, each sidecar first. So a sidecar is lost if a later process
+        runs.
+        """
         reached = [name for name in order if name in self.sidecars or name in self.applications]
         started = order[: order.index(reached[-1])] if reached else []
         return [name for name in order if name not in self.sidecars and (name in started or name in self.applications)]
@@ -43,21 +52,22 @@ class Found:
 
 @dataclass(frozen=True)
 class FleetProcesses:
-    """`file` is the dapr.yaml; a process whose mark names another pid file was started for another fleet."""
+    """Looks for the fleet of `file`. A process that is marked with another pid file belongs to another fleet."""
 
     file: Path
     pid_file: Path
 
-    def find(self) -> Found:
+    def find(self) -> RunningProcesses:
+        """The processes that run now."""
         if not self.file.exists():
-            return Found((), {}, {})
+            return RunningProcesses((), {}, {})
         ours = [process for process in psutil.process_iter() if self._may_be_ours(process)]
         applications = read_fleet(self.file)
         configuration = (self.file.parent / read_common(self.file)["configFilePath"]).resolve()
-        return Found(
-            launchers=_having(ours, self._is_launcher),
-            sidecars=_named(applications, lambda name: _having(ours, _is_sidecar, name, configuration)),
-            applications=_named(applications, lambda name: _having(ours, self._is_application, applications[name])),
+        return RunningProcesses(
+            launchers=_matching(ours, self._is_launcher),
+            sidecars=_named(applications, lambda name: _matching(ours, _is_sidecar, name, configuration)),
+            applications=_named(applications, lambda name: _matching(ours, self._is_application, applications[name])),
         )
 
     def _may_be_ours(self, process: psutil.Process) -> bool:
@@ -72,13 +82,13 @@ class FleetProcesses:
         return self.file.resolve() in _run_files(process)
 
     def _is_of_another(self, process: psutil.Process) -> bool:
-        """A rendered fleet has the folder and some commands of the committed one; its launcher tells them apart."""
+        """A rendered fleet shares a folder and some commands with the committed one; only the launcher differs."""
         parent = process.parent()
         files = _run_files(parent) if parent else ()
         return bool(files) and self.file.resolve() not in files
 
     def _is_application(self, process: psutil.Process, application: dict[str, Any]) -> bool:
-        """The APP_ID is Dapr's word that it runs beside a sidecar, and not alone, for somebody who tries something."""
+        """Dapr sets APP_ID, so an application that somebody started alone for a test does not count."""
         if process.cmdline()[1:] != application["command"][1:]:
             return False
         home, name = self.file.parent / application["appDirPath"], str(application["appID"])
@@ -88,28 +98,28 @@ class FleetProcesses:
 
 
 def _run_files(process: psutil.Process) -> tuple[Path, ...]:
-    """Where the file of a `dapr run -f` may be: a folder can be named too. Nothing for any other process."""
+    """The files that the argument of `dapr run -f` may mean: it can also be a folder. Empty for other programs."""
     words = process.cmdline()
     named = option(words, "--run-file") or option(words, "-f")
     if _program(words) != "dapr" or "run" not in words or named is None:
         return ()
-    place = _in_folder(process, named)
-    return place, place / "dapr.yaml"
+    path = _in_folder(process, named)
+    return path, path / "dapr.yaml"
 
 
 def _is_sidecar(process: psutil.Process, name: str, configuration: Path) -> bool:
     words = process.cmdline()
     if _program(words) != "daprd" or option(words, "--app-id") != name:
         return False
-    given = option(words, "--config")
-    return given is not None and _in_folder(process, given) == configuration
+    configured = option(words, "--config")
+    return configured is not None and _in_folder(process, configured) == configuration
 
 
 def option(words: Sequence[str], name: str) -> str | None:
-    """Its value, in either spelling: `--name value` or `--name=value`."""
-    for place, word in enumerate(words, 1):
+    """The value of an option, written `--name value` or `--name=value`; None if it is absent."""
+    for position, word in enumerate(words, 1):
         if word == name:
-            return words[place] if place < len(words) else None
+            return words[position] if position < len(words) else None
         if word.startswith(f"{name}="):
             return word.partition("=")[2]
     return None
@@ -118,17 +128,17 @@ def option(words: Sequence[str], name: str) -> str | None:
 def _named(
     names: Iterable[str], find: Callable[[str], Sequence[psutil.Process]]
 ) -> dict[str, Sequence[psutil.Process]]:
-    return {name: found for name in names if (found := find(name))}
+    return {name: processes for name in names if (processes := find(name))}
 
 
-def _having(processes: Sequence[psutil.Process], proof: Callable[..., bool], *more: Any) -> list[psutil.Process]:
-    return [each for each in processes if _holds(proof, each, *more)]
+def _matching(processes: Sequence[psutil.Process], test: Callable[..., bool], *arguments: Any) -> list[psutil.Process]:
+    return [each for each in processes if _passes(test, each, *arguments)]
 
 
-def _holds(proof: Callable[..., bool], process: psutil.Process, *more: Any) -> bool:
-    """A process that has ended meanwhile proves nothing."""
+def _passes(test: Callable[..., bool], process: psutil.Process, *arguments: Any) -> bool:
+    """A process that ends during the test does not pass it."""
     with suppress(psutil.Error, OSError):
-        return proof(process, *more)
+        return test(process, *arguments)
     return False
 
 
@@ -137,10 +147,10 @@ def _program(words: Sequence[str]) -> str:
 
 
 def _in_folder(process: psutil.Process, path: str) -> Path:
-    """As the process itself understands it."""
+    """The path as that process understands it: relative to its own working directory."""
     return Path(process.cwd(), path).resolve()
 
 
 def _network(pid: int) -> str:
-    """A fleet in another network namespace has ports of its own."""
+    """The network namespace of a process. A fleet in another namespace has its own ports."""
     return str(Path(f"/proc/{pid}/ns/net").readlink())

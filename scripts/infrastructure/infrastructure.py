@@ -1,4 +1,4 @@
-"""All servers together: up in the order they need each other, down in reverse."""
+"""All servers together: starts them in the order in which they need each other, and stops them in reverse."""
 
 from __future__ import annotations
 
@@ -20,43 +20,46 @@ from scripts.infrastructure.redis import RedisServer
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import Program
 
-HERE = ("localhost", "127.0.0.1", "::1")
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 def silent(_: str) -> None:
-    pass
+    """Prints nothing: the default of every `say` parameter."""
 
 
 @dataclass(frozen=True)
 class Infrastructure:
-    """Safe to call from several shells at once: the second waits for the first."""
+    """Several shells may use it at once: the second one waits for the first."""
 
     settings: Settings
     say: Callable[[str], None] = silent
 
     @property
     def postgres(self) -> PostgresServer:
+        """Our own PostgreSQL."""
         settings = self.settings
         return PostgresServer(settings.state / "postgres", settings.postgres, dies_with_us=settings.dies_with_us)
 
     @property
     def redis(self) -> RedisServer:
+        """Our own Redis."""
         settings = self.settings
         return RedisServer(settings.state / "redis", settings.redis_port, dies_with_us=settings.dies_with_us)
 
     @property
     def control_plane(self) -> ControlPlane:
+        """Dapr's placement and scheduler."""
         return ControlPlane(self.settings)
 
     @property
     def programs(self) -> list[Program]:
-        """In the order in which they start."""
+        """In the order in which they are started."""
         plane = self.control_plane
         return [self.postgres.program, self.redis.program, plane.placement, plane.scheduler]
 
     @property
     def postgres_is_ours(self) -> bool:
-        """A named server is used as it is; naming a place here where nobody listens asks for ours to be put there."""
+        """Whether we run PostgreSQL: the user named no server, or a local address where no program listens."""
         settings = self.settings
         return not settings.postgres_named or self._ours_to_run(
             settings.postgres.host, settings.postgres.port, self.postgres.program
@@ -64,17 +67,18 @@ class Infrastructure:
 
     @property
     def redis_is_ours(self) -> bool:
+        """The same for Redis."""
         settings = self.settings
         return not settings.redis_named or self._ours_to_run(
             settings.redis_host, settings.redis_port, self.redis.program
         )
 
     def _ours_to_run(self, host: str, port: int, program: Program) -> bool:
-        return host in HERE and (program.process() is not None or ports.is_free(port))
+        return host in LOCAL_HOSTS and (program.process() is not None or ports.is_free(port))
 
     def up(self) -> None:
-        """Healthy when it returns."""
-        with self._alone():
+        """Starts all servers. They are healthy when it returns."""
+        with self._locked():
             private.tighten_state(self.settings.state, whole=self.settings.state == ROOT / ".rmbrain")
             self._postgres_up()
             prepare_state_store(self.settings.postgres)
@@ -109,15 +113,15 @@ class Infrastructure:
         self.say(f"Redis on {host}:{port}, the one you named")
 
     def down(self) -> None:
-        """Stops what runs, whatever the settings are now; does nothing while nothing runs."""
-        with self._alone():
+        """Stops all running servers, even if the settings have changed since they were started."""
+        with self._locked():
             for program in reversed(self.programs):
                 self.say(f"{program.name} {'stopped' if program.stop() else 'was not running'}")
 
     def reset(self) -> None:
-        """Deletes our own data for good; a server that the user named keeps everything."""
+        """Deletes the data of our own servers for ever. A server that the user named is not touched."""
         self.down()
-        with self._alone():
+        with self._locked():
             for program in self.programs:
                 if program.process() is not None:
                     raise InfrastructureError(f"{program.name} was started again meanwhile; its data is left alone.")
@@ -129,14 +133,14 @@ class Infrastructure:
                         self._set_audit_aside()
 
     def _set_audit_aside(self) -> None:
-        """Key and anchors belong to the audit that was deleted; the next one gets a key of its own."""
+        """Renames the folder with key and anchors: they belong to the deleted audit, and the next one needs its own."""
         audit = self.settings.audit_folder
         if audit.is_dir():
             aside = audit.rename(audit.with_name(f"audit-until-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"))
             self.say(f"kept the key and the anchors of the deleted audit in {aside}")
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         private.make_folder(self.settings.state)
         with private.open_lock(self.settings.state / "lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Ends what still runs on behalf of one folder of test data; finding anything is a failure."""
+"""Ends processes that a test left behind. Called by scripts/test, which fails if there are any."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scripts.infrastructure.supervise import end
 
 
 def leftovers(folder: str) -> list[psutil.Process]:
-    """Processes whose command line or environment names the folder; ourselves and our parents excluded."""
+    """Processes whose command line or environment contains the folder, except this process and its parents."""
     mine = {each.pid for each in [psutil.Process(), *psutil.Process().parents()]}
     return [each for each in psutil.process_iter() if each.pid not in mine and _names(each, folder)]
 
@@ -23,11 +23,12 @@ def _names(process: psutil.Process, folder: str) -> bool:
 
 
 def main() -> int:
-    found = leftovers(sys.argv[1])
-    for process in found:
+    """Ends the processes of the folder that is the first argument. Exit code 1 if there were any."""
+    processes = leftovers(sys.argv[1])
+    for process in processes:
         print(f"left behind by a test: pid {process.pid}, {' '.join(process.cmdline())[:200]}", file=sys.stderr)
-    end(found, "a test's process")
-    return 1 if found else 0
+    end(processes, "a test's process")
+    return 1 if processes else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""HTTP to this machine; a proxy that the environment names for the outside must not get these calls."""
+"""HTTP to this machine, without the proxy that the environment may name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from http.client import HTTPResponse
 
 
 def call(request: str | urllib.request.Request, timeout_seconds: float) -> HTTPResponse:
-    """Raises OSError, of which urllib's HTTPError is one."""
+    """Sends one request. Raises OSError (HTTPError of urllib is a subclass)."""
     answer: HTTPResponse = _direct.open(request, timeout=timeout_seconds)
     return answer
 

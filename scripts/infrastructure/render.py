@@ -23,7 +23,11 @@ PORT_KEYS = ("appPort", "daprHTTPPort", "daprGRPCPort", "daprInternalGRPCPort", 
 
 @dataclass(frozen=True)
 class Rendering:
-    """`root` is the folder that holds services/; `environment` is added for every application, `of` for one of them."""
+    """What a copy changes.
+
+    `root` is the folder that contains services/. `environment` is added for every application, `of` for single ones
+    by app id.
+    """
 
     settings: Settings
     root: Path = ROOT
@@ -33,7 +37,10 @@ class Rendering:
 
 
 def render_fleet(into: Path, rendering: Rendering) -> Path:
-    """Returns the new dapr.yaml; whoever starts it may do so from any folder. No file has a password of the user's."""
+    """Writes the copy and returns its dapr.yaml, which can be started from any folder.
+
+    No file contains the user's password.
+    """
     here = into.absolute()
     secrets = SecretFiles(here, rendering.settings.postgres)
     _components(here / "components", rendering.settings, secrets)
@@ -54,11 +61,11 @@ def _components(folder: Path, settings: Settings, secrets: SecretFiles) -> None:
             for document in documents:
                 secrets.refer(document)
         private.write(folder / source.name, yaml.safe_dump_all(documents, sort_keys=False))
-    of_secrets = folder / "secrets.yaml"
+    secret_store = folder / "secrets.yaml"
     if secrets.needed:
-        _write(of_secrets, secrets.component())
+        _write(secret_store, secrets.component())
     else:
-        of_secrets.unlink(missing_ok=True)
+        secret_store.unlink(missing_ok=True)
 
 
 def read_fleet(file: Path) -> dict[str, dict[str, Any]]:
@@ -67,7 +74,7 @@ def read_fleet(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def read_common(file: Path) -> dict[str, Any]:
-    """What holds for all applications of a dapr.yaml."""
+    """The settings for all applications of a dapr.yaml."""
     common: dict[str, Any] = yaml.safe_load(file.read_text())["common"]
     return common
 
@@ -113,7 +120,7 @@ def _application(application: dict[str, Any], rendering: Rendering, secrets: Sec
         environment["DATABASE_URL"] = _database_url(environment["DATABASE_URL"], rendering.settings, secrets)
         if secrets.needed:
             application["command"] = secrets.lend(application["command"])
-    # Into the one log of `dapr run`, not into the folder of the sources.
+    # Into the one log of `dapr run`, not into the source folder.
     application["appLogDestination"] = application["daprdLogDestination"] = "console"
     if application["appID"] == AUDIT and rendering.settings.state != Settings.state:
         environment.setdefault("AUDIT_FOLDER", str(rendering.settings.audit_folder.absolute()))

@@ -1,7 +1,7 @@
-"""Where a rendered fleet takes the password of the user's own server from: files that only their owner reads.
+"""Files with the password of the user's own server, for a rendered fleet. Only their owner can read them.
 
-Dapr's secret store for its state, one file for the applications. A passfile of libpq would do for neither: asyncpg,
-libpq and pgx read `:`, a backslash and a blank at the end of a password in it in three different ways.
+One is Dapr's secret store for the state store, the other is for the applications. A passfile of libpq suits neither:
+asyncpg, libpq and pgx read `:`, a backslash and a space at the end of a password in three different ways.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from scripts.infrastructure import private
 from scripts.infrastructure.postgres import Address
 
-# The guide's, which everybody knows and which stands in the committed files.
+# The development server: its password is public, and is in the committed files.
 DEVELOPMENT = Address()
 STORE = "secrets"
 KEY = "stateStore"
@@ -24,29 +24,33 @@ READER = "scripts.infrastructure.with_password"
 
 @dataclass(frozen=True)
 class SecretFiles:
-    """Beside a rendered dapr.yaml."""
+    """The secret files in the folder of a rendered dapr.yaml."""
 
     rendered: Path
     server: Address
 
     @property
     def needed(self) -> bool:
+        """Whether the server has another password than the public one."""
         return self.server.password != DEVELOPMENT.password
 
     @property
     def folder(self) -> Path:
+        """The folder of the secret files."""
         return self.rendered / "secrets"
 
     @property
     def password(self) -> Path:
+        """The file with the password, for the applications."""
         return self.folder / "database-password"
 
     @property
     def of_dapr(self) -> Path:
+        """The secret store's file, for the coordinator's daprd."""
         return self.folder / "dapr.json"
 
     def write(self, state_store: str) -> None:
-        """Those of an earlier rendering go when these are not needed."""
+        """Writes the files, or deletes those of an earlier rendering when none are needed."""
         if not self.needed:
             shutil.rmtree(self.folder, ignore_errors=True)
             return
@@ -55,7 +59,7 @@ class SecretFiles:
         private.write(self.of_dapr, json.dumps({KEY: self.server.url(state_store)}))
 
     def component(self) -> dict[str, Any]:
-        """Only the coordinator's sidecar reads it, and only for its own components: see `deny`."""
+        """Dapr's secret store. Only the coordinator's sidecar loads it, for its own components: see `deny`."""
         metadata = [{"name": "secretsFile", "value": str(self.of_dapr)}]
         return {
             "apiVersion": "dapr.io/v1alpha1",
@@ -66,7 +70,7 @@ class SecretFiles:
         }
 
     def refer(self, component: dict[str, Any]) -> None:
-        """The state store's connection string is a reference."""
+        """Replaces the connection string of the state store by a reference to the secret."""
         for entry in component["spec"].get("metadata", ()):
             if entry["name"] == "connectionString":
                 del entry["value"]
@@ -74,10 +78,10 @@ class SecretFiles:
                 component["auth"] = {"secretStore": STORE}
 
     def deny(self, configuration: dict[str, Any]) -> None:
-        """Everybody on this machine may call a sidecar's HTTP port, and none of them gets a secret from it."""
+        """Denies secrets over the sidecar's HTTP port, which every user of this machine can call."""
         configuration["spec"]["secrets"] = {"scopes": [{"storeName": STORE, "defaultAccess": "deny"}]}
 
     def lend(self, command: list[str]) -> list[str]:
-        """`python -m uvicorn …` with the password in its DATABASE_URL."""
+        """Changes `python -m uvicorn …` so that the module starts with the password in DATABASE_URL."""
         python, _, *module = command
         return [python, "-m", READER, str(self.password), *module]

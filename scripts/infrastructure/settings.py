@@ -1,4 +1,4 @@
-"""Where everything is: read from the environment once, by whoever starts something."""
+"""Where the servers are, and where data is stored: read from the environment once, when a script starts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class ControlPlanePorts:
-    """Dapr's own defaults collide with each other, with common tools and with the ports of outgoing connections."""
+    """Dapr's own defaults collide with each other, with common tools and with outgoing connections."""
 
     placement: int = 15005
     placement_healthz: int = 15081
@@ -31,18 +31,20 @@ class ControlPlanePorts:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> ControlPlanePorts:
+        """Reads DAPR_<NAME>_PORT for each port. Raises InfrastructureError for a bad number."""
         names = {each.name: f"DAPR_{each.name.upper()}_PORT" for each in fields(cls)}
         return cls(**{name: _port(environment, key) for name, key in names.items() if key in environment})
 
     @classmethod
     def free(cls) -> ControlPlanePorts:
+        """Free ports, for a second control plane on this machine."""
         names = [each.name for each in fields(cls)]
         return cls(**dict(zip(names, ports.choose(len(names)), strict=True)))
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`named` means: the user said in so many words which server to use."""
+    """`postgres_named` and `redis_named`: the user set the host variable, and so chose the server."""
 
     state: Path = ROOT / ".rmbrain"
     postgres: Address = field(default_factory=Address)
@@ -51,12 +53,13 @@ class Settings:
     redis_port: int = 6379
     redis_named: bool = False
     control_plane: ControlPlanePorts = field(default_factory=ControlPlanePorts)
-    # Holds `dapr` and `.dapr/bin/{daprd,placement,scheduler}`; set-up makes it.
+    # Contains `dapr` and `.dapr/bin/{daprd,placement,scheduler}`; scripts/setup creates it.
     dapr: Path = Path(sys.prefix) / "dapr"
     dies_with_us: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Reads POSTGRES_*, REDIS_* and RMBRAIN_STATE_DIR. Raises InfrastructureError for a bad port."""
         state = environment.get("RMBRAIN_STATE_DIR")
         redis_host, _, redis_port = environment.get("REDIS_HOST", "localhost").partition(":")
         return cls(
@@ -76,7 +79,7 @@ class Settings:
 
     @classmethod
     def private(cls, state: Path) -> Settings:
-        """A second infrastructure beside any other, on free ports; it dies with the process that starts it."""
+        """A second infrastructure on free ports; its servers end when the process that starts them ends."""
         postgres, redis = ports.choose(2)
         return cls(
             state=state,
@@ -89,15 +92,21 @@ class Settings:
 
     @property
     def audit_folder(self) -> Path:
-        """The audit's key and anchors: they belong to the databases beside them, and to no others."""
+        """The folder of the audit's key and anchors. They belong to the databases in the same state directory only."""
         return self.state / "audit"
 
     @property
     def matches_the_committed_files(self) -> bool:
-        """Whether dapr.yaml and components/ say the same, so that they can be used as they are."""
+        """Whether dapr.yaml and components/ have the same servers and ports, so that they can be used unchanged."""
         own = (self.state, self.postgres, self.redis_host, self.redis_port, self.control_plane)
-        given = Settings()
-        return own == (given.state, given.postgres, given.redis_host, given.redis_port, given.control_plane)
+        defaults = Settings()
+        return own == (
+            defaults.state,
+            defaults.postgres,
+            defaults.redis_host,
+            defaults.redis_port,
+            defaults.control_plane,
+        )
 
 
 def _port(environment: Mapping[str, str], name: str, default: int = 0) -> int:

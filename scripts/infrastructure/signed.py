@@ -1,4 +1,4 @@
-"""What the audit has signed, and where its anchors are kept."""
+"""What the audit has signed, and where its anchors are stored."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ SECONDS_TO_SIGN = 10.0
 
 
 def wait_until_signed(fleet: Fleet) -> None:
-    """The services relay their journals a moment after a run; whatever is not signed by then, verifying says so."""
+    """Waits at most SECONDS_TO_SIGN: services relay their journals shortly after a run.
+
+    `audit verify` shows any rest.
+    """
     url = f"{fleet.sidecar}/v1.0/invoke/{COORDINATOR}/method/audit/verify?limit=1&after="
-    head, give_up = 1, time.monotonic() + SECONDS_TO_SIGN
-    while time.monotonic() < give_up:
+    head, deadline = 1, time.monotonic() + SECONDS_TO_SIGN
+    while time.monotonic() < deadline:
         with suppress(OSError, ValueError), loopback.call(f"{url}{head - 1}", timeout_seconds=5) as answer:
-            found = json.load(answer)
-            if found["anchored_seq"] == found["head_seq"]:
+            verification = json.load(answer)
+            if verification["anchored_seq"] == verification["head_seq"]:
                 return
-            head = found["head_seq"]
+            head = verification["head_seq"]
         time.sleep(0.5)
 
 
 def anchors(fleet: Fleet, environment: Mapping[str, str]) -> str:
-    """Where cas-audit delivers them, as it reads its own settings."""
+    """Where cas-audit delivers its anchors, according to its own settings."""
     application = read_fleet(fleet.file)[AUDIT]
     settings = read_anchoring_settings({**environment, **application["env"]})
     home = fleet.file.parent / application["appDirPath"]

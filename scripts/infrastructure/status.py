@@ -1,4 +1,4 @@
-"""What runs now, as a row per server."""
+"""The state of every server, one row each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scripts.infrastructure.supervise import Program
 class Status:
     """`state` is healthy, unhealthy (it runs but does not answer), stopped, or yours (a server you named answers).
 
-    `why` is what is known of an unhealthy one.
+    `why` is the known reason for unhealthy.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Status:
 
 
 def status(infrastructure: Infrastructure) -> list[Status]:
-    """In the order in which they start."""
+    """All rows, in the order in which the servers start."""
     settings, plane = infrastructure.settings, infrastructure.control_plane
     numbers = settings.control_plane
     postgres, broker = settings.postgres, f"{settings.redis_host}:{settings.redis_port}"
@@ -54,15 +54,15 @@ def status(infrastructure: Infrastructure) -> list[Status]:
 
 
 def _row_of(fleet: Fleet) -> Status | None:
-    """None while nothing of it runs."""
-    found = fleet.processes.find()
-    if not found.everything:
+    """None while no process of the fleet runs."""
+    processes = fleet.processes.find()
+    if not processes.everything:
         return None
     address = fleet.sidecar.removeprefix("http://")
-    pid, log = (found.launchers[0].pid if found.launchers else None), str(fleet.log)
+    pid, log = (processes.launchers[0].pid if processes.launchers else None), str(fleet.log)
     if lost := fleet.lost_sidecars():
         return Status("fleet", "unhealthy", address, pid, log, lost.why)
-    if not found.launchers:
+    if not processes.launchers:
         return Status(
             "fleet", "unhealthy", address, None, log, "Its dapr run is gone. ./scripts/stop ends what is left."
         )

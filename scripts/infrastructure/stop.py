@@ -1,4 +1,4 @@
-"""Ends the fleet with everything it started, then the servers; data stays."""
+"""Ends the fleet with all its processes, then the servers. Data is not deleted."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from scripts.infrastructure.telling import tell
 
 
 def stop_fleets(settings: Settings) -> None:
-    """Also one that was started by hand in this checkout, and what a closed terminal or a kill left of one."""
+    """Ends the fleets of this checkout.
+
+    Also one that was started by hand, and processes that a killed `dapr run` left behind.
+    """
     fleets = Fleet.known(settings)
     stopped = [fleet.stop() for fleet in fleets] or [Fleet(settings).program.stop()]
     tell("the fleet stopped" if any(stopped) else "no fleet of this checkout was running")
     for fleet in fleets:
-        tell_of_strangers(fleet)
+        name_other_programs(fleet)
 
 
-def tell_of_strangers(fleet: Fleet) -> None:
-    """Nothing proves that these are ours, so they are named and left alone."""
+def name_other_programs(fleet: Fleet) -> None:
+    """Names the programs on this fleet's ports that may not be ours, and does not end them."""
     numbers = [application[key] for application in read_fleet(fleet.file).values() for key in PORT_KEYS]
-    taken: dict[str, list[str]] = {}
+    ports_of: dict[str, list[str]] = {}
     for port in numbers:
         if not ports.is_free(port):
-            taken.setdefault(ports.owner(port), []).append(str(port))
-    for owner, at in taken.items():
-        tell(
-            f"port {', '.join(at)} is still in use by {owner}, which is not of this fleet: end it where it was started"
-        )
+            ports_of.setdefault(ports.owner(port), []).append(str(port))
+    for owner, used in ports_of.items():
+        tell(f"port {', '.join(used)} is still in use by {owner}, which is not of this fleet: stop it yourself")
 
 
 def main() -> int:
-    private.from_now_on()
+    """Called by scripts/stop. Returns the exit code."""
+    private.restrict_umask()
     settings = Settings.from_environment()
     try:
         stop_fleets(settings)

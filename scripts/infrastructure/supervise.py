@@ -1,4 +1,4 @@
-"""Starts programs that outlive us, finds them again by pid file, and never signals a process that is not ours."""
+"""Starts programs that outlive this process, finds them again by pid file, and never signals other processes."""
 
 from __future__ import annotations
 
@@ -20,36 +20,38 @@ from scripts.infrastructure.errors import NotHealthy, RunsOtherwise, ToolMissing
 from scripts.infrastructure.inherited import inherited
 
 GRACE_SECONDS = 10.0
-# The boot time that start times are computed from is itself rounded.
+# Start times are computed from the boot time, which is rounded.
 SAME_START_SECONDS = 2.0
-# Inherited by everything a program starts.
+# An environment variable with the pid file, inherited by all processes that a program starts.
 MARK = "RMBRAIN_STARTED_AS"
 
 
 @dataclass(frozen=True)
 class Program:
-    """One supervised program; its pid file and log live in `directory` under its name."""
+    """One supervised program. Its pid file and log are in `directory` and have its name."""
 
     name: str
     command: Sequence[str]
     directory: Path
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     environment: Mapping[str, str] = field(default_factory=dict)
-    # Names and patterns of what it gets from our own environment, beside what any program needs.
+    # Names and patterns of variables that it inherits, in addition to those that every program needs.
     inherits: Sequence[str] = ()
-    # Whether everything that it started ends with it, however it ended itself.
+    # Whether `stop` also ends all processes that it started, even if it has ended itself.
     ends_descendants: bool = False
 
     @property
     def pid_file(self) -> Path:
+        """The JSON file with pid, start time and command."""
         return self.directory / f"{self.name}.pid"
 
     @property
     def log(self) -> Path:
+        """The output of the running program. The log of the start before has the suffix .previous."""
         return self.directory / f"{self.name}.log"
 
     def process(self) -> psutil.Process | None:
-        """The running process, or None; a pid that now belongs to another program counts as not running."""
+        """The running process, or None. A pid that another program has now counts as not running."""
         try:
             recorded = self._recorded()
             process = psutil.Process(recorded["pid"])
@@ -63,7 +65,10 @@ class Program:
         return record
 
     def start(self) -> psutil.Process:
-        """Starts it unless it runs; raises RunsOtherwise when it runs with other settings than these."""
+        """Does nothing while it runs.
+
+        Raises RunsOtherwise if it runs with another command, ToolMissing or NotHealthy.
+        """
         running = self.process()
         if running is not None:
             self._demand_same_command()
@@ -94,7 +99,7 @@ class Program:
             record = {"pid": child.pid, "started": process.create_time(), "command": list(self.command)}
         except psutil.NoSuchProcess:
             raise NotHealthy(self.name, "its process", "it ended at once", self.log) from None
-        child.returncode = 0  # it is meant to outlive us: Python need not warn that it does
+        child.returncode = 0  # it will outlive this process: no ResourceWarning, please
         unfinished = self.pid_file.with_suffix(".pid.new")
         private.write(unfinished, json.dumps(record))
         unfinished.replace(self.pid_file)
@@ -106,7 +111,7 @@ class Program:
             raise RunsOtherwise(self.name, set(running) - set(self.command), set(self.command) - set(running))
 
     def wait_until(self, ready: Callable[[], bool], waiting_for: str, timeout_seconds: float = 30.0) -> None:
-        """Returns when `ready`; raises NotHealthy when it ends before, or when time is up."""
+        """Returns when `ready`. Raises NotHealthy when the program ends before, or after the timeout."""
         deadline = time.monotonic() + timeout_seconds
         while not ready():
             if self.process() is None:
@@ -116,48 +121,51 @@ class Program:
             time.sleep(0.05)
 
     def stop(self) -> bool:
-        """True when something of it ran; asks first, then insists, and returns only when it is gone."""
+        """Sends the stop signals, then SIGKILL, and returns when it has ended. Returns whether anything ran."""
         process = self.process()
-        left = self._descendants()
+        descendants = self._descendants()
         if process is not None:
             end([process], self.name, self.stop_signals)
-        end(left, self.name)
+        end(descendants, self.name)
         self.pid_file.unlink(missing_ok=True)
-        return process is not None or bool(left)
+        return process is not None or bool(descendants)
 
     def has_descendants(self) -> bool:
-        """Whether anything that it started still runs."""
+        """Whether a process that it started still runs."""
         return bool(self._descendants())
 
     def command_lines(self) -> list[list[str]]:
-        """Of everything that it started and that still runs."""
+        """The command lines of all running processes that it started."""
         return [words for each in self._descendants() if (words := _command_line_of(each))]
 
     def _descendants(self) -> list[psutil.Process]:
-        """What it started, found by the mark in the environment, which outlives a killed parent."""
+        """Processes with its mark in their environment. The mark remains when their parent is killed."""
         if not self.ends_descendants:
             return []
-        mine = self.process()
-        return [each for each in psutil.process_iter() if each != mine and _mark_of(each) == str(self.pid_file)]
+        own = self.process()
+        return [each for each in psutil.process_iter() if each != own and _mark_of(each) == str(self.pid_file)]
 
 
 def end(processes: Sequence[psutil.Process], name: str, signals: Sequence[signal.Signals] = (signal.SIGTERM,)) -> None:
-    """All at once; each signal has ten seconds to work, the last is SIGKILL; one that is gone already is fine."""
+    """Sends each signal to all, waits up to ten seconds after each, and finally sends SIGKILL. Raises WouldNotStop.
+
+    A process that has ended already is no error.
+    """
     alive = list(processes)
     for number in (*signals, signal.SIGKILL):
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-        alive = _outlasting(alive, GRACE_SECONDS)
+        alive = _still_running(alive, GRACE_SECONDS)
         if not alive:
             return
     raise WouldNotStop(name, alive[0].pid)
 
 
-def _outlasting(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Those that still run then.
+def _still_running(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """The processes that still run after at most so many seconds.
 
-    One that its parent has not waited for has ended all the same: process 1 of a container may never wait for anybody.
+    A zombie counts as ended: process 1 of a container may never wait for its children.
     """
     deadline, alive = time.monotonic() + seconds, list(processes)
     while alive and time.monotonic() < deadline:
@@ -174,7 +182,7 @@ def _has_ended(process: psutil.Process) -> bool:
 
 
 def dying_with_us(command: Sequence[str], number: signal.Signals = signal.SIGKILL) -> list[str]:
-    """The command under a promise of the kernel: a test that is killed leaves no server behind."""
+    """The command with a parent-death signal, so that a killed test leaves no server behind."""
     name = number.name.removeprefix("SIG")
     return ["setpriv", "--pdeathsig", name, *command] if shutil.which("setpriv") else list(command)
 

@@ -1,4 +1,4 @@
-"""Prints what happens; a closed pipe is no error."""
+"""print() that survives a closed output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def tell(sentence: str) -> None:
-    """Prints a sentence. Where nobody reads any more, such as after `| head`, later output is discarded."""
+    """After `| head` or a closed terminal, further output is discarded, and the program continues."""
     try:
         print(sentence, flush=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""PostgreSQL refuses to run as root and as a user without a name; these prefixes make such a user an ordinary one."""
+"""Runs PostgreSQL as an ordinary user, because it refuses to run as root or as a user without a name."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from scripts.infrastructure.errors import InfrastructureError
 
 
 def unprivileged(command: Sequence[str]) -> list[str]:
-    """The command as it is, unless PostgreSQL would refuse the user that we are."""
+    """The command, with a prefix if PostgreSQL would refuse our user. Raises InfrastructureError."""
     return list(command) if _acceptable() else [*_prefix(), *command]
 
 
 def own(directory: Path) -> None:
-    """Makes the directory belong to whoever `unprivileged` runs as."""
+    """Gives the directory to the user that `unprivileged` runs as."""
     if not _acceptable() and _prefix() == _other_user():
         os.chown(directory, _ordinary(), _ordinary())
 
@@ -29,18 +29,18 @@ def _acceptable() -> bool:
 
 
 def _ordinary() -> int:
-    """A user of this machine that is not root: nobody where there is one, as nearly everywhere."""
+    """The id of a user that is not root, usually nobody."""
     others = {user.pw_name: user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0}
     return others.get("nobody", next(iter(others.values()), 65534))
 
 
 def _namespace() -> tuple[str, ...]:
-    """The same user under another name: nothing is chowned, and any folder that we can read will do."""
+    """A user namespace: the same user under another id. Files keep their owner, and our folders stay readable."""
     return ("unshare", "--user", f"--map-user={_ordinary()}", f"--map-group={_ordinary()}")
 
 
 def _other_user() -> tuple[str, ...]:
-    """Where namespaces are forbidden, as in many containers: another user, but one that may still enter our folders."""
+    """Where namespaces are forbidden, as in many containers: another user, who may still read our folders."""
     identity = (f"--reuid={_ordinary()}", f"--regid={_ordinary()}", "--clear-groups")
     return ("setpriv", *identity, "--inh-caps=+dac_override", "--ambient-caps=+dac_override")
 

@@ -1,6 +1,6 @@
-"""Runs `python -m` of an application whose DATABASE_URL gets its password here, from a file that only its owner reads.
+"""Runs `python -m` of an application, and adds the password from a private file to its DATABASE_URL.
 
-It is written neither into dapr.yaml, nor into an argument, nor into the environment that daprd shares.
+So the password is not in dapr.yaml, nor in an argument, nor in the environment that daprd shares.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from urllib.parse import quote
 
 
 def main() -> None:
-    """Arguments: the file, the module, and what that one is given; all drivers and every env.py find DATABASE_URL."""
+    """Arguments: the password file, the module, and its arguments. All drivers and every env.py read DATABASE_URL."""
     _, file, module, *arguments = sys.argv
     user, at, place = os.environ["DATABASE_URL"].partition("@")
-    # Every reserved sign encoded, the blank too: not every driver forgives one.
+    # All reserved characters are encoded, spaces too: some drivers require it.
     os.environ["DATABASE_URL"] = f"{user}:{quote(Path(file).read_bytes(), safe='')}{at}{place}"
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""Signs the chain as it grows and keeps the signatures where the database's administrator cannot rewrite them."""
+"""Signs the chain as it grows, and stores the signatures where the database administrator cannot rewrite them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS = 1.0
 PAUSE_AFTER_FAILURE_SECONDS = 5.0
 LAST_ROUND_SECONDS = 5.0
-MOST_EVENTS = 10_000  # under one anchor, so that signing what was there before anchors were takes little memory
+MAX_EVENTS = 10_000  # under one anchor: signing a database that is older than its anchors must not take much memory
 
 OLDEST_UNSIGNED = "SELECT extract(epoch FROM clock_timestamp() - recorded_at) FROM audit.events WHERE seq = $1"
 HASHES = "SELECT hash FROM audit.events WHERE seq > $1 AND seq <= $2 ORDER BY seq"
@@ -37,6 +37,8 @@ HASHES = "SELECT hash FROM audit.events WHERE seq > $1 AND seq <= $2 ORDER BY se
 
 @dataclass(frozen=True)
 class StandingStill:
+    """Why nothing is signed at present, and since when (UTC)."""
+
     since: datetime
     problem: ProblemError
 
@@ -47,7 +49,7 @@ class StandingStill:
 
 
 class Anchoring:
-    """Runs beside the service; whatever stops it, events go on being recorded."""
+    """The background task that signs. When it fails, events are still recorded."""
 
     def __init__(self, database: Database, settings: AnchoringSettings) -> None:
         self._database = database
@@ -60,12 +62,13 @@ class Anchoring:
         self._is_last = False
 
     async def run(self) -> None:
+        """Signs until the task is cancelled. Pauses one second after a good round, and five after a failed one."""
         while True:
             went_well = await self.attempt()
             await asyncio.sleep(PAUSE_SECONDS if went_well else PAUSE_AFTER_FAILURE_SECONDS)
 
     async def end(self) -> None:
-        """Signs what is left, so that an orderly stop leaves nothing that could be rewritten unnoticed."""
+        """Signs the rest at an orderly stop, so that no unsigned event is left that could be rewritten unnoticed."""
         self._is_last = True
         try:
             async with asyncio.timeout(LAST_ROUND_SECONDS):
@@ -74,13 +77,13 @@ class Anchoring:
             log.warning("anchoring_was_not_finished")
 
     async def attempt(self) -> bool:
-        """One round; what goes wrong is kept in `standing_still` until a round goes well."""
+        """One round. Returns whether it succeeded; a failure is stored in `standing_still` until a round succeeds."""
         try:
             await self.round()
         except AuditNotReady:
             return False  # nothing to sign yet
         except Exception as error:
-            self._stand_still(error)
+            self._record_failure(error)
             return False
         if self.standing_still is not None:
             log.info("anchoring_goes_on")
@@ -88,7 +91,7 @@ class Anchoring:
         return True
 
     async def round(self) -> None:
-        """Signs what is due, then delivers what any sink lacks. Raises what keeps it from either."""
+        """Signs what is due, then delivers to each sink the anchors it lacks. Raises what prevents either."""
         key = await asyncio.to_thread(read_or_make_key, self._settings.key_file, may_make=self._settings.key_is_ours)
         while await self._sign(key):
             pass
@@ -96,7 +99,7 @@ class Anchoring:
             await self._deliver(sink)
 
     async def _sign(self, key: SigningKey) -> bool:
-        """Whether there may be more to sign."""
+        """Signs one anchor if one is due. Returns whether there may be more to sign."""
         async with session(self._database, Role.WITNESS) as connection:
             await self._require_one_audit(connection, key)
             await _require_newest(connection, key)
@@ -106,7 +109,7 @@ class Anchoring:
             if not await self._is_due(connection, signed.seq, head.seq):
                 return False
             try:
-                piece = await check_piece(connection, signed, min(MOST_EVENTS, head.seq - signed.seq))
+                piece = await check_piece(connection, signed, min(MAX_EVENTS, head.seq - signed.seq))
             except Broken as broken:
                 raise AnchoringStandsStill(
                     f"the chain is broken and will not be signed ({broken.sentence.rstrip('.')})",
@@ -114,13 +117,13 @@ class Anchoring:
                 ) from None
             rows = await connection.fetch(HASHES, signed.seq, piece.last.seq)
             root = merkle_root([row["hash"] for row in rows])
-            facts = (piece.last.seq, piece.last.hash, piece.events, root, last.sha256 if last else NOTHING, now())
-            line = "|".join(map(str, ("audit-anchor-1", await chain.chain_id(connection), *facts, key.key_id)))
+            fields = (piece.last.seq, piece.last.hash, piece.events, root, last.sha256 if last else NOTHING, now())
+            line = "|".join(map(str, ("audit-anchor-1", await chain.chain_id(connection), *fields, key.key_id)))
             await connection.fetchval("SELECT audit.record_anchor($1, $2)", line, key.sign(line))
-        return True  # also where another replica was first: it is looked at again
+        return True  # also when another replica was faster: the next call looks again
 
     async def _require_one_audit(self, connection: AnyConnection, key: SigningKey) -> None:
-        """Refuses to sign another chain with this key: a replaced history would then look like the signed one."""
+        """Refuses to sign when the chain id changed: a signature would vouch for a replaced history."""
         chain_id = await chain.chain_id(connection)
         for sink in self.sinks:
             if other := await asyncio.to_thread(sink.other_audit, chain_id, key.public_key):
@@ -130,7 +133,7 @@ class Anchoring:
                 )
 
     def public_key(self) -> str | None:
-        """None while the key cannot be read."""
+        """The public key in base64, or None while the key cannot be read."""
         try:
             return read_key(self._settings.key_file).public_key
         except AnchoringStandsStill:
@@ -142,7 +145,7 @@ class Anchoring:
         if self._is_last or head_seq - signed_seq >= self._settings.every_events:
             return True
         age = await connection.fetchval(OLDEST_UNSIGNED, signed_seq + 1)
-        return age is None or age >= self._settings.every_seconds  # None: it is missing, which signing finds out
+        return age is None or age >= self._settings.every_seconds  # None: the event is missing; signing reports it
 
     async def _deliver(self, sink: FolderSink) -> None:
         async with session(self._database, Role.WITNESS) as connection:
@@ -151,7 +154,7 @@ class Anchoring:
         if keys["keys"]:
             await asyncio.to_thread(sink.deliver, anchors, keys)
 
-    def _stand_still(self, error: Exception) -> None:
+    def _record_failure(self, error: Exception) -> None:
         if not isinstance(error, ProblemError):
             log.exception("anchoring_broke_off")
             error = AnchoringStandsStill(
@@ -164,7 +167,7 @@ class Anchoring:
 
 
 async def _require_newest(connection: AnyConnection, key: SigningKey) -> None:
-    """The first key of a chain becomes known by signing it; every later one only by a rotation."""
+    """The first key of a chain becomes known with its first signature, every later key only by a rotation."""
     known = (await chain.keys(connection))["keys"]
     if not known:
         await connection.fetchval("SELECT audit.record_key(1, $1, $2, 0, NULL, NULL, NULL)", key.key_id, key.public_key)

@@ -1,4 +1,4 @@
-"""The audit's doors: POST /audit/events records; GET shows events, one event whole, and the story of a run."""
+"""HTTP routes that record and read events: /audit/events and /audit/runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ EventName = Annotated[str, Path(max_length=36, json_schema_extra={"pattern": EVE
 
 @router.post("/events", responses=problems(413), openapi_extra=json_body(AuditBatch, EXAMPLE))
 async def record(request: Request) -> AuditReceipt:
-    """Repeating a batch is harmless: what is stored already is counted as repeated."""
+    """Repeating a batch is harmless: events that are stored already are counted as repeated."""
     body = await read_body(request, BODY_BYTES, BodyTooLarge)
     try:
         batch = AuditBatch.model_validate_json(body)
@@ -50,18 +50,20 @@ async def record(request: Request) -> AuditReceipt:
     require_each_key_once(body)
     for event in batch.events:
         require_time_zone(event)
-        if (wrong := objection(event)) is not None:
-            raise BadRequest(wrong)
+        if (error_text := objection(event)) is not None:
+            raise BadRequest(error_text)
     return await store.append(request.app.state.database, batch)
 
 
 @router.get("/events")
 async def show(request: Request, query: Annotated[AuditQuery, Query()]) -> AuditPage:
+    """One page of events."""
     return await reading.page(request.app.state.database, query)
 
 
 @router.get("/events/{event}", responses=problems(404))
 async def show_event(request: Request, event: EventName, _: Annotated[NoParameters, Query()]) -> WholeAuditEvent:
+    """One event with its hashes; `event` is its number or its id."""
     return await reading.event(request.app.state.database, read_event_name(event))
 
 
@@ -69,11 +71,12 @@ async def show_event(request: Request, event: EventName, _: Annotated[NoParamete
 async def show_run(
     request: Request, request_id: Annotated[str, Path(max_length=128)], _: Annotated[NoParameters, Query()]
 ) -> RunStory:
+    """All events of one request."""
     return await reading.story(request.app.state.database, request_id)
 
 
 def read_event_name(text: str) -> UUID | int:
-    """An event is named by its number or by its id."""
+    """The number or the id of an event. Raises BadRequest for any other text."""
     if text.isascii() and text.isdigit() and 0 < int(text) <= LAST_SEQ:
         return int(text)
     try:
@@ -83,7 +86,7 @@ def read_event_name(text: str) -> UUID | int:
 
 
 def require_time_zone(event: AuditEvent) -> None:
-    """A time that cannot be told in UTC would be stored by guessing, and could not be read back."""
+    """Raises BadRequest for a time that cannot be converted to UTC: we would have to guess what it means."""
     try:
         if event.occurred_at.tzinfo is not None and event.occurred_at.astimezone(UTC):
             return

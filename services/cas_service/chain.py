@@ -1,4 +1,4 @@
-"""What the audit's database holds about its chain: head, anchors, keys, segments, and events as they are exported."""
+"""Reads the chain from the audit's database: head, anchors, keys, segments, and events for an export."""
 
 from __future__ import annotations
 
@@ -29,48 +29,50 @@ SELECT EXISTS (SELECT FROM audit.events
 
 @dataclass(frozen=True)
 class Link:
-    """A place in the chain: an event's number and hash."""
+    """A position in the chain: number and hash of an event."""
 
     seq: int = 0
     hash: str = NOTHING
 
 
 async def chain_id(connection: AnyConnection) -> str:
+    """The id of this audit. It never changes."""
     return str(await connection.fetchval("SELECT chain_id FROM audit.chain"))
 
 
 async def head(connection: AnyConnection) -> Link:
-    """What the store itself says is the last event."""
+    """The last event, as the store itself recorded it."""
     row = await connection.fetchrow("SELECT seq, hash FROM audit.chain_head")
-    return Link(*row) if row else Link()  # somebody took it away: no event fits it
+    return Link(*row) if row else Link()  # the row was deleted: verification then fails for every event
 
 
 async def events_after(connection: AnyConnection, seq: int, until: int, limit: int) -> list[Any]:
-    """At most `limit` numbers on: a gap among them shows as a gap."""
+    """The events with the next `limit` numbers, at most up to `until`. A missing number shows as a gap."""
     return list(await connection.fetch(EVENTS, seq, min(until, seq + limit)))
 
 
 async def segments(connection: AnyConnection) -> list[dict[str, Any]]:
-    """In order; `retired_at` is None while the rows are still there."""
+    """All sealed segments, oldest first; `retired_at` is None while the rows are still in the database."""
     return [dict(row) for row in await connection.fetch(SEGMENTS)]
 
 
 async def retired_until(connection: AnyConnection) -> Link:
-    """Where the rows begin: after the last segment that was taken out."""
-    gone = [each for each in await segments(connection) if each["retired_at"]]
-    return Link(gone[-1]["last_seq"], gone[-1]["last_hash"]) if gone else Link()
+    """The end of the last retired segment; the stored rows begin after it."""
+    retired = [each for each in await segments(connection) if each["retired_at"]]
+    return Link(retired[-1]["last_seq"], retired[-1]["last_hash"]) if retired else Link()
 
 
-async def is_told_of_retiring(connection: AnyConnection, last: Link) -> bool:
-    """Whether an event says so; it comes after the rows that it tells of, so the last one is there."""
-    deed = {"last_seq": last.seq, "last_hash": last.hash}
-    told: bool = await connection.fetchval(RETIRED, json.dumps(deed))
-    return told
+async def is_retirement_recorded(connection: AnyConnection, last: Link) -> bool:
+    """Whether an event records that the rows up to `last` were retired. That event is younger than those rows."""
+    retirement = {"last_seq": last.seq, "last_hash": last.hash}
+    is_recorded: bool = await connection.fetchval(RETIRED, json.dumps(retirement))
+    return is_recorded
 
 
 async def anchors_after(
     connection: AnyConnection, seq: int, until: int = 2**62, limit: int | None = None
 ) -> list[Anchor]:
+    """The anchors with `seq` < number <= `until`, in order."""
     return _anchors(
         await connection.fetch(
             "SELECT line, signature FROM audit.anchors WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
@@ -82,11 +84,13 @@ async def anchors_after(
 
 
 async def anchor_at_or_after(connection: AnyConnection, seq: int) -> Anchor | None:
+    """The anchor that signs event `seq`, or None if it is not signed yet."""
     rows = await connection.fetch("SELECT line, signature FROM audit.anchors WHERE seq >= $1 ORDER BY seq LIMIT 1", seq)
     return next(iter(_anchors(rows)), None)
 
 
 async def anchor_at_or_before(connection: AnyConnection, seq: int) -> Anchor | None:
+    """The last anchor up to event `seq`, or None."""
     rows = await connection.fetch(
         "SELECT line, signature FROM audit.anchors WHERE seq <= $1 ORDER BY seq DESC LIMIT 1", seq
     )
@@ -94,7 +98,7 @@ async def anchor_at_or_before(connection: AnyConnection, seq: int) -> Anchor | N
 
 
 async def keys(connection: AnyConnection) -> dict[str, Any]:
-    """The document of trusted keys, as the database has it."""
+    """The public keys, as the database stores them, in the form audit-keys-1."""
     rows = await connection.fetch(
         "SELECT key_id, public_key, rotation, signed_by_old, signed_by_new FROM audit.signing_keys ORDER BY number"
     )

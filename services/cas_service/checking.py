@@ -1,4 +1,4 @@
-"""Recomputes a piece of the chain where it is stored, and names the first event that is not what was recorded."""
+"""Recomputes the hashes of a range of events inside the database, and names the first event that was changed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from services.cas_service.chain import Link
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
 
-# PostgreSQL takes hashing for cheap, and would leave all of a piece to one core.
+# PostgreSQL assumes that hashing is cheap, and would hash the whole range on one core.
 ON_ALL_CORES = """
 SET LOCAL parallel_setup_cost = 200; SET LOCAL parallel_tuple_cost = 0; SET LOCAL min_parallel_index_scan_size = 0;
 SET LOCAL plan_cache_mode = 'force_custom_plan'; SET LOCAL work_mem = '64MB'
 """
-# The window runs over the stored rows only; what the piece follows is compared with its first row.
+# The window covers the stored rows only; $3 and $4 (the link before) are compared with the first row.
 PIECE = """
 WITH piece AS MATERIALIZED (
     SELECT seq, prev_hash, hash, payload_hash,
@@ -41,7 +41,8 @@ SELECT count(*) AS events, max(seq) AS last_seq, (array_agg(hash ORDER BY seq DE
 FROM checked
 """
 
-# What table_changes finds by. An index lookup for each name: PostgreSQL expects far more names than there are.
+# Rows missing in the index of audit.table_changes. One index lookup for each name, because PostgreSQL expects far more
+# names than there are.
 UNSHOWN = """
 SELECT min(event.seq) FROM audit.events AS event
 CROSS JOIN LATERAL jsonb_array_elements_text(
@@ -62,7 +63,7 @@ SENTENCES = {
 
 @dataclass(frozen=True)
 class Piece:
-    """Events `after` to `last`, whole and in order."""
+    """A range of events after the link `after` up to `last`, complete and in order."""
 
     after: Link
     last: Link
@@ -70,9 +71,12 @@ class Piece:
 
 
 async def check_piece(connection: AnyConnection, after: Link, limit: int) -> Piece:
-    """Raises Broken at the first event that is not what was recorded or does not follow the one before it."""
+    """Checks at most `limit` events.
+
+    Raises Broken at the first one that was changed, or does not follow the one before.
+    """
     await connection.execute(ON_ALL_CORES)
-    # Not fetchrow: PostgreSQL runs a query that is to be cut short on one core.
+    # Not fetchrow: PostgreSQL runs a query with a row limit on one core.
     [row] = await connection.fetch(PIECE, after.seq, after.seq + limit, after.seq, after.hash)
     if row["bad_seq"] is not None:
         seq, reason = row["bad_seq"], row["reason"]
@@ -86,7 +90,7 @@ async def check_piece(connection: AnyConnection, after: Link, limit: int) -> Pie
 
 
 async def require_signed_events(connection: AnyConnection, anchors: list[Anchor]) -> None:
-    """Raises Broken where an event is another one than the anchor at its seq signed."""
+    """Raises Broken where a stored event is not the one that the anchor with its number signed."""
     rows = await connection.fetch(
         "SELECT seq, hash FROM audit.events WHERE seq = ANY ($1::bigint[])", [each.seq for each in anchors]
     )
@@ -98,7 +102,7 @@ async def require_signed_events(connection: AnyConnection, anchors: list[Anchor]
 
 
 async def require_shown(connection: AnyConnection, piece: Piece) -> None:
-    """Raises Broken where audit.table_changes would not show a table that an event says was changed."""
+    """Raises Broken where audit.table_changes does not show a table that an event says was changed."""
     seq = await connection.fetchval(UNSHOWN, piece.after.seq, piece.last.seq)
     if seq is not None:
         raise Broken(seq, "changed", f"Of the tables that event {seq} changed, audit.table_changes shows not all.")

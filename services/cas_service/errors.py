@@ -1,24 +1,24 @@
-"""Why the audit did not take or show events."""
+"""Why the audit refused to record or show events."""
 
 from migration_sidecar.contract.errors import ProblemError
 
 
 class AuditNotReady(ProblemError):
-    """The audit's tables or functions are not there; senders keep their events and send them again."""
+    """The tables or functions of the audit do not exist yet. Senders keep their events and send them again."""
 
     def __init__(self) -> None:
         super().__init__("CM-522", "Its own migration has not run, so there is nothing yet to record events in.")
 
 
 class AuditTooSlow(ProblemError):
-    """PostgreSQL ended the statement at our time limit; nothing was recorded by it."""
+    """PostgreSQL ended the statement at our time limit; it recorded nothing."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__("CM-523", f"The statement was ended after {seconds} s.")
 
 
 class RoleNotGranted(ProblemError):
-    """The service's login may not act in a role of the audit."""
+    """The service's login may not act in one of the audit's roles."""
 
     def __init__(self, role: str, login: str) -> None:
         next_step = f"GRANT cas_ingest, cas_reader, cas_witness TO {login}."
@@ -26,7 +26,7 @@ class RoleNotGranted(ProblemError):
 
 
 class NoSuchRequest(ProblemError):
-    """Nothing with this request id was ever recorded, or not yet."""
+    """No event with this request id is recorded (yet)."""
 
     def __init__(self, request_id: str) -> None:
         super().__init__(
@@ -38,14 +38,14 @@ class NoSuchRequest(ProblemError):
 
 
 class NoSuchEvent(ProblemError):
-    """Neither this number nor this id is recorded."""
+    """No event with this number or id is recorded."""
 
     def __init__(self, event: str) -> None:
         super().__init__("CM-604", f"No event {event} is recorded.", next_step="Find it with coordinator audit list.")
 
 
 class NotStorable(ProblemError):
-    """PostgreSQL has no place for what was sent, such as a NUL in a text; repeating it cannot help."""
+    """PostgreSQL cannot store a value, such as a NUL in a text. Repeating the request cannot help."""
 
     def __init__(self) -> None:
         super().__init__(

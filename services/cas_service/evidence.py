@@ -1,4 +1,4 @@
-"""The audit's evidence: GET /audit/verify, /audit/anchors, /audit/keys, /audit/proof/{event}, /audit/export."""
+"""HTTP routes of the audit's evidence: verification, anchors, keys, the proof of one event, and exports."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EXPORTED = {"content": {"application/jsonl": {"schema": {"type": "string"}}}, "d
 
 @asynccontextmanager
 async def anchors_itself(app: FastAPI) -> AsyncIterator[None]:
-    """Nothing here is waited for: whatever the key and the sinks are like, events are recorded."""
+    """Starts anchoring beside the service, and ends it with a last round. Does not wait for the key or the sinks."""
     begin_logging("services.cas_service")
     anchoring = Anchoring(app.state.database, read_anchoring_settings())
     app.state.anchoring = anchoring
@@ -53,9 +53,11 @@ router = APIRouter(
 
 
 class TakenInTime(StreamingResponse):
-    """Whoever stops reading is cut off and makes room: only a few are served at once."""
+    """Ends the connection of a client that does not read for UNREAD_SECONDS: only a few exports run at once."""
 
     async def stream_response(self, send: Send) -> None:
+        """Called by Starlette. Closes the generator in every case, which frees the place of this export."""
+
         async def in_time(message: Message) -> None:
             async with asyncio.timeout(UNREAD_SECONDS):
                 await send(message)
@@ -67,11 +69,13 @@ class TakenInTime(StreamingResponse):
 
 @router.get("/verify", response_model_exclude_none=True)
 async def show_verification(request: Request, query: Annotated[PieceQuery, Query()]) -> Verification:
+    """Verifies one range of the chain."""
     return await verify(request.app.state.database, request.app.state.anchoring, query.after, query.limit)
 
 
 @router.get("/anchors", response_model_exclude_none=True)
 async def show_anchors(request: Request, query: Annotated[AnchorQuery, Query()]) -> AnchorPage:
+    """One page of anchors with their signatures."""
     async with session(request.app.state.database, Role.WITNESS) as connection:
         anchors = await chain.anchors_after(connection, query.after, limit=query.limit)
         chain_id = await chain.chain_id(connection)
@@ -83,17 +87,20 @@ async def show_anchors(request: Request, query: Annotated[AnchorQuery, Query()])
 
 @router.get("/keys", response_model=None, responses={200: answer(TrustedKeys)})
 async def show_keys(request: Request, _: Annotated[NoParameters, Query()]) -> dict[str, Any]:
+    """The public keys that may sign, in the form audit-keys-1."""
     async with session(request.app.state.database, Role.WITNESS) as connection:
         return await chain.keys(connection)
 
 
 @router.get("/proof/{event}", response_model=None, responses={200: answer(EventProof), **problems(404, 409)})
 async def show_proof(request: Request, event: EventName, _: Annotated[NoParameters, Query()]) -> dict[str, Any]:
+    """The proof that one event is signed; `event` is its number or its id."""
     return await prove(request.app.state.database, read_event_name(event))
 
 
 @router.get("/export", response_class=TakenInTime, responses={200: EXPORTED, **problems(404)})
 async def export(request: Request, query: Annotated[ExportQuery, Query()]) -> StreamingResponse:
+    """Streams events as audit-export-1, one JSON object in each line."""
     exports: asyncio.Semaphore = request.app.state.exports
     if exports.locked():
         raise TooManyExports(EXPORTS_AT_ONCE)
@@ -102,9 +109,9 @@ async def export(request: Request, query: Annotated[ExportQuery, Query()]) -> St
 
 
 async def _chunks(begun: Export, exports: asyncio.Semaphore) -> AsyncIterator[bytes]:
-    """Lines gathered into larger pieces: each of them costs a turn of the server."""
+    """Gathers lines into larger chunks: sending each line on its own would cost one turn of the event loop."""
     chunk = bytearray()
-    async with exports:  # taken here: a caller may be gone before this begins
+    async with exports:  # taken here: a client may disconnect before the stream begins
         async for line in begun.lines():
             chunk += line.encode()
             chunk += b"\n"

@@ -1,10 +1,10 @@
-"""Why the audit cannot sign, prove or give away just now."""
+"""Why the audit cannot sign, prove or export at present."""
 
 from migration_sidecar.contract.errors import ProblemError
 
 
 class AnchoringStandsStill(ProblemError):
-    """Events go on being recorded; they are chained and not yet signed."""
+    """Nothing is signed. Events are still recorded and chained."""
 
     def __init__(self, reason: str, next_step: str) -> None:
         super().__init__(
@@ -15,12 +15,14 @@ class AnchoringStandsStill(ProblemError):
 
 
 class NotSignedYet(ProblemError):
-    """An event after the last anchor; the next anchor makes it provable."""
+    """The event is after the last anchor. The next anchor makes it provable."""
 
     def __init__(self, seq: int) -> None:
         super().__init__("CM-525", f"No anchor covers event {seq} yet.")
 
 
 class TooManyExports(ProblemError):
+    """The limit of exports at the same time is reached."""
+
     def __init__(self, most: int) -> None:
         super().__init__("CM-526", f"{most} exports are under way.")

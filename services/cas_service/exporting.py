@@ -1,4 +1,4 @@
-"""Gives evidence away: an export line by line, and the proof of one event."""
+"""Writes evidence: an export line by line, and the proof of one event."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PAGE = 1000
 
 
 class RowsAreMissing(Exception):
-    """The chain has a gap; the export stops without its last line, which every verifier notices."""
+    """The chain has a gap. The export stops without its last line, which every verifier notices."""
 
 
 @dataclass
 class Export:
-    """Events `first` to `until`, page by page: what is recorded never changes, so no snapshot is held meanwhile."""
+    """Events `start` to `until`, read page by page. Recorded events never change, so no snapshot is needed."""
 
     database: Database
     chain_id: str
@@ -41,7 +41,7 @@ class Export:
     segments: list[dict[str, Any]]
 
     async def lines(self) -> AsyncIterator[str]:
-        """Without line ends. `tree` and `events` hold afterwards what was given."""
+        """The lines without line ends. Afterwards `tree` holds the hashes of the exported events."""
         self.tree, last = Tree(), self.start
         yield _json(self._header())
         for segment in self.segments:
@@ -53,7 +53,7 @@ class Export:
                 rows = await chain.events_after(connection, last.seq, self.until, PAGE)
                 until = rows[-1]["seq"] if rows else 0
                 anchors = {each.seq: each for each in await chain.anchors_after(connection, last.seq, until)}
-            if not rows:  # a smaller gap is for the verifier to name
+            if not rows:  # a smaller gap is reported by the verifier
                 raise RowsAreMissing(f"after {last.seq}")
             for row in rows:
                 self.tree.add(row["hash"])
@@ -84,7 +84,7 @@ class Export:
 
 
 async def begin_export(database: Database, first: int = 1, until: int | None = None) -> Export:
-    """Settles what will be exported; raises NoSuchEvent where it would begin after the last event."""
+    """Decides which events the export holds. Raises NoSuchEvent when `first` is after the last event."""
     async with session(database, Role.WITNESS) as connection:
         head = await chain.head(connection)
         if first > max(head.seq, 1):
@@ -116,7 +116,10 @@ async def _before(connection: AnyConnection, first: int) -> Link:
 
 
 async def prove(database: Database, event: UUID | int) -> dict[str, Any]:
-    """What shows that this event is among those an anchor signs; needs nothing else but the public key."""
+    """The proof that an anchor signs this event; a verifier needs nothing else but the public key.
+
+    Raises NoSuchEvent, and NotSignedYet for an event after the last anchor.
+    """
     column = "event_id" if isinstance(event, UUID) else "seq"
     async with session(database, Role.WITNESS) as connection:
         seq = await connection.fetchval(f"SELECT seq FROM audit.events WHERE {column} = $1", event)  # noqa: S608

@@ -1,4 +1,4 @@
-"""The audit store: one append-only table, filled by audit.append_events only; the rest is in schema audit."""
+"""Table of the audit store. It is append-only and filled by audit.append_events; all else is in schema audit."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.canonical import named_metadata
 
-TOLD_ONCE = "event_type IN ('migration.requested', 'migration.approved', 'migration.finished')"
+ONCE_PER_RUN = "event_type IN ('migration.requested', 'migration.approved', 'migration.finished')"
 FAILED = """event_type IN ('attempt.failed', 'attempt.refused', 'migration.rejected', 'migration.rejections_counted',
     'migration.conflict', 'audit.conflict', 'drift.found')
     OR event_type IN ('migration.step_finished', 'migration.finished')
@@ -20,12 +20,17 @@ CHANGES = "event_type IN ('revision.applied', 'revision.reverted', 'revision.sta
 
 
 class Base(DeclarativeBase):
+    """The declarative base of this service's tables."""
+
     metadata = named_metadata()
     type_annotation_map = {str: Text, datetime: DateTime(timezone=True), dict[str, Any]: JSONB}
 
 
 class AuditEvent(Base):
-    """One link of the chain: `hash` covers seq, recorded_at, prev_hash and payload_hash, which covers all the rest."""
+    """One link of the chain.
+
+    `hash` covers seq, recorded_at, prev_hash and payload_hash; that covers the other columns.
+    """
 
     __tablename__ = "audit_events"
     __table_args__ = (
@@ -39,7 +44,7 @@ class AuditEvent(Base):
         Index(None, "outcome", "seq"),
         Index(None, "revision", "seq"),
         Index(None, "occurred_at"),
-        Index("ix_audit_events_told_once", "request_id", postgresql_where=text(TOLD_ONCE)),
+        Index("ix_audit_events_told_once", "request_id", postgresql_where=text(ONCE_PER_RUN)),
         Index("ix_audit_events_failed", "occurred_at", postgresql_where=text(FAILED)),
         Index("ix_audit_events_by_hand", "seq", "occurred_at", postgresql_where=text(BY_HAND)),
         Index("ix_audit_events_changes", "occurred_at", postgresql_where=text(CHANGES)),

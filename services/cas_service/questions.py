@@ -1,4 +1,4 @@
-"""The SQL of what is asked of the audit: names come from here, values are parameters."""
+"""Builds the SQL of a query. Names of columns are constants from here; values are always parameters."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ NEAR = 20_000
 
 @dataclass(frozen=True)
 class Span:
-    """Events from `first` on and before `end`; a page ends where the next cursor begins."""
+    """Numbers of events: from `first`, and before `end`."""
 
     first: int = 1
     end: int = LAST_SEQ
 
     def beyond(self, cursor: int, order: Order) -> Span:
+        """What follows a cursor, in this order."""
         if order is Order.OLDEST:
             return Span(max(self.first, cursor + 1), self.end)
         return Span(self.first, min(self.end, cursor))
 
     def near(self, order: Order) -> Span:
-        """Where a page of what is frequent is found."""
+        """The part of the span in which a page of frequent events is found."""
         if order is Order.OLDEST:
             return Span(self.first, min(self.end, self.first + NEAR))
         return Span(max(self.first, self.end - NEAR), self.end)
 
 
 def write_cursor(order: Order, seq: int) -> str:
+    """The text of a cursor; the order is part of it."""
     return urlsafe_b64encode(f"{order}:{seq}".encode()).decode().rstrip("=")
 
 
 def read_cursor(order: Order, cursor: str) -> int:
-    """Raises BadRequest for anything write_cursor did not make for this order."""
+    """The number in a cursor. Raises BadRequest for a text that write_cursor did not make for this order."""
     try:
         text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
         seq = int(text.removeprefix(f"{order}:"))
@@ -50,8 +52,8 @@ def read_cursor(order: Order, cursor: str) -> int:
 
 
 def statement(source: str, columns: str, query: AuditQuery, types: Sequence[str], span: Span) -> tuple[str, list[Any]]:
-    """Each type is looked up by itself, at most a page of it, and the pages merged: one index does each of them."""
-    values: list[Any] = [span.first, span.end, query.limit + 1]  # one more tells whether there is a next page
+    """Looks up each event type separately, at most one page of it, and merges the pages: each lookup uses one index."""
+    values: list[Any] = [span.first, span.end, query.limit + 1]  # one more shows whether there is a next page
     conditions = ["seq >= $1", "seq < $2"]
     for name, value in query.equals.items():
         values.append(value)
@@ -61,21 +63,21 @@ def statement(source: str, columns: str, query: AuditQuery, types: Sequence[str]
         return _select(columns, source, conditions, ending), values
     if not types:
         return _select(columns, source, [*conditions, "false"], ending), values
-    # A value of its own for each: of a joined list PostgreSQL would not know which types are rare.
+    # One parameter for each type: PostgreSQL cannot see in a list which types are rare.
     of_types = []
     for each in types:
         values.append(each)
         of_types.append(f"({_select(columns, source, [*conditions, f'event_type = ${len(values)}'], ending)})")
-    return f"SELECT * FROM ({' UNION ALL '.join(of_types)}) AS found {ending}", values  # noqa: S608
+    return f"SELECT * FROM ({' UNION ALL '.join(of_types)}) AS matching {ending}", values  # noqa: S608
 
 
 def scattered_statement(
     source: str, columns: str, query: AuditQuery, types: Sequence[str], span: Span
 ) -> tuple[str, list[Any]]:
-    """For what is rare: the indexes of all filters are asked together, and what is in all of them is sorted.
+    """For rare events: combines the indexes of all filters, and sorts the rows that match all of them.
 
-    The sum keeps `seq` out of those indexes: PostgreSQL neither combines two that answer the same condition, nor stays
-    away from the order of one although it would read all of it to find little.
+    The expression `seq + 0` keeps PostgreSQL from using an index on `seq`. It would not combine two indexes that
+    serve the same condition, and might walk one in order and read all of it to find little.
     """
     values: list[Any] = [span.first, span.end, query.limit + 1]
     conditions = ["seq + 0 >= $1", "seq + 0 < $2"]

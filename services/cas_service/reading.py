@@ -1,4 +1,4 @@
-"""Reads the audit: a page of events, one event whole, the story of one run."""
+"""Reads the audit: a page of events, one complete event, the events of one run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WHOLE = ", ".join(WholeAuditEvent.model_fields)
 BOUNDS = f"SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM {EVENTS}"  # noqa: S608
 STORY_EVENTS = 5000
 
-# There are a few dozen types, and the index is asked for each of them once instead of being read through.
+# There are only a few dozen types: one index lookup for each is faster than reading the whole index.
 KNOWN_TYPES = f"""
 WITH RECURSIVE known (type) AS (
     (SELECT event_type FROM {EVENTS} ORDER BY event_type LIMIT 1)
@@ -41,41 +41,42 @@ SELECT type FROM known WHERE type IS NOT NULL
 
 
 async def page(database: Database, query: AuditQuery) -> AuditPage:
+    """One page of events. Raises BadRequest for a bad cursor or type."""
     async with session(database, Role.READER) as connection:
         span = await _span(connection, query)
-        types = await _whole_types(connection, query.types)
+        types = await _matching_types(connection, query.types)
         rows = await _rows(connection, query, types, span)
     events = [_event(RecordedAuditEvent, row) for row in rows[: query.limit]]
     more = len(rows) > query.limit
     return AuditPage(events=events, next_cursor=write_cursor(query.order, events[-1].seq) if more else None)
 
 
-async def event(database: Database, asked: UUID | int) -> WholeAuditEvent:
-    """Raises NoSuchEvent."""
-    column = "seq" if isinstance(asked, int) else "event_id"
+async def event(database: Database, key: UUID | int) -> WholeAuditEvent:
+    """One event by its id or number. Raises NoSuchEvent."""
+    column = "seq" if isinstance(key, int) else "event_id"
     async with session(database, Role.READER) as connection:
-        row = await connection.fetchrow(f"SELECT {WHOLE} FROM {EVENTS} WHERE {column} = $1", asked)  # noqa: S608
+        row = await connection.fetchrow(f"SELECT {WHOLE} FROM {EVENTS} WHERE {column} = $1", key)  # noqa: S608
     if row is None:
-        raise NoSuchEvent(str(asked))
+        raise NoSuchEvent(str(key))
     return _event(WholeAuditEvent, row)
 
 
 async def story(database: Database, request_id: str) -> RunStory:
-    """Raises NoSuchRequest."""
+    """The events of one request, with its beginning and end. Raises NoSuchRequest."""
     query = f"SELECT {COLUMNS} FROM {EVENTS} WHERE request_id = $1 ORDER BY occurred_at, seq LIMIT $2"  # noqa: S608
     async with session(database, Role.READER) as connection:
         rows = await connection.fetch(query, request_id, STORY_EVENTS + 1)
     if not rows:
         raise NoSuchRequest(request_id)
     events = [_event(RecordedAuditEvent, row) for row in rows[:STORY_EVENTS]]
-    asked = next((each for each in events if each.event_type == "migration.requested"), None)
-    ended = next((each for each in reversed(events) if each.event_type == "migration.finished"), None)
+    requested = next((each for each in events if each.event_type == "migration.requested"), None)
+    finished = next((each for each in reversed(events) if each.event_type == "migration.finished"), None)
     return RunStory(
         request_id=request_id,
-        actor=asked.actor if asked else None,
-        outcome=ended.outcome if ended else None,
-        asked_at=asked.occurred_at if asked else None,
-        finished_at=ended.occurred_at if ended else None,
+        actor=requested.actor if requested else None,
+        outcome=finished.outcome if finished else None,
+        asked_at=requested.occurred_at if requested else None,
+        finished_at=finished.occurred_at if finished else None,
         services=list(dict.fromkeys(each.service for each in events if each.service)),
         events=events,
         more=len(rows) > STORY_EVENTS,
@@ -90,11 +91,15 @@ async def _span(connection: AnyConnection, query: AuditQuery) -> Span:
 
 
 async def _rows(connection: AnyConnection, query: AuditQuery, types: list[str], span: Span) -> list[asyncpg.Record]:
-    """One filter is one index; of several nobody knows how often they meet until it was tried."""
+    """One filter needs one index. How often several filters match together is known only after trying.
+
+    So a span near the cursor is tried first; if that does not fill the page, the indexes of all filters are
+    combined.
+    """
     if not query.asks_several:
         text, values = statement(EVENTS, COLUMNS, query, types, span)
         return list(await connection.fetch(text, *values))
-    span = await _held(connection, span)
+    span = await _stored_span(connection, span)
     near = span.near(query.order)
     text, values = statement(EVENTS, COLUMNS, query, types, near)
     rows = await connection.fetch(text, *values)
@@ -104,13 +109,14 @@ async def _rows(connection: AnyConnection, query: AuditQuery, types: list[str], 
     return list(rows)
 
 
-async def _held(connection: AnyConnection, span: Span) -> Span:
+async def _stored_span(connection: AnyConnection, span: Span) -> Span:
+    """The part of the span that is stored."""
     least, most = await connection.fetchrow(BOUNDS)
     return Span(max(span.first, least), min(span.end, most + 1))
 
 
 async def _first_seq_at(connection: AnyConnection, moment: datetime) -> int:
-    """By halving: `seq` and `recorded_at` are given under one lock, so the later event has the later time."""
+    """Binary search: `seq` and `recorded_at` are assigned under one lock, so a later event has a later time."""
     least, most = await connection.fetchrow(BOUNDS)
     low, high = least, most + 1
     while low < high:
@@ -126,14 +132,14 @@ async def _first_seq_at(connection: AnyConnection, moment: datetime) -> int:
     return int(low)
 
 
-async def _whole_types(connection: AnyConnection, asked: list[str]) -> list[str]:
-    """The types there are for beginnings such as `revision.*`."""
-    beginnings = tuple(name.removesuffix("*") for name in asked if name.endswith("*"))
-    whole = [name for name in asked if not name.endswith("*")]
-    if not beginnings:
+async def _matching_types(connection: AnyConnection, patterns: list[str]) -> list[str]:
+    """Replaces patterns such as `revision.*` by the event types that match them."""
+    prefixes = tuple(name.removesuffix("*") for name in patterns if name.endswith("*"))
+    whole = [name for name in patterns if not name.endswith("*")]
+    if not prefixes:
         return list(dict.fromkeys(whole))
     known = [row["type"] for row in await connection.fetch(KNOWN_TYPES)]
-    return list(dict.fromkeys([*whole, *(name for name in known if name.startswith(beginnings))]))
+    return list(dict.fromkeys([*whole, *(name for name in known if name.startswith(prefixes))]))
 
 
 def _event(kind: type[Event], row: asyncpg.Record) -> Event:

@@ -1,10 +1,10 @@
-"""Takes old events out of the audit's database without breaking its chain.
+"""Removes old events from the audit's database without breaking its chain.
 
 python -m services.cas_service.retention seal --before 2026-01-01 --into FOLDER
 python -m services.cas_service.retention retire FILE --keys audit-keys.json
 
-`seal` writes the file and records its SHA-256. Copy the file to where it is kept, then `retire` deletes exactly its
-rows; its login must be a member of cas_owner.
+`seal` writes the file and records its SHA-256. Copy the file to its archive, then `retire` deletes exactly the rows in
+it. The login for `retire` must be a member of cas_owner.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from migration_sidecar.engine.engine import Engine
 from services.cas_service.sealing import retire, seal
 
 
-async def _main(asked: argparse.Namespace) -> str:
+async def _main(arguments: argparse.Namespace) -> str:
     engine = Engine(read_settings(Path(__file__).parent / "alembic.ini"))
     try:
-        if asked.command == "seal":
-            sealed = await seal(engine.database, asked.before, asked.into)
+        if arguments.command == "seal":
+            sealed = await seal(engine.database, arguments.before, arguments.into)
             return (
                 f"Events {sealed.first_seq} to {sealed.last_seq} are sealed in {sealed.file}, SHA-256 {sealed.sha256}."
             )
-        gone = await retire(engine.database, asked.file, asked.keys)
-        return f"{gone} events were taken out of the database; they are in {asked.file}."
+        retired = await retire(engine.database, arguments.file, arguments.keys)
+        return f"{retired} events were taken out of the database; they are in {arguments.file}."
     finally:
         await engine.close()
 

@@ -1,7 +1,7 @@
 """Replaces the audit's signing key: `python -m services.cas_service.rotate_key`.
 
-The new key is introduced by a line that both keys sign, so whoever trusts the old one may trust the new one. It is
-written beside the old one first and takes its place last: run it again if it was interrupted.
+Both keys sign the line that introduces the new key, so a verifier that trusts the old key may trust the new one. The
+new key is first written beside the old one, and replaces it last. If this is interrupted, run it again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from services.cas_service.store import Role, session
 
 
 async def rotate(database: Database, key_file: Path) -> SigningKey:
-    """The key that signs from now on. Raises AnchoringStandsStill where the old one is not the audit's."""
+    """Returns the new key.
+
+    Raises AnchoringStandsStill when the key in the file is not the one that signs this audit.
+    """
     prepared = key_file.with_name(f"{key_file.name}.next")
     old, new = read_key(key_file), read_or_make_key(prepared, may_make=True)
     async with session(database, Role.WITNESS) as connection:

@@ -1,4 +1,4 @@
-"""Seals the oldest events into one file, and retires from the database what is sealed, signed and in that file."""
+"""Seals the oldest events in one file, and deletes the rows of a file that is sealed, signed and verified."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WHERE event.recorded_at < $1
 
 
 class RetentionRefused(ProblemError):
-    """Nothing was sealed or taken out."""
+    """Nothing was sealed or deleted."""
 
     def __init__(self, reason: str, next_step: str) -> None:
         super().__init__("CM-527", f"{reason}.", next_step=f"{next_step}.")
@@ -38,6 +38,8 @@ class RetentionRefused(ProblemError):
 
 @dataclass(frozen=True)
 class Sealed:
+    """What `seal` wrote; both numbers are included."""
+
     first_seq: int
     last_seq: int
     file: Path
@@ -45,7 +47,10 @@ class Sealed:
 
 
 async def seal(database: Database, before: datetime, folder: Path) -> Sealed:
-    """All events that were recorded before that moment, up to the last anchor among them."""
+    """Seals all unsealed events recorded before that time, up to the last anchor among them.
+
+    Raises RetentionRefused.
+    """
     async with session(database, Role.WITNESS) as connection:
         sealed = await chain.segments(connection)
         first = sealed[-1]["last_seq"] + 1 if sealed else 1
@@ -55,7 +60,7 @@ async def seal(database: Database, before: datetime, folder: Path) -> Sealed:
             f"Nothing recorded before {before:%Y-%m-%d} is signed and not sealed yet", "Choose a later moment"
         )
     export = await begin_export(database, first, last)
-    unfinished = _place(folder, f"segment-{export.chain_id}-{first}-{last}.unfinished.jsonl")
+    unfinished = _file_in(folder, f"segment-{export.chain_id}-{first}-{last}.unfinished.jsonl")
     with unfinished.open("w", encoding="utf-8", newline="\n") as stream:
         async for line in export.lines():
             stream.write(line + "\n")
@@ -71,15 +76,19 @@ async def seal(database: Database, before: datetime, folder: Path) -> Sealed:
 
 
 async def retire(database: Database, file: Path, keys: Path) -> int:
-    """How many rows went; the file is verified against the trusted keys first, because it is all that stays."""
+    """Deletes the rows of a sealed file, and returns how many.
+
+    Verifies the file against the trusted keys first, because afterwards only the file remains. Raises
+    RetentionRefused.
+    """
     verdict = verify_file(str(file), str(keys))
     _require_whole(verdict, verdict.first_seq, verdict.last_seq)
     async with database.connection() as connection, connection.transaction():
         await _become_owner(connection)
-        gone: int = await connection.fetchval(
+        deleted: int = await connection.fetchval(
             "SELECT audit.retire_segment($1, $2)", verdict.first_seq, _sha256(file), timeout=RETIRE_SECONDS
         )
-    return gone
+    return deleted
 
 
 async def _become_owner(connection: AnyConnection) -> None:
@@ -89,7 +98,7 @@ async def _become_owner(connection: AnyConnection) -> None:
         raise RetentionRefused("This login is no member of cas_owner", "Use one that is, as the migrator's") from None
 
 
-def _place(folder: Path, name: str) -> Path:
+def _file_in(folder: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder / name
 

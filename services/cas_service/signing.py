@@ -1,4 +1,4 @@
-"""The key that signs anchors: read, made in development, replaced by a rotation."""
+"""The Ed25519 key that signs anchors: reading it, creating it (in development), signing with it."""
 
 from __future__ import annotations
 
@@ -27,28 +27,34 @@ OTHERS = 0o077
 
 @dataclass(frozen=True)
 class SigningKey:
+    """The private key. Only this service has it."""
+
     private: Ed25519PrivateKey
 
     @property
     def public_key(self) -> str:
+        """The raw public key in base64."""
         return b64encode(self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
 
     @property
     def key_id(self) -> str:
+        """The short name of the key in anchors and rotations."""
         return key_id(self.public_key)
 
     def sign(self, line: str) -> str:
+        """The signature of the line in base64."""
         return b64encode(self.private.sign(line.encode())).decode()
 
     @classmethod
     def make(cls) -> SigningKey:
+        """A new random key."""
         return cls(Ed25519PrivateKey.generate())
 
     def write(self, file: Path) -> None:
-        """Durable and complete, or not there at all; raises FileExistsError rather than replace a key."""
+        """Writes the file completely or not at all. Raises FileExistsError: it never replaces a key."""
         file.parent.mkdir(parents=True, exist_ok=True)
         text = self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        with NamedTemporaryFile(dir=file.parent) as stream:  # for its owner only
+        with NamedTemporaryFile(dir=file.parent) as stream:  # only its owner can read it
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -56,7 +62,7 @@ class SigningKey:
 
 
 def read_key(file: Path) -> SigningKey:
-    """Raises AnchoringStandsStill for a file that is missing, open to others, or no Ed25519 key."""
+    """Raises AnchoringStandsStill for a file that is missing, readable by others, or not an Ed25519 key."""
     try:
         if file.stat().st_mode & OTHERS:
             raise AnchoringStandsStill(f"the signing key {file.name} may be read by others", f"chmod 600 {file.name}")
@@ -73,7 +79,7 @@ def read_key(file: Path) -> SigningKey:
 
 
 def read_or_make_key(file: Path, *, may_make: bool) -> SigningKey:
-    """Of two that make it at the same time, both read the one that was first."""
+    """With `may_make`, creates a missing key. If two processes create it at the same time, both use the first one."""
     if may_make and not file.exists():
         try:
             SigningKey.make().write(file)
@@ -86,5 +92,5 @@ def read_or_make_key(file: Path, *, may_make: bool) -> SigningKey:
 
 
 def now() -> str:
-    """The time as it stands in every line that is signed."""
+    """The present time as it is written in every signed line."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

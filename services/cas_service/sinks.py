@@ -1,4 +1,4 @@
-"""Where anchors are kept that whoever administers the database must not be able to rewrite."""
+"""Delivers anchors and keys to places that the database administrator cannot rewrite."""
 
 from __future__ import annotations
 
@@ -14,28 +14,36 @@ from audit_verifier.verify import Anchor, Broken, Keys, Unreadable, lines_of
 from services.cas_service.evidence_errors import AnchoringStandsStill
 
 GIT_SECONDS = 30
-PUT_RIGHT = "Find out who changed which (coordinator audit verify); restore what was changed"
+RESTORE = "Find out who changed which (coordinator audit verify); restore what was changed"
 
 
 class FolderSink:
-    """`anchors-<chain id>.jsonl` is only ever appended to; `audit-keys-<chain id>.json` beside it only ever grows."""
+    """A folder. `anchors-<chain id>.jsonl` is only appended to; `audit-keys-<chain id>.json` only grows."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._compared = ("", 0, 0)  # for this chain, up to this seq, so many bytes agree with the database
-        self._read: tuple[object, list[Anchor]] = (None, [])  # verifying asks for them piece after piece
+        self._compared = ("", 0, 0)  # chain id, last seq and size in bytes of the part that agreed with the database
+        self._read: tuple[object, list[Anchor]] = (None, [])  # a cache: verification reads them for every range
 
     def compared(self, chain_id: str) -> int:
-        """Up to which seq the file agreed with the database when this process last looked; what is after is needed."""
+        """The last event up to which the file agreed with the database when this process last compared them, or 0.
+
+        `deliver` needs the anchors after it.
+        """
         chain, seq, size = self._compared
         file = self.file(chain_id)
         return seq if chain == chain_id and file.exists() and file.stat().st_size >= size else 0
 
     def file(self, chain_id: str) -> Path:
+        """The file of the anchors of this audit."""
         return self.folder / f"anchors-{chain_id}.jsonl"
 
     def deliver(self, anchors: Sequence[Anchor], keys: dict[str, Any]) -> int:
-        """`anchors` are all after `compared`; what the file lacks is added. Returns how many those were."""
+        """Appends the missing ones of `anchors`, which are all after `compared`. Returns how many were missing.
+
+        Raises AnchoringStandsStill when the folder cannot be written, or holds other anchors or keys than the
+        database.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._deliver_keys(keys)
@@ -45,22 +53,22 @@ class FolderSink:
             raise AnchoringStandsStill(reason, "Make it writable for the service") from None
 
     def anchors(self, chain_id: str) -> list[Anchor]:
-        """What is there, whoever signed it; a last line that was cut off by a crash is left out."""
+        """All complete anchors in the file. Does not check signatures; skips a last line that a crash cut off."""
         file = self.file(chain_id)
         try:
             state = (chain_id, file.stat().st_size, file.stat().st_mtime_ns)
             if state != self._read[0]:
                 with file.open("rb") as stream:
-                    whole = [line for line in lines_of(stream) if line.endswith(b"\n")]
-                self._read = (state, [Anchor.read(json.loads(line)) for line in whole])
+                    complete = [line for line in lines_of(stream) if line.endswith(b"\n")]
+                self._read = (state, [Anchor.read(json.loads(line)) for line in complete])
             return self._read[1]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, Unreadable) as error:
-            raise AnchoringStandsStill(f"{file.name} cannot be read ({type(error).__name__})", PUT_RIGHT) from None
+            raise AnchoringStandsStill(f"{file.name} cannot be read ({type(error).__name__})", RESTORE) from None
 
     def keys(self, chain_id: str) -> Keys | None:
-        """The trusted keys, unless none were delivered for this chain yet."""
+        """The trusted keys, or None before the first delivery for this chain. Raises AnchoringStandsStill."""
         try:
             document = json.loads(self._keys_file(chain_id).read_bytes())
             return Keys(document)
@@ -68,16 +76,19 @@ class FolderSink:
             return None
         except (OSError, ValueError, Unreadable, Broken) as error:
             reason = f"the file of trusted keys cannot be read ({type(error).__name__})"
-            raise AnchoringStandsStill(reason, PUT_RIGHT) from None
+            raise AnchoringStandsStill(reason, RESTORE) from None
 
     def other_audit(self, chain_id: str, public_key: str | None) -> str | None:
-        """Another chain whose keys are kept here and include this one; without a key, any other chain."""
+        """The id of another chain in this folder whose keys include this public key.
+
+        Without a key: of any other chain.
+        """
         for file in sorted(self.folder.glob("audit-keys-*.json")):
             other = file.stem.removeprefix("audit-keys-")
             if other == chain_id:
                 continue
-            known = self.keys(other)
-            if public_key is None or (known and public_key in [key for _, key, _ in known.keys]):
+            other_keys = self.keys(other)
+            if public_key is None or (other_keys and public_key in [key for _, key, _ in other_keys.keys]):
                 return other
         return None
 
@@ -85,13 +96,13 @@ class FolderSink:
         return self.folder / f"audit-keys-{chain_id}.json"
 
     def _deliver_keys(self, document: dict[str, Any]) -> None:
-        """Adds keys and never replaces any: other keys mean that somebody replaced those in the database."""
+        """Refuses keys that do not extend the trusted ones: someone replaced keys in the database."""
         chain_id = str(document["chain_id"])
         trusted = self.keys(chain_id)
         try:
             known = Keys(document, trusted)
         except (Broken, Unreadable) as error:
-            raise AnchoringStandsStill(f"the keys in the database are not those outside ({error})", PUT_RIGHT) from None
+            raise AnchoringStandsStill(f"the keys in the database are not those outside ({error})", RESTORE) from None
         if trusted is None or len(known.keys) > len(trusted.keys):
             _replace(self._keys_file(chain_id), json.dumps(document, indent=1).encode() + b"\n")
 
@@ -101,28 +112,29 @@ class FolderSink:
         with self.file(chain_id).open("a+b") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             stream.seek(size)
-            there = stream.read()
-            whole = b"".join(anchor_line(anchor) for anchor in anchors)
-            # A crash may have left half a line: it is finished, never cut, for a medium that only appends.
-            if not whole.startswith(there):
-                raise AnchoringStandsStill(_difference(there, whole), PUT_RIGHT)
-            stream.write(whole[len(there) :])
+            stored = stream.read()
+            wanted = b"".join(anchor_line(anchor) for anchor in anchors)
+            # A crash may have left half a line. It is completed, not cut: some media can only append.
+            if not wanted.startswith(stored):
+                raise AnchoringStandsStill(_difference(stored, wanted), RESTORE)
+            stream.write(wanted[len(stored) :])
             stream.flush()
             os.fsync(stream.fileno())
-        self._compared = (chain_id, anchors[-1].seq if anchors else seq, size + len(whole))
-        return whole.count(b"\n") - there.count(b"\n")
+        self._compared = (chain_id, anchors[-1].seq if anchors else seq, size + len(wanted))
+        return wanted.count(b"\n") - stored.count(b"\n")
 
 
 class GitSink(FolderSink):
-    """A commit for each delivery, pushed where the branch has an upstream: there it is out of reach."""
+    """A git repository: one commit for each delivery. It is pushed where the branch has an upstream."""
 
     def deliver(self, anchors: Sequence[Anchor], keys: dict[str, Any]) -> int:
+        """Like FolderSink.deliver, then commits and pushes. Raises AnchoringStandsStill when git fails."""
         delivered = super().deliver(anchors, keys)
         chain_id = str(keys["chain_id"])
         names = [self.file(chain_id).name, self._keys_file(chain_id).name]
         self._git("add", "--", *names)
         if self._git("status", "--porcelain", "--", *names):
-            # New keys come without an anchor, and after a commit that failed no anchor is new.
+            # Not only when anchors were added: new keys come without one, and an earlier commit may have failed.
             subject = f"Anchor {chain_id} at {self.compared(chain_id)}"
             self._git("commit", "--quiet", "--no-verify", "-m", subject, "--", *names)
         if self._git("for-each-ref", "--format=%(upstream)", "refs/heads"):
@@ -144,19 +156,20 @@ class GitSink(FolderSink):
 
 
 def anchor_line(anchor: Anchor) -> bytes:
+    """One line of an anchors file."""
     return json.dumps({"anchor": anchor.line, "signature": anchor.signature}).encode() + b"\n"
 
 
 def _replace(file: Path, content: bytes) -> None:
-    fresh = file.with_suffix(f".{os.getpid()}")
-    with fresh.open("wb") as stream:
+    unfinished = file.with_suffix(f".{os.getpid()}")
+    with unfinished.open("wb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    fresh.replace(file)
+    unfinished.replace(file)
 
 
-def _difference(there: bytes, whole: bytes) -> str:
-    if there.startswith(whole):
+def _difference(stored: bytes, wanted: bytes) -> str:
+    if stored.startswith(wanted):
         return "more anchors are kept outside than the database has: it was put back, or its tail was cut"
     return "the anchors in the database are not those that are kept outside: one of the two was changed"

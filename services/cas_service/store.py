@@ -1,4 +1,4 @@
-"""The one way to the audit's database: a transaction in the role that what is done needs, and no other."""
+"""Access to the audit's database: a transaction in the one role that the task needs."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
 STATEMENT_SECONDS = 5
-# Which index answers depends on the very values that are asked for; to ask several and keep what is in all of them is
-# worth it only where pages are not thought to be far apart, and must fit into memory.
+# The best index depends on the values, so plans are not cached. Combining several indexes pays off only if random reads
+# are assumed to be cheap and the result fits into memory.
 FOR_READING = """
 SET LOCAL plan_cache_mode = 'force_custom_plan'; SET LOCAL random_page_cost = 1.1; SET LOCAL work_mem = '32MB'
 """
-# Rights come with the tables and functions, revision by revision: without a right it is not at head either.
+# Revisions grant the privileges together with the tables: a missing privilege means that the database is not at head.
 NOT_MIGRATED = (
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedColumnError,
     asyncpg.UndefinedFunctionError,
     asyncpg.InvalidSchemaNameError,
     asyncpg.InsufficientPrivilegeError,
-    asyncpg.InvalidCachedStatementError,  # it is being migrated: what a kept statement gives has another type now
+    asyncpg.InvalidCachedStatementError,  # a migration just changed the result type of a prepared statement
 )
 
 
 class Role(StrEnum):
-    """Made by revision audit_0006."""
+    """PostgreSQL roles, created by revision audit_0006."""
 
-    INGEST = "cas_ingest"  # calls append_events, sees nothing
-    READER = "cas_reader"  # sees the views
-    WITNESS = "cas_witness"  # sees what it signs, records anchors
+    INGEST = "cas_ingest"  # calls append_events, reads nothing
+    READER = "cas_reader"  # reads the views
+    WITNESS = "cas_witness"  # reads what it signs, records anchors
 
 
 async def append(database: Database, batch: AuditBatch) -> AuditReceipt:
-    """One transaction; when it raises, nothing of the batch was recorded."""
+    """Records a batch in one transaction: when it raises, no event of the batch was recorded."""
     events = as_json(batch)
     async with session(database, Role.INGEST) as connection:
         rows = await connection.fetch("SELECT event_id, result FROM audit.append_events($1::jsonb)", events)
@@ -57,7 +57,7 @@ async def append(database: Database, batch: AuditBatch) -> AuditReceipt:
 
 
 def as_json(batch: AuditBatch) -> str:
-    """Raises NotStorable for NaN and infinity, which pydantic's own JSON would turn into null."""
+    """Raises NotStorable for NaN and infinity; pydantic would write them as null."""
     try:
         return json.dumps([event.model_dump() for event in batch.events], default=str, allow_nan=False)
     except ValueError:
@@ -66,11 +66,14 @@ def as_json(batch: AuditBatch) -> str:
 
 @asynccontextmanager
 async def session(database: Database, role: Role) -> AsyncIterator[Connection[Any] | PoolConnectionProxy[Any]]:
-    """A transaction in that role, with our time limit; raises what a caller may be told."""
+    """A transaction in this role with our time limit.
+
+    Raises AuditNotReady, AuditTooSlow, NotStorable or RoleNotGranted.
+    """
     async with database.connection() as connection:
         try:
             async with connection.transaction():
-                await _become(connection, role)
+                await _set_role(connection, role)
                 yield connection
         except NOT_MIGRATED:
             raise AuditNotReady from None
@@ -80,10 +83,10 @@ async def session(database: Database, role: Role) -> AsyncIterator[Connection[An
             raise NotStorable from None
 
 
-async def _become(connection: Connection[Any] | PoolConnectionProxy[Any], role: Role) -> None:
-    begin = f"SET LOCAL ROLE {role}; SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"
+async def _set_role(connection: Connection[Any] | PoolConnectionProxy[Any], role: Role) -> None:
+    statements = f"SET LOCAL ROLE {role}; SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"
     try:
-        await connection.execute(begin + (f"; {FOR_READING}" if role is Role.READER else ""))
+        await connection.execute(statements + (f"; {FOR_READING}" if role is Role.READER else ""))
     except asyncpg.InvalidParameterValueError:  # there is no such role
         raise AuditNotReady from None
     except asyncpg.InsufficientPrivilegeError:

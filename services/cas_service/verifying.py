@@ -1,4 +1,4 @@
-"""Verifies the live audit piece by piece: the rows, the anchors beside them, and the anchors kept outside."""
+"""Verifies the live audit in ranges: the rows, the anchors in the database, and the anchors outside of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outside:
-    """What is kept where the database's administrator cannot write; it is believed before what is in the database."""
+    """Keys and anchors that the database administrator cannot write; they count more than those in the database."""
 
     trusted: Sequence[Keys]
     anchors: Sequence[Anchor]
@@ -30,12 +30,13 @@ class Outside:
 
     @property
     def last_seq(self) -> int:
+        """The last event that an anchor outside signs, or 0."""
         return self.anchors[-1].seq if self.anchors else 0
 
 
 @dataclass
 class Findings:
-    """What is known of a piece so far; `reason` is what is wrong, and None while nothing is."""
+    """The result for a range so far; `reason` is None while nothing is wrong."""
 
     first_seq: int
     last_seq: int
@@ -50,26 +51,30 @@ class Findings:
 
 
 async def verify(database: Database, anchoring: Anchoring, after: int, limit: int) -> Verification:
-    """Events `after` + 1 to at most `after` + `limit`; the last piece is also held against head and last anchor."""
+    """Verifies at most `limit` events after number `after`.
+
+    The last range is also compared with head and last anchor.
+    """
     async with session(database, Role.WITNESS) as connection:
         chain_id = await chain.chain_id(connection)
-    found = Findings(first_seq=after + 1, last_seq=after)
+    findings = Findings(first_seq=after + 1, last_seq=after)
     try:
-        # Before the rows are read: what is signed was recorded, so the rows of a later moment must have it.
+        # Read before the rows: a signed event was recorded earlier, so rows that are read later must contain it.
         outside = await asyncio.to_thread(_outside, anchoring, chain_id)
         async with session(database, Role.WITNESS) as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            await _verify(connection, outside, found, limit)
+            await _verify(connection, outside, findings, limit)
     except Broken as broken:
-        found.next_after, found.first_bad_seq = None, broken.seq
-        found.reason, found.sentence = broken.reason, broken.sentence
+        findings.next_after, findings.first_bad_seq = None, broken.seq
+        findings.reason, findings.sentence = broken.reason, broken.sentence
     except Unreadable as error:
-        found.reason, found.sentence = "anchor", f"In the database {error}."
+        findings.reason, findings.sentence = "anchor", f"In the database {error}."
     standing_still = str(anchoring.standing_still) if anchoring.standing_still else None
-    return Verification(chain_id=chain_id, ok=found.reason is None, anchoring=standing_still, **asdict(found))
+    return Verification(chain_id=chain_id, ok=findings.reason is None, anchoring=standing_still, **asdict(findings))
 
 
 def _outside(anchoring: Anchoring, chain_id: str) -> Outside:
+    """Reads all sinks. Raises Broken when they disagree, or when the key signed another audit."""
     anchors: dict[int, Anchor] = {}
     sinks, own_key = anchoring.sinks, anchoring.public_key()
     for sink in sinks:
@@ -84,39 +89,39 @@ def _outside(anchoring: Anchoring, chain_id: str) -> Outside:
 
 
 def _keys(document: dict[str, Any], outside: Outside) -> Keys | None:
-    """Those of the database, if they are trusted; None while there are none anywhere."""
+    """The keys of the database if they are trusted; None while there are no keys anywhere."""
     keys = Keys(document) if document["keys"] or outside.trusted else None
     for trusted in outside.trusted:
         keys = Keys(document, trusted)
-    # Nothing was delivered yet: of all there is, only the service's own key was not in the database's hands.
-    ours = [outside.own_key] if outside.own_key and not outside.trusted else []
-    if keys and any(key not in [public_key for _, public_key, _ in keys.keys] for key in ours):
+    # Before the first delivery, only the service's own key is independent of the database.
+    own_keys = [outside.own_key] if outside.own_key and not outside.trusted else []
+    if keys and any(key not in [public_key for _, public_key, _ in keys.keys] for key in own_keys):
         raise Broken(None, "keys", "The keys in the database are not this service's, and none are kept outside.")
     return keys
 
 
-async def _verify(connection: AnyConnection, outside: Outside, found: Findings, limit: int) -> None:
+async def _verify(connection: AnyConnection, outside: Outside, findings: Findings, limit: int) -> None:
     head, retired = await chain.head(connection), await chain.retired_until(connection)
-    start = await _start(connection, found.first_seq - 1, retired)
-    found.first_seq, found.last_seq = start.seq + 1, start.seq
-    found.head_seq, found.retired_until = head.seq, retired.seq
+    start = await _start(connection, findings.first_seq - 1, retired)
+    findings.first_seq, findings.last_seq = start.seq + 1, start.seq
+    findings.head_seq, findings.retired_until = head.seq, retired.seq
     keys = _keys(await chain.keys(connection), outside)
     piece = await check_piece(connection, start, limit)
-    found.last_seq, found.events = piece.last.seq, piece.events
+    findings.last_seq, findings.events = piece.last.seq, piece.events
     await require_shown(connection, piece)
     if keys is not None:
         await _require_outside(connection, keys, outside, piece)
-        found.anchored_seq = await _require_stored(connection, keys, outside, piece, retired)
-    if piece.after == retired != Link() and not await chain.is_told_of_retiring(connection, retired):
+        findings.anchored_seq = await _require_stored(connection, keys, outside, piece, retired)
+    if piece.after == retired != Link() and not await chain.is_retirement_recorded(connection, retired):
         raise Broken(1, "missing", f"Events up to {retired.seq} are gone, and no event tells that they were retired.")
     if piece.events and piece.last.seq < head.seq:
-        found.next_after = piece.last.seq
+        findings.next_after = piece.last.seq
     else:
         _require_end(piece.last, head, outside)
 
 
 async def _start(connection: AnyConnection, after: int, retired: Link) -> Link:
-    """What the piece follows; where rows were retired, the end of the last retired segment."""
+    """The link before the range; where rows were retired, the end of the last retired segment. Raises Broken."""
     if after <= retired.seq:
         return retired
     hash = await connection.fetchval("SELECT hash FROM audit.events WHERE seq = $1", after)
@@ -126,7 +131,7 @@ async def _start(connection: AnyConnection, after: int, retired: Link) -> Link:
 
 
 async def _require_outside(connection: AnyConnection, keys: Keys, outside: Outside, piece: Piece) -> None:
-    """The anchors kept outside are signed, sign these very events, and none of them was taken from the database."""
+    """Raises Broken unless each outside anchor is signed, signs the stored event, and is also in the database."""
     within = [each for each in outside.anchors if piece.after.seq < each.seq <= piece.last.seq]
     for anchor in within:
         keys.require_signed(anchor)
@@ -138,14 +143,17 @@ async def _require_outside(connection: AnyConnection, keys: Keys, outside: Outsi
 
 
 async def _require_stored(connection: AnyConnection, keys: Keys, outside: Outside, piece: Piece, retired: Link) -> int:
-    """The anchors in the database are signed, follow each other, and are the ones kept outside; up to which seq."""
-    known = {each.seq: each for each in outside.anchors}
+    """Raises Broken unless the anchors in the database are signed, form a chain, and equal those outside.
+
+    Returns the number of the last event that they sign.
+    """
+    outside_anchors = {each.seq: each for each in outside.anchors}
     before = await chain.anchor_at_or_before(connection, piece.after.seq)
     stored = await chain.anchors_after(connection, piece.after.seq, piece.last.seq)
     for anchor in [*([before] if before else []), *stored]:
-        if anchor.seq <= outside.last_seq and known.get(anchor.seq) != anchor:
+        if anchor.seq <= outside.last_seq and outside_anchors.get(anchor.seq) != anchor:
             raise Broken(anchor.seq, "rewritten", f"Another anchor at seq {anchor.seq} is kept outside the database.")
-        if anchor.seq not in known:
+        if anchor.seq not in outside_anchors:
             keys.require_signed(anchor)
     if piece.after == retired != Link() and (
         before is None or (before.seq, before.hash) != (retired.seq, retired.hash)

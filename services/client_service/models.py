@@ -1,4 +1,4 @@
-"""Clients of the desk and how they belong together."""
+"""The clients of the desk, and their relationships with each other."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -21,12 +21,14 @@ from services.canonical import ProcessedEventColumns, Timestamps, named_metadata
 
 
 class Base(DeclarativeBase):
+    """The declarative base of this service's tables."""
+
     metadata = named_metadata()
     type_annotation_map = {str: Text, datetime: DateTime(timezone=True)}
 
 
 class Client(Timestamps, Base):
-    """A person or legal entity the bank knows, from first contact on."""
+    """A person or legal entity that the bank knows, from the first contact on."""
 
     __tablename__ = "clients"
     __table_args__ = (
@@ -60,7 +62,7 @@ class Client(Timestamps, Base):
 
 
 class ClientLink(Base):
-    """One client's standing towards another while it lasts."""
+    """The relationship of one client to another, while it lasts."""
 
     __tablename__ = "client_links"
     __table_args__ = (
@@ -81,4 +83,6 @@ class ClientLink(Base):
 
 
 class ProcessedEvent(ProcessedEventColumns, Base):
+    """An event that this service has handled; see ProcessedEventColumns."""
+
     __tablename__ = "processed_events"

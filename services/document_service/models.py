@@ -1,4 +1,4 @@
-"""Documents kept for clients; the content itself lives in the object store that storage_uri names."""
+"""Documents of clients. The content itself is in the object store that storage_uri names."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -10,6 +10,8 @@ from services.canonical import ProcessedEventColumns, Timestamps, named_metadata
 
 
 class Base(DeclarativeBase):
+    """The declarative base of this service's tables."""
+
     metadata = named_metadata()
     type_annotation_map = {str: Text, datetime: DateTime(timezone=True)}
 
@@ -49,4 +51,6 @@ class Document(Timestamps, Base):
 
 
 class ProcessedEvent(ProcessedEventColumns, Base):
+    """An event that this service has handled; see ProcessedEventColumns."""
+
     __tablename__ = "processed_events"

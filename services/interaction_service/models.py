@@ -1,4 +1,4 @@
-"""What was said with a client, when, how and by whom."""
+"""Conversations with clients: what was said, when, how and by whom."""
 
 from datetime import date, datetime
 from typing import Any
@@ -12,12 +12,14 @@ from services.canonical import ProcessedEventColumns, Timestamps, named_metadata
 
 
 class Base(DeclarativeBase):
+    """The declarative base of this service's tables."""
+
     metadata = named_metadata()
     type_annotation_map = {str: Text, datetime: DateTime(timezone=True), list[Any]: JSONB}
 
 
 class Interaction(Timestamps, Base):
-    """One conversation; what follows from it is a task elsewhere, due at follow_up_due."""
+    """One conversation. Follow-up work is a task in another service, due at follow_up_due."""
 
     __tablename__ = "interactions"
     __table_args__ = (
@@ -55,4 +57,6 @@ class Interaction(Timestamps, Base):
 
 
 class ProcessedEvent(ProcessedEventColumns, Base):
+    """An event that this service has handled; see ProcessedEventColumns."""
+
     __tablename__ = "processed_events"

@@ -1,4 +1,4 @@
-"""Investment products the desk may talk about, and on which terms."""
+"""Investment products that the desk may offer, and on which terms."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,12 +11,14 @@ from services.canonical import ProcessedEventColumns, Timestamps, named_metadata
 
 
 class Base(DeclarativeBase):
+    """The declarative base of this service's tables."""
+
     metadata = named_metadata()
     type_annotation_map = {str: Text, datetime: DateTime(timezone=True)}
 
 
 class Product(Timestamps, Base):
-    """One instrument in the universe; risk_class is the regulator's scale from 1 (lowest) to 7."""
+    """One instrument; risk_class is the regulator's scale from 1 (lowest) to 7."""
 
     __tablename__ = "products"
     __table_args__ = (
@@ -49,4 +51,6 @@ class Product(Timestamps, Base):
 
 
 class ProcessedEvent(ProcessedEventColumns, Base):
+    """An event that this service has handled; see ProcessedEventColumns."""
+
     __tablename__ = "processed_events"

@@ -11,6 +11,8 @@ from services.canonical import ProcessedEventColumns, Timestamps, named_metadata
 
 
 class Base(DeclarativeBase):
+    """The declarative base of this service's tables."""
+
     metadata = named_metadata()
     type_annotation_map = {str: Text, datetime: DateTime(timezone=True)}
 
@@ -46,4 +48,6 @@ class Relationship(Timestamps, Base):
 
 
 class ProcessedEvent(ProcessedEventColumns, Base):
+    """An event that this service has handled; see ProcessedEventColumns."""
+
     __tablename__ = "processed_events"

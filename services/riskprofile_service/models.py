@@ -1,4 +1,4 @@
-"""How much risk a client may take, and whether what was offered fitted it."""
+"""How much risk a client may take, and whether the offered products were suitable."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -24,6 +24,8 @@ from services.canonical import ProcessedEventColumns, Timestamps, named_metadata
 
 
 class Base(DeclarativeBase):
+    """The declarative base of this service's tables."""
+
     metadata = named_metadata()
     type_annotation_map = {str: Text, datetime: DateTime(timezone=True), dict[str, Any]: JSONB, list[Any]: JSONB}
 
@@ -60,7 +62,7 @@ class RiskProfile(Timestamps, Base):
 
 
 class SuitabilityAssessment(Base):
-    """The verdict on one product for one profile; overriding a bad one takes a person and a reason."""
+    """Whether one product suits one profile. Overriding a negative result needs a person and a reason."""
 
     __tablename__ = "suitability_assessments"
     __table_args__ = (
@@ -89,4 +91,6 @@ class SuitabilityAssessment(Base):
 
 
 class ProcessedEvent(ProcessedEventColumns, Base):
+    """An event that this service has handled; see ProcessedEventColumns."""
+
     __tablename__ = "processed_events"

@@ -1,4 +1,4 @@
-"""Plugins of the main application: which exist, who uses them, and how events reach them."""
+"""Plugins of the main application: which exist, which tenants use them, and how events are routed to them."""
 
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,8 @@ from services.canonical import Timestamps, named_metadata, one_of
 
 
 class Base(DeclarativeBase):
+    """The declarative base of this service's tables."""
+
     metadata = named_metadata()
     type_annotation_map = {str: Text, datetime: DateTime(timezone=True), dict[str, Any]: JSONB}
 
@@ -68,7 +70,7 @@ class TenantPlugin(Timestamps, Base):
 
 
 class PluginEventRegistration(Base):
-    """An event type that a plugin publishes or wants to hear."""
+    """An event type that a plugin publishes or subscribes to."""
 
     __tablename__ = "plugin_event_registry"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What somebody at the desk has to do, for whom and until when."""
+"""Tasks of the desk: who does what, for which client and until when."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,12 +10,14 @@ from services.canonical import ProcessedEventColumns, Timestamps, named_metadata
 
 
 class Base(DeclarativeBase):
+    """The declarative base of this service's tables."""
+
     metadata = named_metadata()
     type_annotation_map = {str: Text, datetime: DateTime(timezone=True)}
 
 
 class Task(Timestamps, Base):
-    """One thing to do; source_event_id makes sure that a redelivered event does not create it twice."""
+    """One task. Because of source_event_id, a redelivered event does not create it twice."""
 
     __tablename__ = "tasks"
     __table_args__ = (
@@ -52,4 +54,6 @@ class Task(Timestamps, Base):
 
 
 class ProcessedEvent(ProcessedEventColumns, Base):
+    """An event that this service has handled; see ProcessedEventColumns."""
+
     __tablename__ = "processed_events"
