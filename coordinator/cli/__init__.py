@@ -1,4 +1,4 @@
 """The `coordinator` command: arguments, terminal output, exit codes.
 
-Its HTTP is in `client`, its words in `presentation`.
+It calls the coordinator with `client`, and formats values with `presentation`.
 """

@@ -1,4 +1,4 @@
-"""The commands `request`, `runs`, `status`, `watch`, `plan` and `fleet`; those of `audit` have a room of their own."""
+"""The commands `request`, `runs`, `status`, `watch`, `plan` and `fleet`; the `audit` commands are registered here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import uuid4
 import typer
 
 from coordinator.cli import options, tables
-from coordinator.cli.audit.commands import audit
+from coordinator.cli.audit import export, list_events, proof, reconcile, report, show, verify
 from coordinator.cli.command_context import session
 from coordinator.cli.console import answers, print_json, remarks, say_damaged, say_more
 from coordinator.cli.plan_table import show_fleet_plan
@@ -29,6 +29,15 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+audit = typer.Typer(name="audit", no_args_is_help=True, help="Reads the fleet's audit.", rich_markup_mode="markdown")
+# The help shows them in this order.
+audit.command("list", epilog=list_events.EXAMPLES)(list_events.list_events)
+audit.command("show", epilog=show.EXAMPLES)(show.show)
+audit.command("verify", epilog=verify.EXAMPLES)(verify.verify)
+audit.command("export", epilog=export.EXAMPLES)(export.export)
+audit.command("proof", epilog=proof.EXAMPLES)(proof.proof)
+audit.command("report", epilog=report.EXAMPLES)(report.report)
+audit.command("reconcile", epilog=reconcile.EXAMPLES)(reconcile.reconcile)
 app.add_typer(audit)
 
 
@@ -54,9 +63,10 @@ def coordinator() -> None:
 def request(
     services: options.Services = None,
     everything: options.All = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay and show the run until it ends.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Wait, and show the run until it ends.")] = False,
     request_id: Annotated[
-        str | None, typer.Option(help="The same id again is the same run, never a second one. Default: a new UUID.")
+        str | None,
+        typer.Option(help="If the id is used again, it means the same run, never a second run. Default: a new UUID."),
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why, for the audit.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check everything, change nothing.")] = False,
@@ -67,17 +77,17 @@ def request(
     """Asks for a migration. Without --watch it returns as soon as the request is accepted (exit code 0)."""
     with session(url, as_json=as_json) as client:
         chosen = options.selection(services, everything, target)
-        # Made here, so that a repeat after a lost answer is the same request.
+        # The id is made here, so that a repeat after a lost answer is the same request.
         identity = options.request_id(request_id if request_id is not None else str(uuid4()))
-        told = {"requested_by": _who(), "reason": reason, "dry_run": dry_run or None}
+        details = {"requested_by": _user_name(), "reason": reason, "dry_run": dry_run or None}
         asked_at = now()
-        document = client.request({"request_id": identity, **chosen, **options.given(told.items())})
+        document = client.request({"request_id": identity, **chosen, **options.given(details.items())})
         run = read(RunView, document)
-        known = run.was_known_before(asked_at)
-        if known:
+        is_old_run = run.was_known_before(asked_at)
+        if is_old_run:
             remarks().print(safe(repeated(run), "yellow"), soft_wrap=True)
         if watch:
-            if not (as_json or known):
+            if not (as_json or is_old_run):
                 remarks().print(f"Accepted as {identity}")
             raise typer.Exit(watch_run(client, identity, as_json=as_json))
         if as_json:
@@ -85,7 +95,7 @@ def request(
         else:
             show_run(answers(), run)
             if not run.ended:
-                remarks().print(f"To see how it goes: coordinator watch {identity}")
+                remarks().print(f"To follow it: coordinator watch {identity}")
 
 
 @app.command(
@@ -94,15 +104,15 @@ def request(
 def runs(
     state: Annotated[str | None, typer.Option(help="Only runs in this state, such as failed.")] = None,
     service: Annotated[str | None, typer.Option(help="Only runs with a step for this service.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many, newest first.")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="Go on where a former page ended.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="The largest number of runs; the newest come first.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Continue after an earlier page, with its cursor.")] = None,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
     """Lists runs, the newest first."""
     with session(url, as_json=as_json) as client:
-        wanted = {"state": state, "service": service, "limit": limit, "cursor": cursor}
-        document = client.runs(options.given(wanted.items()))
+        parameters = {"state": state, "service": service, "limit": limit, "cursor": cursor}
+        document = client.runs(options.given(parameters.items()))
         if as_json:
             print_json(document)
         else:
@@ -113,7 +123,7 @@ def runs(
 
 @app.command(epilog=options.examples("coordinator status release-41"))
 def status(request_id: options.RequestIdArgument, url: options.Url = None, as_json: options.Json = False) -> None:
-    """Shows one run: each step, and what went wrong. The exit code tells how the run ended (0 while it is running)."""
+    """Shows one run: each step, and what went wrong. The exit code says how the run ended (0 while it is running)."""
     with session(url, as_json=as_json) as client:
         document = client.run_now(options.request_id(request_id))
         run = read(RunView, document)
@@ -123,7 +133,7 @@ def status(request_id: options.RequestIdArgument, url: options.Url = None, as_js
 
 @app.command(epilog=options.examples("coordinator watch release-41"))
 def watch(request_id: options.RequestIdArgument, url: options.Url = None, as_json: options.Json = False) -> None:
-    """Follows a run until it ends; Ctrl-C stops the watching, never the run."""
+    """Follows a run until it ends; Ctrl-C stops this command, but not the run."""
     with session(url, as_json=as_json) as client:
         raise typer.Exit(watch_run(client, options.request_id(request_id), as_json=as_json))
 
@@ -133,11 +143,11 @@ def plan(
     services: options.Services = None,
     everything: options.All = False,
     target: options.Targets = None,
-    sql: Annotated[bool, typer.Option("--sql", help="Also show the SQL, where it can be rendered.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Also show the SQL, if it can be rendered.")] = False,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """Shows what a request would do. Changes nothing, records nothing; exit code 4 if something stands in the way."""
+    """Shows what a request would do. Changes nothing and records nothing; exit code 4 if there are obstacles."""
     with session(url, as_json=as_json) as client:
         chosen = options.selection(services, everything, target)
         document = client.plan(chosen, with_sql=sql)
@@ -148,7 +158,7 @@ def plan(
 
 @app.command(epilog=options.examples("coordinator fleet", "coordinator fleet --json"))
 def fleet(url: options.Url = None, as_json: options.Json = False) -> None:
-    """Shows where every database is and where its service's head is; exit code 3 if a service cannot be reached."""
+    """Shows the revision of every database and its service's head; exit code 3 if a service cannot be reached."""
     with session(url, as_json=as_json) as client:
         document = client.fleet()
         services = read_list(ServiceView, document, "services", "fleet")
@@ -157,19 +167,20 @@ def fleet(url: options.Url = None, as_json: options.Json = False) -> None:
         else:
             tables.show_fleet(answers(), services)
             tables.show_standing(answers(), read(AuditStandingView, document.get("audit") or {}))
-        silent = any(service.state == "unreachable" for service in services)
-        raise typer.Exit(ExitCode.CANNOT_REACH if silent else ExitCode.DONE)
+        unreachable = any(service.state == "unreachable" for service in services)
+        raise typer.Exit(ExitCode.CANNOT_REACH if unreachable else ExitCode.DONE)
 
 
-def _who() -> str | None:
+def _user_name() -> str | None:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
+    except (KeyError, OSError):  # in a container, the user may have no name
         return None
 
 
 def main() -> None:
+    """The entry point of the `coordinator` command."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character shows its escape instead of ending the command.
+        # If the encoding of a terminal lacks a character, print its escape and do not fail.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     app()

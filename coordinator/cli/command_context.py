@@ -1,4 +1,4 @@
-"""One command from its connection to its exit code."""
+"""The frame of every command: opens the client, and turns errors into output and an exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from coordinator.client.errors import CommandFailed
 
 @contextmanager
 def session(url: str | None, *, as_json: bool) -> Iterator[CoordinatorClient]:
-    """Turns every failure into its message and its exit code; with --json the problem is the answer."""
+    """Opens the client. Prints a CommandFailed, as JSON on stdout if `as_json`, and exits with its code."""
     try:
         with CoordinatorClient(url) as coordinator:
             yield coordinator

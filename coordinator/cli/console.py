@@ -1,10 +1,11 @@
-"""The two streams: answers on stdout, everything said about them on stderr."""
+"""The two output streams: results on stdout, hints and errors on stderr."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,14 +14,16 @@ from rich.text import Text
 from coordinator.client.errors import CommandFailed
 from coordinator.presentation.terminal_text import safe
 
-WIDTH_OF_A_PIPE = 160  # Rich would otherwise fold tables at 80 columns for a log file that has no edge
+WIDTH_OF_A_PIPE = 160  # without it, Rich folds tables at 80 columns in pipes and log files
 
 
 def answers() -> Console:
+    """The console for results, on stdout."""
     return _console(stderr=False)
 
 
 def remarks() -> Console:
+    """The console for hints and errors, on stderr."""
     return _console(stderr=True)
 
 
@@ -31,12 +34,13 @@ def _console(*, stderr: bool) -> Console:
 
 
 def print_json(document: Any) -> None:
-    """ASCII only, so that no character in it can act on a terminal."""
+    """Prints JSON in ASCII on stdout, so that no character in it can act on a terminal."""
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
     sys.stdout.flush()
 
 
 def show_failure(failure: CommandFailed) -> None:
+    """Prints the error of a command on stderr."""
     remarks().print(problem_text(failure.problem), soft_wrap=True)
 
 
@@ -51,18 +55,25 @@ def problem_text(problem: dict[str, Any], indent: str = "") -> Text:
     return text
 
 
+def show_verdict(lines: Sequence[str], *, ok: bool) -> None:
+    """Prints the verdict in the first line in green or red, then its notes."""
+    for number, line in enumerate(lines):
+        answers().print(safe(line, "dim" if number else "green" if ok else "bold red"), soft_wrap=True)
+
+
 def say_more(document: dict[str, Any]) -> None:
+    """Says on stderr how to get the next page, if there is one."""
     if document.get("next_cursor"):
         remarks().print(safe(f"There are more: repeat with --cursor {document['next_cursor']}"), soft_wrap=True)
 
 
 def say_damaged(document: dict[str, Any]) -> None:
-    """Of runs whose records cannot be read, and which no table can show therefore."""
+    """Names the runs whose records cannot be read; the table does not have them."""
     if damaged := document.get("damaged"):
-        named = ", ".join(map(str, damaged))
+        ids = ", ".join(map(str, damaged))
         remarks().print(
             safe(
-                f"The records of these runs cannot be read: {named}. Look at each with: coordinator status ID", "yellow"
+                f"The records of these runs cannot be read: {ids}. Look at each with: coordinator status ID", "yellow"
             ),
             soft_wrap=True,
         )

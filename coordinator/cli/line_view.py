@@ -1,4 +1,4 @@
-"""The view of a run for logs and pipes: one line per change, nothing redrawn."""
+"""Shows a run in logs and pipes: one line for each change."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from coordinator.presentation.terminal_text import safe
 
 
 class LineView:
-    """Remembers what it said, and says only what changed."""
+    """Prints only what changed since the last call of `show`. Used by `watch_run`, like LiveView."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._said: dict[str, str] = {}
+        self._printed: dict[str, str] = {}  # service, or "" for the run -> the state that was printed last
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Nothing to put back."""
+        """Leaves the output as it is; LiveView has something to end here."""
 
-    def seen(self, run: RunView) -> None:
+    def show(self, run: RunView) -> None:
+        """Prints the steps and the run, each if it changed."""
         if not run.ended:
             self._run_line(run)
         for step in run.steps:
@@ -34,24 +35,25 @@ class LineView:
         if run.ended:
             self._run_line(run)
 
-    def waiting(self, why: str) -> None:
+    def show_waiting(self, why: str) -> None:
+        """Prints why there is no news of the run."""
         self._print(safe(why, "yellow"))
 
     def _run_line(self, run: RunView) -> None:
-        told = f"{run.state} {run.waiting_for}"
-        if self._said.get("") == told:
+        status = f"{run.state} {run.waiting_for}"
+        if self._printed.get("") == status:
             return
-        self._said[""] = told
+        self._printed[""] = status
         extra = [doing] if (doing := occupation(run)) else []
         if run.ended:
             extra += [part for part in (summary(run), duration(run.elapsed_seconds(now()))) if part]
         self._print(_line(f"run {run.request_id}", run.state, "; ".join(extra)))
 
     def _step_line(self, step: StepView) -> None:
-        told = f"{step.state} {step.waiting_for}"
-        if step.state == "pending" or self._said.get(step.service) == told:
+        status = f"{step.state} {step.waiting_for}"
+        if step.state == "pending" or self._printed.get(step.service) == status:
             return
-        self._said[step.service] = told
+        self._printed[step.service] = status
         self._print(_line(step.service, step.state, _facts(step)))
 
     def _print(self, text: Text) -> None:

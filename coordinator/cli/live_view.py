@@ -1,4 +1,4 @@
-"""The live view of a run: one progress bar per service, redrawn in place."""
+"""Shows a run on a terminal: one progress bar for each service, redrawn in place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BAR_WIDTH = 24
 
 
 class LiveView:
-    """A context manager: what is shown last stays on the screen."""
+    """A context manager. The last state stays on the screen after it. Used by `watch_run`, like LineView."""
 
     def __init__(self, console: Console) -> None:
         self._run: RunView | None = None
@@ -35,20 +35,22 @@ class LiveView:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._live.stop()
 
-    def seen(self, run: RunView) -> None:
+    def show(self, run: RunView) -> None:
+        """Shows this state of the run from now on."""
         self._run, self._remark = run, ""
         self._live.refresh()
 
-    def waiting(self, why: str) -> None:
+    def show_waiting(self, why: str) -> None:
+        """Shows, under the run, why there is no news of it."""
         self._remark = why
         self._live.refresh()
 
     def __rich__(self) -> RenderableType:
-        # Rendered anew at each refresh, so that bars and clocks move between two answers.
+        # Rendered again at each refresh, so that bars and clocks move between two answers.
         parts: list[RenderableType] = [_headline(self._run), _bars(self._run.steps)] if self._run else []
-        in_the_way = self._remark or (self._run.waiting_for if self._run else "")
-        remark = in_the_way or (occupation(self._run) if self._run else "")
-        return Group(*parts, safe(remark, "yellow" if in_the_way else "dim")) if remark else Group(*parts)
+        reason_to_wait = self._remark or (self._run.waiting_for if self._run else "")
+        remark = reason_to_wait or (occupation(self._run) if self._run else "")
+        return Group(*parts, safe(remark, "yellow" if reason_to_wait else "dim")) if remark else Group(*parts)
 
 
 def _headline(run: RunView) -> Text:

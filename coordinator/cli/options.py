@@ -1,4 +1,4 @@
-"""The options that several commands share, and the checks made before anything is sent."""
+"""Options that several commands share, and checks of arguments before anything is sent."""
 
 from __future__ import annotations
 
@@ -30,50 +30,53 @@ Targets = Annotated[
     typer.Option(
         "--target",
         metavar="[SERVICE=]TARGET",
-        help="SERVICE=REVISION: a full revision id instead of head, or heads for all of several; repeatable. "
-        "Without a service, head or heads for all that are named.",
+        help="SERVICE=REVISION: a full revision id, head, or heads if there are several heads; repeatable. "
+        "Without a service, head or heads for all named services.",
     ),
 ]
 
 
 def examples(*commands: str) -> str:
-    """One line each under the help of a command."""
+    """The text with examples under the help of a command, one command in each line."""
     return "\n\n".join(["Examples:", *(f"    {command}" for command in commands)])
 
 
 def request_id(value: str) -> str:
     if not REQUEST_ID.fullmatch(value):
         raise BadInput(
-            "That is no request id",
+            "This is not a request id",
             "a request id has 1 to 64 letters, digits, - or _",
-            "coordinator runs lists the ids there are",
+            "coordinator runs lists the known ids",
             code="CM-103",
         )
     return value
 
 
 def selection(services: list[str] | None, everything: bool, targets: list[str] | None = None) -> dict[str, Any]:
-    """The `services` and `target` of a request; a service with a target of its own need not be named twice."""
+    """The `services` and `target` of a request. A service named in a target need not be named again.
+
+    Raises BadInput if nothing is selected, or if the arguments contradict each other.
+    """
     target = _targets(targets or [])
     names = list(services or []) or (list(target) if isinstance(target, dict) else [])
     if everything and services:
-        raise BadInput("Both --all and services were named", "only one can be meant", "leave out one of them", "CM-202")
+        raise BadInput("Both --all and services were named", "only one is possible", "leave out one of them", "CM-202")
     if not everything and not names:
         raise BadInput(
-            "No service was named", "nothing is migrated by default", "name services, or say --all", "CM-202"
+            "No service was named", "nothing is migrated by default", "name services, or use --all", "CM-202"
         )
     chosen: dict[str, Any] = {"services": "all" if everything else names}
     return chosen | {"target": target} if target else chosen
 
 
 def _targets(texts: list[str]) -> str | dict[str, str]:
-    """One for all, or one for each of some."""
+    """One target for all services, or a target for each named service."""
     ends = [text for text in texts if text in ENDS]
     if ends and len(texts) > 1:
         raise BadInput(
-            "These targets cannot go together",
-            f"{ends[0]!r} is for all services, and there is another target beside it",
-            f"give each service its own: --target cds-client={ends[0]}",
+            "These targets cannot be used together",
+            f"{ends[0]!r} is for all services, and there is another target",
+            f"give each service its own target: --target cds-client={ends[0]}",
             "CM-203",
         )
     return ends[0] if ends else dict(_target(text) for text in texts)
@@ -83,8 +86,8 @@ def _target(text: str) -> tuple[str, str]:
     service, equals, revision = text.partition("=")
     if not (service and equals and revision):
         raise BadInput(
-            "That is no target",
-            f"{text!r} is not of the form SERVICE=REVISION, and neither head nor heads",
+            "This is not a target",
+            f"{text!r} is neither SERVICE=REVISION nor head nor heads",
             "write --target cds-client=0a1b2c3d",
             "CM-203",
         )
@@ -92,5 +95,5 @@ def _target(text: str) -> tuple[str, str]:
 
 
 def given(parameters: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Without what was left out, so that the coordinator's own defaults hold."""
+    """The parameters without those that are None, so that the coordinator uses its own defaults."""
     return {name: value for name, value in parameters if value is not None}

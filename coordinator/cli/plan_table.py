@@ -1,4 +1,4 @@
-"""What a request would do, service by service, and everything that stands in its way."""
+"""Prints the plan of each service, and the obstacles."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ REVISIONS = (Column("revision"), Column("message", folds=True), Column("kind", f
 
 
 def show_fleet_plan(console: Console, fleet_plan: FleetPlanView, *, with_sql: bool) -> None:
+    """Prints the plans of all services with their warnings, then the obstacles."""
     for plan in fleet_plan.plans:
         _show_plan(console, plan)
         for warning in plan.warnings:
@@ -46,10 +47,10 @@ def _kind(revision: PlannedRevisionView) -> Text:
 def _headline(plan: PlanView) -> Text:
     line = safe(plan.service, "bold").append_text(safe(f" ({plan.database})  ", "dim"))
     if not plan.revisions:
-        where = f"nothing to do, at {revisions(plan.from_revisions)}"
+        current = f"nothing to do, at {revisions(plan.from_revisions)}"
         if plan.from_revisions == plan.to_revisions and is_beyond(plan.target, plan.from_revisions):
-            return line.append_text(safe(f"{where}, already beyond the target {plan.target}", "yellow"))
-        return line.append_text(safe(where, "green"))
+            return line.append_text(safe(f"{current}, already beyond the target {plan.target}", "yellow"))
+        return line.append_text(safe(current, "green"))
     steps = count(len(plan.revisions), "revision")
     return line.append_text(safe(f"{revisions(plan.from_revisions)} → {revisions(plan.to_revisions)}, {steps}"))
 

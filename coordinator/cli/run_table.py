@@ -1,4 +1,4 @@
-"""One run in full: who asked, each step, and what went wrong with what to do about it."""
+"""Prints one whole run: who requested it, each step, and each problem with its next step."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ STEPS = (
 
 
 def show_run(console: Console, run: RunView) -> None:
+    """Prints the run, its steps, and its problems."""
     headline = Text("run ").append_text(safe(run.request_id, "bold")).append("  ").append_text(state_cell(run.state))
     console.print(headline)
     console.print(safe(_circumstances(run), "dim"))
@@ -59,25 +60,26 @@ def _row(step: StepView) -> tuple[Text | str, ...]:
 
 
 def show_problems(console: Console, run: RunView) -> None:
-    """The run's own problem and each step's, every one with what to do about it."""
-    told = [(step.service, step.error) for step in run.steps if step.error]
-    # What stood in the way of a service is also the error of its step.
-    told += [(obstacle.service, obstacle) for obstacle in run.obstacles if (obstacle.service, obstacle) not in told]
-    if run.error and run.error not in [error for _, error in told]:
-        told.insert(0, ("", _summed_up(run.error, run.obstacles)))
-    for service, problem in told:
+    """Prints the problems of the run and of its steps, each once."""
+    problems = [(step.service, step.error) for step in run.steps if step.error]
+    # An obstacle of a service is also the error of its step.
+    problems += [(each.service, each) for each in run.obstacles if (each.service, each) not in problems]
+    if run.error and run.error not in [error for _, error in problems]:
+        problems.insert(0, ("", _shortened(run.error, run.obstacles)))
+    for service, problem in problems:
         show_problem(console, problem, service)
 
 
-def _summed_up(error: ProblemView, obstacles: list[ProblemView]) -> ProblemView:
-    """The run's own sentence repeats all obstacles in one line, and they follow one by one."""
+def _shortened(error: ProblemView, obstacles: list[ProblemView]) -> ProblemView:
+    """The run's error without the details of its obstacles, because each obstacle is printed after it."""
     if not obstacles:
         return error
-    found = f"{count(len(obstacles), 'obstacle')} found before any database was touched; each is named below."
-    return error.model_copy(update={"detail": found})
+    detail = f"{count(len(obstacles), 'obstacle')} found before any database was touched; each is named below."
+    return error.model_copy(update={"detail": detail})
 
 
 def show_problem(console: Console, problem: ProblemView, service: str = "") -> None:
+    """Prints one problem, with its service, revision and SQLSTATE if they are known."""
     facts = [service or problem.service, problem.revision and f"revision {problem.revision}"]
     facts.append(problem.sqlstate and f"SQLSTATE {problem.sqlstate}")
     where = ", ".join(fact for fact in facts if fact)

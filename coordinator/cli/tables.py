@@ -1,4 +1,4 @@
-"""The tables of services, audit events and runs."""
+"""Prints the tables of services, audit events and runs."""
 
 from __future__ import annotations
 
@@ -43,10 +43,12 @@ REQUEST_OF_AN_EVENT = Column("request", leaves=4)
 
 
 def state_cell(state: str) -> Text:
+    """A state in its colour."""
     return safe(state, style_of(state))
 
 
 def show_runs(console: Console, runs: Iterable[RunView]) -> None:
+    """One row for each run."""
     rows = [
         (
             safe(run.request_id),
@@ -65,6 +67,7 @@ def show_runs(console: Console, runs: Iterable[RunView]) -> None:
 
 
 def show_fleet(console: Console, services: Iterable[ServiceView]) -> None:
+    """One row for each service."""
     rows = [
         (
             safe(service.service),
@@ -81,7 +84,7 @@ def show_fleet(console: Console, services: Iterable[ServiceView]) -> None:
 
 
 def show_standing(console: Console, audit: AuditStandingView) -> None:
-    """Says nothing while the audit takes what it is told."""
+    """Prints a warning while the audit is away; otherwise nothing."""
     if audit.state == "away":
         console.print(
             safe(
@@ -104,13 +107,14 @@ def _note(service: ServiceView) -> str:
 
 
 def show_audit(console: Console, events: Sequence[AuditEventView]) -> None:
+    """One row for each event; with its request only if the events are of several runs."""
     if not events:
         console.print("No audit events.")
         return
-    # A column that says the same in every line is left out for the sake of a narrow terminal.
-    several = len({event.request_id for event in events}) > 1
-    rows = [[*_audit_row(event), *([safe(event.request_id)] if several else [])] for event in events]
-    show_table(console, (*AUDIT, REQUEST_OF_AN_EVENT) if several else AUDIT, rows)
+    # On a narrow terminal there is no room for a column with the same value in every row.
+    several_runs = len({event.request_id for event in events}) > 1
+    rows = [[*_audit_row(event), *([safe(event.request_id)] if several_runs else [])] for event in events]
+    show_table(console, (*AUDIT, REQUEST_OF_AN_EVENT) if several_runs else AUDIT, rows)
 
 
 def _audit_row(event: AuditEventView) -> tuple[Text | str, ...]:

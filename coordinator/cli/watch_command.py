@@ -1,4 +1,4 @@
-"""Shows a run until it ends, in the way that suits where the output goes."""
+"""Shows a run until it ends: redrawn on a terminal, in lines in a pipe, or at the end as JSON."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ from coordinator.presentation.terminal_text import safe
 
 
 class SilentView:
-    """With --json only the run at its end is printed; what is in the way is still told, on stderr."""
+    """For --json: prints only why there is no news, on stderr. The command prints the run at the end."""
 
-    def seen(self, run: RunView) -> None:
-        """The last one is printed by the command."""
+    def show(self, run: RunView) -> None:
+        """Prints nothing."""
 
-    def waiting(self, why: str) -> None:
+    def show_waiting(self, why: str) -> None:
+        """Prints the reason on stderr."""
         remarks().print(safe(why, "yellow"), soft_wrap=True)
 
 
 def watch_run(coordinator: CoordinatorClient, request_id: str, *, as_json: bool) -> ExitCode:
+    """Watches a run for the commands `watch` and `request --watch`. Raises CommandFailed as Watch does."""
     last: Seen | None = None
     try:
         with _view(as_json) as view:
             for news in Watch(coordinator, request_id, Patience()):
                 if isinstance(news, Seen):
                     last = news
-                    view.seen(news.run)
+                    view.show(news.run)
                 else:
-                    view.waiting(news.why)
+                    view.show_waiting(news.why)
     except KeyboardInterrupt:
-        return _let_go(request_id)
+        return _interrupted(request_id)
     if last is None:
         return ExitCode.CANNOT_REACH
     _finish(last.document, last.run, as_json=as_json)
@@ -51,7 +53,7 @@ def _view(as_json: bool) -> Any:
     return LiveView(console) if console.is_terminal else LineView(console)
 
 
-def _let_go(request_id: str) -> ExitCode:
+def _interrupted(request_id: str) -> ExitCode:
     remarks().print(f"\nThe run goes on without you. To watch it again: coordinator watch {request_id}")
     return ExitCode.INTERRUPTED
 

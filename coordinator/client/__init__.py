@@ -1,1 +1,1 @@
-"""The coordinator's HTTP API as a program sees it: requests, answers, errors. Nothing here writes to a terminal."""
+"""A client of the coordinator's HTTP API: requests, answers, errors. Nothing here writes to a terminal."""

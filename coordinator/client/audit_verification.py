@@ -1,4 +1,4 @@
-"""Verifies the audit where it is stored, piece by piece, so that no single call takes long."""
+"""Verifies the audit's stored chain. Each call verifies a limited number of events, so that no call takes long."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from coordinator.client.client import CoordinatorClient
 from coordinator.client.errors import CannotReach
 from coordinator.client.views import View, read
 
-Tell = Callable[[int, int], None]
+Tell = Callable[[int, int], None]  # reports progress: events done, events in total
 
 
-PIECE_EVENTS = 20_000  # as many as the audit verifies in one call
+PIECE_EVENTS = 20_000  # the largest number that the audit verifies in one call
 
 
 class LiveVerdict(View):
-    """The audit's word on one piece, or on all of them; `next_after` is there as long as more follows."""
+    """The result for one range of events, or for several ranges joined. `next_after` is None after the last range."""
 
     kind: str = "live"
     chain_id: str = ""
@@ -26,14 +26,14 @@ class LiveVerdict(View):
     head_seq: int = 0
     anchored_seq: int = 0
     retired_until: int = 0
-    anchoring: str = ""  # why it stands still
+    anchoring: str = ""  # why no new anchors are signed; empty if they are
     first_bad_seq: int | None = None
     reason: str = ""
     sentence: str = ""
     next_after: int | None = None
 
     def after(self, before: LiveVerdict | None) -> LiveVerdict:
-        """Both pieces as one."""
+        """Joins this range with the range before it, and returns one verdict for both."""
         if before is None:
             return self
         return self.model_copy(update={"first_seq": before.first_seq, "events": before.events + self.events})
@@ -62,8 +62,11 @@ class LiveVerdict(View):
         return [note for note, holds in notes.items() if holds]
 
 
-def verify_all(client: CoordinatorClient, tell: Tell) -> LiveVerdict:
-    """Ends at the first piece that does not hold."""
+def verify_all(client: CoordinatorClient, on_progress: Tell) -> LiveVerdict:
+    """Verifies the whole stored chain; stops at the first range that is not valid.
+
+    Calls `on_progress` after each range but the last. Raises CannotReach if an answer cannot be read.
+    """
     verdict: LiveVerdict | None = None
     while True:
         after = verdict.next_after if verdict and verdict.next_after is not None else 0
@@ -73,8 +76,8 @@ def verify_all(client: CoordinatorClient, tell: Tell) -> LiveVerdict:
             return verdict
         if piece.next_after <= after:
             raise CannotReach(
-                "the audit's verdict leads nowhere: it says to go on where it began",
+                "the audit's verdict cannot be continued: its next range is the same range again",
                 "use a command line of the same release as the coordinator",
                 retryable=False,
             )
-        tell(piece.next_after, piece.head_seq)
+        on_progress(piece.next_after, piece.head_seq)

@@ -1,4 +1,4 @@
-"""The coordinator's routes as Python calls; every one of them is safe to repeat."""
+"""The coordinator's routes as Python calls. Every call is safe to repeat."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from urllib.parse import quote
 import httpx
 
 from coordinator.client.errors import BadInput, CannotReach, Gone, Lost, NotListening
-from coordinator.client.responses import document_of
+from coordinator.client.responses import Document, document_of
 
 APP_ID = "migration-coordinator"
 TRIES = 3
 PAUSE_SECONDS = 0.5
-# As long as an application takes at most from its start until it listens.
+# The longest time from the start of an application until it listens.
 START_SECONDS = 10.0
 ANSWER_BYTES = 128 * 1024 * 1024  # a page of whole runs; an export is read line by line
 CHUNK_BYTES = 64 * 1024
-Document = dict[str, Any]
 
 
 def sidecar_url(environment: Mapping[str, str] = os.environ) -> str:
-    """The coordinator behind the daprd that listens on this machine."""
+    """The coordinator's address through daprd on this machine. Raises BadInput if DAPR_HTTP_PORT is not a number."""
     port = environment.get("DAPR_HTTP_PORT") or "3500"
     if not port.isdecimal():
-        raise BadInput("DAPR_HTTP_PORT is not a port", "it holds something else than a number", "unset or correct it")
+        raise BadInput("DAPR_HTTP_PORT is not a port", "its value is not a number", "unset or correct it")
     return f"http://127.0.0.1:{port}/v1.0/invoke/{APP_ID}/method"
 
 
@@ -38,39 +37,43 @@ def _content(answer: httpx.Response) -> bytes:
     for chunk in answer.iter_bytes(CHUNK_BYTES):
         content += chunk
         if len(content) > ANSWER_BYTES:
-            raise _endless()
+            raise _too_long()
     return bytes(content)
 
 
-def _endless() -> CannotReach:
+def _too_long() -> CannotReach:
     return CannotReach(
-        f"what answered sent more than {ANSWER_BYTES} bytes",
+        f"the answer is longer than {ANSWER_BYTES} bytes",
         "check DAPR_HTTP_PORT and COORDINATOR_URL, or ask for less at once",
         retryable=False,
     )
 
 
-def _checked(address: str) -> httpx.URL:
+def _parse_address(address: str) -> httpx.URL:
     try:
         url = httpx.URL(address.rstrip("/"))
     except httpx.InvalidURL:
         url = httpx.URL("")
     if url.scheme not in ("http", "https") or not url.host:
         raise BadInput(
-            "That is no address of a coordinator",
-            "it must start with http:// or https:// and name a host",
+            "This is not an address of a coordinator",
+            "an address starts with http:// or https:// and names a host",
             "correct --url or COORDINATOR_URL",
         )
     return url
 
 
 class CoordinatorClient:
-    """Without an address it goes through the sidecar and shows it the token in DAPR_API_TOKEN."""
+    """Calls the coordinator at `address`, or through daprd with the token in DAPR_API_TOKEN if there is no address.
+
+    Every call raises Refused for a problem that the coordinator answers, and CannotReach if it does not answer.
+    `transport` is for tests.
+    """
 
     def __init__(self, address: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
         token = os.environ.get("DAPR_API_TOKEN")
-        self._address = _checked(address or sidecar_url())
-        self._shown = str(self._address.copy_with(userinfo=b""))
+        self._address = _parse_address(address or sidecar_url())
+        self._printable_address = str(self._address.copy_with(userinfo=b""))  # without the password
         self._http = httpx.Client(
             headers={"accept-encoding": "identity"} | ({"dapr-api-token": token} if token and not address else {}),
             timeout=httpx.Timeout(30, connect=5),
@@ -85,93 +88,108 @@ class CoordinatorClient:
         self._http.close()
 
     def request(self, body: Document) -> Document:
-        """Repeated when an answer is lost: the request id in the body makes it the same run."""
+        """Sends a migration request and returns the run. A repeat starts no second run: the body has the request id."""
         return self._call("POST", "/migrations", json=body)
 
     def runs(self, parameters: Document) -> Document:
+        """One page of runs, the newest first; `parameters` are those of GET /migrations."""
         return self._call("GET", "/migrations", params=parameters)
 
     def run(self, request_id: str, wait_seconds: int = 0, after_version: int = 0) -> Document:
-        """One try, for a caller that watches; with `wait_seconds` answered once it is newer than `after_version`."""
+        """Returns the run; tries only once, because its caller (`Watch`) repeats the call itself.
+
+        With `wait_seconds` the answer comes when the run is newer than `after_version`, or when that time is over.
+        """
         parameters = {"wait_seconds": wait_seconds, "after_version": after_version}
-        told = {name: value for name, value in parameters.items() if value}
-        return self._once("GET", f"/migrations/{request_id}", params=told)
+        nonzero = {name: value for name, value in parameters.items() if value}
+        return self._once("GET", f"/migrations/{request_id}", params=nonzero)
 
     def run_now(self, request_id: str) -> Document:
+        """The run as it is now, for callers that do not watch it; repeated like every other call."""
         return self._call("GET", f"/migrations/{request_id}")
 
     def plan(self, body: Document, *, with_sql: bool) -> Document:
+        """What a request with this body would do. Changes nothing."""
         return self._call("POST", "/plans", json=body, params={"sql": "true"} if with_sql else {})
 
     def fleet(self) -> Document:
+        """The state of every service, and the services that have left the fleet."""
         return self._call("GET", "/fleet")
 
     def journal(self, service: str, after: int, limit: int) -> Document:
+        """The journal rows of one service whose number is greater than `after`, at most `limit`."""
         return self._call("GET", f"/journals/{quote(service, safe='')}", params={"after": after, "limit": limit})
 
     def audit(self, parameters: Document) -> Document:
+        """One page of audit events; `parameters` are those of GET /audit/events."""
         return self._call("GET", "/audit/events", params=parameters)
 
     def audit_event(self, event: str) -> Document:
+        """One audit event, by its number or its id."""
         return self._call("GET", f"/audit/events/{quote(event, safe='')}")
 
     def audit_story(self, request_id: str) -> Document:
+        """The audit's events of one run, with a summary."""
         return self._call("GET", f"/audit/runs/{request_id}")
 
     def audit_verify(self, parameters: Document) -> Document:
+        """The verdict on one range of events: at most `limit` of them, after number `after`."""
         return self._call("GET", "/audit/verify", params=parameters)
 
     def audit_proof(self, event: str) -> Document:
+        """The proof of one event, by its number or its id, with the public keys."""
         return self._call("GET", f"/audit/proof/{quote(event, safe='')}")
 
     def audit_export(self, parameters: Document) -> Iterator[bytes]:
-        """Whole lines, for as long as they come: where the last one stood only an export itself can say."""
-        with self._reaching(), self._http.stream("GET", f"{self._address}/audit/export", params=parameters) as answer:
+        """Yields whole lines and leaves out an unfinished last line. `Download` repeats this call itself."""
+        url = f"{self._address}/audit/export"
+        with self._transport_errors(), self._http.stream("GET", url, params=parameters) as answer:
             if not answer.is_success:
                 document_of(httpx.Response(answer.status_code, content=_content(answer), request=answer.request))
-            rest = b""
+            unfinished = b""
             for chunk in answer.iter_bytes():
-                *lines, rest = (rest + chunk).split(b"\n")
+                *lines, unfinished = (unfinished + chunk).split(b"\n")
                 yield from (line + b"\n" for line in lines)
-                if len(rest) > ANSWER_BYTES:
-                    raise _endless()
+                if len(unfinished) > ANSWER_BYTES:
+                    raise _too_long()
 
     def _call(self, method: str, path: str, **content: Any) -> Document:
-        """Tries again where an answer was lost, and until an application that is only starting can listen."""
-        give_up = time.monotonic() + START_SECONDS
-        lost = 0
+        """Repeats a call whose answer was lost, and waits up to START_SECONDS for a coordinator that is starting."""
+        deadline = time.monotonic() + START_SECONDS
+        lost_answers = 0
         while True:
             try:
                 return self._once(method, path, **content)
             except NotListening as error:
-                if time.monotonic() >= give_up:
+                if time.monotonic() >= deadline:
                     raise Gone from error
             except Lost:
-                lost += 1
-                if lost == TRIES:
+                lost_answers += 1
+                if lost_answers == TRIES:
                     raise
             time.sleep(PAUSE_SECONDS)
 
     def _once(self, method: str, path: str, **content: Any) -> Document:
-        with self._reaching():
+        with self._transport_errors():
             return document_of(self._answer(method, f"{self._address}{path}", **content))
 
     def _answer(self, method: str, url: str, **content: Any) -> httpx.Response:
-        """Whole, unless it does not end."""
+        """Reads the whole answer; raises CannotReach if it is longer than ANSWER_BYTES."""
         with self._http.stream(method, url, **content) as answer:
             return httpx.Response(answer.status_code, content=_content(answer), request=answer.request)
 
     @contextmanager
-    def _reaching(self) -> Iterator[None]:
+    def _transport_errors(self) -> Iterator[None]:
+        """Turns errors of the connection into CannotReach or Lost."""
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise CannotReach(
-                f"nothing answers at {self._shown}",
+                f"nothing answers at {self._printable_address}",
                 "start the fleet (dapr run -f dapr.yaml), or set DAPR_HTTP_PORT or COORDINATOR_URL to where it runs",
             ) from error
         except httpx.TransportError as error:
             raise Lost(
-                f"the connection to {self._shown} broke ({type(error).__name__})",
+                f"the connection to {self._printable_address} broke ({type(error).__name__})",
                 "run the same command again; repeating it is safe",
             ) from error

@@ -1,4 +1,4 @@
-"""Why a command could not do what it was asked; each failure knows its exit code and its own sentences."""
+"""The errors of a command. Each has an exit code and a problem document: code, title, detail, next step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
 
 
 class CommandFailed(Exception):
-    """Carries a problem document: `code, title, detail, next_step, retryable`."""
+    """Base class. `problem` has the keys `code, title, detail, next_step, retryable`; `command_context` prints it."""
 
     def __init__(self, problem: dict[str, Any], exit_code: ExitCode) -> None:
         super().__init__(str(problem.get("title", "the command failed")))
@@ -40,18 +40,18 @@ class CannotReach(OwnFailure):
 
 
 class Lost(CannotReach):
-    """The question went out and its answer never came."""
+    """The request was sent, but no answer came. It may have had an effect."""
 
 
 class NotListening(CannotReach):
-    """The sidecar lives and the application behind it does not answer: for some seconds after a start, or for good."""
+    """daprd answers but the coordinator does not listen: it is still starting, or its process has ended."""
 
     def __init__(self) -> None:
         super().__init__("its sidecar runs but the coordinator does not listen yet", "try again in a few seconds")
 
 
 class Gone(CannotReach):
-    """It has not listened for longer than a start takes, and dapr run does not start an application again."""
+    """The coordinator has not listened for longer than a start takes. `dapr run` does not restart an application."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -62,7 +62,7 @@ class Gone(CannotReach):
 
 
 class Refused(CommandFailed):
-    """The coordinator answered with a problem of its own."""
+    """The coordinator answered with a problem document."""
 
     def __init__(self, problem: dict[str, Any], http_status: int) -> None:
         # A 5xx, a time-out (408) and "slow down" (429) say nothing about the input: the same call may work later.

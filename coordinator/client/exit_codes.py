@@ -1,4 +1,4 @@
-"""What the command's exit code tells the shell."""
+"""The exit codes of the `coordinator` command."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ _WENT_WRONG = frozenset({"failed", "cancelled", "compensated"})
 
 
 class ExitCode(IntEnum):
+    """Documented in the help of `coordinator`; scripts depend on the numbers."""
+
     DONE = 0
     MIGRATION_FAILED = 1
-    DOES_NOT_HOLD = 1  # what was verified or compared is not as it should be
+    DOES_NOT_HOLD = 1  # the audit, a file or a comparison is not as it should be
     BAD_INPUT = 2
     CANNOT_REACH = 3
     PERSON_NEEDED = 4
-    INTERRUPTED = 130  # Ctrl-C, as shells have it; the run itself goes on
+    INTERRUPTED = 130  # Ctrl-C, the number that shells use; the run itself goes on
 
 
 def of_run(state: str) -> ExitCode:
-    """A run that is still moving counts as done: nothing has gone wrong with it."""
+    """The exit code for a run in this state. A run that has not ended gives DONE, because nothing has gone wrong."""
     if state in WAITING_FOR_A_PERSON:
         return ExitCode.PERSON_NEEDED
     if state in _WENT_WRONG:

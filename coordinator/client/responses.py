@@ -1,4 +1,4 @@
-"""Tells a document of the coordinator from a problem, from daprd speaking for itself, and from a stranger."""
+"""Decides who sent an HTTP answer: the coordinator, daprd, or another program on the same port."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ Document = dict[str, Any]
 
 
 def document_of(answer: httpx.Response) -> Document:
-    """Raises Refused for a problem, CannotReach for whatever the coordinator did not say itself."""
+    """Returns the coordinator's JSON object; a JSON list becomes `{"items": [...]}`.
+
+    Raises Refused for the coordinator's problem documents, and CannotReach for answers that are not the coordinator's.
+    """
     document = _json_object(answer)
     if answer.is_success and document is not None:
         return document
     if document is not None and "code" in document and "title" in document:
         raise Refused(document, answer.status_code)
-    raise _stranger(answer.status_code, document or {})
+    raise _not_the_coordinator(answer.status_code, document or {})
 
 
 def _json_object(answer: httpx.Response) -> Document | None:
@@ -31,7 +34,7 @@ def _json_object(answer: httpx.Response) -> Document | None:
     return document if isinstance(document, dict) else None
 
 
-def _stranger(status: int, document: Document) -> CannotReach:
+def _not_the_coordinator(status: int, document: Document) -> CannotReach:
     message = str(document.get("message", ""))
     if status in (401, 403):
         return CannotReach(

@@ -1,4 +1,4 @@
-"""What the command shows of the coordinator's documents: unknown fields are passed over, missing ones left blank."""
+"""The coordinator's documents as the command reads them: unknown fields are ignored, missing fields get a default."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Moment = Annotated[datetime, AfterValidator(lambda at: at if at.tzinfo else at.r
 
 
 class View(BaseModel):
-    """One document, as far as a person wants to see it."""
+    """Base class of all views. Fields have the names of the JSON keys, or an alias; null means the default."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
@@ -27,6 +27,8 @@ class View(BaseModel):
 
 
 class ProblemView(View):
+    """A problem document, such as a step's error or an obstacle."""
+
     code: str = ""
     title: str = ""
     detail: str = ""
@@ -49,10 +51,11 @@ class Timed(View):
 
     @property
     def begun_at(self) -> datetime | None:
+        """When the elapsed time begins: at the start of a step, at the acceptance of a run."""
         return self.started_at
 
     def elapsed_seconds(self, now: datetime) -> float | None:
-        """None where it cannot be told; never negative, whatever this machine's clock says."""
+        """Seconds from the start to the end, or to `now`; None if unknown, never negative if clocks differ."""
         until = self.finished_at or (None if self.ended else now)
         if self.begun_at is None or until is None:
             return None
@@ -72,7 +75,7 @@ class StepView(Timed):
     attempts: int = 0
     duration_ms: float | None = None
     waiting_for: str = ""
-    remark: str = ""  # about an end that is not as planned
+    remark: str = ""  # a note on an end that was not planned
     error: ProblemView | None = None
 
     @property
@@ -81,6 +84,8 @@ class StepView(Timed):
 
 
 class RunView(Timed):
+    """A run record, as GET /migrations/ID answers it."""
+
     request_id: str = ""
     request: dict[str, Any] = {}
     plan_digest: str = ""
@@ -94,6 +99,7 @@ class RunView(Timed):
 
     @property
     def owes_the_audit(self) -> bool:
+        """Whether the audit does not have all events of this run yet."""
         return self.audit == "pending"
 
     @property
@@ -101,12 +107,17 @@ class RunView(Timed):
         return self.accepted_at or self.started_at
 
     def was_known_before(self, asked_at: datetime) -> bool:
-        """Whether a request met a run that was there; a new one is answered as first written, so clocks that differ
-        do no harm, and our own repeat after a lost answer meets one that is younger than the question."""
+        """Whether the run existed before the request that was sent at `asked_at`.
+
+        A new run is answered with version 1, so a difference between clocks does no harm. If our own repeat after a
+        lost answer finds the run, the run was accepted after `asked_at`.
+        """
         return self.version > 1 and self.accepted_at is not None and self.accepted_at < asked_at
 
 
 class PlannedRevisionView(View):
+    """One revision of a plan; `sql` is empty unless it was asked for."""
+
     id: str = ""
     message: str = ""
     transactional: bool = True
@@ -116,6 +127,8 @@ class PlannedRevisionView(View):
 
 
 class PlanView(View):
+    """What a request would do to one service's database."""
+
     service: str = ""
     database: str = ""
     action: str = "upgrade"
@@ -124,26 +137,32 @@ class PlanView(View):
     to_revisions: list[str] = Field(default=[], alias="to")
     digest: str = ""
     revisions: list[PlannedRevisionView] = []
-    warnings: list[ProblemView] = []  # what will be waited for
+    warnings: list[ProblemView] = []  # what the migration would have to wait for
 
 
 class FleetPlanView(View):
+    """The answer of POST /plans; a request with obstacles would not start."""
+
     plans: list[PlanView] = Field(default=[], alias="services")
     obstacles: list[ProblemView] = []
 
 
 class LockHolderView(View):
+    """The PostgreSQL backend that holds a database's migration lock."""
+
     pid: int = 0
     application: str = ""
 
 
 class BacklogView(View):
+    """Journal rows of a service that the audit does not have yet; `since` is the time of the oldest."""
+
     events: int = 0
     since: Moment | None = None
 
 
 class AuditStandingView(View):
-    """What the coordinator knows of the audit's own state."""
+    """Whether the audit takes events: `state` is `away` while it does not."""
 
     state: str = ""
     since: Moment | None = None
@@ -152,12 +171,14 @@ class AuditStandingView(View):
 
 
 class ServiceView(View):
+    """One service of the fleet and its database, as GET /fleet answers it."""
+
     service: str = ""
     database: str = ""
     former_names: list[str] = []
     former_databases: list[str] = []
     state: str = ""
-    reason: str = ""  # why it has no database
+    reason: str = ""  # why it has no database; from the catalog
     current_revisions: list[str] = []
     head_revisions: list[str] = []
     pending: list[str] = []
@@ -167,12 +188,16 @@ class ServiceView(View):
 
 
 class FormerServiceView(View):
+    """A service that has left the fleet, as the catalog declares it."""
+
     service: str = ""
-    until: datetime  # from then on nobody can have told anything in its name
+    until: datetime  # no later event can really come from it
     reason: str = ""
 
 
 class AuditEventView(View):
+    """One audit event, as GET /audit/events answers it."""
+
     seq: int = 0
     event_type: str = ""
     occurred_at: Moment | None = None
@@ -187,7 +212,7 @@ class AuditEventView(View):
     detail: dict[str, Any] = {}
 
     def text(self, name: str) -> str:
-        """Of the detail, as far as it is a text; a problem gives its own sentence."""
+        """A text in `detail`; empty if there is none. A problem gives its code and its detail."""
         value = self.detail.get(name)
         if isinstance(value, dict):
             value = " ".join(str(value[part]) for part in ("code", "detail") if value.get(part))
@@ -195,6 +220,8 @@ class AuditEventView(View):
 
 
 class RunStoryView(View):
+    """The audit's events of one run, as GET /audit/runs/ID answers them; `more` if some are left out."""
+
     request_id: str = ""
     actor: str = ""
     outcome: str = ""
@@ -215,7 +242,7 @@ Shown = TypeVar("Shown", bound=View)
 
 
 def read(kind: type[Shown], document: Any) -> Shown:
-    """Raises CannotReach where the document is of another shape altogether."""
+    """Reads a JSON document as a view of this kind. Raises CannotReach if a field has another type."""
     try:
         return kind.model_validate(document)
     except ValidationError as error:
@@ -228,7 +255,7 @@ def read(kind: type[Shown], document: Any) -> Shown:
 
 
 def read_list(kind: type[Shown], document: dict[str, Any], *names: str) -> list[Shown]:
-    """The first of the named lists that the document has."""
+    """Reads the first of the named lists that the document has; raises CannotReach as `read` does."""
     for name in (*names, "items"):
         if isinstance(document.get(name), list):
             return [read(kind, item) for item in document[name]]
@@ -236,4 +263,5 @@ def read_list(kind: type[Shown], document: dict[str, Any], *names: str) -> list[
 
 
 def now() -> datetime:
+    """The current time, aware and in UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The coordinator's documents in Dapr state: their keys, and what is done with a damaged one.
+"""The coordinator's documents in Dapr state: their keys, and how it handles a damaged one.
 
 Their content is in `domain`.
 """

@@ -13,7 +13,7 @@ from coordinator.ports import Document, DocumentStore
 log = logging.getLogger(__name__)
 
 MOST_NAMED = 100
-# Far below what a sidecar passes on.
+# Far below the size of a request that daprd accepts.
 MOST_KEPT_CHARACTERS = 1024 * 1024
 
 
@@ -40,6 +40,6 @@ class Damage:
         text = json.dumps(document.value, sort_keys=True)
         copy = key_beside(key, hashlib.sha256(text.encode()).hexdigest())
         whole = len(text) <= MOST_KEPT_CHARACTERS
-        kept = document.value if whole else text[:MOST_KEPT_CHARACTERS]
-        await self.documents.create(copy, {"key": key, "cut": not whole, "document": kept})
+        copied = document.value if whole else text[:MOST_KEPT_CHARACTERS]
+        await self.documents.create(copy, {"key": key, "cut": not whole, "document": copied})
         self.met(key, copy)

@@ -1,4 +1,4 @@
-"""Values as text for people, for the command and for the report.
+"""Formats values as text for people. The command and the report both use it.
 
-No tables and no pages: those are in `cli` and `report`.
+Tables are in `cli`, pages are in `report`.
 """

@@ -1,4 +1,4 @@
-"""Text from elsewhere, made safe to print: it may neither move the cursor nor be read as Rich markup."""
+"""Makes text from other programs safe to print: it cannot move the cursor and is not read as Rich markup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def visible(value: object) -> str:
-    """Every character that a terminal would act upon, written as its escape."""
+    """The value as text; each character that could act on a terminal is replaced by its escape."""
     return "".join(_visible_character(character) for character in str(value))
 
 
@@ -22,5 +22,5 @@ def _visible_character(character: str) -> str:
 
 
 def safe(value: object, style: str = "") -> Text:
-    """A Text is never parsed for markup, unlike a str handed to Rich."""
+    """The printable value for Rich. Rich parses markup in a str, but never in a Text."""
     return Text(visible(value), style=style)

@@ -1,1 +1,1 @@
-"""One run as a report that a person can read and print: facts become one document, and the document becomes a page."""
+"""Makes a report of one run for people: collects facts, builds a document from them, and renders it as HTML or PDF."""

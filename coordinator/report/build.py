@@ -1,4 +1,4 @@
-"""Facts become one report; what comes first is what a reader in a hurry needs."""
+"""Builds a report from the facts of one run. The most important section comes first."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from coordinator.report.sections import evidence, execution, plan, request
 
 
 def report_of(facts: RunFacts) -> Report:
-    words, tone, meaning = verdict(facts.run)
+    """The whole report. The same facts always give the same report."""
+    title, tone, meaning = verdict(facts.run)
     if facts.run.state == "succeeded" and facts.run.steps and not _changed(facts):
-        meaning = "Every database was where it was meant to be already; nothing had to be done."
+        meaning = "Every database was at its target revision already; nothing had to be done."
         if any(step.from_revisions != step.to_revisions for step in facts.run.steps):
-            meaning = "This run applied nothing: somebody else brought the databases to where they were meant to be."
+            meaning = "This run applied nothing: somebody else had migrated the databases to their targets."
     return Report(
         request_id=facts.run.request_id,
-        dated=dated.isoformat() if (dated := _dated(facts)) else "",
-        verdict=words,
+        dated=date.isoformat() if (date := _dated(facts)) else "",
+        verdict=title,
         tone=tone,
         summary=meaning,
         sections=[
@@ -51,16 +52,16 @@ def _in_short(facts: RunFacts) -> Section:
         ("Revisions that took effect", text(_changed(facts))),
         ("Evidence", text(f"{proofs.title}. {chain.title}.")),
     ]
-    against = [notice for notice in (chain, proofs) if notice.tone is Tone.BAD]
-    troubles: list[Block] = [*against, *plan.obstacles(facts)]
+    bad_notices = [notice for notice in (chain, proofs) if notice.tone is Tone.BAD]
+    problems: list[Block] = [*bad_notices, *plan.obstacles(facts)]
     if run.error and not run.obstacles:
-        troubles.append(problem_notice(run.error))
-    return Section("In short", [Facts(rows), *troubles])
+        problems.append(problem_notice(run.error))
+    return Section("In short", [Facts(rows), *problems])
 
 
 def _changed(facts: RunFacts) -> int:
-    told = sum(event.event_type in ("revision.applied", "revision.reverted") for event in facts.events)
-    return told or sum(len(step.applied) for step in facts.run.steps)
+    in_audit = sum(event.event_type in ("revision.applied", "revision.reverted") for event in facts.events)
+    return in_audit or sum(len(step.applied) for step in facts.run.steps)
 
 
 def _dated(facts: RunFacts) -> datetime | None:

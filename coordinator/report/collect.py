@@ -1,4 +1,4 @@
-"""Asks the coordinator for everything a report says, and has each event's proof checked on the way."""
+"""Reads from the coordinator everything that a report needs, and checks the proof of each event."""
 
 from __future__ import annotations
 
@@ -28,43 +28,47 @@ def run_record(client: CoordinatorClient, request_id: str) -> dict[str, Any] | N
 
 
 def events_of(client: CoordinatorClient, request_id: str) -> list[ReportedEvent]:
-    """All of them, in the order in which the audit took them in."""
+    """All audit events of the run, in the order in which the audit recorded them."""
     return list(_pages(client, request_id))
 
 
 def proofs_of(
-    client: CoordinatorClient, events: list[ReportedEvent], trusted: Keys | None, tell: Tell
+    client: CoordinatorClient, events: list[ReportedEvent], trusted: Keys | None, on_progress: Tell
 ) -> dict[str, Proof]:
-    """Without trusted keys, those that came with the first proof have to hold for all the others."""
+    """Fetches and checks the proof of each event; the result is by event id. Calls `on_progress` after each event.
+
+    Without trusted keys, the keys that came with the first proof are used for all proofs. Raises no CannotReach:
+    a proof that cannot be fetched has a `trouble`.
+    """
     proofs: dict[str, Proof] = {}
     for done, event in enumerate(events, start=1):
         try:
             document = client.audit_proof(event.event_id)
         except (Refused, CannotReach) as error:
-            proofs[event.event_id] = Proof(trouble=_why(error))
+            proofs[event.event_id] = Proof(trouble=_reason(error))
         else:
-            trusted = trusted or _keys(document)
+            trusted = trusted or _keys_in(document)
             proofs[event.event_id] = checked_proof(event, document, trusted)
-        tell(done, len(events))
+        on_progress(done, len(events))
     return proofs
 
 
 def _pages(client: CoordinatorClient, request_id: str) -> Iterator[ReportedEvent]:
-    asked: dict[str, Any] = {"request_id": request_id, "limit": PAGE}
+    parameters: dict[str, Any] = {"request_id": request_id, "limit": PAGE}
     while True:
-        page = client.audit(asked)
+        page = client.audit(parameters)
         yield from read_list(ReportedEvent, page, "events")
         if not page.get("next_cursor"):
             return
-        asked["cursor"] = page["next_cursor"]
+        parameters["cursor"] = page["next_cursor"]
 
 
-def _keys(document: dict[str, Any]) -> Keys | None:
+def _keys_in(document: dict[str, Any]) -> Keys | None:
     try:
         return Keys(document.get("keys"))
     except (Unreadable, Broken):
         return None
 
 
-def _why(error: Refused | CannotReach) -> str:
+def _reason(error: Refused | CannotReach) -> str:
     return str(error.problem.get("detail") or error.problem.get("title") or "no proof was given").rstrip(".")

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no script, no picture, no font from elsewhere."""
+"""Renders a report as one HTML file without scripts, images or fonts from other files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from coordinator.report.document import Report
 
 
 def as_html(report: Report) -> bytes:
-    """UTF-8; every value is escaped by the template engine, whatever it is."""
+    """The page in UTF-8. The template engine escapes every value."""
     environment = Environment(
         loader=PackageLoader("coordinator.report", "."),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Everything a report says is in here: what the coordinator's routes answered, and what was checked of it."""
+"""The facts that a report is made of: the coordinator's answers, and the results of the checks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from coordinator.client.views import AuditEventView, Moment, RunView, StepView, 
 
 
 class AppliedView(View):
+    """One revision that a step applied, as the run record has it."""
+
     revision: str = ""
     action: str = ""
     at: Moment | None = None
@@ -18,6 +20,8 @@ class AppliedView(View):
 
 
 class ReportedStep(StepView):
+    """A step with the fields that only a report shows."""
+
     applied: list[AppliedView] = []
     planned: list[str] = []
     plan_digest: str = ""
@@ -25,15 +29,18 @@ class ReportedStep(StepView):
 
 
 class ReportedRun(RunView):
+    """A run record with the fields that only a report shows."""
+
     steps: list[ReportedStep] = []
     request_digest: str = ""
 
     def asked(self, field_name: str) -> Any:
+        """A field of the request; None if the request does not have it."""
         return self.request.get(field_name)
 
 
 class ReportedEvent(AuditEventView):
-    """One event as it stands in the audit."""
+    """An audit event with the fields that only a report shows."""
 
     event_id: str = ""
     recorded_at: Moment | None = None
@@ -42,7 +49,7 @@ class ReportedEvent(AuditEventView):
 
 @dataclass(frozen=True)
 class Anchor:
-    """One signed statement about the chain up to `seq`."""
+    """The audit's signature on its chain up to event number `seq`. `line` is the signed text itself."""
 
     seq: int
     hash: str
@@ -54,34 +61,37 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Proof:
-    """What checking one event came to; without an anchor, `trouble` says why it is not proven."""
+    """The result of checking one event. Without an anchor the event is not proven, and `trouble` says why."""
 
     hash: str = ""
     anchor: Anchor | None = None
     trouble: str = ""
-    forged: bool = False  # the proof contradicts what is shown, which waiting will not mend
+    forged: bool = False  # the proof contradicts the event; asking later does not help
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the report may claim about its events."""
+    """What was checked about the events of a run, and with which keys."""
 
     proofs: dict[str, Proof] = field(default_factory=dict)  # by event id
     chain: LiveVerdict | None = None
-    keys_from: str = ""  # a file the reader chose; empty where the same server gave the keys
+    keys_from: str = ""  # name of the file with the keys; empty if the server sent the keys
 
     def of(self, event: ReportedEvent) -> Proof:
+        """The proof of this event; without one, a Proof that says so."""
         return self.proofs.get(event.event_id) or Proof(trouble="no proof was given")
 
     @property
     def anchors(self) -> list[Anchor]:
-        """Each once, the oldest first."""
-        found = {proof.anchor.line: proof.anchor for proof in self.proofs.values() if proof.anchor}
-        return sorted(found.values(), key=lambda anchor: anchor.seq)
+        """The anchors of all proofs, each once, the oldest first."""
+        by_line = {proof.anchor.line: proof.anchor for proof in self.proofs.values() if proof.anchor}
+        return sorted(by_line.values(), key=lambda anchor: anchor.seq)
 
 
 @dataclass(frozen=True)
 class RunFacts:
+    """Everything that is known of one run; each section of the report reads it."""
+
     run: ReportedRun
     events: list[ReportedEvent]
     evidence: Evidence = Evidence()
@@ -89,8 +99,10 @@ class RunFacts:
     disagreements: list[str] | None = None  # of record and audit; None where they could not be compared
 
     def first(self, *event_types: str) -> ReportedEvent | None:
+        """The first event of one of these types."""
         return next((event for event in self.events if event.event_type in event_types), None)
 
     def of_step(self, service: str, *event_types: str) -> list[ReportedEvent]:
-        wanted = [event for event in self.events if event.service == service]
-        return [event for event in wanted if not event_types or event.event_type in event_types]
+        """The events of one service, of these types or of all types."""
+        events = [event for event in self.events if event.service == service]
+        return [event for event in events if not event_types or event.event_type in event_types]

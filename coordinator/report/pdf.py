@@ -1,4 +1,4 @@
-"""The report as a PDF/A that screen readers can follow; typeset from data: nothing in it can be taken for markup."""
+"""Renders a report as PDF/A for archives and screen readers. The text is passed as data, never as markup."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from coordinator.report.document import Report
 TEMPLATE = Path(__file__).parent / "report.typ"
 STANDARDS: list[typst.PDFStandard] = ["a-2a", "ua-1"]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Latin, Greek, Cyrillic and the signs of our own sentences, which the fonts that come with typst have for certain.
+# Everything but Latin, Greek, Cyrillic and our own punctuation: the fonts of typst are sure to have only these.
 OTHER_SCRIPTS = re.compile(r"[^\x20-\x7e\xa0-\u017f\u0391-\u03a1\u03a3-\u03c9\u0410-\u044f\u2013-\u201d\u2026\u2192]")
 
 
 def as_pdf(report: Report) -> bytes:
-    """The same bytes wherever it is printed, as long as the built-in fonts have all characters of it."""
+    """The PDF. The same report gives the same bytes on every machine if typst's own fonts have all its characters.
+
+    Else the fonts of this machine are used. If these do not help, rare characters are printed as [U+XXXX].
+    """
     content = json.dumps(report.as_data(), ensure_ascii=False)
     try:
         return _typeset(content, report.dated)
@@ -29,7 +32,7 @@ def as_pdf(report: Report) -> bytes:
     try:
         return _typeset(content, report.dated, fonts_of_this_machine=True)
     except typst.TypstError:
-        return _typeset(OTHER_SCRIPTS.sub(_named, content), report.dated)
+        return _typeset(OTHER_SCRIPTS.sub(_code_point, content), report.dated)
 
 
 def _typeset(content: str, dated: str, *, fonts_of_this_machine: bool = False) -> bytes:
@@ -44,5 +47,5 @@ def _typeset(content: str, dated: str, *, fonts_of_this_machine: bool = False) -
     return document
 
 
-def _named(character: re.Match[str]) -> str:
+def _code_point(character: re.Match[str]) -> str:
     return f"[U+{ord(character[0]):04X}]"

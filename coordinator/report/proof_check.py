@@ -1,4 +1,4 @@
-"""Checks on this machine, with the stand-alone verifier, that an event shown in a report is one that was signed."""
+"""Checks with the stand-alone verifier that an event in a report was signed. Does not ask a server."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 from audit_verifier import verify
 from coordinator.report.inputs import Anchor, Proof, ReportedEvent
 
-STORED_BESIDE = {"seq", "recorded_at"}  # what the audit adds to an event, outside its payload
+STORED_BESIDE = {"seq", "recorded_at"}  # the audit adds these to an event; its payload does not have them
 
 
 def checked_proof(event: ReportedEvent, document: Mapping[str, Any], trusted: verify.Keys | None) -> Proof:
-    """Also compares what the report shows with what was signed: a proof of another event proves nothing here."""
+    """Verifies a proof document and compares its signed event with `event`; without `trusted`, with its own keys.
+
+    Raises nothing: an invalid proof, or a proof of another event, gives a Proof with `forged` and `trouble`.
+    """
     try:
         verdict = verify.verify_proof(document, trusted)
         anchor = _anchor(verify.Anchor.read(document))
@@ -23,12 +26,12 @@ def checked_proof(event: ReportedEvent, document: Mapping[str, Any], trusted: ve
         return Proof(trouble="the proof given is of no known form", forged=True)
     if not verdict.ok:
         return Proof(hash=line["hash"], trouble=verdict.sentence.rstrip("."), forged=True)
-    if _shown(event) != _shown(payload) or event.seq != line["seq"]:
+    if _payload(event) != _payload(payload) or event.seq != line["seq"]:
         return Proof(hash=line["hash"], trouble="the proof is that of another event", forged=True)
     return Proof(hash=line["hash"], anchor=anchor)
 
 
-def _shown(event: ReportedEvent) -> dict[str, Any]:
+def _payload(event: ReportedEvent) -> dict[str, Any]:
     return event.model_dump(exclude=STORED_BESIDE)
 
 

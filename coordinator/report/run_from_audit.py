@@ -1,4 +1,4 @@
-"""A run put together from its audit events alone, for when no run record is left or none was ever made."""
+"""Makes a run from its audit events alone, if there is no run record: it was deleted, or never written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from coordinator.report.inputs import ReportedEvent, ReportedRun, ReportedStep
 
 
 def rebuilt(request_id: str, events: list[ReportedEvent]) -> ReportedRun:
-    """An event whose facts are no run's tells nothing of it; it is still shown among the events."""
+    """The run as far as its events describe it. An event that does not fit a run is skipped here."""
     run: dict[str, Any] = {"request_id": request_id, "state": "", "steps": []}
     steps: dict[str, dict[str, Any]] = {}
     made = ReportedRun.model_validate(run)
@@ -54,8 +54,9 @@ def _step(event: ReportedEvent) -> dict[str, Any]:
         return facts | {"state": "running", "started_at": event.occurred_at}
     state = event.outcome if event.outcome in ReportedStep.ended_states else "needs_attention"
     facts |= {"state": state, "finished_at": event.occurred_at, "duration_ms": event.duration_ms}
-    told = detail.get("applied")
-    applied = [one if isinstance(one, dict) else {"revision": one} for one in (told if isinstance(told, list) else [])]
+    value = detail.get("applied")
+    revisions = value if isinstance(value, list) else []
+    applied = [each if isinstance(each, dict) else {"revision": each} for each in revisions]
     facts |= {"started_at": detail["started_at"]} if detail.get("started_at") else {}
     return facts | {"attempts": detail.get("attempts"), "applied": applied, "error": _problem(detail.get("error"))}
 
@@ -64,5 +65,5 @@ def _ids(joined: str) -> list[str]:
     return [one for one in joined.split(",") if one]
 
 
-def _problem(found: Any) -> dict[str, Any] | None:
-    return found if isinstance(found, dict) and found.get("code") else None
+def _problem(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) and value.get("code") else None

@@ -1,1 +1,1 @@
-"""`coordinator audit`: one module for each command; `commands` is what the coordinator's app takes in."""
+"""`coordinator audit`: one module for each command. `cli.app` registers them."""

@@ -1,6 +1,6 @@
-"""Fetches an export of any length. A sidecar ends a long answer without a word, so it goes on where it was cut.
+"""Downloads an export of any length. daprd may cut a long answer without an error, so more answers may be needed.
 
-It goes on after the last line that was signed: events that were signed meanwhile then come with their anchor.
+The next answer starts after the last signed event in the file, so that the events after it come with their anchor.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from coordinator.client.errors import CannotReach, CommandFailed, Lost, NotListe
 
 EVENT = re.compile(rb'\{"seq":(\d{1,18}),')
 TRIES = 3
-EVENTS_TO_TELL = 500
+EVENTS_PER_PROGRESS_CALL = 500
 PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Place:
-    """How far the file is: what is behind it stays, whatever becomes of the answer."""
+    """A position in the file: its offset in bytes, the last event before it, and the number of events before it."""
 
     offset: int = 0
     seq: int = 0
@@ -33,58 +33,60 @@ class Place:
 
 @dataclass(frozen=True)
 class Span:
-    """From which number to which, None for all there are."""
+    """The numbers of the first and the last event to export; None means no last one."""
 
     first: int
     last: int | None
 
     def after(self, seq: int) -> dict[str, Any]:
-        begun = {"from": max(self.first, seq + 1)}
-        return begun if self.last is None else begun | {"to": self.last}
+        """The parameters of GET /audit/export for the events of this span after number `seq`."""
+        parameters = {"from": max(self.first, seq + 1)}
+        return parameters if self.last is None else parameters | {"to": self.last}
 
 
 class Cut(CannotReach):
-    """The answers end at the same place each time, which a gap in the chain would do as well."""
+    """Several answers ended after the same event. Missing events in the chain have the same effect."""
 
     def __init__(self, seq: int) -> None:
         super().__init__(
             f"the export was cut {TRIES} times after event {seq}",
-            "let coordinator audit verify tell whether events are missing there; if none is, export less at once",
+            "use coordinator audit verify to see whether events are missing there; if not, export fewer events at once",
         )
 
 
 class Download:
-    """Writes one export into `file`, out of as many answers as it takes."""
+    """Writes one export into `file`, from as many answers as needed. `total` is only for the progress."""
 
-    def __init__(self, client: CoordinatorClient, file: BinaryIO, span: Span, tell: Tell, total: int) -> None:
+    def __init__(self, client: CoordinatorClient, file: BinaryIO, span: Span, on_progress: Tell, total: int) -> None:
         self._client, self._file, self._span = client, file, span
-        self._tell, self._total = tell, total
-        self._place, self._signed, self._kept = Place(), Place(), Place()
+        self._on_progress, self._total = on_progress, total
+        # The position now; after the last anchor; and where the next answer would start.
+        self._position, self._after_anchor, self._resume_at = Place(), Place(), Place()
         self._ended = False
 
     def run(self) -> None:
-        """Raises CannotReach where answer after answer is cut before anything signed has come."""
-        fruitless = 0
+        """Raises CannotReach if TRIES answers in a row end before they bring new signed events."""
+        useless_answers = 0
         while not self._ended:
-            before = self._kept
-            failure = self._go_on()
-            fruitless = 0 if self._kept != before else fruitless + 1
-            if fruitless == TRIES and not self._ended:
-                raise failure or Cut(self._place.seq)
-            if fruitless and not self._ended:
+            before = self._resume_at
+            failure = self._read_one_answer()
+            useless_answers = 0 if self._resume_at != before else useless_answers + 1
+            if useless_answers == TRIES and not self._ended:
+                raise failure or Cut(self._position.seq)
+            if useless_answers and not self._ended:
                 time.sleep(PAUSE_SECONDS)
 
-    def _go_on(self) -> CommandFailed | None:
-        """As far as one answer leads; gives what may pass by itself."""
-        self._begin_again()
+    def _read_one_answer(self) -> CommandFailed | None:
+        """Writes the lines of one answer; returns the failure that ended it, if a repeat may help."""
+        self._rewind()
         try:
             for line in self._lines():
-                self._take(line)
+                self._add(line)
         except (Lost, NotListening) as failure:
             return failure
         except Refused as failure:
-            # The answer that was cut may still count among the exports that are under way.
-            if not failure.problem.get("retryable") or not self._kept.offset:
+            # The server may still count the answer that was cut as a running export.
+            if not failure.problem.get("retryable") or not self._resume_at.offset:
                 raise
             return failure
         except (ValueError, KeyError, TypeError):
@@ -95,40 +97,40 @@ class Download:
             ) from None
         return None
 
-    def _begin_again(self) -> None:
-        self._file.seek(self._kept.offset)
+    def _rewind(self) -> None:
+        self._file.seek(self._resume_at.offset)
         self._file.truncate()
-        self._place = self._signed = self._kept
+        self._position = self._after_anchor = self._resume_at
 
     def _lines(self) -> Iterator[bytes]:
-        lines = self._client.audit_export(self._span.after(self._kept.seq))
+        lines = self._client.audit_export(self._span.after(self._resume_at.seq))
         header = next(lines, b"")
-        if header and not self._kept.offset:
+        if header and not self._resume_at.offset:
             self._write(header)
         yield from lines
 
-    def _take(self, line: bytes) -> None:
-        if found := EVENT.match(line):
-            self._kept = self._signed  # only now is it sure that there is something to go on with
+    def _add(self, line: bytes) -> None:
+        if event := EVENT.match(line):
+            self._resume_at = self._after_anchor  # an event after the anchor shows that there is more to ask for
             self._write(line)
-            self._place = replace(self._place, seq=int(found[1]), events=self._place.events + 1)
-            if self._place.events % EVENTS_TO_TELL == 0:
-                self._tell(self._place.events, self._total)
+            self._position = replace(self._position, seq=int(event[1]), events=self._position.events + 1)
+            if self._position.events % EVENTS_PER_PROGRESS_CALL == 0:
+                self._on_progress(self._position.events, self._total)
         elif line.startswith(b'{"end"'):
             self._write(self._end(line))
             self._ended = True
         else:
             self._write(line)
             if line.startswith(b'{"segment"'):
-                self._place = replace(self._place, seq=int(json.loads(line)["segment"]["last_seq"]))
+                self._position = replace(self._position, seq=int(json.loads(line)["segment"]["last_seq"]))
             elif line.startswith(b'{"anchor"'):
-                self._signed = self._place
+                self._after_anchor = self._position
 
     def _end(self, line: bytes) -> bytes:
-        """Each answer counts its own events; the file's last line counts them all."""
+        """The last line of the file. Each answer counts only its own events; the file's line counts all."""
         end = json.loads(line)["end"]
-        return json.dumps({"end": {**end, "events": self._place.events}}, separators=(",", ":")).encode() + b"\n"
+        return json.dumps({"end": {**end, "events": self._position.events}}, separators=(",", ":")).encode() + b"\n"
 
     def _write(self, line: bytes) -> None:
         self._file.write(line)
-        self._place = replace(self._place, offset=self._place.offset + len(line))
+        self._position = replace(self._position, offset=self._position.offset + len(line))

@@ -1,4 +1,4 @@
-"""Verifies a file by the stand-alone verifier, whose word a sceptic can check in ten minutes."""
+"""Verifies a file with the stand-alone verifier, which is one file that a reader can check."""
 
 from __future__ import annotations
 
@@ -15,27 +15,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
+    """A verdict, and the lines that the command prints of it; the first line is the most important."""
+
     verdict: Verdict
     lines: list[str]
 
 
 def verdict_on(file: Path, keys: Path | None, anchors: Path | None) -> Judged:
-    """Raises BadInput where there is nothing to verify; what is broken is a verdict."""
+    """Verifies an export or a proof. A broken file gives a verdict.
+
+    Raises BadInput if the file is something else, cannot be read, or cryptography is not installed.
+    """
     try:
-        from audit_verifier import verify  # what it needs to check signatures comes with the extra `audit`
+        from audit_verifier import verify  # needs cryptography, which comes with the extra `audit`
     except ImportError:
         raise BadInput(
             "Signatures cannot be checked here",
             "the package cryptography is not installed",
             "install this package with its extra: audit",
         ) from None
-    seen = remarks().is_terminal
+    on_terminal = remarks().is_terminal
     try:
         verdict = verify.verify_file(
-            str(file), str(keys) if keys else None, str(anchors) if anchors else None, progress=seen
+            str(file), str(keys) if keys else None, str(anchors) if anchors else None, progress=on_terminal
         )
     except verify.Broken as broken:
-        # The trusted keys themselves do not hold: whoever trusts them must know before anything else.
+        # The trusted keys themselves are not valid: the user must know this before anything else.
         sentence = broken.sentence
         verdict = verify.Verdict("files", False, first_bad_seq=broken.seq, reason=broken.reason, sentence=sentence)
     except (verify.Unreadable, OSError) as error:

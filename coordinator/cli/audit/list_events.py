@@ -1,4 +1,4 @@
-"""`coordinator audit list`: the events of the audit, by what was asked."""
+"""`coordinator audit list`: the events of the audit that match the options."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from coordinator.cli import options, tables
+from coordinator.cli.audit.arguments import moment
 from coordinator.cli.command_context import session
 from coordinator.cli.console import answers, print_json, remarks, say_more
-from coordinator.cli.timestamps import moment
 from coordinator.client.views import AuditEventView, read_list
 
 EXAMPLES = options.examples(
@@ -19,7 +19,7 @@ EXAMPLES = options.examples(
     "coordinator audit list --revision 0a1b2c3d4e5f --json",
 )
 
-REFUSED = "What was refused without an id that could be told: coordinator audit list --type migration.rejected"
+REFUSED = "To list refused messages without a known id: coordinator audit list --type migration.rejected"
 
 
 def list_events(
@@ -29,24 +29,24 @@ def list_events(
     event_type: Annotated[
         list[str] | None, typer.Option("--type", help="Such as migration.finished or 'revision.*'; repeatable.")
     ] = None,
-    actor: Annotated[str | None, typer.Option(help="Only what this one asked for or did.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only what this person or service requested or did.")] = None,
     outcome: Annotated[str | None, typer.Option(help="Such as failed, applied, or a code like CM-404.")] = None,
     revision: Annotated[str | None, typer.Option(help="Only events about this revision.")] = None,
     since: Annotated[
-        str | None, typer.Option("--from", metavar="MOMENT", help="Recorded then or later, such as 2026-11-22.")
+        str | None, typer.Option("--from", metavar="MOMENT", help="Recorded at this time or later, such as 2026-11-22.")
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", metavar="MOMENT", help="Recorded before then; a day means its midnight, UTC.")
+        str | None, typer.Option("--to", metavar="MOMENT", help="Recorded earlier; a day means its midnight, UTC.")
     ] = None,
     newest: Annotated[bool, typer.Option("--newest", help="The newest first, instead of the oldest.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
-    cursor: Annotated[str | None, typer.Option(help="Go on where a former page ended.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="The largest number of events.")] = 100,
+    cursor: Annotated[str | None, typer.Option(help="Continue after an earlier page, with its cursor.")] = None,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
     """Lists audit events in the order they were recorded."""
     with session(url, as_json=as_json) as client:
-        wanted = {
+        parameters = {
             "request_id": request,
             "service": service,
             "database": database,
@@ -60,13 +60,13 @@ def list_events(
             "limit": limit,
             "cursor": cursor,
         }
-        document = client.audit(options.given(wanted.items()))
+        document = client.audit(options.given(parameters.items()))
         if as_json:
             print_json(document)
         else:
             events = read_list(AuditEventView, document, "events")
             tables.show_audit(answers(), events)
             if request and not events:
-                # A refused message need not have an id that anybody could know it by.
+                # A refused message may be recorded without a request id.
                 remarks().print(REFUSED, soft_wrap=True)
             say_more(document)

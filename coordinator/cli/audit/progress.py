@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on a terminal, nothing in a log."""
+"""The progress of a long command: a bar on a terminal, nothing in a log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from coordinator.client.audit_verification import Tell
 
 @contextmanager
 def progress(what: str, *, shown: bool = True) -> Iterator[Tell]:
-    """Gives what takes `done, total`; the bar is gone at the end."""
+    """Shows a bar until the block ends. Yields the function that moves it, with the arguments `done, total`."""
     console = remarks()
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("events"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:

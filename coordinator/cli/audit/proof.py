@@ -1,4 +1,4 @@
-"""`coordinator audit proof`: one event, and why nobody can have changed it; small enough to e-mail."""
+"""`coordinator audit proof`: one event and the proof that nobody changed it, small enough for an e-mail."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import Annotated
 import typer
 
 from coordinator.cli import options
+from coordinator.cli.audit.arguments import Force, Keys, refuse_to_overwrite
 from coordinator.cli.audit.file_verification import verdict_on
-from coordinator.cli.audit.verify import Keys
 from coordinator.cli.command_context import session
-from coordinator.cli.console import answers, print_json, remarks
-from coordinator.cli.output_files import refuse_to_overwrite
+from coordinator.cli.console import print_json, remarks, show_verdict
 from coordinator.client.exit_codes import ExitCode
 from coordinator.presentation.terminal_text import safe
 
@@ -30,11 +29,11 @@ def proof(
     event: Annotated[str, typer.Argument(metavar="SEQ|EVENT_ID", help="The event, by its number or its id.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write; default: stdout.")] = None,
     keys: Keys = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    force: Force = False,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """Gives the proof that this event is among those that were signed; written to a file, it is verified too."""
+    """Writes the proof that this event was signed. A file is verified too; exit code 1 if it is not valid."""
     with session(url, as_json=as_json) as client:
         if output:
             refuse_to_overwrite(output, force=force)
@@ -44,10 +43,10 @@ def proof(
             sys.stdout.write(line)
             return
         output.write_text(line, encoding="ascii")
-        judged = verdict_on(output, keys, None)
+        result = verdict_on(output, keys, None)
         if as_json:
-            print_json(asdict(judged.verdict))
+            print_json(asdict(result.verdict))
         else:
-            answers().print(safe(judged.lines[0], "green" if judged.verdict.ok else "bold red"), soft_wrap=True)
+            show_verdict(result.lines[:1], ok=result.verdict.ok)
             remarks().print(safe(f"Written: {output} ({len(line)} bytes)"), soft_wrap=True)
-        raise typer.Exit(ExitCode.DONE if judged.verdict.ok else ExitCode.DOES_NOT_HOLD)
+        raise typer.Exit(ExitCode.DONE if result.verdict.ok else ExitCode.DOES_NOT_HOLD)

@@ -1,4 +1,4 @@
-"""`coordinator audit reconcile`: is everything that happened in the audit, and did everything in the audit happen?"""
+"""`coordinator audit reconcile`: compares the journals, the run records and the audit."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 
 from coordinator.cli import options
+from coordinator.cli.audit.arguments import Keys
 from coordinator.cli.audit.reconcile_sources import Gathering
-from coordinator.cli.audit.sealed_segments import tell_segments
-from coordinator.cli.audit.verify import Keys
+from coordinator.cli.audit.sealed_segments import add_segments
 from coordinator.cli.command_context import session
 from coordinator.cli.console import answers, print_json, remarks
 from coordinator.cli.table_layout import Column, Row, show_table
@@ -25,6 +25,12 @@ Counted = dict[str, Any]
 MOST_SHOWN = 200
 COLUMNS = (Column("service"), Column("journal rows"), Column("gaps"), Column("note", folds=True))
 
+EXAMPLES = options.examples(
+    "coordinator audit reconcile",
+    "coordinator audit reconcile cds-client cds-task --wait 30",
+    "coordinator audit reconcile --json",
+)
+
 
 def reconcile(
     services: options.Services = None,
@@ -32,7 +38,7 @@ def reconcile(
         float, typer.Option(min=0, max=600, help="Seconds to wait for events on their way to the audit.")
     ] = 10,
     segment: Annotated[
-        list[Path] | None, typer.Option(help="A sealed segment that was taken out of the audit's database; repeatable.")
+        list[Path] | None, typer.Option(help="A sealed segment that is no longer in the audit's database; repeatable.")
     ] = None,
     keys: Keys = None,
     url: options.Url = None,
@@ -40,52 +46,53 @@ def reconcile(
 ) -> None:
     """Compares the journals of all services, the run records and the audit, in both directions, and names every gap.
 
-    Run records are compared in any case; naming services limits the journals that are read. Exit codes: 0 everything is
+    Run records are always compared; naming services limits the journals that are read. Exit codes: 0 everything is
     accounted for, 1 gaps were found, 3 something could not be compared (or is still on its way to the audit).
     """
     with session(url, as_json=as_json) as client:
         with remarks().status("Verifying the audit") as status:
             verdict = verify_all(client, lambda done, total: status.update(f"Verifying the audit ({done} of {total})"))
-            gathering = Gathering(client, lambda text: status.update(safe(text)))
-            found = gathering.begin(services or [])
-            covered = tell_segments(found, segment or [], keys, verdict.chain_id)
-            found.has_sealed_segments = covered < verdict.retired_until
-            gathering.reconcile(found, wait)
-        document = _document(found, verdict, gathering.silent)
+            reader = Gathering(client, lambda text: status.update(safe(text)))
+            reconciliation = reader.begin(services or [])
+            covered = add_segments(reconciliation, segment or [], keys, verdict.chain_id)
+            reconciliation.has_sealed_segments = covered < verdict.retired_until
+            reader.reconcile(reconciliation, wait)
+        document = _document(reconciliation, verdict, reader.not_compared)
         print_json(document) if as_json else _show(answers(), document)
         raise typer.Exit(_exit_code(document))
 
 
-def _document(found: Reconciliation, verdict: LiveVerdict, silent: dict[str, str]) -> Counted:
-    gaps = [*found.gaps(), *_unsound(verdict)]
+def _document(reconciliation: Reconciliation, verdict: LiveVerdict, not_compared: dict[str, str]) -> Counted:
+    gaps = [*reconciliation.gaps(), *_chain_gaps(verdict)]
     per_service = [
         {
             "service": service,
             "journal_rows": rows,
             "gaps": sum(gap.service == service for gap in gaps),
-            "began_elsewhere": found.journals.courses[service].began_elsewhere,
+            "began_elsewhere": reconciliation.journals.courses[service].began_elsewhere,
         }
-        for service, rows in found.journals.counted.items()
+        for service, rows in reconciliation.journals.counted.items()
     ]
     return {
-        "accounted_for": not gaps and not silent and not found.on_their_way,
+        "accounted_for": not gaps and not not_compared and not reconciliation.on_their_way,
         "services": per_service,
-        "not_compared": [{"service": service, "reason": reason} for service, reason in silent.items()],
-        "runs": len(found.runs.known),
-        "audit_events": found.events,
-        "last_seq": found.last_seq,
-        "conflicts_refused": found.conflicts,
-        "on_their_way": found.on_their_way,
-        "in_sealed_segments": found.sealed,
+        "not_compared": [{"service": service, "reason": reason} for service, reason in not_compared.items()],
+        "runs": len(reconciliation.runs.known),
+        "audit_events": reconciliation.events,
+        "last_seq": reconciliation.last_seq,
+        "conflicts_refused": reconciliation.conflicts,
+        "on_their_way": reconciliation.on_their_way,
+        "in_sealed_segments": reconciliation.sealed,
         "accepted_as_declared": [
-            {"name": because.name, "why": because.why, "events": events} for because, events in found.accepted.items()
+            {"name": because.name, "why": because.why, "events": events}
+            for because, events in reconciliation.accepted.items()
         ],
         "verified": verdict.model_dump(mode="json"),
         "gaps": [gap.model_dump(mode="json", exclude_none=True) for gap in gaps],
     }
 
 
-def _unsound(verdict: LiveVerdict) -> list[Gap]:
+def _chain_gaps(verdict: LiveVerdict) -> list[Gap]:
     if verdict.ok:
         return []
     sentence = f"The audit's own chain does not hold. {verdict.sentence}"
@@ -124,14 +131,14 @@ def _show(console: Console, document: Counted) -> None:
 def _note(revisions: list[str]) -> str:
     if not revisions:
         return ""
-    return f"was at {', '.join(revisions)} before its journal began; how it came there is not in the audit"
+    return f"was at {', '.join(revisions)} before its journal began; earlier migrations are not in the audit"
 
 
 def _summary(document: Counted) -> str:
     rows = sum(one["journal_rows"] for one in document["services"])
-    found = {
+    parts = {
         "Compared": f"{rows} journal rows, {document['runs']} run records, {document['audit_events']} audit events",
-        "refused by the audit, because it knew them otherwise": _counted(document["conflicts_refused"], "event"),
+        "refused by the audit: same id, other content": _counted(document["conflicts_refused"], "event"),
         "accepted as the catalog declares": _declared(document["accepted_as_declared"]),
         "in sealed segments outside the database": _counted(document["in_sealed_segments"], "event"),
         "still on the way to the audit": _counted(document["on_their_way"], "event"),
@@ -139,7 +146,7 @@ def _summary(document: Counted) -> str:
         "found": _counted(len(document["gaps"]), "gap"),
     }
     end = ["everything is accounted for, and the audit's own chain holds"] if document["accounted_for"] else []
-    return "; ".join([f"{what}: {how_many}" for what, how_many in found.items() if how_many] + end) + "."
+    return "; ".join([f"{what}: {how_many}" for what, how_many in parts.items() if how_many] + end) + "."
 
 
 def _declared(accepted: list[Counted]) -> str:

@@ -1,4 +1,4 @@
-"""Reads journals, run records and the audit page by page into a comparison, until nothing is on its way any more."""
+"""Reads journals, run records and the audit for `audit reconcile`, until no event is on its way to the audit."""
 
 from __future__ import annotations
 
@@ -29,91 +29,97 @@ Read = TypeVar("Read", bound=BaseModel)
 
 @dataclass
 class Gathering:
-    """The order matters: whatever a journal says it has handed over must be in an audit that is read after it."""
+    """Reads all sources into a Reconciliation.
+
+    It reads the journals before the audit: then every row that a journal has relayed must be in the audit.
+    """
 
     client: CoordinatorClient
-    tell: Callable[[str], None]
-    silent: dict[str, str] = field(default_factory=dict)  # services that could not be asked, and why
+    on_progress: Callable[[str], None]
+    not_compared: dict[str, str] = field(default_factory=dict)  # service whose journal could not be read -> reason
     _chosen: list[str] = field(default_factory=list)
     _cursor: str | None = None
 
     def begin(self, chosen: list[str]) -> Reconciliation:
-        """Nothing is read yet; raises BadInput for a name that is no service's."""
-        self.tell("Asking the fleet")
+        """Asks for the fleet and returns an empty Reconciliation. Raises BadInput for a name that is not a service."""
+        self.on_progress("Asking the fleet")
         fleet = self.client.fleet()
         services = read_list(ServiceView, fleet, "services")
         declared = _declared(services, read_list(FormerServiceView, fleet, "former_services"))
         self._chosen = _chosen(chosen, services, declared)
         return Reconciliation(frozenset(view.service for view in services), declared=declared)
 
-    def reconcile(self, found: Reconciliation, wait_seconds: float) -> None:
+    def reconcile(self, reconciliation: Reconciliation, wait_seconds: float) -> None:
+        """Reads everything; waits up to `wait_seconds` for events on their way. Raises CannotReach and Refused."""
         for service in self._chosen:
-            self._journal(found, service)
-        self._runs(found)
-        self._audit(found)
-        give_up = time.monotonic() + wait_seconds
-        while self._look_again(found) or (found.on_their_way and time.monotonic() < give_up):
-            self.tell(f"Waiting for {found.on_their_way} events on their way to the audit")
+            self._journal(reconciliation, service)
+        self._runs(reconciliation)
+        self._audit(reconciliation)
+        deadline = time.monotonic() + wait_seconds
+        while self._look_again(reconciliation) or (reconciliation.on_their_way and time.monotonic() < deadline):
+            self.on_progress(f"Waiting for {reconciliation.on_their_way} events on their way to the audit")
             time.sleep(LOOK_AGAIN_SECONDS)
-            for request_id in found.runs.owing():
-                self._run(found, request_id)
-            self._audit(found)
+            for request_id in reconciliation.runs.owing():
+                self._run(reconciliation, request_id)
+            self._audit(reconciliation)
 
-    def _journal(self, found: Reconciliation, service: str) -> None:
-        found.journals.begin(service)
+    def _journal(self, reconciliation: Reconciliation, service: str) -> None:
+        reconciliation.journals.begin(service)
         after: int | None = 0
         try:
             while after is not None:
-                self.tell(f"Reading the journal of {service} ({found.journals.counted[service]} rows so far)")
+                self.on_progress(
+                    f"Reading the journal of {service} ({reconciliation.journals.counted[service]} rows so far)"
+                )
                 page = _read(JournalPage, self.client.journal(service, after, JOURNAL_PAGE))
-                found.journals.take(page)
+                reconciliation.journals.take(page)
                 after = page.next_after
         except Refused as error:
-            self.silent[service] = str(error.problem.get("detail") or error.problem.get("title"))
-            found.journals.leave_out(service)
+            self.not_compared[service] = str(error.problem.get("detail") or error.problem.get("title"))
+            reconciliation.journals.leave_out(service)
 
-    def _runs(self, found: Reconciliation) -> None:
+    def _runs(self, reconciliation: Reconciliation) -> None:
         cursor: str | None = None
         while True:
-            self.tell(f"Reading run records ({len(found.runs.known)} so far)")
+            self.on_progress(f"Reading run records ({len(reconciliation.runs.known)} so far)")
             document = self.client.runs({"limit": RUN_PAGE} | ({"cursor": cursor} if cursor else {}))
             for record in document.get("runs", []):
-                _take_run(found, record)
+                _take_run(reconciliation, record)
             if not (cursor := document.get("next_cursor")):
                 return
 
-    def _run(self, found: Reconciliation, request_id: str) -> None:
+    def _run(self, reconciliation: Reconciliation, request_id: str) -> None:
         try:
-            _take_run(found, self.client.run_now(request_id))
+            _take_run(reconciliation, self.client.run_now(request_id))
         except Refused as error:
             if error.http_status != 404:
                 raise
-            found.runs.has_no_record(request_id)
+            reconciliation.runs.has_no_record(request_id)
 
-    def _audit(self, found: Reconciliation) -> None:
+    def _audit(self, reconciliation: Reconciliation) -> None:
         for page in self._audit_pages():
             for event in page.events:
-                if event.seq > found.last_seq:
-                    found.told(event)
-            self.tell(f"Reading the audit ({found.events} events so far)")
+                if event.seq > reconciliation.last_seq:
+                    reconciliation.told(event)
+            self.on_progress(f"Reading the audit ({reconciliation.events} events so far)")
 
     def _audit_pages(self) -> Iterator[AuditPage]:
-        """From where the last look ended; the page it ended in may have grown."""
+        """The pages from the last page of the call before; that page may have more events now."""
         while True:
-            asked = {"limit": AUDIT_PAGE, "order": "oldest"} | ({"cursor": self._cursor} if self._cursor else {})
-            page = _read(AuditPage, self.client.audit(asked))
+            parameters = {"limit": AUDIT_PAGE, "order": "oldest"} | ({"cursor": self._cursor} if self._cursor else {})
+            page = _read(AuditPage, self.client.audit(parameters))
             yield page
             if page.next_cursor is None:
                 return
             self._cursor = page.next_cursor
 
-    def _look_again(self, found: Reconciliation) -> bool:
-        """At whatever the audit knows and the sources did not yet know when they were asked; True if there was any."""
-        services, request_ids = found.journals.to_look_for(), found.runs.to_look_for()
+    def _look_again(self, reconciliation: Reconciliation) -> bool:
+        """Reads again the sources that did not have something that the audit has; returns whether there were any."""
+        services, request_ids = reconciliation.journals.to_look_for(), reconciliation.runs.to_look_for()
         for service in services:
-            self._journal(found, service)
+            self._journal(reconciliation, service)
         for request_id in request_ids:
-            self._run(found, request_id)
+            self._run(reconciliation, request_id)
         return bool(services or request_ids)
 
 
@@ -128,32 +134,32 @@ def _declared(services: list[ServiceView], left: list[FormerServiceView]) -> Dec
 
 
 def _chosen(chosen: list[str], services: list[ServiceView], declared: Declarations) -> list[str]:
-    known = [view.service for view in services if view.state != NO_DATABASE]
+    names = [view.service for view in services if view.state != NO_DATABASE]
     for name in chosen:
-        if name not in known:
+        if name not in names:
             today = declared.today(name)
             raise BadInput(
                 "There is no such service to compare",
                 f"the fleet has no {name!r} with a database",
-                f"use {today}, as it is called now" if today in known else f"use {', '.join(known)}",
+                f"use {today}, as it is called now" if today in names else f"use {', '.join(names)}",
                 "CM-201",
             )
-    return chosen or known
+    return chosen or names
 
 
-def _take_run(found: Reconciliation, record: Any) -> None:
-    found.runs.take(_read(Run, record), owed=record.get("audit") != "recorded")
+def _take_run(reconciliation: Reconciliation, record: Any) -> None:
+    reconciliation.runs.take(_read(Run, record), owed=record.get("audit") != "recorded")
 
 
 def _read(kind: type[Read], document: Any) -> Read:
-    """Nothing is compared that could not be read whole."""
+    """Reads a document strictly: one that cannot be read ends the command, because nothing may be left out."""
     try:
         return kind.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the document"
         raise CannotReach(
-            f"its answer is no {kind.__name__}: {where}: {first['msg']}",
+            f"its answer is not a {kind.__name__}: {where}: {first['msg']}",
             "use a command line of the same release as the coordinator and the services",
             retryable=False,
         ) from error

@@ -1,4 +1,4 @@
-"""`coordinator audit report`: one run as a document that a person can read and print."""
+"""`coordinator audit report`: writes a report of one run as HTML or PDF."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli import options
+from coordinator.cli.audit.arguments import Force, Keys, refuse_to_overwrite
 from coordinator.cli.audit.progress import progress
-from coordinator.cli.audit.verify import Keys
 from coordinator.cli.command_context import session
 from coordinator.cli.console import print_json, remarks
-from coordinator.cli.output_files import refuse_to_overwrite
 from coordinator.client.audit_verification import LiveVerdict, Tell, verify_all
 from coordinator.client.client import CoordinatorClient
 from coordinator.client.errors import BadInput, CannotReach, Refused
@@ -33,7 +32,7 @@ EXAMPLES = options.examples(
     "coordinator audit report --run release-41 --pdf - | lp",
 )
 STDOUT = Path("-")
-To = Annotated[Path | None, typer.Option(metavar="FILE", help="Where to; - is standard output.")]
+To = Annotated[Path | None, typer.Option(metavar="FILE", help="The file to write; - is standard output.")]
 
 
 def report(
@@ -41,11 +40,11 @@ def report(
     html: To = None,
     pdf: To = None,
     keys: Keys = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    force: Force = False,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """Prints one run for people: who asked, who agreed, what was planned, what happened, and what proves it.
+    """Writes a report of one run: who requested it, who approved it, the plan, what happened, and the evidence.
 
     Without --html and --pdf it writes migration-report-ID.pdf. Exit code 1 if the evidence contradicts the report.
     """
@@ -58,14 +57,14 @@ def report(
             if file and file != STDOUT:
                 refuse_to_overwrite(file, force=force)
         try:
-            made, contradicted = _made(client, request_id, keys, shown=not as_json)
-            files = _rendered(made, html, pdf)
+            document, contradicted = _build(client, request_id, keys, shown=not as_json)
+            files = _render(document, html, pdf)
         except ImportError as error:
             raise _not_installed(error) from None
         for file, content in files.items():
             _write(file, content)
         if as_json:
-            print_json(made.as_data())
+            print_json(document.as_data())
         if contradicted:
             remarks().print(
                 "The evidence contradicts what the report shows: read “What was checked”.", style="bold red"
@@ -73,7 +72,7 @@ def report(
             raise typer.Exit(ExitCode.DOES_NOT_HOLD)
 
 
-def _made(client: CoordinatorClient, request_id: str, keys: Path | None, *, shown: bool) -> tuple[Report, bool]:
+def _build(client: CoordinatorClient, request_id: str, keys: Path | None, *, shown: bool) -> tuple[Report, bool]:
     from coordinator.report.build import report_of
     from coordinator.report.sections.evidence import is_contradicted
 
@@ -94,7 +93,7 @@ def _facts(client: CoordinatorClient, request_id: str, keys: Path | None, *, sho
         raise BadInput(
             "Nothing is known of this request",
             f"neither a run record nor the audit names {request_id}",
-            "coordinator runs and coordinator audit list have the ids there are",
+            "coordinator runs and coordinator audit list show the known ids",
             code="CM-604",
         )
     with progress("Checking proofs", shown=shown) as tell:
@@ -106,24 +105,24 @@ def _facts(client: CoordinatorClient, request_id: str, keys: Path | None, *, sho
     return RunFacts(read(ReportedRun, record), events, evidence, disagreements=disagreements(record, events))
 
 
-def _chain(client: CoordinatorClient, tell: Tell) -> LiveVerdict | None:
+def _chain(client: CoordinatorClient, on_progress: Tell) -> LiveVerdict | None:
     try:
-        return verify_all(client, tell)
+        return verify_all(client, on_progress)
     except (Refused, CannotReach):
         return None
 
 
-def _rendered(made: Report, html: Path | None, pdf: Path | None) -> dict[Path, bytes]:
-    """Both, before either is written: a report that cannot be made leaves no half of it behind."""
+def _render(document: Report, html: Path | None, pdf: Path | None) -> dict[Path, bytes]:
+    """Renders both files before one is written, so that a failure leaves no file behind."""
     files = {}
     if html:
         from coordinator.report.html import as_html
 
-        files[html] = as_html(made)
+        files[html] = as_html(document)
     if pdf:
         from coordinator.report.pdf import as_pdf
 
-        files[pdf] = as_pdf(made)
+        files[pdf] = as_pdf(document)
     return files
 
 
@@ -142,7 +141,7 @@ def _trusted(file: Path) -> TrustedKeys:
 def _refuse_to_mix(html: Path | None, pdf: Path | None, *, as_json: bool) -> None:
     if [html == STDOUT, pdf == STDOUT, as_json].count(True) > 1:
         raise BadInput(
-            "Only one thing fits into standard output", "several were asked for", "name files for the others"
+            "Standard output can take only one format", "several were asked for", "name files for the others"
         )
 
 

@@ -1,4 +1,4 @@
-"""One run as a story: a sentence for each event, in the order it happened."""
+"""Prints the events of one run: one row for each event, in the order in which they happened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SENTENCES = {
     "attempt.failed": "attempt failed",
     "attempt.refused": "attempt refused",
     "attempt.cancelled": "attempt cancelled",
-    "attempt.resolved": "found out what became of an attempt",
+    "attempt.resolved": "end of an attempt found out",
     "revision.applied": "applied",
     "revision.reverted": "reverted",
     "revision.started": "begun outside a transaction:",
@@ -34,6 +34,7 @@ REFUSALS = {"migration.rejected", "migration.conflict", "attempt.refused"}
 
 
 def show_story(console: Console, story: RunStoryView) -> None:
+    """Prints the run's summary and its events."""
     headline = Text("request ").append_text(safe(story.request_id, "bold")).append("  ")
     console.print(headline.append_text(safe(story.outcome or "not ended", style_of(story.outcome))))
     console.print(safe(_circumstances(story), "dim"), soft_wrap=True)
@@ -65,7 +66,7 @@ def _row(event: AuditEventView) -> tuple[Text | str, ...]:
 
 
 def sentence(event: AuditEventView) -> str:
-    """Also of an event that this release has no words for."""
+    """What happened, in words. An event type that this release does not know is printed as it is."""
     said = SENTENCES.get(event.event_type, event.event_type)
     revision = event.text("revision")
     facts = [

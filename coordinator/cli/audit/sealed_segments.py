@@ -1,4 +1,4 @@
-"""Tells a comparison the events of sealed segments, which are in files and no longer in the audit's database."""
+"""Reads the events of sealed segments, which are in files and no longer in the audit's database."""
 
 from __future__ import annotations
 
@@ -12,33 +12,36 @@ from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from migration_sidecar.contract.messages import RecordedAuditEvent
 
 
-def tell_segments(found: Reconciliation, files: list[Path], keys: Path | None, chain_id: str) -> int:
-    """Up to which seq no event is missing in them; raises BadInput for a file that is no segment of this audit."""
+def add_segments(reconciliation: Reconciliation, files: list[Path], keys: Path | None, chain_id: str) -> int:
+    """Verifies the files and adds their events. Returns the last seq up to which no event is missing in them.
+
+    Raises BadInput for a file that is not a valid segment of this audit.
+    """
     covered = 0
-    judged = [(verdict_on(file, keys, None).verdict, file) for file in files]
-    for verdict, file in sorted(judged, key=lambda each: each[0].first_seq):
+    verdicts = [(verdict_on(file, keys, None).verdict, file) for file in files]
+    for verdict, file in sorted(verdicts, key=lambda pair: pair[0].first_seq):
         if not verdict.ok:
             raise _refused(file, f"it does not hold: {verdict.sentence}")
         if verdict.kind != "export" or verdict.chain_id != chain_id:
             raise _refused(file, "it is no segment of this audit")
         for event in _events(file):
-            if event.seq > found.last_seq:
-                found.told(event, sealed=True)
+            if event.seq > reconciliation.last_seq:
+                reconciliation.told(event, sealed=True)
         if verdict.first_seq <= covered + 1:
             covered = max(covered, verdict.last_seq)
     return covered
 
 
 def _events(file: Path) -> Iterator[RecordedAuditEvent]:
-    """Of a file that was verified, so each line is what it should be."""
+    """The events of a file. It was verified before, so each line has the right form."""
     with file.open(encoding="utf-8") as lines:
         for line in lines:
             facts = json.loads(line)
             if "payload" in facts:
                 payload = json.loads(facts["payload"])
                 del payload["format"]
-                place = {"seq": facts["seq"], "recorded_at": facts["recorded_at"]}
-                yield RecordedAuditEvent.model_validate(payload | place)
+                position = {"seq": facts["seq"], "recorded_at": facts["recorded_at"]}
+                yield RecordedAuditEvent.model_validate(payload | position)
 
 
 def _refused(file: Path, why: str) -> BadInput:

@@ -1,4 +1,4 @@
-"""`coordinator audit show`: the story of one run, or one event with everything in it."""
+"""`coordinator audit show`: the events of one run, or one event with all its fields."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def show(
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """Tells the story of one run from its request to its end, or shows one event whole."""
+    """Shows the events of one run from its request to its end, or one event with all its fields."""
     with session(url, as_json=as_json) as client:
-        document = _asked(client, request_id, event)
+        document = _read_document(client, request_id, event)
         if as_json:
             print_json(document)
         elif event is None:
@@ -44,10 +44,10 @@ def show(
             _show_event(answers(), document)
 
 
-def _asked(client: CoordinatorClient, request_id: str | None, event: str | None) -> dict[str, Any]:
+def _read_document(client: CoordinatorClient, request_id: str | None, event: str | None) -> dict[str, Any]:
     if (request_id is None) == (event is None):
         raise BadInput(
-            "What is to be shown was not said",
+            "Nothing to show was named",
             "name either a request id or, with --event, one event",
             "coordinator runs lists the runs, coordinator audit list the events",
         )
@@ -57,7 +57,7 @@ def _asked(client: CoordinatorClient, request_id: str | None, event: str | None)
 
 
 def _show_event(console: Console, document: dict[str, Any]) -> None:
-    """Every field as it is recorded, also those that this release does not know."""
+    """Prints every field as it was recorded, also fields that this release does not know."""
     width = max(map(len, document), default=0)
     for name, value in {"seq": document.get("seq"), **document}.items():
         if value is None or value == {}:

@@ -1,4 +1,4 @@
-"""`coordinator audit verify`: is the audit still what was recorded and signed?"""
+"""`coordinator audit verify`: whether the audit, or a file from it, is unchanged since it was signed."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from typing import Annotated
 import typer
 
 from coordinator.cli import options
+from coordinator.cli.audit.arguments import Anchors, Keys
 from coordinator.cli.audit.file_verification import verdict_on
 from coordinator.cli.audit.progress import progress
 from coordinator.cli.command_context import session
-from coordinator.cli.console import answers, print_json
+from coordinator.cli.console import print_json, show_verdict
 from coordinator.client.audit_verification import verify_all
 from coordinator.client.errors import BadInput
 from coordinator.client.exit_codes import ExitCode
-from coordinator.presentation.terminal_text import safe
 
 EXAMPLES = options.examples(
     "coordinator audit verify",
     "coordinator audit verify export.jsonl --keys audit-keys.json --anchors anchors.jsonl",
     "coordinator audit verify proof.json --keys audit-keys.json",
 )
-Keys = Annotated[Path | None, typer.Option(help="audit-keys.json, from a place you trust; tells who signed.")]
-Anchors = Annotated[Path | None, typer.Option(help="The anchors kept outside the database; tells whether any is cut.")]
 
 
 def verify(
@@ -36,25 +34,23 @@ def verify(
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
-    """Verifies the audit as it is stored now, or a file that came out of it.
+    """Verifies the audit as it is stored now, or a file that was exported from it.
 
-    Exit code 1 if anything is not what was recorded; the first bad seq is named.
+    Exit code 1 if anything was changed; the first bad seq is named.
     """
     with session(url, as_json=as_json) as client:
         if file is None:
             _refuse_files(keys, anchors)
-            with progress("Verifying", shown=not as_json) as tell:
-                verdict = verify_all(client, tell)
+            with progress("Verifying", shown=not as_json) as on_progress:
+                verdict = verify_all(client, on_progress)
             document, ok, lines = verdict.model_dump(mode="json"), verdict.ok, verdict.lines()
         else:
-            found = verdict_on(file, keys, anchors)
-            document, ok, lines = asdict(found.verdict), found.verdict.ok, found.lines
+            result = verdict_on(file, keys, anchors)
+            document, ok, lines = asdict(result.verdict), result.verdict.ok, result.lines
         if as_json:
             print_json(document)
         else:
-            for number, line in enumerate(lines):
-                style = "dim" if number else "green" if ok else "bold red"
-                answers().print(safe(line, style), soft_wrap=True)
+            show_verdict(lines, ok=ok)
         raise typer.Exit(ExitCode.DONE if ok else ExitCode.DOES_NOT_HOLD)
 
 

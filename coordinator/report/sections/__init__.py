@@ -1,1 +1,1 @@
-"""The sections of a report, each made from the facts of one run. What the page looks like is not decided here."""
+"""The sections of a report. Each function makes one section from the facts of one run, without layout."""

@@ -1,4 +1,4 @@
-"""What the report rests on, what was checked of it, how the reader can check it, and what it cannot show."""
+"""The sections about evidence: results of the checks, the events, how to check them, and what they cannot prove."""
 
 from __future__ import annotations
 
@@ -36,17 +36,18 @@ EVENTS = [
 
 
 def checked(facts: RunFacts) -> Section:
-    """The result first; what it was made from follows in `rests_on`."""
+    """The results of all checks. The events that were checked follow in the section of `rests_on`."""
     return Section("What was checked", [chain_notice(facts), proof_notice(facts), *_disagreements(facts)])
 
 
 def is_contradicted(facts: RunFacts) -> bool:
-    """Whether anything that was checked speaks against the report; what could not be checked does not."""
+    """Whether a check contradicts the report. A check that was not possible does not contradict it."""
     notices = [chain_notice(facts), proof_notice(facts), *_disagreements(facts)]
     return any(notice.tone is Tone.BAD for notice in notices)
 
 
 def proof_notice(facts: RunFacts) -> Notice:
+    """Whether every event of the run is proven; also used by the summary in `build`."""
     proofs = [facts.evidence.of(event) for event in facts.events]
     forged = [event for event in facts.events if facts.evidence.of(event).forged]
     if forged:
@@ -59,16 +60,19 @@ def proof_notice(facts: RunFacts) -> Notice:
         return Notice(Tone.WARN, "There are no events", [text("The audit holds nothing about this request.")])
     if len(proven) == len(proofs):
         line = text(
-            f"Events of this run: {len(proofs)}. Each lies under a signed anchor: its hash was computed anew from its "
-            "content, and led to a signature that the public key confirms."
+            f"Events of this run: {len(proofs)}. Each is covered by a signed anchor: its hash was computed again from "
+            "its content, and led to a signature that the public key confirms."
         )
-        return Notice(Tone.GOOD, "Every event is proven", [line, _keys(facts)])
+        return Notice(Tone.GOOD, "Every event is proven", [line, _origin_of_keys(facts)])
     reasons = dict.fromkeys(proof.trouble for proof in proofs if not proof.anchor)
-    line = text(f"{len(proven)} of {len(proofs)} events lie under a signed anchor. The others: {'; '.join(reasons)}.")
-    return Notice(Tone.WARN, "Not every event is proven yet", [line, _keys(facts)])
+    line = text(
+        f"{len(proven)} of {len(proofs)} events are covered by a signed anchor. The others: {'; '.join(reasons)}."
+    )
+    return Notice(Tone.WARN, "Not every event is proven yet", [line, _origin_of_keys(facts)])
 
 
 def chain_notice(facts: RunFacts) -> Notice:
+    """Whether the audit's chain is valid; also used by the summary in `build`."""
     chain = facts.evidence.chain
     if chain is None:
         return Notice(Tone.WARN, "The chain was not verified", [text("The audit gave no answer about its chain.")])
@@ -76,32 +80,36 @@ def chain_notice(facts: RunFacts) -> Notice:
     if not chain.ok:
         where = f"The first event that is wrong is number {chain.first_bad_seq}. " if chain.first_bad_seq else ""
         return Notice(Tone.BAD, "The chain of the audit is broken", [text(f"{where}{chain.sentence}"), *notes])
-    return Notice(Tone.GOOD, "The chain of the audit is whole", [text(_verified(chain)), *notes])
+    return Notice(Tone.GOOD, "The chain of the audit is whole", [text(_verified_range(chain)), *notes])
 
 
 def rests_on(facts: RunFacts) -> Section:
+    """All events of the run, and the anchors that sign them."""
     days = {day(event.occurred_at) for event in facts.events}
-    tell = clock if len(days) == 1 else instant
-    rows = [_event(event, facts.evidence.of(event), tell(event.occurred_at)) for event in facts.events]
+    format_time = clock if len(days) == 1 else instant
+    rows = [_event_row(event, facts.evidence.of(event), format_time(event.occurred_at)) for event in facts.events]
     caption = f"The events of this run, {days.pop()}" if len(days) == 1 else "The events of this run"
-    line = text("Each line is one event of the audit, in the order in which the audit took it in.")
+    line = text("Each line is one event of the audit, in the order in which the audit recorded the events.")
     blocks: list[Block] = [Paragraph(line), Table(caption, EVENTS, rows)]
     for anchor in facts.evidence.anchors:
-        blocks += [Subheading(f"The anchor at number {anchor.seq}"), Facts(_anchor(anchor))]
+        blocks += [Subheading(f"The anchor at number {anchor.seq}"), Facts(_anchor_rows(anchor))]
     return Section("What this report rests on", blocks)
 
 
 def check_yourself(facts: RunFacts) -> Section:
+    """The commands with which a reader can check the events."""
     first = facts.events[0].event_id if facts.events else "EVENT_ID"
     return Section(
         "How to check it yourself",
         [
-            Paragraph(text("With the fleet at hand, the whole chain, and the story of this run as the audit has it:")),
+            Paragraph(
+                text("If you can reach the fleet, verify the whole chain, and show the audit's events of this run:")
+            ),
             Commands(["coordinator audit verify", f"coordinator audit show {facts.run.request_id}"]),
             Paragraph(
                 text(
-                    "Without the fleet and without trusting this program: take one event's proof, and the public keys "
-                    "from whoever keeps them for you. The verifier is one file that needs nothing of this program."
+                    "Without the fleet and without trusting this program: take the proof of one event, and the public "
+                    "keys from a person you trust. The verifier is one file and does not use this program."
                 )
             ),
             Commands(
@@ -115,40 +123,41 @@ def check_yourself(facts: RunFacts) -> Section:
 
 
 def limits(facts: RunFacts) -> Section:
+    """What the evidence cannot prove."""
     lines = [
-        "It proves that the audit took in these events and that they have not been changed since they were signed. "
-        "It does not prove that whoever reported them told the truth.",
-        "Events after the last anchor are held by the chain alone. Whoever rules the database of the audit could "
-        "rewrite those, and those only, without leaving a trace.",
-        "It shows what the audit was told of this request. A change that somebody made past every way in, as "
-        "superuser and without a migration, is not in it; “coordinator audit reconcile” looks for gaps.",
-        "Times are those of the machines that reported them. The order of the numbers is the order of arrival.",
+        "It proves that the audit recorded these events and that nobody changed them after they were signed. "
+        "It does not prove that the services reported the truth.",
+        "Events after the last anchor are not signed yet. An administrator of the audit's database could rewrite "
+        "these events, but no others, without a trace.",
+        "It shows what was reported to the audit about this request. It does not show a change that a superuser made "
+        "in a database without a migration; “coordinator audit reconcile” looks for gaps.",
+        "Times are from the clocks of the machines that reported them. The numbers are in the order of arrival.",
     ]
     if not facts.evidence.keys_from:
         lines.append(
-            "The public keys came from the same server as the events. Somebody who rules that server could have made "
+            "The public keys came from the same server as the events. An administrator of that server could have made "
             "both: print again with --keys and a file that you keep."
         )
     return Section("What this does not prove", [Points([text(line) for line in lines])])
 
 
-def _keys(facts: RunFacts) -> Line:
+def _origin_of_keys(facts: RunFacts) -> Line:
     if facts.evidence.keys_from:
-        return text(f"The public keys were read from {facts.evidence.keys_from}, chosen by whoever printed this.")
+        return text(f"The public keys were read from {facts.evidence.keys_from}, a file chosen for this printing.")
     return text("The public keys came from the server itself, see the last section.")
 
 
-def _verified(chain: LiveVerdict) -> str:
+def _verified_range(chain: LiveVerdict) -> str:
     return (
         f"The audit computed the hashes of its {count(chain.events, 'event')} from number {chain.first_seq} to "
-        f"{chain.last_seq} anew; each follows from the one before. "
+        f"{chain.last_seq} again; each follows from the one before. "
         f"Anchors sign it up to number {chain.anchored_seq}."
     )
 
 
-def _event(event: ReportedEvent, proof: Proof, at: str) -> list[Line]:
+def _event_row(event: ReportedEvent, proof: Proof, at: str) -> list[Line]:
     tone = Tone.GOOD if proof.anchor else Tone.BAD if proof.forged else Tone.WARN
-    words = f"anchor {proof.anchor.seq}" if proof.anchor else "contradicted" if proof.forged else "not yet"
+    label = f"anchor {proof.anchor.seq}" if proof.anchor else "contradicted" if proof.forged else "not yet"
     outcome = (*BREAK, *text(event.outcome)) if event.outcome else ()
     return [
         text(event.seq),
@@ -156,11 +165,11 @@ def _event(event: ReportedEvent, proof: Proof, at: str) -> list[Line]:
         (*code(event.event_type), *outcome),
         code(event.database),
         code(proof.hash),
-        badge(words, tone),
+        badge(label, tone),
     ]
 
 
-def _anchor(anchor: Anchor) -> list[tuple[str, Line]]:
+def _anchor_rows(anchor: Anchor) -> list[tuple[str, Line]]:
     return [
         ("Signed at", text(anchor.signed_at)),
         ("Signs the hash", code(anchor.hash)),

@@ -1,4 +1,4 @@
-"""What happened in each database that something was done to."""
+"""The section about what happened in each database on which a step was started."""
 
 from __future__ import annotations
 
@@ -23,43 +23,47 @@ from coordinator.report.phrases import instant, problem_notice, revision_list, s
 from coordinator.report.timeline import timeline
 
 REVISIONS = [Column("Revision and its file", 7), Column("Took effect (UTC)", 3.2), Column("Took", 1.2, True)]
-ATTEMPTS = [Column("Time (UTC)", 3), Column("What", 3), Column("Said", 6)]
+ATTEMPTS = [Column("Time (UTC)", 3), Column("What", 3), Column("Message", 6)]
 TROUBLES = {
     "attempt.failed": "an attempt failed",
     "attempt.refused": "an attempt was refused",
     "attempt.cancelled": "an attempt was cancelled",
-    "attempt.resolved": "an open end was settled",
+    "attempt.resolved": "the end of an attempt was found out",
 }
 
 
 def happened(facts: RunFacts) -> Section:
+    """The timeline, then one subsection for each such database, in the order of their starts."""
     steps = [step for step in facts.run.steps if worked_on(facts, step)]
     if not steps:
-        return Section("What happened in each database", [Paragraph(text("Nothing was begun in any database."))])
+        return Section("What happened in each database", [Paragraph(text("Nothing was started in any database."))])
     ordered = sorted(steps, key=lambda step: (step.started_at is None, step.started_at or 0, step.service))
     picture = timeline(facts.run)
     blocks: list[Block] = [picture] if picture else []
-    for place, step in enumerate(ordered, start=1):
-        blocks += _story(facts, step, place)
+    for number, step in enumerate(ordered, start=1):
+        blocks += _step_blocks(facts, step, number)
     return Section("What happened in each database", blocks)
 
 
 def worked_on(facts: RunFacts, step: ReportedStep) -> bool:
+    """Whether the step was started, or the journal has revisions of it."""
     return bool(step.started_at or facts.of_step(step.service, "revision.applied", "revision.reverted"))
 
 
-def _story(facts: RunFacts, step: ReportedStep, place: int) -> list[Block]:
+def _step_blocks(facts: RunFacts, step: ReportedStep, number: int) -> list[Block]:
     words, tone = step_end(step)
     changes = facts.of_step(step.service, "revision.applied", "revision.reverted")
     blocks: list[Block] = [
-        Subheading(f"{place}. {step.database or step.service}", badge(words, tone)),
+        Subheading(f"{number}. {step.database or step.service}", badge(words, tone)),
         Facts(_facts(step, changes)),
     ]
-    if rows := _changes(step, changes):
+    if rows := _revision_rows(step, changes):
         blocks.append(Table(f"Revisions in {step.database}", REVISIONS, rows))
-    troubles = facts.of_step(step.service, *TROUBLES)
-    if troubles:
-        blocks.append(Table(f"Attempts in {step.database}", ATTEMPTS, [_trouble(event) for event in troubles]))
+    failed_attempts = facts.of_step(step.service, *TROUBLES)
+    if failed_attempts:
+        blocks.append(
+            Table(f"Attempts in {step.database}", ATTEMPTS, [_attempt_row(event) for event in failed_attempts])
+        )
     if step.error:
         blocks.append(problem_notice(step.error))
     return blocks
@@ -68,7 +72,7 @@ def _story(facts: RunFacts, step: ReportedStep, place: int) -> list[Block]:
 def _facts(step: ReportedStep, changes: list[ReportedEvent]) -> list[tuple[str, Line]]:
     took = f", {duration(step.seconds)}" if step.seconds is not None else ""
     ended = f" to {instant(step.finished_at)} UTC{took}" if step.finished_at else " UTC, no end is known"
-    after = revision_list(step.to_revisions) if step.to_revisions else text("could not be told")
+    after = revision_list(step.to_revisions) if step.to_revisions else text("unknown")
     rows = [
         ("Service", text(step.service)),
         ("Before, after", sentence(revision_list(step.from_revisions), " → ", after)),
@@ -77,33 +81,33 @@ def _facts(step: ReportedStep, changes: list[ReportedEvent]) -> list[tuple[str, 
     ]
     if step.remark:
         rows.append(("Remark", text(step.remark)))
-    if by := _by(changes):
-        rows.append(("Carried out by", text(by)))
+    if actors := _actors(changes):
+        rows.append(("Carried out by", text(actors)))
     return rows
 
 
-def _by(changes: list[ReportedEvent]) -> str:
-    told = dict.fromkeys(
+def _actors(changes: list[ReportedEvent]) -> str:
+    actors = dict.fromkeys(
         (event.actor, str(event.detail.get("actor_basis") or ""), str(event.detail.get("way_in") or ""))
         for event in changes
     )
     return "; ".join(
-        f"{actor or 'nobody named'} ({basis or 'claimed'})" + (f", way in: {way_in}" if way_in else "")
-        for actor, basis, way_in in told
+        f"{actor or 'no name known'} ({basis or 'claimed'})" + (f", origin: {origin}" if origin else "")
+        for actor, basis, origin in actors
     )
 
 
-def _changes(step: ReportedStep, changes: list[ReportedEvent]) -> list[list[Line]]:
-    """What the database's own journal relayed; until it has, what the service answered the coordinator."""
+def _revision_rows(step: ReportedStep, changes: list[ReportedEvent]) -> list[list[Line]]:
+    """The revisions from the journal's events; if there are none yet, from the service's answer to the coordinator."""
     if changes:
-        return [_change(event) for event in changes]
+        return [_revision_row(event) for event in changes]
     return [
-        [_revision(one.action, one.revision, "", one.sha256), text(instant(one.at)), text(_took(one.duration_ms))]
-        for one in step.applied
+        [_revision(done.action, done.revision, "", done.sha256), text(instant(done.at)), text(_took(done.duration_ms))]
+        for done in step.applied
     ]
 
 
-def _change(event: ReportedEvent) -> list[Line]:
+def _revision_row(event: ReportedEvent) -> list[Line]:
     verb = "downgrade" if event.event_type == "revision.reverted" else ""
     revision, message, sha256 = (str(event.detail.get(key) or "") for key in ("revision", "message", "sha256"))
     tables = event.detail.get("tables")
@@ -115,14 +119,14 @@ def _change(event: ReportedEvent) -> list[Line]:
 
 def _revision(action: str, revision: str, message: str, sha256: str) -> Line:
     taken_back = text("taken back: ") if action == "downgrade" else ()
-    told = text(f"  {message}") if message else ()
-    return (*taken_back, *code(revision), *told, *BREAK, *code(sha256))
+    title = text(f"  {message}") if message else ()
+    return (*taken_back, *code(revision), *title, *BREAK, *code(sha256))
 
 
-def _trouble(event: ReportedEvent) -> list[Line]:
-    said = event.detail.get("error") or event.detail.get("title") or ""
-    told = f"{event.outcome} {said}" if event.outcome.startswith("CM-") else str(said or event.outcome)
-    return [text(instant(event.occurred_at)), text(TROUBLES[event.event_type]), text(told)]
+def _attempt_row(event: ReportedEvent) -> list[Line]:
+    error = event.detail.get("error") or event.detail.get("title") or ""
+    message = f"{event.outcome} {error}" if event.outcome.startswith("CM-") else str(error or event.outcome)
+    return [text(instant(event.occurred_at)), text(TROUBLES[event.event_type]), text(message)]
 
 
 def _took(milliseconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What was meant to be done, database by database, and what was never touched."""
+"""The sections about the plan of each database, and about the databases that the run did not change."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ NOT_TOUCHED = ("unchanged", "skipped", "pending")
 
 
 def planned(facts: RunFacts) -> Section:
+    """The plan of each database, in the order of the run."""
     run = facts.run
     if not run.steps:
         return Section("What was planned", [Paragraph(text("Nothing: the run ended before a plan was made."))])
@@ -36,23 +37,24 @@ def planned(facts: RunFacts) -> Section:
 
 
 def untouched(facts: RunFacts) -> Section:
+    """The databases in which the run changed nothing, and why."""
     steps = [step for step in facts.run.steps if _untouched(facts, step)]
     if not steps:
-        told = (
-            "No database of the run: each was worked on." if facts.run.steps else "Every database: nothing was begun."
+        statement = (
+            "No database of the run: each was worked on." if facts.run.steps else "Every database: nothing was started."
         )
-        return Section("What was not touched", [Paragraph(text(told))])
+        return Section("What was not touched", [Paragraph(text(statement))])
     rows = [[code(step.database), text(step.service), revision_list(_is_at(step)), _why(facts, step)] for step in steps]
     moved = sum(_was_moved(step) for step in steps)
     others = f" Somebody else migrated {databases(moved)} of these meanwhile." if moved else ""
-    line = text(f"This run changed nothing in {databases(len(steps))}.{others} {_elsewhere(facts)}")
+    line = text(f"This run changed nothing in {databases(len(steps))}.{others} {_other_services(facts)}")
     return Section(
         "What was not touched", [Paragraph(line), Table("Databases that the run left alone", UNTOUCHED, rows)]
     )
 
 
 def obstacles(facts: RunFacts) -> list[Block]:
-    """Why a run ended before anything was begun."""
+    """The problems because of which the run started no step."""
     return [problem_notice(problem) for problem in facts.run.obstacles]
 
 
@@ -72,7 +74,7 @@ def _untouched(facts: RunFacts, step: ReportedStep) -> bool:
 
 
 def _was_moved(step: ReportedStep) -> bool:
-    """By somebody else, as this run applied nothing."""
+    """Whether somebody else migrated the database: this run applied nothing, but the revision changed."""
     return step.state == "unchanged" and step.from_revisions != step.to_revisions
 
 
@@ -80,10 +82,10 @@ def _is_at(step: ReportedStep) -> list[str]:
     return step.to_revisions if _was_moved(step) else step.from_revisions
 
 
-def _elsewhere(facts: RunFacts) -> str:
-    outside = {event.service for event in facts.events if event.service} - {step.service for step in facts.run.steps}
-    if outside:
-        return f"Besides the plan, the audit names for this request: {', '.join(sorted(outside))}."
+def _other_services(facts: RunFacts) -> str:
+    others = {event.service for event in facts.events if event.service} - {step.service for step in facts.run.steps}
+    if others:
+        return f"Besides the plan, the audit names for this request: {', '.join(sorted(others))}."
     return "The audit names no other database for this request."
 
 
@@ -94,10 +96,10 @@ def _why(facts: RunFacts, step: ReportedStep) -> Line:
         if step.remark:
             return text(step.remark)
         if _was_moved(step):
-            return text("Somebody else brought it there.")
-        return text("It was where it was meant to be already.")
+            return text("Somebody else migrated it.")
+        return text("It was at its target revision already.")
     if facts.run.state == "planned":
         return text("This was a dry run.")
     if facts.run.obstacles:
-        return text("Something stood in the way of the run, so that no database was begun.")
+        return text("The run had obstacles, so no database was migrated.")
     return text("The run ended before its turn came.")

@@ -1,4 +1,4 @@
-"""Who asked for the run, how that is known, why, and who agreed to it."""
+"""The sections about who requested the run and why, and about who approved it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from coordinator.report.phrases import instant, known_by, revision_list
 
 NOBODY = "unknown"  # what a request that names nobody is given
 POLICIES = {
-    "stop": "stop at the first failure; what has not begun stays untouched",
-    "continue": "go on with databases that do not depend on the one that failed",
-    "compensate": "take back what this run had changed",
+    "stop": "stop at the first failure; databases that were not started stay unchanged",
+    "continue": "continue with databases that do not depend on the one that failed",
+    "compensate": "take back the changes of this run",
 }
 
 
 def asked(facts: RunFacts) -> Section:
+    """Who requested the run, how that name is known, what was requested, and the reason."""
     run, requested = facts.run, facts.first("migration.requested", "migration.rejected")
     basis = requested.detail.get("actor_basis") if requested else None
-    actor, claimed = _named(requested.actor if requested else ""), _claimed(facts, requested)
+    actor, claimed = _known_name(requested.actor if requested else ""), _claimed(facts, requested)
     actor = actor or claimed
     rows: list[tuple[str, Line]] = [("Asked by", text(actor or "not known"))]
     if actor:
@@ -27,12 +28,12 @@ def asked(facts: RunFacts) -> Section:
     if claimed and claimed != actor:
         rows.append(("Name given in the request", text(claimed)))
     if not run.asked("services"):
-        line = text("The audit keeps that it was refused, and not what it asked for.")
+        line = text("The audit records that the request was refused, but not what it asked for.")
         return Section("Who asked, and why", [Facts(rows), Paragraph(line)])
     rows += [
         ("Accepted", text(f"{instant(run.accepted_at)} UTC" if run.accepted_at else "never")),
-        ("Services asked for", _whom(run.asked("services"))),
-        ("To be brought to", _target(run.asked("target"))),
+        ("Services asked for", _services(run.asked("services"))),
+        ("Target", _target(run.asked("target"))),
     ]
     if policy := POLICIES.get(str(run.asked("on_failure"))):
         rows.append(("If a database fails", text(policy)))
@@ -53,10 +54,10 @@ def approved(facts: RunFacts) -> Section:
 
 def _claimed(facts: RunFacts, requested: ReportedEvent | None) -> str:
     in_audit = requested.detail.get("requested_by") if requested else None
-    return _named(str(facts.run.asked("requested_by") or in_audit or ""))
+    return _known_name(str(facts.run.asked("requested_by") or in_audit or ""))
 
 
-def _named(actor: str) -> str:
+def _known_name(actor: str) -> str:
     return "" if actor == NOBODY else actor
 
 
@@ -66,7 +67,7 @@ def _reason(reason: str) -> list[Block]:
     return [Paragraph(text("The reason, in the words of the request:")), Quote(reason.splitlines() or [reason])]
 
 
-def _whom(services: object) -> Line:
+def _services(services: object) -> Line:
     if isinstance(services, list):
         return revision_list([str(service) for service in services])
     return text("every one of the fleet" if services == "all" else "not known")

@@ -88,7 +88,7 @@ def test_an_event_without_a_proof_yet_is_no_contradiction(fleet: ScriptedCoordin
     fleet.answers(f"GET /audit/proof/{EVENT.event_id}", (404, problem("CM-604", "Not anchored yet")))
     result = command("audit", "report", "--run", "release-41", "--html", "-")
     assert result.exit_code == 0
-    assert "0 of 1 events lie under a signed anchor" in result.stdout
+    assert "0 of 1 events are covered by a signed anchor" in result.stdout
 
 
 def test_a_request_that_nobody_knows_is_no_report(fleet: ScriptedCoordinator, command: RunCommand) -> None:

@@ -77,7 +77,7 @@ def test_a_verdict_without_an_end_is_not_asked_for_for_ever(
     coordinator.answers(ROUTE, piece(1, 100, next_after=100), piece(101, 200, next_after=100))
     result = command("audit", "verify")
     assert result.exit_code == 3
-    assert "leads nowhere" in result.stderr
+    assert "cannot be continued" in result.stderr
 
 
 def test_a_verdict_that_says_nothing_is_not_taken_for_a_good_one(

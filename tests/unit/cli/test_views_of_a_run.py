@@ -175,7 +175,7 @@ def _in_a_terminal(*arguments: str, **settings: str) -> tuple[str, int]:
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"from_revisions": ["0f1"], "to_revisions": ["0f2"]}, "at 0f2, brought there by somebody else"),
+        ({"from_revisions": ["0f1"], "to_revisions": ["0f2"]}, "at 0f2, migrated by somebody else"),
         ({"from_revisions": ["0f2"], "to_revisions": ["0f2"]}, "at 0f2"),
     ],
 )

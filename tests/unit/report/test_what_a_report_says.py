@@ -40,7 +40,7 @@ CHECKED = "What was checked"
 def test_it_says_who_asked_how_that_is_known_and_why() -> None:
     said = section(facts(), WHO)
     assert "Asked by | release-bot" in said
-    assert "How that is known | claimed by whoever sent the request; nobody checked it" in said
+    assert "How that is known | claimed by the sender of the request; not checked" in said
     assert said.endswith("release 41")
 
 
@@ -68,7 +68,7 @@ def test_the_plan_names_every_database_with_from_and_to() -> None:
 def test_revisions_are_told_as_the_database_itself_recorded_them() -> None:
     said = section(facts(), HAPPENED)
     assert f"0b2  Make 0b2\n{FILE} | 2026-11-22 15:00:45.123 | 412 ms" in said
-    assert "release-bot (claimed), way in: operation" in said
+    assert "release-bot (claimed), origin: operation" in said
 
 
 def test_a_failed_database_is_told_with_its_code_and_what_to_do() -> None:
@@ -79,7 +79,7 @@ def test_a_failed_database_is_told_with_its_code_and_what_to_do() -> None:
 
 def test_databases_left_alone_are_told_apart_from_those_that_were_worked_on() -> None:
     said, happened = section(facts(), NOT_TOUCHED), section(facts(), HAPPENED)
-    assert "cas_audit | cas-audit | 0a1 | It was where it was meant to be already." in said
+    assert "cas_audit | cas-audit | 0a1 | It was at its target revision already." in said
     assert "cds_store | cds-store | 0a1 | The run ended before its turn came." in said
     assert "cds_store" not in happened
     assert "cds_client" not in said
@@ -92,7 +92,7 @@ def test_a_database_that_somebody_else_migrated_meanwhile_is_told_where_it_is_an
     assert f"cas_audit | cas-audit | 0a9 | {remark}" in said
     assert "Somebody else migrated 1 database of these meanwhile." in said
     del there["remark"]  # as from the audit alone, and of a database that is at the target
-    assert "| 0a9 | Somebody else brought it there." in section(RunFacts(run(there), [], PROVEN), NOT_TOUCHED)
+    assert "| 0a9 | Somebody else migrated it." in section(RunFacts(run(there), [], PROVEN), NOT_TOUCHED)
 
 
 def test_a_database_that_its_journal_says_was_changed_is_never_called_untouched() -> None:
@@ -125,7 +125,8 @@ def test_when_everything_holds_it_says_so_and_nothing_contradicts() -> None:
 def test_events_after_the_last_anchor_are_not_called_proven() -> None:
     fresh = {**PROVEN.proofs, EVENTS[-1].event_id: Proof(trouble="no anchor covers it yet")}
     told = facts(evidence=Evidence(fresh, PROVEN.chain))
-    assert "11 of 12 events lie under a signed anchor. The others: no anchor covers it yet." in section(told, CHECKED)
+    sentence = "11 of 12 events are covered by a signed anchor. The others: no anchor covers it yet."
+    assert sentence in section(told, CHECKED)
     assert not is_contradicted(told)
 
 
@@ -182,7 +183,7 @@ def test_a_run_with_nothing_to_do_says_so() -> None:
     events = [EVENTS[0], EVENTS[2], event(112, "migration.finished", outcome="succeeded")]
     idle = RunFacts(run(THERE, state="succeeded", error=None), events, PROVEN)
     assert report_of(idle).summary.endswith("nothing had to be done.")
-    assert "Nothing was begun in any database." in section(idle, HAPPENED)
+    assert "Nothing was started in any database." in section(idle, HAPPENED)
 
 
 def test_the_same_server_giving_events_and_keys_is_a_limit_that_is_said() -> None:
@@ -218,7 +219,7 @@ def test_a_request_that_names_nobody_is_asked_by_nobody_known() -> None:
 def test_an_actor_of_whom_nobody_says_how_he_is_known_is_only_claimed() -> None:
     silent = event(101, "migration.requested", actor="ada")
     said = section(facts(events=[silent, *EVENTS[1:]]), WHO)
-    assert "Asked by | ada | How that is known | claimed by whoever sent the request" in said
+    assert "Asked by | ada | How that is known | claimed by the sender of the request" in said
 
 
 def test_a_database_outside_the_plan_that_the_audit_names_is_said() -> None:
