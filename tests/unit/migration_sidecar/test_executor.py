@@ -12,6 +12,7 @@ from migration_sidecar.contract.messages import OperationRequest, OperationState
 from migration_sidecar.database.operations_table import StoredOperation
 from migration_sidecar.engine.operations.execution import OperationExecution
 from migration_sidecar.engine.operations.executor import Attempts
+from migration_sidecar.protocol.origin import Origin
 from tests.unit.migration_sidecar.accepted import RECORD
 
 
@@ -26,8 +27,8 @@ class Unread:
 async def test_what_a_former_process_attempted_is_not_called_failed_before_it_was_read_back(
     attempts: int, state: OperationState
 ) -> None:
-    place, settings = SimpleNamespace(scrubbed=lambda text: text), SimpleNamespace(service="orders")
+    place, settings = SimpleNamespace(without_passwords=lambda problem: problem), SimpleNamespace(service="orders")
     executor = Attempts(*cast(Any, (settings, place, None, None, None, Unread())))
-    execution = OperationExecution(OperationRequest(operation_id="op-1", target="head"), RECORD, "endpoint")
+    execution = OperationExecution(OperationRequest(operation_id="op-1", target="head"), RECORD, Origin.ENDPOINT)
     with execution.driven(StoredOperation(RECORD, attempts=attempts), cast(Any, None)):
         assert (await executor.carry_out(execution)).state is state

@@ -15,7 +15,7 @@ from migration_sidecar.protocol.orders import Orders, OrdersMessage
 from migration_sidecar.protocol.reports import Report
 from tests.protocol_messages import check
 
-PROBLEM = {"code": "CM-401", "title": "A revision failed", "detail": "It did.", "next_step": "Mend it."}
+PROBLEM = {"code": "CM-401", "detail": "It did.", "next_step": "Mend it."}
 ATTEMPT = Attempt("op-1", 2, "test", "endpoint", facts={"service": "orders"})
 ORDERS: OrdersMessage = {
     "attempt": ATTEMPT.message(),

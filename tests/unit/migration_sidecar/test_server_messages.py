@@ -46,7 +46,7 @@ class Wrapped(Exception):
 
 
 def found(kind: str) -> Found:
-    row = JournalRow(1, "a2", kind, NOW, {}, None, "alembic_version")
+    row = JournalRow(1, "a2", kind, NOW, {}, "alembic_version")
     return Found(revisions=[], rows=[row], moved=[], recorded=set(), left=1, obstacles=[], invalid_indexes=[])
 
 
