@@ -7,9 +7,9 @@ from datetime import date
 from typing import ClassVar, Self
 
 from migration_sidecar.contract.messages import Problem
+from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
 from migration_sidecar.contract.strict_json import Ambiguous, Unstorable
 from migration_sidecar.contract.strict_json import quoted as quoted
-from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
 
 
 class CoordinatorError(Exception):

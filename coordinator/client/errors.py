@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.client.exit_codes import ExitCode
-from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
+from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
 
 
 class CommandFailed(Exception):

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape as escape_markup
 
 from migration_sidecar.contract.messages import Problem
+from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
 from migration_sidecar.contract.strict_json import CONTROL_CHARACTERS
-from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
 
 out, remarks = Console(highlight=False), Console(stderr=True, highlight=False)
 CONTROL = re.compile(f"[{CONTROL_CHARACTERS}]")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
+from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
 
 if TYPE_CHECKING:
     from migration_sidecar.contract.messages import LockHolder, Problem

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
 from migration_sidecar.contract.request_id import REQUEST_ID
 from migration_sidecar.contract.strict_json import CONTROL_CHARACTERS
-from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
 
 # A bound on what is read from somebody else: far above what anybody has, far below what fills a memory.
 MOST_REVISIONS = 10_000

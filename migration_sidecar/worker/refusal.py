@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
+from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
 from migration_sidecar.protocol.reports import ProblemFacts
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from coordinator.domain.run_state import MOVES as RUN_MOVES
 from coordinator.domain.step import MOVES as STEP_MOVES
-from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS
-from migration_sidecar.problem_catalogue.reference_page import page
+from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
+from migration_sidecar.contract.problem_catalogue.reference_page import page
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -41,7 +41,7 @@ def test_every_code_that_the_code_gives_is_in_the_catalogue_and_no_other() -> No
 
 
 def test_the_page_of_errors_is_the_catalogue() -> None:
-    """Otherwise: python -m migration_sidecar.problem_catalogue.reference_page > docs/errors.md"""
+    """Otherwise: python -m migration_sidecar.contract.problem_catalogue.reference_page > docs/errors.md"""
     assert (ROOT / "docs" / "errors.md").read_text() == page()
 
 

@@ -12,8 +12,8 @@ import pytest
 from coordinator.client.exit_codes import ExitCode
 from coordinator.errors import CoordinatorError
 from migration_sidecar.contract.messages import Problem
-from migration_sidecar.problem_catalogue.catalogue import PROBLEM_KINDS, SECTIONS
-from migration_sidecar.problem_catalogue.kind import ProblemKind
+from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS, SECTIONS
+from migration_sidecar.contract.problem_catalogue.kind import ProblemKind
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = [file for name in ("coordinator", "migration_sidecar", "services") for file in (ROOT / name).rglob("*.py")]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from migration_sidecar.problem_catalogue.databases import DATABASE
-from migration_sidecar.problem_catalogue.fleet import CONFIGURATION, OTHERS, OURS
-from migration_sidecar.problem_catalogue.migrations import MIGRATION, REVISION_FILES
-from migration_sidecar.problem_catalogue.requests import ADDRESS, MESSAGE, REQUEST
+from migration_sidecar.contract.problem_catalogue.databases import DATABASE
+from migration_sidecar.contract.problem_catalogue.fleet import CONFIGURATION, OTHERS, OURS
+from migration_sidecar.contract.problem_catalogue.migrations import MIGRATION, REVISION_FILES
+from migration_sidecar.contract.problem_catalogue.requests import ADDRESS, MESSAGE, REQUEST
 
 SECTIONS = {
     "The message (CM-1xx)": MESSAGE,

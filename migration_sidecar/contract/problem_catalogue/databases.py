@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migration_sidecar.problem_catalogue.kind import ProblemKind
+from migration_sidecar.contract.problem_catalogue.kind import ProblemKind
 
 # fmt: off
 DATABASE = (

@@ -1,14 +1,14 @@
-"""Makes docs/errors.md of the table: python -m migration_sidecar.problem_catalogue.reference_page > docs/errors.md"""
+"""Makes docs/errors.md of the table: python -m migration_sidecar.contract.problem_catalogue.reference_page > docs/errors.md"""
 
 from __future__ import annotations
 
-from migration_sidecar.problem_catalogue.catalogue import SECTIONS
-from migration_sidecar.problem_catalogue.kind import ProblemKind
+from migration_sidecar.contract.problem_catalogue.catalogue import SECTIONS
+from migration_sidecar.contract.problem_catalogue.kind import ProblemKind
 
 INTRODUCTION = """\
 # Error codes
 
-<!-- Made by `python -m migration_sidecar.problem_catalogue.reference_page`; edit migration_sidecar/problem_catalogue. -->
+<!-- Made by `python -m migration_sidecar.contract.problem_catalogue.reference_page`; edit migration_sidecar/contract/problem_catalogue. -->
 
 Every refusal and failure has a code, the same through every door: HTTP, events, `coordinator`, `migration-sidecar`, readiness, run records,
 audit. With it come one sentence each: what, why, and what to do (`title`, `detail`, `next_step`). A code never changes its meaning, and has
