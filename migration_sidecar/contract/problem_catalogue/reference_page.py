@@ -1,4 +1,4 @@
-"""Makes docs/errors.md of the table: python -m migration_sidecar.contract.problem_catalogue.reference_page > docs/errors.md"""
+"""Prints docs/errors.md: python -m migration_sidecar.contract.problem_catalogue.reference_page > docs/errors.md"""
 
 from __future__ import annotations
 
