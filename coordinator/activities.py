@@ -13,21 +13,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from coordinator.audit.drift import Drift
-from coordinator.audit.outbox_relay import Relay
+from coordinator.audit.drift import DriftRecorder
+from coordinator.audit.outbox_relay import OutboxRelay
 from coordinator.domain.catalog import Catalog
-from coordinator.domain.outcome import Outcome, nothing_conclusive
+from coordinator.domain.outcome import Outcome, unknown_outcome
 from coordinator.domain.plan import FleetPlan
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
-from coordinator.domain.schedule import Course, Report
+from coordinator.domain.schedule import RunSchedule, StepReport
 from coordinator.domain.step import Step, StepState
 from coordinator.errors import CoordinatorError, InternalError, NoSuchRun
 from coordinator.ports import Clock
-from coordinator.runs.repository import Runs
-from coordinator.runs.workflow_progress import Activities
+from coordinator.runs.repository import RunRepository
+from coordinator.runs.workflow_progress import RunningActivities
 from coordinator.steps.fleet_plan import plan_run
-from coordinator.steps.step_executor import Commander
+from coordinator.steps.step_executor import StepExecutor
 from coordinator.unavailable import AuditNotReady, AuditUnavailable, DocumentTooLarge, SidecarUnreachable
 
 log = logging.getLogger(__name__)
@@ -36,16 +36,16 @@ AUDIT_PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Tools:
+class ActivityDependencies:
     """What activities work with; app.py alone puts it together."""
 
-    runs: Runs
-    relay: Relay
-    commander: Commander
+    runs: RunRepository
+    relay: OutboxRelay
+    step_executor: StepExecutor
     catalog: Catalog
     clock: Clock
-    drift: Drift
-    activities: Activities = field(default_factory=Activities)
+    drift: DriftRecorder
+    running: RunningActivities = field(default_factory=RunningActivities)
     planning_patience_seconds: float = 10.0
 
 
@@ -54,16 +54,18 @@ class Activity(Protocol):
 
     __name__: str
 
-    async def __call__(self, order: dict[str, Any], *, tools: Tools) -> dict[str, Any]: ...
+    async def __call__(self, order: dict[str, Any], *, tools: ActivityDependencies) -> dict[str, Any]: ...
 
 
-async def visibly(activity: Activity, order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
+async def report_unexpected_errors(
+    activity: Activity, order: dict[str, Any], *, tools: ActivityDependencies
+) -> dict[str, Any]:
     """Runs any activity. An unexpected error is written into the run record too, because Dapr repeats it without end.
 
     app.py registers every activity wrapped in this one.
     """
     try:
-        with tools.activities.doing(order["request_id"]):
+        with tools.running.running(order["request_id"]):
             return await activity(order, tools=tools)
     except CoordinatorError:
         raise
@@ -75,7 +77,7 @@ async def visibly(activity: Activity, order: dict[str, Any], *, tools: Tools) ->
         raise
 
 
-async def make_plan(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
+async def make_plan(order: dict[str, Any], *, tools: ActivityDependencies) -> dict[str, Any]:
     """Plans an accepted run and answers its schedule.
 
     A run that has a plan keeps it: a catalog that changes tomorrow cannot alter a run that began today.
@@ -84,17 +86,17 @@ async def make_plan(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
     if run is None:
         # The record is written before the workflow is scheduled: without one there is nothing to carry out.
         log.error("workflow_without_run", extra={"request_id": order["request_id"]})
-        return Course(legs=[], ended=True).model_dump(mode="json")
+        return RunSchedule(legs=[], ended=True).model_dump(mode="json")
     if run.state is RunState.ACCEPTED:
-        messenger = tools.commander.messenger
+        messenger = tools.step_executor.messenger
         plan, steps = await plan_run(run, tools.catalog, messenger, patience_seconds=tools.planning_patience_seconds)
-        await tools.drift.look(messenger, plan, steps)
+        await tools.drift.check(messenger, plan, steps)
         run = await _store_plan(run.request_id, plan, steps, tools)
         tools.relay.deliver_in_background(run)
-    return Course.of(run).model_dump(mode="json")
+    return RunSchedule.of(run).model_dump(mode="json")
 
 
-async def carry_out(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
+async def carry_out(order: dict[str, Any], *, tools: ActivityDependencies) -> dict[str, Any]:
     """Starts the step of one service, has the service carry it out, records each outcome, and answers a Report.
 
     Raises NoSuchRun, SidecarUnreachable, StateUnavailable and StateContended; Dapr then repeats it.
@@ -108,7 +110,7 @@ async def carry_out(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
     if run.step(service).state is not StepState.RUNNING:
         return _report(run.step(service))
     tools.relay.deliver_in_background(run)
-    async for outcome in tools.commander.carry_out(run, service):
+    async for outcome in tools.step_executor.execute(run, service):
         run = await _store_outcome(request_id, service, outcome, tools)
         if run.step(service).state is not StepState.RUNNING:
             break
@@ -117,24 +119,24 @@ async def carry_out(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
     return _report(run.step(service))
 
 
-async def finish(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
+async def finish(order: dict[str, Any], *, tools: ActivityDependencies) -> dict[str, Any]:
     """Ends the run and delivers its outbox; answers whether it is settled. The workflow repeats it until it is."""
     request_id = order["request_id"]
     try:
-        run = await tools.runs.change(request_id, lambda run: run.finish(tools.clock()))
+        run = await tools.runs.update(request_id, lambda run: run.finish(tools.clock()))
     except NoSuchRun:
         return {"settled": True}
     try:
-        await tools.relay.record(run)
+        await tools.relay.deliver_to_audit(run)
     except (AuditUnavailable, SidecarUnreachable) as error:
         await _wait_for(request_id, error.problem().detail, tools)
         return {"settled": False}
     # At the same time: a reader who waits for `audit: recorded` does not wait for the broker.
-    _, announced = await asyncio.gather(_wait_for(request_id, None, tools), tools.relay.announce(run))
+    _, announced = await asyncio.gather(_wait_for(request_id, None, tools), tools.relay.publish_progress(run))
     run = await tools.runs.write_deliveries(request_id)
     settled = announced and run.settled
     if settled:
-        await tools.runs.leave([request_id])
+        await tools.runs.index_remove([request_id])
     return {"settled": settled}
 
 
@@ -142,40 +144,40 @@ async def finish(order: dict[str, Any], *, tools: Tools) -> dict[str, Any]:
 ACTIVITIES: Mapping[str, Activity] = {"make_plan": make_plan, "carry_out": carry_out, "finish": finish}
 
 
-async def _store_plan(request_id: str, plan: FleetPlan, steps: list[Step], tools: Tools) -> Run:
+async def _store_plan(request_id: str, plan: FleetPlan, steps: list[Step], tools: ActivityDependencies) -> Run:
     """A plan that the record cannot hold becomes the obstacle that ends the run."""
     try:
-        return await tools.runs.change(request_id, lambda run: run.with_plan(plan, steps, tools.clock()))
+        return await tools.runs.update(request_id, lambda run: run.with_plan(plan, steps, tools.clock()))
     except DocumentTooLarge as error:
         too_large = FleetPlan(plans=[], obstacles=[error.problem()])
-        return await tools.runs.change(request_id, lambda run: run.with_plan(too_large, [], tools.clock()))
+        return await tools.runs.update(request_id, lambda run: run.with_plan(too_large, [], tools.clock()))
 
 
-async def _begin_step(run: Run, service: str, tools: Tools) -> Run:
+async def _begin_step(run: Run, service: str, tools: ActivityDependencies) -> Run:
     """Starts no step before the audit has everything that happened so far; says in the record that it waits for it."""
     try:
-        await tools.relay.record(run)
+        await tools.relay.deliver_to_audit(run)
     except (AuditUnavailable, SidecarUnreachable) as error:
-        if not _may_go_first(run.step(service), error, tools.catalog):
+        if not _may_start_without_audit(run.step(service), error, tools.catalog):
             why = f"{error.problem().detail} Nothing new starts until the audit can be written."
             return await _wait_for(run.request_id, why, tools)
-    return await tools.runs.change(run.request_id, lambda run: run.begin_step(service, tools.clock()))
+    return await tools.runs.update(run.request_id, lambda run: run.begin_step(service, tools.clock()))
 
 
-async def _store_outcome(request_id: str, service: str, outcome: Outcome, tools: Tools) -> Run:
+async def _store_outcome(request_id: str, service: str, outcome: Outcome, tools: ActivityDependencies) -> Run:
     """An outcome that the record cannot hold is stored as an inconclusive one."""
     try:
-        return await tools.runs.change(request_id, lambda run: run.apply_outcome(service, outcome, tools.clock()))
+        return await tools.runs.update(request_id, lambda run: run.apply_outcome(service, outcome, tools.clock()))
     except DocumentTooLarge as error:
-        unknown = nothing_conclusive(error.problem().model_copy(update={"service": service}))
-        return await tools.runs.change(request_id, lambda run: run.apply_outcome(service, unknown, tools.clock()))
+        unknown = unknown_outcome(error.problem().model_copy(update={"service": service}))
+        return await tools.runs.update(request_id, lambda run: run.apply_outcome(service, unknown, tools.clock()))
 
 
-async def _wait_for(request_id: str, why: str | None, tools: Tools) -> Run:
-    return await tools.runs.change(request_id, lambda run: run.with_waiting_reason(why))
+async def _wait_for(request_id: str, why: str | None, tools: ActivityDependencies) -> Run:
+    return await tools.runs.update(request_id, lambda run: run.with_waiting_reason(why))
 
 
-def _may_go_first(step: Step, error: CoordinatorError, catalog: Catalog) -> bool:
+def _may_start_without_audit(step: Step, error: CoordinatorError, catalog: Catalog) -> bool:
     """Only the audit's own first migration may start before the audit can be written."""
     return step.service == catalog.fleet.audit and (isinstance(error, AuditNotReady) or not step.from_revisions)
 
@@ -183,5 +185,5 @@ def _may_go_first(step: Step, error: CoordinatorError, catalog: Catalog) -> bool
 def _report(step: Step) -> dict[str, Any]:
     """A step that could not begin is asked for again, but not at once."""
     pause = AUDIT_PAUSE_SECONDS if step.state is StepState.PENDING else 0
-    report = Report(service=step.service, state=step.state, again_after_seconds=pause)
+    report = StepReport(service=step.service, state=step.state, again_after_seconds=pause)
     return report.model_dump(mode="json")

@@ -8,8 +8,8 @@ from typing import ClassVar, Self
 
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
-from migration_sidecar.contract.strict_json import Ambiguous, Unstorable
-from migration_sidecar.contract.strict_json import quoted as quoted
+from migration_sidecar.contract.strict_json import DuplicateKey, NotStorable
+from migration_sidecar.contract.strict_json import quote_for_message as quote_for_message
 
 
 class CoordinatorError(Exception):
@@ -59,7 +59,7 @@ class WrongContentType(NotJson):
     status = 415
 
     def __init__(self, found: str) -> None:
-        super().__init__(f"The body is sent as {quoted(found)}; only plain application/json is read.")
+        super().__init__(f"The body is sent as {quote_for_message(found)}; only plain application/json is read.")
 
 
 class BadEnvelope(CoordinatorError):
@@ -77,11 +77,11 @@ class BadRequestId(CoordinatorError):
 
 
 class ForbiddenCharacter(CoordinatorError):
-    code = Unstorable.code
+    code = NotStorable.code
 
 
 class UnreasonableJson(CoordinatorError):
-    code = Ambiguous.code
+    code = DuplicateKey.code
 
 
 class BodyTooLarge(CoordinatorError):
@@ -98,7 +98,7 @@ class UnknownService(CoordinatorError):
     code = "CM-201"
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"The catalog has no service {quoted(name)}; known: {', '.join(known)}.")
+        super().__init__(f"The catalog has no service {quote_for_message(name)}; known: {', '.join(known)}.")
 
 
 class RenamedService(UnknownService):
@@ -144,7 +144,7 @@ class PreflightFailed(CoordinatorError):
 # --- repeats, fields, verbs (CM-6xx) ----------------------------------------------------------------------------------
 
 
-class OtherBody(CoordinatorError):
+class IdempotencyConflict(CoordinatorError):
     code = "CM-601"
 
     def __init__(self, request_id: str) -> None:
@@ -159,7 +159,7 @@ class NotBuiltYet(BadField):
     next_step = "Leave the field at its default; this version would ignore it otherwise."
 
     def __init__(self, field: str, value: object) -> None:
-        super().__init__(f"{field} = {quoted(str(value))} is understood but not supported yet.")
+        super().__init__(f"{field} = {quote_for_message(str(value))} is understood but not supported yet.")
 
 
 class NoSuchRoute(BadField):
@@ -167,14 +167,14 @@ class NoSuchRoute(BadField):
     next_step = "See the routes in docs/api.md."
 
     def __init__(self, method: str) -> None:
-        super().__init__(f"No route of the coordinator answers this {quoted(method)}.")
+        super().__init__(f"No route of the coordinator answers this {quote_for_message(method)}.")
 
 
 class NoSuchRun(CoordinatorError):
     code = "CM-604"
 
     def __init__(self, request_id: str) -> None:
-        super().__init__(f"No run {quoted(request_id)} was ever accepted.", request_id=request_id)
+        super().__init__(f"No run {quote_for_message(request_id)} was ever accepted.", request_id=request_id)
 
 
 class OnlyRefused(NoSuchRun):
@@ -183,7 +183,7 @@ class OnlyRefused(NoSuchRun):
     def __init__(self, request_id: str, when: str, code: str, why: str, next_step: str) -> None:
         CoordinatorError.__init__(
             self,
-            f"No run {quoted(request_id)} was ever accepted: what asked for it was refused at {when} with {code}: "
+            f"No run {quote_for_message(request_id)} was ever accepted: what asked for it was refused at {when} with {code}: "
             f"{why}",
             request_id=request_id,
         )
@@ -217,5 +217,5 @@ class ServiceLied(CoordinatorError):
         super().__init__(f"{service} answered, but {reason}.", service=service)
 
 
-class SucceededElsewhere(ServiceLied):
+class SucceededOnOtherDatabase(ServiceLied):
     """It says that it reached another place than the plan's target: true where that place is beyond the target."""

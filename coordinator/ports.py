@@ -17,17 +17,17 @@ from migration_sidecar.contract.messages import (
     OperationRequest,
     ServiceStatus,
 )
-from migration_sidecar.contract.progress_events import Announcement
+from migration_sidecar.contract.progress_events import ProgressEventType
 
 
-class Address(NamedTuple):
+class ServiceAddress(NamedTuple):
     """A service and its database; an answer about another pair is not believed."""
 
     service: str
     database: str
 
 
-class Document(NamedTuple):
+class VersionedDocument(NamedTuple):
     """A stored value and its etag, which changes with every write."""
 
     value: Any
@@ -40,11 +40,11 @@ class DocumentStore(Protocol):
     Raises StateUnavailable, after which a write may or may not have happened, and DocumentTooLarge for a write.
     """
 
-    async def read(self, key: str) -> Document | None:
+    async def read(self, key: str) -> VersionedDocument | None:
         """None where the key does not exist."""
         ...
 
-    async def read_many(self, keys: Sequence[str]) -> dict[str, Document]:
+    async def read_many(self, keys: Sequence[str]) -> dict[str, VersionedDocument]:
         """By key; keys that do not exist are left out."""
         ...
 
@@ -68,7 +68,7 @@ class AuditTrail(Protocol):
         ...
 
 
-class Stream(Protocol):
+class ByteStream(Protocol):
     """An answer that is read while it comes. It must be read to its end or closed."""
 
     content_type: str
@@ -81,7 +81,7 @@ class Stream(Protocol):
 class AuditReader(Protocol):
     """The audit's own routes. Raises ServiceUnreachable, ServiceRefused, ServiceLied and SidecarUnreachable."""
 
-    async def open(self, path: str, query: str) -> Stream:
+    async def open(self, path: str, query: str) -> ByteStream:
         """The answer of a GET on this path."""
         ...
 
@@ -92,30 +92,32 @@ class FleetMessenger(Protocol):
     Raises ServiceUnreachable, ServiceRefused, ServiceLied and SidecarUnreachable.
     """
 
-    async def status(self, address: Address) -> ServiceStatus:
+    async def status(self, address: ServiceAddress) -> ServiceStatus:
         """Where the database is."""
         ...
 
-    async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan:
+    async def plan(
+        self, address: ServiceAddress, *, action: Action, target: str, with_sql: bool = False
+    ) -> MigrationPlan:
         """What the service would do for this target; nothing is touched."""
         ...
 
-    async def start(self, address: Address, order: OperationRequest, *, wait_seconds: int) -> Operation:
+    async def start(self, address: ServiceAddress, order: OperationRequest, *, wait_seconds: int) -> Operation:
         """Starts the operation, or recognises it by its id; waits for its end, at most `wait_seconds`."""
         ...
 
-    async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation:
+    async def operation(self, address: ServiceAddress, operation_id: str, *, wait_seconds: int) -> Operation:
         """The operation; waits for its end, at most `wait_seconds`."""
         ...
 
 
-class Journals(Protocol):
+class JournalSource(Protocol):
     """The services' own journals.
 
     Raises ServiceUnreachable, ServiceRefused, ServiceLied and SidecarUnreachable.
     """
 
-    async def journal(self, address: Address, *, after: int, limit: int) -> JournalPage:
+    async def journal(self, address: ServiceAddress, *, after: int, limit: int) -> JournalPage:
         """At most `limit` rows after row `after`."""
         ...
 
@@ -123,7 +125,9 @@ class Journals(Protocol):
 class EventPublisher(Protocol):
     """The topic migrate.events."""
 
-    async def publish(self, announcement: Announcement, event_id: str, at: datetime, data: Mapping[str, Any]) -> None:
+    async def publish(
+        self, announcement: ProgressEventType, event_id: str, at: datetime, data: Mapping[str, Any]
+    ) -> None:
         """Publishes at least once; a repeat is recognised by its id. Raises BrokerUnavailable."""
         ...
 

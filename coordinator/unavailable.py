@@ -13,7 +13,7 @@ class ServiceUnreachable(CoordinatorError):
         super().__init__(f"{service} does not answer through Dapr: {reason}.", service=service)
 
 
-class ServiceSilent(CoordinatorError):
+class ServiceTimeout(CoordinatorError):
     code = "CM-803"
 
     def __init__(self, service: str, waited_seconds: int, last: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dapr.ext.workflow import DaprWorkflowContext, RetryPolicy, when_all
 
-from coordinator.domain.schedule import Course, Report
+from coordinator.domain.schedule import RunSchedule, StepReport
 
 NAME = "migrate"
 # Dapr replays the whole history at every turn, so a long wait goes on in a fresh one.
@@ -25,7 +25,7 @@ PATIENT = RetryPolicy(
 def migrate(ctx: DaprWorkflowContext, command: dict[str, Any]) -> Generator[Any, Any, None]:
     """One run from its plan to its end. `command` holds only the request id; the rest is in the run record."""
     request_id = command["request_id"]
-    course = Course.model_validate((yield _call(ctx, "make_plan", {"request_id": request_id})))
+    course = RunSchedule.model_validate((yield _call(ctx, "make_plan", {"request_id": request_id})))
     rounds = 0
     while services := course.next():
         if rounds == ROUNDS_PER_HISTORY:
@@ -34,8 +34,8 @@ def migrate(ctx: DaprWorkflowContext, command: dict[str, Any]) -> Generator[Any,
         rounds += 1
         orders = [_call(ctx, "carry_out", {"request_id": request_id, "service": service}) for service in services]
         answers = (yield when_all(orders)) if len(orders) > 1 else [(yield orders[0])]
-        reports = [Report.model_validate(answer) for answer in answers]
-        course = course.after(reports)
+        reports = [StepReport.model_validate(answer) for answer in answers]
+        course = course.with_reports(reports)
         if pause := max(report.again_after_seconds for report in reports):
             yield ctx.create_timer(timedelta(seconds=pause))
     while not (yield _call(ctx, "finish", {"request_id": request_id}))["settled"]:

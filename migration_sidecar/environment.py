@@ -20,18 +20,18 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from migration_sidecar.config.alembic_files import ConfigFiles
-from migration_sidecar.config.database_url import UnusableAddress, database_url, without_password
+from migration_sidecar.config.alembic_files import AlembicFiles
+from migration_sidecar.config.database_url import InvalidDatabaseUrl, database_url, mask_password
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.journal_schema import journal_tables
-from migration_sidecar.protocol.orders import Orders
+from migration_sidecar.protocol.orders import MigrationOrders
 from migration_sidecar.protocol.origin import Origin
 from migration_sidecar.protocol.reports import Report
 from migration_sidecar.protocol.url import URL
 from migration_sidecar.worker.failure_report import describe_failure
-from migration_sidecar.worker.refusal import Refusal, sentence
+from migration_sidecar.worker.refusal import MigrationRefused, sentence
 from migration_sidecar.worker.session import configure_hook, journal_writer
-from migration_sidecar.worker.session.session_settings import chosen
+from migration_sidecar.worker.session.session_settings import configured
 
 LOCK_WAIT_SECONDS = 600.0  # for the command `alembic`; Ctrl-C ends the wait
 
@@ -44,14 +44,14 @@ def run(metadata: MetaData, **options: Any) -> None:
     config_file = Path(context.config.config_file_name or "alembic.ini")
     try:
         url = database_url(config_file)
-    except UnusableAddress as error:
+    except InvalidDatabaseUrl as error:
         raise CommandError(str(error)) from None
     if context.is_offline_mode():
         context.configure(url=_text(url), target_metadata=metadata, literal_binds=True, **options)
         with context.begin_transaction():
             context.run_migrations()
         return
-    by_hand = None if configure_hook.installed() else ByHand(ConfigFiles.found(config_file))
+    by_hand = None if configure_hook.installed() else NativeAlembicRun(AlembicFiles.locate(config_file))
     if by_hand is not None:
         configure_hook.install(lambda _: by_hand.orders, by_hand.tell)
     try:
@@ -67,7 +67,7 @@ def run(metadata: MetaData, **options: Any) -> None:
         raise CommandError(_no_connection(url, error)) from None
 
 
-async def _run_async(url: URL, metadata: MetaData, by_hand: ByHand | None, options: dict[str, Any]) -> None:
+async def _run_async(url: URL, metadata: MetaData, by_hand: NativeAlembicRun | None, options: dict[str, Any]) -> None:
     from sqlalchemy.ext.asyncio import (
         create_async_engine,
     )  # importing it takes time that a synchronous service need not spend
@@ -77,7 +77,9 @@ async def _run_async(url: URL, metadata: MetaData, by_hand: ByHand | None, optio
         await connection.run_sync(_migrate, metadata, by_hand, options)
 
 
-def _migrate(connection: Connection, metadata: MetaData, by_hand: ByHand | None, options: dict[str, Any]) -> None:
+def _migrate(
+    connection: Connection, metadata: MetaData, by_hand: NativeAlembicRun | None, options: dict[str, Any]
+) -> None:
     if by_hand is not None:
         by_hand.connected = True
     try:
@@ -102,20 +104,20 @@ def _no_connection(url: URL, error: Exception) -> str:
     return f"No session with database {url.database} at {url.host}:{url.port or 5432}: {reason}"
 
 
-class ByHand:
+class NativeAlembicRun:
     """A migration with the command `alembic`: writes the journal row of a failure and prints what it waits for.
 
     When the service migrates, it does both itself.
     """
 
-    def __init__(self, files: ConfigFiles) -> None:
+    def __init__(self, files: AlembicFiles) -> None:
         settings = files.own()
         person = f"{getpass.getuser()}@{os.uname().nodename}"
         facts = {"service": settings.get("service") or os.environ.get("APP_ID") or files.folder.name}
         self.attempt = Attempt(f"by-hand-{uuid4()}", number=1, actor=person, way_in=Origin.BY_HAND, facts=facts)
         named = os.environ.get("MIGRATION_JOURNAL_TABLE") or settings.get("journal_table")
         try:
-            self.orders = Orders(self.attempt, LOCK_WAIT_SECONDS, chosen(settings), journal_tables(named))
+            self.orders = MigrationOrders(self.attempt, LOCK_WAIT_SECONDS, configured(settings), journal_tables(named))
         except ValueError as error:
             raise CommandError(f"journal_table: {error}") from None
         self.revision: str | None = None
@@ -134,22 +136,22 @@ class ByHand:
 
     def sentence_for(self, connection: Connection, error: Exception) -> str | None:
         """The line to print if PostgreSQL or a rule of ours refused; None for other errors, which need a traceback."""
-        if isinstance(error, Refusal):
+        if isinstance(error, MigrationRefused):
             return str(error)
         problem = describe_failure(error, self.revision)
         if problem.get("sqlstate") is None or not self.migrating:
             return None
-        return without_password(f"{sentence(problem)} (SQLSTATE {problem['sqlstate']})", connection.engine.url)
+        return mask_password(f"{sentence(problem)} (SQLSTATE {problem['sqlstate']})", connection.engine.url)
 
     def record_failure(self, connection: Connection, error: Exception) -> None:
         """Writes the `failed` row, unless the connection is lost."""
         if not self.migrating or connection.invalidated or connection.closed:
             return  # the attempt row without an end says all that is known
         connection.rollback()
-        problem = error.facts if isinstance(error, Refusal) else describe_failure(error, self.revision)
+        problem = error.facts if isinstance(error, MigrationRefused) else describe_failure(error, self.revision)
         facts: dict[str, Any] = {"error": problem["detail"], "server_message": problem.get("server_message")}
-        facts = {name: text and without_password(text, connection.engine.url) for name, text in facts.items()}
+        facts = {name: text and mask_password(text, connection.engine.url) for name, text in facts.items()}
         facts["sqlstate"] = problem.get("sqlstate")
-        statement = journal_writer.plain(self.orders.tables)
+        statement = journal_writer.insert_unfenced(self.orders.tables)
         with connection.begin():
             journal_writer.write(connection, self.attempt, "failed", statement, **facts)

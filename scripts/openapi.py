@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from coordinator import app as coordinator
-from coordinator.adapters.daprd import Sidecar
+from coordinator.adapters.daprd import DaprHttpClient
 from coordinator.domain.catalog import read_catalog
 from coordinator.settings import Settings
 from migration_sidecar.api.app import make_app
@@ -28,7 +28,7 @@ FOLDER = ROOT / "docs" / "openapi"
 async def whole_coordinator() -> FastAPI:
     """With all its routes and no connection; its parts ask for the loop that they are to run in."""
     app = coordinator.create_app()
-    coordinator._wire(app, Settings(), read_catalog((ROOT / "fleet.toml").read_text()), Sidecar(3500))
+    coordinator._wire(app, Settings(), read_catalog((ROOT / "fleet.toml").read_text()), DaprHttpClient(3500))
     return app
 
 

@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 
 from coordinator.domain.run import Run
-from coordinator.ports import Document, DocumentStore
-from coordinator.runs.change_notifier import Watchers
-from coordinator.runs.repository import Runs
+from coordinator.ports import DocumentStore, VersionedDocument
+from coordinator.runs.change_notifier import ChangeNotifier
+from coordinator.runs.repository import RunRepository
 from tests.first_release import FirstRelease
 
 
@@ -69,9 +69,9 @@ class DocumentStoreContract:
         def more(run: Run) -> Run:
             return run.model_copy(update={"waiting_for": str(int(run.waiting_for or 0) + 1)})
 
-        await Runs(store, Watchers()).create(run)
-        await asyncio.gather(*(Runs(store, Watchers()).change(run.request_id, more) for _ in range(8)))
-        stored = await Runs(store, Watchers()).read(run.request_id)
+        await RunRepository(store, ChangeNotifier()).create(run)
+        await asyncio.gather(*(RunRepository(store, ChangeNotifier()).update(run.request_id, more) for _ in range(8)))
+        stored = await RunRepository(store, ChangeNotifier()).read(run.request_id)
         assert stored is not None
         assert (stored.waiting_for, stored.version) == ("8", 9)
 
@@ -79,8 +79,8 @@ class DocumentStoreContract:
         self, store: DocumentStore, run: Run
     ) -> None:
         ids = {fresh() for _ in range(8)}
-        await asyncio.gather(*(Runs(store, Watchers()).enter(one, run.accepted_at) for one in ids))
-        assert ids <= {entry.request_id for entry in (await Runs(store, Watchers()).index()).open}
+        await asyncio.gather(*(RunRepository(store, ChangeNotifier()).index_add(one, run.accepted_at) for one in ids))
+        assert ids <= {entry.request_id for entry in (await RunRepository(store, ChangeNotifier()).index()).open}
 
     @pytest.mark.parametrize("value", [[1], "text", 7, True, {"a": {}}], ids=str)
     async def test_what_is_no_document_of_ours_is_read_as_what_it_is_and_so_are_others_beside_it(
@@ -101,7 +101,7 @@ class DocumentStoreContract:
         for number in range(3):
             await FirstRelease(apart).enter(f"old-{number}", run.accepted_at)
         called_index = run.model_copy(update={"request_id": "index"})
-        runs = [Runs(apart, Watchers()) for _ in range(4)]
+        runs = [RunRepository(apart, ChangeNotifier()) for _ in range(4)]
         assert await runs[0].read("index") is None
         await asyncio.gather(*(one.tidy() for one in runs))
         created = await asyncio.gather(*(one.create(called_index) for one in runs))
@@ -119,14 +119,14 @@ class DocumentStoreContract:
                 await FirstRelease(apart).enter(f"{name}-{number}", run.accepted_at)
 
         async def new(name: str) -> None:
-            runs = Runs(apart, Watchers())
+            runs = RunRepository(apart, ChangeNotifier())
             for number in range(4):
                 await runs.tidy()
-                await runs.enter(f"{name}-{number}", run.accepted_at)
+                await runs.index_add(f"{name}-{number}", run.accepted_at)
 
         await asyncio.gather(old("a"), old("b"), new("c"), new("d"))
-        await Runs(apart, Watchers()).tidy()
-        index = await Runs(apart, Watchers()).index()
+        await RunRepository(apart, ChangeNotifier()).tidy()
+        index = await RunRepository(apart, ChangeNotifier()).index()
         entered = {f"{name}-{number}" for name in "abcd" for number in range(4)}
         assert set(index.recent) == {entry.request_id for entry in index.open} == entered
 
@@ -137,10 +137,10 @@ class Apart:
     def __init__(self, store: DocumentStore, prefix: str) -> None:
         self._store, self._prefix = store, prefix
 
-    async def read(self, key: str) -> Document | None:
+    async def read(self, key: str) -> VersionedDocument | None:
         return await self._store.read(self._prefix + key)
 
-    async def read_many(self, keys: Sequence[str]) -> dict[str, Document]:
+    async def read_many(self, keys: Sequence[str]) -> dict[str, VersionedDocument]:
         found = await self._store.read_many([self._prefix + key for key in keys])
         return {key: found[self._prefix + key] for key in keys if self._prefix + key in found}
 

@@ -12,7 +12,7 @@ import psycopg
 
 from bench.audit_store.ground import SERVICE
 from migration_sidecar.config.settings import read_settings
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.engine import Engine
 from services.cas_service import reading
 from services.cas_service.chain import Link
@@ -115,7 +115,7 @@ async def verify(url: str) -> float:
     return await _with_database(url, _verify)
 
 
-async def _with_database(url: str, ask: Callable[[Database], Awaitable[Result]]) -> Result:
+async def _with_database(url: str, ask: Callable[[DatabasePool], Awaitable[Result]]) -> Result:
     engine = Engine(read_settings(SERVICE / "alembic.ini", {"DATABASE_URL": url}))
     try:
         return await ask(engine.database)
@@ -123,7 +123,7 @@ async def _with_database(url: str, ask: Callable[[Database], Awaitable[Result]])
         await engine.close()
 
 
-async def _ask_pages(database: Database, events: int) -> list[Answer]:
+async def _ask_pages(database: DatabasePool, events: int) -> list[Answer]:
     answers = []
     for what, query in pages(events).items():
         took: list[float] = []
@@ -135,7 +135,7 @@ async def _ask_pages(database: Database, events: int) -> list[Answer]:
     return answers
 
 
-async def _verify(database: Database) -> float:
+async def _verify(database: DatabasePool) -> float:
     begun, last, events = time.monotonic(), Link(), 0
     while True:
         async with session(database, Role.WITNESS) as connection:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coordinator.adapters.daprd import SILENCE_SECONDS, AnswerTooLarge, Caller, OpenReply
-from coordinator.adapters.service_client import ask, refusal
+from coordinator.adapters.daprd import SILENCE_SECONDS, AnswerTooLarge, HttpCaller, StreamingReply
+from coordinator.adapters.service_client import refusal_from, request
 from coordinator.errors import ServiceLied
 from coordinator.unavailable import AuditNotReady, AuditUnavailable, ServiceRefused, ServiceUnreachable
 from migration_sidecar.contract.messages import AuditBatch, AuditEvent, AuditReceipt
@@ -18,14 +18,14 @@ KNOWN_TYPES = ("application/json", "application/jsonl")
 class HttpAudit:
     """Implements AuditTrail and AuditReader."""
 
-    def __init__(self, sidecar: Caller, service: str) -> None:
+    def __init__(self, sidecar: HttpCaller, service: str) -> None:
         self._sidecar, self._service = sidecar, service
 
     async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
         """Sends one batch; raises AuditNotReady before the audit's first migration, else AuditUnavailable."""
         body = AuditBatch(events=list(events)).model_dump(mode="json")
         try:
-            receipt = await ask(self._sidecar, self._service, "POST", "/audit/events", AuditReceipt, body=body)
+            receipt = await request(self._sidecar, self._service, "POST", "/audit/events", AuditReceipt, body=body)
         except ServiceRefused as error:
             kind = AuditNotReady if error.their_problem.code == NOT_MIGRATED else AuditUnavailable
             raise kind(self._service, error.detail) from error
@@ -35,12 +35,12 @@ class HttpAudit:
             raise AuditUnavailable(self._service, "its receipt does not cover every event that was sent.")
         return receipt
 
-    async def open(self, path: str, query: str) -> OpenReply:
+    async def open(self, path: str, query: str) -> StreamingReply:
         """Opens one of the audit's own routes; raises ServiceUnreachable, ServiceRefused or ServiceLied."""
         try:
             answer = await self._sidecar.open(path, query, headers={"dapr-app-id": self._service})
             if answer.status >= 300:
-                raise refusal(self._service, await answer.whole())
+                raise refusal_from(self._service, await answer.whole())
         except TimeoutError:
             raise ServiceUnreachable(self._service, f"no answer within {SILENCE_SECONDS:.0f} s") from None
         except AnswerTooLarge as error:

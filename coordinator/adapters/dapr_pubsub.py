@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from coordinator.adapters.daprd import AnswerTooLarge, Caller
+from coordinator.adapters.daprd import AnswerTooLarge, HttpCaller
 from coordinator.domain.audit_events import SOURCE
 from coordinator.unavailable import BrokerUnavailable, SidecarUnreachable
-from migration_sidecar.contract.progress_events import Announcement
+from migration_sidecar.contract.progress_events import ProgressEventType
 
 
 class DaprPublisher:
     """Implements EventPublisher."""
 
-    def __init__(self, sidecar: Caller, pubsub: str, topic: str) -> None:
+    def __init__(self, sidecar: HttpCaller, pubsub: str, topic: str) -> None:
         self._sidecar, self._path = sidecar, f"/v1.0/publish/{pubsub}/{topic}"
 
-    async def publish(self, announcement: Announcement, event_id: str, at: datetime, data: Mapping[str, Any]) -> None:
+    async def publish(
+        self, announcement: ProgressEventType, event_id: str, at: datetime, data: Mapping[str, Any]
+    ) -> None:
         """Publishes one event; raises BrokerUnavailable."""
         event = {
             "specversion": "1.0",

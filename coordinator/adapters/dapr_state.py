@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coordinator.adapters.daprd import AnswerTooLarge, Caller, Reply
-from coordinator.ports import Document
+from coordinator.adapters.daprd import AnswerTooLarge, HttpCaller, Reply
+from coordinator.ports import VersionedDocument
 from coordinator.unavailable import DocumentTooLarge, SidecarUnreachable, StateUnavailable
 
 # With first-write, state.postgresql reports a lost race as 409, and an existing key only in the text of a 500.
-LOST_RACE = (b"possible etag mismatch", b"no item was updated")
+ETAG_MISMATCH = (b"possible etag mismatch", b"no item was updated")
 BULK_LIMIT = 100
 # daprd takes 4 MiB for a request and refuses more in words that differ from store to store.
 DOCUMENT_BYTES = 3_500_000
@@ -22,31 +22,33 @@ ANSWER_BYTES = 64 * 1024 * 1024
 class DaprDocuments:
     """Implements DocumentStore."""
 
-    def __init__(self, sidecar: Caller, store: str) -> None:
+    def __init__(self, sidecar: HttpCaller, store: str) -> None:
         self._sidecar, self._path = sidecar, f"/v1.0/state/{store}"
 
-    async def read(self, key: str) -> Document | None:
+    async def read(self, key: str) -> VersionedDocument | None:
         """The document and its etag, or None; raises StateUnavailable."""
         reply = await self._ask("GET", f"{self._path}/{key}", parameters={"consistency": "strong"})
         if reply.status == 204 and not reply.etag:
             return None
         if reply.status not in (200, 204):
             raise StateUnavailable(_why(reply))
-        return Document(_value(reply), reply.etag)
+        return VersionedDocument(_value(reply), reply.etag)
 
-    async def read_many(self, keys: Sequence[str]) -> dict[str, Document]:
+    async def read_many(self, keys: Sequence[str]) -> dict[str, VersionedDocument]:
         """Those documents that exist, in batches of 100; raises StateUnavailable."""
-        found: dict[str, Document] = {}
+        found: dict[str, VersionedDocument] = {}
         for start in range(0, len(keys), BULK_LIMIT):
             found |= await self._read_some(keys[start : start + BULK_LIMIT])
         return found
 
-    async def _read_some(self, keys: Sequence[str]) -> dict[str, Document]:
+    async def _read_some(self, keys: Sequence[str]) -> dict[str, VersionedDocument]:
         """One document that is not JSON spoils the whole answer; then each is asked for alone."""
         reply = await self._ask("POST", f"{self._path}/bulk", body={"keys": list(keys), "parallelism": 10})
         items = reply.document()
         if reply.status == 200 and isinstance(items, list) and not any(item.get("error") for item in items):
-            return {item["key"]: Document(item.get("data", ""), item["etag"]) for item in items if item.get("etag")}
+            return {
+                item["key"]: VersionedDocument(item.get("data", ""), item["etag"]) for item in items if item.get("etag")
+            }
         alone = [await self.read(key) for key in keys]
         return {key: document for key, document in zip(keys, alone, strict=True) if document is not None}
 
@@ -66,7 +68,7 @@ class DaprDocuments:
         reply = await self._ask("POST", self._path, body=[item])
         if reply.status in (200, 201, 204):
             return True
-        if reply.status == 409 or any(words in reply.content for words in LOST_RACE):
+        if reply.status == 409 or any(words in reply.content for words in ETAG_MISMATCH):
             return False
         raise StateUnavailable(_why(reply))
 

@@ -66,7 +66,7 @@ class DaprWorkflows:
     async def work(self) -> None:
         """Starts the worker; returns once it is connected. daprd may start long after this process."""
         runtime = WorkflowRuntime(host="127.0.0.1", port=self._port)
-        runtime.register_workflow(_fresh_workflow(), name=NAME)
+        runtime.register_workflow(_new_workflow_client(), name=NAME)
         runtime.register_workflow(_fresh_proof(), name=PROOF)
         for name, activity in self._activities.items():
             runtime.register_activity(_on_loop(self._loop, activity), name=name)
@@ -131,7 +131,7 @@ def _fresh_proof() -> Callable[..., None]:
     return prove
 
 
-def _fresh_workflow() -> Callable[..., Generator[Any, Any, None]]:
+def _new_workflow_client() -> Callable[..., Generator[Any, Any, None]]:
     """The SDK marks what it registers and refuses it a second time, so each runtime gets a new function."""
 
     def run(ctx: DaprWorkflowContext, command: dict[str, Any]) -> Generator[Any, Any, None]:

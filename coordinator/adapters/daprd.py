@@ -42,7 +42,7 @@ class Reply(NamedTuple):
             return None
 
 
-class OpenReply:
+class StreamingReply:
     """An answer whose body is still coming. Read it to its end or close it: until then it holds its connection."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
@@ -52,7 +52,7 @@ class OpenReply:
 
     async def whole(self) -> Reply:
         """Reads the rest of it, up to the usual limit; raises AnswerTooLarge."""
-        with _outages():
+        with _translate_errors():
             return Reply(self.status, await _content(self._response, ANSWER_BYTES))
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -68,7 +68,7 @@ class OpenReply:
         self._response.close()
 
 
-class Caller(Protocol):
+class HttpCaller(Protocol):
     """Raises SidecarUnreachable for a daprd that is away, and TimeoutError for one that does not answer in time.
 
     And AnswerTooLarge for an answer that goes on beyond `most_bytes`.
@@ -88,12 +88,12 @@ class Caller(Protocol):
         """One request and its whole answer; raises AnswerTooLarge beyond `most_bytes`."""
         ...
 
-    async def open(self, path: str, query: str, *, headers: Mapping[str, str]) -> OpenReply:
+    async def open(self, path: str, query: str, *, headers: Mapping[str, str]) -> StreamingReply:
         """A GET whose answer may be of any size; raises the same errors."""
         ...
 
 
-class Sidecar:
+class DaprHttpClient:
     """Implements Caller. No proxies, no redirects, no cookies: an answer comes from daprd or not at all.
 
     aiohttp, which the Dapr SDK brings, takes a fifth of httpx's time per call, and a step makes ten of them.
@@ -133,7 +133,7 @@ class Sidecar:
         """As Caller.call."""
         payload = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
-        with _outages():
+        with _translate_errors():
             async with self._session.request(
                 method,
                 self._base + path,
@@ -146,12 +146,12 @@ class Sidecar:
                 content = await _content(response, most_bytes)
                 return Reply(response.status, content, response.headers.get("etag", ""))
 
-    async def open(self, path: str, query: str, *, headers: Mapping[str, str]) -> OpenReply:
+    async def open(self, path: str, query: str, *, headers: Mapping[str, str]) -> StreamingReply:
         """As Caller.open."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
         url = URL(f"{self._base}{path}{'?' if query else ''}{query}", encoded=True)
-        with _outages():
-            return OpenReply(await self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False))
+        with _translate_errors():
+            return StreamingReply(await self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False))
 
 
 async def _content(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
@@ -166,7 +166,7 @@ async def _content(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
 
 
 @contextmanager
-def _outages() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except aiohttp.ConnectionTimeoutError as error:

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from coordinator.adapters.daprd import ANSWER_BYTES, CALL_SECONDS, AnswerTooLarge, Caller, Reply
+from coordinator.adapters.daprd import ANSWER_BYTES, CALL_SECONDS, AnswerTooLarge, HttpCaller, Reply
 from coordinator.adapters.storable import storable
 from coordinator.errors import ServiceLied
-from coordinator.ports import Address
+from coordinator.ports import ServiceAddress
 from coordinator.unavailable import ServiceRefused, ServiceUnreachable
 from migration_sidecar.contract.journal import JournalPage
 from migration_sidecar.contract.messages import (
@@ -25,7 +25,7 @@ from migration_sidecar.contract.messages import (
 )
 
 Answer = TypeVar("Answer", bound=Message)
-Placed = TypeVar("Placed", ServiceStatus, MigrationPlan, JournalPage)
+PlacedAnswer = TypeVar("PlacedAnswer", ServiceStatus, MigrationPlan, JournalPage)
 
 PLAN_SECONDS = 60.0
 # A thousand rows with an event of 16 KiB each; the SQL of revisions that fill tables.
@@ -38,18 +38,20 @@ class HttpServices:
     Paths are fixed, the service is a header: nothing a user sends becomes an address.
     """
 
-    def __init__(self, sidecar: Caller) -> None:
+    def __init__(self, sidecar: HttpCaller) -> None:
         self._sidecar = sidecar
 
-    async def status(self, address: Address) -> ServiceStatus:
+    async def status(self, address: ServiceAddress) -> ServiceStatus:
         """Where a service's database is."""
-        answer = await ask(self._sidecar, address.service, "GET", "/migrations", ServiceStatus)
-        return _from_the_right_one(address, answer)
+        answer = await request(self._sidecar, address.service, "GET", "/migrations", ServiceStatus)
+        return _require_service(address, answer)
 
-    async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan:
+    async def plan(
+        self, address: ServiceAddress, *, action: Action, target: str, with_sql: bool = False
+    ) -> MigrationPlan:
         """What a service would do; it has 60 seconds."""
         parameters = {"action": action.value, "target": target} | ({"sql": "true"} if with_sql else {})
-        answer = await ask(
+        answer = await request(
             self._sidecar,
             address.service,
             "GET",
@@ -59,11 +61,11 @@ class HttpServices:
             seconds=PLAN_SECONDS,
             most_bytes=PAGE_BYTES if with_sql else ANSWER_BYTES,
         )
-        return _from_the_right_one(address, answer)
+        return _require_service(address, answer)
 
-    async def start(self, address: Address, order: OperationRequest, *, wait_seconds: int) -> Operation:
+    async def start(self, address: ServiceAddress, order: OperationRequest, *, wait_seconds: int) -> Operation:
         """Sends an order, or repeats it; returns when the operation has ended, at the latest after `wait_seconds`."""
-        return await ask(
+        return await request(
             self._sidecar,
             address.service,
             "POST",
@@ -74,9 +76,9 @@ class HttpServices:
             seconds=wait_seconds + CALL_SECONDS,
         )
 
-    async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation:
+    async def operation(self, address: ServiceAddress, operation_id: str, *, wait_seconds: int) -> Operation:
         """The state of an operation; returns when it has ended, at the latest after `wait_seconds`."""
-        return await ask(
+        return await request(
             self._sidecar,
             address.service,
             "GET",
@@ -86,10 +88,10 @@ class HttpServices:
             seconds=wait_seconds + CALL_SECONDS,
         )
 
-    async def journal(self, address: Address, *, after: int, limit: int) -> JournalPage:
+    async def journal(self, address: ServiceAddress, *, after: int, limit: int) -> JournalPage:
         """The page of the journal that follows row `after`; a page that does not follow raises ServiceLied."""
         parameters = {"after": str(after), "limit": str(limit)}
-        page = await ask(
+        page = await request(
             self._sidecar,
             address.service,
             "GET",
@@ -98,7 +100,7 @@ class HttpServices:
             parameters=parameters,
             most_bytes=PAGE_BYTES,
         )
-        page = _from_the_right_one(address, page)
+        page = _require_service(address, page)
         numbers = [entry.seq for entry in page.entries]
         in_order = all(earlier < later for earlier, later in pairwise([after, *numbers]))
         # Reading page after page must come to an end and must not miss a row.
@@ -107,8 +109,8 @@ class HttpServices:
         return page
 
 
-async def ask(
-    sidecar: Caller,
+async def request(
+    sidecar: HttpCaller,
     service: str,
     method: str,
     path: str,
@@ -138,7 +140,7 @@ async def ask(
     except AnswerTooLarge as error:
         raise ServiceLied(service, str(error)) from None
     if reply.status >= 300:
-        raise refusal(service, reply)
+        raise refusal_from(service, reply)
     try:
         return answer.model_validate_json(storable(reply.content))
     except ValidationError as error:
@@ -147,7 +149,7 @@ async def ask(
         raise ServiceLied(service, f"its {answer.__name__} is not one: {where}: {first['msg'][:200]}") from None
 
 
-def refusal(service: str, reply: Reply) -> ServiceRefused | ServiceUnreachable | ServiceLied:
+def refusal_from(service: str, reply: Reply) -> ServiceRefused | ServiceUnreachable | ServiceLied:
     """The error for an answer with a status of 300 or more."""
     document = reply._replace(content=storable(reply.content)).document()
     if isinstance(document, dict):
@@ -164,7 +166,7 @@ def refusal(service: str, reply: Reply) -> ServiceRefused | ServiceUnreachable |
     return ServiceLied(service, f"with {reply.status} and no problem document")
 
 
-def _from_the_right_one(address: Address, answer: Placed) -> Placed:
+def _require_service(address: ServiceAddress, answer: PlacedAnswer) -> PlacedAnswer:
     if (answer.service, answer.database) != address:
         raise ServiceLied(address.service, f"as {answer.service[:80]} about the database {answer.database[:80]}")
     return answer

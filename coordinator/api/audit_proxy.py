@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from coordinator.errors import BadField, quoted
+from coordinator.errors import BadField, quote_for_message
 from coordinator.ports import AuditReader
 from migration_sidecar.contract.audit import (
     AnchorPage,
     EventProof,
-    RunStory,
+    RunEvents,
+    StoredAuditEvent,
     TrustedKeys,
     Verification,
-    WholeAuditEvent,
 )
 from migration_sidecar.contract.audit_queries import EVENT_NAME, AnchorQuery, AuditQuery, ExportQuery, PieceQuery
 from migration_sidecar.contract.messages import AuditPage
@@ -38,8 +38,8 @@ class Proxied(NamedTuple):
 
 ROUTES = {
     "/audit/events": Proxied(answer(AuditPage), AuditQuery),
-    "/audit/events/{event}": Proxied(answer(WholeAuditEvent)),
-    "/audit/runs/{request_id}": Proxied(answer(RunStory)),
+    "/audit/events/{event}": Proxied(answer(StoredAuditEvent)),
+    "/audit/runs/{request_id}": Proxied(answer(RunEvents)),
     "/audit/verify": Proxied(answer(Verification), PieceQuery),
     "/audit/anchors": Proxied(answer(AnchorPage), AnchorQuery),
     "/audit/keys": Proxied(answer(TrustedKeys)),
@@ -77,7 +77,7 @@ def _path(request: Request) -> str:
     """Of the route's own words and a name that needs no quoting."""
     for kind, name in request.path_params.items():
         if not NAME.fullmatch(name):
-            raise BadField(f"{kind} = {quoted(name)} is not of the form [A-Za-z0-9_-]{{1,128}}.")
+            raise BadField(f"{kind} = {quote_for_message(name)} is not of the form [A-Za-z0-9_-]{{1,128}}.")
     return str(request.scope["route"].path).format(**request.path_params)
 
 

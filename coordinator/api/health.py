@@ -11,16 +11,18 @@ from prometheus_client import CollectorRegistry, generate_latest
 from coordinator.api.metrics import CoordinatorMetrics
 from coordinator.api.schemas import Readiness
 from coordinator.errors import CoordinatorError
-from coordinator.runs.intake import Reception
-from coordinator.runs.recovery_loop import Sweep
-from coordinator.runs.repository import Runs
+from coordinator.runs.intake import RequestIntake
+from coordinator.runs.recovery_loop import RecoveryLoop
+from coordinator.runs.repository import RunRepository
 from coordinator.unavailable import WorkflowUnavailable
 from migration_sidecar.http_server.liveness import Liveness
 from migration_sidecar.http_server.openapi import answer, problems
 from migration_sidecar.http_server.problem_response import problem_response
 
 
-def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep, reception: Reception) -> APIRouter:
+def routes(
+    *, runs: RunRepository, is_worker_connected: Callable[[], bool], sweep: RecoveryLoop, reception: RequestIntake
+) -> APIRouter:
     router = APIRouter()
     damage = runs.damage
     registry = CollectorRegistry()  # of this application: the library's own is shared by all of a process
@@ -36,14 +38,14 @@ def routes(*, runs: Runs, is_worker_connected: Callable[[], bool], sweep: Sweep,
             await runs.index()
             if not is_worker_connected():
                 raise WorkflowUnavailable("its worker is not connected to the sidecar, or the engine takes no turn")
-            if stuck := sorted(sweep.caretaker.not_starting):
+            if stuck := sorted(sweep.recovery.not_starting):
                 raise WorkflowUnavailable(f"{len(stuck)} accepted and not started, {stuck[0]} among them")
         except CoordinatorError as error:
             return problem_response(error.problem(), 503)
         # An audit that is away keeps nobody from asking; that nothing new starts meanwhile is said here.
-        facts = {"status": "ready", "audit": sweep.standing.public()}
+        facts = {"status": "ready", "audit": sweep.audit_trail.as_json()}
         # A damaged document keeps nobody from anything else either; a person should look at it.
-        return JSONResponse({**facts, "damaged": damage.found} if damage.found else facts)
+        return JSONResponse({**facts, "damaged": damage.copies} if damage.copies else facts)
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def numbers() -> PlainTextResponse:

@@ -26,7 +26,7 @@ class Callers:
     token: str = field(repr=False)
     own_app_id: str
 
-    def of(self, request: Request) -> str | None:
+    def identify(self, request: Request) -> str | None:
         """None for somebody at our own sidecar as well: that says only that it came from this machine."""
         tokens, names = (request.headers.getlist(name) for name in ("dapr-api-token", "dapr-caller-app-id"))
         if not self.token or len(tokens) != 1 or len(names) != 1:

@@ -9,8 +9,8 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from coordinator.runs.intake import Reception
-from coordinator.runs.recovery_loop import Sweep
+from coordinator.runs.intake import RequestIntake
+from coordinator.runs.recovery_loop import RecoveryLoop
 
 OUTCOMES = ("accepted", "conflict", "rejected")
 
@@ -19,8 +19,8 @@ OUTCOMES = ("accepted", "conflict", "rejected")
 class CoordinatorMetrics(Collector):
     """Names and labels are a contract with those who made dashboards and alerts of them."""
 
-    sweep: Sweep
-    reception: Reception
+    sweep: RecoveryLoop
+    reception: RequestIntake
     is_worker_connected: Callable[[], bool]
 
     def collect(self) -> Iterator[Metric]:
@@ -34,10 +34,10 @@ class CoordinatorMetrics(Collector):
             yield GaugeMetricFamily(f"coordinator_{name}", documentation, value=value)
 
     def _gauges(self) -> Iterator[tuple[str, str, int]]:
-        standing, damaged = self.sweep.standing, self.sweep.runs.damage.found
+        standing, damaged = self.sweep.audit_trail, self.sweep.runs.damage.copies
         yield "open_runs", "Runs that have not ended, or whose end is not recorded in the audit.", self.sweep.open_runs
         yield "still_runs", "Open runs that stand still, as their records say.", self.sweep.still_runs
-        yield "audit_away", "1 while the audit cannot be written, else 0.", int(standing.away_since is not None)
+        yield "audit_away", "1 while the audit cannot be written, else 0.", int(standing.unavailable_since is not None)
         yield "audit_events_waiting", "Events that the audit does not have yet.", standing.events_waiting
         yield "damaged_documents", "Documents in the state store that cannot be read.", len(damaged)
         yield "worker_connected", "1 while the workflow engine takes turns, else 0.", int(self.is_worker_connected())

@@ -24,19 +24,27 @@ from coordinator.api.schemas import (
     RunRecord,
     RunsQuery,
 )
-from coordinator.audit.availability import Standing
-from coordinator.audit.drift import Drift
-from coordinator.audit.rejection_lookup import Refusals
+from coordinator.audit.availability import MonitoredAuditTrail
+from coordinator.audit.drift import DriftRecorder
+from coordinator.audit.rejection_lookup import RejectionLookup
 from coordinator.domain.catalog import Catalog, FormerService, Service
 from coordinator.domain.request import read_request, request_id_for_call
 from coordinator.domain.request_parsing.request_json import MAXIMUM_BYTES, read_object
 from coordinator.domain.run import Run
-from coordinator.errors import BadField, BadRequestId, BodyTooLarge, CoordinatorError, NoSuchRoute, NoSuchRun, quoted
-from coordinator.ports import Address, FleetMessenger
-from coordinator.runs.change_notifier import Watchers
-from coordinator.runs.intake import Reception
-from coordinator.runs.repository import Runs
-from coordinator.steps.fleet_plan import survey
+from coordinator.errors import (
+    BadField,
+    BadRequestId,
+    BodyTooLarge,
+    CoordinatorError,
+    NoSuchRoute,
+    NoSuchRun,
+    quote_for_message,
+)
+from coordinator.ports import FleetMessenger, ServiceAddress
+from coordinator.runs.change_notifier import ChangeNotifier
+from coordinator.runs.intake import RequestIntake
+from coordinator.runs.repository import RunRepository
+from coordinator.steps.fleet_plan import collect_fleet_plan
 from migration_sidecar.contract.query_parameters import NoParameters
 from migration_sidecar.contract.request_id import REQUEST_ID
 from migration_sidecar.http_server.openapi import answer, json_body, problems
@@ -44,7 +52,7 @@ from migration_sidecar.http_server.request_body import read_body
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 
 # Another replica's writes wake nobody here, so the store is looked at as well.
-LOOK_AGAIN_SECONDS = 1.0
+RECHECK_SECONDS = 1.0
 REQUESTED = json_body(MigrationRequestBody, {"services": "all", "reason": "release 41", "dry_run": True})
 ACCEPTED = answer(
     RunRecord, headers={"Location": {"schema": {"type": "string", "pattern": "^/migrations/"}, "required": True}}
@@ -54,7 +62,7 @@ VERBS = {"approve", "reject", "pause", "resume", "cancel", "retry"}
 
 def _request_id(text: str) -> str:
     if not REQUEST_ID.fullmatch(text):
-        raise BadRequestId(f"{quoted(text)} is not of the form [A-Za-z0-9_-]{{1,64}}")
+        raise BadRequestId(f"{quote_for_message(text)} is not of the form [A-Za-z0-9_-]{{1,64}}")
     return text
 
 
@@ -63,21 +71,21 @@ RequestId = Annotated[str, AfterValidator(_request_id), Path(json_schema_extra={
 
 
 @dataclass(frozen=True)
-class Desk:
+class ApiDependencies:
     """What the routes need; app.py puts it together."""
 
-    reception: Reception
-    runs: Runs
-    watchers: Watchers
+    intake: RequestIntake
+    runs: RunRepository
+    changes: ChangeNotifier
     catalog: Catalog
     messenger: FleetMessenger
     callers: Callers
-    drift: Drift
-    standing: Standing
-    refusals: Refusals | None = None
+    drift: DriftRecorder
+    audit_trail: MonitoredAuditTrail
+    rejection_lookup: RejectionLookup | None = None
 
 
-def routes(desk: Desk) -> APIRouter:
+def routes(desk: ApiDependencies) -> APIRouter:
     router = APIRouter()
 
     @router.post(
@@ -107,7 +115,7 @@ def routes(desk: Desk) -> APIRouter:
         responses={200: answer(RunRecord), **problems(400, 404, 422, 502, 503)},
     )
     async def show_run(request_id: RequestId, query: Annotated[RunQuery, Query()]) -> Response:
-        run = await _changed_run(desk, request_id, query.wait_seconds, query.after_version or None)
+        run = await _wait_for_change(desk, request_id, query.wait_seconds, query.after_version or None)
         return JSONResponse(run.public())
 
     @router.post(
@@ -120,7 +128,7 @@ def routes(desk: Desk) -> APIRouter:
         require_plain_json(request)
         body = read_object(await read_body(request, MAXIMUM_BYTES, BodyTooLarge))
         asked = read_request(body, default_request_id=request_id_for_call())
-        plan = await survey(desk.messenger, desk.catalog.chosen(asked), asked, with_sql=query.sql)
+        plan = await collect_fleet_plan(desk.messenger, desk.catalog.select(asked), asked, with_sql=query.sql)
         obstacles = [obstacle.model_dump(mode="json") for obstacle in plan.obstacles]
         plans = [one.model_dump(mode="json", by_alias=True) for one in plan.plans]
         return JSONResponse({"digest": plan.digest, "services": plans, "obstacles": obstacles})
@@ -131,64 +139,68 @@ def routes(desk: Desk) -> APIRouter:
     async def show_fleet(_: Annotated[NoParameters, Query()]) -> Response:
         rows = await asyncio.gather(*(_row(desk, service) for service in desk.catalog.services))
         former = [_former(service) for service in desk.catalog.former_services]
-        found = {"fleet": desk.catalog.fleet.name, "services": rows, "audit": desk.standing.public()}
+        found = {"fleet": desk.catalog.fleet.name, "services": rows, "audit": desk.audit_trail.as_json()}
         return JSONResponse(found | ({"former_services": former} if former else {}))
 
     return router
 
 
-async def _requested(desk: Desk, request: Request) -> Run:
+async def _requested(desk: ApiDependencies, request: Request) -> Run:
     """Accepts, or puts on record that it did not."""
-    body, caller = b"", desk.callers.of(request)
+    body, caller = b"", desk.callers.identify(request)
     try:
         if request.query_params:
             raise BadField("There are no parameters here.")
         require_plain_json(request)
         body = await read_body(request, MAXIMUM_BYTES, BodyTooLarge)
         asked = read_request(read_object(body), default_request_id=request_id_for_call())
-        return await desk.reception.take(asked, caller)
+        return await desk.intake.accept(asked, caller)
     except CoordinatorError as error:
         sent = sha256(body).hexdigest()
-        await desk.reception.refuse_call(("call", error.code, sent), error, caller, body_sha256=sent)
+        await desk.intake.refuse_verb(("call", error.code, sent), error, caller, body_sha256=sent)
         raise
 
 
-async def _refused_verb(desk: Desk, request: Request, request_id: str, verb: str) -> CoordinatorError:
+async def _refused_verb(desk: ApiDependencies, request: Request, request_id: str, verb: str) -> CoordinatorError:
     """None is carried out yet, and that somebody tried to approve or to stop a run is worth a record."""
     error = NoSuchRoute(request.method)
     if verb in VERBS and REQUEST_ID.fullmatch(request_id):
-        caller = desk.callers.of(request)
+        caller = desk.callers.identify(request)
         key = ("verb", request_id, verb)
-        await desk.reception.refuse_call(key, error.about(request_id), caller, verb=verb)
+        await desk.intake.refuse_verb(key, error.about(request_id), caller, verb=verb)
     return error
 
 
-async def _changed_run(desk: Desk, request_id: str, wait_seconds: int, after_version: int | None) -> Run:
+async def _wait_for_change(desk: ApiDependencies, request_id: str, wait_seconds: int, after_version: int | None) -> Run:
     """The run as soon as it is newer than `after_version`, or than it was when the question came."""
     run = await _existing_run(desk, request_id)
     known = run.version if after_version is None else after_version
     give_up = time.monotonic() + wait_seconds
     while run.version <= known and not run.settled and (left := give_up - time.monotonic()) > 0:
-        await desk.watchers.wait(request_id, min(left, LOOK_AGAIN_SECONDS))
+        await desk.changes.wait(request_id, min(left, RECHECK_SECONDS))
         run = await _existing_run(desk, request_id)
     return run
 
 
-async def _existing_run(desk: Desk, request_id: str) -> Run:
+async def _existing_run(desk: ApiDependencies, request_id: str) -> Run:
     run = await desk.runs.read(request_id)
     if run is None:
-        raise NoSuchRun(request_id) if desk.refusals is None else await desk.refusals.explained(request_id)
+        raise (
+            NoSuchRun(request_id)
+            if desk.rejection_lookup is None
+            else await desk.rejection_lookup.explained(request_id)
+        )
     return run
 
 
 async def _page(
-    runs: Runs, state: str | None, services: frozenset[str] | None, limit: int, cursor: str | None
+    runs: RunRepository, state: str | None, services: frozenset[str] | None, limit: int, cursor: str | None
 ) -> dict[str, Any]:
     """Newest first. The cursor is the last id looked at, so a page is right also while new runs arrive."""
     ids = (await runs.index()).recent
     if cursor is not None:
         if cursor not in ids:
-            raise BadField(f"cursor = {quoted(cursor)} is not one that a page ended with.")
+            raise BadField(f"cursor = {quote_for_message(cursor)} is not one that a page ended with.")
         ids = ids[ids.index(cursor) + 1 :]
     found: list[Run] = []
     damaged: list[str] = []
@@ -213,7 +225,7 @@ def _former(service: FormerService) -> dict[str, str]:
     return {"service": service.name, "left": service.left.isoformat(), "until": until, "reason": service.reason}
 
 
-async def _row(desk: Desk, service: Service) -> dict[str, Any]:
+async def _row(desk: ApiDependencies, service: Service) -> dict[str, Any]:
     row: dict[str, Any] = {"service": service.name, "database": service.database, "reachable": False}
     row |= {
         name: names
@@ -223,9 +235,9 @@ async def _row(desk: Desk, service: Service) -> dict[str, Any]:
     if service.database is None:
         return {**row, "state": "no_database", "reason": service.no_database}
     try:
-        status = await desk.messenger.status(Address(service.name, service.database))
+        status = await desk.messenger.status(ServiceAddress(service.name, service.database))
     except CoordinatorError as error:
         return {**row, "state": "unreachable", "error": error.problem().model_dump(mode="json")}
-    desk.drift.notice(status)
+    desk.drift.record(status)
     behind = len(status.pending) if status.head_revisions else None
     return {**row, "reachable": True, "behind": behind, **status.model_dump(mode="json")}

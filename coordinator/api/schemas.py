@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from coordinator.domain.outbox import Notice
+from coordinator.domain.outbox import OutboxEntry
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 from migration_sidecar.contract.messages import (
@@ -77,7 +77,7 @@ class RunRecord(Run):
     model_config = ConfigDict(extra="forbid")
 
     audit_state: Literal["recorded", "pending"] = Field(alias="audit")  # `audit` is a property of every run
-    outbox: list[Notice] = Field(default=[], exclude=True)
+    outbox: list[OutboxEntry] = Field(default=[], exclude=True)
 
 
 class RunPage(Document):

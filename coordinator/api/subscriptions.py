@@ -12,8 +12,8 @@ from fastapi.responses import JSONResponse
 
 from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.domain.run import Run
-from coordinator.errors import BodyTooLarge, CoordinatorError, InternalError, OtherBody
-from coordinator.runs.intake import Door, Reception
+from coordinator.errors import BodyTooLarge, CoordinatorError, IdempotencyConflict, InternalError
+from coordinator.runs.intake import EntryPoint, RequestIntake
 from migration_sidecar.http_server.request_body import read_body
 
 log = logging.getLogger(__name__)
@@ -26,15 +26,15 @@ LARGEST_EVENT = 4 * 1024 * 1024
 PAUSES_SECONDS = (0.2, 1.0)
 
 
-def subscribe(app: FastAPI, reception: Reception, pubsub: str) -> None:
+def subscribe(app: FastAPI, reception: RequestIntake, pubsub: str) -> None:
     """Adds the routes of both topics, and `GET /dapr/subscribe`: daprd reads it once, as soon as the port is open."""
 
     async def migrate_requested(request: Request) -> JSONResponse:
-        return _answer(await handle(await _body(request), reception))
+        return _answer(await handle_event(await _body(request), reception))
 
     async def migrate_requested_dead(request: Request) -> JSONResponse:
         """A dead letter is a refused event, recorded before, or a good one whose acceptance failed too often."""
-        status = await handle(await _body(request), reception)
+        status = await handle_event(await _body(request), reception)
         return _answer(RETRY if status == RETRY else SUCCESS)
 
     topics = DaprApp(app)
@@ -44,18 +44,18 @@ def subscribe(app: FastAPI, reception: Reception, pubsub: str) -> None:
     topics.subscribe(pubsub, DEAD_LETTER_TOPIC, route="/events/migrate-requested-dead")(migrate_requested_dead)
 
 
-async def handle(body: bytes, reception: Reception) -> str:
+async def handle_event(body: bytes, reception: RequestIntake) -> str:
     """SUCCESS once the run is stored, DROP once the refusal is on record, RETRY while neither could be written."""
     event = ReceivedEvent.parse(body)
     try:
-        run = await _taken(event, reception)
+        run = await _accepted(event, reception)
     except CoordinatorError as error:
         return RETRY if error.retryable else await _refused(event, error, reception)
     log.info("event_accepted", extra={"request_id": run.request_id, "state": run.state.value})
     return SUCCESS
 
 
-async def _taken(event: ReceivedEvent, reception: Reception) -> Run:
+async def _accepted(event: ReceivedEvent, reception: RequestIntake) -> Run:
     """Tries again at once where the mistake is ours; raises InternalError when it comes each time.
 
     All tries are made within one delivery: no count of them has to be kept over restarts and replicas, and the
@@ -63,7 +63,7 @@ async def _taken(event: ReceivedEvent, reception: Reception) -> Run:
     """
     for pause_seconds in (*PAUSES_SECONDS, None):
         try:
-            return await reception.take(event.request(), door=Door.EVENT)
+            return await reception.accept(event.request(), door=EntryPoint.EVENT)
         except CoordinatorError:
             raise
         except Exception:
@@ -73,8 +73,8 @@ async def _taken(event: ReceivedEvent, reception: Reception) -> Run:
     raise InternalError
 
 
-async def _refused(event: ReceivedEvent, error: CoordinatorError, reception: Reception) -> str:
-    if isinstance(error, OtherBody):
+async def _refused(event: ReceivedEvent, error: CoordinatorError, reception: RequestIntake) -> str:
+    if isinstance(error, IdempotencyConflict):
         return DROP  # on record already, as the conflict that it is
     try:
         key, request_id = event.identity

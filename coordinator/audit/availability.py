@@ -13,13 +13,13 @@ from migration_sidecar.contract.messages import AuditEvent, AuditReceipt
 
 
 @dataclass
-class Standing:
+class MonitoredAuditTrail:
     """An AuditTrail that remembers how the last append ended; only `append` updates that."""
 
     audit: AuditTrail
     clock: Clock
-    away_since: datetime | None = None
-    why: str = ""
+    unavailable_since: datetime | None = None
+    reason: str = ""
     events_waiting: int = 0  # of open runs, and those that belong to no run; counted by the last round of recovery
 
     async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
@@ -27,14 +27,14 @@ class Standing:
         try:
             receipt = await self.audit.append(events)
         except (AuditUnavailable, SidecarUnreachable) as error:
-            self.away_since, self.why = self.away_since or self.clock(), error.detail
+            self.unavailable_since, self.reason = self.unavailable_since or self.clock(), error.detail
             raise
-        self.away_since = None
+        self.unavailable_since = None
         return receipt
 
-    def public(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """As `GET /fleet` and readiness show it."""
-        if self.away_since is None:
+        if self.unavailable_since is None:
             return {"state": "written", "events_waiting": self.events_waiting}
-        since = self.away_since.isoformat()
-        return {"state": "away", "since": since, "reason": self.why, "events_waiting": self.events_waiting}
+        since = self.unavailable_since.isoformat()
+        return {"state": "away", "since": since, "reason": self.reason, "events_waiting": self.events_waiting}

@@ -7,12 +7,12 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from coordinator.audit.event_spool import Remarks
+from coordinator.audit.event_spool import AuditSpool
 from coordinator.domain import audit_events
 from coordinator.domain.plan import FleetPlan
 from coordinator.domain.step import Step
 from coordinator.errors import CoordinatorError
-from coordinator.ports import Address, Clock, FleetMessenger
+from coordinator.ports import Clock, FleetMessenger, ServiceAddress
 from migration_sidecar.contract.messages import DatabaseState, ServiceStatus
 
 log = logging.getLogger(__name__)
@@ -23,22 +23,22 @@ CODES = {"CM-551", "CM-552"}
 
 
 @dataclass
-class Drift:
+class DriftRecorder:
     """Called with each status that the API shows, and while a run is planned."""
 
-    remarks: Remarks
+    spool: AuditSpool
     clock: Clock
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def notice(self, status: ServiceStatus) -> None:
+    def record(self, status: ServiceStatus) -> None:
         """Records a status that shows drift, in the background: the caller does not wait for the audit."""
-        event = audit_events.about_drift(status, self.clock())
-        if status.state in DRIFTED and not self.remarks.is_known(event.event_id):
+        event = audit_events.drift_event(status, self.clock())
+        if status.state in DRIFTED and not self.spool.is_known(event.event_id):
             task = asyncio.create_task(self._note(status))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def look(self, messenger: FleetMessenger, plan: FleetPlan, steps: Iterable[Step]) -> None:
+    async def check(self, messenger: FleetMessenger, plan: FleetPlan, steps: Iterable[Step]) -> None:
         """Asks the services whose plans say that their databases drifted for their status, and records what it says.
 
         Called while a run is planned. A service that does not answer is left out.
@@ -47,17 +47,17 @@ class Drift:
         for step in steps:
             if step.service in drifted:
                 try:
-                    self.notice(await messenger.status(Address(step.service, step.database)))
+                    self.record(await messenger.status(ServiceAddress(step.service, step.database)))
                 except CoordinatorError as error:
                     log.info("drift_not_looked_at", extra={"service": step.service, "why": error.detail})
 
-    async def settle(self) -> None:
+    async def wait_recorded(self) -> None:
         """Waits until what was noticed is recorded."""
         await asyncio.gather(*self._tasks)
 
     async def _note(self, status: ServiceStatus) -> None:
         try:
-            if await self.remarks.note(audit_events.about_drift(status, self.clock())):
+            if await self.spool.record_once(audit_events.drift_event(status, self.clock())):
                 log.warning("drift_found", extra={"service": status.service, "state": status.state.value})
         except CoordinatorError as error:
             log.warning("drift_not_recorded", extra={"service": status.service, "why": error.detail})

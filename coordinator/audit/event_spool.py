@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
-from coordinator.documents.damaged import Damage
+from coordinator.documents.damaged import DamagedDocuments
 from coordinator.documents.keys import OwnKey
 from coordinator.domain.audit_events import BATCH
 from coordinator.domain.spooled_events import PENDING_LIMIT as PENDING_LIMIT
-from coordinator.domain.spooled_events import RECORDED_LIMIT, Remembered, read_remembered
+from coordinator.domain.spooled_events import RECORDED_LIMIT, SpooledEvents, read_spool
 from coordinator.errors import CoordinatorError
-from coordinator.ports import AuditTrail, Document, DocumentStore
+from coordinator.ports import AuditTrail, DocumentStore, VersionedDocument
 from coordinator.unavailable import AuditUnavailable, SidecarUnreachable, StateContended
 from migration_sidecar.contract.messages import AuditEvent
 
@@ -22,15 +22,15 @@ PENDING = OwnKey.REMARKS
 ATTEMPTS = 20
 
 
-class Remarks:
+class AuditSpool:
     """Stores an event in Dapr state before it sends it, so that any replica recognises a repeat.
 
     While the audit is away the newest 300 wait there; how many more there were is counted.
     """
 
-    def __init__(self, audit: AuditTrail, documents: DocumentStore, damage: Damage | None = None) -> None:
+    def __init__(self, audit: AuditTrail, documents: DocumentStore, damage: DamagedDocuments | None = None) -> None:
         self._audit, self._documents = audit, documents
-        self._damage = damage or Damage(documents)
+        self._damage = damage or DamagedDocuments(documents)
         self._known: dict[UUID, None] = {}  # handled lately; these need no look into the store
         self.waiting = 0
 
@@ -38,27 +38,27 @@ class Remarks:
         """Whether this process handled the event lately; spares a look into the store."""
         return event_id in self._known
 
-    async def note(self, event: AuditEvent) -> bool:
+    async def record_once(self, event: AuditEvent) -> bool:
         """Records an event; answers whether it is new.
 
         Raises StateUnavailable or StateContended where it could be stored nowhere; the message must then come again.
         """
         if self.is_known(event.event_id):
             return False
-        is_new = await self._keep(event)
+        is_new = await self._store(event)
         self._remember(event.event_id)
         if is_new:
             await self._flush_if_possible(event.event_type)
         return is_new
 
-    async def note_counted(self, codes: Mapping[UUID, str], tell: Callable[[Mapping[UUID, str]], AuditEvent]) -> None:
+    async def record_counted(self, codes: Mapping[UUID, str], tell: Callable[[Mapping[UUID, str]], AuditEvent]) -> None:
         """Stores one event about those refusals that no replica has recorded or counted yet.
 
         `tell` makes it of their codes. Raises StateUnavailable or StateContended.
         """
         for _ in range(ATTEMPTS):
             document = await self._documents.read(PENDING)
-            remembered = await self._remembered(document)
+            remembered = await self._read(document)
             new = remembered.uncounted(codes)
             if not new:
                 return
@@ -70,7 +70,7 @@ class Remarks:
 
     async def refused(self, request_id: str) -> AuditEvent | None:
         """The newest refusal of this request id that still waits for the audit."""
-        remembered, _ = read_remembered_of(await self._documents.read(PENDING))
+        remembered, _ = read_spool_document(await self._documents.read(PENDING))
         found = [event for event in remembered.events if event.request_id == request_id and "verb" not in event.detail]
         return next((event for event in reversed(found) if event.event_type == "migration.rejected"), None)
 
@@ -81,7 +81,7 @@ class Remarks:
         recovery.
         """
         document = await self._documents.read(PENDING)
-        remembered = await self._remembered(document)
+        remembered = await self._read(document)
         waiting = remembered.events
         self.waiting = len(waiting)
         if not waiting:
@@ -90,7 +90,7 @@ class Remarks:
             await self._audit.append(waiting[start : start + BATCH])
         try:
             # If another task added an event, these stay, and the audit recognises them as repeats next time.
-            if await self._write(document, remembered.told()):
+            if await self._write(document, remembered.as_delivered()):
                 self.waiting = 0
         except CoordinatorError as error:
             log.info("remarks_not_struck", extra={"why": error.detail})
@@ -103,26 +103,26 @@ class Remarks:
         except (AuditUnavailable, SidecarUnreachable) as error:
             log.info("remark_waits", extra={"event_type": event_type, "why": error.detail})
 
-    async def _keep(self, event: AuditEvent) -> bool:
+    async def _store(self, event: AuditEvent) -> bool:
         for _ in range(ATTEMPTS):
             document = await self._documents.read(PENDING)
-            remembered = await self._remembered(document)
+            remembered = await self._read(document)
             if remembered.knows(event.event_id):
                 return False
-            if remembered.waits(event.event_id):
+            if remembered.is_pending(event.event_id):
                 return True
             if await self._write(document, remembered.with_waiting(event)):
                 return True
         raise StateContended(PENDING)
 
-    async def _remembered(self, document: Document | None) -> Remembered:
+    async def _read(self, document: VersionedDocument | None) -> SpooledEvents:
         """What can be read; a copy of a damaged document is kept, and the next write leaves the damage out."""
-        remembered, is_whole = read_remembered_of(document)
+        remembered, is_whole = read_spool_document(document)
         if document is not None and not is_whole:
             await self._damage.set_aside(PENDING, document)
         return remembered
 
-    async def _write(self, document: Document | None, remembered: Remembered) -> bool:
+    async def _write(self, document: VersionedDocument | None, remembered: SpooledEvents) -> bool:
         value = remembered.model_dump(mode="json")
         if document is None:
             return await self._documents.create(PENDING, value)
@@ -134,6 +134,6 @@ class Remarks:
             del self._known[next(iter(self._known))]
 
 
-def read_remembered_of(document: Document | None) -> tuple[Remembered, bool]:
+def read_spool_document(document: VersionedDocument | None) -> tuple[SpooledEvents, bool]:
     """The content of the document, and whether all of it could be read."""
-    return (Remembered(), True) if document is None else read_remembered(document.value)
+    return (SpooledEvents(), True) if document is None else read_spool(document.value)

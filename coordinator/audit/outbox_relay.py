@@ -9,7 +9,7 @@ from uuid import UUID
 
 from coordinator.audit.delivery_marks import DeliveryMarks
 from coordinator.domain.audit_events import BATCH
-from coordinator.domain.outbox import Notice, announced_data
+from coordinator.domain.outbox import OutboxEntry, progress_event_data
 from coordinator.domain.run import Run
 from coordinator.ports import AuditTrail, EventPublisher
 from coordinator.unavailable import AuditUnavailable, BrokerUnavailable, SidecarUnreachable
@@ -17,14 +17,14 @@ from coordinator.unavailable import AuditUnavailable, BrokerUnavailable, Sidecar
 log = logging.getLogger(__name__)
 
 
-class Relay:
+class OutboxRelay:
     """Sends each event at least once and marks it as delivered; the run repository writes the marks."""
 
     def __init__(self, audit: AuditTrail, publisher: EventPublisher, marks: DeliveryMarks) -> None:
         self._audit, self._publisher, self._marks = audit, publisher, marks
         self.background: set[asyncio.Task[None]] = set()
 
-    async def record(self, run: Run) -> None:
+    async def deliver_to_audit(self, run: Run) -> None:
         """Returns once the audit holds every event of the run so far.
 
         Raises AuditNotReady, AuditUnavailable or SidecarUnreachable.
@@ -39,7 +39,7 @@ class Relay:
                     log.error("audit_conflict", extra={"request_id": run.request_id, "event_id": str(conflict)})
                 marks.recorded.update(event.event_id for event in batch)
 
-    async def announce(self, run: Run) -> bool:
+    async def publish_progress(self, run: Run) -> bool:
         """Publishes what the audit holds already; False when the broker did not take all of it."""
         marks = self._marks.of(run.request_id)
         owed = [n for n in run.outbox if n.announcement and (n.recorded or n.event.event_id in marks.recorded)]
@@ -56,16 +56,16 @@ class Relay:
 
     async def _deliver(self, run: Run) -> None:
         with suppress(AuditUnavailable, SidecarUnreachable):
-            await self.record(run)
-            await self.announce(run)
+            await self.deliver_to_audit(run)
+            await self.publish_progress(run)
 
-    async def _publish(self, notice: Notice, announced: set[UUID]) -> bool:
+    async def _publish(self, notice: OutboxEntry, announced: set[UUID]) -> bool:
         event = notice.event
         if notice.announcement is None:
             return True
         try:
             await self._publisher.publish(
-                notice.announcement, str(event.event_id), event.occurred_at, announced_data(event)
+                notice.announcement, str(event.event_id), event.occurred_at, progress_event_data(event)
             )
         except BrokerUnavailable as error:
             log.warning("announcement_owed", extra={"request_id": event.request_id, "why": error.detail})

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
-from coordinator.audit.event_spool import Remarks
+from coordinator.audit.event_spool import AuditSpool
 from coordinator.errors import CoordinatorError, NoSuchRun, OnlyRefused
 from coordinator.ports import AuditReader
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 3.0
-MOST_LOOKED_AT = 20
+LOOKUP_SECONDS = 3.0
+MAX_LOOKUPS = 20
 
 
 class _Reason(BaseModel):
@@ -35,16 +35,16 @@ class _Page(BaseModel):
 
 
 @dataclass(frozen=True)
-class Refusals:
+class RejectionLookup:
     """Looks among the events that wait, then in the audit. If neither can be asked, nothing is found."""
 
-    remarks: Remarks
+    spool: AuditSpool
     audit: AuditReader
 
     async def explained(self, request_id: str) -> NoSuchRun:
         """The error for an unknown run: OnlyRefused with the reason where a refusal is found, else NoSuchRun."""
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(LOOKUP_SECONDS):
                 found = await self._waiting(request_id) or await self._recorded(request_id)
         except (CoordinatorError, TimeoutError, ValidationError) as error:
             log.info("refusal_not_looked_up", extra={"request_id": request_id, "why": type(error).__name__})
@@ -55,11 +55,11 @@ class Refusals:
         return OnlyRefused(request_id, found.occurred_at, reason.code, reason.detail, reason.next_step)
 
     async def _waiting(self, request_id: str) -> _Refusal | None:
-        event = await self.remarks.refused(request_id)
+        event = await self.spool.refused(request_id)
         return None if event is None else _Refusal.model_validate(event.model_dump(mode="json"))
 
     async def _recorded(self, request_id: str) -> _Refusal | None:
-        query = f"request_id={request_id}&type=migration.rejected&order=newest&limit={MOST_LOOKED_AT}"
+        query = f"request_id={request_id}&type=migration.rejected&order=newest&limit={MAX_LOOKUPS}"
         answer = await self.audit.open("/audit/events", query)
         page = _Page.model_validate_json(b"".join([chunk async for chunk in answer.chunks()]))
         return next((event for event in page.events if event.detail.verb is None), None)

@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from coordinator.audit.event_spool import Remarks
+from coordinator.audit.event_spool import AuditSpool
 from coordinator.domain import audit_events
-from coordinator.domain.outbox import announced_data
+from coordinator.domain.outbox import progress_event_data
 from coordinator.domain.spooled_events import COUNTED_LIMIT
 from coordinator.ports import Clock, EventPublisher
 from coordinator.unavailable import BrokerUnavailable
 from migration_sidecar.contract.messages import AuditEvent
-from migration_sidecar.contract.progress_events import Announcement
+from migration_sidecar.contract.progress_events import ProgressEventType
 
 log = logging.getLogger(__name__)
 
 # As many are held in memory; the next one has to wait until these are recorded.
-MOST_UNTOLD = 1000
+MAX_UNREPORTED = 1000
 
 
 @dataclass
-class Flood:
+class RateLimit:
     """A leaky bucket: lets `burst` through at once and then one every `seconds`, so that nobody can fill the audit."""
 
     burst: int = 60
@@ -34,7 +34,7 @@ class Flood:
     _level: float = 0.0
     _at: float = field(default_factory=time.monotonic)
 
-    def lets_through(self) -> bool:
+    def allows(self) -> bool:
         """Whether there is room for one more; it then takes the room."""
         now = time.monotonic()
         self._level = max(0.0, self._level - (now - self._at) / self.seconds)
@@ -48,9 +48,11 @@ class Flood:
 class Rejections:
     """Records refusals and publishes them as progress events; called by `Reception`."""
 
-    def __init__(self, remarks: Remarks, publisher: EventPublisher, clock: Clock, flood: Flood | None = None) -> None:
+    def __init__(
+        self, remarks: AuditSpool, publisher: EventPublisher, clock: Clock, flood: RateLimit | None = None
+    ) -> None:
         self._remarks, self._publisher, self._clock = remarks, publisher, clock
-        self._flood = flood or Flood()
+        self._flood = flood or RateLimit()
         # By event id and not as a number: each comes again as a dead letter, perhaps to another replica.
         self._untold: dict[UUID, str] = {}
         self._counted: dict[UUID, None] = {}
@@ -68,10 +70,10 @@ class Rejections:
         """
         if self._remarks.is_known(event.event_id) or event.event_id in self._counted:
             return False
-        if not self._flood.lets_through():
+        if not self._flood.allows():
             await self._count(event)
             return True
-        if not await self._remarks.note(event):
+        if not await self._remarks.record_once(event):
             return False
         await self._announce(event)
         return True
@@ -82,7 +84,7 @@ class Rejections:
         return await self._remarks.flush()
 
     async def _count(self, event: AuditEvent) -> None:
-        if len(self._untold) >= MOST_UNTOLD:
+        if len(self._untold) >= MAX_UNREPORTED:
             await self._tell()
         self._since = self._since or event.occurred_at
         self._untold[event.event_id] = str(event.detail.get("code"))
@@ -97,9 +99,9 @@ class Rejections:
             return
 
         def about(codes: Mapping[UUID, str]) -> AuditEvent:
-            return audit_events.about_more_rejections(since, self._clock(), dict(Counter(codes.values())))
+            return audit_events.rejections_dropped_event(since, self._clock(), dict(Counter(codes.values())))
 
-        await self._remarks.note_counted(told, about)
+        await self._remarks.record_counted(told, about)
         for event_id in told:
             self._untold.pop(event_id, None)
         self._since = self._clock() if self._untold else None
@@ -107,7 +109,7 @@ class Rejections:
     async def _announce(self, event: AuditEvent) -> None:
         try:
             await self._publisher.publish(
-                Announcement.REJECTED, str(event.event_id), event.occurred_at, announced_data(event)
+                ProgressEventType.REJECTED, str(event.event_id), event.occurred_at, progress_event_data(event)
             )
         except BrokerUnavailable as error:
             log.warning("rejection_not_announced", extra={"event_id": str(event.event_id), "why": error.detail})

@@ -12,7 +12,7 @@ import typer
 from coordinator.cli import options, tables
 from coordinator.cli.audit import export, list_events, proof, reconcile, report, show, verify
 from coordinator.cli.command_context import session
-from coordinator.cli.console import answers, print_json, remarks, say_damaged, say_more
+from coordinator.cli.console import print_hint, print_json, say_damaged, stderr, stdout
 from coordinator.cli.plan_table import show_fleet_plan
 from coordinator.cli.run_table import show_run
 from coordinator.cli.watch_command import watch_run
@@ -81,21 +81,21 @@ def request(
         identity = options.request_id(request_id if request_id is not None else str(uuid4()))
         details = {"requested_by": _user_name(), "reason": reason, "dry_run": dry_run or None}
         asked_at = now()
-        document = client.request({"request_id": identity, **chosen, **options.given(details.items())})
+        document = client.request({"request_id": identity, **chosen, **options.without_unset(details.items())})
         run = read(RunView, document)
         is_old_run = run.was_known_before(asked_at)
         if is_old_run:
-            remarks().print(safe(repeated(run), "yellow"), soft_wrap=True)
+            stderr().print(safe(repeated(run), "yellow"), soft_wrap=True)
         if watch:
             if not (as_json or is_old_run):
-                remarks().print(f"Accepted as {identity}")
+                stderr().print(f"Accepted as {identity}")
             raise typer.Exit(watch_run(client, identity, as_json=as_json))
         if as_json:
             print_json(document)
         else:
-            show_run(answers(), run)
+            show_run(stdout(), run)
             if not run.ended:
-                remarks().print(f"To follow it: coordinator watch {identity}")
+                stderr().print(f"To follow it: coordinator watch {identity}")
 
 
 @app.command(
@@ -112,12 +112,12 @@ def runs(
     """Lists runs, the newest first."""
     with session(url, as_json=as_json) as client:
         parameters = {"state": state, "service": service, "limit": limit, "cursor": cursor}
-        document = client.runs(options.given(parameters.items()))
+        document = client.runs(options.without_unset(parameters.items()))
         if as_json:
             print_json(document)
         else:
-            tables.show_runs(answers(), read_list(RunView, document, "runs", "migrations"))
-            say_more(document)
+            tables.show_runs(stdout(), read_list(RunView, document, "runs", "migrations"))
+            print_hint(document)
             say_damaged(document)
 
 
@@ -127,7 +127,7 @@ def status(request_id: options.RequestIdArgument, url: options.Url = None, as_js
     with session(url, as_json=as_json) as client:
         document = client.run_now(options.request_id(request_id))
         run = read(RunView, document)
-        print_json(document) if as_json else show_run(answers(), run)
+        print_json(document) if as_json else show_run(stdout(), run)
         raise typer.Exit(of_run(run.state))
 
 
@@ -152,7 +152,7 @@ def plan(
         chosen = options.selection(services, everything, target)
         document = client.plan(chosen, with_sql=sql)
         fleet_plan = read(FleetPlanView, document)
-        print_json(document) if as_json else show_fleet_plan(answers(), fleet_plan, with_sql=sql)
+        print_json(document) if as_json else show_fleet_plan(stdout(), fleet_plan, with_sql=sql)
         raise typer.Exit(ExitCode.PERSON_NEEDED if fleet_plan.obstacles else ExitCode.DONE)
 
 
@@ -165,8 +165,8 @@ def fleet(url: options.Url = None, as_json: options.Json = False) -> None:
         if as_json:
             print_json(document)
         else:
-            tables.show_fleet(answers(), services)
-            tables.show_standing(answers(), read(AuditStandingView, document.get("audit") or {}))
+            tables.show_fleet(stdout(), services)
+            tables.show_audit_availability(stdout(), read(AuditStandingView, document.get("audit") or {}))
         unreachable = any(service.state == "unreachable" for service in services)
         raise typer.Exit(ExitCode.CANNOT_REACH if unreachable else ExitCode.DONE)
 

@@ -9,7 +9,7 @@ import typer
 
 from coordinator.cli.console import print_json, show_failure
 from coordinator.client.client import CoordinatorClient
-from coordinator.client.errors import CommandFailed
+from coordinator.client.errors import ClientError
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def session(url: str | None, *, as_json: bool) -> Iterator[CoordinatorClient]:
     try:
         with CoordinatorClient(url) as coordinator:
             yield coordinator
-    except CommandFailed as failure:
+    except ClientError as failure:
         if as_json:
             print_json(failure.problem)
         else:

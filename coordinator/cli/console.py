@@ -11,18 +11,18 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from coordinator.client.errors import CommandFailed
+from coordinator.client.errors import ClientError
 from coordinator.presentation.terminal_text import safe
 
 WIDTH_OF_A_PIPE = 160  # without it, Rich folds tables at 80 columns in pipes and log files
 
 
-def answers() -> Console:
+def stdout() -> Console:
     """The console for results, on stdout."""
     return _console(stderr=False)
 
 
-def remarks() -> Console:
+def stderr() -> Console:
     """The console for hints and errors, on stderr."""
     return _console(stderr=True)
 
@@ -39,9 +39,9 @@ def print_json(document: Any) -> None:
     sys.stdout.flush()
 
 
-def show_failure(failure: CommandFailed) -> None:
+def show_failure(failure: ClientError) -> None:
     """Prints the error of a command on stderr."""
-    remarks().print(problem_text(failure.problem), soft_wrap=True)
+    stderr().print(problem_text(failure.problem), soft_wrap=True)
 
 
 def problem_text(problem: dict[str, Any], indent: str = "") -> Text:
@@ -58,20 +58,20 @@ def problem_text(problem: dict[str, Any], indent: str = "") -> Text:
 def show_verdict(lines: Sequence[str], *, ok: bool) -> None:
     """Prints the verdict in the first line in green or red, then its notes."""
     for number, line in enumerate(lines):
-        answers().print(safe(line, "dim" if number else "green" if ok else "bold red"), soft_wrap=True)
+        stdout().print(safe(line, "dim" if number else "green" if ok else "bold red"), soft_wrap=True)
 
 
-def say_more(document: dict[str, Any]) -> None:
+def print_hint(document: dict[str, Any]) -> None:
     """Says on stderr how to get the next page, if there is one."""
     if document.get("next_cursor"):
-        remarks().print(safe(f"There are more: repeat with --cursor {document['next_cursor']}"), soft_wrap=True)
+        stderr().print(safe(f"There are more: repeat with --cursor {document['next_cursor']}"), soft_wrap=True)
 
 
 def say_damaged(document: dict[str, Any]) -> None:
     """Names the runs whose records cannot be read; the table does not have them."""
     if damaged := document.get("damaged"):
         ids = ", ".join(map(str, damaged))
-        remarks().print(
+        stderr().print(
             safe(
                 f"The records of these runs cannot be read: {ids}. Look at each with: coordinator status ID", "yellow"
             ),

@@ -94,6 +94,6 @@ def _target(text: str) -> tuple[str, str]:
     return service, revision
 
 
-def given(parameters: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def without_unset(parameters: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """The parameters without those that are None, so that the coordinator uses its own defaults."""
     return {name: value for name, value in parameters if value is not None}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from coordinator.client.errors import CannotReach, CommandFailed, Gone, NotListening, Refused
+from coordinator.client.errors import AppNotReady, AppNotRunning, CannotReach, ClientError, Refused
 from coordinator.client.exit_codes import WAITING_FOR_A_PERSON
 from coordinator.client.views import RunView, read
 
@@ -24,7 +24,7 @@ class RunSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Seen:
+class RunSeen:
     """News: the run has changed. `document` is the JSON that `run` was read from."""
 
     document: dict[str, Any]
@@ -32,14 +32,14 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class RunPending:
     """News: the coordinator does not answer, or does not know the run yet. The watch goes on."""
 
     why: str
 
 
 @dataclass(frozen=True)
-class Patience:
+class WatchLimits:
     """How long a watch waits, in seconds, before it gives up."""
 
     silence_seconds: float = 600  # without an answer
@@ -59,27 +59,27 @@ class Watch:
         self,
         source: RunSource,
         request_id: str,
-        limits: Patience = Patience(),
+        limits: WatchLimits = WatchLimits(),
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source, self._request_id, self._limits = source, request_id, limits
         self._sleep, self._clock = sleep, clock
-        self._latest: Seen | None = None
+        self._latest: RunSeen | None = None
         self._answered_at = clock()
         self._ended_at: float | None = None
 
-    def __iter__(self) -> Iterator[Seen | Waiting]:
-        announced: set[type[CommandFailed]] = set()
+    def __iter__(self) -> Iterator[RunSeen | RunPending]:
+        announced: set[type[ClientError]] = set()
         while True:
             asked_at = self._clock()
             try:
                 document = self._ask()
-            except CommandFailed as error:
-                failure = self._give_up_or_go_on(error)
+            except ClientError as error:
+                failure = self._give_up_or_continue(error)
                 # Announced once, and once more if waiting alone may not help.
-                if not announced or (isinstance(failure, Gone) and Gone not in announced):
-                    yield Waiting(_explanation(failure, self._limits))
+                if not announced or (isinstance(failure, AppNotRunning) and AppNotRunning not in announced):
+                    yield RunPending(_explanation(failure, self._limits))
                 announced.add(type(failure))
                 self._sleep(PAUSE_SECONDS)
                 continue
@@ -87,14 +87,14 @@ class Watch:
             announced.clear()
             self._answered_at = self._clock()
             if self._latest is None or document != self._latest.document:
-                self._latest = Seen(document, read(RunView, document))
+                self._latest = RunSeen(document, read(RunView, document))
                 yield self._latest
             elif answered_in < PAUSE_SECONDS:
                 # No news, and the answer did not wait for any: do not ask again at once.
                 self._sleep(PAUSE_SECONDS if self._ended_at is None else PAUSE_FOR_THE_AUDIT_SECONDS)
             if self._is_over(self._latest.run):
                 if self._latest.run.ended and self._latest.run.owes_the_audit:
-                    yield Waiting(AUDIT_OWED)
+                    yield RunPending(AUDIT_OWED)
                 return
 
     def _is_over(self, run: RunView) -> bool:
@@ -111,16 +111,16 @@ class Watch:
             return self._source.run(self._request_id)
         return self._source.run(self._request_id, self._limits.wait_seconds, self._latest.run.version)
 
-    def _give_up_or_go_on(self, failure: CommandFailed) -> CommandFailed:
+    def _give_up_or_continue(self, failure: ClientError) -> ClientError:
         """Raises the failure if it ends the watch. Else returns it, or Gone if NotListening lasted too long."""
         silent_for = self._clock() - self._answered_at
         if isinstance(failure, Refused) and failure.http_status == NOT_FOUND:
             if self._latest or silent_for >= self._limits.unknown_seconds:
                 raise failure
             return failure
-        starting = isinstance(failure, NotListening) and silent_for < self._limits.start_seconds
-        if isinstance(failure, NotListening) and not starting:
-            failure = Gone()
+        starting = isinstance(failure, AppNotReady) and silent_for < self._limits.start_seconds
+        if isinstance(failure, AppNotReady) and not starting:
+            failure = AppNotRunning()
         never_answered = self._latest is None and isinstance(failure, CannotReach) and not starting
         bad_input = isinstance(failure, Refused) and failure.http_status < 500
         if never_answered or bad_input or silent_for >= self._limits.silence_seconds:
@@ -128,10 +128,10 @@ class Watch:
         return failure
 
 
-def _explanation(failure: CommandFailed, limits: Patience) -> str:
+def _explanation(failure: ClientError, limits: WatchLimits) -> str:
     if isinstance(failure, Refused) and failure.http_status == NOT_FOUND:
         return f"No such run yet; an event needs a moment to arrive, waiting up to {limits.unknown_seconds:.0f} s"
     reason = failure.problem.get("detail") or failure.problem.get("title")
-    if isinstance(failure, Gone):
+    if isinstance(failure, AppNotRunning):
         return f"Still no answer: {reason}. What to do: {failure.problem['next_step']}; this command goes on waiting"
     return f"No answer from the coordinator ({reason}); the run does not depend on this command, trying again"

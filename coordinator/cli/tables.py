@@ -83,7 +83,7 @@ def show_fleet(console: Console, services: Iterable[ServiceView]) -> None:
     show_table(console, FLEET, rows)
 
 
-def show_standing(console: Console, audit: AuditStandingView) -> None:
+def show_audit_availability(console: Console, audit: AuditStandingView) -> None:
     """Prints a warning while the audit is away; otherwise nothing."""
     if audit.state == "away":
         console.print(

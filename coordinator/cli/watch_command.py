@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
-from coordinator.cli.console import answers, print_json, remarks
+from coordinator.cli.console import print_json, stderr, stdout
 from coordinator.cli.line_view import LineView
 from coordinator.cli.live_view import LiveView
 from coordinator.cli.run_table import show_problems
-from coordinator.cli.run_watch import Patience, Seen, Watch
+from coordinator.cli.run_watch import RunSeen, Watch, WatchLimits
 from coordinator.client.client import CoordinatorClient
 from coordinator.client.exit_codes import ExitCode, of_run
 from coordinator.client.views import RunView
@@ -24,16 +24,16 @@ class SilentView:
 
     def show_waiting(self, why: str) -> None:
         """Prints the reason on stderr."""
-        remarks().print(safe(why, "yellow"), soft_wrap=True)
+        stderr().print(safe(why, "yellow"), soft_wrap=True)
 
 
 def watch_run(coordinator: CoordinatorClient, request_id: str, *, as_json: bool) -> ExitCode:
     """Watches a run for the commands `watch` and `request --watch`. Raises CommandFailed as Watch does."""
-    last: Seen | None = None
+    last: RunSeen | None = None
     try:
         with _view(as_json) as view:
-            for news in Watch(coordinator, request_id, Patience()):
-                if isinstance(news, Seen):
+            for news in Watch(coordinator, request_id, WatchLimits()):
+                if isinstance(news, RunSeen):
                     last = news
                     view.show(news.run)
                 else:
@@ -49,12 +49,12 @@ def watch_run(coordinator: CoordinatorClient, request_id: str, *, as_json: bool)
 def _view(as_json: bool) -> Any:
     if as_json:
         return nullcontext(SilentView())
-    console = answers()
+    console = stdout()
     return LiveView(console) if console.is_terminal else LineView(console)
 
 
 def _interrupted(request_id: str) -> ExitCode:
-    remarks().print(f"\nThe run goes on without you. To watch it again: coordinator watch {request_id}")
+    stderr().print(f"\nThe run goes on without you. To watch it again: coordinator watch {request_id}")
     return ExitCode.INTERRUPTED
 
 
@@ -62,6 +62,6 @@ def _finish(document: dict[str, Any], run: RunView, *, as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    show_problems(answers(), run)
+    show_problems(stdout(), run)
     if of_run(run.state) == ExitCode.PERSON_NEEDED:
-        remarks().print(f"A person has to decide. See: coordinator status {run.request_id}")
+        stderr().print(f"A person has to decide. See: coordinator status {run.request_id}")

@@ -8,7 +8,7 @@ from coordinator.client.client import CoordinatorClient
 from coordinator.client.errors import CannotReach
 from coordinator.client.views import View, read
 
-Tell = Callable[[int, int], None]  # reports progress: events done, events in total
+ProgressCallback = Callable[[int, int], None]  # reports progress: events done, events in total
 
 
 PIECE_EVENTS = 20_000  # the largest number that the audit verifies in one call
@@ -62,7 +62,7 @@ class LiveVerdict(View):
         return [note for note, holds in notes.items() if holds]
 
 
-def verify_all(client: CoordinatorClient, on_progress: Tell) -> LiveVerdict:
+def verify_all(client: CoordinatorClient, on_progress: ProgressCallback) -> LiveVerdict:
     """Verifies the whole stored chain; stops at the first range that is not valid.
 
     Calls `on_progress` after each range but the last. Raises CannotReach if an answer cannot be read.

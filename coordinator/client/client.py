@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import httpx
 
-from coordinator.client.errors import BadInput, CannotReach, Gone, Lost, NotListening
-from coordinator.client.responses import Document, document_of
+from coordinator.client.errors import AppNotReady, AppNotRunning, BadInput, CannotReach, NoReply
+from coordinator.client.responses import Document, parse_response
 
 APP_ID = "migration-coordinator"
 TRIES = 3
@@ -128,7 +128,7 @@ class CoordinatorClient:
         """One audit event, by its number or its id."""
         return self._call("GET", f"/audit/events/{quote(event, safe='')}")
 
-    def audit_story(self, request_id: str) -> Document:
+    def audit_run(self, request_id: str) -> Document:
         """The audit's events of one run, with a summary."""
         return self._call("GET", f"/audit/runs/{request_id}")
 
@@ -145,7 +145,7 @@ class CoordinatorClient:
         url = f"{self._address}/audit/export"
         with self._transport_errors(), self._http.stream("GET", url, params=parameters) as answer:
             if not answer.is_success:
-                document_of(httpx.Response(answer.status_code, content=_content(answer), request=answer.request))
+                parse_response(httpx.Response(answer.status_code, content=_content(answer), request=answer.request))
             unfinished = b""
             for chunk in answer.iter_bytes():
                 *lines, unfinished = (unfinished + chunk).split(b"\n")
@@ -160,10 +160,10 @@ class CoordinatorClient:
         while True:
             try:
                 return self._once(method, path, **content)
-            except NotListening as error:
+            except AppNotReady as error:
                 if time.monotonic() >= deadline:
-                    raise Gone from error
-            except Lost:
+                    raise AppNotRunning from error
+            except NoReply:
                 lost_answers += 1
                 if lost_answers == TRIES:
                     raise
@@ -171,7 +171,7 @@ class CoordinatorClient:
 
     def _once(self, method: str, path: str, **content: Any) -> Document:
         with self._transport_errors():
-            return document_of(self._answer(method, f"{self._address}{path}", **content))
+            return parse_response(self._answer(method, f"{self._address}{path}", **content))
 
     def _answer(self, method: str, url: str, **content: Any) -> httpx.Response:
         """Reads the whole answer; raises CannotReach if it is longer than ANSWER_BYTES."""
@@ -189,7 +189,7 @@ class CoordinatorClient:
                 "start the fleet (dapr run -f dapr.yaml), or set DAPR_HTTP_PORT or COORDINATOR_URL to where it runs",
             ) from error
         except httpx.TransportError as error:
-            raise Lost(
+            raise NoReply(
                 f"the connection to {self._printable_address} broke ({type(error).__name__})",
                 "run the same command again; repeating it is safe",
             ) from error

@@ -8,7 +8,7 @@ from coordinator.client.exit_codes import ExitCode
 from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
 
 
-class CommandFailed(Exception):
+class ClientError(Exception):
     """Base class. `problem` has the keys `code, title, detail, next_step, retryable`; `command_context` prints it."""
 
     def __init__(self, problem: dict[str, Any], exit_code: ExitCode) -> None:
@@ -16,7 +16,7 @@ class CommandFailed(Exception):
         self.problem, self.exit_code = problem, exit_code
 
 
-class OwnFailure(CommandFailed):
+class OwnFailure(ClientError):
     """Said by the command itself; what belongs to the code is in the catalogue."""
 
     def __init__(self, code: str, detail: str, next_step: str, *, retryable: bool = True) -> None:
@@ -39,18 +39,18 @@ class CannotReach(OwnFailure):
         super().__init__("CM-841", detail, next_step, retryable=retryable)
 
 
-class Lost(CannotReach):
+class NoReply(CannotReach):
     """The request was sent, but no answer came. It may have had an effect."""
 
 
-class NotListening(CannotReach):
+class AppNotReady(CannotReach):
     """daprd answers but the coordinator does not listen: it is still starting, or its process has ended."""
 
     def __init__(self) -> None:
         super().__init__("its sidecar runs but the coordinator does not listen yet", "try again in a few seconds")
 
 
-class Gone(CannotReach):
+class AppNotRunning(CannotReach):
     """The coordinator has not listened for longer than a start takes. `dapr run` does not restart an application."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Gone(CannotReach):
         )
 
 
-class Refused(CommandFailed):
+class Refused(ClientError):
     """The coordinator answered with a problem document."""
 
     def __init__(self, problem: dict[str, Any], http_status: int) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx
 
-from coordinator.client.errors import CannotReach, NotListening, Refused
+from coordinator.client.errors import AppNotReady, CannotReach, Refused
 
 Document = dict[str, Any]
 
 
-def document_of(answer: httpx.Response) -> Document:
+def parse_response(answer: httpx.Response) -> Document:
     """Returns the coordinator's JSON object; a JSON list becomes `{"items": [...]}`.
 
     Raises Refused for the coordinator's problem documents, and CannotReach for answers that are not the coordinator's.
@@ -43,7 +43,7 @@ def _not_the_coordinator(status: int, document: Document) -> CannotReach:
             retryable=False,
         )
     if "connection refused" in message or "not in a ready state" in message:
-        return NotListening()
+        return AppNotReady()
     if "no host found" in message or "couldn't find service" in message:
         return CannotReach(
             "the sidecar that answered knows no app migration-coordinator",

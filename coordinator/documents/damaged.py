@@ -8,38 +8,38 @@ import logging
 from dataclasses import dataclass, field
 
 from coordinator.documents.keys import OwnKey, key_beside
-from coordinator.ports import Document, DocumentStore
+from coordinator.ports import DocumentStore, VersionedDocument
 
 log = logging.getLogger(__name__)
 
-MOST_NAMED = 100
+MAX_NAMED = 100
 # Far below the size of a request that daprd accepts.
-MOST_KEPT_CHARACTERS = 1024 * 1024
+MAX_STORED_CHARACTERS = 1024 * 1024
 
 
 @dataclass
-class Damage:
+class DamagedDocuments:
     """What this process met. Readiness, metrics and the list of runs name it."""
 
     documents: DocumentStore
-    found: dict[str, str] = field(default_factory=dict)  # by key: the key of the copy, empty where there is none
+    copies: dict[str, str] = field(default_factory=dict)  # by key: the key of the copy, empty where there is none
 
-    def met(self, key: str, copy: str = "") -> None:
+    def record_met(self, key: str, copy: str = "") -> None:
         """Notes a damaged document, once however often it is read; only the first 100 are remembered."""
-        if self.found.get(key) == copy or len(self.found) >= MOST_NAMED:
+        if self.copies.get(key) == copy or len(self.copies) >= MAX_NAMED:
             return
-        self.found[key] = copy
+        self.copies[key] = copy
         log.error("document_damaged", extra={"key": key, "copy": copy or None})
 
-    def mended(self, key: str) -> None:
+    def record_repair(self, key: str) -> None:
         """Forgets a document that can be read again."""
-        self.found.pop(key, None)
+        self.copies.pop(key, None)
 
-    async def set_aside(self, key: OwnKey, document: Document) -> None:
+    async def set_aside(self, key: OwnKey, document: VersionedDocument) -> None:
         """Stores a copy under another key, so that the document can be begun anew; raises StateUnavailable."""
         text = json.dumps(document.value, sort_keys=True)
         copy = key_beside(key, hashlib.sha256(text.encode()).hexdigest())
-        whole = len(text) <= MOST_KEPT_CHARACTERS
-        copied = document.value if whole else text[:MOST_KEPT_CHARACTERS]
+        whole = len(text) <= MAX_STORED_CHARACTERS
+        copied = document.value if whole else text[:MAX_STORED_CHARACTERS]
         await self.documents.create(copy, {"key": key, "cut": not whole, "document": copied})
-        self.met(key, copy)
+        self.record_met(key, copy)

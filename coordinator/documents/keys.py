@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from coordinator.errors import BadRequestId, quoted
+from coordinator.errors import BadRequestId, quote_for_message
 from migration_sidecar.contract.request_id import REQUEST_ID
 
 RUN = "run-"
@@ -24,7 +24,7 @@ FORMER_INDEX = f"{RUN}index"
 def key_of_run(request_id: str) -> str:
     """`run-<request_id>`, as the contract says; raises CM-103 for what is no request id."""
     if not REQUEST_ID.fullmatch(request_id):
-        raise BadRequestId(f"{quoted(request_id)} is not of the form [A-Za-z0-9_-]{{1,64}}")
+        raise BadRequestId(f"{quote_for_message(request_id)} is not of the form [A-Za-z0-9_-]{{1,64}}")
     return f"{RUN}{request_id}"
 
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from coordinator.domain.step import Step
-from migration_sidecar.contract.audit_detail import bounded, problem_facts, revision_list
+from migration_sidecar.contract.audit_detail import problem_facts, revision_list, truncate_detail
 from migration_sidecar.contract.messages import AuditEvent, Problem, ServiceStatus
-from migration_sidecar.contract.strict_json import without_passwords
+from migration_sidecar.contract.strict_json import mask_url_passwords
 
 SOURCE = "migration-coordinator"
 IDS = uuid.UUID("c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57")
@@ -29,7 +29,7 @@ class Actor(NamedTuple):
     @property
     def name(self) -> str | None:
         """The name that the audit shows: the checked one where there is one. Passwords in it are masked."""
-        return self.caller or (self.claimed and without_passwords(self.claimed))
+        return self.caller or (self.claimed and mask_url_passwords(self.claimed))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -38,34 +38,34 @@ class Actor(NamedTuple):
         return {"actor_basis": basis, "requested_by": self.claimed}
 
 
-NOBODY = Actor()
+UNKNOWN_ACTOR = Actor()
 
 
-def event_id(*facts: str | int) -> uuid.UUID:
+def deterministic_event_id(*facts: str | int) -> uuid.UUID:
     """The id of an event; equal facts give the same id in every process."""
     return uuid.uuid5(IDS, json.dumps(facts))
 
 
-def about_run(
+def run_event(
     event_type: str, request_id: str, actor: Actor, now: datetime, *, outcome: str | None = None, **facts: Any
 ) -> AuditEvent:
     """An event about a whole run. Facts that such an event may not hold are left out, and long ones are cut."""
     return AuditEvent(
-        event_id=event_id(request_id, event_type),
+        event_id=deterministic_event_id(request_id, event_type),
         event_type=event_type,
         occurred_at=now,
         source=SOURCE,
         request_id=request_id,
         actor=actor.name,
         outcome=outcome,
-        detail=bounded(event_type, {**actor.facts, **facts}),
+        detail=truncate_detail(event_type, {**actor.facts, **facts}),
     )
 
 
-def about_step(event_type: str, request_id: str, actor: Actor, now: datetime, step: Step) -> AuditEvent:
+def step_event(event_type: str, request_id: str, actor: Actor, now: datetime, step: Step) -> AuditEvent:
     """An event about one step; outcome and duration are there once the step has ended."""
     return AuditEvent(
-        event_id=event_id(request_id, event_type, step.service, step.operation_id or ""),
+        event_id=deterministic_event_id(request_id, event_type, step.service, step.operation_id or ""),
         event_type=event_type,
         occurred_at=now,
         source=SOURCE,
@@ -77,66 +77,68 @@ def about_step(event_type: str, request_id: str, actor: Actor, now: datetime, st
         to_revision=revision_list(step.to_revisions),
         outcome=step.state.value if step.state.ended else None,
         duration_ms=step.duration_ms,
-        detail=bounded(event_type, {**actor.facts, **_step_facts(step)}),
+        detail=truncate_detail(event_type, {**actor.facts, **_step_facts(step)}),
     )
 
 
-def about_rejection(
+def rejection_event(
     key: tuple[str, ...],
     now: datetime,
     problem: Problem,
     *,
     request_id: str | None,
-    actor: Actor = NOBODY,
+    actor: Actor = UNKNOWN_ACTOR,
     **facts: Any,
 ) -> AuditEvent:
     """A refused message. `key` identifies the message: when it is delivered again, the event id is the same."""
     return AuditEvent(
-        event_id=event_id("migration.rejected", *key),
+        event_id=deterministic_event_id("migration.rejected", *key),
         event_type="migration.rejected",
         occurred_at=now,
         source=SOURCE,
         request_id=request_id,
-        service=problem.service and without_passwords(problem.service),
+        service=problem.service and mask_url_passwords(problem.service),
         actor=actor.name,
         outcome="rejected",
-        detail=bounded("migration.rejected", {**actor.facts, **problem_facts(problem), **facts}),
+        detail=truncate_detail("migration.rejected", {**actor.facts, **problem_facts(problem), **facts}),
     )
 
 
-def about_more_rejections(since: datetime, now: datetime, codes: dict[str, int]) -> AuditEvent:
+def rejections_dropped_event(since: datetime, now: datetime, codes: dict[str, int]) -> AuditEvent:
     """One event for many refusals that the rate limit keeps from being recorded one by one."""
     return AuditEvent(
-        event_id=event_id("migration.rejections_counted", since.isoformat(), now.isoformat()),
+        event_id=deterministic_event_id("migration.rejections_counted", since.isoformat(), now.isoformat()),
         event_type="migration.rejections_counted",
         occurred_at=now,
         source=SOURCE,
         outcome="rejected",
-        detail=bounded(
+        detail=truncate_detail(
             "migration.rejections_counted", {"count": sum(codes.values()), "codes": codes, "since": since.isoformat()}
         ),
     )
 
 
-def about_conflict(request_id: str, digest: str, now: datetime, problem: Problem, actor: Actor) -> AuditEvent:
+def conflict_event(request_id: str, digest: str, now: datetime, problem: Problem, actor: Actor) -> AuditEvent:
     """A request whose id was used before with another body; one event per body, however often it is sent."""
     return AuditEvent(
-        event_id=event_id(request_id, "migration.conflict", digest),
+        event_id=deterministic_event_id(request_id, "migration.conflict", digest),
         event_type="migration.conflict",
         occurred_at=now,
         source=SOURCE,
         request_id=request_id,
         actor=actor.name,
         outcome="rejected",
-        detail=bounded("migration.conflict", {**actor.facts, **problem_facts(problem), "request_digest": digest}),
+        detail=truncate_detail(
+            "migration.conflict", {**actor.facts, **problem_facts(problem), "request_digest": digest}
+        ),
     )
 
 
-def about_drift(status: ServiceStatus, now: datetime) -> AuditEvent:
+def drift_event(status: ServiceStatus, now: datetime) -> AuditEvent:
     """A database that is not where its history and its journal say; one event per finding."""
     finding = [status.state.value, *status.current_revisions, "|", *status.head_revisions]
     return AuditEvent(
-        event_id=event_id("drift.found", status.service, status.database, *finding),
+        event_id=deterministic_event_id("drift.found", status.service, status.database, *finding),
         event_type="drift.found",
         occurred_at=now,
         source=SOURCE,
@@ -144,7 +146,7 @@ def about_drift(status: ServiceStatus, now: datetime) -> AuditEvent:
         database=status.database,
         to_revision=revision_list(status.current_revisions),
         outcome=status.state.value,
-        detail=bounded(
+        detail=truncate_detail(
             "drift.found",
             {
                 "state": status.state.value,

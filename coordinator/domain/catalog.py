@@ -99,7 +99,7 @@ class Catalog(CatalogModel):
                 raise ServiceLeft(name, former.left, former.reason)
         raise UnknownService(name, [service.name for service in self.databases])
 
-    def chosen(self, request: MigrationRequest) -> list[Service]:
+    def select(self, request: MigrationRequest) -> list[Service]:
         """The services of a request in migration order; raises CM-201 for an unknown name."""
         targets = [] if isinstance(request.target, str) else list(request.target)
         named = None if request.services == "all" else [self.find(name) for name in request.services]

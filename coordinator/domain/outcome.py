@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from coordinator.domain.plan import nothing_to_do
 from coordinator.domain.step import Step, StepState
-from coordinator.errors import ServiceLied, SucceededElsewhere
+from coordinator.errors import ServiceLied, SucceededOnOtherDatabase
 from migration_sidecar.contract.messages import AppliedRevision, MigrationPlan, Operation, OperationState, Problem
 
-STATES = {
+STEP_STATE_OF = {
     OperationState.ACCEPTED: StepState.RUNNING,
     OperationState.RUNNING: StepState.RUNNING,
     OperationState.SUCCEEDED: StepState.SUCCEEDED,
@@ -65,7 +65,7 @@ def read_outcome(step: Step, operation: Operation) -> Outcome:
         raise ServiceLied(step.service, f"as {operation.service} about the database {operation.database}")
     succeeded = operation.state is OperationState.SUCCEEDED
     if succeeded and sorted(operation.current_revisions) != sorted(step.to_revisions):
-        lie = ServiceLied if _is_short_of_the_target(step, operation) else SucceededElsewhere
+        lie = ServiceLied if _is_short_of_the_target(step, operation) else SucceededOnOtherDatabase
         found, expected = ", ".join(operation.current_revisions) or "nothing", ", ".join(step.to_revisions)
         raise lie(step.service, f"that it succeeded at {found} where the plan leads to {expected}")
     return _outcome(operation)
@@ -103,7 +103,7 @@ def _is_short_of_the_target(step: Step, operation: Operation) -> bool:
 
 
 def _outcome(operation: Operation) -> Outcome:
-    state = STATES[operation.state]
+    state = STEP_STATE_OF[operation.state]
     if state is StepState.SUCCEEDED and not operation.applied:
         state = StepState.UNCHANGED
     return Outcome(
@@ -117,17 +117,17 @@ def _outcome(operation: Operation) -> Outcome:
     )
 
 
-def refused(problem: Problem, current_revisions: list[str] | None = None) -> Outcome:
+def from_refusal(problem: Problem, current_revisions: list[str] | None = None) -> Outcome:
     """The outcome of an operation that the service refused to begin."""
     return Outcome(state=StepState.FAILED, error=problem, current_revisions=current_revisions)
 
 
-def nothing_conclusive(problem: Problem) -> Outcome:
+def unknown_outcome(problem: Problem) -> Outcome:
     """The outcome where nobody could find out what became of the database; a person has to look."""
     return Outcome(state=StepState.NEEDS_ATTENTION, error=problem)
 
 
-def there_already(step: Step, revisions: list[str]) -> Outcome:
+def already_at_target(step: Step, revisions: list[str]) -> Outcome:
     """The outcome where somebody else migrated the database between plan and step."""
     remark = _remark(revisions, step, "and this run had planned")
     return Outcome(state=StepState.UNCHANGED, current_revisions=revisions, remark=remark)

@@ -10,17 +10,25 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from coordinator.errors import BadField, BadRequestId, BadSelection, BadTarget, CoordinatorError, NotBuiltYet, quoted
+from coordinator.errors import (
+    BadField,
+    BadRequestId,
+    BadSelection,
+    BadTarget,
+    CoordinatorError,
+    NotBuiltYet,
+    quote_for_message,
+)
 from migration_sidecar.contract.messages import Action
 from migration_sidecar.contract.request_id import REQUEST_ID
 
 FULL_REVISION = re.compile(r"[A-Za-z0-9_.]{1,255}")  # as a service accepts it
 ENDS = ("head", "heads")  # of a history: its one head, or all of them
 # Words that mean a place in the history to Alembic, and not a revision.
-PLACES = {"base", "head", "heads", "current"}
+RELATIVE_TARGETS = {"base", "head", "heads", "current"}
 EVENT_IDS = uuid.UUID("6f0e9b9c-52f5-5d0e-9a53-0d3c1d1b7a11")
 
-NEITHER = '"services" is neither "all" nor a list of names.'
+SELECTION_REQUIRED = '"services" is neither "all" nor a list of names.'
 
 ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 
@@ -76,11 +84,11 @@ def read_request(body: dict[str, Any], *, default_request_id: str) -> MigrationR
     body = {name: value for name, value in body.items() if value is not None or name not in OPTIONAL}
     request_id = body.get("request_id", default_request_id)
     if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
-        raise BadRequestId(f"{quoted(str(request_id))} is not of the form [A-Za-z0-9_-]{{1,64}}")
+        raise BadRequestId(f"{quote_for_message(str(request_id))} is not of the form [A-Za-z0-9_-]{{1,64}}")
     try:
         return MigrationRequest.model_validate({**body, "request_id": request_id})
     except ValidationError as error:
-        raise _explained(error).about(request_id) from None
+        raise _validation_error(error).about(request_id) from None
     except CoordinatorError as error:
         raise error.about(request_id) from None
 
@@ -104,7 +112,7 @@ def _check_selection(services: str | list[str]) -> None:
         raise BadSelection(f"The list names {len(services)} services.")
     twice = {name for name in services if services.count(name) > 1}
     if twice:
-        raise BadSelection(f"{quoted(min(twice))} is named more than once.")
+        raise BadSelection(f"{quote_for_message(min(twice))} is named more than once.")
 
 
 def _check_target(target: str | dict[str, str], services: str | list[str]) -> None:
@@ -114,14 +122,14 @@ def _check_target(target: str | dict[str, str], services: str | list[str]) -> No
         raise BadTarget("The target is an empty object.")
     for service, revision in target.items():
         if services != "all" and service not in services:
-            raise BadTarget(f"There is a target for {quoted(service)}, but the request does not name it.")
+            raise BadTarget(f"There is a target for {quote_for_message(service)}, but the request does not name it.")
         if not _is_absolute(revision):
-            raise BadTarget(f"{quoted(revision)} is neither a full revision id nor head or heads.")
+            raise BadTarget(f"{quote_for_message(revision)} is neither a full revision id nor head or heads.")
 
 
 def _is_absolute(target: str) -> bool:
     """Whether it means the same place however often it is asked for."""
-    return target in ENDS or (bool(FULL_REVISION.fullmatch(target)) and target.lower() not in PLACES)
+    return target in ENDS or (bool(FULL_REVISION.fullmatch(target)) and target.lower() not in RELATIVE_TARGETS)
 
 
 def _check_is_built(request: MigrationRequest) -> None:
@@ -131,12 +139,12 @@ def _check_is_built(request: MigrationRequest) -> None:
             raise NotBuiltYet(field, value)
 
 
-def _explained(error: ValidationError) -> CoordinatorError:
+def _validation_error(error: ValidationError) -> CoordinatorError:
     first = error.errors(include_url=False, include_input=False)[0]
     field = str(first["loc"][0]) if first["loc"] else "body"
-    sentence = f"{quoted(field)}: {first['msg'][:300]}."
+    sentence = f"{quote_for_message(field)}: {first['msg'][:300]}."
     if first["type"] == "extra_forbidden":
-        return BadField(f"There is no field {quoted(field)} in a request.")
+        return BadField(f"There is no field {quote_for_message(field)} in a request.")
     if field == "services":
-        return BadSelection('"services" is missing.' if first["type"] == "missing" else NEITHER)
+        return BadSelection('"services" is missing.' if first["type"] == "missing" else SELECTION_REQUIRED)
     return BadTarget(sentence) if field == "target" else BadField(sentence)

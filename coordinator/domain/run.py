@@ -11,25 +11,25 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coordinator.domain import audit_events as audit
 from coordinator.domain.audit_events import Actor
-from coordinator.domain.outbox import Notice
+from coordinator.domain.outbox import OutboxEntry
 from coordinator.domain.outcome import Outcome
 from coordinator.domain.plan import FleetPlan, nothing_to_do
 from coordinator.domain.request import MigrationRequest
 from coordinator.domain.run_state import MOVES, RunState, end_of
-from coordinator.domain.stalled_run import Standstill, told
+from coordinator.domain.stalled_run import Standstill, standstill_sentence
 from coordinator.domain.step import Step, StepState
 from coordinator.errors import IllegalMove, PreflightFailed
 from migration_sidecar.contract.audit_detail import problem_facts
 from migration_sidecar.contract.messages import AuditEvent, Problem
-from migration_sidecar.contract.progress_events import Announcement
+from migration_sidecar.contract.progress_events import ProgressEventType
 
 Change = Callable[["Run"], "Run"]
 # What a run that moves on does not wait for any more.
 MOVING: Mapping[str, Any] = {"waiting_for": None, "standstill": None}
 PROGRESS_EVENT_OF = {
-    "migration.requested": Announcement.ACCEPTED,
-    "migration.step_finished": Announcement.STEP_FINISHED,
-    "migration.finished": Announcement.FINISHED,
+    "migration.requested": ProgressEventType.ACCEPTED,
+    "migration.step_finished": ProgressEventType.STEP_FINISHED,
+    "migration.finished": ProgressEventType.FINISHED,
 }
 
 
@@ -58,7 +58,7 @@ class Run(BaseModel):
     standstill: Standstill | None = Field(default=None, exclude_if=lambda standstill: standstill is None)
     error: Problem | None = None
     version: int = 1
-    outbox: list[Notice] = []
+    outbox: list[OutboxEntry] = []
 
     @classmethod
     def accept(cls, request: MigrationRequest, now: datetime, caller: str | None = None) -> Self:
@@ -85,7 +85,7 @@ class Run(BaseModel):
 
     def public(self) -> dict[str, Any]:
         """The run as the API answers it: without the outbox, with `audit` and with the reason of a standstill."""
-        why = told(self.standstill, self.waiting_for)
+        why = standstill_sentence(self.standstill, self.waiting_for)
         return {**self.model_dump(mode="json", exclude={"outbox"}), "waiting_for": why, "audit": self.audit}
 
     def step(self, service: str) -> Step:
@@ -165,7 +165,7 @@ class Run(BaseModel):
 
     def mark_delivered(self, recorded: Collection[UUID], announced: Collection[UUID]) -> Self:
         """Marks what the audit has, and removes what the topic has too or does not get; called by the repository."""
-        outbox: list[Notice] = []
+        outbox: list[OutboxEntry] = []
         for notice in self.outbox:
             in_audit = notice.recorded or notice.event.event_id in recorded
             if in_audit and (notice.announcement is None or notice.event.event_id in announced):
@@ -205,11 +205,11 @@ class Run(BaseModel):
         return ended._owing("migration.finished", now, outcome=RunState.PLANNED.value, plan_digest=plan_digest)
 
     def _owing(self, event_type: str, now: datetime, **detail: Any) -> Self:
-        return self._with_outbox(audit.about_run(event_type, self.request_id, self.actor, now, **detail))
+        return self._with_outbox(audit.run_event(event_type, self.request_id, self.actor, now, **detail))
 
     def _owing_about_step(self, event_type: str, now: datetime, step: Step) -> Self:
-        return self._with_outbox(audit.about_step(event_type, self.request_id, self.actor, now, step))
+        return self._with_outbox(audit.step_event(event_type, self.request_id, self.actor, now, step))
 
     def _with_outbox(self, event: AuditEvent) -> Self:
-        notice = Notice(event=event, announcement=PROGRESS_EVENT_OF.get(event.event_type))
+        notice = OutboxEntry(event=event, announcement=PROGRESS_EVENT_OF.get(event.event_type))
         return self.model_copy(update={"outbox": [*self.outbox, notice]})

@@ -10,7 +10,7 @@ from coordinator.domain.run import Run
 from coordinator.domain.step import StepState
 
 
-class Leg(BaseModel):
+class ScheduledStep(BaseModel):
     """One step as the workflow sees it."""
 
     model_config = ConfigDict(frozen=True)
@@ -20,7 +20,7 @@ class Leg(BaseModel):
     state: StepState
 
 
-class Report(BaseModel):
+class StepReport(BaseModel):
     """What an activity reports to the workflow about one step."""
 
     model_config = ConfigDict(frozen=True)
@@ -30,19 +30,19 @@ class Report(BaseModel):
     again_after_seconds: float = 0  # ask again, but not before; 0 where the activity has waited itself
 
 
-class Course(BaseModel):
+class RunSchedule(BaseModel):
     """Chooses the next services. It does no I/O and reads no clock, so that a replay chooses the same."""
 
     model_config = ConfigDict(frozen=True)
 
-    legs: list[Leg]
+    legs: list[ScheduledStep]
     max_parallel: int = 1
     ended: bool = False  # the run was over before this workflow began
 
     @classmethod
     def of(cls, run: Run) -> Self:
         """The schedule of a run as its record is now."""
-        legs = [Leg(service=step.service, after=step.after, state=step.state) for step in run.steps]
+        legs = [ScheduledStep(service=step.service, after=step.after, state=step.state) for step in run.steps]
         return cls(legs=legs, max_parallel=run.request.max_parallel, ended=run.state.terminal)
 
     def next(self) -> list[str]:
@@ -59,7 +59,7 @@ class Course(BaseModel):
         ready = [leg.service for leg in self.legs if leg.state is StepState.PENDING and arrived.issuperset(leg.after)]
         return [*running, *ready][: max(self.max_parallel, len(running))]
 
-    def after(self, reports: list[Report]) -> Self:
+    def with_reports(self, reports: list[StepReport]) -> Self:
         """The schedule with what the activities reported."""
         told = {report.service: report.state for report in reports}
         legs = [leg.model_copy(update={"state": told.get(leg.service, leg.state)}) for leg in self.legs]

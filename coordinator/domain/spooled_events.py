@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from migration_sidecar.contract.audit_detail import objection
+from migration_sidecar.contract.audit_detail import validation_error
 from migration_sidecar.contract.messages import AuditEvent
 
 PENDING_LIMIT = 300
@@ -21,7 +21,7 @@ COUNTED_LIMIT = 4000
 Mark = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{1,36}$")]
 
 
-class Remembered(BaseModel):
+class SpooledEvents(BaseModel):
     """The document. Every list is bounded, and the oldest entries leave first."""
 
     model_config = ConfigDict(frozen=True)
@@ -35,17 +35,17 @@ class Remembered(BaseModel):
         """Whether this event was recorded or counted before."""
         return str(event_id) in self.recorded or mark(event_id) in self.counted
 
-    def waits(self, event_id: UUID) -> bool:
+    def is_pending(self, event_id: UUID) -> bool:
         """Whether this event waits for the audit."""
         return any(event.event_id == event_id for event in self.events)
 
-    def with_waiting(self, *events: AuditEvent) -> Remembered:
+    def with_waiting(self, *events: AuditEvent) -> SpooledEvents:
         """With more events that wait; beyond 300 the oldest are dropped and counted in `dropped`."""
         waiting = [*self.events, *events]
         kept = waiting[-PENDING_LIMIT:]
         return self.model_copy(update={"events": kept, "dropped": self.dropped + len(waiting) - len(kept)})
 
-    def told(self) -> Remembered:
+    def as_delivered(self) -> SpooledEvents:
         """With all waiting events marked as recorded; called once the audit has them."""
         recorded = [*self.recorded, *(str(event.event_id) for event in self.events)]
         return self.model_copy(update={"events": [], "recorded": recorded[-RECORDED_LIMIT:]})
@@ -55,7 +55,7 @@ class Remembered(BaseModel):
         counted, recorded = set(self.counted), {*self.recorded, *(str(event.event_id) for event in self.events)}
         return {one: code for one, code in codes.items() if mark(one) not in counted and str(one) not in recorded}
 
-    def with_counted(self, event_ids: Collection[UUID]) -> Remembered:
+    def with_counted(self, event_ids: Collection[UUID]) -> SpooledEvents:
         """With more refusals that were only counted."""
         counted = [*self.counted, *(mark(event_id) for event_id in event_ids)]
         return self.model_copy(update={"counted": counted[-COUNTED_LIMIT:]})
@@ -66,20 +66,20 @@ def mark(event_id: UUID) -> str:
     return event_id.hex[:12]
 
 
-def read_remembered(value: Any) -> tuple[Remembered, bool]:
+def read_spool(value: Any) -> tuple[SpooledEvents, bool]:
     """What can be read of the document and will be taken by the audit, and whether that is all of it."""
     try:
-        whole = Remembered.model_validate(value)
+        whole = SpooledEvents.model_validate(value)
     except ValidationError:
         return _salvaged(value if isinstance(value, dict) else {}), False
     fit = [event for event in whole.events if _is_fit(event)]
     return whole.model_copy(update={"events": fit}), len(fit) == len(whole.events)
 
 
-def _salvaged(document: Mapping[str, Any]) -> Remembered:
+def _salvaged(document: Mapping[str, Any]) -> SpooledEvents:
     events = [event for one in _list(document, "events") if (event := _event(one))]
     dropped = document.get("dropped")
-    return Remembered(
+    return SpooledEvents(
         events=events[-PENDING_LIMIT:],
         dropped=dropped if type(dropped) is int else 0,
         recorded=[one for one in _list(document, "recorded") if _is_mark(one)][-RECORDED_LIMIT:],
@@ -102,7 +102,7 @@ def _event(value: Any) -> AuditEvent | None:
 def _is_fit(event: AuditEvent) -> bool:
     """Whether the audit takes this event: it refuses a whole batch for one, which would block the others for ever."""
     try:
-        return objection(event) is None
+        return validation_error(event) is None
     except (TypeError, ValueError):
         return False
 

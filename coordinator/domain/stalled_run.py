@@ -24,7 +24,7 @@ SENTENCES = {
 }
 
 
-def told(standstill: Standstill | None, waiting_for: str | None) -> str | None:
+def standstill_sentence(standstill: Standstill | None, waiting_for: str | None) -> str | None:
     """One sentence on why a run does not go on; what it waited for before comes second, because that may be over."""
     if standstill is None:
         return waiting_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from coordinator.presentation.formatting import duration, summary
-from coordinator.report.document import Block, Facts, Report, Section, Tone, text
+from coordinator.report.document import Block, KeyValueList, Report, Section, Tone, text
 from coordinator.report.inputs import RunFacts
 from coordinator.report.phrases import databases, day, instant, problem_notice, verdict
 from coordinator.report.sections import evidence, execution, plan, request
@@ -26,13 +26,13 @@ def report_of(facts: RunFacts) -> Report:
         summary=meaning,
         sections=[
             _in_short(facts),
-            request.asked(facts),
+            request.request_section(facts),
             request.approved(facts),
             plan.planned(facts),
-            execution.happened(facts),
+            execution.execution_section(facts),
             plan.untouched(facts),
             evidence.checked(facts),
-            evidence.rests_on(facts),
+            evidence.evidence_section(facts),
             evidence.check_yourself(facts),
             evidence.limits(facts),
         ],
@@ -56,7 +56,7 @@ def _in_short(facts: RunFacts) -> Section:
     problems: list[Block] = [*bad_notices, *plan.obstacles(facts)]
     if run.error and not run.obstacles:
         problems.append(problem_notice(run.error))
-    return Section("In short", [Facts(rows), *problems])
+    return Section("In short", [KeyValueList(rows), *problems])
 
 
 def _changed(facts: RunFacts) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from audit_verifier.verify import Broken, Keys, Unreadable
-from coordinator.client.audit_verification import Tell
+from coordinator.client.audit_verification import ProgressCallback
 from coordinator.client.client import CoordinatorClient
 from coordinator.client.errors import CannotReach, Refused
 from coordinator.client.views import read_list
@@ -33,7 +33,7 @@ def events_of(client: CoordinatorClient, request_id: str) -> list[ReportedEvent]
 
 
 def proofs_of(
-    client: CoordinatorClient, events: list[ReportedEvent], trusted: Keys | None, on_progress: Tell
+    client: CoordinatorClient, events: list[ReportedEvent], trusted: Keys | None, on_progress: ProgressCallback
 ) -> dict[str, Proof]:
     """Fetches and checks the proof of each event; the result is by event id. Calls `on_progress` after each event.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from coordinator.domain.reconciliation.run_matching import EVENT_TYPES, Runs
+from coordinator.domain.reconciliation.run_matching import EVENT_TYPES, RunMatcher
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step
 from coordinator.report.inputs import ReportedEvent
@@ -22,12 +22,12 @@ def disagreements(record: Mapping[str, Any], events: Sequence[ReportedEvent]) ->
         run = Run.model_validate(record)
     except ValidationError:
         return None
-    compared, found = Runs(), list[str]()
-    compared.take(run, owed=record.get("audit") != "recorded")
+    compared, found = RunMatcher(), list[str]()
+    compared.add_run(run, owed=record.get("audit") != "recorded")
     for reported in events:
         if reported.event_type in EVENT_TYPES:
             if event := _recorded(reported):
-                compared.told(event)
+                compared.add_audit_event(event)
             else:
                 found.append(f"Event {reported.seq} of the audit is not of the form that the audit takes.")
     if compared.on_their_way:

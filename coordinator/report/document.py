@@ -48,7 +48,7 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Notice:
+class Callout:
     """A highlighted message that the reader must not overlook."""
 
     tone: Tone
@@ -66,7 +66,7 @@ class Quote:
 
 
 @dataclass(frozen=True)
-class Facts:
+class KeyValueList:
     """A list of keys and values."""
 
     rows: list[tuple[str, Line]]
@@ -140,7 +140,7 @@ class Subheading:
     kind: str = "subheading"
 
 
-Block = Paragraph | Points | Notice | Quote | Facts | Table | Commands | Timeline | Subheading
+Block = Paragraph | Points | Callout | Quote | KeyValueList | Table | Commands | Timeline | Subheading
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from coordinator.client.views import ProblemView
 from coordinator.presentation.formatting import count
-from coordinator.report.document import Line, Notice, Span, Tone, text
+from coordinator.report.document import Callout, Line, Span, Tone, text
 from coordinator.report.inputs import ReportedRun, ReportedStep
-from migration_sidecar.contract.audit_detail import error_text
+from migration_sidecar.contract.audit_detail import error_without_literals
 
 RUN_ENDS = {
     "succeeded": ("Succeeded", Tone.GOOD, "Every database is at its target revision, or beyond it."),
@@ -80,10 +80,13 @@ def revision_list(ids: Sequence[str]) -> Line:
     return tuple(spans[:-1])
 
 
-def problem_notice(problem: ProblemView) -> Notice:
+def problem_notice(problem: ProblemView) -> Callout:
     """A problem as a notice. Row data that a database or a revision quoted is left out, as it is in the audit."""
-    lines = [text(error_text(problem.detail)), *([text(f"Next: {problem.next_step}")] if problem.next_step else [])]
-    return Notice(Tone.BAD, f"{problem.code} {problem.title}", lines)
+    lines = [
+        text(error_without_literals(problem.detail)),
+        *([text(f"Next: {problem.next_step}")] if problem.next_step else []),
+    ]
+    return Callout(Tone.BAD, f"{problem.code} {problem.title}", lines)
 
 
 def databases(number: int) -> str:

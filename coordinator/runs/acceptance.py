@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from coordinator.domain.catalog import Catalog
 from coordinator.domain.request import MigrationRequest
 from coordinator.domain.run import Run
-from coordinator.errors import OtherBody
+from coordinator.errors import IdempotencyConflict
 from coordinator.ports import Clock, Phase, WorkflowScheduler
-from coordinator.runs.repository import Runs
+from coordinator.runs.repository import RunRepository
 from coordinator.unavailable import WorkflowUnavailable
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ SCHEDULING_LIMIT_SECONDS = 3.0
 class Acceptance:
     """Makes one run of each request id; called by `Reception`."""
 
-    runs: Runs
+    runs: RunRepository
     scheduler: WorkflowScheduler
     catalog: Catalog
     clock: Clock
@@ -40,7 +40,7 @@ class Acceptance:
         stored = await self.runs.read(request.request_id)
         if stored is not None:
             return await self._repeated(stored, request)
-        self.catalog.chosen(request)
+        self.catalog.select(request)
         run, is_new = await self.runs.create(Run.accept(request, self.clock(), caller))
         if not is_new:
             return await self._repeated(run, request)
@@ -49,7 +49,7 @@ class Acceptance:
 
     async def _repeated(self, run: Run, request: MigrationRequest) -> Run:
         if run.request_digest != request.digest:
-            raise OtherBody(request.request_id)
+            raise IdempotencyConflict(request.request_id)
         if not run.settled:
             await self._start_unless_alive(run.request_id)
         return run

@@ -6,13 +6,13 @@ import asyncio
 from collections import defaultdict
 
 
-class Watchers:
+class ChangeNotifier:
     """Knows only what this process writes: a waiting task must look into the store now and then as well."""
 
     def __init__(self) -> None:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
-    def announce(self, request_id: str) -> None:
+    def notify(self, request_id: str) -> None:
         """Wakes all tasks that wait for this run; called by the repository after each write."""
         for event in self._waiting.get(request_id, ()):
             event.set()

@@ -9,24 +9,24 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from coordinator.documents.damaged import Damage
+from coordinator.documents.damaged import DamagedDocuments
 from coordinator.documents.keys import FORMER_INDEX, OwnKey
 from coordinator.domain.run_index import Index, read_former_index, read_index, salvaged
 from coordinator.errors import CoordinatorError
-from coordinator.ports import Document, DocumentStore
+from coordinator.ports import DocumentStore, VersionedDocument
 from coordinator.unavailable import StateContended
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 40
 # A coordinator of version 0.1 that still runs beside this one reads it as an index, and goes on.
-NOTHING: Mapping[str, Any] = {"open": [], "recent": []}
+EMPTY_INDEX: Mapping[str, Any] = {"open": [], "recent": []}
 
 
 class RunIndex:
     """Reads and changes the index. It also takes over what version 0.1 kept under another key."""
 
-    def __init__(self, documents: DocumentStore, damage: Damage) -> None:
+    def __init__(self, documents: DocumentStore, damage: DamagedDocuments) -> None:
         self._documents, self._damage = documents, damage
         self._last = Index()  # as this process saw it last; a damaged or deleted index is made anew from it
         # Every acceptance changes the index: within a process they wait in line, and only replicas collide.
@@ -36,7 +36,7 @@ class RunIndex:
         """The index, with entries that a coordinator of version 0.1 wrote meanwhile, without unreadable ones."""
         found = await self._documents.read_many([OwnKey.INDEX, FORMER_INDEX])
         former, document = found.get(FORMER_INDEX), found.get(OwnKey.INDEX)
-        index, _ = self._understood(document)
+        index, _ = self._readable(document)
         entered_there = former and read_former_index(former.value)
         return index.joined(entered_there) if entered_there else index
 
@@ -50,7 +50,7 @@ class RunIndex:
             for attempt in range(ATTEMPTS):
                 if await self._try(change):
                     return
-                await a_moment(attempt)
+                await backoff(attempt)
         raise StateContended(OwnKey.INDEX)
 
     async def tidy(self) -> None:
@@ -58,12 +58,12 @@ class RunIndex:
         former = await self._documents.read(FORMER_INDEX)
         document = await self._documents.read(OwnKey.INDEX)
         if former is not None:
-            await self._look_at_former(former, nothing_else=document is None)
-        _, is_whole = self._understood(document)
+            await self._read_former(former, nothing_else=document is None)
+        _, is_whole = self._readable(document)
         if not is_whole:
             await self.change(lambda index: index)
 
-    async def make_room(self, former: Document, value: Mapping[str, Any]) -> bool:
+    async def make_room(self, former: VersionedDocument, value: Mapping[str, Any]) -> bool:
         """Takes over the former index and replaces it by `value`; False where it changed meanwhile."""
         left_there = read_former_index(former.value)
         if left_there is None:
@@ -73,7 +73,7 @@ class RunIndex:
             await self.change(lambda index: index.joined(left_there))
         return await self._documents.replace(FORMER_INDEX, value, former.etag)
 
-    async def meet(self, request_id: str, at: datetime, *, is_open: bool) -> None:
+    async def reenter_missing(self, request_id: str, at: datetime, *, is_open: bool) -> None:
         """Enters a run again that was lost with an index.
 
         Errors are only logged: the reader of the run must not wait.
@@ -89,19 +89,19 @@ class RunIndex:
         former = await self._documents.read(FORMER_INDEX)
         return (former and read_former_index(former.value)) or Index()
 
-    async def _look_at_former(self, former: Document, *, nothing_else: bool) -> None:
+    async def _read_former(self, former: VersionedDocument, *, nothing_else: bool) -> None:
         if (left_there := read_former_index(former.value)) is not None:
             if left_there != Index():
-                await self.make_room(former, NOTHING)
+                await self.make_room(former, EMPTY_INDEX)
         elif nothing_else and not _may_be_a_run(former.value):
             # Nothing was taken over yet, so this was the index; later it would be the run of that name.
             await self._damage.set_aside(OwnKey.INDEX, former)
             await self.change(lambda index: index.joined(salvaged(former.value)))
-            await self._documents.replace(FORMER_INDEX, NOTHING, former.etag)
+            await self._documents.replace(FORMER_INDEX, EMPTY_INDEX, former.etag)
 
     async def _try(self, change: Callable[[Index], Index]) -> bool:
         document = await self._documents.read(OwnKey.INDEX)
-        index, is_whole = self._understood(document)
+        index, is_whole = self._readable(document)
         if document is None:
             left_there = await self._left_there()
             index, is_whole = index.joined(left_there), is_whole and left_there == Index()
@@ -115,7 +115,7 @@ class RunIndex:
             return True
         return False
 
-    def _understood(self, document: Document | None) -> tuple[Index, bool]:
+    def _readable(self, document: VersionedDocument | None) -> tuple[Index, bool]:
         """The index, and whether the store holds exactly that."""
         whole = document and read_index(document.value)
         if whole:
@@ -137,6 +137,6 @@ def _may_be_a_run(value: Any) -> bool:
     return isinstance(value, dict) and "request_id" in value
 
 
-async def a_moment(attempt: int) -> None:
+async def backoff(attempt: int) -> None:
     """Waits some random milliseconds, more with each attempt, so that many writers do not collide again."""
     await asyncio.sleep(random.uniform(0, min(0.005 * (attempt + 1), 0.1)))

@@ -12,7 +12,7 @@ from coordinator.audit.rejections import Rejections
 from coordinator.domain import audit_events
 from coordinator.domain.request import MigrationRequest
 from coordinator.domain.run import Run
-from coordinator.errors import CoordinatorError, OtherBody
+from coordinator.errors import CoordinatorError, IdempotencyConflict
 from coordinator.ports import Clock
 from coordinator.runs.acceptance import Acceptance
 from migration_sidecar.contract.messages import AuditEvent
@@ -20,7 +20,7 @@ from migration_sidecar.contract.messages import AuditEvent
 log = logging.getLogger(__name__)
 
 
-class Door(StrEnum):
+class EntryPoint(StrEnum):
     """The way a request came: by a call, or by an event."""
 
     CALL = "call"
@@ -28,7 +28,7 @@ class Door(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reception:
+class RequestIntake:
     """Takes requests from both routes. `counts` are for the metrics."""
 
     acceptance: Acceptance
@@ -36,13 +36,15 @@ class Reception:
     clock: Clock
     counts: Counter[str] = field(default_factory=Counter)
 
-    async def take(self, request: MigrationRequest, caller: str | None = None, *, door: Door = Door.CALL) -> Run:
+    async def accept(
+        self, request: MigrationRequest, caller: str | None = None, *, door: EntryPoint = EntryPoint.CALL
+    ) -> Run:
         """The run of this request. Another body under a known id is recorded as a conflict and then raised (CM-601)."""
         try:
             run = await self.acceptance.accept(request, caller)
-        except OtherBody as error:
+        except IdempotencyConflict as error:
             actor = audit_events.Actor(request.requested_by, caller)
-            event = audit_events.about_conflict(
+            event = audit_events.conflict_event(
                 request.request_id, request.digest, self.clock(), error.problem(), actor
             )
             await self._refused("conflict", event, door)
@@ -59,14 +61,14 @@ class Reception:
         request_id: str | None,
         caller: str | None = None,
         *,
-        door: Door = Door.EVENT,
+        door: EntryPoint = EntryPoint.EVENT,
         **facts: Any,
     ) -> None:
         """Records the refusal of a message, once per message however often it is delivered.
 
         Raises StateUnavailable and StateContended where it could be recorded nowhere.
         """
-        event = audit_events.about_rejection(
+        event = audit_events.rejection_event(
             key,
             self.clock(),
             error.problem(),
@@ -77,24 +79,24 @@ class Reception:
         )
         await self._refused("rejected", event, door)
 
-    async def _refused(self, outcome: str, event: AuditEvent, door: Door) -> None:
+    async def _refused(self, outcome: str, event: AuditEvent, door: EntryPoint) -> None:
         """Counts a call each time it is made, and an event once however often it is delivered."""
-        self.counts[outcome] += door is Door.CALL
+        self.counts[outcome] += door is EntryPoint.CALL
         is_new = await self.rejections.record(event)
-        self.counts[outcome] += is_new and door is Door.EVENT
+        self.counts[outcome] += is_new and door is EntryPoint.EVENT
 
-    async def refuse_call(
+    async def refuse_verb(
         self, key: tuple[str, ...], error: CoordinatorError, caller: str | None = None, **facts: Any
     ) -> None:
         """Records the refusal of a call. It raises nothing, because the caller gets his answer in any case.
 
         Outages and conflicts are left out: an outage is no refusal, and a conflict is recorded already.
         """
-        if error.retryable or isinstance(error, OtherBody):
+        if error.retryable or isinstance(error, IdempotencyConflict):
             return  # an outage is no refusal, and a conflict is on record already
         # Once a day and not once for ever: the same call on another day is a new attempt.
         key = (*key, caller or "", self.clock().date().isoformat())
         try:
-            await self.refuse(key, error, error.problem().request_id, caller, door=Door.CALL, **facts)
+            await self.refuse(key, error, error.problem().request_id, caller, door=EntryPoint.CALL, **facts)
         except CoordinatorError as unrecorded:
             log.warning("refusal_not_recorded", extra={"code": error.code, "why": unrecorded.detail})

@@ -11,14 +11,14 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from coordinator.audit.delivery_marks import DeliveryMarks
-from coordinator.documents.damaged import Damage
+from coordinator.documents.damaged import DamagedDocuments
 from coordinator.documents.keys import FORMER_INDEX, key_of_run
 from coordinator.domain.run import Change, Run
 from coordinator.domain.run_index import Index, read_former_index
 from coordinator.errors import CoordinatorError, NoSuchRun
-from coordinator.ports import Document, DocumentStore
-from coordinator.runs.change_notifier import Watchers
-from coordinator.runs.index_repository import RunIndex, a_moment
+from coordinator.ports import DocumentStore, VersionedDocument
+from coordinator.runs.change_notifier import ChangeNotifier
+from coordinator.runs.index_repository import RunIndex, backoff
 from coordinator.unavailable import DamagedRun, StateContended, StateUnavailable
 
 ATTEMPTS = 40
@@ -36,12 +36,14 @@ class Records(NamedTuple):
     damaged: list[str]  # ids whose records cannot be read
 
 
-class Runs:
+class RunRepository:
     """Reads and writes run records and the index. It owns the marks of deliveries, which each change writes."""
 
-    def __init__(self, documents: DocumentStore, watchers: Watchers, damage: Damage | None = None) -> None:
+    def __init__(
+        self, documents: DocumentStore, watchers: ChangeNotifier, damage: DamagedDocuments | None = None
+    ) -> None:
         self._documents, self._watchers = documents, watchers
-        self.damage = damage or Damage(documents)
+        self.damage = damage or DamagedDocuments(documents)
         self.deliveries = DeliveryMarks()
         self._index = RunIndex(documents, self.damage)
 
@@ -49,7 +51,7 @@ class Runs:
         """The run, or None where there is none; raises DamagedRun (CM-815) and StateUnavailable."""
         run = self._read(request_id, await self._documents.read(key_of_run(request_id)))
         if run is not None:
-            await self._index.meet(request_id, run.accepted_at, is_open=not run.settled)
+            await self._index.reenter_missing(request_id, run.accepted_at, is_open=not run.settled)
         return run
 
     async def read_many(self, request_ids: Sequence[str]) -> Records:
@@ -72,18 +74,18 @@ class Runs:
         """
         began = time.monotonic()
         # The index first: a record that nothing points to could never be found again.
-        await self.enter(run.request_id, run.accepted_at)
+        await self.index_add(run.request_id, run.accepted_at)
         if time.monotonic() - began > CREATION_LIMIT_SECONDS:
             raise StateUnavailable("storing the request took too long, so nothing was begun")
         if await self._write_first(run):
-            self._watchers.announce(run.request_id)
+            self._watchers.notify(run.request_id)
             return run, True
         stored = await self.read(run.request_id)
         if stored is None:
             raise StateContended(key_of_run(run.request_id))
         return stored, False
 
-    async def change(self, request_id: str, change: Change) -> Run:
+    async def update(self, request_id: str, change: Change) -> Run:
         """Applies a change to the newest record, and marks what was delivered since the last one.
 
         `change` may be called several times and must have no effect but its result. Raises NoSuchRun, DamagedRun,
@@ -100,9 +102,9 @@ class Runs:
             if changed != run:
                 changed = changed.model_copy(update={"version": run.version + 1})
                 if not await self._documents.replace(key, _stored(changed), document.etag):
-                    await a_moment(attempt)
+                    await backoff(attempt)
                     continue
-                self._watchers.announce(request_id)
+                self._watchers.notify(request_id)
             if changed.settled:
                 self.deliveries.forget(request_id)
             return changed
@@ -110,7 +112,7 @@ class Runs:
 
     async def write_deliveries(self, request_id: str) -> Run:
         """Marks in the record what was delivered since the last change; writes nothing where that is nothing."""
-        return await self.change(request_id, lambda run: run)
+        return await self.update(request_id, lambda run: run)
 
     async def index(self) -> Index:
         """The index as it is now."""
@@ -120,11 +122,11 @@ class Runs:
         """Repairs the index; called by run recovery."""
         await self._index.tidy()
 
-    async def enter(self, request_id: str, at: datetime) -> None:
+    async def index_add(self, request_id: str, at: datetime) -> None:
         """Enters a run into the index as open."""
         await self._index.change(lambda index: index.entered(request_id, at))
 
-    async def leave(self, done: Collection[str], unknown: Collection[str] = ()) -> None:
+    async def index_remove(self, done: Collection[str], unknown: Collection[str] = ()) -> None:
         """Takes settled runs off the open list, and ids without a record off both lists."""
         if done or unknown:
             await self._index.change(lambda index: index.left(done, unknown))
@@ -138,7 +140,7 @@ class Runs:
         former = await self._documents.read(key)
         return former is not None and await self._index.make_room(former, _stored(run))
 
-    def _read(self, request_id: str, document: Document | None) -> Run | None:
+    def _read(self, request_id: str, document: VersionedDocument | None) -> Run | None:
         key = key_of_run(request_id)
         if document is None or (key == FORMER_INDEX and read_former_index(document.value) is not None):
             return None
@@ -149,9 +151,9 @@ class Runs:
             # A record that can be read but not written would fail wherever the run is shown or changed.
             run.model_dump_json()
         except (ValidationError, CoordinatorError, PydanticSerializationError, RecursionError):
-            self.damage.met(key)
+            self.damage.record_met(key)
             raise DamagedRun(request_id, key) from None
-        self.damage.mended(key)
+        self.damage.record_repair(key)
         return run
 
 

@@ -11,26 +11,26 @@ from coordinator.domain.run_state import RunState
 from coordinator.domain.stalled_run import Standstill
 from coordinator.errors import CoordinatorError
 from coordinator.ports import Driver, Phase, WorkflowScheduler
-from coordinator.runs.repository import Runs
-from coordinator.runs.workflow_progress import TAKE_UP_AFTER_SECONDS, TELL_AFTER_SECONDS, Movement, content
+from coordinator.runs.repository import RunRepository
+from coordinator.runs.workflow_progress import REPLACE_AFTER_SECONDS, REPORT_AFTER_SECONDS, WorkflowProgress, content
 
 log = logging.getLogger(__name__)
 
-LONGEST_REST_ROUNDS = 30
+MAX_ROUNDS_TO_WAIT = 30
 
 
 @dataclass
-class Caretaker:
+class RunRecovery:
     """Looks at one run at a time; called by `Sweep`."""
 
-    runs: Runs
+    runs: RunRepository
     scheduler: WorkflowScheduler
-    movement: Movement
+    progress: WorkflowProgress
     not_starting: set[str] = field(default_factory=set)  # accepted runs that nothing drives
-    _revivals: Counter[str] = field(default_factory=Counter)
-    _rest: Counter[str] = field(default_factory=Counter)
+    _schedulings: Counter[str] = field(default_factory=Counter)
+    _rounds_to_wait: Counter[str] = field(default_factory=Counter)
 
-    async def look_after(self, run: Run) -> None:
+    async def recover(self, run: Run) -> None:
         """Looks at a run and at its workflow, and does what is needed.
 
         Raises WorkflowUnavailable or StateUnavailable; the next round then repeats it.
@@ -38,67 +38,67 @@ class Caretaker:
         try:
             driver = await self.scheduler.driver(run.request_id)
         except CoordinatorError:
-            await self._told(run, Driver(Phase.NONE))
+            await self._record_standstill(run, Driver(Phase.NONE))
             raise
         if driver.phase is Phase.PAUSED:
-            self.movement.forget(run.request_id)
+            self.progress.forget(run.request_id)
             self.not_starting.discard(run.request_id)
-            await self._say(run, Standstill.PAUSED)
+            await self._set_standstill(run, Standstill.PAUSED)
             return
-        still = await self._told(run, driver)
+        still = await self._record_standstill(run, driver)
         if driver.phase in (Phase.NONE, Phase.OVER):
-            await self._revive(run.request_id, driver.phase)
+            await self._schedule_again(run.request_id, driver.phase)
             return
-        self._revivals.pop(run.request_id, None)
-        if still >= TAKE_UP_AFTER_SECONDS and self.scheduler.connected:
-            await self._take_up(run)
+        self._schedulings.pop(run.request_id, None)
+        if still >= REPLACE_AFTER_SECONDS and self.scheduler.connected:
+            await self._replace_workflow(run)
 
-    def keep_only(self, open_ids: set[str]) -> None:
+    def retain(self, open_ids: set[str]) -> None:
         """Forgets what it remembers of runs that are no longer open."""
         self.not_starting &= open_ids
-        self.movement.keep_only(open_ids)
-        for counted in (self._revivals, self._rest):
+        self.progress.retain(open_ids)
+        for counted in (self._schedulings, self._rounds_to_wait):
             for request_id in counted.keys() - open_ids:
                 del counted[request_id]
 
-    async def _told(self, run: Run, driver: Driver) -> float:
-        still = self.movement.still_seconds(run, driver)
-        if still < TELL_AFTER_SECONDS:
+    async def _record_standstill(self, run: Run, driver: Driver) -> float:
+        still = self.progress.still_seconds(run, driver)
+        if still < REPORT_AFTER_SECONDS:
             self.not_starting.discard(run.request_id)
             if still == 0:
-                await self._say(run, None)
+                await self._set_standstill(run, None)
             return still
         if run.state is RunState.ACCEPTED:
             self.not_starting.add(run.request_id)
-        await self._say(run, Standstill.STILL)
+        await self._set_standstill(run, Standstill.STILL)
         return still
 
-    async def _say(self, run: Run, why: Standstill | None) -> None:
+    async def _set_standstill(self, run: Run, why: Standstill | None) -> None:
         if run.standstill is why:
             return
-        log.log(logging.WARNING if why else logging.INFO, "run_stands_still", extra=_facts(run, why))
-        await self.runs.change(run.request_id, _unless_changed(run, why))
+        log.log(logging.WARNING if why else logging.INFO, "run_stands_still", extra=_log_fields(run, why))
+        await self.runs.update(run.request_id, _unless_changed(run, why))
 
-    async def _revive(self, request_id: str, phase: Phase) -> None:
-        if self._rest[request_id] > 0:
-            self._rest[request_id] -= 1
+    async def _schedule_again(self, request_id: str, phase: Phase) -> None:
+        if self._rounds_to_wait[request_id] > 0:
+            self._rounds_to_wait[request_id] -= 1
             return
         log.warning("run_taken_up_again", extra={"request_id": request_id, "workflow": phase.value})
         await self.scheduler.schedule(request_id)
         # A workflow that keeps failing is an error of ours: try again, but at growing distances.
-        self._revivals[request_id] += 1
-        self._rest[request_id] = min(2 ** self._revivals[request_id] - 2, LONGEST_REST_ROUNDS)
+        self._schedulings[request_id] += 1
+        self._rounds_to_wait[request_id] = min(2 ** self._schedulings[request_id] - 2, MAX_ROUNDS_TO_WAIT)
 
-    async def _take_up(self, run: Run) -> None:
+    async def _replace_workflow(self, run: Run) -> None:
         """Ends a workflow that does not move and starts it anew. Only one replica wins the claim on the record.
 
         Operations keep their ids, so nothing is migrated twice.
         """
         claim = _Claim(run)
-        await self.runs.change(run.request_id, claim)
+        await self.runs.update(run.request_id, claim)
         if not claim.won:
             return
-        self.movement.forget(run.request_id)
+        self.progress.forget(run.request_id)
         log.warning("run_taken_up_again", extra={"request_id": run.request_id, "workflow": "still"})
         await self.scheduler.terminate(run.request_id)
         await self.scheduler.schedule(run.request_id)
@@ -119,5 +119,5 @@ class _Claim:
         return run.with_standstill(Standstill.TAKEN_UP) if self.won else run
 
 
-def _facts(run: Run, why: Standstill | None) -> dict[str, str | None]:
+def _log_fields(run: Run, why: Standstill | None) -> dict[str, str | None]:
     return {"request_id": run.request_id, "why": why.value if why else None}

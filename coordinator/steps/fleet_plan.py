@@ -14,7 +14,7 @@ from coordinator.domain.request import MigrationRequest
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step
 from coordinator.errors import CoordinatorError, ServiceLied
-from coordinator.ports import Address, FleetMessenger
+from coordinator.ports import FleetMessenger, ServiceAddress
 from coordinator.unavailable import ServiceUnreachable
 from migration_sidecar.contract.messages import MigrationPlan, OperationRequest, Problem
 
@@ -30,10 +30,10 @@ async def plan_run(
     would make the workflow fail for ever.
     """
     try:
-        chosen = catalog.chosen(run.request)
+        chosen = catalog.select(run.request)
     except CoordinatorError as error:
         return FleetPlan(plans=[], obstacles=[error.problem()]), []
-    plan = await survey(messenger, chosen, run.request, patience_seconds=patience_seconds)
+    plan = await collect_fleet_plan(messenger, chosen, run.request, patience_seconds=patience_seconds)
     return plan, [
         step_of(
             service,
@@ -45,7 +45,7 @@ async def plan_run(
     ]
 
 
-async def survey(
+async def collect_fleet_plan(
     messenger: FleetMessenger,
     services: Sequence[Service],
     request: MigrationRequest,
@@ -67,7 +67,7 @@ async def survey(
 async def _ask(
     messenger: FleetMessenger, service: Service, request: MigrationRequest, give_up: float, with_sql: bool
 ) -> MigrationPlan | Problem:
-    address = Address(service.name, service.database or "")
+    address = ServiceAddress(service.name, service.database or "")
     while True:
         try:
             plan = await messenger.plan(
@@ -76,7 +76,7 @@ async def _ask(
                 target=request.target_of(service.name),
                 with_sql=with_sql,
             )
-            return _believed(plan)
+            return _checked_plan(plan)
         except ServiceUnreachable as error:
             if time.monotonic() > give_up:
                 return error.problem()
@@ -87,7 +87,7 @@ async def _ask(
             return error.problem()
 
 
-def _believed(plan: MigrationPlan) -> MigrationPlan:
+def _checked_plan(plan: MigrationPlan) -> MigrationPlan:
     """The plan, if it can be true and its facts fit into an order; raises ServiceLied otherwise."""
     if not plan.obstacles and not plan.revisions and not nothing_to_do(plan):
         raise ServiceLied(plan.service, "its plan leads to another revision without applying any")

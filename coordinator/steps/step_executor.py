@@ -13,20 +13,20 @@ from datetime import timedelta
 
 from coordinator.domain.outcome import (
     Outcome,
-    nothing_conclusive,
+    already_at_target,
+    from_refusal,
     proofs_of_being_beyond,
     read_beyond,
     read_outcome,
-    refused,
-    there_already,
+    unknown_outcome,
 )
 from coordinator.domain.plan import nothing_to_do
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step, StepState
-from coordinator.errors import CoordinatorError, OtherBody, ServiceLied, SucceededElsewhere
-from coordinator.ports import Address, FleetMessenger
-from coordinator.steps.silence_timer import Patience
-from coordinator.unavailable import ServiceRefused, ServiceSilent
+from coordinator.errors import CoordinatorError, IdempotencyConflict, ServiceLied, SucceededOnOtherDatabase
+from coordinator.ports import FleetMessenger, ServiceAddress
+from coordinator.steps.silence_timer import SilenceTimer
+from coordinator.unavailable import ServiceRefused, ServiceTimeout
 from migration_sidecar.contract.messages import MigrationPlan, Operation, OperationRequest
 
 POLL_SECONDS = 5
@@ -45,14 +45,14 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Commander:
+class StepExecutor:
     """Asks services about operations; called by the activity `carry_out`."""
 
     messenger: FleetMessenger
     limits: Limits
-    patience: Patience = field(default_factory=Patience)
+    silence: SilenceTimer = field(default_factory=SilenceTimer)
 
-    async def carry_out(self, run: Run, service: str) -> AsyncIterator[Outcome]:
+    async def execute(self, run: Run, service: str) -> AsyncIterator[Outcome]:
         """Yields each new outcome until it is final, or until this call has lasted 20 seconds.
 
         Raises SidecarUnreachable where the coordinator's own daprd is away.
@@ -62,18 +62,18 @@ class Commander:
         for_conversation = time.monotonic() + self.limits.conversation.total_seconds()
         asked = False
         while time.monotonic() < for_conversation and not last.state.ended:
-            asked_at = self.patience.stopwatch()
+            asked_at = self.silence.stopwatch()
             try:
                 # After silence the order is sent again: the service recognises it by its id.
                 operation = await (self._poll(step) if asked else self._order(run, step))
                 asked, outcome = True, await self._read(run, step, operation)
-                self.patience.answered(step.operation_id or "")
+                self.silence.answered(step.operation_id or "")
             except CoordinatorError as error:
                 # The service has this operation already, with limits that were configured before a restart.
-                asked = isinstance(error, ServiceRefused) and error.their_problem.code == OtherBody.code
-                outcome = last if asked else await self._what_now(run, step, last, error, asked_at)
+                asked = isinstance(error, ServiceRefused) and error.their_problem.code == IdempotencyConflict.code
+                outcome = last if asked else await self._after_no_answer(run, step, last, error, asked_at)
             if outcome.state.ended:
-                self.patience.answered(step.operation_id or "")
+                self.silence.answered(step.operation_id or "")
             if outcome != last:
                 yield outcome
             if not asked and not outcome.state.ended:
@@ -103,7 +103,7 @@ class Commander:
         """
         try:
             return read_outcome(step, operation)
-        except SucceededElsewhere as lie:
+        except SucceededOnOtherDatabase as lie:
             try:
                 plans = [await self._plan(run, step, target) for target in proofs_of_being_beyond(step, operation)]
             except ServiceRefused as refusal:
@@ -112,34 +112,36 @@ class Commander:
                 raise
             return beyond
 
-    async def _what_now(self, run: Run, step: Step, last: Outcome, error: CoordinatorError, asked_at: float) -> Outcome:
+    async def _after_no_answer(
+        self, run: Run, step: Step, last: Outcome, error: CoordinatorError, asked_at: float
+    ) -> Outcome:
         """The outcome of an error.
 
         A definite refusal ends the step. After any other error the service is asked again, up to the limits.
         """
         if isinstance(error, ServiceRefused) and error.is_final:
-            return await self._after_a_no(run, step, error)
+            return await self._after_refusal(run, step, error)
         lie = isinstance(error, ServiceLied)
-        doubt = self.patience.unanswered(step.operation_id or "", asked_at, pause=PAUSE_SECONDS, lie=lie)
-        if lie and doubt.lying > self.limits.lies.total_seconds():
-            return nothing_conclusive(error.problem())
+        doubt = self.silence.unanswered(step.operation_id or "", asked_at, pause=PAUSE_SECONDS, lie=lie)
+        if lie and doubt.inconsistent > self.limits.lies.total_seconds():
+            return unknown_outcome(error.problem())
         if doubt.silent > (self.limits.operation_deadline + GRACE).total_seconds():
-            return nothing_conclusive(ServiceSilent(step.service, round(doubt.silent), error.detail).problem())
+            return unknown_outcome(ServiceTimeout(step.service, round(doubt.silent), error.detail).problem())
         return last.model_copy(update={"waiting_for": f"{error.problem().full_detail} It is asked again."})
 
-    async def _after_a_no(self, run: Run, step: Step, error: ServiceRefused) -> Outcome:
+    async def _after_refusal(self, run: Run, step: Step, error: ServiceRefused) -> Outcome:
         """A refused step is no failure where the database is at its target by now: another may have migrated it."""
         try:
             plan = await self._plan(run, step, step.target)
         except CoordinatorError:
-            return refused(error.problem())
+            return from_refusal(error.problem())
         if error.answered == 409 and not plan.obstacles and nothing_to_do(plan):
-            return there_already(step, plan.from_revisions)
-        return refused(error.problem(), plan.from_revisions)
+            return already_at_target(step, plan.from_revisions)
+        return from_refusal(error.problem(), plan.from_revisions)
 
     async def _plan(self, run: Run, step: Step, target: str) -> MigrationPlan:
         return await self.messenger.plan(_address(step), action=run.request.alembic_action, target=target)
 
 
-def _address(step: Step) -> Address:
-    return Address(step.service, step.database)
+def _address(step: Step) -> ServiceAddress:
+    return ServiceAddress(step.service, step.database)

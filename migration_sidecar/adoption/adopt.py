@@ -9,20 +9,20 @@ from enum import StrEnum
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from migration_sidecar.adoption.catalog_diff import Difference, differences, left_out, snapshot
-from migration_sidecar.adoption.schema_build import build_in_a_schema
-from migration_sidecar.adoption.scratch_build import Built, build
+from migration_sidecar.adoption.catalog_diff import Difference, differences, exclusions, snapshot
+from migration_sidecar.adoption.schema_build import build_in_schema
+from migration_sidecar.adoption.scratch_build import BuiltCatalog, build
 from migration_sidecar.adoption.scratch_database import may_create_databases
-from migration_sidecar.adoption.stamp import Proof, Stamping
-from migration_sidecar.alembic_environment.agreed_revisions import Agreed
+from migration_sidecar.adoption.stamp import AdoptionProof, StampExecutor
+from migration_sidecar.alembic_environment.agreed_revisions import AgreedPlan
 from migration_sidecar.contract.errors import LockBusy, NotAdopted, ProblemError
 from migration_sidecar.contract.messages import Action, Message
 from migration_sidecar.database.facts import DatabaseFacts, read_facts
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.protocol.catalog.snapshot import WHOSE, digest
+from migration_sidecar.protocol.catalog.snapshot import OWNERSHIP_KINDS, digest
 
 if TYPE_CHECKING:
-    from migration_sidecar.database.records import AnyConnection, Records
+    from migration_sidecar.database.records import AnyConnection, MigrationRecords
 
 LOCK_SECONDS = 600.0
 
@@ -53,25 +53,25 @@ class Adoption(Message):
 
 
 @dataclass(frozen=True)
-class Wish:
+class AdoptionRequest:
     """What a person asked for. `leaving` are the kinds of objects that are not compared."""
 
     target: str
     actor: str
     dry_run: bool = False
-    leaving: frozenset[str] = frozenset(WHOSE)
+    excluding: frozenset[str] = frozenset(OWNERSHIP_KINDS)
 
 
-async def adopt(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Adoption:
+async def adopt(engine: Engine, wish: AdoptionRequest, tell: Callable[[str], None]) -> Adoption:
     """Called by the command `adopt`. Raises NotAdopted if a rule forbids it; differences are an answer and no error.
 
     `tell` shows a sentence about the progress.
     """
     history = await engine.scripts.history()
     wanted = history.heads_after(Action.UPGRADE, [], history.between(Action.UPGRADE, [], wish.target))
-    records = _only_one(await engine.place.all_records())
+    records = _require_single_table(await engine.place.all_records())
     async with engine.database.connection() as connection:
-        facts = await _at_rest(connection, records, tell)
+        facts = await _require_idle(connection, records, tell)
         if facts.revisions:
             return _managed(engine, facts, wanted)
         await _require_usable(engine, facts, wish)
@@ -79,19 +79,19 @@ async def adopt(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Adop
         if await may_create_databases(connection):
             (built,) = await build(engine, connection, [wish.target])
         else:
-            built = await build_in_a_schema(engine, connection, records, wish.target)
-        objects = await snapshot(connection, left_out(records))
-    adoption = _compared(engine, wish, wanted, built, differences(objects, built.facts, leaving=wish.leaving))
+            built = await build_in_schema(engine, connection, records, wish.target)
+        objects = await snapshot(connection, exclusions(records))
+    adoption = _compared(engine, wish, wanted, built, differences(objects, built.facts, leaving=wish.excluding))
     if adoption.state is not AdoptionState.SAME or wish.dry_run:
         return adoption.model_copy(update={"objects": len(objects), "catalog_sha256": digest(objects)})
-    proof = Proof(wanted, digest(objects), len(objects), left_out(records), built.where)
-    await Stamping(engine, wish.actor, tell).carry_out(proof)
+    proof = AdoptionProof(wanted, digest(objects), len(objects), exclusions(records), built.where)
+    await StampExecutor(engine, wish.actor, tell).execute(proof)
     return adoption.model_copy(
         update={"state": AdoptionState.ADOPTED, "objects": len(objects), "catalog_sha256": proof.digest}
     )
 
 
-def _only_one(tables: list[Records]) -> Records:
+def _require_single_table(tables: list[MigrationRecords]) -> MigrationRecords:
     """Raises NotAdopted if env.py configures several version tables: a stamp writes one of them only."""
     if len(tables) > 1:
         raise NotAdopted(
@@ -101,7 +101,9 @@ def _only_one(tables: list[Records]) -> Records:
     return tables[0]
 
 
-async def _at_rest(connection: AnyConnection, records: Records, tell: Callable[[str], None]) -> DatabaseFacts:
+async def _require_idle(
+    connection: AnyConnection, records: MigrationRecords, tell: Callable[[str], None]
+) -> DatabaseFacts:
     """Waits until no session holds the migration lock, so that nothing changes meanwhile. Raises LockBusy."""
     deadline, shown_pid = monotonic() + LOCK_SECONDS, None
     while True:
@@ -132,17 +134,19 @@ def _managed(engine: Engine, facts: DatabaseFacts, wanted: list[str]) -> Adoptio
     )
 
 
-async def _require_usable(engine: Engine, facts: DatabaseFacts, wish: Wish) -> None:
+async def _require_usable(engine: Engine, facts: DatabaseFacts, wish: AdoptionRequest) -> None:
     history = await engine.scripts.history()
-    agreed = Agreed.by(history, Action.UPGRADE, facts.revisions, wish.target)
-    _, obstacles = await engine.reader.outlook(facts, agreed)
+    agreed = AgreedPlan.by(history, Action.UPGRADE, facts.revisions, wish.target)
+    _, obstacles = await engine.reader.read_back(facts, agreed)
     # CM-552, tables without a revision, is the reason for an adoption and no obstacle.
     in_the_way = [problem for problem in obstacles if problem.code != "CM-552"]
     if in_the_way:
         raise ProblemError.of(in_the_way[0])
 
 
-def _compared(engine: Engine, wish: Wish, wanted: list[str], built: Built, different: list[Difference]) -> Adoption:
+def _compared(
+    engine: Engine, wish: AdoptionRequest, wanted: list[str], built: BuiltCatalog, different: list[Difference]
+) -> Adoption:
     if sorted(built.revisions) != sorted(wanted):
         raise NotAdopted(
             "CM-555",
@@ -157,6 +161,6 @@ def _compared(engine: Engine, wish: Wish, wanted: list[str], built: Built, diffe
         revisions=wanted,
         differences=different,
         built_in=built.where,
-        given=built.given,
-        not_looked_at=sorted(wish.leaving),
+        given=built.objects_taken,
+        not_looked_at=sorted(wish.excluding),
     )

@@ -7,8 +7,15 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from migration_sidecar.contract.messages import Message
-from migration_sidecar.database.records import Records
-from migration_sidecar.protocol.catalog.snapshot import COLUMN_ORDER, PLAIN_PRINT, WHOSE, Fact, LeftOut, query
+from migration_sidecar.database.records import MigrationRecords
+from migration_sidecar.protocol.catalog.snapshot import (
+    COLUMN_ORDER,
+    OWNERSHIP_KINDS,
+    PLAIN_PRINT,
+    CatalogObject,
+    Exclusions,
+    query,
+)
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
@@ -26,10 +33,10 @@ class Difference(Message):
     in_revision: str | None
 
 
-def left_out(records: Records) -> LeftOut:
+def exclusions(records: MigrationRecords) -> Exclusions:
     """Our own tables and Alembic's, which no revision makes, so they are not compared."""
     tables, version_table = records.tables, records.version_table
-    return LeftOut(
+    return Exclusions(
         schemas=(OUR_SCHEMA,),
         relations=(
             (version_table.schema, version_table.name),
@@ -39,16 +46,16 @@ def left_out(records: Records) -> LeftOut:
     )
 
 
-async def snapshot(connection: AnyConnection, left: LeftOut) -> list[Fact]:
+async def snapshot(connection: AnyConnection, left: Exclusions) -> list[CatalogObject]:
     """All objects of a database at one moment, in at most SNAPSHOT_SECONDS."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute(PLAIN_PRINT)
         rows = await connection.fetch(query(left), timeout=SNAPSHOT_SECONDS)
-    return [Fact(*row) for row in rows]
+    return [CatalogObject(*row) for row in rows]
 
 
 def differences(
-    database: Iterable[Fact], revision: Iterable[Fact], *, leaving: Collection[str] = WHOSE
+    database: Iterable[CatalogObject], revision: Iterable[CatalogObject], *, leaving: Collection[str] = OWNERSHIP_KINDS
 ) -> list[Difference]:
     """All differences, sorted by object. Kinds in `leaving` are not compared."""
     there, wanted = _by_name(database, leaving), _by_name(revision, leaving)
@@ -60,7 +67,7 @@ def differences(
     return sorted(filter(_counts, different), key=lambda each: (each.object, each.kind))
 
 
-def _by_name(facts: Iterable[Fact], leaving: Collection[str]) -> dict[tuple[str, str], str]:
+def _by_name(facts: Iterable[CatalogObject], leaving: Collection[str]) -> dict[tuple[str, str], str]:
     return {(fact.kind, fact.object): fact.definition for fact in facts if fact.kind not in leaving}
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from migration_sidecar.adoption.adopt import Wish
-from migration_sidecar.adoption.catalog_diff import differences, left_out, snapshot
+from migration_sidecar.adoption.adopt import AdoptionRequest
+from migration_sidecar.adoption.catalog_diff import differences, exclusions, snapshot
 from migration_sidecar.adoption.scratch_build import build
 from migration_sidecar.adoption.scratch_database import may_create_databases
 from migration_sidecar.alembic_environment.history import History
@@ -30,7 +30,7 @@ class Matches(Message):
     matches: list[Match]
 
 
-async def matches(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Matches:
+async def matches(engine: Engine, wish: AdoptionRequest, tell: Callable[[str], None]) -> Matches:
     """Called by `adopt` without a revision. Raises NotAdopted for a branched history and for a role without CREATEDB.
 
     `tell` shows a sentence about the progress.
@@ -40,9 +40,9 @@ async def matches(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Ma
     line = list(history.order)
     async with engine.database.connection() as connection:
         if not _is_one_line(history) or not await may_create_databases(connection):
-            raise _to_be_named(history)
+            raise _candidates(history)
         tell(f"Building {len(line)} revisions beside the database, one after the other.")
-        objects = await snapshot(connection, left_out(records))
+        objects = await snapshot(connection, exclusions(records))
         built = await build(engine, connection, line)
     return Matches(
         service=engine.settings.service,
@@ -51,7 +51,7 @@ async def matches(engine: Engine, wish: Wish, tell: Callable[[str], None]) -> Ma
             Match(
                 revision=revision,
                 message=history.revisions[revision].message,
-                differences=len(differences(objects, each.facts, leaving=wish.leaving)),
+                differences=len(differences(objects, each.facts, leaving=wish.excluding)),
             )
             for revision, each in zip(line, built, strict=True)
         ],
@@ -63,7 +63,7 @@ def _is_one_line(history: History) -> bool:
     return len(history.heads) == 1 and all(len(file.before) <= 1 for file in files)
 
 
-def _to_be_named(history: History) -> NotAdopted:
+def _candidates(history: History) -> NotAdopted:
     return NotAdopted(
         "CM-203",
         "Which one it is can be tried out only where the revisions are one line and the role may create databases.",

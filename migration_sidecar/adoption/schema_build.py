@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from migration_sidecar.adoption.catalog_diff import left_out, snapshot
-from migration_sidecar.adoption.scratch_build import Built, not_built
-from migration_sidecar.adoption.scratch_database import own_name
+from migration_sidecar.adoption.catalog_diff import exclusions, snapshot
+from migration_sidecar.adoption.scratch_build import BuiltCatalog, build_failed
+from migration_sidecar.adoption.scratch_database import scratch_name
 from migration_sidecar.contract.errors import NotAdopted
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.protocol.catalog.snapshot import Fact
+from migration_sidecar.protocol.catalog.snapshot import CatalogObject
 from migration_sidecar.protocol.jobs import SchemaBuildJob, SchemaBuildOrders
 from migration_sidecar.protocol.results import BuiltSchema
 
 if TYPE_CHECKING:
-    from migration_sidecar.database.records import AnyConnection, Records
+    from migration_sidecar.database.records import AnyConnection, MigrationRecords
 
 BUILD_SECONDS = 3600.0
 
@@ -39,17 +39,19 @@ WHERE n.nspname <> 'pg_catalog'
 """
 
 
-async def build_in_a_schema(engine: Engine, connection: AnyConnection, records: Records, target: str) -> Built:
+async def build_in_schema(
+    engine: Engine, connection: AnyConnection, records: MigrationRecords, target: str
+) -> BuiltCatalog:
     """Raises NotAdopted if the revision cannot be built.
 
     In the result the name of the scratch schema is replaced by the one of the real schema.
     """
     real, quoted = await _only_schema(connection, records)
-    name = await own_name(connection)
+    name = await scratch_name(connection)
     orders: SchemaBuildOrders = {
         "schema": name,
         "instead_of": real,
-        "left_out": left_out(records).message(),
+        "left_out": exclusions(records).message(),
         "search_path": [row["quoted"] for row in await connection.fetch(_EXTENSIONS)],
         "guards": dict(engine.settings.guards),
     }
@@ -61,28 +63,28 @@ async def build_in_a_schema(engine: Engine, connection: AnyConnection, records: 
         **engine.settings.job_environment,
     }
     # The schema itself, with its owner, grants and comment, is taken from the database; its objects are built.
-    facts = [fact for fact in await snapshot(connection, left_out(records)) if _is_of_schema(fact, quoted)]
+    facts = [fact for fact in await snapshot(connection, exclusions(records)) if _is_of_schema(fact, quoted)]
     revisions: list[str] | None = None
     problem: Problem | None = None
     async with asyncio.timeout(BUILD_SECONDS), engine.processes.run(job) as process:
         async for report in process.reports():
             if report["event"] == "facts":
-                facts += [Fact(*(text.replace(name, quoted) for text in fact)) for fact in report["facts"]]
+                facts += [CatalogObject(*(text.replace(name, quoted) for text in fact)) for fact in report["facts"]]
             elif report["event"] == "done":
                 revisions = cast(BuiltSchema, report["result"])["revisions"]
             elif report["event"] == "failed":
-                problem = engine.place.without_passwords(Problem.of(**report["problem"]))
+                problem = engine.place.mask_problem(Problem.of(**report["problem"]))
     if revisions is None:
-        raise not_built(problem, "a scratch schema")
-    return Built(facts, revisions, "a scratch schema", [])
+        raise build_failed(problem, "a scratch schema")
+    return BuiltCatalog(facts, revisions, "a scratch schema", [])
 
 
-def _is_of_schema(fact: Fact, quoted: str) -> bool:
+def _is_of_schema(fact: CatalogObject, quoted: str) -> bool:
     return (fact.kind, fact.object) == ("schema", quoted) or fact.object == f"schema {quoted}"
 
 
-async def _only_schema(connection: AnyConnection, records: Records) -> tuple[str, str]:
-    relations = left_out(records).relations
+async def _only_schema(connection: AnyConnection, records: MigrationRecords) -> tuple[str, str]:
+    relations = exclusions(records).relations
     schemas = await connection.fetch(_SCHEMAS, [schema for schema, _ in relations], [name for _, name in relations])
     if len(schemas) > 1:
         raise NotAdopted(

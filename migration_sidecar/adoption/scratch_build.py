@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from migration_sidecar.adoption.catalog_diff import left_out, snapshot
+from migration_sidecar.adoption.catalog_diff import exclusions, snapshot
 from migration_sidecar.adoption.scratch_database import scratch_database
 from migration_sidecar.contract.errors import NotAdopted
 from migration_sidecar.contract.messages import Operation, OperationRequest, OperationState, Problem
 from migration_sidecar.database.facts import read_facts
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.protocol.catalog.snapshot import Fact
+from migration_sidecar.protocol.catalog.snapshot import CatalogObject
 from migration_sidecar.protocol.origin import Origin
 
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ ORDER BY turn, name
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltCatalog:
     """The objects of a built revision. `given` names what the scratch database had before its first revision."""
 
-    facts: list[Fact]
+    facts: list[CatalogObject]
     revisions: list[str]
     where: str
-    given: list[str]
+    objects_taken: list[str]
 
 
-async def build(engine: Engine, connection: AnyConnection, targets: Sequence[str]) -> list[Built]:
+async def build(engine: Engine, connection: AnyConnection, targets: Sequence[str]) -> list[BuiltCatalog]:
     """Builds the targets one after the other in one scratch database. Raises NotAdopted.
 
     If that fails, it tries again with the schemas and extensions of the real database.
@@ -60,10 +60,10 @@ async def build(engine: Engine, connection: AnyConnection, targets: Sequence[str
 
 async def _in_a_database(
     engine: Engine, connection: AnyConnection, targets: Sequence[str], prepared: dict[str, str]
-) -> list[Built]:
+) -> list[BuiltCatalog]:
     async with scratch_database(connection) as name:
         url = (await engine.place.url()).set(database=name)
-        settings = replace(engine.settings, given_url=url, journal_table=None)
+        settings = replace(engine.settings, configured_url=url, journal_table=None)
         scratch = Engine(settings, processes=engine.processes)
         try:
             async with scratch.database.connection() as session:
@@ -74,13 +74,13 @@ async def _in_a_database(
             await scratch.close()
 
 
-async def _built(scratch: Engine, target: str, given: list[str]) -> Built:
+async def _built(scratch: Engine, target: str, given: list[str]) -> BuiltCatalog:
     await _upgrade(scratch, target)
     records = await scratch.place.records()
     async with scratch.database.connection() as session:
         revisions = (await read_facts(session, records)).revisions
-        facts = await snapshot(session, left_out(records))
-    return Built(facts, list(revisions), "a scratch database", given)
+        facts = await snapshot(session, exclusions(records))
+    return BuiltCatalog(facts, list(revisions), "a scratch database", given)
 
 
 async def _upgrade(scratch: Engine, target: str) -> None:
@@ -90,10 +90,10 @@ async def _upgrade(scratch: Engine, target: str) -> None:
         operation = await scratch.operations.find(request.operation_id, wait_seconds=60)
     if operation.state is not OperationState.SUCCEEDED:
         next_step = "Try the upgrade on an empty database; this one is as it was."
-        raise not_built(operation.error, "a scratch database", next_step)
+        raise build_failed(operation.error, "a scratch database", next_step)
 
 
-def not_built(problem: Problem | None, where: str, next_step: str | None = None) -> NotAdopted:
+def build_failed(problem: Problem | None, where: str, next_step: str | None = None) -> NotAdopted:
     """For what a build failed with; None where its process was lost."""
     detail = problem.detail if problem is not None else "Its process was lost."
     more = problem.model_dump(include={"revision", "sqlstate", "server_message"}) if problem is not None else {}

@@ -47,7 +47,7 @@ async def may_create_databases(connection: AnyConnection) -> bool:
     return bool(await connection.fetchval(_MAY_CREATE))
 
 
-async def own_name(connection: AnyConnection) -> str:
+async def scratch_name(connection: AnyConnection) -> str:
     """The name for a scratch database or schema of this session."""
     name: str = await connection.fetchval(_NAME)
     return name
@@ -57,7 +57,7 @@ async def own_name(connection: AnyConnection) -> str:
 async def scratch_database(connection: AnyConnection) -> AsyncIterator[str]:
     """Creates the database, gives its name and drops it at the end. If we die, the next adoption drops it."""
     await remove_leftovers(connection)
-    name = await own_name(connection)
+    name = await scratch_name(connection)
     real = json.loads(await connection.fetchval(_REAL))
     try:
         await connection.execute(_create(name, real), timeout=CREATE_SECONDS)

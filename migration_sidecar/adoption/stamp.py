@@ -16,27 +16,27 @@ from migration_sidecar.contract.messages import Action, Operation, OperationRequ
 from migration_sidecar.database.facts import read_facts
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.protocol.attempt import Attempt
-from migration_sidecar.protocol.catalog.snapshot import LeftOut
+from migration_sidecar.protocol.catalog.snapshot import Exclusions
 from migration_sidecar.protocol.jobs import StampJob, StampProof
 from migration_sidecar.protocol.orders import OrdersMessage
 from migration_sidecar.protocol.origin import Origin
 
 if TYPE_CHECKING:
-    from migration_sidecar.database.records import AnyConnection, Records
+    from migration_sidecar.database.records import AnyConnection, MigrationRecords
 
 LOCK_SECONDS = 600.0
 CONFIGURES_SECONDS = 60.0
-QUIET_SECONDS = 60.0  # by its guards, the session of a lost process ends within seconds
+SESSION_END_SECONDS = 60.0  # by its guards, the session of a lost process ends within seconds
 
 
 @dataclass(frozen=True)
-class Proof:
+class AdoptionProof:
     """What was compared. The worker compares it again when it has the lock."""
 
     revisions: list[str]
     digest: str
     objects: int
-    left_out: LeftOut
+    left_out: Exclusions
     built_in: str
 
     def message(self) -> StampProof:
@@ -48,7 +48,7 @@ class Proof:
         return {"catalog_sha256": self.digest, "objects": self.objects, "built_in": self.built_in}
 
 
-class Stamping:
+class StampExecutor:
     """One attempt to stamp. It is not retried; a person may call the command again."""
 
     def __init__(self, engine: Engine, actor: str, tell: Callable[[str], None]) -> None:
@@ -56,7 +56,7 @@ class Stamping:
         self._tell = tell
         self._request = OperationRequest(operation_id=f"adopt-{uuid4()}", target="head", requested_by=actor)
 
-    async def carry_out(self, proof: Proof) -> None:
+    async def execute(self, proof: AdoptionProof) -> None:
         """Stamps, and checks the version rows and the journal afterwards. Raises NotAdopted."""
         records = await self._engine.place.records()
         attempt = Attempt(
@@ -71,10 +71,10 @@ class Stamping:
         async with self._engine.database.connection() as connection:
             await records.prepare(connection)
             await records.operations.insert(connection, self._request, record)
-        problem = await self._talk(proof, attempt)
+        problem = await self._run_worker(proof, attempt)
         async with self._engine.database.connection() as connection:
             if problem is None:
-                await self._quiet(connection, records)
+                await self._wait_for_session_end(connection, records)
             ended = await self._read_back(connection, records, proof, record, problem)
             if ended.error is not None:
                 facts = ended.error.model_dump(exclude_none=True)
@@ -83,7 +83,7 @@ class Stamping:
         if ended.error is not None:
             raise NotAdopted.of(ended.error)
 
-    def _first_record(self, proof: Proof) -> Operation:
+    def _first_record(self, proof: AdoptionProof) -> Operation:
         """The first record is `failed`, so that no service continues it as a migration if we die here."""
         now = datetime.now(UTC)
         return Operation(
@@ -99,7 +99,7 @@ class Stamping:
             error=_unfinished(),
         )
 
-    async def _talk(self, proof: Proof, attempt: Attempt) -> Problem | None:
+    async def _run_worker(self, proof: AdoptionProof, attempt: Attempt) -> Problem | None:
         """Runs the worker. Returns the problem it reported, or None, which does not prove that it stamped."""
         settings, problem = self._engine.settings, None
         job: StampJob = {
@@ -121,7 +121,7 @@ class Stamping:
         }
         try:
             async with asyncio.timeout(CONFIGURES_SECONDS) as limit, self._engine.processes.run(job) as process:
-                await process.order(orders)
+                await process.send_orders(orders)
                 async for report in process.reports():
                     if report["event"] == "session":
                         limit.reschedule(None)  # from now on lock_wait_seconds and the guards limit it
@@ -133,22 +133,27 @@ class Stamping:
             return never_configured(CONFIGURES_SECONDS)
         return problem
 
-    async def _quiet(self, connection: AnyConnection, records: Records) -> None:
+    async def _wait_for_session_end(self, connection: AnyConnection, records: MigrationRecords) -> None:
         """Waits until the session has ended: the server may still execute a COMMIT of a lost process."""
-        deadline = monotonic() + QUIET_SECONDS
+        deadline = monotonic() + SESSION_END_SECONDS
         operation_id = self._request.operation_id
         while monotonic() < deadline and await records.journal.read(connection, operation_id):
-            if await records.journal.session_is_gone(connection, operation_id, 1):
+            if await records.journal.backend_is_gone(connection, operation_id, 1):
                 return
             await asyncio.sleep(0.05)
 
     async def _read_back(
-        self, connection: AnyConnection, records: Records, proof: Proof, record: Operation, problem: Problem | None
+        self,
+        connection: AnyConnection,
+        records: MigrationRecords,
+        proof: AdoptionProof,
+        record: Operation,
+        problem: Problem | None,
     ) -> Operation:
         revisions = sorted((await read_facts(connection, records)).revisions)
         journaled = {row.revision for row in await records.journal.read(connection, self._request.operation_id)}
         done = revisions == sorted(proof.revisions) and set(proof.revisions) <= journaled
-        error = None if done else self._engine.place.without_passwords(problem or _unfinished())
+        error = None if done else self._engine.place.mask_problem(problem or _unfinished())
         return record.model_copy(
             update={
                 "state": OperationState.SUCCEEDED if done else OperationState.FAILED,

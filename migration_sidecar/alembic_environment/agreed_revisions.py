@@ -16,7 +16,7 @@ class AgreedRevision(Message):
     sha256: str
 
 
-class Agreed(Message):
+class AgreedPlan(Message):
     """What an operation will do. Stored with it when it is accepted, because `head` may mean another revision later."""
 
     action: Action
@@ -26,7 +26,7 @@ class Agreed(Message):
     revisions: list[AgreedRevision]  # in their order
 
     @classmethod
-    def by(cls, history: History, action: Action, rows: Iterable[str], target: str) -> Agreed:
+    def by(cls, history: History, action: Action, rows: Iterable[str], target: str) -> AgreedPlan:
         """For a database whose version table holds `rows`; with an unknown revision among them there are no steps."""
         before = sorted(rows)
         known = history.knows(before)
@@ -47,7 +47,7 @@ class Agreed(Message):
             return set(self.to_revisions) <= set(rows)
         return set(self.to_revisions) == set(rows)
 
-    def left(self, history: History, rows: Collection[str]) -> list[RevisionFile]:
+    def remaining(self, history: History, rows: Collection[str]) -> list[RevisionFile]:
         """The revisions still to apply or revert. The files must know all `rows`.
 
         Raises PlanChanged if agreed files are missing, NotApplied if the target of a downgrade is not applied.

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from migration_sidecar.alembic_environment.revision_order import walk_down
-from migration_sidecar.contract.errors import HistoryUnreadable, NotApplied, UnknownTarget
+from migration_sidecar.alembic_environment.revision_order import topological_order
+from migration_sidecar.contract.errors import HistoryUnreadable, RevisionNotApplied, UnknownTarget
 from migration_sidecar.contract.messages import Action, PlannedRevision
 from migration_sidecar.protocol.results import HistoryFacts, RevisionFacts
-from migration_sidecar.protocol.version_tables import file_mark
+from migration_sidecar.protocol.version_tables import revision_fingerprint
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ class History:
         return tuple(reversed(self._down(self.revisions, self.resolve("heads"))))
 
     @cached_property
-    def file_marks(self) -> frozenset[str]:
+    def file_hashes(self) -> frozenset[str]:
         """Identifies every file, to compare with other histories in the same database."""
-        return frozenset(file_mark(file.id, file.sha256) for file in self.revisions.values())
+        return frozenset(revision_fingerprint(file.id, file.sha256) for file in self.revisions.values())
 
     @cached_property
     def below(self) -> Mapping[str, tuple[str, ...]]:
@@ -107,7 +107,7 @@ class History:
                 todo.extend(self.revisions[revision].before)
         return reached
 
-    def line_below(self, revision: str) -> set[str]:
+    def lineage(self, revision: str) -> set[str]:
         """The revision and all that it follows by down_revision, without dependencies."""
         reached: set[str] = set()
         todo = [revision]
@@ -128,7 +128,7 @@ class History:
             depended_on = {each for file in self.revisions.values() for each in file.depends_on}
             return tuple(head for head in self.heads if head not in depended_on)
         if name == "heads":
-            return tuple(head for head in self.heads if self._branch(branch) in self.line_below(head))
+            return tuple(head for head in self.heads if self._branch(branch) in self.lineage(head))
         if target == "head":
             if len(self.heads) > 1:
                 raise self._several_heads()
@@ -161,7 +161,7 @@ class History:
         return [self.revisions[revision] for revision in self._down(wanted, ends)]
 
     def _down(self, wanted: Collection[str], ends: Iterable[str]) -> list[str]:
-        return walk_down(wanted, ends, self.below, self.ancestors)
+        return topological_order(wanted, ends, self.below, self.ancestors)
 
     def _leaving(self, there: set[str], target: str) -> set[str]:
         """The revisions to revert, by Alembic's rule: those that follow the goal, and all that build on them."""
@@ -169,12 +169,12 @@ class History:
         if goal != "base":
             goal = self._one(goal)
             if goal not in there:
-                raise NotApplied(target)
+                raise RevisionNotApplied(target)
         following = {file.id for file in self.revisions.values() if goal in (file.down or ("base",))}
         if branch and len(following) > 1:
-            following &= self.line_below(self._branch(branch))
+            following &= self.lineage(self._branch(branch))
             if not following:
-                raise NotApplied(target)
+                raise RevisionNotApplied(target)
         leaving: set[str] = set()
         for revision in self.order:
             if revision in there and (revision in following or leaving.intersection(self.revisions[revision].before)):
@@ -205,16 +205,20 @@ class History:
         """The rows of the version table after the steps, as Alembic changes them."""
         rows = set(current)
         for step in steps:
-            rows = self._risen(rows, step) if action is Action.UPGRADE else self._fallen(rows, step)
+            rows = (
+                self._heads_after_upgrade(rows, step)
+                if action is Action.UPGRADE
+                else self._heads_after_downgrade(rows, step)
+            )
         return sorted(rows)
 
-    def _risen(self, rows: set[str], step: RevisionFile) -> set[str]:
+    def _heads_after_upgrade(self, rows: set[str], step: RevisionFile) -> set[str]:
         replaced = rows.intersection(self.below[step.id])
         if len(replaced) > 1:
             replaced -= self.ancestors(rows.difference(self.below[step.id]))
         return rows - replaced | {step.id}
 
-    def _fallen(self, rows: set[str], step: RevisionFile) -> set[str]:
+    def _heads_after_downgrade(self, rows: set[str], step: RevisionFile) -> set[str]:
         others, under = rows - {step.id}, set(self.below[step.id])
         implied = self.ancestors(others) if others else self._strictly_below(under)
         return others | (under - implied)
@@ -222,7 +226,7 @@ class History:
     def _needs(self, file: RevisionFile) -> tuple[str, ...]:
         if not file.depends_on:
             return file.down
-        line = self.line_below(file.id) - {file.id}
+        line = self.lineage(file.id) - {file.id}
         implied = {each for revision in line for each in self.revisions[revision].depends_on} | set(file.down)
         return file.down + tuple(each for each in file.depends_on if each not in implied)
 

@@ -11,66 +11,66 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeAlias, cast
 
-from migration_sidecar.config.alembic_files import ConfigFiles
+from migration_sidecar.config.alembic_files import AlembicFiles
 from migration_sidecar.config.settings import Settings
-from migration_sidecar.contract.errors import NoProcess, StillLoading
+from migration_sidecar.contract.errors import EnvironmentStillLoading, WorkerUnavailable
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.forkserver.answer import Answer, was_killed
-from migration_sidecar.forkserver.client import WarmProcesses
+from migration_sidecar.forkserver.client import ForkserverClient
 from migration_sidecar.protocol.jobs import AskedJob
 from migration_sidecar.protocol.reports import ProblemFacts
 
 # Of each file: name, time of change, size, inode. Equal stamps mean equal files, so no file is read again.
-Stamps: TypeAlias = tuple[tuple[str, int, int, int, int], ...]
+FileStates: TypeAlias = tuple[tuple[str, int, int, int, int], ...]
 
 GRACE_SECONDS = 2.0  # the worker's own time limit comes first, because it can name the line
-AGAIN_SECONDS = 5.0  # how long a failed probe of env.py is not repeated, unless a file changes
+RETRY_SECONDS = 5.0  # how long a failed probe of env.py is not repeated, unless a file changes
 HANGING_SECONDS = 20.0  # how long a load that timed out or was killed is not repeated, unless a file changes
 
 
 @dataclass(frozen=True)
-class Told:
+class LoadResult:
     """The answer of a worker about files. It is valid until `until`, a monotonic time, or until a file changes."""
 
     facts: Answer
-    stamps: Stamps
-    until: float = inf
-    error: NoProcess | None = None
+    stamps: FileStates
+    valid_until: float = inf
+    error: WorkerUnavailable | None = None
 
     @property
-    def hung(self) -> bool:
+    def timed_out(self) -> bool:
         """Whether the time limit passed."""
         return "after_seconds" in self.facts
 
 
-NOTHING = Told({"event": "gone"}, ())  # never valid: no files have these stamps
+NO_RESULT = LoadResult({"event": "gone"}, ())  # never valid: no files have these stamps
 
 
-class Loading:
+class EnvironmentLoader:
     """Loads and caches for one environment; all callers wait for one task.
 
     A probe of an env.py that is not ours gives both what it configures and the history.
     """
 
-    def __init__(self, settings: Settings, processes: WarmProcesses) -> None:
+    def __init__(self, settings: Settings, processes: ForkserverClient) -> None:
         self._settings = settings
         self._processes = processes
-        self._config = ConfigFiles(settings.config_file)
-        self._look = self._history = NOTHING
+        self._config = AlembicFiles(settings.config_file)
+        self._look = self._history = NO_RESULT
         self._imported: list[Path] = []
         self._folders: list[Path] = []
         self._task: asyncio.Task[None] | None = None
         self._began = 0.0
 
-    async def look(self, loading: LoadDeadline = UNLIMITED) -> Told:
+    async def probe_env(self, loading: LoadDeadline = UNLIMITED) -> LoadResult:
         """The last valid probe of env.py. Raises StillLoading."""
-        if not self._holds(self._look, self.imported()):
+        if not self._is_valid(self._look, self.imported()):
             await self._loaded(loading, lambda: self._look.stamps == self.imported())
         return self._look
 
-    async def history(self, loading: LoadDeadline = UNLIMITED) -> Told:
+    async def history(self, loading: LoadDeadline = UNLIMITED) -> LoadResult:
         """The last valid answer about the revision files. Raises StillLoading or NoProcess."""
-        if not self._holds(self._history, self.stamps()):
+        if not self._is_valid(self._history, self.stamps()):
             await self._loaded(loading, lambda: self._history.stamps == self.stamps())
         if self._history.error is not None:
             raise self._history.error.with_traceback(None)
@@ -93,23 +93,23 @@ class Loading:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    def stamps(self) -> Stamps:
+    def stamps(self) -> FileStates:
         """The current stamps of all files that the history depends on."""
         environments = [folder.parent / "env.py" for folder in self._folders]
         revisions = [file for folder in self._folders for file in folder.rglob("*.py")]
-        return stamps_of([self._config.ini, self._config.toml, *environments, *revisions])
+        return file_states_of([self._config.ini, self._config.toml, *environments, *revisions])
 
-    def imported(self) -> Stamps:
+    def imported(self) -> FileStates:
         """The current stamps of all files that decide what env.py configures."""
-        return stamps_of([self._config.ini, self._config.toml, *self._imported])
+        return file_states_of([self._config.ini, self._config.toml, *self._imported])
 
-    def _holds(self, result: Told, stamps: Stamps) -> bool:
+    def _is_valid(self, result: LoadResult, stamps: FileStates) -> bool:
         if result.stamps != stamps:
             return False
-        if monotonic() >= result.until and result.hung:
-            self._under_way()  # loads again in the background; callers get the old answer meanwhile
+        if monotonic() >= result.valid_until and result.timed_out:
+            self._ensure_task()  # loads again in the background; callers get the old answer meanwhile
             return True
-        return monotonic() < result.until
+        return monotonic() < result.valid_until
 
     async def _loaded(self, loading: LoadDeadline, is_fresh: Callable[[], bool]) -> None:
         joined = self._task is not None and not self._task.done()
@@ -118,27 +118,27 @@ class Loading:
             await self._wait(loading)
 
     async def _wait(self, loading: LoadDeadline) -> None:
-        task = self._under_way()
+        task = self._ensure_task()
         done, _ = await asyncio.wait({task}, timeout=loading.seconds_left)
         if not done:
-            raise StillLoading(self.seconds, self._settings.loading_seconds)
+            raise EnvironmentStillLoading(self.seconds, self._settings.loading_seconds)
         task.result()
 
-    def _under_way(self) -> asyncio.Task[None]:
+    def _ensure_task(self) -> asyncio.Task[None]:
         if self._task is None or self._task.done():
             self._began = monotonic()
             self._task = asyncio.create_task(self._load())
         return self._task
 
     async def _load(self) -> None:
-        if not self._settings.is_our_own and not self._is_current(self._look, self.imported()):
+        if not self._settings.uses_our_environment and not self._is_current(self._look, self.imported()):
             await self._ask_env_file()
         if not self._is_current(self._history, self.stamps()):
             await self._ask_files()
 
     @staticmethod
-    def _is_current(result: Told, stamps: Stamps) -> bool:
-        return result.stamps == stamps and monotonic() < result.until
+    def _is_current(result: LoadResult, stamps: FileStates) -> bool:
+        return result.stamps == stamps and monotonic() < result.valid_until
 
     async def _ask_env_file(self) -> None:
         before, history_before = self.imported(), self.stamps()
@@ -146,15 +146,15 @@ class Loading:
         environment = self._settings.job_environment
         try:
             facts = await self._ask({"kind": "look", "seconds": self._settings.loading_seconds, **environment})
-        except NoProcess as error:  # a status is shown all the same
+        except WorkerUnavailable as error:  # a status is shown all the same
             facts = {"event": "failed", "problem": cast(ProblemFacts, error.problem.model_dump())}
         self._imported = [Path(file) for file in facts.get("files", [])] or imported
         # If a file changed while it was loaded, the stamps differ and the next caller loads again.
         stamps = before if self._imported == imported else self.imported()
-        again = monotonic() + max(AGAIN_SECONDS, monotonic() - began)
-        self._look = Told(facts, stamps, inf if facts.get("heard") else again)
+        again = monotonic() + max(RETRY_SECONDS, monotonic() - began)
+        self._look = LoadResult(facts, stamps, inf if facts.get("heard") else again)
         if facts.get("heard"):
-            self._keep_history(facts, folders, history_before)
+            self._store_history(facts, folders, history_before)
 
     async def _ask_files(self) -> None:
         before, folders = self.stamps(), self._folders
@@ -167,12 +167,12 @@ class Loading:
                     **self._settings.job_environment,
                 }
             )
-        except NoProcess as error:
-            self._history = Told({"event": "failed"}, before, monotonic(), error)
+        except WorkerUnavailable as error:
+            self._history = LoadResult({"event": "failed"}, before, monotonic(), error)
             return
-        self._keep_history(facts, folders, before)
+        self._store_history(facts, folders, before)
 
-    def _keep_history(self, facts: Answer, folders: list[Path], before: Stamps) -> None:
+    def _store_history(self, facts: Answer, folders: list[Path], before: FileStates) -> None:
         self._folders = [Path(folder) for folder in facts.get("folders", [])] or folders
         stamps = before if self._folders == folders else self.stamps()
         until = inf
@@ -180,18 +180,18 @@ class Loading:
             until = monotonic() + max(HANGING_SECONDS, 2 * self._settings.loading_seconds)
         elif was_killed(facts):
             until = monotonic() + HANGING_SECONDS
-        self._history = Told(facts, stamps, until)
+        self._history = LoadResult(facts, stamps, until)
 
     async def _ask(self, job: AskedJob) -> Answer:
         return await self._processes.ask(job, timeout_seconds=self._settings.loading_seconds + GRACE_SECONDS)
 
 
-def stamps_of(files: Iterable[Path]) -> Stamps:
+def file_states_of(files: Iterable[Path]) -> FileStates:
     """Inode and time of change too: a file may be replaced by one of the same size within the same second."""
-    return tuple(sorted((str(file), *_stamp(file)) for file in files))
+    return tuple(sorted((str(file), *_file_state(file)) for file in files))
 
 
-def _stamp(file: Path) -> tuple[int, int, int, int]:
+def _file_state(file: Path) -> tuple[int, int, int, int]:
     try:
         status = file.stat()
     except OSError:

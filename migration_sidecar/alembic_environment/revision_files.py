@@ -6,25 +6,25 @@ from hashlib import sha256
 from typing import cast
 
 from migration_sidecar.alembic_environment.history import History
-from migration_sidecar.alembic_environment.loader import Loading, Told
+from migration_sidecar.alembic_environment.loader import EnvironmentLoader, LoadResult
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import HistoryUnreadable
 from migration_sidecar.contract.messages import Action, MigrationPlan, Problem
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.forkserver.answer import Answer, was_killed
-from migration_sidecar.forkserver.client import WarmProcesses
+from migration_sidecar.forkserver.client import ForkserverClient
 from migration_sidecar.protocol.jobs import AskedJob
 from migration_sidecar.protocol.results import HistoryFacts, ResolvedTarget
 
 
-class Scripts:
+class RevisionFiles:
     """One per environment. Files are loaded in a worker process, so a broken or endless one cannot harm the service."""
 
-    def __init__(self, settings: Settings, processes: WarmProcesses, loading: Loading) -> None:
+    def __init__(self, settings: Settings, processes: ForkserverClient, loading: EnvironmentLoader) -> None:
         self._settings = settings
         self._processes = processes
         self._loading = loading
-        self._last_answer: Told | None = None
+        self._last_answer: LoadResult | None = None
         self._history: History | None = None
 
     async def history(self, loading: LoadDeadline = UNLIMITED) -> History:
@@ -37,7 +37,7 @@ class Scripts:
             self._last_answer = answer
         return self._history
 
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         """A digest of the stamps of all files, with those that env.py imports. It changes when a file changes."""
         return sha256(repr((self._loading.stamps(), self._loading.imported())).encode()).hexdigest()
 

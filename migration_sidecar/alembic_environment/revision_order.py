@@ -14,7 +14,7 @@ class _End:
     under: set[str]
 
 
-def walk_down(
+def topological_order(
     wanted: Collection[str],
     ends: Iterable[str],
     below: Mapping[str, tuple[str, ...]],

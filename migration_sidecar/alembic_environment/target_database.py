@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from migration_sidecar.alembic_environment.loader import Loading, Told
-from migration_sidecar.config.database_url import without_password
+from migration_sidecar.alembic_environment.loader import EnvironmentLoader, LoadResult
+from migration_sidecar.config.database_url import mask_password
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import (
     DatabaseUnreachable,
+    EnvironmentStillLoading,
     Misconfigured,
     OtherDatabase,
     ProblemError,
-    StillLoading,
 )
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
-from migration_sidecar.database.records import Records
+from migration_sidecar.database.records import MigrationRecords
 from migration_sidecar.database.same_database import is_same_database
 from migration_sidecar.forkserver.answer import Answer
 from migration_sidecar.protocol.journal_schema import journal_tables
@@ -27,7 +27,7 @@ from migration_sidecar.protocol.version_table import VersionTable
 
 
 @dataclass(frozen=True)
-class Whereabouts:
+class MigrationTarget:
     """The target that a probe of env.py reported, or that the settings declare."""
 
     url: URL | None = field(repr=False)
@@ -41,25 +41,25 @@ class Whereabouts:
     tables: tuple[VersionTable, ...] = ()  # all version tables that env.py configures
 
 
-class Place:
+class TargetDatabase:
     """The target of one environment. env.py is probed in a worker process, and again only when a file has changed."""
 
-    def __init__(self, settings: Settings, loading: Loading) -> None:
+    def __init__(self, settings: Settings, loading: EnvironmentLoader) -> None:
         self._settings = settings
         self._loading = loading
         self._tables = journal_tables(settings.journal_table)
-        self._last_probe: Told | None = None
-        self._target: Whereabouts | None = None
+        self._last_probe: LoadResult | None = None
+        self._target: MigrationTarget | None = None
 
     @property
     def database(self) -> str:
         """The name of the database as far as it is known without a probe."""
-        url = self._settings.given_url or (self._target.url if self._target else None) or self._settings.url
+        url = self._settings.configured_url or (self._target.url if self._target else None) or self._settings.url
         return (url.database or "") if url is not None else ""
 
     async def url(self, loading: LoadDeadline = UNLIMITED) -> URL:
         """Raises OtherDatabase (CM-702), Misconfigured, DatabaseUnreachable, or the reason why the probe failed."""
-        target = await self.found(loading)
+        target = await self.resolve(loading)
         if target.url is None:
             raise _error(target.reason) if target.reason else Misconfigured("env.py", self._settings.no_url)
         return target.url
@@ -79,66 +79,66 @@ class Place:
         """Why the probe of env.py failed; None before the probe."""
         return self._target.reason if self._target else None
 
-    async def records(self, loading: LoadDeadline = UNLIMITED) -> Records:
+    async def records(self, loading: LoadDeadline = UNLIMITED) -> MigrationRecords:
         """The journal and the operations of this history."""
-        return Records(self._tables, (await self.found(loading)).table)
+        return MigrationRecords(self._tables, (await self.resolve(loading)).table)
 
-    async def all_records(self, loading: LoadDeadline = UNLIMITED) -> list[Records]:
+    async def all_records(self, loading: LoadDeadline = UNLIMITED) -> list[MigrationRecords]:
         """The same for every version table that env.py configures."""
-        target = await self.found(loading)
-        return [Records(self._tables, table) for table in target.tables or (target.table,)]
+        target = await self.resolve(loading)
+        return [MigrationRecords(self._tables, table) for table in target.tables or (target.table,)]
 
-    async def found(self, loading: LoadDeadline = UNLIMITED) -> Whereabouts:
+    async def resolve(self, loading: LoadDeadline = UNLIMITED) -> MigrationTarget:
         """The target. Raises OtherDatabase (CM-702) if env.py connects elsewhere than DATABASE_URL, or StillLoading."""
-        if self._settings.is_our_own:
-            return Whereabouts(self._settings.given_url or self._settings.url, self._settings.version_table)
+        if self._settings.uses_our_environment:
+            return MigrationTarget(self._settings.configured_url or self._settings.url, self._settings.version_table)
         try:
-            answer = await self._loading.look(loading)
-        except StillLoading as error:
+            answer = await self._loading.probe_env(loading)
+        except EnvironmentStillLoading as error:
             if not loading.allow_unprobed:
                 raise
             return self._target or self._declared(error.problem)
         if answer is not self._last_probe or self._target is None:
             target = self._from_answer(answer.facts)
-            await self._must_agree(target)
+            await self._require_same_database(target)
             self._target, self._last_probe = target, answer
         return self._target
 
-    def scrubbed(self, text: str) -> str:
+    def mask_passwords(self, text: str) -> str:
         """The text without the passwords of the URLs that are known here."""
-        urls = (self._settings.given_url, self._settings.url, self._target.url if self._target else None)
+        urls = (self._settings.configured_url, self._settings.url, self._target.url if self._target else None)
         for url in urls:
-            text = without_password(text, url) if url is not None else text
+            text = mask_password(text, url) if url is not None else text
         return text
 
-    def without_passwords(self, problem: Problem) -> Problem:
+    def mask_problem(self, problem: Problem) -> Problem:
         """What a revision or a driver said may repeat the password of a URL that is known here."""
         texts = {"detail": problem.detail, "server_message": problem.server_message}
-        return problem.model_copy(update={name: text and self.scrubbed(text) for name, text in texts.items()})
+        return problem.model_copy(update={name: text and self.mask_passwords(text) for name, text in texts.items()})
 
-    def _declared(self, reason: Problem | None) -> Whereabouts:
+    def _declared(self, reason: Problem | None) -> MigrationTarget:
         """The target by the settings alone."""
-        url = self._settings.given_url or self._settings.url
-        return Whereabouts(url, self._settings.version_table, certain=False, reason=reason)
+        url = self._settings.configured_url or self._settings.url
+        return MigrationTarget(url, self._settings.version_table, certain=False, reason=reason)
 
-    def _from_answer(self, answer: Answer) -> Whereabouts:
+    def _from_answer(self, answer: Answer) -> MigrationTarget:
         if answer.get("heard"):
             return self._configured(answer["places"])
         tried = answer.get("tried")
-        if tried and _gave_no_answer(answer):
+        if tried and _server_is_silent(answer):
             no_answer = _no_answer(make_url(tried))
-            return Whereabouts(None, self._settings.version_table, certain=False, reason=no_answer)
+            return MigrationTarget(None, self._settings.version_table, certain=False, reason=no_answer)
         if tried:  # the service's own connection gets a clearer answer than env.py's traceback
-            url = self._settings.given_url or make_url(tried)
-            return Whereabouts(url, self._settings.version_table, certain=False)
+            url = self._settings.configured_url or make_url(tried)
+            return MigrationTarget(url, self._settings.version_table, certain=False)
         problem = Problem.of(**answer["problem"]) if "problem" in answer else _no_end(answer)
-        return self._declared(self.without_passwords(problem))
+        return self._declared(self.mask_problem(problem))
 
-    def _configured(self, places: list[ConfiguredDatabase]) -> Whereabouts:
+    def _configured(self, places: list[ConfiguredDatabase]) -> MigrationTarget:
         first = _only_one(places)
         tables = tuple(dict.fromkeys(_table(place) for place in places))
-        return Whereabouts(
-            self._settings.given_url or make_url(first["url"]),
+        return MigrationTarget(
+            self._settings.configured_url or make_url(first["url"]),
             tables[0],
             first["default_schema"],
             first["role"],
@@ -147,10 +147,10 @@ class Place:
             tables=tables,
         )
 
-    async def _must_agree(self, target: Whereabouts) -> None:
+    async def _require_same_database(self, target: MigrationTarget) -> None:
         """Raises OtherDatabase if DATABASE_URL and env.py mean different databases."""
         url, declared = target.url, self._settings.url
-        if url is None or self._settings.given_url is not None:
+        if url is None or self._settings.configured_url is not None:
             return
         if url.get_backend_name() != "postgresql":
             raise Misconfigured("env.py", f"it connects to {url.get_backend_name()}, and only PostgreSQL is supported")
@@ -186,7 +186,7 @@ def _error(problem: Problem) -> ProblemError:
     return (DatabaseUnreachable if problem.code == "CM-513" else ProblemError).of(problem)
 
 
-def _gave_no_answer(answer: Answer) -> bool:
+def _server_is_silent(answer: Answer) -> bool:
     """Whether the server accepted the connection and did not answer. Another try would take as long again."""
     return answer.get("ended_at", 0) - answer.get("tried_at", 0) > CONNECT_SECONDS * 0.9
 

@@ -17,9 +17,9 @@ from migration_sidecar.config.settings import Settings, read_settings
 from migration_sidecar.contract.host_names import LOOPBACK
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.http_server import open_file_limit
-from migration_sidecar.http_server.client_disconnect import AbortedRequests
-from migration_sidecar.http_server.cross_origin import ForeignRequests
-from migration_sidecar.http_server.log_format import begin_logging
+from migration_sidecar.http_server.client_disconnect import ClientDisconnectGuard
+from migration_sidecar.http_server.cross_origin import CrossOriginGuard
+from migration_sidecar.http_server.log_format import configure_logging
 from migration_sidecar.http_server.openapi import VERSION, serve_document
 from migration_sidecar.http_server.problem_response import install_problem_handlers
 
@@ -31,16 +31,16 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        begin_logging("migration_sidecar", "stamina")
-        open_file_limit.allow_many()
-        open_file_limit.tell_rarely_when_used_up(asyncio.get_running_loop())
+        configure_logging("migration_sidecar", "stamina")
+        open_file_limit.raise_open_file_limit()
+        open_file_limit.warn_when_exhausted(asyncio.get_running_loop())
         engine = Engine(settings or read_settings(config_file))
         app.state.engine, app.state.database = engine, engine.database
         app.state.allowed_hosts = LOOPBACK | engine.settings.allowed_hosts
         if engine.settings.serve_openapi:
             serve_document(app)
         # Nothing here is waited for: the port must open at once, or daprd and live health see a dead service.
-        tasks = [asyncio.create_task(_begin(engine))]
+        tasks = [asyncio.create_task(_start_up(engine))]
         if engine.settings.dapr_http_port is not None:
             tasks.append(asyncio.create_task(engine.relay.run()))
         yield
@@ -57,15 +57,15 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
         redoc_url=None,
         openapi_url=None,
     )
-    app.add_middleware(ForeignRequests, setting="MIGRATION_ALLOWED_HOSTS")
-    app.add_middleware(AbortedRequests)
+    app.add_middleware(CrossOriginGuard, setting="MIGRATION_ALLOWED_HOSTS")
+    app.add_middleware(ClientDisconnectGuard)
     install_problem_handlers(app, PROBLEMS)
     for each in (router, journal_router, *routers):
         app.include_router(each)
     return app
 
 
-async def _begin(engine: Engine) -> None:
+async def _start_up(engine: Engine) -> None:
     try:
         await engine.processes.start()
         await engine.startup.run()

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 from fastapi import APIRouter, Query, Request
 
 from migration_sidecar.contract.journal import HistoryPosition, JournalEntry, JournalPage, JournalQuery, Kind
-from migration_sidecar.contract.messages import MOST_REVISIONS
-from migration_sidecar.database.records import Records
+from migration_sidecar.contract.messages import MAX_REVISIONS
+from migration_sidecar.database.records import MigrationRecords
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.engine.journal_events import NOT_RELAYED, audit_event, detail_of, revisions_in
 from migration_sidecar.http_server.openapi import problems
-from migration_sidecar.http_server.rate_limited_warnings import RareWarnings
+from migration_sidecar.http_server.rate_limited_warnings import RateLimitedWarnings
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
 
-warnings = RareWarnings(logging.getLogger(__name__))  # a journal may be asked for as often as anybody likes
+warnings = RateLimitedWarnings(logging.getLogger(__name__))  # a journal may be asked for as often as anybody likes
 
 UNREADABLE = "unreadable"
 KINDS = frozenset(get_args(Kind)) - {UNREADABLE}
@@ -52,8 +52,8 @@ async def journal(request: Request, query: Annotated[JournalQuery, Query()]) -> 
     )
 
 
-async def _position(connection: AnyConnection, records: Records) -> HistoryPosition:
-    return HistoryPosition(history=records.history, revisions=(await records.versions(connection))[:MOST_REVISIONS])
+async def _position(connection: AnyConnection, records: MigrationRecords) -> HistoryPosition:
+    return HistoryPosition(history=records.history, revisions=(await records.versions(connection))[:MAX_REVISIONS])
 
 
 def first_page(rows: list[Any], limit: int) -> list[Any]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from fastapi.exceptions import RequestValidationError
 
-from migration_sidecar.api.routes import refused
+from migration_sidecar.api.routes import validation_problem
 from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.contract.messages import Problem
-from migration_sidecar.contract.strict_json import NotStrict
+from migration_sidecar.contract.strict_json import StrictJsonError
 from migration_sidecar.http_server.problem_response import Describe
 
 
@@ -17,12 +17,12 @@ def _known(error: ProblemError) -> tuple[Problem, int]:
     return error.problem, error.status
 
 
-def _not_strict(error: NotStrict) -> tuple[Problem, int]:
+def _not_strict(error: StrictJsonError) -> tuple[Problem, int]:
     return Problem.of(error.code, str(error)), 400
 
 
 PROBLEMS: Mapping[type[Exception], Describe] = {
     ProblemError: _known,
-    NotStrict: _not_strict,
-    RequestValidationError: lambda error: _known(refused(error)),
+    StrictJsonError: _not_strict,
+    RequestValidationError: lambda error: _known(validation_problem(error)),
 }

@@ -8,15 +8,15 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 
-from migration_sidecar.config.downgrade_permission import objection
+from migration_sidecar.config.downgrade_permission import downgrade_refusal
 from migration_sidecar.contract.errors import BadRequest, BodyTooLarge, ProblemError, UnknownTarget
 from migration_sidecar.contract.messages import (
     Action,
-    Asked,
     MigrationPlan,
     Operation,
     OperationId,
     OperationRequest,
+    RequestableAction,
     ServiceStatus,
 )
 from migration_sidecar.contract.query_parameters import NoParameters, Number, QueryParameters, TrueOrFalse
@@ -42,7 +42,7 @@ router = APIRouter(dependencies=[EACH_PARAMETER_ONCE])
 
 
 class PlanQuery(QueryParameters):
-    action: Asked = Action.UPGRADE
+    action: RequestableAction = Action.UPGRADE
     target: str = Field(default="head", pattern=r"^[A-Za-z0-9_.]{1,255}$")
     sql: TrueOrFalse = False
 
@@ -68,7 +68,7 @@ async def status(request: Request, _: Annotated[NoParameters, Query()], loading:
     """If something is pending, a worker process also gets ready for it: the caller probably migrates next."""
     engine = _engine(request)
     current = await engine.reader.status(loading)
-    engine.expect_from(current)
+    engine.prewarm_for(current)
     return current
 
 
@@ -77,8 +77,8 @@ async def plan(request: Request, query: Annotated[PlanQuery, Query()], loading: 
     """If something is pending, a worker process also gets ready for it."""
     engine = _engine(request)
     current = await engine.reader.plan(query.action, query.target, loading)
-    engine.expect(current)
-    if (no := objection(engine.settings, query.action, query.target)) is not None:
+    engine.prewarm(current)
+    if (no := downgrade_refusal(engine.settings, query.action, query.target)) is not None:
         current = current.model_copy(update={"obstacles": [no.problem, *current.obstacles]})
     return await engine.scripts.with_sql(current) if query.sql else current
 
@@ -95,7 +95,7 @@ async def accept(request: Request, query: Annotated[WaitQuery, Query()], loading
     try:
         wanted = OperationRequest.model_validate(document)
     except ValidationError as error:
-        raise refused(error) from None
+        raise validation_problem(error) from None
     engine = _engine(request)
     operation = await engine.operations.accept(wanted, loading=loading)
     if query.wait_seconds and not operation.state.ended:
@@ -134,7 +134,7 @@ async def ready(request: Request, response: Response, loading: Loading) -> Readi
     return Readiness(ready=is_ready, reason=" ".join(filter(None, [reason, *remarks])))
 
 
-def refused(error: ValidationError | RequestValidationError) -> ProblemError:
+def validation_problem(error: ValidationError | RequestValidationError) -> ProblemError:
     """A target is refused as a target, in whatever way it is none."""
     first = error.errors()[0]
     if "target" in first["loc"][-1:] and isinstance(target := first.get("input"), str):

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 import typer
 
-from migration_sidecar.adoption.adopt import Adoption, AdoptionState, Wish
+from migration_sidecar.adoption.adopt import Adoption, AdoptionRequest, AdoptionState
 from migration_sidecar.adoption.adopt import adopt as carry_out
 from migration_sidecar.adoption.catalog_diff import Difference
 from migration_sidecar.adoption.revision_search import Matches, matches
@@ -30,7 +30,7 @@ WITHIN = ("column", "constraint", "index", "not-null-name", "sequence", "trigger
 
 def adopt(options: Options, revision: str | None, leaving: Collection[str], *, dry_run: bool) -> None:
     """Ends the program with 0 (adopted or the same), 1 (different or refused) or 2 (the revision must be named)."""
-    wish = Wish(revision or "", f"{getpass.getuser()}@{os.uname().nodename}", dry_run, frozenset(leaving))
+    wish = AdoptionRequest(revision or "", f"{getpass.getuser()}@{os.uname().nodename}", dry_run, frozenset(leaving))
 
     async def ask(engine: Engine) -> Adoption | Matches | Problem:
         try:

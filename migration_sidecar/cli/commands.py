@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from migration_sidecar.cli.options import Options
-from migration_sidecar.protocol.catalog.snapshot import COSMETIC, WHOSE
+from migration_sidecar.protocol.catalog.snapshot import COSMETIC, OWNERSHIP_KINDS
 
 TargetArgument = Annotated[
     str, typer.Argument(help="head, heads, label@head, a revision or its unique beginning, +1 or -1.")
@@ -85,7 +85,7 @@ def adopt(
         list[str] | None, typer.Option(help=f"A kind of difference that does not matter: {', '.join(COSMETIC)}.")
     ] = None,
     include: Annotated[
-        list[str] | None, typer.Option(help=f"What is not looked at otherwise: {', '.join(WHOSE)}.")
+        list[str] | None, typer.Option(help=f"What is not looked at otherwise: {', '.join(OWNERSHIP_KINDS)}.")
     ] = None,
 ) -> None:
     """Take a database that was made by hand under Alembic: stamp it, if nothing in it differs from the revision.
@@ -94,7 +94,9 @@ def adopt(
 
     Example: migration-sidecar adopt --revision a1b2
     """
-    left_out = _chosen(ignore, COSMETIC, "--ignore") | (set(WHOSE) - _chosen(include, WHOSE, "--include"))
+    left_out = _chosen(ignore, COSMETIC, "--ignore") | (
+        set(OWNERSHIP_KINDS) - _chosen(include, OWNERSHIP_KINDS, "--include")
+    )
     options.begin()
     from migration_sidecar.cli import adopt_command
 

@@ -7,7 +7,16 @@ from rich.table import Table
 
 from migration_sidecar.alembic_environment.history import History
 from migration_sidecar.cli.options import Options
-from migration_sidecar.cli.output import escape, exit_code, first_line, out, plain, print_json, print_json_list, show
+from migration_sidecar.cli.output import (
+    escape,
+    exit_code,
+    first_line,
+    out,
+    plain,
+    print_json,
+    print_json_list,
+    print_problem_details,
+)
 from migration_sidecar.cli.target_argument import full_target
 from migration_sidecar.contract.messages import (
     Action,
@@ -37,18 +46,18 @@ def status(options: Options) -> None:
         head = ", ".join(answer.head_revisions) or "?"
         behind = len(answer.pending) if answer.head_revisions and answer.state not in UNCOUNTED else "?"
         out.print(f"{escape(answer.service)}: [bold]{answer.state}[/], at {at}, head {head}, {behind} behind")
-        show(answer.error)
-        show(_half_done(answer))
+        print_problem_details(answer.error)
+        print_problem_details(_interrupted(answer))
     raise typer.Exit(_exit_code(answer))
 
 
 def _exit_code(answer: ServiceStatus) -> int:
     """0 if the whole status could be read and nothing but an upgrade is needed."""
     code = exit_code(answer.error) if answer.error is not None else 0
-    return code or (4 if _half_done(answer) else 0)
+    return code or (4 if _interrupted(answer) else 0)
 
 
-def _half_done(answer: ServiceStatus) -> Problem | None:
+def _interrupted(answer: ServiceStatus) -> Problem | None:
     """The problem that a person must solve before the next upgrade."""
     last = answer.last_outcome
     if last is None or last.state is not OperationState.NEEDS_ATTENTION or answer.state is DatabaseState.AT_HEAD:
@@ -81,7 +90,7 @@ def _print(answer: MigrationPlan) -> None:
         if each.sql:
             out.print(f"\n-- {each.id}\n{plain(each.sql)}", markup=False)
     for problem in (*answer.obstacles, *answer.warnings):
-        show(problem)
+        print_problem_details(problem)
 
 
 def history(options: Options) -> None:

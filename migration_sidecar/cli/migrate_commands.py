@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from migration_sidecar.cli.options import INTERRUPTED, Options
-from migration_sidecar.cli.output import escape, out, print_json, remarks, show
+from migration_sidecar.cli.output import escape, out, print_json, print_problem_details, remarks
 from migration_sidecar.cli.target_argument import full_target
 from migration_sidecar.contract.errors import UnknownOperation, UnknownTarget
 from migration_sidecar.contract.messages import Action, Operation, OperationRequest, OperationState
@@ -33,7 +33,7 @@ def downgrade(options: Options, target: str) -> None:
 
 def _migrate(options: Options, action: Action, target: str) -> None:
     async def ask(engine: Engine) -> tuple[Operation, bool]:
-        return await _carry_out(engine, _request(action, await full_target(engine, action, target)))
+        return await _execute(engine, _request(action, await full_target(engine, action, target)))
 
     answer, interrupted = options.ask(ask)
     if options.as_json:
@@ -43,10 +43,10 @@ def _migrate(options: Options, action: Action, target: str) -> None:
     raise typer.Exit(EXIT.get(answer.state, INTERRUPTED if interrupted else 1))
 
 
-async def _carry_out(engine: Engine, request: OperationRequest) -> tuple[Operation, bool]:
+async def _execute(engine: Engine, request: OperationRequest) -> tuple[Operation, bool]:
     """The ended operation, and whether Ctrl-C cancelled it."""
     try:
-        return await _followed(engine, request), False
+        return await _follow(engine, request), False
     except CancelledError:
         try:  # a stored operation would be continued by the next replica that starts
             return await engine.operations.cancel(request.operation_id), True
@@ -55,7 +55,7 @@ async def _carry_out(engine: Engine, request: OperationRequest) -> tuple[Operati
             raise CancelledError from None
 
 
-async def _followed(engine: Engine, request: OperationRequest) -> Operation:
+async def _follow(engine: Engine, request: OperationRequest) -> Operation:
     """Waits for the end of the operation, and prints on stderr what it waits for."""
     operation = await engine.operations.accept(request, way_in=Origin.BY_HAND)
     shown = None
@@ -75,7 +75,7 @@ def _print(answer: Operation) -> None:
     at = ", ".join(answer.current_revisions) or "base"
     what = "unchanged" if answer.state is OperationState.SUCCEEDED and not answer.applied else answer.state
     out.print(f"[{colour}]{escape(answer.service)}: {what}[/], at {at}")
-    show(answer.error)
+    print_problem_details(answer.error)
 
 
 def _request(action: Action, target: str) -> OperationRequest:

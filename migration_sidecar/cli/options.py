@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from migration_sidecar.config.settings import Given, Settings, read_settings
+from migration_sidecar.config.settings import CommandLineOverrides, Settings, read_settings
 from migration_sidecar.contract.errors import NoConfiguration, ProblemError
-from migration_sidecar.forkserver.launcher import Launched, launch
+from migration_sidecar.forkserver.launcher import ForkserverProcess, launch
 
 if TYPE_CHECKING:
     from migration_sidecar.engine.engine import Engine
 
-Answer = TypeVar("Answer")
+CommandResult = TypeVar("CommandResult")
 
 
 INTERRUPTED = 130
@@ -56,11 +56,11 @@ class Options:
         typer.Option(metavar="SCHEMA.TABLE", help="Where the role may create no schema: the journal's table."),
     ] = None
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")] = False
-    _launched: Launched | None = field(default=None, init=False)
+    _launched: ForkserverProcess | None = field(default=None, init=False)
 
     def settings(self) -> Settings:
         """The settings of the environment with these options. Raises Misconfigured or NoConfiguration."""
-        overrides = Given(
+        overrides = CommandLineOverrides(
             section=self.name,
             database_url=self.database_url,
             python=self.python,
@@ -77,20 +77,20 @@ class Options:
         """Starts the forkserver, which loads Alembic while this process loads its modules. Errors appear in `ask`."""
         with suppress(ProblemError, OSError):
             settings = self.settings()
-            url, python = settings.given_url or settings.url, settings.python or sys.executable
+            url, python = settings.configured_url or settings.url, settings.python or sys.executable
             self._launched = launch(str(python), driver=url.drivername if url is not None else "")
 
-    def ask(self, question: Callable[[Engine], Awaitable[Answer]]) -> Answer:
+    def ask(self, question: Callable[[Engine], Awaitable[CommandResult]]) -> CommandResult:
         """Calls `question` with an engine and returns its answer. A ProblemError is printed and ends the program."""
 
         import asyncio
 
         from migration_sidecar.engine.engine import Engine
-        from migration_sidecar.forkserver.client import WarmProcesses
+        from migration_sidecar.forkserver.client import ForkserverClient
 
-        async def run() -> Answer:
+        async def run() -> CommandResult:
             settings = self.settings()
-            processes = WarmProcesses(None, settings.python, self._launched)
+            processes = ForkserverClient(None, settings.python, self._launched)
             engine = Engine(settings, processes=processes)
             telling = asyncio.create_task(_show_loading_notice(engine))
             try:

@@ -28,7 +28,7 @@ def escape(text: str) -> str:
     return escape_markup(plain(text))
 
 
-def show(problem: Problem | None) -> None:
+def print_problem_details(problem: Problem | None) -> None:
     """Prints a problem on stderr: what, why, and what to do."""
     if problem is not None:
         # The terminal folds what is too long; a file or a log gets each sentence in one line.
@@ -54,7 +54,7 @@ def print_problem(problem: Problem, *, as_json: bool) -> None:
     if as_json:
         print_json(problem)
     else:
-        show(problem)
+        print_problem_details(problem)
 
 
 def print_json(answer: BaseModel) -> None:

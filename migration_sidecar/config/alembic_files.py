@@ -17,7 +17,7 @@ TOML_NAME = "pyproject.toml"
 OWN_SECTION = "migration_sidecar"
 
 
-class UnreadableFile(ValueError):
+class ConfigFileError(ValueError):
     """A configuration file, or a key in it, cannot be used. `key` names it; its text is never shown."""
 
     def __init__(self, key: str, reason: str, *, malformed: bool = False) -> None:
@@ -26,13 +26,13 @@ class UnreadableFile(ValueError):
 
 
 @dataclass(frozen=True)
-class ConfigFiles:
+class AlembicFiles:
     """The configuration of one environment. `named` is the file that was asked for; the other one is in its folder."""
 
     named: Path
 
     @classmethod
-    def found(cls, named: Path | None, environment: Mapping[str, str] = os.environ) -> ConfigFiles:
+    def locate(cls, named: Path | None, environment: Mapping[str, str] = os.environ) -> AlembicFiles:
         """The file that `alembic` would use: the argument, ALEMBIC_CONFIG, alembic.ini, pyproject.toml."""
         if named is None:
             named = Path(environment.get("ALEMBIC_CONFIG") or "alembic.ini")
@@ -71,9 +71,9 @@ class ConfigFiles:
         try:
             value = parser.get(section, option, fallback=None)
         except InterpolationSyntaxError:
-            raise UnreadableFile(option, "it holds a % that is not doubled", malformed=True) from None
+            raise ConfigFileError(option, "it holds a % that is not doubled", malformed=True) from None
         except Error:  # env.py often defines such values with config.set_section_option
-            raise UnreadableFile(option, f"{self.ini.name} refers to something it does not define") from None
+            raise ConfigFileError(option, f"{self.ini.name} refers to something it does not define") from None
         if value is None:
             table: Any = _table(self._tool, "alembic")
             value = table.get(option, _dotted(table, option))
@@ -102,21 +102,21 @@ class ConfigFiles:
         try:
             return _table(tomllib.loads(_text(self.toml)), "tool")
         except tomllib.TOMLDecodeError:
-            raise UnreadableFile(self.toml.name, "it is not valid TOML") from None
+            raise ConfigFileError(self.toml.name, "it is not valid TOML") from None
 
 
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise UnreadableFile(file.name, "the file cannot be read") from None
+        raise ConfigFileError(file.name, "the file cannot be read") from None
 
 
 def _read(parser: RawConfigParser, text: str, name: str) -> None:
     try:
         parser.read_string(text)
     except Error:
-        raise UnreadableFile(name, "it is not a valid ini file") from None
+        raise ConfigFileError(name, "it is not a valid ini file") from None
 
 
 def _table(parent: Any, name: str) -> dict[str, Any]:

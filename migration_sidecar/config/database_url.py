@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
-from migration_sidecar.config.alembic_files import ConfigFiles, UnreadableFile
+from migration_sidecar.config.alembic_files import AlembicFiles, ConfigFileError
 from migration_sidecar.protocol.url import URL, make_url
 
 if TYPE_CHECKING:
     import sqlalchemy.engine
 
 
-class UnusableAddress(ValueError):
+class InvalidDatabaseUrl(ValueError):
     """A URL setting cannot be used. `key` names it; its value is never shown, because it may hold a password."""
 
     def __init__(self, key: str, reason: str, *, malformed: bool = False) -> None:
@@ -32,15 +32,15 @@ def database_url(config_file: Path, environment: Mapping[str, str] = os.environ,
     if text := environment.get("DATABASE_URL"):
         return parse_url(text, "DATABASE_URL")
     try:
-        text = ConfigFiles.found(config_file).alembic("sqlalchemy.url", section) or ""
-    except UnreadableFile as error:
-        raise UnusableAddress("sqlalchemy.url", error.reason, malformed=error.malformed) from None
+        text = AlembicFiles.locate(config_file).alembic("sqlalchemy.url", section) or ""
+    except ConfigFileError as error:
+        raise InvalidDatabaseUrl("sqlalchemy.url", error.reason, malformed=error.malformed) from None
     if not text:
-        raise UnusableAddress("DATABASE_URL", f"it is not set, and {config_file.name} has no sqlalchemy.url")
+        raise InvalidDatabaseUrl("DATABASE_URL", f"it is not set, and {config_file.name} has no sqlalchemy.url")
     url = parse_url(text, "sqlalchemy.url")
     port = environment.get("POSTGRES_PORT")
     if port and not port.isdigit():
-        raise UnusableAddress("POSTGRES_PORT", "it is not a number")
+        raise InvalidDatabaseUrl("POSTGRES_PORT", "it is not a number")
     return url.set(
         host=environment.get("POSTGRES_HOST") or url.host,
         port=int(port) if port else url.port,
@@ -49,7 +49,7 @@ def database_url(config_file: Path, environment: Mapping[str, str] = os.environ,
     )
 
 
-def without_password(text: str, url: URL | sqlalchemy.engine.URL) -> str:
+def mask_password(text: str, url: URL | sqlalchemy.engine.URL) -> str:
     """The text without the password of this URL, for messages of revisions and drivers."""
     password = str(url.password or "")
     if not password or password == url.username:
@@ -65,8 +65,8 @@ def parse_url(text: str, key: str) -> URL:
         url = make_url(text)
     except ValueError:
         # `from None`: the parser's own message repeats the URL, password included.
-        raise UnusableAddress(key, "it is not like postgresql://user:password@host:5432/database") from None
+        raise InvalidDatabaseUrl(key, "it is not like postgresql://user:password@host:5432/database") from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise UnusableAddress(key, "only PostgreSQL is supported")
+        raise InvalidDatabaseUrl(key, "only PostgreSQL is supported")
     # Hosting platforms use the short scheme, which SQLAlchemy does not know.
     return url.set(drivername="postgresql") if url.drivername == "postgres" else url

@@ -7,14 +7,14 @@ from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.contract.messages import Action
 
 
-class NoWayBackHere(ProblemError):
+class DowngradeNotOffered(ProblemError):
     """The endpoint does not accept a downgrade (CM-206). From the command line it is still possible."""
 
     def __init__(self, detail: str, next_step: str) -> None:
         super().__init__("CM-206", detail, next_step=next_step)
 
 
-class NeverTakenBack(NoWayBackHere):
+class DowngradeForbidden(DowngradeNotOffered):
     """The setting never_taken_back: a downgrade would lose data that the service must keep."""
 
     def __init__(self, service: str) -> None:
@@ -24,7 +24,7 @@ class NeverTakenBack(NoWayBackHere):
         )
 
 
-class DowngradesAreOff(NoWayBackHere):
+class DowngradesDisabled(DowngradeNotOffered):
     """The setting endpoint_downgrades is not set."""
 
     def __init__(self, service: str, target: str) -> None:
@@ -35,10 +35,10 @@ class DowngradesAreOff(NoWayBackHere):
         )
 
 
-def objection(settings: Settings, action: Action, target: str) -> NoWayBackHere | None:
+def downgrade_refusal(settings: Settings, action: Action, target: str) -> DowngradeNotOffered | None:
     """The error to raise for an action through the endpoint, or None. Not called for the command line."""
     if action is not Action.DOWNGRADE:
         return None
     if settings.never_taken_back:
-        return NeverTakenBack(settings.service)
-    return None if settings.endpoint_downgrades else DowngradesAreOff(settings.service, target)
+        return DowngradeForbidden(settings.service)
+    return None if settings.endpoint_downgrades else DowngradesDisabled(settings.service, target)

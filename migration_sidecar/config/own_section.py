@@ -7,13 +7,13 @@ import re
 import shutil
 from pathlib import Path
 
-from migration_sidecar.config.alembic_files import OWN_SECTION, ConfigFiles
+from migration_sidecar.config.alembic_files import OWN_SECTION, AlembicFiles
 from migration_sidecar.contract.errors import Misconfigured
 
-WORDS = ("service", "version_table", "version_table_schema", "audit", "journal_table", "python", "allowed_hosts")
-NUMBERS = ("memory_limit_mb", "patience_seconds", "loading_seconds")
+STRING_KEYS = ("service", "version_table", "version_table_schema", "audit", "journal_table", "python", "allowed_hosts")
+NUMBER_KEYS = ("memory_limit_mb", "patience_seconds", "loading_seconds")
 SWITCHES = ("endpoint_downgrades", "never_taken_back", "serve_openapi")
-GUARDS = (
+SESSION_SETTINGS = (
     "lock_timeout",
     "patient_lock_timeout",
     "idle_in_transaction_session_timeout",
@@ -27,15 +27,15 @@ DURATION = re.compile(r"\d{1,9}\s?(ms|s|min|h)?")
 class Section:
     """The values of the section. Raises UnreadableFile or Misconfigured, which name a key and never show a value."""
 
-    def __init__(self, files: ConfigFiles) -> None:
+    def __init__(self, files: AlembicFiles) -> None:
         self._folder = files.folder
         self._values = files.own()
-        known = (*WORDS, *NUMBERS, *SWITCHES, *GUARDS)
+        known = (*STRING_KEYS, *NUMBER_KEYS, *SWITCHES, *SESSION_SETTINGS)
         for key in self._values:
             if key not in known:
                 raise Misconfigured(f"{OWN_SECTION}.{key}", f"there is no such setting; there are {', '.join(known)}")
 
-    def word(self, key: str) -> str | None:
+    def string(self, key: str) -> str | None:
         """One line of text with %(here)s replaced, None if the key is missing. Raises Misconfigured."""
         value = self._values.get(key)
         if value is None:
@@ -51,7 +51,7 @@ class Section:
             raise Misconfigured(f"{OWN_SECTION}.{key}", "it must be a whole number above 0")
         return int(value)
 
-    def yes_or_no(self, key: str) -> bool:
+    def boolean(self, key: str) -> bool:
         """`true` or `false`, false if the key is missing. Raises Misconfigured."""
         value = str(self._values.get(key, "false")).strip().lower()
         if value not in ("true", "false"):
@@ -60,7 +60,7 @@ class Section:
 
     def guards(self) -> dict[str, str]:
         """The guards that are set, durations as PostgreSQL writes them. Raises Misconfigured for another text."""
-        guards = {key: str(self._values[key]).strip() for key in GUARDS if key in self._values}
+        guards = {key: str(self._values[key]).strip() for key in SESSION_SETTINGS if key in self._values}
         for key, value in guards.items():
             if not DURATION.fullmatch(value):
                 raise Misconfigured(f"{OWN_SECTION}.{key}", "it must be a duration such as 500ms, 2s or 10min")
@@ -72,7 +72,9 @@ class Section:
         A relative path in the option starts at the working directory, one in the setting at the file's folder.
         """
         named, folder, key = (
-            (option, Path.cwd(), "--python") if option else (self.word("python"), self._folder, f"{OWN_SECTION}.python")
+            (option, Path.cwd(), "--python")
+            if option
+            else (self.string("python"), self._folder, f"{OWN_SECTION}.python")
         )
         if named is None:
             return None

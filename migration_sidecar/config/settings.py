@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from migration_sidecar.config.alembic_files import ConfigFiles, UnreadableFile
-from migration_sidecar.config.database_url import UnusableAddress, database_url, parse_url
-from migration_sidecar.config.env_py import is_our_own
+from migration_sidecar.config.alembic_files import AlembicFiles, ConfigFileError
+from migration_sidecar.config.database_url import InvalidDatabaseUrl, database_url, parse_url
+from migration_sidecar.config.env_py import uses_our_environment
 from migration_sidecar.config.own_section import Section
 from migration_sidecar.contract.errors import Misconfigured, NoConfiguration
 from migration_sidecar.contract.host_names import allowed_hosts
@@ -30,7 +30,7 @@ class OnStartup(StrEnum):
 
 
 @dataclass(frozen=True)
-class Given:
+class CommandLineOverrides:
     """Command-line options, which win over everything."""
 
     section: str = "alembic"
@@ -54,9 +54,9 @@ class Settings:
     audit_app_id: str = "cas-audit"
     section: str = "alembic"
     x: tuple[str, ...] = ()
-    given_url: URL | None = field(default=None, repr=False)  # from --database-url; replaces every URL of env.py
+    configured_url: URL | None = field(default=None, repr=False)  # from --database-url; replaces every URL of env.py
     from_environment: bool = False  # `url` comes from DATABASE_URL
-    is_our_own: bool = True  # env.py only calls `environment.run`, so it connects to `url`
+    uses_our_environment: bool = True  # env.py only calls `environment.run`, so it connects to `url`
     no_url: str = ""  # the reason if `url` is None
     python: Path | None = None  # the service's own interpreter
     journal_table: str | None = None
@@ -73,7 +73,7 @@ class Settings:
     @property
     def job_environment(self) -> JobEnvironment:
         """The part that every job for a worker process of this service has."""
-        url = self.given_url.render_as_string(hide_password=False) if self.given_url is not None else None
+        url = self.configured_url.render_as_string(hide_password=False) if self.configured_url is not None else None
         return {
             "config_file": str(self.config_file),
             "section": self.section,
@@ -85,7 +85,9 @@ class Settings:
 
 
 def read_settings(
-    config_file: Path | None, environment: Mapping[str, str] = os.environ, given: Given = Given()
+    config_file: Path | None,
+    environment: Mapping[str, str] = os.environ,
+    given: CommandLineOverrides = CommandLineOverrides(),
 ) -> Settings:
     """Reads all settings once, at start. Raises NoConfiguration, or Misconfigured, which never shows a value."""
     startup = environment.get("MIGRATE_ON_STARTUP", OnStartup.APPLY)
@@ -93,33 +95,33 @@ def read_settings(
         raise Misconfigured("MIGRATE_ON_STARTUP", "it must be apply, check or off")
     _require_no_failpoints_outside_tests(environment)
     try:
-        files = ConfigFiles.found(config_file, environment)
+        files = AlembicFiles.locate(config_file, environment)
         if not files.named.exists():
             raise NoConfiguration(files.named.name)
         section = Section(files)
         if not files.has_section(given.section):
             raise Misconfigured(files.named.name, f"it has no section [{given.section}]")
-        our_own = is_our_own(files, given.section)
+        our_own = uses_our_environment(files, given.section)
         given_url = parse_url(given.database_url, "--database-url") if given.database_url else None
         needed = our_own is not False and given_url is None
         url, no_url = _declared(files, environment, given.section, needed=needed)
-    except (UnusableAddress, UnreadableFile) as error:
+    except (InvalidDatabaseUrl, ConfigFileError) as error:
         raise Misconfigured(error.key, error.reason) from None
     return Settings(
-        service=given.service or section.word("service") or environment.get("APP_ID") or files.folder.name,
+        service=given.service or section.string("service") or environment.get("APP_ID") or files.folder.name,
         config_file=files.named,
         url=url,
         on_startup=OnStartup(startup),
         version_table=VersionTable(
-            section.word("version_table") or "alembic_version", section.word("version_table_schema") or ""
+            section.string("version_table") or "alembic_version", section.string("version_table_schema") or ""
         ),
         dapr_http_port=int(port) if (port := environment.get("DAPR_HTTP_PORT", "")).isdigit() else None,
-        audit_app_id=section.word("audit") or "cas-audit",
+        audit_app_id=section.string("audit") or "cas-audit",
         section=given.section,
         x=given.x,
-        given_url=given_url,
+        configured_url=given_url,
         from_environment=bool(environment.get("DATABASE_URL")),
-        is_our_own=our_own is not False,
+        uses_our_environment=our_own is not False,
         no_url=no_url,
         python=section.interpreter(given.python),
         journal_table=_journal_table(given, environment, section),
@@ -129,25 +131,25 @@ def read_settings(
         loading_seconds=float(section.number("loading_seconds", 120)),
         allowed_hosts=_allowed_hosts(environment, section),
         serve_openapi=_serves_openapi(environment, section),
-        endpoint_downgrades=section.yes_or_no("endpoint_downgrades"),
-        never_taken_back=section.yes_or_no("never_taken_back"),
+        endpoint_downgrades=section.boolean("endpoint_downgrades"),
+        never_taken_back=section.boolean("never_taken_back"),
     )
 
 
 def _require_no_failpoints_outside_tests(environment: Mapping[str, str]) -> None:
     try:
-        failpoint_spec.read(environment)
+        failpoint_spec.parse_failpoints(environment)
     except failpoint_spec.InvalidFailpoints as error:
         raise Misconfigured(error.key, error.reason) from None
 
 
 def _declared(
-    files: ConfigFiles, environment: Mapping[str, str], section: str, *, needed: bool
+    files: AlembicFiles, environment: Mapping[str, str], section: str, *, needed: bool
 ) -> tuple[URL | None, str]:
     """The URL and '', or None and the reason. Only our own env.py needs one here: another may get it elsewhere."""
     try:
         return database_url(files.named, environment, section), ""
-    except UnusableAddress as error:
+    except InvalidDatabaseUrl as error:
         if needed or error.malformed or (error.key == "DATABASE_URL" and environment.get("DATABASE_URL")):
             raise
         return None, str(error)
@@ -155,7 +157,7 @@ def _declared(
 
 def _allowed_hosts(environment: Mapping[str, str], section: Section) -> frozenset[str]:
     try:
-        return allowed_hosts(environment.get("MIGRATION_ALLOWED_HOSTS") or section.word("allowed_hosts") or "")
+        return allowed_hosts(environment.get("MIGRATION_ALLOWED_HOSTS") or section.string("allowed_hosts") or "")
     except ValueError as error:
         raise Misconfigured("allowed_hosts", str(error)) from None
 
@@ -164,11 +166,11 @@ def _serves_openapi(environment: Mapping[str, str], section: Section) -> bool:
     value = environment.get("MIGRATION_SERVE_OPENAPI")
     if value not in (None, "", "true", "false"):
         raise Misconfigured("MIGRATION_SERVE_OPENAPI", "it must be true or false")
-    return value == "true" if value else section.yes_or_no("serve_openapi")
+    return value == "true" if value else section.boolean("serve_openapi")
 
 
-def _journal_table(given: Given, environment: Mapping[str, str], section: Section) -> str | None:
-    name = given.journal_table or environment.get("MIGRATION_JOURNAL_TABLE") or section.word("journal_table")
+def _journal_table(given: CommandLineOverrides, environment: Mapping[str, str], section: Section) -> str | None:
+    name = given.journal_table or environment.get("MIGRATION_JOURNAL_TABLE") or section.string("journal_table")
     try:
         journal_tables(name)
     except ValueError as error:

@@ -8,7 +8,7 @@ from typing import Literal
 from migration_sidecar.contract.messages import Message, RecordedAuditEvent
 
 
-class RunStory(Message):
+class RunEvents(Message):
     """Answer of GET /audit/runs/{request_id}: all that was recorded with this request id, in the order it happened.
 
     Coordinator and services do not share a clock: `events` is sorted by `occurred_at`, and by `seq` within one moment.
@@ -24,7 +24,7 @@ class RunStory(Message):
     more: bool = False  # there are more events than one answer takes; GET /audit/events has them all
 
 
-class WholeAuditEvent(RecordedAuditEvent):
+class StoredAuditEvent(RecordedAuditEvent):
     """Answer of GET /audit/events/{event}: the event with its place in the chain."""
 
     payload_hash: str

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from migration_sidecar.contract.messages import AuditEvent, Problem
-from migration_sidecar.contract.strict_json import without_passwords
+from migration_sidecar.contract.strict_json import mask_url_passwords
 
 EVENT_BYTES = 16 * 1024
 ERROR_CHARACTERS = 500
@@ -67,7 +67,7 @@ FACTS = {
 _QUOTED = re.compile(r"( with [A-Za-z_][\w.]*): .*?(; the database is at the revision before it\.?\Z|\.?\Z)", re.DOTALL)
 
 
-def objection(event: AuditEvent) -> str | None:
+def validation_error(event: AuditEvent) -> str | None:
     """What is wrong with the event, as one sentence; None where nothing is."""
     allowed = FACTS.get(event.event_type)
     if allowed is None:
@@ -75,14 +75,14 @@ def objection(event: AuditEvent) -> str | None:
     if unknown := sorted(event.detail.keys() - allowed - _ALWAYS):
         return f"The detail of {event.event_type} has no fact {unknown[0][:60]!a}."
     for name, value in event.detail.items():
-        if size(value) > LIMITS[name]:
+        if encoded_size(value) > LIMITS[name]:
             return f"The fact {name} of {event.event_type} is larger than {LIMITS[name]} bytes."
     if len(event.model_dump_json().encode(errors="replace")) > EVENT_BYTES:
         return f"An event of {event.event_type} is larger than {EVENT_BYTES // 1024} KiB."
     return None
 
 
-def bounded(event_type: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def truncate_detail(event_type: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the facts that such an event may hold; what is too large is cut, and named in `cut`."""
     allowed = FACTS[event_type] | _ALWAYS
     known = {name: _for_ever(value) for name, value in facts.items() if name in allowed and value is not None}
@@ -94,10 +94,10 @@ def bounded(event_type: str, facts: Mapping[str, Any]) -> dict[str, Any]:
 def problem_facts(problem: Problem) -> dict[str, Any]:
     """A problem as the audit keeps it for ever: without `server_message`, which may quote rows of users."""
     facts = problem.model_dump(mode="json", exclude_none=True, exclude={"request_id", SERVER_MESSAGE})
-    return {**facts, "detail": error_text(problem.detail)}
+    return {**facts, "detail": error_without_literals(problem.detail)}
 
 
-def error_text(sentence: str) -> str:
+def error_without_literals(sentence: str) -> str:
     """A problem's detail for the audit; of one that was stored by an older version, without the server's words."""
     return _QUOTED.sub(r"\1\2", sentence)[:ERROR_CHARACTERS]
 
@@ -107,22 +107,22 @@ def revision_list(revisions: Sequence[str]) -> str | None:
     return ",".join(revisions)[:REVISION_LIST_CHARACTERS] or None
 
 
-def size(value: Any) -> int:
+def encoded_size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace"))
 
 
 def _for_ever(value: Any) -> Any:
     """Without passwords, and without a server's words however deep they stand."""
     if isinstance(value, str):
-        return without_passwords(value)
+        return mask_url_passwords(value)
     if isinstance(value, dict):
         kept = {str(name): each for name, each in value.items() if name != SERVER_MESSAGE}
-        return {without_passwords(name): _for_ever(each) for name, each in kept.items()}
+        return {mask_url_passwords(name): _for_ever(each) for name, each in kept.items()}
     return [_for_ever(each) for each in value] if isinstance(value, list) else value
 
 
 def _cut(value: Any, limit: int) -> Any:
-    while size(value) > limit:
+    while encoded_size(value) > limit:
         if isinstance(value, dict):
             value = dict(list(value.items())[: len(value) * 3 // 4])
         else:

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Stri
 
 from migration_sidecar.contract.query_parameters import LAST_SEQ, QueryParameters, WholeNumber
 
-MOST_TYPES = 20
+MAX_TYPES = 20
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})")
 EVENT_TYPE = r"([a-z]+(\.[a-z_]+)+|[a-z]+(\.[a-z_]+)*\.\*)"
-EVENT_TYPES = re.compile(rf"{EVENT_TYPE}(,{EVENT_TYPE}){{0,{MOST_TYPES - 1}}}")
+EVENT_TYPES = re.compile(rf"{EVENT_TYPE}(,{EVENT_TYPE}){{0,{MAX_TYPES - 1}}}")
 FILTERS = ("request_id", "service", "database", "actor", "outcome", "revision")  # columns as well
 
 
@@ -31,7 +31,7 @@ def _moment(text: Any) -> Any:
 def _types(text: str) -> str:
     if EVENT_TYPES.fullmatch(text):
         return text
-    raise ValueError(f"give up to {MOST_TYPES}, such as revision.applied,attempt.* with commas between")
+    raise ValueError(f"give up to {MAX_TYPES}, such as revision.applied,attempt.* with commas between")
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment), Field(json_schema_extra={"pattern": f"^{MOMENT.pattern}$"})]

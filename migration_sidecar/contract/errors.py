@@ -64,7 +64,7 @@ class UnknownTarget(ProblemError):
         super().__init__("CM-203", f"{shown!r} is no full revision id of this service.")
 
 
-class NotApplied(ProblemError):
+class RevisionNotApplied(ProblemError):
     """A downgrade cannot end at a revision that the database never reached."""
 
     def __init__(self, target: str) -> None:
@@ -81,7 +81,7 @@ class UnknownOperation(ProblemError):
         super().__init__("CM-604", f"No operation {operation_id!r} was accepted by this service.", next_step=next_step)
 
 
-class OtherBody(ProblemError):
+class IdempotencyConflict(ProblemError):
     """An operation id came back with a different body."""
 
     def __init__(self, operation_id: str) -> None:
@@ -101,7 +101,7 @@ class HistoryUnreadable(ProblemError):
     always_status = 422
 
 
-class StillLoading(ProblemError):
+class EnvironmentStillLoading(ProblemError):
     """Whoever asked cannot wait any longer; the loading goes on."""
 
     def __init__(self, seconds: float, longest: float) -> None:
@@ -126,7 +126,7 @@ class DatabaseUnreachable(ProblemError):
     always_status = 503
 
 
-class NoProcess(ProblemError):
+class WorkerUnavailable(ProblemError):
     """Revision files are loaded and run in processes of their own, and none could be started."""
 
     def __init__(self, reason: str, next_step: str | None = None) -> None:

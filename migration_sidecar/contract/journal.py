@@ -6,18 +6,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from migration_sidecar.contract.messages import MOST_REVISIONS, AuditEvent, Message
+from migration_sidecar.contract.messages import MAX_REVISIONS, AuditEvent, Message
 from migration_sidecar.contract.query_parameters import LAST_SEQ, QueryParameters, WholeNumber
 
-MOST_HISTORIES = 10_000  # tenants may each have one
-MOST_ENTRIES = 1000  # of one page
+MAX_HISTORIES = 10_000  # tenants may each have one
+MAX_ENTRIES = 1000  # of one page
 
 
 class JournalQuery(QueryParameters):
     """The parameters of GET /migrations/journal, and of the coordinator's GET /journals/{service}."""
 
     after: WholeNumber = Field(default=0, ge=0, le=LAST_SEQ)
-    limit: WholeNumber = Field(default=500, ge=1, le=MOST_ENTRIES)
+    limit: WholeNumber = Field(default=500, ge=1, le=MAX_ENTRIES)
 
 
 Kind = Literal[
@@ -45,9 +45,9 @@ class JournalEntry(Message):
     attempt: int
     revision: str | None = None
     before: list[str] | None = Field(
-        default=None, max_length=MOST_REVISIONS
+        default=None, max_length=MAX_REVISIONS
     )  # versions that an applied, reverted or stamped revision replaced
-    heads: list[str] | None = Field(default=None, max_length=MOST_REVISIONS)  # all that the version table held after it
+    heads: list[str] | None = Field(default=None, max_length=MAX_REVISIONS)  # all that the version table held after it
     operation_state: str | None = None  # how its operation stands now
     relayed: bool  # the audit has said that it has it
     seconds_ago: float
@@ -59,7 +59,7 @@ class HistoryPosition(Message):
     """What a version table holds, read in the same snapshot as the rows."""
 
     history: str
-    revisions: list[str] = Field(max_length=MOST_REVISIONS)
+    revisions: list[str] = Field(max_length=MAX_REVISIONS)
 
 
 class JournalPage(Message):
@@ -67,6 +67,6 @@ class JournalPage(Message):
 
     service: str
     database: str
-    entries: list[JournalEntry] = Field(max_length=MOST_ENTRIES)
-    positions: list[HistoryPosition] = Field(max_length=MOST_HISTORIES)
+    entries: list[JournalEntry] = Field(max_length=MAX_ENTRIES)
+    positions: list[HistoryPosition] = Field(max_length=MAX_HISTORIES)
     next_after: int | None = None

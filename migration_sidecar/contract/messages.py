@@ -16,7 +16,7 @@ from migration_sidecar.contract.request_id import REQUEST_ID
 from migration_sidecar.contract.strict_json import CONTROL_CHARACTERS
 
 # A bound on what is read from somebody else: far above what anybody has, far below what fills a memory.
-MOST_REVISIONS = 10_000
+MAX_REVISIONS = 10_000
 
 OperationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,160}$")]
 # PostgreSQL text holds no NUL, and nobody's control characters belong into a journal or a terminal.
@@ -66,7 +66,7 @@ class Action(StrEnum):
     ADOPT = "adopt"  # only in a record: it is for a person at the database
 
 
-Asked = Literal[Action.UPGRADE, Action.DOWNGRADE]
+RequestableAction = Literal[Action.UPGRADE, Action.DOWNGRADE]
 
 
 class DatabaseState(StrEnum):
@@ -116,17 +116,17 @@ class OperationRequest(Message):
     """Body of POST /migrations/operations; repeating it with the same id is answered, never carried out twice."""
 
     operation_id: OperationId
-    action: Asked = Action.UPGRADE
+    action: RequestableAction = Action.UPGRADE
     target: Target
     # Refuse when the database is elsewhere, or the plan is another one.
-    expected_revisions: list[Revision] | None = Field(default=None, max_length=MOST_REVISIONS)
+    expected_revisions: list[Revision] | None = Field(default=None, max_length=MAX_REVISIONS)
     plan_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     deadline_seconds: int = Field(default=3600, ge=1, le=86_400)
     requested_by: PlainText = Field(default="unknown", max_length=200)
     request_id: str | None = Field(default=None, pattern=f"^{REQUEST_ID.pattern}$")
 
     @property
-    def only_by_hand(self) -> bool:
+    def requires_operator(self) -> bool:
         """Taking everything down, or one branch, is for a person at the database."""
         return self.target == "base" or "@" in self.target
 
@@ -146,9 +146,9 @@ class Operation(Message):
     target: str
     state: OperationState
     attempts: int = 0
-    from_revisions: list[str] = Field(default=[], max_length=MOST_REVISIONS)
-    current_revisions: list[str] = Field(default=[], max_length=MOST_REVISIONS)
-    applied: list[AppliedRevision] = Field(default=[], max_length=MOST_REVISIONS)
+    from_revisions: list[str] = Field(default=[], max_length=MAX_REVISIONS)
+    current_revisions: list[str] = Field(default=[], max_length=MAX_REVISIONS)
+    applied: list[AppliedRevision] = Field(default=[], max_length=MAX_REVISIONS)
     waiting_for: str | None = None  # one sentence while something is in the way
     error: Problem | None = None
     accepted_at: datetime
@@ -169,9 +169,9 @@ class ServiceStatus(Message):
     service: str
     database: str
     state: DatabaseState
-    current_revisions: list[str] = Field(default=[], max_length=MOST_REVISIONS)
-    head_revisions: list[str] = Field(default=[], max_length=MOST_REVISIONS)
-    pending: list[str] = Field(default=[], max_length=MOST_REVISIONS)  # revision ids in the order they would be applied
+    current_revisions: list[str] = Field(default=[], max_length=MAX_REVISIONS)
+    head_revisions: list[str] = Field(default=[], max_length=MAX_REVISIONS)
+    pending: list[str] = Field(default=[], max_length=MAX_REVISIONS)  # revision ids in the order they would be applied
     lock_holder: LockHolder | None = None
     last_outcome: Operation | None = None
     error: Problem | None = None  # why the state or the heads could not be told
@@ -197,13 +197,13 @@ class MigrationPlan(Message):
     database: str
     action: Action
     target: str
-    from_revisions: list[str] = Field(alias="from", max_length=MOST_REVISIONS)
-    to_revisions: list[str] = Field(alias="to", max_length=MOST_REVISIONS)
+    from_revisions: list[str] = Field(alias="from", max_length=MAX_REVISIONS)
+    to_revisions: list[str] = Field(alias="to", max_length=MAX_REVISIONS)
     digest: str  # SHA-256 over service, from, to, and the SHA-256 of each revision file in order
-    revisions: list[PlannedRevision] = Field(max_length=MOST_REVISIONS)
+    revisions: list[PlannedRevision] = Field(max_length=MAX_REVISIONS)
     # Pre-flight findings: any obstacle means, do not start; a warning is waited for, such as a lock somebody holds now.
-    obstacles: list[Problem] = Field(default=[], max_length=MOST_REVISIONS)
-    warnings: list[Problem] = Field(default=[], max_length=MOST_REVISIONS)
+    obstacles: list[Problem] = Field(default=[], max_length=MAX_REVISIONS)
+    warnings: list[Problem] = Field(default=[], max_length=MAX_REVISIONS)
 
 
 class AuditEvent(Message):

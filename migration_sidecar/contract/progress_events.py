@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Announcement(StrEnum):
+class ProgressEventType(StrEnum):
     """CloudEvent types on the topic migrate.events."""
 
     ACCEPTED = "migrate.accepted"

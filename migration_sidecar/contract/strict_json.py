@@ -16,21 +16,21 @@ CONTROL_CHARACTERS = r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # all but tab and line feed
 FORBIDDEN = re.compile(f"[{CONTROL_CHARACTERS}\ud800-\udfff]")
 
 
-class NotStrict(ValueError):
+class StrictJsonError(ValueError):
     """Base of what is refused; its text is the detail of a problem."""
 
     code: ClassVar[str]
 
 
-class NoObject(NotStrict):
+class NotAnObject(StrictJsonError):
     code = "CM-101"
 
 
-class Unstorable(NotStrict):
+class NotStorable(StrictJsonError):
     code = "CM-104"
 
 
-class Ambiguous(NotStrict):
+class DuplicateKey(StrictJsonError):
     code = "CM-105"
 
 
@@ -38,7 +38,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     """The one JSON object in the body; raises NotStrict (CM-101, CM-104 or CM-105)."""
     document = _parse(body)
     if not isinstance(document, dict):
-        raise NoObject(f"The body is a JSON {type(document).__name__}, not an object.")
+        raise NotAnObject(f"The body is a JSON {type(document).__name__}, not an object.")
     _inspect(document)
     return document
 
@@ -57,13 +57,13 @@ def is_deep(document: Any) -> bool:
     return any(isinstance(each, dict | list) for each in inside)
 
 
-def quoted(text: str, limit: int = LONGEST_SHOWN) -> str:
+def quote_for_message(text: str, limit: int = LONGEST_SHOWN) -> str:
     """A stranger's text as it may stand in a sentence: ASCII, escaped, short, and without an address's password."""
-    shown = without_passwords(text)
+    shown = mask_url_passwords(text)
     return ascii(shown if len(shown) <= limit else shown[:limit] + "...")
 
 
-def without_passwords(text: str) -> str:
+def mask_url_passwords(text: str) -> str:
     """Addresses lose the password between user and host; any other secret is not to be told from a text."""
     return PASSWORD.sub(r"\1:***@", text)
 
@@ -78,12 +78,12 @@ def _parse(body: bytes) -> Any:
             parse_constant=_no_constant,
         )
     except UnicodeDecodeError as error:
-        raise NoObject(f"The body is not UTF-8: byte {error.start} fits nowhere.") from None
+        raise NotAnObject(f"The body is not UTF-8: byte {error.start} fits nowhere.") from None
     except RecursionError:
-        raise Ambiguous(f"The body is nested deeper than {MAXIMUM_DEPTH} levels.") from None
+        raise DuplicateKey(f"The body is nested deeper than {MAXIMUM_DEPTH} levels.") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise NoObject(
+        raise NotAnObject(
             f"The body stops being JSON at {where}: {error.msg}." if body else "The body is empty."
         ) from None
 
@@ -93,25 +93,25 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise Ambiguous(f"The key {quoted(twice)} is there more than once.")
+        raise DuplicateKey(f"The key {quote_for_message(twice)} is there more than once.")
     return found
 
 
 def _short_integer(digits: str) -> int:
     if len(digits.lstrip("-")) > MAXIMUM_INTEGER_DIGITS:
-        raise Ambiguous(f"An integer has {len(digits)} digits.")
+        raise DuplicateKey(f"An integer has {len(digits)} digits.")
     return int(digits)
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise Ambiguous(f"The number {quoted(digits)} is not finite.")
+        raise DuplicateKey(f"The number {quote_for_message(digits)} is not finite.")
     return number
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise Ambiguous(f"{name} is not JSON.")
+    raise DuplicateKey(f"{name} is not JSON.")
 
 
 def _inspect(document: Any) -> None:
@@ -125,7 +125,7 @@ def _inspect(document: Any) -> None:
         if not isinstance(value, dict | list):
             continue
         if depth > MAXIMUM_DEPTH:
-            raise Ambiguous(f"The body is nested deeper than {MAXIMUM_DEPTH} levels.")
+            raise DuplicateKey(f"The body is nested deeper than {MAXIMUM_DEPTH} levels.")
         if isinstance(value, list):
             waiting.extend((f"{where}[]", depth + 1, item) for item in value)
             continue
@@ -137,4 +137,6 @@ def _inspect(document: Any) -> None:
 def _require_plain(where: str, text: str) -> None:
     if found := FORBIDDEN.search(text):
         character = f"U+{ord(found.group()):04X}"
-        raise Unstorable(f"The string at {quoted(where)} holds {character}, which no database text may hold.")
+        raise NotStorable(
+            f"The string at {quote_for_message(where)} holds {character}, which no database text may hold."
+        )

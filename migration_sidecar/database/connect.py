@@ -23,7 +23,7 @@ UNDERSTOOD = {
 }
 
 
-async def open_session(*arguments: Any, **options: Any) -> Connection:
+async def connect(*arguments: Any, **options: Any) -> Connection:
     """Called by the pool to connect. Behind a connection pooler no prepared statements are kept.
 
     A pooler may send a later query to another session, where the prepared statement does not exist.
@@ -46,7 +46,7 @@ async def _reaches_its_server(session: Connection) -> bool:
     return await session.execute(f"SELECT WHERE pg_backend_pid() = {session.get_server_pid()}") == "SELECT 1"
 
 
-def dsn(url: URL) -> str:
+def asyncpg_dsn(url: URL) -> str:
     """For asyncpg: without what only another driver understands, and with several hosts as libpq writes them."""
     query = {
         key: value if isinstance(value, str) else ",".join(value)

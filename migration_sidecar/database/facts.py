@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from migration_sidecar.contract.messages import LockHolder
-from migration_sidecar.database.records import Records
+from migration_sidecar.database.records import MigrationRecords
 from migration_sidecar.protocol.invalid_indexes import INVALID_INDEXES
 from migration_sidecar.protocol.journal_schema import HISTORY
 from migration_sidecar.protocol.lock_key import holder_of, lock_key
 from migration_sidecar.protocol.version_table import VersionTable
 from migration_sidecar.protocol.version_tables import (
-    are_unaccounted,
-    held_versions,
-    neighbours,
-    other_tables,
+    are_unowned,
+    other_table_names,
+    other_version_tables,
+    version_rows,
     version_tables,
 )
 
@@ -40,7 +40,7 @@ SELECT to_regclass($1)::oid AS version_table,
               THEN format('GRANT SELECT, INSERT, UPDATE ON %I.%I, %I.%I TO %I', $4::text, $5::text, $4::text, $6::text,
                           current_user)
        END AS missing_grant,
-       {other_tables("$1", "$7::text", "$4", "$5", "$6")} AS has_tables,
+       {other_table_names("$1", "$7::text", "$4", "$5", "$6")} AS has_tables,
        holder.pid AS holder_pid, holder.application AS holder_application, holder.since AS holder_since,
        pg_backend_pid() AS backend_pid
 FROM (SELECT 1) AS one
@@ -67,17 +67,23 @@ class DatabaseFacts:
     lock_holder: LockHolder | None
     has_version_column: bool = True  # false if a table of this name is no version table
     version_width: int | None = None  # maximum length of a revision id, in characters; None for no limit
-    neighbours: tuple[frozenset[str], ...] = ()  # file marks per other history; read only if tables must be explained
-    elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)  # rows of other version tables, likewise
+    other_version_tables: tuple[
+        frozenset[str], ...
+    ] = ()  # file marks per other history; read only if tables must be explained
+    other_histories: Mapping[str, frozenset[str]] = field(
+        default_factory=dict
+    )  # rows of other version tables, likewise
 
     def is_unmanaged(self, known: Collection[str]) -> bool:
         """Whether there are tables that neither this history, with its file marks `known`, nor another one made."""
         return (
-            not self.revisions and self.has_tables and are_unaccounted(self.neighbours, self.elsewhere.values(), known)
+            not self.revisions
+            and self.has_tables
+            and are_unowned(self.other_version_tables, self.other_histories.values(), known)
         )
 
 
-async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFacts:
+async def read_facts(connection: AnyConnection, records: MigrationRecords) -> DatabaseFacts:
     """Reads the facts in one to five queries, without changing anything."""
     table, tables = records.version_table, records.tables
     key = lock_key(table.name, table.schema)
@@ -87,7 +93,7 @@ async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFac
     others: list[Any] = []
     unexplained = row["has_tables"] and not revisions
     if unexplained and row["has_journal"] and not row["missing_grant"]:
-        others = await connection.fetch(neighbours(tables, "$1"), records.history)
+        others = await connection.fetch(other_version_tables(tables, "$1"), records.history)
     holder = None
     if row["holder_pid"] is not None:
         holder = LockHolder(pid=row["holder_pid"], application=row["holder_application"], since=row["holder_since"])
@@ -103,22 +109,24 @@ async def read_facts(connection: AnyConnection, records: Records) -> DatabaseFac
         lock_holder=holder,
         has_version_column=row["has_version_column"] or row["version_table"] is None,
         version_width=row["version_width"],
-        neighbours=tuple(frozenset(each["files"]) for each in others),
-        elsewhere=await _versions_elsewhere(connection, table) if unexplained else {},
+        other_version_tables=tuple(frozenset(each["files"]) for each in others),
+        other_histories=await _versions_elsewhere(connection, table) if unexplained else {},
     )
 
 
 async def _versions_elsewhere(connection: AnyConnection, table: VersionTable) -> dict[str, frozenset[str]]:
     tables = await connection.fetch(version_tables("$1", "$2::text"), table.qualified, table.schema)
     names = [row["name"] for row in tables]
-    rows = await connection.fetch(held_versions(names)) if names else []
+    rows = await connection.fetch(version_rows(names)) if names else []
     return {name: frozenset(row["held"] for row in rows if row["place"] == place) for place, name in enumerate(names)}
 
 
-async def _version_rows(connection: AnyConnection, records: Records, row: Any) -> tuple[list[str], bool]:
+async def _version_rows(connection: AnyConnection, records: MigrationRecords, row: Any) -> tuple[list[str], bool]:
     readable = row["has_journal"] and row["missing_grant"] is None
     journaled = f"EXISTS (SELECT FROM {records.tables.journal} WHERE {HISTORY} = $1)" if readable else "$1 = ''"
-    query = f"SELECT version_num, {journaled} AS is_ours FROM {records.version_table.found_as(row['version_table'])}"  # noqa: S608
+    query = (
+        f"SELECT version_num, {journaled} AS is_ours FROM {records.version_table.regclass_name(row['version_table'])}"  # noqa: S608
+    )
     rows = await connection.fetch(query, records.history)
     return sorted(str(each["version_num"]) for each in rows), any(each["is_ours"] for each in rows)
 

@@ -14,9 +14,9 @@ WHEN = f"CASE WHEN at BETWEEN {FIRST} AND {LAST} THEN at END"
 MOMENT = f"greatest({FIRST}, least({LAST}, at))"
 # Much more than the largest detail that we write; the names of ten thousand revisions have room.
 DETAIL = "CASE WHEN octet_length(detail::text) <= 524288 THEN detail END AS detail"
-LONGEST_WORD = 1000
+MAX_TEXT_BYTES = 1000
 
 
 def word(column: str) -> str:
     """A text column cut at LONGEST_WORD characters, which is much more than we ever write."""
-    return f"left({column}, {LONGEST_WORD}) AS {column}"
+    return f"left({column}, {MAX_TEXT_BYTES}) AS {column}"

@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from migration_sidecar.contract.messages import AuditBacklog
-from migration_sidecar.database.journal_columns import DETAIL, LONGEST_WORD, MOMENT, WHEN, word
+from migration_sidecar.database.journal_columns import DETAIL, MAX_TEXT_BYTES, MOMENT, WHEN, word
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.journal_schema import HISTORY, PLAIN, JournalTables
 
 if TYPE_CHECKING:
     from migration_sidecar.database.connect import AnyConnection
 
-ON_ITS_WAY_SECONDS = 10.0  # younger rows are on their way to the audit and do not count as backlog
+BACKLOG_AGE_SECONDS = 10.0  # younger rows are on their way to the audit and do not count as backlog
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class JournalTable:
             json.dumps(attempt.detail(**detail)),
         )
 
-    async def session_is_gone(self, connection: AnyConnection, operation_id: str, attempt: int) -> bool:
+    async def backend_is_gone(self, connection: AnyConnection, operation_id: str, attempt: int) -> bool:
         """Whether every session that wrote a row of the attempt has ended; False when there is no such row."""
         gone: bool | None = await connection.fetchval(
             # Pids are used again: a session that began after the row is another one.
@@ -102,7 +102,7 @@ class JournalTable:
         query = f"""SELECT count(*) AS events, min(coalesce({WHEN}, to_timestamp(0))) AS since
                     FROM {self.tables.journal} WHERE relayed_at IS NULL AND kind <> 'started'
                     HAVING min(coalesce({WHEN}, to_timestamp(0))) < clock_timestamp() - $1 * interval '1 second'"""  # noqa: S608 - quoted
-        row = await connection.fetchrow(query, ON_ITS_WAY_SECONDS)
+        row = await connection.fetchrow(query, BACKLOG_AGE_SECONDS)
         return AuditBacklog(events=row["events"], since=row["since"]) if row is not None else None
 
     async def page(self, connection: AnyConnection, after: int, limit: int) -> list[Any]:
@@ -110,7 +110,7 @@ class JournalTable:
         if await is_absent(connection, self.tables.journal):
             return []
         query = f"""SELECT seq, event_id, {word("operation_id")},
-                      left({HISTORY}, {LONGEST_WORD}) AS history,
+                      left({HISTORY}, {MAX_TEXT_BYTES}) AS history,
                       attempt, {word("revision")}, kind, {WHEN} AS at, {DETAIL},
                       (SELECT o.state FROM {self.tables.operations} o WHERE o.operation_id = j.operation_id)
                         AS operation_state,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from asyncpg import UndefinedTableError
 from pydantic import ValidationError
 
-from migration_sidecar.contract.errors import OtherBody
+from migration_sidecar.contract.errors import IdempotencyConflict
 from migration_sidecar.contract.messages import Message, MigrationPlan, Operation, OperationRequest, OperationState
 from migration_sidecar.database.journal_columns import MOMENT
 from migration_sidecar.database.journal_table import is_absent
@@ -68,7 +68,7 @@ class OperationsTable:
             accepted_at=datetime.now(UTC),
         )
         if not await self.insert(connection, request, record, agreed):
-            raise OtherBody(request.operation_id)
+            raise IdempotencyConflict(request.operation_id)
         return record
 
     async def insert(
@@ -104,7 +104,7 @@ class OperationsTable:
         if known is None:
             return None
         if known[0] != request.digest:
-            raise OtherBody(request.operation_id)
+            raise IdempotencyConflict(request.operation_id)
         return known[1]
 
     async def _find(self, connection: AnyConnection, operation_id: str) -> tuple[str, Operation] | None:
@@ -138,7 +138,7 @@ class OperationsTable:
         claimed: bool = await connection.fetchval(_TRY, OPERATION_CLASS, operation_id)
         return claimed
 
-    async def claim_start(self, connection: AnyConnection) -> bool:
+    async def claim_startup(self, connection: AnyConnection) -> bool:
         """Whether this session may look if a start-up operation is due. Free again in the same way."""
         claimed: bool = await connection.fetchval(_TRY, START_UP_CLASS, self.history)
         return claimed

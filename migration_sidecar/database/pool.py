@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import asyncpg
 
 from migration_sidecar.contract.errors import DatabaseUnreachable, ProblemError
-from migration_sidecar.database.connect import dsn, open_session
+from migration_sidecar.database.connect import asyncpg_dsn, connect
 from migration_sidecar.database.connection_errors import CONNECT_SECONDS, unreachable
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.protocol.url import URL
@@ -34,13 +34,13 @@ class ConnectionTarget(Protocol):
 
 
 @dataclass
-class Kept:
+class HeldConnection:
     """A session that its owner keeps open for several uses. It is dropped after the first error."""
 
     session: Connection | PoolConnectionProxy | None = None
 
 
-class Database:
+class DatabasePool:
     """A pool of at most four sessions. They are opened when needed and closed when idle."""
 
     def __init__(self, place: ConnectionTarget, application_name: str) -> None:
@@ -52,14 +52,14 @@ class Database:
 
     @asynccontextmanager
     async def connection(
-        self, kept: Kept | None = None, loading: LoadDeadline = UNLIMITED
+        self, kept: HeldConnection | None = None, loading: LoadDeadline = UNLIMITED
     ) -> AsyncIterator[Connection | PoolConnectionProxy]:
         """Gives a session of the pool, or the one in `kept`.
 
 
         Raises DatabaseUnreachable if there is none within five seconds, or if it is lost in the block.
         """
-        kept = kept or Kept()
+        kept = kept or HeldConnection()
         try:
             if kept.session is not None and not kept.session.is_closed():
                 yield kept.session
@@ -80,7 +80,7 @@ class Database:
         """Connects once without the pool. Raises DatabaseUnreachable with the server's reason."""
         try:
             url = await self._place.url(UNLIMITED)
-            session = await asyncpg.connect(dsn(url), timeout=CONNECT_SECONDS, server_settings=self._settings)
+            session = await asyncpg.connect(asyncpg_dsn(url), timeout=CONNECT_SECONDS, server_settings=self._settings)
             await session.close(timeout=CONNECT_SECONDS)
         except Exception as error:
             problem = self._unreachable(error)
@@ -101,13 +101,13 @@ class Database:
             await self.close()
         if self._pool is None:
             self._pool = await asyncpg.create_pool(
-                dsn(url),
+                asyncpg_dsn(url),
                 min_size=0,
                 max_size=4,
                 max_inactive_connection_lifetime=60,
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
-                connect=open_session,
+                connect=connect,
                 server_settings=self._settings,
             )
         return self._pool

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from migration_sidecar.database.journal_table import JournalTable
 from migration_sidecar.database.operations_table import OperationsTable
-from migration_sidecar.protocol.journal_schema import AGREED, JournalTables, create, history_name
+from migration_sidecar.protocol.journal_schema import AGREED, JournalTables, create_sql, history_key
 from migration_sidecar.protocol.version_table import VersionTable
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Records:
+class MigrationRecords:
     """The tables of one history. Records of another history in the same database are not seen."""
 
     tables: JournalTables
@@ -24,7 +24,7 @@ class Records:
     @property
     def history(self) -> str:
         """The value of the column `version_table` in all rows of this history."""
-        return history_name(self.version_table.name, self.version_table.schema)
+        return history_key(self.version_table.name, self.version_table.schema)
 
     @property
     def operations(self) -> OperationsTable:
@@ -39,14 +39,14 @@ class Records:
     async def prepare(self, connection: AnyConnection) -> None:
         """Creates missing tables and updates those of an older release. Several replicas may call it at once."""
         if not await self._are_there(connection):
-            await connection.execute(create(self.tables))
+            await connection.execute(create_sql(self.tables))
 
     async def versions(self, connection: AnyConnection) -> list[str]:
         """The rows of the version table; empty if there is none, or if a table of this name is no version table."""
         number = await connection.fetchval("SELECT to_regclass($1)::oid", self.version_table.qualified)
         if number is None:
             return []
-        table = self.version_table.found_as(number)
+        table = self.version_table.regclass_name(number)
         rows = await connection.fetch(f"SELECT to_jsonb(v) ->> 'version_num' AS revision FROM {table} v")  # noqa: S608
         return sorted(row["revision"] for row in rows if row["revision"] is not None)
 

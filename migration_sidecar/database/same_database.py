@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from migration_sidecar.database.connect import dsn
+from migration_sidecar.database.connect import asyncpg_dsn
 from migration_sidecar.protocol.url import URL
 
 CONNECT_SECONDS = 4.0
@@ -36,7 +36,7 @@ def _text(url: URL) -> tuple[str, str]:
 
 
 async def _identity(url: URL) -> Any:
-    session = await asyncpg.connect(dsn(url), timeout=CONNECT_SECONDS)
+    session = await asyncpg.connect(asyncpg_dsn(url), timeout=CONNECT_SECONDS)
     try:
         return tuple(await session.fetchrow(_IDENTITY) or ())
     finally:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from migration_sidecar.contract.audit_detail import bounded, error_text, revision_list
-from migration_sidecar.contract.messages import MOST_REVISIONS, AuditEvent
+from migration_sidecar.contract.audit_detail import error_without_literals, revision_list, truncate_detail
+from migration_sidecar.contract.messages import MAX_REVISIONS, AuditEvent
 from migration_sidecar.contract.strict_json import is_deep
 from migration_sidecar.protocol.origin import Origin
 
@@ -55,7 +55,7 @@ def audit_event(row: Any, service: str, database: str) -> AuditEvent:
         to_revision=revision_list(revisions_in(detail, "heads") or []),
         outcome=problem.get("code") or kind,
         duration_ms=_storable(detail.get("duration_ms")),
-        detail=bounded(
+        detail=truncate_detail(
             EVENT_TYPES[kind],
             {
                 "operation_id": row["operation_id"],
@@ -65,7 +65,7 @@ def audit_event(row: Any, service: str, database: str) -> AuditEvent:
                 "actor_basis": ACTOR_BASIS.get(detail.get("way_in", ""), CLAIMED) if detail.get("actor") else None,
                 **{name: detail.get(name) for name in _OF_A_REVISION},
                 **{name: detail.get("adopted", {}).get(name) for name in _OF_AN_ADOPTION},
-                "error": error_text(problem["detail"]) if "detail" in problem else None,
+                "error": error_without_literals(problem["detail"]) if "detail" in problem else None,
                 "sqlstate": problem.get("sqlstate"),
             },
         ),
@@ -89,8 +89,8 @@ def revisions_in(detail: dict[str, Any], name: str) -> list[str] | None:
         return None
     if not isinstance(revisions, list) or not all(isinstance(each, str) for each in revisions):
         raise ValueError(f"{name} is no list of revisions")
-    if len(revisions) > MOST_REVISIONS:
-        raise ValueError(f"{name} has more than {MOST_REVISIONS} revisions")
+    if len(revisions) > MAX_REVISIONS:
+        raise ValueError(f"{name} has more than {MAX_REVISIONS} revisions")
     return revisions
 
 

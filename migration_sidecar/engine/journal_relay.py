@@ -9,11 +9,11 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from migration_sidecar.alembic_environment.target_database import Place
+from migration_sidecar.alembic_environment.target_database import TargetDatabase
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.contract.messages import AuditBatch, AuditEvent, AuditReceipt
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.journal_events import NOT_RELAYED, audit_event
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ BATCH = 200
 HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
 ANSWER_BYTES = 1024 * 1024
 CHUNK_BYTES = 64 * 1024
-ASIDE_SECONDS = 600.0
+SKIP_SECONDS = 600.0
 # The audit's own words for what it will never take as it is; everything else passes.
-NEVER_TAKEN = {"CM-104", "CM-106", "CM-603"}
+PERMANENT_REFUSALS = {"CM-104", "CM-106", "CM-603"}
 
 
-class Relay:
+class JournalRelay:
     """One per service; the audit recognises repeats by event id, so losing an answer is harmless."""
 
-    def __init__(self, settings: Settings, place: Place, database: Database) -> None:
+    def __init__(self, settings: Settings, place: TargetDatabase, database: DatabasePool) -> None:
         self._settings = settings
         self._place = place
         self._database = database
@@ -58,10 +58,10 @@ class Relay:
         async with httpx.AsyncClient(base_url=self._address(), timeout=10, headers=_token(), trust_env=False) as client:
             while True:
                 try:
-                    more = await self._pass_on(client)
+                    more = await self._deliver(client)
                     pause, self._waiting_since_logged = IDLE_SECONDS, False
                 except (ProblemError, httpx.HTTPError) as error:
-                    self._say_once(error)
+                    self._log_once(error)
                     more, pause = False, min(pause * 1.5, LONGEST_PAUSE_SECONDS)
                 except Exception:
                     # Whatever it is, the rows are still there: giving up would lose them until the next restart.
@@ -78,13 +78,13 @@ class Relay:
                 await asyncio.sleep(GATHER_SECONDS)
         self._wanted.clear()
 
-    async def _pass_on(self, client: httpx.AsyncClient) -> bool:
+    async def _deliver(self, client: httpx.AsyncClient) -> bool:
         """True when there may be more; raises when the audit does not take them."""
         rows = await self._unrelayed()
         silent = [row["seq"] for row in rows if row["kind"] in NOT_RELAYED]
         if silent:
             await self._mark(silent)
-        pairs = [(row["seq"], event) for row in rows if (event := self._understood(row)) is not None]
+        pairs = [(row["seq"], event) for row in rows if (event := self._parse_receipt(row)) is not None]
         if pairs:
             await self._send(client, pairs)
         return len(rows) == BATCH
@@ -99,26 +99,26 @@ class Relay:
             await self._send(client, pairs[:middle])
             await self._send(client, pairs[middle:])
         elif refusal is not None:
-            self._set_aside(pairs[0][0], pairs[0][1].event_type, refusal)
+            self._skip(pairs[0][0], pairs[0][1].event_type, refusal)
         else:
             answer.raise_for_status()
             _check(AuditReceipt.model_validate_json(answer.content), batch)
             await self._mark([seq for seq, _ in pairs])
 
-    def _understood(self, row: Any) -> AuditEvent | None:
+    def _parse_receipt(self, row: Any) -> AuditEvent | None:
         if row["kind"] in NOT_RELAYED:
             return None
         try:
             return audit_event(row, self._settings.service, self._place.database)
         except Exception as error:  # one row that nobody can read must not keep the others from the audit
-            self._set_aside(row["seq"], row["kind"], type(error).__name__)
+            self._skip(row["seq"], row["kind"], type(error).__name__)
             return None
 
-    def _set_aside(self, seq: int, kind: str, reason: str) -> None:
+    def _skip(self, seq: int, kind: str, reason: str) -> None:
         """It stays unrelayed, and is counted as such, until the audit takes it: never skipped for good."""
         facts = {"service": self._settings.service, "journal_seq": seq, "kind": kind, "reason": reason}
         log.error("audit_refuses_an_event", extra=facts)
-        self._aside[seq] = monotonic() + ASIDE_SECONDS
+        self._aside[seq] = monotonic() + SKIP_SECONDS
 
     async def _mark(self, numbers: list[int]) -> None:
         records = await self._place.records()
@@ -136,7 +136,7 @@ class Relay:
     def _address(self) -> str:
         return f"http://127.0.0.1:{self._settings.dapr_http_port}/v1.0/invoke/{self._settings.audit_app_id}/method"
 
-    def _say_once(self, error: Exception) -> None:
+    def _log_once(self, error: Exception) -> None:
         if not self._waiting_since_logged:
             log.warning("audit_not_reached", extra={"service": self._settings.service, "reason": type(error).__name__})
             self._waiting_since_logged = True
@@ -161,7 +161,7 @@ def _refusal(answer: httpx.Response) -> str | None:
         return None
     try:
         problem = answer.json()
-        return str(problem["detail"]) if problem["code"] in NEVER_TAKEN else None
+        return str(problem["detail"]) if problem["code"] in PERMANENT_REFUSALS else None
     except (ValueError, KeyError, TypeError):
         return None  # not the audit's own answer
 

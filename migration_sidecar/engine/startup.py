@@ -18,16 +18,16 @@ from migration_sidecar.contract.messages import (
     ServiceStatus,
 )
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
-from migration_sidecar.engine.operations.queue import Operations
-from migration_sidecar.engine.planning.reader import Reader
+from migration_sidecar.engine.operations.queue import OperationQueue
+from migration_sidecar.engine.planning.reader import StatusReader
 from migration_sidecar.protocol.origin import Origin
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN_SECONDS = 0.5
+RECHECK_SECONDS = 0.5
 WATCH_SECONDS = 2.0
 WATCH_AT_HEAD_SECONDS = 5.0
-UNTOLD = {DatabaseState.UNREACHABLE, DatabaseState.UNKNOWN}
+UNDETERMINED_STATES = {DatabaseState.UNREACHABLE, DatabaseState.UNKNOWN}
 MIGRATABLE = {DatabaseState.BEHIND, DatabaseState.EMPTY, DatabaseState.MIGRATING}
 
 
@@ -35,7 +35,11 @@ class Startup:
     """Migrates in the background according to MIGRATE_ON_STARTUP; the port is open all the while."""
 
     def __init__(
-        self, settings: Settings, reader: Reader, operations: Operations, expect: Callable[[ServiceStatus], None]
+        self,
+        settings: Settings,
+        reader: StatusReader,
+        operations: OperationQueue,
+        expect: Callable[[ServiceStatus], None],
     ) -> None:
         self._settings = settings
         self._reader = reader
@@ -50,25 +54,25 @@ class Startup:
 
         Returns when something is under way. Another look is due when that has ended, however it ended: `close` it.
         """
-        underway = await self._look([])
+        underway = await self._check([])
         if underway is not None:
-            self._going_on = asyncio.create_task(self._go_on(underway))
+            self._going_on = asyncio.create_task(self._continue(underway))
 
     async def close(self) -> None:
         if self._going_on is not None:
             self._going_on.cancel()
             await asyncio.gather(self._going_on, return_exceptions=True)
 
-    async def _go_on(self, underway: list[str] | None) -> None:
+    async def _continue(self, underway: list[str] | None) -> None:
         try:
             while underway is not None:
                 if not underway:
-                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
-                underway = await self._look(underway)
+                    await asyncio.sleep(RECHECK_SECONDS)
+                underway = await self._check(underway)
         except Exception:
             log.exception("start_up_failed", extra={"service": self._settings.service})
 
-    async def _look(self, before: list[str]) -> list[str] | None:
+    async def _check(self, before: list[str]) -> list[str] | None:
         """The operations that are under way when those before have ended; None when nothing is left to do."""
         pause = 0.5
         while True:
@@ -99,11 +103,11 @@ class Startup:
 
     async def _migrate(self) -> list[str] | None:
         status = await self._reader.status()
-        if status.state in UNTOLD and status.error is not None:
+        if status.state in UNDETERMINED_STATES and status.error is not None:
             raise ProblemError.of(status.error)
         # Behind what it was brought to, it was taken back by somebody; behind other heads, files have come.
         is_done = status.head_revisions == self._tried
-        if status.state not in MIGRATABLE or _half_done(status) or is_done:
+        if status.state not in MIGRATABLE or _needs_attention(status) or is_done:
             log.info("start_up_done", extra={"service": self._settings.service, "state": status.state})
             return None
         request = OperationRequest(operation_id=f"start-up-{uuid4()}", target="heads", requested_by="start-up")
@@ -129,14 +133,14 @@ class Startup:
         """Whether the service may take traffic, and in words why or why not; asked anew each time."""
         status = await self._reader.status(loading)
         is_ready, reason = self._judged(status)
-        return is_ready, reason + _owed(status.audit_backlog)
+        return is_ready, reason + _backlog_remark(status.audit_backlog)
 
     def _judged(self, status: ServiceStatus) -> tuple[bool, str]:
         if status.state is DatabaseState.AT_HEAD:
             return True, "The database is at head."
         if self._settings.on_startup is OnStartup.OFF and status.state is not DatabaseState.UNREACHABLE:
             return True, "The database is not checked (MIGRATE_ON_STARTUP=off)."
-        if status.error is not None and not _half_done(status):
+        if status.error is not None and not _needs_attention(status):
             return False, f"{status.error.full_detail} {status.error.next_step}"
         if status.state is DatabaseState.MIGRATING or _is_under_way(status):
             return False, f"The database is being migrated.{_waits(status)}"
@@ -147,7 +151,7 @@ class Startup:
         return False, f"The database is {behind}; somebody has to migrate it."
 
 
-def _owed(backlog: AuditBacklog | None) -> str:
+def _backlog_remark(backlog: AuditBacklog | None) -> str:
     """What does not keep a service from its traffic, but should not go unseen."""
     if backlog is None:
         return ""
@@ -164,7 +168,7 @@ def _waits(status: ServiceStatus) -> str:
     return f" {last.waiting_for}" if last is not None and last.waiting_for else ""
 
 
-def _half_done(status: ServiceStatus) -> bool:
+def _needs_attention(status: ServiceStatus) -> bool:
     # A person was asked to look; trying again by ourselves could do harm.
     last = status.last_outcome
     return last is not None and last.state is OperationState.NEEDS_ATTENTION

@@ -14,9 +14,9 @@ from pathlib import Path
 from select import select
 from typing import cast
 
-from migration_sidecar.contract.errors import NoProcess
+from migration_sidecar.contract.errors import WorkerUnavailable
 from migration_sidecar.forkserver.answer import Answer, was_killed
-from migration_sidecar.forkserver.launcher import Launched, launch
+from migration_sidecar.forkserver.launcher import ForkserverProcess, launch
 from migration_sidecar.protocol.jobs import AskedJob, Job
 from migration_sidecar.protocol.orders import OrdersMessage
 from migration_sidecar.protocol.reports import Report
@@ -26,7 +26,7 @@ STARTS_FOR_ONE_JOB = 3
 START_SECONDS = 60.0  # mostly one is enough, but many services may start at once on a small machine
 
 
-class MigrationProcess:
+class WorkerProcess:
     """One worker process, as `WarmProcesses.run` gives it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,7 +34,7 @@ class MigrationProcess:
         self._writer = writer
         self._handle: int | None = None  # a pidfd, because a pid may be used again for another process
 
-    async def begin(self) -> None:
+    async def read_pid(self) -> None:
         """Reads the first report, `process`, so that the process can be ended from now on.
 
         A process that was killed before it wrote this line leaves only a line break and `exited`.
@@ -43,11 +43,11 @@ class MigrationProcess:
             self._handle = os.pidfd_open(json.loads(await self._reader.readline())["pid"])
 
     @property
-    def gone(self) -> bool:
+    def has_exited(self) -> bool:
         """Whether the process has ended, which makes its pidfd readable. There may be unread reports."""
         return self._handle is None or bool(select([self._handle], [], [], 0)[0])
 
-    async def order(self, orders: OrdersMessage) -> None:
+    async def send_orders(self, orders: OrdersMessage) -> None:
         """Sends the orders of a migration. Raises nothing if the process is gone: its reports tell that."""
         with suppress(ConnectionError):
             self._writer.write(json.dumps(orders).encode() + b"\n")
@@ -61,7 +61,7 @@ class MigrationProcess:
                     report: Report = json.loads(line)
                     yield report
 
-    async def end(self) -> None:
+    async def kill(self) -> None:
         """Sends SIGKILL. PostgreSQL then rolls back the revision that was running."""
         if self._handle is not None:
             with suppress(ProcessLookupError):
@@ -75,7 +75,7 @@ class MigrationProcess:
             self._handle = None
 
 
-class WarmProcesses:
+class ForkserverClient:
     """Owns one forkserver and starts it again when it has died.
 
     `python` is an interpreter with Alembic and a driver, without it the one of this process. `launched` is a forkserver
@@ -86,7 +86,7 @@ class WarmProcesses:
         self,
         environment: dict[str, str] | None = None,
         python: Path | None = None,
-        launched: Launched | None = None,
+        launched: ForkserverProcess | None = None,
     ) -> None:
         self._environment = environment
         self.python = str(python or sys.executable)
@@ -119,12 +119,12 @@ class WarmProcesses:
                 raise _not_ready(answer)
             self._is_ready = True
 
-    async def _launch(self) -> Launched:
+    async def _launch(self) -> ForkserverProcess:
         try:
             # In a thread: Popen waits for exec, which takes long on a busy machine and would block the event loop.
             return await asyncio.to_thread(launch, self.python, self._environment)
         except OSError:
-            raise NoProcess("The interpreter cannot be started") from None
+            raise WorkerUnavailable("The interpreter cannot be started") from None
 
     @staticmethod
     async def _first_message(ours: socket.socket) -> str:
@@ -135,18 +135,18 @@ class WarmProcesses:
             return ""
 
     @asynccontextmanager
-    async def run(self, job: Job) -> AsyncIterator[MigrationProcess]:
+    async def run(self, job: Job) -> AsyncIterator[WorkerProcess]:
         """Forks one process for the job and kills it at the end of the block. Raises NoProcess."""
         ours, theirs = socket.socketpair()
         with theirs:
             await self._hand_over(json.dumps(job).encode(), theirs.fileno())
         reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_BYTES)
-        process = MigrationProcess(reader, writer)
+        process = WorkerProcess(reader, writer)
         try:
-            await process.begin()
+            await process.read_pid()
             yield process
         finally:
-            await process.end()
+            await process.kill()
             process.close()
 
     async def ask(self, job: AskedJob, *, timeout_seconds: float) -> Answer:
@@ -189,13 +189,13 @@ class WarmProcesses:
                     self.stop()
             else:
                 return
-        raise NoProcess("The process that loads Alembic was stopped")
+        raise WorkerUnavailable("The process that loads Alembic was stopped")
 
 
-def _not_ready(answer: str) -> NoProcess:
+def _not_ready(answer: str) -> WorkerUnavailable:
     if answer.startswith("lacks "):
-        return NoProcess(
+        return WorkerUnavailable(
             f"The interpreter {answer}, or has a version older than Alembic 1.7 or SQLAlchemy 1.4",
             "Install them there, or name the service's own interpreter with --python.",
         )
-    return NoProcess("The process that loads Alembic did not get ready")
+    return WorkerUnavailable("The process that loads Alembic did not get ready")

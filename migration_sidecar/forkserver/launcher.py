@@ -14,7 +14,7 @@ _NOT_FOR_MIGRATIONS = ("DAPR_API_TOKEN", "APP_API_TOKEN")
 
 
 @dataclass(frozen=True)
-class Launched:
+class ForkserverProcess:
     """A forkserver's process and our end of its socket. It ends when that end is closed."""
 
     process: subprocess.Popen[bytes]
@@ -27,7 +27,7 @@ class Launched:
         self.process.wait(timeout=10)
 
 
-def launch(python: str, environment: Mapping[str, str] | None = None, driver: str = "") -> Launched:
+def launch(python: str, environment: Mapping[str, str] | None = None, driver: str = "") -> ForkserverProcess:
     """Starts a forkserver. Raises OSError if the interpreter cannot be started.
 
     It preloads the driver of a scheme such as `postgresql+asyncpg`, or all usual drivers if `driver` is empty.
@@ -46,4 +46,4 @@ def launch(python: str, environment: Mapping[str, str] | None = None, driver: st
         ours.close()
         raise
     ours.setblocking(False)
-    return Launched(process, ours)
+    return ForkserverProcess(process, ours)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class AbortedRequests:
+class ClientDisconnectGuard:
     """Pure ASGI: whoever reads a body or sends an answer need not think of it, whichever route it is."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from migration_sidecar.contract.host_names import LOOPBACK, host_name
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.http_server.problem_response import problem_response
-from migration_sidecar.http_server.rate_limited_warnings import RareWarnings
+from migration_sidecar.http_server.rate_limited_warnings import RateLimitedWarnings
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Refusal:
+class CallerRefusal:
     """Why a request is refused; `kind` is what is counted in the log."""
 
     kind: str
@@ -40,12 +40,12 @@ class Refusal:
     problem: Problem
 
 
-class ForeignRequests:
+class CrossOriginGuard:
     """Pure ASGI. `setting` is where the operator allows more host names; they are in the application's state."""
 
     def __init__(self, app: Application, *, setting: str) -> None:
         self._app, self._setting = app, setting
-        self._warnings = RareWarnings(log)
+        self._warnings = RateLimitedWarnings(log)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -62,7 +62,9 @@ class ForeignRequests:
         else:
             await self._app(scope, _beginning_with(first, receive), send)
 
-    async def _refuse(self, refusal: Refusal, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def _refuse(
+        self, refusal: CallerRefusal, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> None:
         code, detail = refusal.problem.code, refusal.problem.detail
         self._warnings.warn("request_refused", kind=refusal.kind, code=code, why=detail)
         await problem_response(refusal.problem, refusal.status)(scope, receive, send)
@@ -78,7 +80,7 @@ class Headers:
         return [value.decode("latin-1") for key, value in self._headers if key.lower() == name]
 
 
-def refused_caller(headers: Headers, scheme: str, hosts: Collection[str], setting: str) -> Refusal | None:
+def refused_caller(headers: Headers, scheme: str, hosts: Collection[str], setting: str) -> CallerRefusal | None:
     """Why a request is not answered because of whom it names; None where nothing speaks against it."""
     called, pages, sites = (headers.all(name) for name in (b"host", b"origin", b"sec-fetch-site"))
     if len(called) != 1 or host_name(called[0]) not in hosts:
@@ -96,12 +98,12 @@ def is_json(headers: Headers) -> bool:
     return len(types) == 1 and JSON_TYPE.fullmatch(types[0].split(";")[0].strip().lower()) is not None
 
 
-def _foreign(kind: str, detail: str, setting: str) -> Refusal:
+def _foreign(kind: str, detail: str, setting: str) -> CallerRefusal:
     next_step = f"Call it as 127.0.0.1, localhost or [::1], from no web page; {setting} allows other host names."
-    return Refusal(kind, 403, Problem.of("CM-107", detail, next_step=next_step))
+    return CallerRefusal(kind, 403, Problem.of("CM-107", detail, next_step=next_step))
 
 
-NOT_JSON = Refusal(
+NOT_JSON = CallerRefusal(
     "type",
     415,
     Problem.of(

@@ -52,7 +52,7 @@ FORMATTERS: dict[str, type[TextFormatter]] = {"text": TextFormatter, "json": Jso
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def begin_logging(*names: str) -> None:
+def configure_logging(*names: str) -> None:
     """Only for the loggers of these names, and only where the application has not arranged for them itself."""
     kind, level = _word("LOG_FORMAT", "text"), _word("LOG_LEVEL", "info")
     for log in map(logging.getLogger, names):

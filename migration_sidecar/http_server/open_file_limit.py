@@ -9,27 +9,27 @@ import resource
 from contextlib import suppress
 from typing import Any
 
-from migration_sidecar.http_server.rate_limited_warnings import RareWarnings
+from migration_sidecar.http_server.rate_limited_warnings import RateLimitedWarnings
 
 # Each open file costs the kernel memory, and a hard limit may be a thousand times more than anybody needs.
-MOST = 65_536
+MAX_OPEN_FILES = 65_536
 USED_UP = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 log = logging.getLogger(__name__)
 
 
-def allow_many() -> None:
+def raise_open_file_limit() -> None:
     """Raises the soft limit as far as the hard one allows; a shell's 1024 is used up by idle connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
+    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
         with suppress(ValueError, OSError):  # a kernel may allow less than it says
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def tell_rarely_when_used_up(loop: asyncio.AbstractEventLoop) -> None:
+def warn_when_exhausted(loop: asyncio.AbstractEventLoop) -> None:
     """asyncio reports each connection that it cannot accept with a traceback, thousands of them in a second."""
-    warnings = RareWarnings(log)
+    warnings = RateLimitedWarnings(log)
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")

@@ -10,7 +10,7 @@ from typing import Any
 EVERY_SECONDS = 60.0
 
 
-class RareWarnings:
+class RateLimitedWarnings:
     """Counts by event and `kind`, which must be words of ours: what is counted is kept for ever."""
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from migration_sidecar.contract.strict_json import quoted
+from migration_sidecar.contract.strict_json import quote_for_message
 
 OURS = re.compile(r"\w{1,80}", re.ASCII)
 MEMBER = re.compile(r"<\w+\.\w+: ('[^']*')>")  # how pydantic shows a word of a list that may be chosen from
@@ -20,7 +20,7 @@ def first_mistake(error: ValidationError | RequestValidationError) -> str:
     """The first thing that is wrong, without the value that was sent; a name that was sent is quoted."""
     first = error.errors()[0]
     names = [str(part) for part in first["loc"] if part not in PLACES]
-    where = ".".join(name if OURS.fullmatch(name) else quoted(name) for name in names) or "the body"
+    where = ".".join(name if OURS.fullmatch(name) else quote_for_message(name) for name in names) or "the body"
     return f"{where}: {MEMBER.sub(lambda found: found[1], first['msg']).rstrip('.')}."
 
 

@@ -44,7 +44,7 @@ class InvalidFailpoints(ValueError):
         self.key, self.reason = key, reason
 
 
-def read(environment: Mapping[str, str]) -> tuple[Failpoint, ...]:
+def parse_failpoints(environment: Mapping[str, str]) -> tuple[Failpoint, ...]:
     """The failpoints that the environment asks for, mostly none.
 
     Raises InvalidFailpoints when it asks outside a test, or when the text is wrong.

@@ -40,12 +40,12 @@ def journal_tables(name: str | None = None) -> JournalTables:
     return _named(schema, table, f"{table}_operations")
 
 
-def history_name(version_table: str, version_table_schema: str | None) -> str:
+def history_key(version_table: str, version_table_schema: str | None) -> str:
     """The value of the column `version_table`, which separates the histories of one database."""
     return f"{version_table_schema}.{version_table}" if version_table_schema else version_table
 
 
-def create(tables: JournalTables) -> str:
+def create_sql(tables: JournalTables) -> str:
     """SQL that creates missing tables and updates those of version 0.1. Several sessions may run it at once."""
     # One statement, because asyncpg prepares what it sends. The lock makes replicas wait for each other: when two run
     # CREATE … IF NOT EXISTS at once, one fails with a unique violation. The schema is looked up first, because CREATE

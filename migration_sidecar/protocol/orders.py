@@ -9,7 +9,7 @@ from typing import TypedDict
 from migration_sidecar.protocol.attempt import Attempt, AttemptMessage
 from migration_sidecar.protocol.journal_schema import JournalTables, journal_tables
 
-DID_NOTHING = 75  # the exit code of a worker that ended because nobody needed it any more
+EXIT_DID_NOTHING = 75  # the exit code of a worker that ended because nobody needed it any more
 
 
 class OrdersMessage(TypedDict):
@@ -26,7 +26,7 @@ class OrdersMessage(TypedDict):
 
 
 @dataclass(frozen=True)
-class Orders:
+class MigrationOrders:
     """Which attempt a worker carries out, how long it waits for the lock, and what it must check and set."""
 
     attempt: Attempt
@@ -41,7 +41,7 @@ class Orders:
     goals: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, message: OrdersMessage) -> Orders:
+    def read(cls, message: OrdersMessage) -> MigrationOrders:
         """Called in the worker process."""
         return cls(
             attempt=Attempt(**message["attempt"]),

@@ -20,7 +20,7 @@ _OF_PREFIX = {"start-up": Origin.START_UP, "by-hand": Origin.BY_HAND, "adopt": O
 _OURS = re.compile(r"(start-up|by-hand|adopt)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def way_in_of(operation_id: str) -> Origin:
+def origin_of(operation_id: str) -> Origin:
     """Told by the id, so that whoever takes an operation up after a restart still knows.
 
     No caller of the endpoint may take an id of ours: the audit would believe the operating system or the service.

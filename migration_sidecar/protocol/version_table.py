@@ -18,7 +18,7 @@ class VersionTable:
         parts = (self.schema, self.name) if self.schema else (self.name,)
         return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
-    def found_as(self, number: int) -> str:
+    def regclass_name(self, number: int) -> str:
         """The qualified name with the table's oid in a comment, for a statement that asyncpg keeps prepared.
 
         When search_path leads to another table, the text and so the prepared statement differ.

@@ -11,7 +11,7 @@ _HOLDS_VERSIONS = """(c.relkind = 'r' AND c.relnatts = 1 AND EXISTS (
     SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = 1 AND a.attname = 'version_num'))"""
 
 
-def other_tables(version_table: str, own_schema: str, schema: str, journal: str, operations: str) -> str:
+def other_table_names(version_table: str, own_schema: str, schema: str, journal: str, operations: str) -> str:
     """An SQL expression: whether there are tables other than Alembic's and ours. The arguments are SQL, too.
 
     Tables in another schema do not count if that schema has its own version table, as for a tenant. Tables of an
@@ -28,7 +28,7 @@ def other_tables(version_table: str, own_schema: str, schema: str, journal: str,
             SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND {_HOLDS_VERSIONS})))"""  # noqa: S608 - our own text
 
 
-def neighbours(tables: JournalTables, version_table: str) -> str:
+def other_version_tables(tables: JournalTables, version_table: str) -> str:
     """A query: per other history in this journal, the files it applied, as `file_mark` writes them."""
     files = "array_agg(DISTINCT revision || ' ' || coalesce(detail->>'sha256', '')) AS files"
     return f"""SELECT {files} FROM {tables.journal}
@@ -44,18 +44,18 @@ def version_tables(version_table: str, own_schema: str) -> str:
                  AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1"""  # noqa: S608 - our own text
 
 
-def held_versions(names: Iterable[str]) -> str:
+def version_rows(names: Iterable[str]) -> str:
     """A query: the revisions in each of these version tables, with the position of the table in `names`."""
     each = [f"SELECT {place} AS place, version_num::text AS held FROM {name}" for place, name in enumerate(names)]  # noqa: S608 - quoted
     return " UNION ALL ".join(each)
 
 
-def file_mark(revision: str, sha256: str) -> str:
+def revision_fingerprint(revision: str, sha256: str) -> str:
     """Identifies a revision file: two histories may use the same id, such as 0001, but not for the same file."""
     return f"{revision} {sha256}"
 
 
-def are_unaccounted(
+def are_unowned(
     histories: Iterable[Iterable[str]], versions: Iterable[Collection[str]], known: Collection[str]
 ) -> bool:
     """Whether no other history can have made the tables.

@@ -33,7 +33,7 @@ def default_schema(connection: Any) -> str:
     return str(schema or path.split(",")[0].strip().strip('"'))
 
 
-def role_taken(connection: Any) -> str:
+def current_role(connection: Any) -> str:
     """The role that env.py or its engine set with SET ROLE; otherwise an empty text."""
     session, current = connection.exec_driver_sql("SELECT session_user::text, current_user::text").one()
     return "" if session == current else str(current)

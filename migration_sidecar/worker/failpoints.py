@@ -13,7 +13,7 @@ from typing import Any
 
 from alembic.util import CommandError
 
-from migration_sidecar.protocol.failpoint_spec import Failpoint, read
+from migration_sidecar.protocol.failpoint_spec import Failpoint, parse_failpoints
 from migration_sidecar.worker.dbapi import socket_of
 
 
@@ -33,10 +33,10 @@ def watch_commit(connection: Any) -> None:
         from sqlalchemy import event
 
         # A new function each time: with `once`, SQLAlchemy never calls the same function twice.
-        event.listen(connection, "commit", lambda committing: _sent_but_unanswered(committing), once=True)
+        event.listen(connection, "commit", lambda committing: _drop_answer(committing), once=True)
 
 
-def then_reach(name: str, steps: list[Any], connection: Any) -> Iterable[Any]:
+def reach_after(name: str, steps: list[Any], connection: Any) -> Iterable[Any]:
     """The same steps. The failpoint is reached when the step after the last one is asked for."""
     if not any(point.name == name for point in _ACTIVE):
         return steps
@@ -109,7 +109,7 @@ def _cut_off(connection: Any) -> None:
         ours.shutdown(socket.SHUT_RDWR)
 
 
-def _sent_but_unanswered(connection: Any) -> None:
+def _drop_answer(connection: Any) -> None:
     """Called before SQLAlchemy commits; the failpoint is reached when the driver waits for the answer to COMMIT."""
     driver = connection.connection.dbapi_connection
     inner = getattr(driver, "driver_connection", driver)
@@ -139,6 +139,6 @@ def _waiting_once(driver: Any, wait: Callable[..., Any], sent: Callable[[], None
 
 
 try:
-    _ACTIVE = read(os.environ)
+    _ACTIVE = parse_failpoints(os.environ)
 except ValueError as error:  # a CommandError, because Alembic prints it as one line
     raise CommandError(f"CM-701 The configuration cannot be used: {error}. Correct it and start again.") from None

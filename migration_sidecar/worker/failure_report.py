@@ -13,7 +13,7 @@ from traceback import extract_tb
 from sqlalchemy.exc import ArgumentError
 
 from migration_sidecar.protocol.reports import ProblemFacts
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 
 _TAKEN = re.compile(r"""\.attributes(?:\.get\(|\[)\s*["'](\w+)["']""")
 _NO_CONNECTION = "Connection, url, or dialect_name is required."  # Alembic's message for context.configure(None)
@@ -36,7 +36,7 @@ def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts
         return _missing_module(error)
     if isinstance(error, IniError) or (isinstance(error, ArgumentError) and "Could not parse" in str(error)):
         return unusable_setting(error).facts
-    if revision is None and (missing := _missing_connection(error)):
+    if revision is None and (missing := _needs_injected_connection(error)):
         return missing
     if revision is None and isinstance(error, SystemExit) and isinstance(error.code, (int, type(None))):
         return _ended_itself(error.code or 0)
@@ -76,18 +76,18 @@ def _connection_lost(error: BaseException, sqlstate: str | None) -> bool:
     return invalidated or (sqlstate or "").startswith(("08", "57P0")) or isinstance(error, ConnectionError)
 
 
-def unusable_setting(error: BaseException) -> Refusal:
+def unusable_setting(error: BaseException) -> MigrationRefused:
     """For a setting that cannot be parsed. The error's own text is not used: it may repeat a URL with its password."""
     if isinstance(error, IniError):
         key, reason = getattr(error, "option", None) or "alembic.ini", "it holds a % that is not doubled"
     else:
         key, reason = "sqlalchemy.url", "it is not like postgresql://user:password@host:5432/database"
-    return Refusal("CM-701", f"{key}: {reason}.", "Correct it and start again; write %% for %.")
+    return MigrationRefused("CM-701", f"{key}: {reason}.", "Correct it and start again; write %% for %.")
 
 
 def _ended_itself(code: int) -> ProblemFacts:
     """For an env.py that called exit. What it printed is not passed on: it has no limit and may hold secrets."""
-    return Refusal(
+    return MigrationRefused(
         "CM-407",
         f"env.py ended itself with exit code {code}; what it printed about that is not shown here.",
         "Run `alembic current` with the same options and environment to see what it prints.",
@@ -95,7 +95,7 @@ def _ended_itself(code: int) -> ProblemFacts:
 
 
 def _missing_module(error: ModuleNotFoundError) -> ProblemFacts:
-    return Refusal(
+    return MigrationRefused(
         "CM-701",
         f"env.py needs the module {error.name}, which this interpreter does not find.",
         "Install it there, or name the service's own interpreter with --python; for a module of the service's own, "
@@ -103,7 +103,7 @@ def _missing_module(error: ModuleNotFoundError) -> ProblemFacts:
     ).facts
 
 
-def _missing_connection(error: BaseException) -> ProblemFacts | None:
+def _needs_injected_connection(error: BaseException) -> ProblemFacts | None:
     """The problem of an env.py that needs `config.attributes['connection']`; `alembic` cannot run it either."""
     for frame in extract_tb(error.__traceback__):
         if Path(frame.filename).name == "env.py" and Path(frame.filename).is_file():
@@ -116,7 +116,7 @@ def _missing_connection(error: BaseException) -> ProblemFacts | None:
 
 
 def _missing(name: str) -> ProblemFacts:
-    return Refusal(
+    return MigrationRefused(
         "CM-701",
         f'env.py takes its connection from config.attributes["{name}"], which is filled in only by a program that runs '
         "Alembic itself.",

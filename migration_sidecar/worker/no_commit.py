@@ -12,17 +12,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 
 # Without commits, one connection of env.py may wait for a lock of another one.
-IMPATIENT = "SET lock_timeout = '2s'"
+SHORT_LOCK_TIMEOUT = "SET lock_timeout = '2s'"
 
 
-def run_without_a_trace(run: Callable[[], None], begin_again: Callable[[], None] = lambda: None) -> None:
+def run_without_commits(run: Callable[[], None], begin_again: Callable[[], None] = lambda: None) -> None:
     """Runs env.py with commits disabled, so that a status does not create what env.py creates before it migrates.
 
     If that fails because env.py reads on one connection what it wrote on another, `begin_again` is called and env.py
     runs once more with its commits.
     """
     try:
-        with nothing_kept() as skipped_commits:
+        with discard_commits() as skipped_commits:
             run()
     except SQLAlchemyError:
         if not skipped_commits:
@@ -32,7 +32,7 @@ def run_without_a_trace(run: Callable[[], None], begin_again: Callable[[], None]
 
 
 @contextmanager
-def nothing_kept() -> Iterator[list[Any]]:
+def discard_commits() -> Iterator[list[Any]]:
     """Disables commits in the block. The list that it gives gets an entry for every COMMIT that was not sent.
 
     A connection in AUTOCOMMIT still writes.
@@ -46,7 +46,7 @@ def nothing_kept() -> Iterator[list[Any]]:
 
     def connected(driver: Any, _: Any) -> None:
         opened.append(driver)
-        driver.cursor().execute(IMPATIENT)
+        driver.cursor().execute(SHORT_LOCK_TIMEOUT)
         driver.commit()
 
     DefaultDialect.do_commit = skip  # type: ignore[method-assign]

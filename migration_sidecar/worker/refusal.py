@@ -6,7 +6,7 @@ from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
 from migration_sidecar.protocol.reports import ProblemFacts
 
 
-class Refusal(Exception):
+class MigrationRefused(Exception):
     """A rule of ours stopped the migration; the database is at a whole revision.
 
     `facts` are fields of a Problem; the parent adds what the catalogue says of the code. Without a parent, as under

@@ -12,7 +12,7 @@ from scripts.infrastructure.fleet import Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.status import Status, status
-from scripts.infrastructure.telling import tell
+from scripts.infrastructure.telling import say
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
     reset.add_argument("--yes", action="store_true", help="do not ask")
     arguments = parser.parse_args()
     try:
-        return run(arguments, Infrastructure(Settings.from_environment(), say=tell))
+        return run(arguments, Infrastructure(Settings.from_environment(), say=say))
     except InfrastructureError as error:
         print(error, file=sys.stderr)
         return 3

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.infrastructure import loopback, ports, private
 from scripts.infrastructure.errors import ApplicationEnded, NotHealthy, RunsByHand, SidecarsEnded
-from scripts.infrastructure.fleet_logs import last_words, log_folder
+from scripts.infrastructure.fleet_logs import last_log_lines, log_folder
 from scripts.infrastructure.fleet_processes import FleetProcesses
 from scripts.infrastructure.infrastructure import silent
 from scripts.infrastructure.inherited import of_a_fleet
@@ -109,7 +109,7 @@ class Fleet:
         names = self.processes.find().lost_sidecars(list(read_fleet(self.file)))
         if not names:
             return None
-        all_last_words = [last_words(self.file, name, self.program.log) for name in names]
+        all_last_words = [last_log_lines(self.file, name, self.program.log) for name in names]
         last = max(all_last_words, key=lambda words: ("level=fatal" in words.line, bool(words.line)))
         return SidecarsEnded(names, last.log, last.line)
 

@@ -9,22 +9,22 @@ from scripts.infrastructure.render import read_fleet
 
 
 @dataclass(frozen=True)
-class LastWords:
+class LastLogLine:
     """The last line of a log; `line` is empty when nothing was logged."""
 
     log: Path
     line: str
 
 
-def last_words(file: Path, name: str, launcher_log: Path) -> LastWords:
+def last_log_lines(file: Path, name: str, launcher_log: Path) -> LastLogLine:
     """The last line of the daprd of one application."""
     application = read_fleet(file)[name]
     if application.get("daprdLogDestination") == "console":
-        return LastWords(launcher_log, _last_line(launcher_log, having=f"app_id={name} "))
+        return LastLogLine(launcher_log, _last_line(launcher_log, having=f"app_id={name} "))
     folder = log_folder(file, name)
     # The file name contains the start time.
     logs = sorted(folder.glob(f"{name}_daprd_*.log"))
-    return LastWords(logs[-1], _last_line(logs[-1])) if logs else LastWords(folder, "")
+    return LastLogLine(logs[-1], _last_line(logs[-1])) if logs else LastLogLine(folder, "")
 
 
 def log_folder(file: Path, name: str) -> Path:

@@ -26,7 +26,7 @@ from scripts.infrastructure.render import read_fleet
 from scripts.infrastructure.render_secrets import DEVELOPMENT
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.signed import anchors, wait_until_signed
-from scripts.infrastructure.telling import tell
+from scripts.infrastructure.telling import say
 
 PROGRAMS = Path(sys.prefix) / "bin"
 COUNT_TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
@@ -39,7 +39,7 @@ class Progress:
     started: float
 
     def __call__(self, sentence: str) -> None:
-        tell(f"[{time.monotonic() - self.started:3.0f} s] {sentence}")
+        say(f"[{time.monotonic() - self.started:3.0f} s] {sentence}")
 
 
 def quickstart(settings: Settings, environment: Mapping[str, str]) -> int:
@@ -74,8 +74,8 @@ def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
     request = f"quickstart-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     body = {"services": "all", "request_id": request, "requested_by": who(), "reason": "quickstart"}
     say("publishing migrate.requested, which in a second shell would be:")
-    tell(f"  dapr publish --publish-app-id {COORDINATOR} --pubsub pubsub --topic migrate.requested \\")
-    tell(f"    --data '{json.dumps(body)}'")
+    say(f"  dapr publish --publish-app-id {COORDINATOR} --pubsub pubsub --topic migrate.requested \\")
+    say(f"    --data '{json.dumps(body)}'")
     publish(fleet, body)
     shell = {**inherited(of_a_fleet(environment), environment), "DAPR_HTTP_PORT": fleet.sidecar.rpartition(":")[2]}
     say("watching the run")
@@ -88,10 +88,10 @@ def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
     say("the audit, verified")
     wait_until_signed(fleet)
     call(["coordinator", "audit", "verify"], shell)
-    tell(f"What is signed is kept outside the database too: {anchors(fleet, environment)}")
+    say(f"What is signed is kept outside the database too: {anchors(fleet, environment)}")
     say("done; the fleet keeps running" if outcome == 0 else f"the run did not succeed (exit code {outcome})")
     psql = psql_command(fleet.settings.postgres)
-    tell(WHAT_NEXT.format(request=request, log=fleet.program.log, sidecar=fleet.sidecar, psql=psql))
+    say(WHAT_NEXT.format(request=request, log=fleet.program.log, sidecar=fleet.sidecar, psql=psql))
     return outcome
 
 
@@ -139,11 +139,11 @@ def call(command: list[str], environment: Mapping[str, str]) -> int:
 
 def show_tables(settings: Settings) -> None:
     """Prints the number of tables in each database, as PostgreSQL reports it."""
-    tell("Tables in public, the version table included:")
+    say("Tables in public, the version table included:")
     for member in members():
         with settings.postgres.connect(member.database) as connection:
             tables = connection.execute(COUNT_TABLES).fetchone()
-        tell(f"  {member.database:<16} {tables[0] if tables else 0}")
+        say(f"  {member.database:<16} {tables[0] if tables else 0}")
 
 
 WHAT_NEXT = """

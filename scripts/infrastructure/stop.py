@@ -10,7 +10,7 @@ from scripts.infrastructure.fleet import Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.render import PORT_KEYS, read_fleet
 from scripts.infrastructure.settings import Settings
-from scripts.infrastructure.telling import tell
+from scripts.infrastructure.telling import say
 
 
 def stop_fleets(settings: Settings) -> None:
@@ -20,7 +20,7 @@ def stop_fleets(settings: Settings) -> None:
     """
     fleets = Fleet.known(settings)
     stopped = [fleet.stop() for fleet in fleets] or [Fleet(settings).program.stop()]
-    tell("the fleet stopped" if any(stopped) else "no fleet of this checkout was running")
+    say("the fleet stopped" if any(stopped) else "no fleet of this checkout was running")
     for fleet in fleets:
         name_other_programs(fleet)
 
@@ -33,7 +33,7 @@ def name_other_programs(fleet: Fleet) -> None:
         if not ports.is_free(port):
             ports_of.setdefault(ports.owner(port), []).append(str(port))
     for owner, used in ports_of.items():
-        tell(f"port {', '.join(used)} is still in use by {owner}, which is not of this fleet: stop it yourself")
+        say(f"port {', '.join(used)} is still in use by {owner}, which is not of this fleet: stop it yourself")
 
 
 def main() -> int:
@@ -42,7 +42,7 @@ def main() -> int:
     settings = Settings.from_environment()
     try:
         stop_fleets(settings)
-        Infrastructure(settings, say=tell).down()
+        Infrastructure(settings, say=say).down()
     except InfrastructureError as error:
         print(error, file=sys.stderr)
         return 3

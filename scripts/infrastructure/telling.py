@@ -6,7 +6,7 @@ import os
 import sys
 
 
-def tell(sentence: str) -> None:
+def say(sentence: str) -> None:
     """After `| head` or a closed terminal, further output is discarded, and the program continues."""
     try:
         print(sentence, flush=True)

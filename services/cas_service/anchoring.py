@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from audit_verifier.verify import NOTHING, Broken, merkle_root
 from migration_sidecar.contract.errors import ProblemError
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from services.cas_service import chain
 from services.cas_service.anchoring_settings import AnchoringSettings
 from services.cas_service.chain import Link
 from services.cas_service.checking import check_piece
 from services.cas_service.errors import AuditNotReady
-from services.cas_service.evidence_errors import AnchoringStandsStill
+from services.cas_service.evidence_errors import AnchoringHasStalled
 from services.cas_service.signing import SigningKey, now, read_key, read_or_make_key
 from services.cas_service.sinks import FolderSink, GitSink
 from services.cas_service.store import Role, session
@@ -36,7 +36,7 @@ HASHES = "SELECT hash FROM audit.events WHERE seq > $1 AND seq <= $2 ORDER BY se
 
 
 @dataclass(frozen=True)
-class StandingStill:
+class AnchoringStalled:
     """Why nothing is signed at present, and since when (UTC)."""
 
     since: datetime
@@ -51,14 +51,14 @@ class StandingStill:
 class Anchoring:
     """The background task that signs. When it fails, events are still recorded."""
 
-    def __init__(self, database: Database, settings: AnchoringSettings) -> None:
+    def __init__(self, database: DatabasePool, settings: AnchoringSettings) -> None:
         self._database = database
         self._settings = settings
         self.sinks: list[FolderSink] = [
             *([FolderSink(settings.folder)] if settings.folder else []),
             *([GitSink(settings.git)] if settings.git else []),
         ]
-        self.standing_still: StandingStill | None = None
+        self.standing_still: AnchoringStalled | None = None
         self._is_last = False
 
     async def run(self) -> None:
@@ -67,7 +67,7 @@ class Anchoring:
             went_well = await self.attempt()
             await asyncio.sleep(PAUSE_SECONDS if went_well else PAUSE_AFTER_FAILURE_SECONDS)
 
-    async def end(self) -> None:
+    async def stop(self) -> None:
         """Signs the rest at an orderly stop, so that no unsigned event is left that could be rewritten unnoticed."""
         self._is_last = True
         try:
@@ -111,7 +111,7 @@ class Anchoring:
             try:
                 piece = await check_piece(connection, signed, min(MAX_EVENTS, head.seq - signed.seq))
             except Broken as broken:
-                raise AnchoringStandsStill(
+                raise AnchoringHasStalled(
                     f"the chain is broken and will not be signed ({broken.sentence.rstrip('.')})",
                     "Run coordinator audit verify, and find out who changed it",
                 ) from None
@@ -127,7 +127,7 @@ class Anchoring:
         chain_id = await chain.chain_id(connection)
         for sink in self.sinks:
             if other := await asyncio.to_thread(sink.other_audit, chain_id, key.public_key):
-                raise AnchoringStandsStill(
+                raise AnchoringHasStalled(
                     f"its key signed audit {other}, and the database holds audit {chain_id}",
                     "Find out who replaced the database; an audit that is to begin anew needs a key of its own",
                 )
@@ -136,7 +136,7 @@ class Anchoring:
         """The public key in base64, or None while the key cannot be read."""
         try:
             return read_key(self._settings.key_file).public_key
-        except AnchoringStandsStill:
+        except AnchoringHasStalled:
             return None
 
     async def _is_due(self, connection: AnyConnection, signed_seq: int, head_seq: int) -> bool:
@@ -157,13 +157,11 @@ class Anchoring:
     def _record_failure(self, error: Exception) -> None:
         if not isinstance(error, ProblemError):
             log.exception("anchoring_broke_off")
-            error = AnchoringStandsStill(
-                f"something unexpected ({type(error).__name__})", "The service's log says more"
-            )
+            error = AnchoringHasStalled(f"something unexpected ({type(error).__name__})", "The service's log says more")
         elif self.standing_still is None:
             log.warning("anchoring_stands_still", extra={"reason": error.problem.detail})
         since = self.standing_still.since if self.standing_still else datetime.now(UTC)
-        self.standing_still = StandingStill(since, error)
+        self.standing_still = AnchoringStalled(since, error)
 
 
 async def _require_newest(connection: AnyConnection, key: SigningKey) -> None:
@@ -172,7 +170,7 @@ async def _require_newest(connection: AnyConnection, key: SigningKey) -> None:
     if not known:
         await connection.fetchval("SELECT audit.record_key(1, $1, $2, 0, NULL, NULL, NULL)", key.key_id, key.public_key)
     elif known[-1]["key_id"] != key.key_id:
-        raise AnchoringStandsStill(
+        raise AnchoringHasStalled(
             f"the key file holds {key.key_id}, and this audit is signed by {known[-1]['key_id']}",
             "Put that key back; only while it is there, rotate_key can replace it",
         )

@@ -9,8 +9,8 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import ValidationError
 
-from migration_sidecar.contract.audit import RunStory, WholeAuditEvent
-from migration_sidecar.contract.audit_detail import objection
+from migration_sidecar.contract.audit import RunEvents, StoredAuditEvent
+from migration_sidecar.contract.audit_detail import validation_error
 from migration_sidecar.contract.audit_queries import EVENT_NAME, AuditQuery
 from migration_sidecar.contract.errors import BadRequest, BodyTooLarge
 from migration_sidecar.contract.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
@@ -50,7 +50,7 @@ async def record(request: Request) -> AuditReceipt:
     require_each_key_once(body)
     for event in batch.events:
         require_time_zone(event)
-        if (error_text := objection(event)) is not None:
+        if (error_text := validation_error(event)) is not None:
             raise BadRequest(error_text)
     return await store.append(request.app.state.database, batch)
 
@@ -62,7 +62,7 @@ async def show(request: Request, query: Annotated[AuditQuery, Query()]) -> Audit
 
 
 @router.get("/events/{event}", responses=problems(404))
-async def show_event(request: Request, event: EventName, _: Annotated[NoParameters, Query()]) -> WholeAuditEvent:
+async def show_event(request: Request, event: EventName, _: Annotated[NoParameters, Query()]) -> StoredAuditEvent:
     """One event with its hashes; `event` is its number or its id."""
     return await reading.event(request.app.state.database, read_event_name(event))
 
@@ -70,9 +70,9 @@ async def show_event(request: Request, event: EventName, _: Annotated[NoParamete
 @router.get("/runs/{request_id}", responses=problems(404))
 async def show_run(
     request: Request, request_id: Annotated[str, Path(max_length=128)], _: Annotated[NoParameters, Query()]
-) -> RunStory:
+) -> RunEvents:
     """All events of one request."""
-    return await reading.story(request.app.state.database, request_id)
+    return await reading.run_events(request.app.state.database, request_id)
 
 
 def read_event_name(text: str) -> UUID | int:

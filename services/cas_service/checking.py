@@ -62,7 +62,7 @@ SENTENCES = {
 
 
 @dataclass(frozen=True)
-class Piece:
+class ChainRange:
     """A range of events after the link `after` up to `last`, complete and in order."""
 
     after: Link
@@ -70,7 +70,7 @@ class Piece:
     events: int
 
 
-async def check_piece(connection: AnyConnection, after: Link, limit: int) -> Piece:
+async def check_piece(connection: AnyConnection, after: Link, limit: int) -> ChainRange:
     """Checks at most `limit` events.
 
     Raises Broken at the first one that was changed, or does not follow the one before.
@@ -85,8 +85,8 @@ async def check_piece(connection: AnyConnection, after: Link, limit: int) -> Pie
         successor = await connection.fetchval("SELECT min(seq) FROM audit.events WHERE seq > $1", after.seq)
         if successor is not None:
             raise Broken(successor, "missing", SENTENCES["missing"].format(seq=successor, before=after.seq))
-        return Piece(after, after, 0)
-    return Piece(after, Link(row["last_seq"], row["last_hash"]), row["events"])
+        return ChainRange(after, after, 0)
+    return ChainRange(after, Link(row["last_seq"], row["last_hash"]), row["events"])
 
 
 async def require_signed_events(connection: AnyConnection, anchors: list[Anchor]) -> None:
@@ -101,7 +101,7 @@ async def require_signed_events(connection: AnyConnection, anchors: list[Anchor]
             raise Broken(first, "rewritten", f"Events {first} to {anchor.seq} are not those that were signed.")
 
 
-async def require_shown(connection: AnyConnection, piece: Piece) -> None:
+async def require_shown(connection: AnyConnection, piece: ChainRange) -> None:
     """Raises Broken where audit.table_changes does not show a table that an event says was changed."""
     seq = await connection.fetchval(UNSHOWN, piece.after.seq, piece.last.seq)
     if seq is not None:

@@ -14,7 +14,7 @@ from starlette.types import Message, Send
 from migration_sidecar.contract.audit import AnchorPage, EventProof, SignedAnchor, TrustedKeys, Verification
 from migration_sidecar.contract.audit_queries import AnchorQuery, ExportQuery, PieceQuery
 from migration_sidecar.contract.query_parameters import NoParameters
-from migration_sidecar.http_server.log_format import begin_logging
+from migration_sidecar.http_server.log_format import configure_logging
 from migration_sidecar.http_server.openapi import answer, problems
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 from services.cas_service import chain
@@ -35,7 +35,7 @@ EXPORTED = {"content": {"application/jsonl": {"schema": {"type": "string"}}}, "d
 @asynccontextmanager
 async def anchors_itself(app: FastAPI) -> AsyncIterator[None]:
     """Starts anchoring beside the service, and ends it with a last round. Does not wait for the key or the sinks."""
-    begin_logging("services.cas_service")
+    configure_logging("services.cas_service")
     anchoring = Anchoring(app.state.database, read_anchoring_settings())
     app.state.anchoring = anchoring
     app.state.exports = asyncio.Semaphore(EXPORTS_AT_ONCE)
@@ -44,7 +44,7 @@ async def anchors_itself(app: FastAPI) -> AsyncIterator[None]:
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await anchoring.end()
+    await anchoring.stop()
 
 
 router = APIRouter(
@@ -52,7 +52,7 @@ router = APIRouter(
 )
 
 
-class TakenInTime(StreamingResponse):
+class TimedStreamingResponse(StreamingResponse):
     """Ends the connection of a client that does not read for UNREAD_SECONDS: only a few exports run at once."""
 
     async def stream_response(self, send: Send) -> None:
@@ -98,14 +98,14 @@ async def show_proof(request: Request, event: EventName, _: Annotated[NoParamete
     return await prove(request.app.state.database, read_event_name(event))
 
 
-@router.get("/export", response_class=TakenInTime, responses={200: EXPORTED, **problems(404)})
+@router.get("/export", response_class=TimedStreamingResponse, responses={200: EXPORTED, **problems(404)})
 async def export(request: Request, query: Annotated[ExportQuery, Query()]) -> StreamingResponse:
     """Streams events as audit-export-1, one JSON object in each line."""
     exports: asyncio.Semaphore = request.app.state.exports
     if exports.locked():
         raise TooManyExports(EXPORTS_AT_ONCE)
     begun = await begin_export(request.app.state.database, query.first, query.until)
-    return TakenInTime(_chunks(begun, exports), media_type="application/jsonl")
+    return TimedStreamingResponse(_chunks(begun, exports), media_type="application/jsonl")
 
 
 async def _chunks(begun: Export, exports: asyncio.Semaphore) -> AsyncIterator[bytes]:

@@ -3,7 +3,7 @@
 from migration_sidecar.contract.errors import ProblemError
 
 
-class AnchoringStandsStill(ProblemError):
+class AnchoringHasStalled(ProblemError):
     """Nothing is signed. Events are still recorded and chained."""
 
     def __init__(self, reason: str, next_step: str) -> None:

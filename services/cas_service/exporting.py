@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from audit_verifier.verify import NOTHING, Anchor, Tree, event_line, merkle_path
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from services.cas_service import chain
 from services.cas_service.chain import Link
 from services.cas_service.errors import NoSuchEvent
@@ -31,7 +31,7 @@ class RowsAreMissing(Exception):
 class Export:
     """Events `start` to `until`, read page by page. Recorded events never change, so no snapshot is needed."""
 
-    database: Database
+    database: DatabasePool
     chain_id: str
     keys: dict[str, Any]
     start: Link
@@ -83,7 +83,7 @@ class Export:
         return anchor
 
 
-async def begin_export(database: Database, first: int = 1, until: int | None = None) -> Export:
+async def begin_export(database: DatabasePool, first: int = 1, until: int | None = None) -> Export:
     """Decides which events the export holds. Raises NoSuchEvent when `first` is after the last event."""
     async with session(database, Role.WITNESS) as connection:
         head = await chain.head(connection)
@@ -115,7 +115,7 @@ async def _before(connection: AnyConnection, first: int) -> Link:
     return Link(first - 1, hash)
 
 
-async def prove(database: Database, event: UUID | int) -> dict[str, Any]:
+async def prove(database: DatabasePool, event: UUID | int) -> dict[str, Any]:
     """The proof that an anchor signs this event; a verifier needs nothing else but the public key.
 
     Raises NoSuchEvent, and NotSignedYet for an event after the last anchor.

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import asyncpg
 
-from migration_sidecar.contract.audit import RunStory, WholeAuditEvent
+from migration_sidecar.contract.audit import RunEvents, StoredAuditEvent
 from migration_sidecar.contract.audit_queries import AuditQuery
 from migration_sidecar.contract.messages import AuditPage, RecordedAuditEvent
 from migration_sidecar.contract.query_parameters import LAST_SEQ
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from services.cas_service.errors import NoSuchEvent, NoSuchRequest
 from services.cas_service.questions import Span, read_cursor, scattered_statement, statement, write_cursor
 from services.cas_service.store import Role, session
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Event = TypeVar("Event", bound=RecordedAuditEvent)
 EVENTS = "audit.events"
 COLUMNS = ", ".join(RecordedAuditEvent.model_fields)
-WHOLE = ", ".join(WholeAuditEvent.model_fields)
+WHOLE = ", ".join(StoredAuditEvent.model_fields)
 BOUNDS = f"SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM {EVENTS}"  # noqa: S608
 STORY_EVENTS = 5000
 
@@ -40,7 +40,7 @@ SELECT type FROM known WHERE type IS NOT NULL
 """  # noqa: S608
 
 
-async def page(database: Database, query: AuditQuery) -> AuditPage:
+async def page(database: DatabasePool, query: AuditQuery) -> AuditPage:
     """One page of events. Raises BadRequest for a bad cursor or type."""
     async with session(database, Role.READER) as connection:
         span = await _span(connection, query)
@@ -51,17 +51,17 @@ async def page(database: Database, query: AuditQuery) -> AuditPage:
     return AuditPage(events=events, next_cursor=write_cursor(query.order, events[-1].seq) if more else None)
 
 
-async def event(database: Database, key: UUID | int) -> WholeAuditEvent:
+async def event(database: DatabasePool, key: UUID | int) -> StoredAuditEvent:
     """One event by its id or number. Raises NoSuchEvent."""
     column = "seq" if isinstance(key, int) else "event_id"
     async with session(database, Role.READER) as connection:
         row = await connection.fetchrow(f"SELECT {WHOLE} FROM {EVENTS} WHERE {column} = $1", key)  # noqa: S608
     if row is None:
         raise NoSuchEvent(str(key))
-    return _event(WholeAuditEvent, row)
+    return _event(StoredAuditEvent, row)
 
 
-async def story(database: Database, request_id: str) -> RunStory:
+async def run_events(database: DatabasePool, request_id: str) -> RunEvents:
     """The events of one request, with its beginning and end. Raises NoSuchRequest."""
     query = f"SELECT {COLUMNS} FROM {EVENTS} WHERE request_id = $1 ORDER BY occurred_at, seq LIMIT $2"  # noqa: S608
     async with session(database, Role.READER) as connection:
@@ -71,7 +71,7 @@ async def story(database: Database, request_id: str) -> RunStory:
     events = [_event(RecordedAuditEvent, row) for row in rows[:STORY_EVENTS]]
     requested = next((each for each in events if each.event_type == "migration.requested"), None)
     finished = next((each for each in reversed(events) if each.event_type == "migration.finished"), None)
-    return RunStory(
+    return RunEvents(
         request_id=request_id,
         actor=requested.actor if requested else None,
         outcome=finished.outcome if finished else None,

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from migration_sidecar.config.settings import read_settings
 from migration_sidecar.contract.errors import ProblemError
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.engine import Engine
 from services.cas_service import chain
 from services.cas_service.anchoring_settings import read_anchoring_settings
-from services.cas_service.evidence_errors import AnchoringStandsStill
+from services.cas_service.evidence_errors import AnchoringHasStalled
 from services.cas_service.signing import SigningKey, now, read_key, read_or_make_key
 from services.cas_service.store import Role, session
 
 
-async def rotate(database: Database, key_file: Path) -> SigningKey:
+async def rotate(database: DatabasePool, key_file: Path) -> SigningKey:
     """Returns the new key.
 
     Raises AnchoringStandsStill when the key in the file is not the one that signs this audit.
@@ -45,9 +45,9 @@ async def rotate(database: Database, key_file: Path) -> SigningKey:
                 new.sign(line),
             )
             if not recorded:
-                raise AnchoringStandsStill("an anchor was signed at the same moment", "Rotate again")
+                raise AnchoringHasStalled("an anchor was signed at the same moment", "Rotate again")
         elif newest != new.key_id:
-            raise AnchoringStandsStill(
+            raise AnchoringHasStalled(
                 f"the key file holds {old.key_id}, and this audit is signed by {newest}", "Put that key back first"
             )
     prepared.replace(key_file)

@@ -13,7 +13,7 @@ import asyncpg
 
 from audit_verifier.verify import Verdict, verify_file
 from migration_sidecar.contract.errors import ProblemError
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from services.cas_service import chain
 from services.cas_service.exporting import begin_export
 from services.cas_service.store import Role, session
@@ -46,7 +46,7 @@ class Sealed:
     sha256: str
 
 
-async def seal(database: Database, before: datetime, folder: Path) -> Sealed:
+async def seal(database: DatabasePool, before: datetime, folder: Path) -> Sealed:
     """Seals all unsealed events recorded before that time, up to the last anchor among them.
 
     Raises RetentionRefused.
@@ -75,7 +75,7 @@ async def seal(database: Database, before: datetime, folder: Path) -> Sealed:
     return Sealed(first, last, file, sha256)
 
 
-async def retire(database: Database, file: Path, keys: Path) -> int:
+async def retire(database: DatabasePool, file: Path, keys: Path) -> int:
     """Deletes the rows of a sealed file, and returns how many.
 
     Verifies the file against the trusted keys first, because afterwards only the file remains. Raises

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from audit_verifier.verify import key_id
-from services.cas_service.evidence_errors import AnchoringStandsStill
+from services.cas_service.evidence_errors import AnchoringHasStalled
 
 OTHERS = 0o077
 
@@ -65,16 +65,16 @@ def read_key(file: Path) -> SigningKey:
     """Raises AnchoringStandsStill for a file that is missing, readable by others, or not an Ed25519 key."""
     try:
         if file.stat().st_mode & OTHERS:
-            raise AnchoringStandsStill(f"the signing key {file.name} may be read by others", f"chmod 600 {file.name}")
+            raise AnchoringHasStalled(f"the signing key {file.name} may be read by others", f"chmod 600 {file.name}")
         private = load_pem_private_key(file.read_bytes(), password=None)
     except OSError as error:
         reason = f"the signing key {file.name} cannot be read ({(error.strerror or 'no access').lower()})"
-        raise AnchoringStandsStill(reason, "Put it where AUDIT_SIGNING_KEY_FILE says") from None
+        raise AnchoringHasStalled(reason, "Put it where AUDIT_SIGNING_KEY_FILE says") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         private = None
     if not isinstance(private, Ed25519PrivateKey):
         reason = f"{file.name} holds no unencrypted Ed25519 key in PEM"
-        raise AnchoringStandsStill(reason, "openssl genpkey -algorithm ed25519 makes one")
+        raise AnchoringHasStalled(reason, "openssl genpkey -algorithm ed25519 makes one")
     return SigningKey(private)
 
 
@@ -87,7 +87,7 @@ def read_or_make_key(file: Path, *, may_make: bool) -> SigningKey:
             pass
         except OSError as error:
             reason = f"the signing key {file.name} cannot be made ({(error.strerror or 'no access').lower()})"
-            raise AnchoringStandsStill(reason, "Let the service write into AUDIT_FOLDER") from None
+            raise AnchoringHasStalled(reason, "Let the service write into AUDIT_FOLDER") from None
     return read_key(file)
 
 

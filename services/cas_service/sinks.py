@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from audit_verifier.verify import Anchor, Broken, Keys, Unreadable, lines_of
-from services.cas_service.evidence_errors import AnchoringStandsStill
+from services.cas_service.evidence_errors import AnchoringHasStalled
 
 GIT_SECONDS = 30
 RESTORE = "Find out who changed which (coordinator audit verify); restore what was changed"
@@ -50,7 +50,7 @@ class FolderSink:
             return self._deliver_anchors(str(keys["chain_id"]), anchors)
         except OSError as error:
             reason = f"the anchors' folder cannot be written ({(error.strerror or 'no access').lower()})"
-            raise AnchoringStandsStill(reason, "Make it writable for the service") from None
+            raise AnchoringHasStalled(reason, "Make it writable for the service") from None
 
     def anchors(self, chain_id: str) -> list[Anchor]:
         """All complete anchors in the file. Does not check signatures; skips a last line that a crash cut off."""
@@ -65,7 +65,7 @@ class FolderSink:
         except FileNotFoundError:
             return []
         except (OSError, ValueError, Unreadable) as error:
-            raise AnchoringStandsStill(f"{file.name} cannot be read ({type(error).__name__})", RESTORE) from None
+            raise AnchoringHasStalled(f"{file.name} cannot be read ({type(error).__name__})", RESTORE) from None
 
     def keys(self, chain_id: str) -> Keys | None:
         """The trusted keys, or None before the first delivery for this chain. Raises AnchoringStandsStill."""
@@ -76,7 +76,7 @@ class FolderSink:
             return None
         except (OSError, ValueError, Unreadable, Broken) as error:
             reason = f"the file of trusted keys cannot be read ({type(error).__name__})"
-            raise AnchoringStandsStill(reason, RESTORE) from None
+            raise AnchoringHasStalled(reason, RESTORE) from None
 
     def other_audit(self, chain_id: str, public_key: str | None) -> str | None:
         """The id of another chain in this folder whose keys include this public key.
@@ -102,7 +102,7 @@ class FolderSink:
         try:
             known = Keys(document, trusted)
         except (Broken, Unreadable) as error:
-            raise AnchoringStandsStill(f"the keys in the database are not those outside ({error})", RESTORE) from None
+            raise AnchoringHasStalled(f"the keys in the database are not those outside ({error})", RESTORE) from None
         if trusted is None or len(known.keys) > len(trusted.keys):
             _replace(self._keys_file(chain_id), json.dumps(document, indent=1).encode() + b"\n")
 
@@ -116,7 +116,7 @@ class FolderSink:
             wanted = b"".join(anchor_line(anchor) for anchor in anchors)
             # A crash may have left half a line. It is completed, not cut: some media can only append.
             if not wanted.startswith(stored):
-                raise AnchoringStandsStill(_difference(stored, wanted), RESTORE)
+                raise AnchoringHasStalled(_difference(stored, wanted), RESTORE)
             stream.write(wanted[len(stored) :])
             stream.flush()
             os.fsync(stream.fileno())
@@ -151,7 +151,7 @@ class GitSink(FolderSink):
             )
         except (OSError, subprocess.SubprocessError) as error:
             reason = f"git {arguments[0]} failed in the anchors' repository ({type(error).__name__})"
-            raise AnchoringStandsStill(reason, f"Try git {arguments[0]} there as the user of the service") from None
+            raise AnchoringHasStalled(reason, f"Try git {arguments[0]} there as the user of the service") from None
         return done.stdout.strip()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from migration_sidecar.contract.messages import AuditBatch, AuditReceipt
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from services.cas_service.errors import AuditNotReady, AuditTooSlow, NotStorable, RoleNotGranted
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Role(StrEnum):
     WITNESS = "cas_witness"  # reads what it signs, records anchors
 
 
-async def append(database: Database, batch: AuditBatch) -> AuditReceipt:
+async def append(database: DatabasePool, batch: AuditBatch) -> AuditReceipt:
     """Records a batch in one transaction: when it raises, no event of the batch was recorded."""
     events = as_json(batch)
     async with session(database, Role.INGEST) as connection:
@@ -65,7 +65,7 @@ def as_json(batch: AuditBatch) -> str:
 
 
 @asynccontextmanager
-async def session(database: Database, role: Role) -> AsyncIterator[Connection[Any] | PoolConnectionProxy[Any]]:
+async def session(database: DatabasePool, role: Role) -> AsyncIterator[Connection[Any] | PoolConnectionProxy[Any]]:
     """A transaction in this role with our time limit.
 
     Raises AuditNotReady, AuditTooSlow, NotStorable or RoleNotGranted.

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from audit_verifier.verify import Anchor, Broken, Keys, Unreadable, require_follows
 from migration_sidecar.contract.audit import Verification
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from services.cas_service import chain
 from services.cas_service.anchoring import Anchoring
 from services.cas_service.chain import Link
-from services.cas_service.checking import Piece, check_piece, require_shown, require_signed_events
+from services.cas_service.checking import ChainRange, check_piece, require_shown, require_signed_events
 from services.cas_service.store import Role, session
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outside:
+class TrustedAnchors:
     """Keys and anchors that the database administrator cannot write; they count more than those in the database."""
 
     trusted: Sequence[Keys]
@@ -50,7 +50,7 @@ class Findings:
     retired_until: int = 0
 
 
-async def verify(database: Database, anchoring: Anchoring, after: int, limit: int) -> Verification:
+async def verify(database: DatabasePool, anchoring: Anchoring, after: int, limit: int) -> Verification:
     """Verifies at most `limit` events after number `after`.
 
     The last range is also compared with head and last anchor.
@@ -73,7 +73,7 @@ async def verify(database: Database, anchoring: Anchoring, after: int, limit: in
     return Verification(chain_id=chain_id, ok=findings.reason is None, anchoring=standing_still, **asdict(findings))
 
 
-def _outside(anchoring: Anchoring, chain_id: str) -> Outside:
+def _outside(anchoring: Anchoring, chain_id: str) -> TrustedAnchors:
     """Reads all sinks. Raises Broken when they disagree, or when the key signed another audit."""
     anchors: dict[int, Anchor] = {}
     sinks, own_key = anchoring.sinks, anchoring.public_key()
@@ -85,10 +85,10 @@ def _outside(anchoring: Anchoring, chain_id: str) -> Outside:
     other = next(filter(None, (sink.other_audit(chain_id, own_key) for sink in sinks)), None)
     if other and (own_key or not trusted):
         raise Broken(None, "keys", f"The key signed audit {other}, and the database holds another one, {chain_id}.")
-    return Outside(trusted, sorted(anchors.values(), key=lambda each: each.seq), own_key)
+    return TrustedAnchors(trusted, sorted(anchors.values(), key=lambda each: each.seq), own_key)
 
 
-def _keys(document: dict[str, Any], outside: Outside) -> Keys | None:
+def _keys(document: dict[str, Any], outside: TrustedAnchors) -> Keys | None:
     """The keys of the database if they are trusted; None while there are no keys anywhere."""
     keys = Keys(document) if document["keys"] or outside.trusted else None
     for trusted in outside.trusted:
@@ -100,7 +100,7 @@ def _keys(document: dict[str, Any], outside: Outside) -> Keys | None:
     return keys
 
 
-async def _verify(connection: AnyConnection, outside: Outside, findings: Findings, limit: int) -> None:
+async def _verify(connection: AnyConnection, outside: TrustedAnchors, findings: Findings, limit: int) -> None:
     head, retired = await chain.head(connection), await chain.retired_until(connection)
     start = await _start(connection, findings.first_seq - 1, retired)
     findings.first_seq, findings.last_seq = start.seq + 1, start.seq
@@ -130,7 +130,7 @@ async def _start(connection: AnyConnection, after: int, retired: Link) -> Link:
     return Link(after, hash)
 
 
-async def _require_outside(connection: AnyConnection, keys: Keys, outside: Outside, piece: Piece) -> None:
+async def _require_outside(connection: AnyConnection, keys: Keys, outside: TrustedAnchors, piece: ChainRange) -> None:
     """Raises Broken unless each outside anchor is signed, signs the stored event, and is also in the database."""
     within = [each for each in outside.anchors if piece.after.seq < each.seq <= piece.last.seq]
     for anchor in within:
@@ -142,7 +142,9 @@ async def _require_outside(connection: AnyConnection, keys: Keys, outside: Outsi
             raise Broken(anchor.seq, "anchor", f"The anchor at seq {anchor.seq} was taken out of the database.")
 
 
-async def _require_stored(connection: AnyConnection, keys: Keys, outside: Outside, piece: Piece, retired: Link) -> int:
+async def _require_stored(
+    connection: AnyConnection, keys: Keys, outside: TrustedAnchors, piece: ChainRange, retired: Link
+) -> int:
     """Raises Broken unless the anchors in the database are signed, form a chain, and equal those outside.
 
     Returns the number of the last event that they sign.
@@ -166,7 +168,7 @@ async def _require_stored(connection: AnyConnection, keys: Keys, outside: Outsid
     return before.seq if before else 0
 
 
-def _require_end(last: Link, head: Link, outside: Outside) -> None:
+def _require_end(last: Link, head: Link, outside: TrustedAnchors) -> None:
     if outside.last_seq > last.seq:
         sentence = f"The tail is cut: event {outside.last_seq} was signed, and the last is {last.seq}."
         raise Broken(last.seq + 1, "cut", sentence)

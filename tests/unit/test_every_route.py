@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute, Route
 
 from coordinator import app as coordinator
-from coordinator.adapters.daprd import Sidecar
+from coordinator.adapters.daprd import DaprHttpClient
 from coordinator.domain.catalog import read_catalog
 from coordinator.settings import Settings
 from migration_sidecar.api.app import make_app
@@ -29,7 +29,7 @@ JSON = {"content-type": "application/json"}
 def whole_coordinator() -> FastAPI:
     app = coordinator.create_app()
     settings = Settings()
-    coordinator._wire(app, settings, read_catalog((ROOT / "fleet.toml").read_text()), Sidecar(3500))
+    coordinator._wire(app, settings, read_catalog((ROOT / "fleet.toml").read_text()), DaprHttpClient(3500))
     return app
 
 

@@ -14,7 +14,7 @@ from coordinator.cli.audit.export_download import Download, Span
 from coordinator.cli.audit.file_verification import verdict_on
 from coordinator.cli.audit.progress import progress
 from coordinator.cli.command_context import session
-from coordinator.cli.console import print_json, remarks, show_verdict
+from coordinator.cli.console import print_json, show_verdict, stderr
 from coordinator.client.client import CoordinatorClient
 from coordinator.client.errors import BadInput
 from coordinator.client.exit_codes import ExitCode
@@ -67,7 +67,7 @@ def export(
             print_json(asdict(result.verdict))
         else:
             show_verdict(result.lines, ok=result.verdict.ok)
-            remarks().print(safe(f"Written: {output} ({output.stat().st_size} bytes)"), soft_wrap=True)
+            stderr().print(safe(f"Written: {output} ({output.stat().st_size} bytes)"), soft_wrap=True)
         raise typer.Exit(ExitCode.DONE if result.verdict.ok else ExitCode.DOES_NOT_HOLD)
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from coordinator.client.audit_verification import Tell
+from coordinator.client.audit_verification import ProgressCallback
 from coordinator.client.client import CoordinatorClient
-from coordinator.client.errors import CannotReach, CommandFailed, Lost, NotListening, Refused
+from coordinator.client.errors import AppNotReady, CannotReach, ClientError, NoReply, Refused
 
 EVENT = re.compile(rb'\{"seq":(\d{1,18}),')
 TRIES = 3
@@ -23,7 +23,7 @@ PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Place:
+class ResumePosition:
     """A position in the file: its offset in bytes, the last event before it, and the number of events before it."""
 
     offset: int = 0
@@ -44,7 +44,7 @@ class Span:
         return parameters if self.last is None else parameters | {"to": self.last}
 
 
-class Cut(CannotReach):
+class DownloadInterrupted(CannotReach):
     """Several answers ended after the same event. Missing events in the chain have the same effect."""
 
     def __init__(self, seq: int) -> None:
@@ -57,11 +57,13 @@ class Cut(CannotReach):
 class Download:
     """Writes one export into `file`, from as many answers as needed. `total` is only for the progress."""
 
-    def __init__(self, client: CoordinatorClient, file: BinaryIO, span: Span, on_progress: Tell, total: int) -> None:
+    def __init__(
+        self, client: CoordinatorClient, file: BinaryIO, span: Span, on_progress: ProgressCallback, total: int
+    ) -> None:
         self._client, self._file, self._span = client, file, span
         self._on_progress, self._total = on_progress, total
         # The position now; after the last anchor; and where the next answer would start.
-        self._position, self._after_anchor, self._resume_at = Place(), Place(), Place()
+        self._position, self._after_anchor, self._resume_at = ResumePosition(), ResumePosition(), ResumePosition()
         self._ended = False
 
     def run(self) -> None:
@@ -72,17 +74,17 @@ class Download:
             failure = self._read_one_answer()
             useless_answers = 0 if self._resume_at != before else useless_answers + 1
             if useless_answers == TRIES and not self._ended:
-                raise failure or Cut(self._position.seq)
+                raise failure or DownloadInterrupted(self._position.seq)
             if useless_answers and not self._ended:
                 time.sleep(PAUSE_SECONDS)
 
-    def _read_one_answer(self) -> CommandFailed | None:
+    def _read_one_answer(self) -> ClientError | None:
         """Writes the lines of one answer; returns the failure that ended it, if a repeat may help."""
         self._rewind()
         try:
             for line in self._lines():
                 self._add(line)
-        except (Lost, NotListening) as failure:
+        except (NoReply, AppNotReady) as failure:
             return failure
         except Refused as failure:
             # The server may still count the answer that was cut as a running export.

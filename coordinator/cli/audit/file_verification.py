@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coordinator.cli.console import remarks
+from coordinator.cli.console import stderr
 from coordinator.client.errors import BadInput
 
 if TYPE_CHECKING:
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Judged:
+class FileVerdict:
     """A verdict, and the lines that the command prints of it; the first line is the most important."""
 
     verdict: Verdict
     lines: list[str]
 
 
-def verdict_on(file: Path, keys: Path | None, anchors: Path | None) -> Judged:
+def verdict_on(file: Path, keys: Path | None, anchors: Path | None) -> FileVerdict:
     """Verifies an export or a proof. A broken file gives a verdict.
 
     Raises BadInput if the file is something else, cannot be read, or cryptography is not installed.
@@ -34,7 +34,7 @@ def verdict_on(file: Path, keys: Path | None, anchors: Path | None) -> Judged:
             "the package cryptography is not installed",
             "install this package with its extra: audit",
         ) from None
-    on_terminal = remarks().is_terminal
+    on_terminal = stderr().is_terminal
     try:
         verdict = verify.verify_file(
             str(file), str(keys) if keys else None, str(anchors) if anchors else None, progress=on_terminal
@@ -48,4 +48,4 @@ def verdict_on(file: Path, keys: Path | None, anchors: Path | None) -> Judged:
         raise BadInput(
             "There is nothing that can be verified", reason, "name an export or a proof, and keys and anchors as files"
         ) from None
-    return Judged(verdict, [verify.sentence(verdict), *verdict.notes])
+    return FileVerdict(verdict, [verify.sentence(verdict), *verdict.notes])

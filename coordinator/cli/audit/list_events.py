@@ -9,7 +9,7 @@ import typer
 from coordinator.cli import options, tables
 from coordinator.cli.audit.arguments import moment
 from coordinator.cli.command_context import session
-from coordinator.cli.console import answers, print_json, remarks, say_more
+from coordinator.cli.console import print_hint, print_json, stderr, stdout
 from coordinator.client.views import AuditEventView, read_list
 
 EXAMPLES = options.examples(
@@ -60,13 +60,13 @@ def list_events(
             "limit": limit,
             "cursor": cursor,
         }
-        document = client.audit(options.given(parameters.items()))
+        document = client.audit(options.without_unset(parameters.items()))
         if as_json:
             print_json(document)
         else:
             events = read_list(AuditEventView, document, "events")
-            tables.show_audit(answers(), events)
+            tables.show_audit(stdout(), events)
             if request and not events:
                 # A refused message may be recorded without a request id.
-                remarks().print(REFUSED, soft_wrap=True)
-            say_more(document)
+                stderr().print(REFUSED, soft_wrap=True)
+            print_hint(document)

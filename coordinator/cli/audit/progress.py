@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from coordinator.cli.console import remarks
-from coordinator.client.audit_verification import Tell
+from coordinator.cli.console import stderr
+from coordinator.client.audit_verification import ProgressCallback
 
 
 @contextmanager
-def progress(what: str, *, shown: bool = True) -> Iterator[Tell]:
+def progress(what: str, *, shown: bool = True) -> Iterator[ProgressCallback]:
     """Shows a bar until the block ends. Yields the function that moves it, with the arguments `done, total`."""
-    console = remarks()
+    console = stderr()
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("events"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
         task = bar.add_task(what, total=None)

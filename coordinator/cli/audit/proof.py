@@ -14,7 +14,7 @@ from coordinator.cli import options
 from coordinator.cli.audit.arguments import Force, Keys, refuse_to_overwrite
 from coordinator.cli.audit.file_verification import verdict_on
 from coordinator.cli.command_context import session
-from coordinator.cli.console import print_json, remarks, show_verdict
+from coordinator.cli.console import print_json, show_verdict, stderr
 from coordinator.client.exit_codes import ExitCode
 from coordinator.presentation.terminal_text import safe
 
@@ -48,5 +48,5 @@ def proof(
             print_json(asdict(result.verdict))
         else:
             show_verdict(result.lines[:1], ok=result.verdict.ok)
-            remarks().print(safe(f"Written: {output} ({len(line)} bytes)"), soft_wrap=True)
+            stderr().print(safe(f"Written: {output} ({len(line)} bytes)"), soft_wrap=True)
         raise typer.Exit(ExitCode.DONE if result.verdict.ok else ExitCode.DOES_NOT_HOLD)

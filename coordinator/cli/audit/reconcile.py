@@ -10,19 +10,19 @@ from rich.console import Console
 
 from coordinator.cli import options
 from coordinator.cli.audit.arguments import Keys
-from coordinator.cli.audit.reconcile_sources import Gathering
+from coordinator.cli.audit.reconcile_sources import ReconciliationReader
 from coordinator.cli.audit.sealed_segments import add_segments
 from coordinator.cli.command_context import session
-from coordinator.cli.console import answers, print_json, remarks
+from coordinator.cli.console import print_json, stderr, stdout
 from coordinator.cli.table_layout import Column, Row, show_table
 from coordinator.client.audit_verification import LiveVerdict, verify_all
 from coordinator.client.exit_codes import ExitCode
-from coordinator.domain.reconciliation.discrepancy import Gap, Kind
+from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from coordinator.presentation.terminal_text import safe
 
 Counted = dict[str, Any]
-MOST_SHOWN = 200
+MAX_SHOWN = 200
 COLUMNS = (Column("service"), Column("journal rows"), Column("gaps"), Column("note", folds=True))
 
 EXAMPLES = options.examples(
@@ -50,15 +50,15 @@ def reconcile(
     accounted for, 1 gaps were found, 3 something could not be compared (or is still on its way to the audit).
     """
     with session(url, as_json=as_json) as client:
-        with remarks().status("Verifying the audit") as status:
+        with stderr().status("Verifying the audit") as status:
             verdict = verify_all(client, lambda done, total: status.update(f"Verifying the audit ({done} of {total})"))
-            reader = Gathering(client, lambda text: status.update(safe(text)))
-            reconciliation = reader.begin(services or [])
+            reader = ReconciliationReader(client, lambda text: status.update(safe(text)))
+            reconciliation = reader.prepare(services or [])
             covered = add_segments(reconciliation, segment or [], keys, verdict.chain_id)
             reconciliation.has_sealed_segments = covered < verdict.retired_until
             reader.reconcile(reconciliation, wait)
         document = _document(reconciliation, verdict, reader.not_compared)
-        print_json(document) if as_json else _show(answers(), document)
+        print_json(document) if as_json else _show(stdout(), document)
         raise typer.Exit(_exit_code(document))
 
 
@@ -69,7 +69,7 @@ def _document(reconciliation: Reconciliation, verdict: LiveVerdict, not_compared
             "service": service,
             "journal_rows": rows,
             "gaps": sum(gap.service == service for gap in gaps),
-            "began_elsewhere": reconciliation.journals.courses[service].began_elsewhere,
+            "began_elsewhere": reconciliation.journals.continuities[service].began_elsewhere,
         }
         for service, rows in reconciliation.journals.counted.items()
     ]
@@ -92,11 +92,11 @@ def _document(reconciliation: Reconciliation, verdict: LiveVerdict, not_compared
     }
 
 
-def _chain_gaps(verdict: LiveVerdict) -> list[Gap]:
+def _chain_gaps(verdict: LiveVerdict) -> list[Discrepancy]:
     if verdict.ok:
         return []
     sentence = f"The audit's own chain does not hold. {verdict.sentence}"
-    return [Gap(kind=Kind.NOT_VERIFIED, sentence=sentence, seq=verdict.first_bad_seq)]
+    return [Discrepancy(kind=Kind.NOT_VERIFIED, sentence=sentence, seq=verdict.first_bad_seq)]
 
 
 def _exit_code(document: Counted) -> ExitCode:
@@ -121,10 +121,10 @@ def _show(console: Console, document: Counted) -> None:
     ]
     show_table(console, COLUMNS, rows)
     gaps = document["gaps"]
-    for gap in gaps[:MOST_SHOWN]:
+    for gap in gaps[:MAX_SHOWN]:
         console.print(safe(gap["sentence"], "red"), soft_wrap=True)
-    if len(gaps) > MOST_SHOWN:
-        console.print(f"{len(gaps) - MOST_SHOWN} more; --json names every one.")
+    if len(gaps) > MAX_SHOWN:
+        console.print(f"{len(gaps) - MAX_SHOWN} more; --json names every one.")
     console.print(safe(_summary(document), "bold"), soft_wrap=True)
 
 

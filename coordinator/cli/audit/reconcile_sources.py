@@ -21,14 +21,14 @@ from migration_sidecar.contract.messages import AuditPage
 JOURNAL_PAGE = 500
 AUDIT_PAGE = 1000
 RUN_PAGE = 200
-LOOK_AGAIN_SECONDS = 0.5
+RECHECK_SECONDS = 0.5
 NO_DATABASE = "no_database"
 
 Read = TypeVar("Read", bound=BaseModel)
 
 
 @dataclass
-class Gathering:
+class ReconciliationReader:
     """Reads all sources into a Reconciliation.
 
     It reads the journals before the audit: then every row that a journal has relayed must be in the audit.
@@ -40,7 +40,7 @@ class Gathering:
     _chosen: list[str] = field(default_factory=list)
     _cursor: str | None = None
 
-    def begin(self, chosen: list[str]) -> Reconciliation:
+    def prepare(self, chosen: list[str]) -> Reconciliation:
         """Asks for the fleet and returns an empty Reconciliation. Raises BadInput for a name that is not a service."""
         self.on_progress("Asking the fleet")
         fleet = self.client.fleet()
@@ -56,10 +56,10 @@ class Gathering:
         self._runs(reconciliation)
         self._audit(reconciliation)
         deadline = time.monotonic() + wait_seconds
-        while self._look_again(reconciliation) or (reconciliation.on_their_way and time.monotonic() < deadline):
+        while self._recheck(reconciliation) or (reconciliation.on_their_way and time.monotonic() < deadline):
             self.on_progress(f"Waiting for {reconciliation.on_their_way} events on their way to the audit")
-            time.sleep(LOOK_AGAIN_SECONDS)
-            for request_id in reconciliation.runs.owing():
+            time.sleep(RECHECK_SECONDS)
+            for request_id in reconciliation.runs.still_in_outbox():
                 self._run(reconciliation, request_id)
             self._audit(reconciliation)
 
@@ -72,11 +72,11 @@ class Gathering:
                     f"Reading the journal of {service} ({reconciliation.journals.counted[service]} rows so far)"
                 )
                 page = _read(JournalPage, self.client.journal(service, after, JOURNAL_PAGE))
-                reconciliation.journals.take(page)
+                reconciliation.journals.add_entry(page)
                 after = page.next_after
         except Refused as error:
             self.not_compared[service] = str(error.problem.get("detail") or error.problem.get("title"))
-            reconciliation.journals.leave_out(service)
+            reconciliation.journals.exclude(service)
 
     def _runs(self, reconciliation: Reconciliation) -> None:
         cursor: str | None = None
@@ -100,7 +100,7 @@ class Gathering:
         for page in self._audit_pages():
             for event in page.events:
                 if event.seq > reconciliation.last_seq:
-                    reconciliation.told(event)
+                    reconciliation.add_audit_event(event)
             self.on_progress(f"Reading the audit ({reconciliation.events} events so far)")
 
     def _audit_pages(self) -> Iterator[AuditPage]:
@@ -113,7 +113,7 @@ class Gathering:
                 return
             self._cursor = page.next_cursor
 
-    def _look_again(self, reconciliation: Reconciliation) -> bool:
+    def _recheck(self, reconciliation: Reconciliation) -> bool:
         """Reads again the sources that did not have something that the audit has; returns whether there were any."""
         services, request_ids = reconciliation.journals.to_look_for(), reconciliation.runs.to_look_for()
         for service in services:
@@ -148,7 +148,7 @@ def _chosen(chosen: list[str], services: list[ServiceView], declared: Declaratio
 
 
 def _take_run(reconciliation: Reconciliation, record: Any) -> None:
-    reconciliation.runs.take(_read(Run, record), owed=record.get("audit") != "recorded")
+    reconciliation.runs.add_run(_read(Run, record), owed=record.get("audit") != "recorded")
 
 
 def _read(kind: type[Read], document: Any) -> Read:

@@ -13,8 +13,8 @@ from coordinator.cli import options
 from coordinator.cli.audit.arguments import Force, Keys, refuse_to_overwrite
 from coordinator.cli.audit.progress import progress
 from coordinator.cli.command_context import session
-from coordinator.cli.console import print_json, remarks
-from coordinator.client.audit_verification import LiveVerdict, Tell, verify_all
+from coordinator.cli.console import print_json, stderr
+from coordinator.client.audit_verification import LiveVerdict, ProgressCallback, verify_all
 from coordinator.client.client import CoordinatorClient
 from coordinator.client.errors import BadInput, CannotReach, Refused
 from coordinator.client.exit_codes import ExitCode
@@ -66,18 +66,16 @@ def report(
         if as_json:
             print_json(document.as_data())
         if contradicted:
-            remarks().print(
-                "The evidence contradicts what the report shows: read “What was checked”.", style="bold red"
-            )
+            stderr().print("The evidence contradicts what the report shows: read “What was checked”.", style="bold red")
             raise typer.Exit(ExitCode.DOES_NOT_HOLD)
 
 
 def _build(client: CoordinatorClient, request_id: str, keys: Path | None, *, shown: bool) -> tuple[Report, bool]:
     from coordinator.report.build import report_of
-    from coordinator.report.sections.evidence import is_contradicted
+    from coordinator.report.sections.evidence import contradicts_record
 
     facts = _facts(client, request_id, keys, shown=shown)
-    return report_of(facts), is_contradicted(facts)
+    return report_of(facts), contradicts_record(facts)
 
 
 def _facts(client: CoordinatorClient, request_id: str, keys: Path | None, *, shown: bool) -> RunFacts:
@@ -105,7 +103,7 @@ def _facts(client: CoordinatorClient, request_id: str, keys: Path | None, *, sho
     return RunFacts(read(ReportedRun, record), events, evidence, disagreements=disagreements(record, events))
 
 
-def _chain(client: CoordinatorClient, on_progress: Tell) -> LiveVerdict | None:
+def _chain(client: CoordinatorClient, on_progress: ProgressCallback) -> LiveVerdict | None:
     try:
         return verify_all(client, on_progress)
     except (Refused, CannotReach):
@@ -154,7 +152,7 @@ def _write(file: Path, content: bytes) -> None:
         file.write_bytes(content)
     except OSError as error:
         raise BadInput("The report cannot be written", f"{file}: {error.strerror}", "name another file") from None
-    remarks().print(safe(f"Written: {file}"), soft_wrap=True)
+    stderr().print(safe(f"Written: {file}"), soft_wrap=True)
 
 
 def _not_installed(error: ImportError) -> BadInput:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from coordinator.cli.console import remarks
+from coordinator.cli.console import stderr
 from coordinator.cli.table_layout import Column, show_table
 from coordinator.client.views import AuditEventView, RunStoryView
 from coordinator.presentation.formatting import duration, moment, style_of, way
@@ -40,7 +40,7 @@ def show_story(console: Console, story: RunStoryView) -> None:
     console.print(safe(_circumstances(story), "dim"), soft_wrap=True)
     show_table(console, COLUMNS, [_row(event) for event in story.events])
     if story.more:
-        remarks().print(safe(f"There is more: coordinator audit list --request {story.request_id}"), soft_wrap=True)
+        stderr().print(safe(f"There is more: coordinator audit list --request {story.request_id}"), soft_wrap=True)
 
 
 def _circumstances(story: RunStoryView) -> str:

@@ -26,7 +26,7 @@ def add_segments(reconciliation: Reconciliation, files: list[Path], keys: Path |
             raise _refused(file, "it is no segment of this audit")
         for event in _events(file):
             if event.seq > reconciliation.last_seq:
-                reconciliation.told(event, sealed=True)
+                reconciliation.add_audit_event(event, sealed=True)
         if verdict.first_seq <= covered + 1:
             covered = max(covered, verdict.last_seq)
     return covered

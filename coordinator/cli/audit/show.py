@@ -12,7 +12,7 @@ from rich.text import Text
 from coordinator.cli import options
 from coordinator.cli.audit.run_timeline import show_story
 from coordinator.cli.command_context import session
-from coordinator.cli.console import answers, print_json
+from coordinator.cli.console import print_json, stdout
 from coordinator.client.client import CoordinatorClient
 from coordinator.client.errors import BadInput
 from coordinator.client.views import RunStoryView, read
@@ -39,9 +39,9 @@ def show(
         if as_json:
             print_json(document)
         elif event is None:
-            show_story(answers(), read(RunStoryView, document))
+            show_story(stdout(), read(RunStoryView, document))
         else:
-            _show_event(answers(), document)
+            _show_event(stdout(), document)
 
 
 def _read_document(client: CoordinatorClient, request_id: str | None, event: str | None) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def _read_document(client: CoordinatorClient, request_id: str | None, event: str
         )
     if event is not None:
         return client.audit_event(event)
-    return client.audit_story(options.request_id(request_id or ""))
+    return client.audit_run(options.request_id(request_id or ""))
 
 
 def _show_event(console: Console, document: dict[str, Any]) -> None:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-NOBODY: frozenset[str] = frozenset()
+UNKNOWN_ACTOR: frozenset[str] = frozenset()
 
 
 class Former(NamedTuple):
     """What a service and its database were called before."""
 
-    names: frozenset[str] = NOBODY
-    databases: frozenset[str] = NOBODY
+    names: frozenset[str] = UNKNOWN_ACTOR
+    databases: frozenset[str] = UNKNOWN_ACTOR
 
 
 class Left(NamedTuple):
@@ -24,7 +24,7 @@ class Left(NamedTuple):
     reason: str
 
 
-class Because(NamedTuple):
+class Reason(NamedTuple):
     """Why events under this name are accepted although there is no journal of that name now."""
 
     name: str

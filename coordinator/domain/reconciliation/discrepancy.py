@@ -27,7 +27,7 @@ class Kind(StrEnum):
     NOT_VERIFIED = "not_verified"  # the audit's own chain does not hold
 
 
-class Gap(BaseModel):
+class Discrepancy(BaseModel):
     """One discrepancy: a sentence for people, and the facts for programs."""
 
     model_config = ConfigDict(frozen=True)

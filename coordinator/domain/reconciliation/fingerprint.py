@@ -13,7 +13,7 @@ from migration_sidecar.contract.messages import AuditEvent
 WIDTH = 8
 FIELDS = tuple(name for name in AuditEvent.model_fields if name not in ("detail", "occurred_at"))
 # A sentence for people: shortened and cleaned on its way, by each release in its own manner.
-PROSE = ("error", "cut")
+FREE_TEXT_FIELDS = ("error", "cut")
 # One tuple for all events with the same names, which are nearly all of them.
 _names: dict[tuple[str, ...], tuple[str, ...]] = {}
 
@@ -34,7 +34,7 @@ def fingerprint(event: AuditEvent) -> Fingerprint:
     """The fingerprint of an event. Raises OverflowError for a time that does not exist in UTC."""
     facts = {name: getattr(event, name) for name in FIELDS}
     facts["occurred_at"] = event.occurred_at.astimezone(UTC).isoformat()
-    facts |= {f"detail.{name}": value for name, value in event.detail.items() if name not in PROSE}
+    facts |= {f"detail.{name}": value for name, value in event.detail.items() if name not in FREE_TEXT_FIELDS}
     names = tuple(sorted(facts))
     return Fingerprint(_names.setdefault(names, names), b"".join(_digest(facts[name]) for name in names))
 

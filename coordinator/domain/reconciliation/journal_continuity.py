@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from coordinator.domain.reconciliation.discrepancy import Gap, Kind
+from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.reconciliation.version_table import VersionTable, named
 from migration_sidecar.contract.journal import HistoryPosition, JournalEntry
 
@@ -29,29 +29,29 @@ class Attempts:
     mentioned: set[int] = field(default_factory=set)
 
 
-class Course:
+class JournalContinuity:
     """Reads one journal row by row and finds what contradicts an earlier row."""
 
     def __init__(self, service: str) -> None:
         self._service = service
         self._tables: defaultdict[str, VersionTable] = defaultdict(VersionTable)
         self._attempts: defaultdict[str, Attempts] = defaultdict(Attempts)
-        self._gaps: list[Gap] = []
+        self._gaps: list[Discrepancy] = []
 
     @property
     def began_elsewhere(self) -> list[str]:
         """Versions that the first row met: somebody made them before there was a journal."""
         return sorted({revision for table in self._tables.values() for revision in table.began_at or ()})
 
-    def follow(self, entry: JournalEntry) -> None:
+    def add(self, entry: JournalEntry) -> None:
         """Takes the next row; rows must come in order. Rows of unknown kinds are reported as unreadable elsewhere."""
         if entry.kind == "unreadable":
             return
         self._attempt(entry)
-        if entry.kind in EFFECTS and (fault := self._tables[entry.history].follow(entry)) is not None:
+        if entry.kind in EFFECTS and (fault := self._tables[entry.history].apply(entry)) is not None:
             self._gaps.append(self._gap(*fault))
 
-    def gaps(self, positions: list[HistoryPosition]) -> Iterator[Gap]:
+    def gaps(self, positions: list[HistoryPosition]) -> Iterator[Discrepancy]:
         """What was found, with what the version table says at the end; call it once all rows are read."""
         yield from self._gaps
         for operation_id, attempts in self._attempts.items():
@@ -74,7 +74,7 @@ class Course:
             sentence = f"Attempt {entry.attempt} of {entry.operation_id} had effects, and no row says that it began."
             self._gaps.append(self._gap(Kind.ATTEMPT_MISSING, sentence))
 
-    def _missing(self, operation_id: str, attempts: Attempts) -> Iterator[Gap]:
+    def _missing(self, operation_id: str, attempts: Attempts) -> Iterator[Discrepancy]:
         for number in sorted(attempts.open):
             sentence = f"Attempt {number} of {operation_id} began, its operation is over, and no row says how it ended."
             yield self._gap(Kind.ATTEMPT_WITHOUT_END, sentence)
@@ -82,7 +82,7 @@ class Course:
             sentence = f"Attempt {number} of {operation_id} has no row, and a later one has."
             yield self._gap(Kind.ATTEMPT_MISSING, sentence)
 
-    def _position(self, position: HistoryPosition) -> Iterator[Gap]:
+    def _position(self, position: HistoryPosition) -> Iterator[Discrepancy]:
         table = self._tables.get(position.history)
         if table is None or table.heads is None or table.heads == frozenset(position.revisions):
             return
@@ -93,5 +93,5 @@ class Course:
             " was moved past the journal.",
         )
 
-    def _gap(self, kind: Kind, sentence: str) -> Gap:
-        return Gap(kind=kind, sentence=f"{self._service}: {sentence}", service=self._service)
+    def _gap(self, kind: Kind, sentence: str) -> Discrepancy:
+        return Discrepancy(kind=kind, sentence=f"{self._service}: {sentence}", service=self._service)

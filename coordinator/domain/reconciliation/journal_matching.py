@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from coordinator.domain.reconciliation.declarations import Because, Declarations
-from coordinator.domain.reconciliation.discrepancy import Gap, Kind
+from coordinator.domain.reconciliation.declarations import Declarations, Reason
+from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.reconciliation.fingerprint import Fingerprint, differences, fingerprint
-from coordinator.domain.reconciliation.journal_continuity import Course
+from coordinator.domain.reconciliation.journal_continuity import JournalContinuity
 from migration_sidecar.contract.journal import HistoryPosition, JournalEntry, JournalPage
 from migration_sidecar.contract.messages import AuditEvent, RecordedAuditEvent
 
@@ -27,14 +27,14 @@ class Row:
     service: str
     source: str
     described: str
-    mark: Fingerprint | None
+    revision_id: Fingerprint | None
     at: datetime
     relayed: bool
     seconds_ago: float
 
 
 @dataclass(slots=True)
-class Stranger:
+class UnmatchedEvent:
     """An audit event for which no journal row was found yet."""
 
     service: str
@@ -47,74 +47,74 @@ class Stranger:
 
 
 @dataclass
-class Journals:
+class JournalMatcher:
     """Matches rows and events in any order. It keeps about 500 bytes per row, and a tenth once the row is matched."""
 
     rows: dict[UUID, Row] = field(default_factory=dict)
-    strangers: dict[UUID, Stranger] = field(default_factory=dict)
-    courses: dict[str, Course] = field(default_factory=dict)
+    unmatched: dict[UUID, UnmatchedEvent] = field(default_factory=dict)
+    continuities: dict[str, JournalContinuity] = field(default_factory=dict)
     positions: dict[str, list[HistoryPosition]] = field(default_factory=dict)
     counted: dict[str, int] = field(default_factory=dict)
-    unreadable: dict[str, list[Gap]] = field(default_factory=dict)
-    retold: list[Gap] = field(default_factory=list)
+    unreadable: dict[str, list[Discrepancy]] = field(default_factory=dict)
+    content_mismatches: list[Discrepancy] = field(default_factory=list)
     declared: Declarations = field(default_factory=Declarations)
-    accepted: Counter[Because] = field(default_factory=Counter)
+    accepted: Counter[Reason] = field(default_factory=Counter)
     _looked_for: set[UUID] = field(default_factory=set)
 
     def begin(self, service: str) -> None:
         """Starts or restarts the journal of a service; its rows then come from the first one on."""
-        self.courses[service], self.positions[service], self.counted[service] = Course(service), [], 0
+        self.continuities[service], self.positions[service], self.counted[service] = JournalContinuity(service), [], 0
         self.unreadable[service] = []
 
-    def leave_out(self, service: str) -> None:
+    def exclude(self, service: str) -> None:
         """Forgets a journal that could not be read to its end: half of a journal proves nothing."""
-        for kept in (self.courses, self.positions, self.counted, self.unreadable):
+        for kept in (self.continuities, self.positions, self.counted, self.unreadable):
             kept.pop(service)
         self.rows = {event_id: row for event_id, row in self.rows.items() if row.service != service}
 
-    def take(self, page: JournalPage) -> None:
+    def add_entry(self, page: JournalPage) -> None:
         """Takes the next page of the journal of its service."""
         self.positions[page.service] = page.positions
         for entry in page.entries:
             self.counted[page.service] += 1
-            self.courses[page.service].follow(entry)
+            self.continuities[page.service].add(entry)
             if entry.event is not None and (mark := _mark(entry.event)) is not None:
                 self._expect(page.service, entry, entry.event, mark)
             elif entry.is_sent:
                 self.unreadable[page.service].append(_unreadable(page.service, entry))
 
-    def told(self, service: str, event: RecordedAuditEvent) -> None:
+    def add_audit_event(self, service: str, event: RecordedAuditEvent) -> None:
         """Takes an audit event that says it came from the journal of this service."""
-        self.strangers[event.event_id] = Stranger(
+        self.unmatched[event.event_id] = UnmatchedEvent(
             service, event.seq, event.event_type, event.source, event.service, event.database, fingerprint(event)
         )
         self._match(event.event_id)
 
     def to_look_for(self) -> set[str]:
         """Services whose journals must be read again, because the audit has events younger than the last reading."""
-        new = self.strangers.keys() - self._looked_for
+        new = self.unmatched.keys() - self._looked_for
         self._looked_for |= new
-        return {self.strangers[event_id].service for event_id in new} & self.courses.keys()
+        return {self.unmatched[event_id].service for event_id in new} & self.continuities.keys()
 
     @property
     def on_their_way(self) -> int:
         """How many rows may still arrive in the audit."""
-        return sum(_may_still_come(row) for row in self.rows.values() if row.mark is not None)
+        return sum(_may_still_come(row) for row in self.rows.values() if row.revision_id is not None)
 
     def sealed(self, until: datetime | None) -> int:
         """How many rows are older than the audit's oldest event outside sealed segments."""
-        return sum(_is_sealed(row, until) for row in self.rows.values() if row.mark is not None)
+        return sum(_is_sealed(row, until) for row in self.rows.values() if row.revision_id is not None)
 
-    def gaps(self, sealed_until: datetime | None = None) -> Iterator[Gap]:
+    def gaps(self, sealed_until: datetime | None = None) -> Iterator[Discrepancy]:
         """What does not match; call it once everything is read."""
-        yield from self.retold
+        yield from self.content_mismatches
         for event_id, row in self.rows.items():
-            if row.mark is not None and not (_may_still_come(row) or _is_sealed(row, sealed_until)):
+            if row.revision_id is not None and not (_may_still_come(row) or _is_sealed(row, sealed_until)):
                 yield _absent(event_id, row)
-        for event_id, stranger in self.strangers.items():
-            if stranger.service in self.courses:
+        for event_id, stranger in self.unmatched.items():
+            if stranger.service in self.continuities:
                 yield _unfounded(event_id, stranger)
-        for service, course in self.courses.items():
+        for service, course in self.continuities.items():
             yield from self.unreadable[service]
             yield from course.gaps(self.positions[service])
 
@@ -129,23 +129,23 @@ class Journals:
         self._match(event_id)
 
     def _match(self, event_id: UUID) -> None:
-        row, stranger = self.rows.get(event_id), self.strangers.get(event_id)
+        row, stranger = self.rows.get(event_id), self.unmatched.get(event_id)
         if row is None or stranger is None:
             return
-        names = differences(row.mark, stranger.mark) if row.mark is not None else []
+        names = differences(row.revision_id, stranger.mark) if row.revision_id is not None else []
         if names and not self._is_explained(row, stranger, set(names)):
-            self.retold.append(_retold(event_id, row, stranger, names))
-        row.mark = None
-        del self.strangers[event_id]
+            self.content_mismatches.append(_retold(event_id, row, stranger, names))
+        row.revision_id = None
+        del self.unmatched[event_id]
 
-    def _is_explained(self, row: Row, stranger: Stranger, names: set[str]) -> bool:
+    def _is_explained(self, row: Row, stranger: UnmatchedEvent, names: set[str]) -> bool:
         """Whether a former name of the service explains the difference; a row that names its service must agree."""
         name, database = stranger.source.removesuffix(JOURNAL), stranger.database
         says_itself = row.source != row.service + JOURNAL and names & {"source", "service"}
         if says_itself or stranger.about != name or not self.declared.allows(row.service, name, database, names):
             return False
         if "database" in names:
-            self.accepted[Because(row.service, f"its database was called {database} before")] += 1
+            self.accepted[Reason(row.service, f"its database was called {database} before")] += 1
         return True
 
 
@@ -165,20 +165,20 @@ def _is_sealed(row: Row, until: datetime | None) -> bool:
     return until is not None and row.relayed and row.at < until
 
 
-def _unreadable(service: str, entry: JournalEntry) -> Gap:
-    return Gap(
+def _unreadable(service: str, entry: JournalEntry) -> Discrepancy:
+    return Discrepancy(
         kind=Kind.UNREADABLE_ROW,
         sentence=f"{service}: the journal row {entry.seq} ({entry.kind}) cannot be read, and so is not in the audit.",
         service=service,
     )
 
 
-def _absent(event_id: UUID, row: Row) -> Gap:
+def _absent(event_id: UUID, row: Row) -> Discrepancy:
     if row.relayed:
         why = "was handed over, and the audit does not have it: an audit row was removed, or it was never stored."
     else:
         why = f"is {row.seconds_ago:.0f} s old and was never handed over: look at the service's log for its relay."
-    return Gap(
+    return Discrepancy(
         kind=Kind.NOT_IN_AUDIT if row.relayed else Kind.NEVER_SENT,
         sentence=f"{row.service}: the journal row “{row.described}” {why}",
         service=row.service,
@@ -186,8 +186,8 @@ def _absent(event_id: UUID, row: Row) -> Gap:
     )
 
 
-def _unfounded(event_id: UUID, stranger: Stranger) -> Gap:
-    return Gap(
+def _unfounded(event_id: UUID, stranger: UnmatchedEvent) -> Discrepancy:
+    return Discrepancy(
         kind=Kind.NOT_IN_JOURNAL,
         sentence=f"{stranger.service}: audit event {stranger.seq} ({stranger.event_type}) is said to be from its"
         " journal, which has no such row: a journal row was removed, or the event was forged.",
@@ -197,8 +197,8 @@ def _unfounded(event_id: UUID, stranger: Stranger) -> Gap:
     )
 
 
-def _retold(event_id: UUID, row: Row, stranger: Stranger, names: list[str]) -> Gap:
-    return Gap(
+def _retold(event_id: UUID, row: Row, stranger: UnmatchedEvent, names: list[str]) -> Discrepancy:
+    return Discrepancy(
         kind=Kind.OTHER_CONTENT,
         sentence=f"{row.service}: audit event {stranger.seq} tells the journal row “{row.described}” otherwise; what"
         f" differs: {', '.join(names)}.",

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from coordinator.domain.audit_events import SOURCE
-from coordinator.domain.reconciliation.declarations import Because, Declarations, Left
-from coordinator.domain.reconciliation.discrepancy import Gap, Kind
-from coordinator.domain.reconciliation.journal_matching import JOURNAL, Journals
-from coordinator.domain.reconciliation.run_matching import EVENT_TYPES, Runs
+from coordinator.domain.reconciliation.declarations import Declarations, Left, Reason
+from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
+from coordinator.domain.reconciliation.journal_matching import JOURNAL, JournalMatcher
+from coordinator.domain.reconciliation.run_matching import EVENT_TYPES, RunMatcher
 from migration_sidecar.contract.messages import RecordedAuditEvent
 
 AUDIT_SOURCE = "cas-audit"
 CONFLICT = "audit.conflict"
-DEEDS = {"audit.segment_sealed", "audit.segment_retired"}
+OWN_EVENT_TYPES = {"audit.segment_sealed", "audit.segment_retired"}
 
 
 @dataclass
@@ -27,51 +27,51 @@ class Reconciliation:
     """
 
     fleet: frozenset[str]
-    journals: Journals = field(default_factory=Journals)
-    runs: Runs = field(default_factory=Runs)
+    journals: JournalMatcher = field(default_factory=JournalMatcher)
+    runs: RunMatcher = field(default_factory=RunMatcher)
     events: int = 0
     conflicts: int = 0
     last_seq: int = 0
     has_sealed_segments: bool = False  # their events are not read; the audit verifies their seals itself
     oldest: datetime | None = None
     declared: Declarations = field(default_factory=Declarations)
-    _accepted: Counter[Because] = field(default_factory=Counter)
-    _nobodys: list[Gap] = field(default_factory=list)
+    _accepted: Counter[Reason] = field(default_factory=Counter)
+    _unclaimed: list[Discrepancy] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.journals.declared = self.declared
 
-    def told(self, event: RecordedAuditEvent, *, sealed: bool = False) -> None:
+    def add_audit_event(self, event: RecordedAuditEvent, *, sealed: bool = False) -> None:
         """Takes one audit event. They come in order, each once; those of sealed segments come first."""
         self.events, self.last_seq = self.events + 1, event.seq
         self.oldest = self.oldest or (None if sealed else event.recorded_at)
         name = event.source.removesuffix(JOURNAL)
         if event.source == SOURCE:
             if event.event_type in EVENT_TYPES:
-                self.runs.told(event)
+                self.runs.add_audit_event(event)
         elif event.source.endswith(JOURNAL):
-            self._told_by(name, event)
+            self._add_audit_event(name, event)
         elif event.source == AUDIT_SOURCE and event.event_type == CONFLICT:
             self.conflicts += 1
-        elif event.source != AUDIT_SOURCE or event.event_type not in DEEDS:
-            self._nobodys.append(_nobodys(event))
+        elif event.source != AUDIT_SOURCE or event.event_type not in OWN_EVENT_TYPES:
+            self._unclaimed.append(_unclaimed(event))
 
-    def _told_by(self, name: str, event: RecordedAuditEvent) -> None:
+    def _add_audit_event(self, name: str, event: RecordedAuditEvent) -> None:
         """Compares an event with the journal that it names; without that journal, the catalog may explain it."""
         service, left = self.declared.today(name), self.declared.left.get(name)
         if name in self.declared.without_database:
-            self._accepted[Because(name, f"no database: {self.declared.without_database[name]}")] += 1
+            self._accepted[Reason(name, f"no database: {self.declared.without_database[name]}")] += 1
         elif service in self.fleet:
-            self.journals.told(service, event)
+            self.journals.add_audit_event(service, event)
             if service != name:
-                self._accepted[Because(name, f"former name of {service}")] += 1
+                self._accepted[Reason(name, f"former name of {service}")] += 1
         elif left is not None and event.recorded_at < left.until:
-            self._accepted[Because(name, f"left the fleet: {left.reason}")] += 1
+            self._accepted[Reason(name, f"left the fleet: {left.reason}")] += 1
         else:
-            self._nobodys.append(_nobodys(event, left))
+            self._unclaimed.append(_unclaimed(event, left))
 
     @property
-    def accepted(self) -> dict[Because, int]:
+    def accepted(self) -> dict[Reason, int]:
         """How many events were accepted only because the catalog says something of their names."""
         return dict(sorted((self._accepted + self.journals.accepted).items()))
 
@@ -91,14 +91,14 @@ class Reconciliation:
             return None
         return self.oldest or datetime.max.replace(tzinfo=UTC)
 
-    def gaps(self) -> Iterator[Gap]:
+    def gaps(self) -> Iterator[Discrepancy]:
         """Everything that does not match; call it once everything is read."""
         yield from self.journals.gaps(self._sealed_until)
         yield from self.runs.gaps(self._sealed_until)
-        yield from self._nobodys
+        yield from self._unclaimed
 
 
-def _nobodys(event: RecordedAuditEvent, left: Left | None = None) -> Gap:
+def _unclaimed(event: RecordedAuditEvent, left: Left | None = None) -> Discrepancy:
     who = (
         f"which had left the fleet by {left.until:%Y-%m-%d %H:%M} UTC, and this was recorded later: the event was"
         " forged, or `left` in former_services of fleet.toml is too early."
@@ -106,7 +106,7 @@ def _nobodys(event: RecordedAuditEvent, left: Left | None = None) -> Gap:
         else "which is nobody in this fleet: the event was forged, or a service was renamed or has left the fleet"
         " (former_names, former_services in fleet.toml)."
     )
-    return Gap(
+    return Discrepancy(
         kind=Kind.UNKNOWN_SOURCE,
         sentence=f"Audit event {event.seq} ({event.event_type}) is said to be from {event.source!a}, {who}",
         service=event.service,

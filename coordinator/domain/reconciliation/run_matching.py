@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from coordinator.domain.audit_events import event_id
-from coordinator.domain.reconciliation.discrepancy import Gap, Kind
+from coordinator.domain.audit_events import deterministic_event_id
+from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import Step
@@ -44,18 +44,18 @@ class Expected(NamedTuple):
 
 
 @dataclass
-class Runs:
+class RunMatcher:
     """Matches records and events in any order. It keeps some ten kilobytes for each run that the coordinator knows."""
 
     expected: dict[UUID, Expected] = field(default_factory=dict)
-    strangers: dict[UUID, RecordedAuditEvent] = field(default_factory=dict)
+    unmatched: dict[UUID, RecordedAuditEvent] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
-    retold: list[Gap] = field(default_factory=list)
+    content_mismatches: list[Discrepancy] = field(default_factory=list)
     _found: set[UUID] = field(default_factory=set)
     _looked_for: set[UUID] = field(default_factory=set)
 
-    def take(self, run: Run, *, owed: bool) -> None:
+    def add_run(self, run: Run, *, owed: bool) -> None:
         """Takes a record as it is now; read again, it replaces the older one. `owed`: its outbox is not empty."""
         self.known.add(run.request_id)
         for key, expected in expected_of(run, owed=owed).items():
@@ -67,9 +67,9 @@ class Runs:
         """Notes that the coordinator knows no run of this id."""
         self.absent.add(request_id)
 
-    def told(self, event: RecordedAuditEvent) -> None:
+    def add_audit_event(self, event: RecordedAuditEvent) -> None:
         """Takes an audit event of one of `EVENT_TYPES`."""
-        self.strangers[event.event_id] = event
+        self.unmatched[event.event_id] = event
         self._match(event.event_id)
 
     def to_look_for(self) -> set[str]:
@@ -77,11 +77,11 @@ class Runs:
 
         A name that cannot be a request id has no record to ask for: an event with it is forged.
         """
-        new = self.strangers.keys() - self._looked_for
+        new = self.unmatched.keys() - self._looked_for
         self._looked_for |= new
-        return {name for key in new if REQUEST_ID.fullmatch(name := self.strangers[key].request_id or "")}
+        return {name for key in new if REQUEST_ID.fullmatch(name := self.unmatched[key].request_id or "")}
 
-    def owing(self) -> set[str]:
+    def still_in_outbox(self) -> set[str]:
         """Runs of which the coordinator still has events to deliver."""
         return {each.request_id for each in self.expected.values() if each.owed}
 
@@ -94,25 +94,25 @@ class Runs:
         """How many missing events belong to runs that began before `until`, so that a sealed segment may hold them."""
         return sum(_is_sealed(each, until) for each in self.expected.values())
 
-    def gaps(self, sealed_until: datetime | None = None) -> Iterator[Gap]:
+    def gaps(self, sealed_until: datetime | None = None) -> Iterator[Discrepancy]:
         """What does not match; call it once everything is read."""
-        yield from self.retold
+        yield from self.content_mismatches
         for key, each in self.expected.items():
             if not (each.owed or _is_sealed(each, sealed_until)):
                 yield _absent(key, each)
-        for event in self.strangers.values():
+        for event in self.unmatched.values():
             yield self._unfounded(event)
 
     def _match(self, key: UUID) -> None:
-        expected, event = self.expected.get(key), self.strangers.get(key)
+        expected, event = self.expected.get(key), self.unmatched.get(key)
         if expected is None or event is None:
             return
         if names := [name for name, value in expected.facts.items() if _fact(event, name) != value]:
-            self.retold.append(_retold(event, names))
-        del self.expected[key], self.strangers[key]
+            self.content_mismatches.append(_retold(event, names))
+        del self.expected[key], self.unmatched[key]
         self._found.add(key)
 
-    def _unfounded(self, event: RecordedAuditEvent) -> Gap:
+    def _unfounded(self, event: RecordedAuditEvent) -> Discrepancy:
         if (event.request_id or "") in self.known:
             return _gap(Kind.NOT_OF_THE_RUN, event, "which its record knows nothing of: the event was forged.")
         return _gap(
@@ -129,7 +129,7 @@ def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
     def expect(event_type: str, facts: Facts, *key: str) -> None:
         service = key[0] if key else None
         told = {"event_type": event_type, "request_id": run.request_id, "service": service, **facts}
-        found[event_id(run.request_id, event_type, *key)] = Expected(
+        found[deterministic_event_id(run.request_id, event_type, *key)] = Expected(
             run.request_id, event_type, service, told, run.accepted_at, owed
         )
 
@@ -167,9 +167,9 @@ def _fact(event: RecordedAuditEvent, name: str) -> object:
     return event.detail.get(inside) if where == "detail" else getattr(event, where)
 
 
-def _absent(key: UUID, each: Expected) -> Gap:
+def _absent(key: UUID, each: Expected) -> Discrepancy:
     about = f"{each.event_type} of {each.service}" if each.service else each.event_type
-    return Gap(
+    return Discrepancy(
         kind=Kind.RUN_NOT_IN_AUDIT,
         sentence=f"Run {each.request_id}: its record says that {about} was recorded, and the audit does not have it.",
         request_id=each.request_id,
@@ -178,12 +178,12 @@ def _absent(key: UUID, each: Expected) -> Gap:
     )
 
 
-def _retold(event: RecordedAuditEvent, names: list[str]) -> Gap:
+def _retold(event: RecordedAuditEvent, names: list[str]) -> Discrepancy:
     return _gap(Kind.OTHER_CONTENT, event, f"which its record tells otherwise; what differs: {', '.join(names)}.")
 
 
-def _gap(kind: Kind, event: RecordedAuditEvent, rest: str) -> Gap:
-    return Gap(
+def _gap(kind: Kind, event: RecordedAuditEvent, rest: str) -> Discrepancy:
+    return Discrepancy(
         kind=kind,
         sentence=f"Run {event.request_id}: audit event {event.seq} is a {event.event_type}, {rest}",
         request_id=event.request_id,

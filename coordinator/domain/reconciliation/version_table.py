@@ -15,7 +15,7 @@ from migration_sidecar.contract.journal import JournalEntry
 
 Revisions = frozenset[str]
 NONE: Revisions = frozenset()
-WHY = "a row was removed or altered, or the version was moved past the journal."
+MOVE_DESCRIPTIONS = "a row was removed or altered, or the version was moved past the journal."
 
 
 class Fault(NamedTuple):
@@ -25,7 +25,7 @@ class Fault(NamedTuple):
     sentence: str
 
 
-class Built(NamedTuple):
+class BuiltRevision(NamedTuple):
     """What a revision was built on when it was applied, by the file it had then."""
 
     on: Revisions
@@ -49,13 +49,13 @@ class VersionTable:
 
     heads: Revisions | None = None
     began_at: Revisions | None = None
-    _built: dict[str, Built] = field(default_factory=dict)
+    _built: dict[str, BuiltRevision] = field(default_factory=dict)
     _applied: set[str] = field(default_factory=set)
     _reverted: set[str] = field(default_factory=set)
     _last: Move | None = None
     _replaced: Revisions = NONE  # by the rows of one `alembic stamp` so far, which all name what was there at first
 
-    def follow(self, entry: JournalEntry) -> Fault | None:
+    def apply(self, entry: JournalEntry) -> Fault | None:
         """Takes the next row; rows must come in order. After a fault it goes on from what the row says."""
         twice = self._twice(entry)
         if entry.before is None or entry.heads is None:
@@ -154,7 +154,7 @@ class VersionTable:
         self.heads, self._last = move.after, move
         strange = lost or (move.kind == "reverted" and not self._is_known(move))
         if move.kind == "applied":
-            self._built[move.revision] = Built(move.before, move.sha256)
+            self._built[move.revision] = BuiltRevision(move.before, move.sha256)
         self._count(move.kind, move.revision)
         self._reverted -= move.after if move.kind == "reverted" else move.after | move.before
         if strange:
@@ -197,12 +197,15 @@ def _is_stamped(move: Move, heads: Revisions) -> bool:
 
 def _from_elsewhere(move: Move, heads: Revisions) -> Fault:
     ended = f"the row before it ended at {named(heads)}"
-    return Fault(Kind.COURSE_BROKEN, f"{move.revision} was {move.kind} from {named(move.before)}, and {ended}: {WHY}")
+    return Fault(
+        Kind.COURSE_BROKEN,
+        f"{move.revision} was {move.kind} from {named(move.before)}, and {ended}: {MOVE_DESCRIPTIONS}",
+    )
 
 
 def _to_elsewhere(move: Move, heads: Revisions) -> Fault:
     sentence = (
         f"{move.revision} was {move.kind} and left {named(move.after)}, and that does not follow from {named(heads)},"
-        f" where the row before it ended: {WHY}"
+        f" where the row before it ended: {MOVE_DESCRIPTIONS}"
     )
     return Fault(Kind.COURSE_BROKEN, sentence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.domain.request_parsing.request_json import object_in
-from coordinator.errors import BadEnvelope, quoted
+from coordinator.errors import BadEnvelope, quote_for_message
 
 
 class OtherContentType(BadEnvelope):
@@ -52,7 +52,9 @@ def misuse_of_event(event: dict[str, Any]) -> BadEnvelope | None:
 def misuse_of_data(event: dict[str, Any]) -> BadEnvelope | None:
     """The mistake in the data of a CloudEvent; None where the data is an object that may be a request."""
     content_type, data = event.get("datacontenttype"), event.get("data")
-    sent_as = f"datacontenttype is {quoted(str(content_type))}" if content_type else "there is no datacontenttype"
+    sent_as = (
+        f"datacontenttype is {quote_for_message(str(content_type))}" if content_type else "there is no datacontenttype"
+    )
     if event.get("data_base64") is not None:
         return OtherContentType("data_base64", f"is there instead of data, because {sent_as}")
     if isinstance(data, dict):

@@ -9,10 +9,10 @@ from coordinator.errors import BodyTooLarge, CoordinatorError, ForbiddenCharacte
 from migration_sidecar.contract import strict_json
 
 MAXIMUM_BYTES = 256 * 1024
-_OURS: dict[type[strict_json.NotStrict], type[CoordinatorError]] = {
-    strict_json.NoObject: NotJson,
-    strict_json.Unstorable: ForbiddenCharacter,
-    strict_json.Ambiguous: UnreasonableJson,
+_ERROR_TYPES: dict[type[strict_json.StrictJsonError], type[CoordinatorError]] = {
+    strict_json.NotAnObject: NotJson,
+    strict_json.NotStorable: ForbiddenCharacter,
+    strict_json.DuplicateKey: UnreasonableJson,
 }
 
 
@@ -22,8 +22,8 @@ def read_object(body: bytes) -> dict[str, Any]:
         raise BodyTooLarge(MAXIMUM_BYTES)
     try:
         return strict_json.read_object(body)
-    except strict_json.NotStrict as error:
-        raise _OURS[type(error)](str(error)) from None
+    except strict_json.StrictJsonError as error:
+        raise _ERROR_TYPES[type(error)](str(error)) from None
 
 
 def object_in(value: Any) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from coordinator.presentation.formatting import count
 from coordinator.report.document import (
     BREAK,
     Block,
+    Callout,
     Column,
     Commands,
-    Facts,
+    KeyValueList,
     Line,
-    Notice,
     Paragraph,
     Points,
     Section,
@@ -40,13 +40,13 @@ def checked(facts: RunFacts) -> Section:
     return Section("What was checked", [chain_notice(facts), proof_notice(facts), *_disagreements(facts)])
 
 
-def is_contradicted(facts: RunFacts) -> bool:
+def contradicts_record(facts: RunFacts) -> bool:
     """Whether a check contradicts the report. A check that was not possible does not contradict it."""
     notices = [chain_notice(facts), proof_notice(facts), *_disagreements(facts)]
     return any(notice.tone is Tone.BAD for notice in notices)
 
 
-def proof_notice(facts: RunFacts) -> Notice:
+def proof_notice(facts: RunFacts) -> Callout:
     """Whether every event of the run is proven; also used by the summary in `build`."""
     proofs = [facts.evidence.of(event) for event in facts.events]
     forged = [event for event in facts.events if facts.evidence.of(event).forged]
@@ -54,36 +54,36 @@ def proof_notice(facts: RunFacts) -> Notice:
         numbers = ", ".join(str(event.seq) for event in forged[:20])
         reasons = dict.fromkeys(f"{facts.evidence.of(event).trouble}." for event in forged[:20])
         lines = [text(f"Trust none of this. Numbers {numbers}:"), *map(text, reasons)]
-        return Notice(Tone.BAD, "Events contradict their proof", lines)
+        return Callout(Tone.BAD, "Events contradict their proof", lines)
     proven = [proof for proof in proofs if proof.anchor]
     if not proofs:
-        return Notice(Tone.WARN, "There are no events", [text("The audit holds nothing about this request.")])
+        return Callout(Tone.WARN, "There are no events", [text("The audit holds nothing about this request.")])
     if len(proven) == len(proofs):
         line = text(
             f"Events of this run: {len(proofs)}. Each is covered by a signed anchor: its hash was computed again from "
             "its content, and led to a signature that the public key confirms."
         )
-        return Notice(Tone.GOOD, "Every event is proven", [line, _origin_of_keys(facts)])
+        return Callout(Tone.GOOD, "Every event is proven", [line, _origin_of_keys(facts)])
     reasons = dict.fromkeys(proof.trouble for proof in proofs if not proof.anchor)
     line = text(
         f"{len(proven)} of {len(proofs)} events are covered by a signed anchor. The others: {'; '.join(reasons)}."
     )
-    return Notice(Tone.WARN, "Not every event is proven yet", [line, _origin_of_keys(facts)])
+    return Callout(Tone.WARN, "Not every event is proven yet", [line, _origin_of_keys(facts)])
 
 
-def chain_notice(facts: RunFacts) -> Notice:
+def chain_notice(facts: RunFacts) -> Callout:
     """Whether the audit's chain is valid; also used by the summary in `build`."""
     chain = facts.evidence.chain
     if chain is None:
-        return Notice(Tone.WARN, "The chain was not verified", [text("The audit gave no answer about its chain.")])
+        return Callout(Tone.WARN, "The chain was not verified", [text("The audit gave no answer about its chain.")])
     _, *notes = map(text, chain.lines())
     if not chain.ok:
         where = f"The first event that is wrong is number {chain.first_bad_seq}. " if chain.first_bad_seq else ""
-        return Notice(Tone.BAD, "The chain of the audit is broken", [text(f"{where}{chain.sentence}"), *notes])
-    return Notice(Tone.GOOD, "The chain of the audit is whole", [text(_verified_range(chain)), *notes])
+        return Callout(Tone.BAD, "The chain of the audit is broken", [text(f"{where}{chain.sentence}"), *notes])
+    return Callout(Tone.GOOD, "The chain of the audit is whole", [text(_verified_range(chain)), *notes])
 
 
-def rests_on(facts: RunFacts) -> Section:
+def evidence_section(facts: RunFacts) -> Section:
     """All events of the run, and the anchors that sign them."""
     days = {day(event.occurred_at) for event in facts.events}
     format_time = clock if len(days) == 1 else instant
@@ -92,7 +92,7 @@ def rests_on(facts: RunFacts) -> Section:
     line = text("Each line is one event of the audit, in the order in which the audit recorded the events.")
     blocks: list[Block] = [Paragraph(line), Table(caption, EVENTS, rows)]
     for anchor in facts.evidence.anchors:
-        blocks += [Subheading(f"The anchor at number {anchor.seq}"), Facts(_anchor_rows(anchor))]
+        blocks += [Subheading(f"The anchor at number {anchor.seq}"), KeyValueList(_anchor_rows(anchor))]
     return Section("What this report rests on", blocks)
 
 
@@ -178,15 +178,15 @@ def _anchor_rows(anchor: Anchor) -> list[tuple[str, Line]]:
     ]
 
 
-def _disagreements(facts: RunFacts) -> list[Notice]:
+def _disagreements(facts: RunFacts) -> list[Callout]:
     if not facts.recorded:
         line = text("There is no run record; everything above the evidence was put together from the audit's events.")
-        return [Notice(Tone.WARN, "From the audit alone", [line])]
+        return [Callout(Tone.WARN, "From the audit alone", [line])]
     if facts.disagreements is None:
         line = text("The run record is of another release than this program, which cannot compare it with the audit.")
-        return [Notice(Tone.WARN, "The run record was not compared with the audit", [line])]
+        return [Callout(Tone.WARN, "The run record was not compared with the audit", [line])]
     if facts.disagreements:
         lines = [text(one) for one in facts.disagreements[:20]]
-        return [Notice(Tone.BAD, "The run record and the audit disagree", lines)]
+        return [Callout(Tone.BAD, "The run record and the audit disagree", lines)]
     line = text("What the run record says of each database is what the audit holds of it.")
-    return [Notice(Tone.GOOD, "The run record and the audit agree", [line])]
+    return [Callout(Tone.GOOD, "The run record and the audit agree", [line])]

@@ -7,7 +7,7 @@ from coordinator.report.document import (
     BREAK,
     Block,
     Column,
-    Facts,
+    KeyValueList,
     Line,
     Paragraph,
     Section,
@@ -32,7 +32,7 @@ TROUBLES = {
 }
 
 
-def happened(facts: RunFacts) -> Section:
+def execution_section(facts: RunFacts) -> Section:
     """The timeline, then one subsection for each such database, in the order of their starts."""
     steps = [step for step in facts.run.steps if worked_on(facts, step)]
     if not steps:
@@ -55,7 +55,7 @@ def _step_blocks(facts: RunFacts, step: ReportedStep, number: int) -> list[Block
     changes = facts.of_step(step.service, "revision.applied", "revision.reverted")
     blocks: list[Block] = [
         Subheading(f"{number}. {step.database or step.service}", badge(words, tone)),
-        Facts(_facts(step, changes)),
+        KeyValueList(_facts(step, changes)),
     ]
     if rows := _revision_rows(step, changes):
         blocks.append(Table(f"Revisions in {step.database}", REVISIONS, rows))

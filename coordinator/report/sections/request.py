@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from coordinator.report.document import Block, Facts, Line, Paragraph, Quote, Section, code, text
+from coordinator.report.document import Block, KeyValueList, Line, Paragraph, Quote, Section, code, text
 from coordinator.report.inputs import ReportedEvent, RunFacts
 from coordinator.report.phrases import instant, known_by, revision_list
 
-NOBODY = "unknown"  # what a request that names nobody is given
+UNKNOWN_ACTOR = "unknown"  # what a request that names nobody is given
 POLICIES = {
     "stop": "stop at the first failure; databases that were not started stay unchanged",
     "continue": "continue with databases that do not depend on the one that failed",
@@ -16,7 +16,7 @@ POLICIES = {
 }
 
 
-def asked(facts: RunFacts) -> Section:
+def request_section(facts: RunFacts) -> Section:
     """Who requested the run, how that name is known, what was requested, and the reason."""
     run, requested = facts.run, facts.first("migration.requested", "migration.rejected")
     basis = requested.detail.get("actor_basis") if requested else None
@@ -29,7 +29,7 @@ def asked(facts: RunFacts) -> Section:
         rows.append(("Name given in the request", text(claimed)))
     if not run.asked("services"):
         line = text("The audit records that the request was refused, but not what it asked for.")
-        return Section("Who asked, and why", [Facts(rows), Paragraph(line)])
+        return Section("Who asked, and why", [KeyValueList(rows), Paragraph(line)])
     rows += [
         ("Accepted", text(f"{instant(run.accepted_at)} UTC" if run.accepted_at else "never")),
         ("Services asked for", _services(run.asked("services"))),
@@ -39,7 +39,7 @@ def asked(facts: RunFacts) -> Section:
         rows.append(("If a database fails", text(policy)))
     if run.request_digest:
         rows.append(("SHA-256 of the request", code(run.request_digest)))
-    return Section("Who asked, and why", [Facts(rows), *_reason(str(run.asked("reason") or ""))])
+    return Section("Who asked, and why", [KeyValueList(rows), *_reason(str(run.asked("reason") or ""))])
 
 
 def approved(facts: RunFacts) -> Section:
@@ -58,7 +58,7 @@ def _claimed(facts: RunFacts, requested: ReportedEvent | None) -> str:
 
 
 def _known_name(actor: str) -> str:
-    return "" if actor == NOBODY else actor
+    return "" if actor == UNKNOWN_ACTOR else actor
 
 
 def _reason(reason: str) -> list[Block]:

@@ -11,7 +11,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from migration_sidecar.alembic_environment.agreed_revisions import Agreed
+from migration_sidecar.alembic_environment.agreed_revisions import AgreedPlan
 from migration_sidecar.alembic_environment.history import History
 from migration_sidecar.contract.errors import PlanChanged
 from migration_sidecar.contract.messages import (
@@ -24,8 +24,8 @@ from migration_sidecar.contract.messages import (
 )
 from migration_sidecar.contract.plan_agreement import OTHER_FILES
 from migration_sidecar.database.operations_table import StoredOperation
-from migration_sidecar.database.pool import Kept
-from migration_sidecar.engine.operations.verdict import FINISHED, LOCK_NOT_AVAILABLE, Found
+from migration_sidecar.database.pool import HeldConnection
+from migration_sidecar.engine.operations.verdict import FINISHED, LOCK_NOT_AVAILABLE, ReadBack
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.origin import Origin
 
@@ -45,47 +45,47 @@ class OperationExecution:
 
     request: OperationRequest
     record: Operation
-    way_in: Origin
-    planned: Found | None = None  # what the plan was made of, where the operation was accepted here
-    agreed: Agreed | None = None  # None where an older release accepted it, until the files of now were read
+    origin: Origin
+    planned: ReadBack | None = None  # what the plan was made of, where the operation was accepted here
+    agreed: AgreedPlan | None = None  # None where an older release accepted it, until the files of now were read
     created_at: float = field(default_factory=monotonic)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)  # set by whoever wants it ended, at any moment
-    is_driven: bool = False  # by this process; else the record follows what another replica stores
+    is_executing: bool = False  # by this process; else the record follows what another replica stores
     deadline: float = inf  # by time.monotonic()
     began_at: float = 0.0  # likewise
-    kept: Kept = field(default_factory=Kept)  # the session that claimed the operation
+    claim_connection: HeldConnection = field(default_factory=HeldConnection)  # the session that claimed the operation
     number: int = 0  # of the last attempt, whichever process made it
     lost: int = 0  # attempts whose process or connection went away
     session: int | None = None  # pid of the server process that migrates
     revision: str | None = None  # the one under way
-    gave_way_to: Problem | None = None  # how the last attempt ended
-    in_the_way: str | None = None  # what the attempt was last seen waiting for, and who held it
+    last_problem: Problem | None = None  # how the last attempt ended
+    blocked_by: str | None = None  # what the attempt was last seen waiting for, and who held it
     # To the agreed revisions; not where env.py keeps several version tables, because each may be elsewhere.
     is_limited: bool = True
 
     @contextmanager
-    def driven(self, stored: StoredOperation | None, session: AnyConnection) -> Iterator[None]:
+    def executing(self, stored: StoredOperation | None, session: AnyConnection) -> Iterator[None]:
         """While the session that has claimed the operation is there; `stored` is what was read with it."""
         self._begin(stored)
-        self.kept, self.is_driven = Kept(session), True
+        self.claim_connection, self.is_executing = HeldConnection(session), True
         try:
             yield
         finally:
-            self.kept, self.is_driven = Kept(), False
+            self.claim_connection, self.is_executing = HeldConnection(), False
 
     def _begin(self, stored: StoredOperation | None) -> None:
         """Attempts of another process count, and the time since the first of them."""
         self.began_at = monotonic()
         self.deadline = self.began_at + self.request.deadline_seconds
         self.number = self.lost = 0
-        self.session = self.revision = self.gave_way_to = self.in_the_way = None
+        self.session = self.revision = self.last_problem = self.blocked_by = None
         if stored is None or not stored.is_untouched or self.began_at - self.created_at >= FRESH_SECONDS:
             self.planned = None
         if stored is None:
             return
         if stored.cancelled:
             self.cancelled.set()
-        self.agreed = Agreed.model_validate_json(stored.agreed) if stored.agreed is not None else None
+        self.agreed = AgreedPlan.model_validate_json(stored.agreed) if stored.agreed is not None else None
         # A number that is used twice would be taken for a repeat.
         self.number = stored.attempts
         self.deadline -= stored.began_seconds_ago
@@ -101,7 +101,7 @@ class OperationExecution:
             operation_id=self.request.operation_id,
             number=self.number,
             actor=self.request.requested_by,
-            way_in=self.way_in,
+            way_in=self.origin,
             request_id=self.request.request_id,
             facts={"service": self.record.service},
         )
@@ -129,7 +129,7 @@ class OperationExecution:
 
     def next_attempt(self) -> Attempt:
         self.number += 1
-        self.session = self.revision = self.in_the_way = None
+        self.session = self.revision = self.blocked_by = None
         started = self.record.started_at or datetime.now(UTC)
         self.update(state=OperationState.RUNNING, attempts=self.number, started_at=started, waiting_for=None)
         return self.attempt
@@ -137,11 +137,11 @@ class OperationExecution:
     def update(self, **facts: Any) -> None:
         self.record = self.record.model_copy(update=facts)
 
-    def waits(self, in_the_way: str | None) -> None:
+    def set_waiting_for(self, in_the_way: str | None) -> None:
         """What the server says the migration's session waits for; what the session itself tells is kept."""
-        before = self._waiting(self.in_the_way)
+        before = self._waiting(self.blocked_by)
         if in_the_way is not None:
-            self.in_the_way = in_the_way
+            self.blocked_by = in_the_way
             self.update(waiting_for=self._waiting(in_the_way))
         elif before is not None and self.record.waiting_for == before:
             self.update(waiting_for=None)
@@ -150,13 +150,13 @@ class OperationExecution:
         who = f"Revision {self.revision}" if self.revision else "The migration"
         return f"{who} {in_the_way}." if in_the_way else None
 
-    async def rest(self, seconds: float) -> None:
+    async def sleep_or_cancel(self, seconds: float) -> None:
         """Ends early when there is nothing left to wait for."""
         with suppress(TimeoutError):
             async with asyncio.timeout(min(seconds, self.seconds_left)):
                 await self.cancelled.wait()
 
-    def ended(self, state: OperationState, found: Found | None = None, error: Problem | None = None) -> Operation:
+    def ended(self, state: OperationState, found: ReadBack | None = None, error: Problem | None = None) -> Operation:
         """The record as it ends, with what was read back; the caller stores it before anybody may see it."""
         facts: dict[str, Any] = {"state": state, "finished_at": datetime.now(UTC), "waiting_for": None, "error": error}
         facts["started_at"] = self.record.started_at or self.record.accepted_at
@@ -165,7 +165,7 @@ class OperationExecution:
         return self.record.model_copy(update=facts)
 
 
-def _applied(found: Found) -> list[AppliedRevision]:
+def _applied(found: ReadBack) -> list[AppliedRevision]:
     return [
         AppliedRevision(
             revision=row.revision or "",
@@ -182,8 +182,8 @@ def _applied(found: Found) -> list[AppliedRevision]:
 CANCELLED = Problem.of("CM-408", "It was asked to stop and stopped at a whole revision.")
 
 
-def too_late(run: OperationExecution) -> Problem:
-    last = f" It last {run.in_the_way}." if run.in_the_way else ""
+def deadline_passed(run: OperationExecution) -> Problem:
+    last = f" It last {run.blocked_by}." if run.blocked_by else ""
     return Problem.of(
         "CM-403",
         f"The operation was not done within {run.request.deadline_seconds} s; it was ended, and the database is at a"
@@ -191,16 +191,16 @@ def too_late(run: OperationExecution) -> Problem:
     )
 
 
-RAN_OUT = {"53100": "disk space", "53200": "memory"}
+RESOURCE_SQLSTATES = {"53100": "disk space", "53200": "memory"}
 _KEPT = {"service", "revision", "sqlstate", "server_message"}
 
 
-def in_its_own_words(run: OperationExecution, problem: Problem) -> Problem:
+def specific_problem(run: OperationExecution, problem: Problem) -> Problem:
     """What stopped a revision without being its fault has a code and a next step of its own."""
     if problem.sqlstate == LOCK_NOT_AVAILABLE:
         return _in_use(run, problem)
-    if problem.sqlstate in RAN_OUT and problem.revision is not None:
-        return _out_of_room(problem, RAN_OUT[problem.sqlstate])
+    if problem.sqlstate in RESOURCE_SQLSTATES and problem.revision is not None:
+        return _out_of_room(problem, RESOURCE_SQLSTATES[problem.sqlstate])
     return problem
 
 
@@ -216,6 +216,6 @@ def _out_of_room(problem: Problem, what: str) -> Problem:
 
 def _in_use(run: OperationExecution, problem: Problem) -> Problem:
     """A revision that gave way to others until nobody wanted to wait any longer."""
-    waited = run.in_the_way or "waits for a lock that others hold"
+    waited = run.blocked_by or "waits for a lock that others hold"
     detail = f"Revision {problem.revision} {waited}; the database is at the revision before it."
     return Problem.of("CM-404", detail, **problem.model_dump(include=_KEPT))

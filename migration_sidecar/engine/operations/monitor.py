@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from asyncpg import PostgresError
 
-from migration_sidecar.alembic_environment.target_database import Place
+from migration_sidecar.alembic_environment.target_database import TargetDatabase
 from migration_sidecar.contract.errors import ProblemError
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.operations.execution import OperationExecution
 
 if TYPE_CHECKING:
-    from migration_sidecar.database.records import AnyConnection, Records
+    from migration_sidecar.database.records import AnyConnection, MigrationRecords
 
-LOOK_SECONDS = 0.5  # well below lock_timeout, so that a wait is seen while it lasts
+POLL_SECONDS = 0.5  # well below lock_timeout, so that a wait is seen while it lasts
 
 # A prepared transaction has no session: pg_blocking_pids gives 0 for it.
-_LOOK = """
+_POLL = """
 SELECT o.state = 'cancelling' AS cancelled, blocker.pid, a.application_name AS application, a.xact_start AS since,
        (SELECT l.relation::regclass::text FROM pg_locks l
         WHERE l.pid = $2 AND NOT l.granted AND l.relation IS NOT NULL LIMIT 1) AS wanted
@@ -34,34 +34,34 @@ WHERE o.operation_id = $1
 
 
 @dataclass(frozen=True)
-class Seen:
+class WatchResult:
     """One look at an operation under way; `in_the_way` names what it waits for and who holds that."""
 
     cancelled: bool
-    in_the_way: str | None
+    blocked_by: str | None
 
 
 @asynccontextmanager
-async def lookout(run: OperationExecution, place: Place, database: Database) -> AsyncIterator[None]:
+async def monitored(run: OperationExecution, place: TargetDatabase, database: DatabasePool) -> AsyncIterator[None]:
     """Until the block is left: another replica may be asked to cancel, and those that only watch want to know."""
-    looking = asyncio.create_task(_look_out(run, place, database))
+    looking = asyncio.create_task(_poll_until_cancelled(run, place, database))
     try:
         yield
     finally:
         looking.cancel()
 
 
-async def _look_out(run: OperationExecution, place: Place, database: Database) -> None:
+async def _poll_until_cancelled(run: OperationExecution, place: TargetDatabase, database: DatabasePool) -> None:
     saved = run.record
     while True:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
         # Whatever kept one look from being answered: the wish to cancel is still there at the next.
         with suppress(ProblemError, PostgresError):
             records = await place.records()
             async with database.connection() as connection:
-                seen = await look(connection, records, run.request.operation_id, run.session)
+                seen = await poll(connection, records, run.request.operation_id, run.session)
             if run.session is not None:
-                run.waits(seen.in_the_way)
+                run.set_waiting_for(seen.blocked_by)
             if seen.cancelled:
                 run.cancelled.set()
             if (record := run.record) is not saved:
@@ -70,18 +70,20 @@ async def _look_out(run: OperationExecution, place: Place, database: Database) -
                 saved = record
 
 
-async def look(connection: AnyConnection, records: Records, operation_id: str, session: int | None) -> Seen:
+async def poll(
+    connection: AnyConnection, records: MigrationRecords, operation_id: str, session: int | None
+) -> WatchResult:
     """`session` is the server process that migrates, where it is known."""
-    rows = await connection.fetch(_LOOK.format(operations=records.tables.operations), operation_id, session)
-    names = [holder(row["pid"], row["application"], row["since"]) for row in rows if row["pid"] is not None]
+    rows = await connection.fetch(_POLL.format(operations=records.tables.operations), operation_id, session)
+    names = [describe_backend(row["pid"], row["application"], row["since"]) for row in rows if row["pid"] is not None]
     wanted = f"table {rows[0]['wanted']}" if names and rows[0]["wanted"] else "a lock"
-    return Seen(
+    return WatchResult(
         cancelled=any(row["cancelled"] for row in rows),
-        in_the_way=f"waits for {wanted}, held by {' and '.join(dict.fromkeys(names))}" if names else None,
+        blocked_by=f"waits for {wanted}, held by {' and '.join(dict.fromkeys(names))}" if names else None,
     )
 
 
-def holder(pid: int, application: str | None, since: datetime | None) -> str:
+def describe_backend(pid: int, application: str | None, since: datetime | None) -> str:
     """A session in words, which stay the same while it is the same transaction; `since` is hidden from some roles."""
     if pid == 0:
         return "a prepared transaction"

@@ -9,25 +9,25 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from migration_sidecar.alembic_environment.revision_files import Scripts
-from migration_sidecar.forkserver.client import MigrationProcess, WarmProcesses
+from migration_sidecar.alembic_environment.revision_files import RevisionFiles
+from migration_sidecar.forkserver.client import ForkserverClient, WorkerProcess
 from migration_sidecar.protocol.jobs import MigrateJob
 
-KEPT_SECONDS = 60.0  # after the last time somebody asked what would happen
+TTL_SECONDS = 60.0  # after the last time somebody asked what would happen
 
 
 @dataclass
 class _Ready:
     key: str
-    process: MigrationProcess
+    process: WorkerProcess
     stack: AsyncExitStack
     expiry: asyncio.TimerHandle
 
 
-class Standby:
+class PrewarmedWorker:
     """At most one process; a changed file, another target or a lost connection means a fresh one instead."""
 
-    def __init__(self, processes: WarmProcesses, scripts: Scripts) -> None:
+    def __init__(self, processes: ForkserverClient, scripts: RevisionFiles) -> None:
         self._processes = processes
         self._scripts = scripts
         self._ready: _Ready | None = None
@@ -36,18 +36,18 @@ class Standby:
 
     @property
     def is_ready(self) -> bool:
-        return self._ready is not None and not self._ready.process.gone
+        return self._ready is not None and not self._ready.process.has_exited
 
-    def expect(self, job: MigrateJob) -> None:
+    def prewarm(self, job: MigrateJob) -> None:
         """Somebody may soon want this migration; returns at once."""
         self._in_background(self._prepare(job))
 
     @asynccontextmanager
-    async def process(self, job: MigrateJob, *, fresh: bool = False) -> AsyncIterator[MigrationProcess]:
+    async def take(self, job: MigrateJob, *, fresh: bool = False) -> AsyncIterator[WorkerProcess]:
         """The one that is ready for exactly this job, or a fresh one."""
         async with self._turn:
             ready, self._ready = self._ready, None
-        usable = ready is not None and ready.key == self._key(job) and not ready.process.gone and not fresh
+        usable = ready is not None and ready.key == self._key(job) and not ready.process.has_exited and not fresh
         if ready is not None and not usable:
             await self._dismiss(ready)
         async with AsyncExitStack() as stack:
@@ -68,7 +68,7 @@ class Standby:
         key = self._key(job)
         async with self._turn:
             if self._ready is not None:
-                if self._ready.key == key and not self._ready.process.gone:
+                if self._ready.key == key and not self._ready.process.has_exited:
                     self._ready.expiry.cancel()
                     self._ready.expiry = self._expire_later()
                     return
@@ -80,7 +80,7 @@ class Standby:
 
     def _expire_later(self) -> asyncio.TimerHandle:
         loop = asyncio.get_running_loop()
-        return loop.call_later(KEPT_SECONDS, lambda: self._in_background(self._dismiss_ready()))
+        return loop.call_later(TTL_SECONDS, lambda: self._in_background(self._dismiss_ready()))
 
     async def _dismiss_ready(self) -> None:
         async with self._turn:
@@ -98,4 +98,4 @@ class Standby:
         task.add_done_callback(self._tasks.discard)
 
     def _key(self, job: MigrateJob) -> str:
-        return json.dumps([job, self._scripts.mark()], sort_keys=True)
+        return json.dumps([job, self._scripts.fingerprint()], sort_keys=True)

@@ -9,25 +9,25 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from migration_sidecar.alembic_environment.target_database import Place
-from migration_sidecar.config.downgrade_permission import objection
+from migration_sidecar.alembic_environment.target_database import TargetDatabase
+from migration_sidecar.config.downgrade_permission import downgrade_refusal
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import BadRequest, UnknownOperation, UnknownTarget
 from migration_sidecar.contract.messages import Operation, OperationRequest, OperationState, Problem
 from migration_sidecar.contract.plan_agreement import require_agreed
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.operations.execution import OperationExecution
-from migration_sidecar.engine.operations.executor import Attempts
-from migration_sidecar.engine.operations.monitor import lookout
-from migration_sidecar.engine.operations.read_back import found_by
-from migration_sidecar.engine.operations.retry import carry_through, patient
-from migration_sidecar.engine.planning.missing_grant import naming_the_grant
-from migration_sidecar.engine.planning.reader import Reader
-from migration_sidecar.protocol.origin import Origin, way_in_of
+from migration_sidecar.engine.operations.executor import OperationExecutor
+from migration_sidecar.engine.operations.monitor import monitored
+from migration_sidecar.engine.operations.read_back import read_back_from_plan
+from migration_sidecar.engine.operations.retry import retry_unreachable_database, run_until_done
+from migration_sidecar.engine.planning.missing_grant import explain_missing_grant
+from migration_sidecar.engine.planning.reader import StatusReader
+from migration_sidecar.protocol.origin import Origin, origin_of
 
 if TYPE_CHECKING:
-    from migration_sidecar.database.records import AnyConnection, Records
+    from migration_sidecar.database.records import AnyConnection, MigrationRecords
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +36,16 @@ LONG_SECONDS = 60.0
 CANCEL_SECONDS = 10.0  # whoever cancels waits that long for the end
 
 
-class Operations:
+class OperationQueue:
     """One service's operations, carried out one at a time in the order they were accepted."""
 
     def __init__(
         self,
         settings: Settings,
-        place: Place,
-        database: Database,
-        reader: Reader,
-        attempts: Attempts,
+        place: TargetDatabase,
+        database: DatabasePool,
+        reader: StatusReader,
+        attempts: OperationExecutor,
         changed: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -66,11 +66,11 @@ class Operations:
 
         Raises UnknownTarget, BadRequest, NoWayBackHere, OtherBody and PlanChanged, and what keeps it from planning.
         """
-        if request.only_by_hand and way_in == Origin.ENDPOINT:
+        if request.requires_operator and way_in == Origin.ENDPOINT:
             raise UnknownTarget(request.target)  # taking everything down is for a person at the database
-        if way_in == Origin.ENDPOINT and way_in_of(request.operation_id) != Origin.ENDPOINT:
+        if way_in == Origin.ENDPOINT and origin_of(request.operation_id) != Origin.ENDPOINT:
             raise BadRequest("operation_id: it begins like one that the service or a person gives; take another.")
-        no = objection(self._settings, request.action, request.target) if way_in == Origin.ENDPOINT else None
+        no = downgrade_refusal(self._settings, request.action, request.target) if way_in == Origin.ENDPOINT else None
         async with self._connected(loading) as (connection, records):
             if no is None:  # what is refused makes no tables
                 await records.prepare(connection)
@@ -81,13 +81,13 @@ class Operations:
             plan, agreed = await self._reader.agreed_plan_on(connection, request.action, request.target, loading)
             require_agreed(request, plan)
             record = await records.operations.accept(connection, request, plan, agreed)
-        return self._begin(OperationExecution(request, record, way_in, found_by(plan)))
+        return self._begin(OperationExecution(request, record, way_in, read_back_from_plan(plan)))
 
     async def accept_alone(self, request: OperationRequest, *, way_in: Origin) -> Operation | None:
         """The same, unless another operation is unfinished or nothing is to be done; replicas ask one by one."""
         async with self._connected(UNLIMITED) as (connection, records):
             await records.prepare(connection)
-            if not await records.operations.claim_start(connection):
+            if not await records.operations.claim_startup(connection):
                 return None
             if await records.operations.unfinished(connection):
                 return None
@@ -95,7 +95,7 @@ class Operations:
             if not plan.revisions and not plan.obstacles:
                 return None
             record = await records.operations.accept(connection, request, plan, agreed)
-        return self._begin(OperationExecution(request, record, way_in, found_by(plan)))
+        return self._begin(OperationExecution(request, record, way_in, read_back_from_plan(plan)))
 
     async def find(self, operation_id: str, *, wait_seconds: float = 0, loading: LoadDeadline = UNLIMITED) -> Operation:
         """Waits until the operation has ended or the time is over; raises UnknownOperation."""
@@ -123,7 +123,7 @@ class Operations:
         request, record = asked
         if record.state.ended:
             return record
-        way_in = way_in_of(operation_id)
+        way_in = origin_of(operation_id)
         execution = self._executions.get(operation_id) or OperationExecution(request, record, way_in)
         execution.cancelled.set()
         ending = asyncio.create_task(self._run(execution, nullcontext()))
@@ -146,7 +146,7 @@ class Operations:
             if unfinished := await records.operations.unfinished(connection):
                 await records.prepare(connection)
         for request, record in unfinished:
-            self._follow(request, record, way_in_of(request.operation_id))
+            self._follow(request, record, origin_of(request.operation_id))
         return [request.operation_id for request, _ in unfinished]
 
     async def stop(self) -> None:
@@ -156,9 +156,9 @@ class Operations:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     @asynccontextmanager
-    async def _connected(self, loading: LoadDeadline) -> AsyncIterator[tuple[AnyConnection, Records]]:
+    async def _connected(self, loading: LoadDeadline) -> AsyncIterator[tuple[AnyConnection, MigrationRecords]]:
         records = await self._place.records(loading)
-        async with self._database.connection(loading=loading) as connection, naming_the_grant(connection, records):
+        async with self._database.connection(loading=loading) as connection, explain_missing_grant(connection, records):
             yield connection, records
 
     def _follow(self, request: OperationRequest, record: Operation, way_in: Origin) -> Operation:
@@ -183,38 +183,38 @@ class Operations:
     async def _run(self, execution: OperationExecution, turn: AbstractAsyncContextManager[None]) -> None:
         facts = {"operation": execution.request.operation_id}
         async with turn:
-            await carry_through(partial(self._drive, execution), partial(self._give_up, execution), facts)
+            await run_until_done(partial(self._execute, execution), partial(self._give_up, execution), facts)
         self._changed()
 
     async def _give_up(self, execution: OperationExecution, problem: Problem) -> None:
         await self._end(execution, execution.ended(OperationState.NEEDS_ATTENTION, error=problem))
 
-    @patient
-    async def _drive(self, execution: OperationExecution) -> None:
+    @retry_unreachable_database
+    async def _execute(self, execution: OperationExecution) -> None:
         """Several replicas may know an operation: the one whose session claims it drives, the others watch."""
         records, operation_id = await self._place.records(), execution.request.operation_id
         while True:
             async with self._database.connection() as connection:
                 claimed = await records.operations.claim(connection, operation_id)
                 stored = await records.operations.read(connection, operation_id)
-                if stored is not None and not execution.is_driven:
+                if stored is not None and not execution.is_executing:
                     execution.record = stored.record
                 if stored is not None and stored.record.state.ended:
                     return
                 if claimed:
-                    with execution.driven(stored, connection):
-                        async with lookout(execution, self._place, self._database):
-                            ended = await self._attempts.carry_out(execution)
+                    with execution.executing(stored, connection):
+                        async with monitored(execution, self._place, self._database):
+                            ended = await self._attempts.execute(execution)
                         await self._end(execution, ended)
-                    log.info("operation_ended", extra=_facts_to_log(ended, execution.way_in))
+                    log.info("operation_ended", extra=_facts_to_log(ended, execution.origin))
                     return
             await asyncio.sleep(WATCH_SECONDS)
 
-    @patient
+    @retry_unreachable_database
     async def _end(self, execution: OperationExecution, ended: Operation) -> None:
         """The end must be stored before anybody hears of it."""
         records = await self._place.records()
-        async with self._database.connection(execution.kept) as connection:
+        async with self._database.connection(execution.claim_connection) as connection:
             await records.operations.save(connection, ended)
         execution.record = ended
 

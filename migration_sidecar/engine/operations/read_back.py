@@ -8,78 +8,82 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from migration_sidecar.alembic_environment.agreed_revisions import Agreed
-from migration_sidecar.alembic_environment.target_database import Place
+from migration_sidecar.alembic_environment.agreed_revisions import AgreedPlan
+from migration_sidecar.alembic_environment.target_database import TargetDatabase
 from migration_sidecar.contract.errors import LockBusy
 from migration_sidecar.contract.messages import Action, MigrationPlan, Operation
 from migration_sidecar.database.facts import invalid_indexes, read_facts
 from migration_sidecar.database.journal_table import JournalRow
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.operations.execution import OperationExecution
-from migration_sidecar.engine.operations.retry import patient
-from migration_sidecar.engine.operations.verdict import FINISHED, Found, torn
-from migration_sidecar.engine.planning.reader import Reader
+from migration_sidecar.engine.operations.retry import retry_unreachable_database
+from migration_sidecar.engine.operations.verdict import FINISHED, ReadBack, unfinished_revision
+from migration_sidecar.engine.planning.reader import StatusReader
 from migration_sidecar.protocol.lock_key import lock_key
 
 if TYPE_CHECKING:
-    from migration_sidecar.database.records import AnyConnection, Records
+    from migration_sidecar.database.records import AnyConnection, MigrationRecords
 
-QUIET_SECONDS = 60.0  # an abandoned session ends within seconds by the guards it was opened with
+SESSION_END_SECONDS = 60.0  # an abandoned session ends within seconds by the guards it was opened with
 
 
-class Truth:
+class ReadBackReader:
     """Reads version rows and journal; takes the migration lock first where nobody knows how the attempt ended."""
 
-    def __init__(self, database: Database, reader: Reader, place: Place) -> None:
+    def __init__(self, database: DatabasePool, reader: StatusReader, place: TargetDatabase) -> None:
         self._database = database
         self._reader = reader
         self._place = place
 
-    @patient
+    @retry_unreachable_database
     async def read(
         self, execution: OperationExecution, *, unclear: int | None = None, loading: LoadDeadline = UNLIMITED
-    ) -> Found:
+    ) -> ReadBack:
         """Waits for a server that is away, and for the session of the attempt `unclear`; may raise LockBusy."""
         if execution.agreed is None:  # an older release accepted it
             execution.agreed = await self._reader.agreed(execution.record, loading)
         agreed, record = execution.agreed, execution.record
         # A lock that is taken to wait for a session must go with the session that took it.
-        async with self._database.connection(execution.kept if unclear is None else None, loading) as connection:
+        async with self._database.connection(
+            execution.claim_connection if unclear is None else None, loading
+        ) as connection:
             if unclear is not None:
-                async with self._quiet(connection, record.operation_id, unclear):
+                async with self._wait_for_session_end(connection, record.operation_id, unclear):
                     return await self._found(connection, record, agreed, loading)
             return await self._found(connection, record, agreed, loading)
 
     async def _found(
-        self, connection: AnyConnection, record: Operation, agreed: Agreed, loading: LoadDeadline
-    ) -> Found:
+        self, connection: AnyConnection, record: Operation, agreed: AgreedPlan, loading: LoadDeadline
+    ) -> ReadBack:
         tables = await self._place.all_records(loading)
         facts = await self._reader.facts(connection, agreed, loading)
         rows = await tables[0].journal.read(connection, record.operation_id) if facts.has_journal else []
         before, now = set(record.from_revisions), set(facts.revisions)
         # An upgrade is told by what entered the version table, a downgrade by what left it.
         moved = sorted(now - before if record.action is Action.UPGRADE else before - now)
-        left, obstacles = await self._reader.outlook(facts, agreed, _done(tables, rows), loading)
-        return Found(
+        left, obstacles = await self._reader.read_back(facts, agreed, _done(tables, rows), loading)
+        return ReadBack(
             revisions=list(facts.revisions),
             rows=rows,
             moved=moved,
             recorded=await _recorded(connection, tables, moved) if moved and facts.has_journal else set(),
             left=left,
             obstacles=obstacles,
-            invalid_indexes=await invalid_indexes(connection) if torn(rows) else [],
+            invalid_indexes=await invalid_indexes(connection) if unfinished_revision(rows) else [],
         )
 
     @asynccontextmanager
-    async def _quiet(self, connection: AnyConnection, operation_id: str, attempt: int) -> AsyncIterator[None]:
+    async def _wait_for_session_end(
+        self, connection: AnyConnection, operation_id: str, attempt: int
+    ) -> AsyncIterator[None]:
         """The attempt can have no more effect: the lock is ours, or a stranger's and its own session is gone."""
-        deadline, held = monotonic() + QUIET_SECONDS, []
+        deadline, held = monotonic() + SESSION_END_SECONDS, []
         try:
             for records in await self._place.all_records():
                 key = lock_key(records.version_table.name, records.version_table.schema)
                 while not await connection.fetchval("SELECT pg_try_advisory_lock($1::int, $2::int)", *key.values()):
-                    if await records.journal.session_is_gone(connection, operation_id, attempt):
+                    if await records.journal.backend_is_gone(connection, operation_id, attempt):
                         break
                     if monotonic() > deadline:
                         raise LockBusy((await read_facts(connection, records)).lock_holder)
@@ -92,9 +96,9 @@ class Truth:
                 await connection.fetchval("SELECT pg_advisory_unlock($1::int, $2::int)", *key.values())
 
 
-def found_by(plan: MigrationPlan) -> Found:
+def read_back_from_plan(plan: MigrationPlan) -> ReadBack:
     """What a plan tells of a database in which the operation has done nothing yet."""
-    return Found(
+    return ReadBack(
         revisions=plan.from_revisions,
         rows=[],
         moved=[],
@@ -105,13 +109,13 @@ def found_by(plan: MigrationPlan) -> Found:
     )
 
 
-def _done(tables: list[Records], rows: list[JournalRow]) -> set[str]:
+def _done(tables: list[MigrationRecords], rows: list[JournalRow]) -> set[str]:
     """What the operation's own rows tell; of several version tables they do not tell it of each."""
     if len(tables) > 1:
         return set()
     return {row.revision for row in rows if row.kind in FINISHED and row.revision is not None}
 
 
-async def _recorded(connection: AnyConnection, tables: list[Records], revisions: list[str]) -> set[str]:
+async def _recorded(connection: AnyConnection, tables: list[MigrationRecords], revisions: list[str]) -> set[str]:
     """In whichever of the version tables that env.py keeps here."""
     return set().union(*[await each.journal.recorded_revisions(connection, revisions) for each in tables])

@@ -16,14 +16,14 @@ from migration_sidecar.contract.messages import Problem
 
 log = logging.getLogger(__name__)
 
-LONGEST = timedelta(minutes=10)  # then a person is told; a failover takes seconds, a restart minutes
-TIMES = 5  # what breaks off that often for a reason of its own is a person's case
+MAX_SECONDS = timedelta(minutes=10)  # then a person is told; a failover takes seconds, a restart minutes
+MAX_ATTEMPTS = 5  # what breaks off that often for a reason of its own is a person's case
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 
-BROKE_OFF = Problem.of(
+GAVE_UP = Problem.of(
     "CM-901",
-    f"The operation broke off {TIMES} times; the log of the service has the reason.",
+    f"The operation broke off {MAX_ATTEMPTS} times; the log of the service has the reason.",
     next_step="Look at the status of the service and at its log, then migrate again.",
 )
 
@@ -36,16 +36,16 @@ def _passes(error: Exception) -> bool | float:
 
 
 # For steps that may be repeated: they read, or write under a key.
-patient = stamina.retry(
+retry_unreachable_database = stamina.retry(
     on=_passes,
     attempts=None,
-    timeout=LONGEST,
+    timeout=MAX_SECONDS,
     wait_initial=timedelta(milliseconds=200),
     wait_max=timedelta(seconds=5),
 )
 
 
-async def carry_through(
+async def run_until_done(
     drive: Callable[[], Awaitable[None]], give_up: Callable[[Problem], Awaitable[None]], facts: dict[str, str]
 ) -> None:
     """Drives until it has ended: a database that is away is waited for, anything else is tried five times.
@@ -61,10 +61,10 @@ async def carry_through(
             problem = error.problem
             log.warning("operation_waits", extra={**facts, "code": problem.code})
         except Exception:
-            problem = BROKE_OFF
+            problem = GAVE_UP
             log.exception("operation_broke_off", extra=facts)
         if not problem.retryable:
             broken_off += 1
-            step = partial(give_up, problem) if broken_off == TIMES else step
+            step = partial(give_up, problem) if broken_off == MAX_ATTEMPTS else step
         await asyncio.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

@@ -16,7 +16,7 @@ FINISHED = {"applied", "reverted"}
 CLOSING = {"failed", "refused", "cancelled", "resolved"}
 
 
-class Next(StrEnum):
+class Decision(StrEnum):
     SUCCEEDED = "succeeded"  # nothing is left to do
     AGAIN = "again"  # nothing of the attempt took effect, and the reason passes
     FAILED = "failed"  # it stopped at a whole revision
@@ -24,7 +24,7 @@ class Next(StrEnum):
 
 
 @dataclass(frozen=True)
-class Found:
+class ReadBack:
     """What was read back after an attempt ended, with the migration lock in our hands where its end was unclear."""
 
     revisions: list[str]  # what the version table holds
@@ -53,33 +53,33 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Ending:
+class WorkerExit:
     """How a migration process ended: its problem, `lost` when it ended without a word or lost its connection."""
 
     problem: ProblemFacts | None = None
     lost: bool = False
 
 
-def judge(ending: Ending, found: Found, service: str) -> tuple[Next, Problem | None]:
+def decide(ending: WorkerExit, found: ReadBack, service: str) -> tuple[Decision, Problem | None]:
     """One row of the table in docs/engine.md per branch, most serious first."""
-    half_done = torn(found.rows)
+    half_done = unfinished_revision(found.rows)
     if half_done is not None:
-        return Next.ATTENTION, _ended_its_transaction(half_done, ending, found, service)
+        return Decision.ATTENTION, _revision_ended_transaction(half_done, ending, found, service)
     unexplained = [revision for revision in found.moved if revision not in found.recorded]
     if unexplained:
-        return Next.ATTENTION, _moved_by_others(unexplained, service)
+        return Decision.ATTENTION, _changed_elsewhere(unexplained, service)
     if found.left == 0 and (ending.lost or ending.problem is None or not found.several_sessions):
-        return Next.SUCCEEDED, None
+        return Decision.SUCCEEDED, None
     if ending.lost:
-        return Next.AGAIN, _lost(service)
+        return Decision.AGAIN, _lost(service)
     if ending.problem is None:
-        return Next.ATTENTION, _version_changed(service)
+        return Decision.ATTENTION, _version_changed(service)
     problem = Problem.of(**ending.problem, service=service)
     passes = problem.sqlstate in (LOCK_NOT_AVAILABLE, DEADLOCK, TOO_MANY_CONNECTIONS)
-    return (Next.AGAIN if passes else Next.FAILED), problem
+    return (Decision.AGAIN if passes else Decision.FAILED), problem
 
 
-def torn(rows: list[JournalRow]) -> JournalRow | None:
+def unfinished_revision(rows: list[JournalRow]) -> JournalRow | None:
     """The row of a revision that began, was committed, and never ended."""
     # A `started` row is its own witness: a plain failure rolls it back, so one without an end was committed half way.
     open_rows: dict[tuple[str, int, str | None], JournalRow] = {}
@@ -92,7 +92,7 @@ def torn(rows: list[JournalRow]) -> JournalRow | None:
     return next(reversed(open_rows.values()), None)
 
 
-def _ended_its_transaction(row: JournalRow, ending: Ending, found: Found, service: str) -> Problem:
+def _revision_ended_transaction(row: JournalRow, ending: WorkerExit, found: ReadBack, service: str) -> Problem:
     own: ProblemFacts | dict[str, None] = ending.problem or {}
     reason = f" It {own['cause']}." if own.get("cause") else f" {own['detail']}" if own.get("detail") else ""
     facts = {"sqlstate": own.get("sqlstate"), "server_message": own.get("server_message"), "revision": row.revision}
@@ -112,7 +112,7 @@ def _ended_its_transaction(row: JournalRow, ending: Ending, found: Found, servic
     )
 
 
-def _moved_by_others(revisions: list[str], service: str) -> Problem:
+def _changed_elsewhere(revisions: list[str], service: str) -> Problem:
     return Problem.of(
         "CM-552",
         f"{', '.join(revisions)} came or went without a journal row, by a tool that takes no lock.",

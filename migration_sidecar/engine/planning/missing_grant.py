@@ -13,11 +13,11 @@ from migration_sidecar.database.facts import read_facts
 from migration_sidecar.engine.planning.preflight import no_records
 
 if TYPE_CHECKING:
-    from migration_sidecar.database.records import AnyConnection, Records
+    from migration_sidecar.database.records import AnyConnection, MigrationRecords
 
 
 @asynccontextmanager
-async def naming_the_grant(connection: AnyConnection, records: Records) -> AsyncIterator[None]:
+async def explain_missing_grant(connection: AnyConnection, records: MigrationRecords) -> AsyncIterator[None]:
     """Asks only after the server refused something; what it refused for another reason stays as it is."""
     try:
         yield

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from migration_sidecar.alembic_environment.history import Finding, History, RevisionFile
-from migration_sidecar.alembic_environment.target_database import Whereabouts
+from migration_sidecar.alembic_environment.target_database import MigrationTarget
 from migration_sidecar.contract.messages import Action, DatabaseState, LockHolder, Problem
 from migration_sidecar.database.facts import DatabaseFacts
 
-ALEMBICS_WIDTH = 32  # of the version column, where Alembic makes the table
+ALEMBIC_VERSION_WIDTH = 32  # of the version column, where Alembic makes the table
 
 
-def misfit(state: DatabaseState, facts: DatabaseFacts, history: History) -> Problem | None:
+def check_history(state: DatabaseState, facts: DatabaseFacts, history: History) -> Problem | None:
     """Why a database is none that this history made, or not all of it."""
     if not facts.has_version_column:
         return _not_ours("The version table has no column version_num, so it is not Alembic's.")
     if not set(facts.revisions) <= set(history.revisions):
         return _unknown_revision(facts, history)
-    if (twice := _said_twice(facts.revisions, history)) is not None:
+    if (twice := _redundant_version_row(facts.revisions, history)) is not None:
         return _not_ours(f"The version table holds {', '.join(facts.revisions)}, and that includes {twice} twice.")
     if state is DatabaseState.UNMANAGED:
         return _unmanaged(facts)
@@ -26,7 +26,7 @@ def misfit(state: DatabaseState, facts: DatabaseFacts, history: History) -> Prob
 
 
 def _unmanaged(facts: DatabaseFacts) -> Problem:
-    elsewhere = [(name, held) for name, held in facts.elsewhere.items() if held]
+    elsewhere = [(name, held) for name, held in facts.other_histories.items() if held]
     if elsewhere:  # of no other history for certain, or this would not be asked
         name, held = elsewhere[0]
         detail = f"Table {name} holds {', '.join(sorted(held))}, an id that this history has too."
@@ -43,7 +43,7 @@ def _unmanaged(facts: DatabaseFacts) -> Problem:
     return Problem.of("CM-552", f"The database has tables but no revision. {detail}", next_step=next_step)
 
 
-def in_the_way(facts: DatabaseFacts, there: Problem | None) -> Iterator[Problem]:
+def check_database(facts: DatabaseFacts, there: Problem | None) -> Iterator[Problem]:
     """What the database itself has against a migration."""
     if there is not None:
         yield there
@@ -55,11 +55,11 @@ def in_the_way(facts: DatabaseFacts, there: Problem | None) -> Iterator[Problem]
         yield lacking
 
 
-def in_the_files(
-    steps: Sequence[RevisionFile], action: Action, history: History, facts: DatabaseFacts, found: Whereabouts
+def check_revision_files(
+    steps: Sequence[RevisionFile], action: Action, history: History, facts: DatabaseFacts, found: MigrationTarget
 ) -> Iterator[Problem]:
     """What the revisions to come cannot do the way they are written."""
-    width = facts.version_width if facts.has_version_table else ALEMBICS_WIDTH
+    width = facts.version_width if facts.has_version_table else ALEMBIC_VERSION_WIDTH
     for step in steps:
         for finding in step.findings:
             if finding.action is action and _matters(finding, found):
@@ -69,14 +69,14 @@ def in_the_files(
             yield _too_long(step, width)
 
 
-def _matters(finding: Finding, found: Whereabouts) -> bool:
+def _matters(finding: Finding, found: MigrationTarget) -> bool:
     """What cannot be done depends on the connection that env.py makes."""
     if finding.kind == "autocommit_block":
         return found.in_transaction
     return finding.kind != "concurrently" or not found.autocommit
 
 
-def to_know(steps: Sequence[RevisionFile], found: Whereabouts, waiting: Sequence[LockHolder]) -> Iterator[Problem]:
+def warnings(steps: Sequence[RevisionFile], found: MigrationTarget, waiting: Sequence[LockHolder]) -> Iterator[Problem]:
     """What does not stop a migration, but who decides about it should know."""
     yield from (_waits_for(who) for who in waiting)
     if found.in_transaction and len(steps) > 1:
@@ -107,11 +107,11 @@ def _unknown_revision(facts: DatabaseFacts, history: History) -> Problem:
     )
 
 
-def _said_twice(rows: Sequence[str], history: History) -> str | None:
+def _redundant_version_row(rows: Sequence[str], history: History) -> str | None:
     """A row that another row already includes; Alembic would apply what follows it a second time."""
     for number, row in enumerate(rows):
         others = [each for place, each in enumerate(rows) if place != number]
-        if any(row in history.line_below(other) for other in others):
+        if any(row in history.lineage(other) for other in others):
             return row
     return None
 

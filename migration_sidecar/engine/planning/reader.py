@@ -11,19 +11,19 @@ from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING
 
-from migration_sidecar.alembic_environment.agreed_revisions import Agreed
+from migration_sidecar.alembic_environment.agreed_revisions import AgreedPlan
 from migration_sidecar.alembic_environment.history import History, RevisionFile
-from migration_sidecar.alembic_environment.revision_files import Scripts
-from migration_sidecar.alembic_environment.target_database import Place, Whereabouts
+from migration_sidecar.alembic_environment.revision_files import RevisionFiles
+from migration_sidecar.alembic_environment.target_database import MigrationTarget, TargetDatabase
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import (
+    EnvironmentStillLoading,
     HistoryUnreadable,
-    NoProcess,
-    NotApplied,
     PlanChanged,
     ProblemError,
-    StillLoading,
+    RevisionNotApplied,
     UnknownTarget,
+    WorkerUnavailable,
 )
 from migration_sidecar.contract.messages import (
     Action,
@@ -38,9 +38,15 @@ from migration_sidecar.contract.messages import (
 )
 from migration_sidecar.database.facts import DatabaseFacts, long_transactions
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
-from migration_sidecar.database.pool import Database
-from migration_sidecar.engine.planning.preflight import in_the_files, in_the_way, misfit, no_records, to_know
-from migration_sidecar.engine.planning.version_tables import read_farthest, way_to_go
+from migration_sidecar.database.pool import DatabasePool
+from migration_sidecar.engine.planning.preflight import (
+    check_database,
+    check_history,
+    check_revision_files,
+    no_records,
+    warnings,
+)
+from migration_sidecar.engine.planning.version_tables import pending_count, read_most_behind
 from migration_sidecar.protocol.attempt import session_name
 
 if TYPE_CHECKING:
@@ -65,12 +71,12 @@ def classify(facts: DatabaseFacts, history: History | None) -> DatabaseState:
         # A database that our own journal wrote to was ours: this image is older than it.
         return DatabaseState.AHEAD if facts.is_ours else DatabaseState.FOREIGN
     if not facts.revisions:
-        return DatabaseState.UNMANAGED if facts.is_unmanaged(history.file_marks) else DatabaseState.EMPTY
+        return DatabaseState.UNMANAGED if facts.is_unmanaged(history.file_hashes) else DatabaseState.EMPTY
     at_head = set(history.heads) <= history.ancestors(facts.revisions)
     return DatabaseState.AT_HEAD if at_head else DatabaseState.BEHIND
 
 
-def settled(facts: DatabaseFacts, last: Operation | None) -> DatabaseFacts:
+def is_settled(facts: DatabaseFacts, last: Operation | None) -> DatabaseFacts:
     """Without a holder whose operation has succeeded: that session is only just ending."""
     if last is None or last.state is not OperationState.SUCCEEDED or facts.lock_holder is None:
         return facts
@@ -90,17 +96,19 @@ def _steps(history: History, facts: DatabaseFacts, action: Action, target: str) 
 
 
 def _obstacles(
-    history: History, facts: DatabaseFacts, found: Whereabouts, action: Action, steps: list[RevisionFile]
+    history: History, facts: DatabaseFacts, found: MigrationTarget, action: Action, steps: list[RevisionFile]
 ) -> list[Problem]:
-    there = misfit(classify(facts, history), facts, history)
+    there = check_history(classify(facts, history), facts, history)
     asked = [found.reason] if found.reason else []  # it would fail in the same way when it migrates
-    return [*in_the_way(facts, there), *asked, *in_the_files(steps, action, history, facts, found)]
+    return [*check_database(facts, there), *asked, *check_revision_files(steps, action, history, facts, found)]
 
 
-class Reader:
+class StatusReader:
     """Answers status and plan for one service."""
 
-    def __init__(self, settings: Settings, place: Place, database: Database, scripts: Scripts) -> None:
+    def __init__(
+        self, settings: Settings, place: TargetDatabase, database: DatabasePool, scripts: RevisionFiles
+    ) -> None:
         self._settings = settings
         self._place = place
         self._database = database
@@ -112,7 +120,7 @@ class Reader:
         loading = replace(loading.or_after(REFRESH_SECONDS if history else inf), allow_unprobed=True)
         try:
             history = await self._scripts.history(loading)
-        except (HistoryUnreadable, NoProcess, StillLoading) as error:
+        except (HistoryUnreadable, WorkerUnavailable, EnvironmentStillLoading) as error:
             unreadable = error.problem
         try:
             facts, several, last, backlog = await self._facts_and_last(history or NO_HISTORY, loading)
@@ -131,7 +139,7 @@ class Reader:
             last_outcome=last,
             audit_backlog=backlog,
             error=unreadable
-            or misfit(state, facts, history)
+            or check_history(state, facts, history)
             or self._place.problem
             or (no_records(facts) if state in TO_BE_MIGRATED else None)
             or several,
@@ -151,17 +159,17 @@ class Reader:
         loading: LoadDeadline = UNLIMITED,
         *,
         with_waiting: bool = False,
-    ) -> tuple[MigrationPlan, Agreed]:
+    ) -> tuple[MigrationPlan, AgreedPlan]:
         """The plan, and what an operation that is accepted now is held to, by the same files.
 
         `with_waiting` warns of long transactions, which the migration would wait for.
         """
         history = await self._scripts.history(loading)
-        found = await self._place.found(loading)
+        found = await self._place.resolve(loading)
         facts, several = await self._facts(connection, action, target, loading)
         waiting = [facts.lock_holder] if facts.lock_holder else []
         waiting += await long_transactions(connection, LONG_TRANSACTION_SECONDS) if with_waiting else []
-        before, agreed = list(facts.revisions), Agreed.by(history, action, facts.revisions, target)
+        before, agreed = list(facts.revisions), AgreedPlan.by(history, action, facts.revisions, target)
         after, steps = agreed.to_revisions, [history.revisions[each.id] for each in agreed.revisions]
         plan = MigrationPlan(
             service=self._settings.service,
@@ -173,7 +181,7 @@ class Reader:
             digest=digest(self._settings.service, action, before, after, [step.sha256 for step in steps]),
             revisions=[step.planned(action, autocommit=found.autocommit) for step in steps],
             obstacles=_obstacles(history, facts, found, action, steps),
-            warnings=[*to_know(steps, found, waiting), *([several] if several else [])],
+            warnings=[*warnings(steps, found, waiting), *([several] if several else [])],
         )
         return plan, agreed
 
@@ -184,24 +192,27 @@ class Reader:
         tables = await self._place.all_records(loading)
         history = await self._scripts.history(loading) if len(tables) > 1 else NO_HISTORY
         steps = partial(_steps, history, action=action, target=target)
-        return await read_farthest(connection, tables, way_to_go(history, steps))
+        return await read_most_behind(connection, tables, pending_count(history, steps))
 
-    async def agreed(self, record: Operation, loading: LoadDeadline = UNLIMITED) -> Agreed:
+    async def agreed(self, record: Operation, loading: LoadDeadline = UNLIMITED) -> AgreedPlan:
         """What an older release accepted without keeping it, by the files of now."""
-        return Agreed.by(await self._scripts.history(loading), record.action, record.from_revisions, record.target)
+        return AgreedPlan.by(await self._scripts.history(loading), record.action, record.from_revisions, record.target)
 
-    async def facts(self, connection: AnyConnection, agreed: Agreed, loading: LoadDeadline) -> DatabaseFacts:
+    async def facts(self, connection: AnyConnection, agreed: AgreedPlan, loading: LoadDeadline) -> DatabaseFacts:
         """Of the version table that is farthest from what was agreed; the files may be anything by now."""
         tables = await self._place.all_records(loading)
         history = NO_HISTORY
         if len(tables) > 1:
             with suppress(HistoryUnreadable):
                 history = await self._scripts.history(loading)
-        left, is_there = (lambda at: agreed.left(history, at.revisions)), (lambda at: agreed.is_reached(at.revisions))
-        return (await read_farthest(connection, tables, way_to_go(history, left, is_there)))[0]
+        left, is_there = (
+            (lambda at: agreed.remaining(history, at.revisions)),
+            (lambda at: agreed.is_reached(at.revisions)),
+        )
+        return (await read_most_behind(connection, tables, pending_count(history, left, is_there)))[0]
 
-    async def outlook(
-        self, facts: DatabaseFacts, agreed: Agreed, done: Collection[str] = (), loading: LoadDeadline = UNLIMITED
+    async def read_back(
+        self, facts: DatabaseFacts, agreed: AgreedPlan, done: Collection[str] = (), loading: LoadDeadline = UNLIMITED
     ) -> tuple[int, list[Problem]]:
         """How many revisions are left of what was agreed, and what stands in the way.
 
@@ -213,13 +224,13 @@ class Reader:
         try:
             history = await self._scripts.history(loading)
             if history.knows(facts.revisions):
-                steps = agreed.left(history, facts.revisions)
-                return len(steps), _obstacles(history, facts, await self._place.found(loading), agreed.action, steps)
-        except (HistoryUnreadable, NotApplied, PlanChanged, UnknownTarget) as error:
+                steps = agreed.remaining(history, facts.revisions)
+                return len(steps), _obstacles(history, facts, await self._place.resolve(loading), agreed.action, steps)
+        except (HistoryUnreadable, RevisionNotApplied, PlanChanged, UnknownTarget) as error:
             return len(undone), [error.problem]
         if agreed.revisions and not undone:
             return 0, []
-        return len(undone), _obstacles(history, facts, await self._place.found(loading), agreed.action, [])
+        return len(undone), _obstacles(history, facts, await self._place.resolve(loading), agreed.action, [])
 
     async def _facts_and_last(
         self, history: History, loading: LoadDeadline
@@ -227,13 +238,13 @@ class Reader:
         tables = await self._place.all_records(loading)
         async with self._database.connection(loading=loading) as connection:
             steps = partial(_steps, history, action=Action.UPGRADE, target="heads")
-            facts, several = await read_farthest(connection, tables, way_to_go(history, steps))
+            facts, several = await read_most_behind(connection, tables, pending_count(history, steps))
             readable = facts.has_journal and facts.missing_grant is None
             last = await tables[0].operations.last(connection) if readable else None
             # Without a Dapr sidecar nothing is relayed, so nothing is owed.
             relays = readable and self._settings.dapr_http_port is not None
             backlog = await tables[0].journal.backlog(connection) if relays else None
-            return settled(facts, last), several, last, backlog
+            return is_settled(facts, last), several, last, backlog
 
     def _status(self, state: DatabaseState, holder: LockHolder | None = None, **more: object) -> ServiceStatus:
         return ServiceStatus.model_validate(

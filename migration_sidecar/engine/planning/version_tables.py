@@ -9,14 +9,16 @@ from migration_sidecar.alembic_environment.history import History, RevisionFile
 from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.database.facts import DatabaseFacts, read_facts
-from migration_sidecar.database.records import Records
+from migration_sidecar.database.records import MigrationRecords
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
 
 
-async def read_farthest(
-    connection: AnyConnection, tables: Sequence[Records], way_to_go: Callable[[DatabaseFacts], tuple[bool, int]]
+async def read_most_behind(
+    connection: AnyConnection,
+    tables: Sequence[MigrationRecords],
+    way_to_go: Callable[[DatabaseFacts], tuple[bool, int]],
 ) -> tuple[DatabaseFacts, Problem | None]:
     """With a word about the others, if they are elsewhere; the greatest `way_to_go` is the farthest."""
     found = [await read_facts(connection, records) for records in tables]
@@ -28,7 +30,7 @@ async def read_farthest(
     return found[farthest], None if alike else _elsewhere(tables, tables[farthest])
 
 
-def way_to_go(
+def pending_count(
     history: History,
     steps: Callable[[DatabaseFacts], list[RevisionFile]],
     is_there: Callable[[DatabaseFacts], bool] = lambda _: False,
@@ -48,7 +50,7 @@ def way_to_go(
     return way
 
 
-def _elsewhere(tables: Sequence[Records], farthest: Records) -> Problem:
+def _elsewhere(tables: Sequence[MigrationRecords], farthest: MigrationRecords) -> Problem:
     return Problem.of(
         "CM-412", f"env.py keeps {len(tables)} version tables in this database; {farthest.history} has most to do."
     )

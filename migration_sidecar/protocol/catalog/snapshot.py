@@ -11,12 +11,12 @@ from typing import NamedTuple
 from migration_sidecar.protocol.catalog import database_objects, relations, types
 from migration_sidecar.protocol.jobs import ExcludedObjects
 
-WHOSE = ("owner", "grants")  # kinds that say who may use an object
+OWNERSHIP_KINDS = ("owner", "grants")  # kinds that say who may use an object
 COLUMN_ORDER = "column-order"
 COSMETIC = (COLUMN_ORDER, "comment", "not-null-name")  # kinds that a person may choose to ignore
 
 
-class Fact(NamedTuple):
+class CatalogObject(NamedTuple):
     """One object of a database: its kind, its full name, and its definition as PostgreSQL prints it."""
 
     kind: str
@@ -71,14 +71,14 @@ FROM thing WHERE thing.acl IS NOT NULL
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Exclusions:
     """What a comparison leaves out: whole schemas, and relations as (schema, name). An empty schema means any."""
 
     schemas: tuple[str, ...] = ()
     relations: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def read(cls, message: ExcludedObjects) -> LeftOut:
+    def read(cls, message: ExcludedObjects) -> Exclusions:
         """Called in the worker process, with a part of its job."""
         return cls(tuple(message["schemas"]), tuple((schema, name) for schema, name in message["relations"]))
 
@@ -87,7 +87,7 @@ class LeftOut:
         return {"schemas": list(self.schemas), "relations": list(self.relations)}
 
 
-def query(left_out: LeftOut) -> str:
+def query(left_out: Exclusions) -> str:
     """SQL for all objects but those; to be run after PLAIN_PRINT in the same transaction."""
     return _QUERY.format(
         schemas=_array(left_out.schemas),
@@ -97,9 +97,9 @@ def query(left_out: LeftOut) -> str:
     )
 
 
-def digest(facts: Sequence[Fact]) -> str:
+def digest(facts: Sequence[CatalogObject]) -> str:
     """SHA-256 of the objects, without their owners and grants."""
-    lines = sorted(json.dumps(fact) for fact in facts if fact.kind not in WHOSE)
+    lines = sorted(json.dumps(fact) for fact in facts if fact.kind not in OWNERSHIP_KINDS)
     return sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -13,23 +13,23 @@ from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
-from migration_sidecar.protocol.catalog.snapshot import LeftOut
+from migration_sidecar.protocol.catalog.snapshot import Exclusions
 from migration_sidecar.protocol.jobs import SchemaBuildOrders
 from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.worker.adoption.stamp import snapshot
 from migration_sidecar.worker.dbapi import in_autocommit
-from migration_sidecar.worker.refusal import Refusal
-from migration_sidecar.worker.session.session_settings import preamble
+from migration_sidecar.worker.refusal import MigrationRefused
+from migration_sidecar.worker.session.session_settings import set_config_sql
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.engine import Connection
 
 FACTS_PER_REPORT = 500
-SEAL = "seal"
+FORBID_COMMIT = "seal"
 
 
-def rehearse(config: Config, target: str, orders: SchemaBuildOrders, report: SendReport) -> None:
+def build_in_schema(config: Config, target: str, orders: SchemaBuildOrders, report: SendReport) -> None:
     """Reports the built objects and ends this process, so that the server rolls back. Raises Refusal (CM-555)."""
     configure, run_migrations = EnvironmentContext.configure, EnvironmentContext.run_migrations
     schema = orders["schema"]
@@ -37,7 +37,7 @@ def rehearse(config: Config, target: str, orders: SchemaBuildOrders, report: Sen
     @wraps(configure)
     def sealed(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
         if connection is not None:
-            _seal(connection, schema, orders)
+            _forbid_commit(connection, schema, orders)
             options.update(version_table_schema=schema, transaction_per_migration=False)
         return configure(self, connection, *args, **options)
 
@@ -64,11 +64,11 @@ def _only_read(driver: Any, _: Any) -> None:
     driver.commit()
 
 
-def _cannot_leave(error: AssertionError) -> Refusal | None:
+def _cannot_leave(error: AssertionError) -> MigrationRefused | None:
     """The refusal if Alembic's assertion came from an autocommit_block; None for an assertion of the revision."""
     for frame in extract_tb(error.__traceback__):
         if "autocommit_block(" in (frame.line or ""):
-            return Refusal(
+            return MigrationRefused(
                 "CM-555",
                 f"{Path(frame.filename).name}:{frame.lineno}: autocommit_block cannot leave the transaction in which"
                 " everything is undone.",
@@ -76,28 +76,30 @@ def _cannot_leave(error: AssertionError) -> Refusal | None:
     return None
 
 
-def _seal(connection: Connection, schema: str, orders: SchemaBuildOrders) -> None:
+def _forbid_commit(connection: Connection, schema: str, orders: SchemaBuildOrders) -> None:
     if in_autocommit(connection):
-        raise Refusal(
+        raise MigrationRefused(
             "CM-555", "env.py puts its connection in AUTOCOMMIT, so nothing could be undone in the real database."
         )
     if not connection.in_transaction():
         connection.begin()
     run = connection.exec_driver_sql
     run("SET TRANSACTION READ WRITE")  # only this transaction
-    run(f"SELECT {preamble(orders['guards'])}".replace("\\:", ":"))
+    run(f"SELECT {set_config_sql(orders['guards'])}".replace("\\:", ":"))
     run(f"CREATE SCHEMA {schema}")
     # The row violates a constraint that is checked at COMMIT: a COMMIT fails and undoes everything.
-    run(f"CREATE TABLE {schema}.{SEAL} (id int PRIMARY KEY, broken int REFERENCES {schema}.{SEAL} INITIALLY DEFERRED)")
-    run(f"INSERT INTO {schema}.{SEAL} VALUES (1, 0)")  # noqa: S608 - our own name
+    run(
+        f"CREATE TABLE {schema}.{FORBID_COMMIT} (id int PRIMARY KEY, broken int REFERENCES {schema}.{FORBID_COMMIT} INITIALLY DEFERRED)"
+    )
+    run(f"INSERT INTO {schema}.{FORBID_COMMIT} VALUES (1, 0)")  # noqa: S608 - our own name
     run(f"SET LOCAL search_path TO {', '.join((schema, *orders['search_path']))}")
 
 
 def _report_objects(context: Any, schema: str, orders: SchemaBuildOrders, report: SendReport) -> None:
-    asked = LeftOut.read(orders["left_out"])
-    left_out = LeftOut(
+    asked = Exclusions.read(orders["left_out"])
+    left_out = Exclusions(
         (*asked.schemas, orders["instead_of"]),
-        ((schema, SEAL), (schema, context.version_table), *asked.relations),
+        ((schema, FORBID_COMMIT), (schema, context.version_table), *asked.relations),
     )
     facts = snapshot(context.connection, left_out)
     for first in range(0, len(facts), FACTS_PER_REPORT):

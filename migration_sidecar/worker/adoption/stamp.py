@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from alembic import command
 from alembic.runtime.environment import EnvironmentContext
 
-from migration_sidecar.protocol.catalog.snapshot import PLAIN_PRINT, Fact, LeftOut, digest, query
+from migration_sidecar.protocol.catalog.snapshot import PLAIN_PRINT, CatalogObject, Exclusions, digest, query
 from migration_sidecar.protocol.jobs import StampProof
 from migration_sidecar.worker.dbapi import in_autocommit
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -37,15 +37,15 @@ def stamp(config: Config, proof: StampProof) -> None:
     command.stamp(config, tuple(proof["revisions"]))
 
 
-def snapshot(connection: Connection, left_out: LeftOut) -> list[Fact]:
+def snapshot(connection: Connection, left_out: Exclusions) -> list[CatalogObject]:
     """All objects of the database. A transaction that the connection is in goes on unchanged."""
-    with _undone(connection):
+    with _stamp_failed(connection):
         connection.exec_driver_sql(PLAIN_PRINT)
-        return [Fact(row[0], row[1], row[2]) for row in connection.exec_driver_sql(query(left_out)).fetchall()]
+        return [CatalogObject(row[0], row[1], row[2]) for row in connection.exec_driver_sql(query(left_out)).fetchall()]
 
 
 def _checked(plan: Callable[..., Any], proof: StampProof) -> Callable[..., Any]:
-    left_out = LeftOut.read(proof["left_out"])
+    left_out = Exclusions.read(proof["left_out"])
 
     def checked(heads: Any, context: Any) -> Any:
         if heads:
@@ -58,7 +58,7 @@ def _checked(plan: Callable[..., Any], proof: StampProof) -> Callable[..., Any]:
 
 
 @contextmanager
-def _undone(connection: Connection) -> Iterator[None]:
+def _stamp_failed(connection: Connection) -> Iterator[None]:
     """Undoes the settings that are made in the block."""
     if in_autocommit(connection):
         connection.exec_driver_sql("BEGIN")
@@ -74,15 +74,15 @@ def _undone(connection: Connection) -> Iterator[None]:
         transaction.rollback()
 
 
-def _managed_meanwhile(heads: Any) -> Refusal:
-    return Refusal(
+def _managed_meanwhile(heads: Any) -> MigrationRefused:
+    return MigrationRefused(
         "CM-553",
         f"It came to {', '.join(sorted(heads))} while it was compared; nothing was stamped.",
     )
 
 
-def _changed_meanwhile() -> Refusal:
-    return Refusal(
+def _changed_meanwhile() -> MigrationRefused:
+    return MigrationRefused(
         "CM-554",
         "An object was changed while it was compared; nothing was stamped.",
         "Find out who changes it, and adopt it again.",

@@ -12,12 +12,12 @@ from typing import Any
 from alembic.config import Config
 
 from migration_sidecar.protocol.jobs import Job
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 
 TOML_NAME = "pyproject.toml"
 
 
-def configuration_of(job: Job, parser: ArgumentParser) -> Config:
+def make_config(job: Job, parser: ArgumentParser) -> Config:
     """The Config for a job. Changes the working directory, and with a `url` in the job the target of every connection.
 
     Raises Refusal (CM-701) for a pyproject.toml that this version of Alembic cannot read.
@@ -31,9 +31,9 @@ def configuration_of(job: Job, parser: ArgumentParser) -> Config:
     config = Config(cmd_opts=parser.parse_args(words), ini_section=job["section"], **_files(named))
     _choose_working_directory(config, Path(job["directory"]))
     if job["url"]:
-        from migration_sidecar.worker.env.engine_url import send_to
+        from migration_sidecar.worker.env.engine_url import override_engine_url
 
-        send_to(job["url"], config)
+        override_engine_url(job["url"], config)
     return config
 
 
@@ -43,7 +43,7 @@ def _files(named: Path) -> dict[str, Any]:
     if "toml_file" in signature(Config.__init__).parameters:
         return {"file_": str(ini), "toml_file": str(named.with_name(TOML_NAME))}
     if is_toml and not ini.exists():
-        raise Refusal(
+        raise MigrationRefused(
             "CM-701",
             f"{TOML_NAME} can be read by Alembic 1.16 and newer, and this interpreter has an older one.",
             "Upgrade Alembic there, or write an alembic.ini.",

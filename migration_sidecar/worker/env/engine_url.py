@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.engine import Connection
 
-KEPT = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
+TLS_PARAMETERS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
 
 
-def send_to(text: str, config: Config) -> None:
+def override_engine_url(text: str, config: Config) -> None:
     """From now on every PostgreSQL engine of this process connects to this URL, whatever its own URL is."""
     url = _with_driver(make_url(text), config)
     written = url.render_as_string(hide_password=False)
@@ -56,14 +56,14 @@ def url_of_parameters(dialect: Any, parameters: Mapping[str, Any]) -> str:
         user=parameters.get("user"),
         password=parameters.get("password"),
         database=parameters.get("dbname") or parameters.get("database"),
-        options={name: parameters[name] for name in KEPT if isinstance(parameters.get(name), str)},
+        options={name: parameters[name] for name in TLS_PARAMETERS if isinstance(parameters.get(name), str)},
     )
 
 
 def url_of_connection(connection: Connection) -> str:
     """The URL, with password, of an open connection. The driver knows also what came from PGHOST or a password file."""
     url, driver = connection.engine.url, connection.connection.dbapi_connection
-    options = {name: value for name in KEPT if isinstance(value := url.query.get(name), str)}
+    options = {name: value for name in TLS_PARAMETERS if isinstance(value := url.query.get(name), str)}
     dialect, info = connection.dialect, getattr(driver, "info", None)
     _, parameters = dialect.create_connect_args(url)
     # The URL keeps all of several hosts, because after a failover another one answers.

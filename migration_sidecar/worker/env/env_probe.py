@@ -20,22 +20,22 @@ from migration_sidecar.protocol.journal_schema import PLAIN
 from migration_sidecar.protocol.limits import CONNECT_SECONDS
 from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.protocol.results import ConfiguredDatabase, HistoryFacts
-from migration_sidecar.worker.dbapi import default_schema, in_autocommit, role_taken
+from migration_sidecar.worker.dbapi import current_role, default_schema, in_autocommit
 from migration_sidecar.worker.env.engine_url import url_of_connection, url_of_parameters
-from migration_sidecar.worker.no_commit import run_without_a_trace
-from migration_sidecar.worker.refusal import Refusal
-from migration_sidecar.worker.scripts.history_loader import history_in
-from migration_sidecar.worker.scripts.load_errors import env_file_never_ends
+from migration_sidecar.worker.no_commit import run_without_commits
+from migration_sidecar.worker.refusal import MigrationRefused
+from migration_sidecar.worker.scripts.history_loader import inspect_config
+from migration_sidecar.worker.scripts.load_errors import env_py_timeout
 from migration_sidecar.worker.time_limit import time_limit
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-MOST_FILES = 500
+MAX_FILES = 500
 INSTALLED = str(Path(os.__file__).parent)
 
 
-def look(config: Config, report: SendReport, seconds: float = 0) -> HistoryFacts | None:
+def probe_env(config: Config, report: SendReport, seconds: float = 0) -> HistoryFacts | None:
     """Reports each configured database and returns the history. `seconds` limits env.py and then the revision files.
 
     Reports that were sent before env.py failed stay valid. A failure after `heard` is one of the revision files. The
@@ -52,7 +52,7 @@ def look(config: Config, report: SendReport, seconds: float = 0) -> HistoryFacts
         if context.connection is not None:
             connection = context.connection
             places[-1].update(
-                {"default_schema": default_schema(connection), "role": role_taken(connection), "migrates": True}
+                {"default_schema": default_schema(connection), "role": current_role(connection), "migrates": True}
             )
         return []
 
@@ -61,8 +61,8 @@ def look(config: Config, report: SendReport, seconds: float = 0) -> HistoryFacts
             script.run_env()
 
     try:
-        with time_limit(seconds, lambda where: env_file_never_ends(where, seconds), report):
-            run_without_a_trace(run, places.clear)
+        with time_limit(seconds, lambda where: env_py_timeout(where, seconds), report):
+            run_without_commits(run, places.clear)
     except KeyError as error:
         raise _missing_x(Path(script.env_py_location), error) from error
     finally:
@@ -73,7 +73,7 @@ def look(config: Config, report: SendReport, seconds: float = 0) -> HistoryFacts
     if not places:
         return None
     report({"event": "heard", "heard": True})
-    return history_in(script, report, max(1.0, until - monotonic()) if seconds else 0)
+    return inspect_config(script, report, max(1.0, until - monotonic()) if seconds else 0)
 
 
 def _report_connections(report: SendReport) -> None:
@@ -124,7 +124,7 @@ def _files(script: ScriptDirectory, before: set[str]) -> list[str]:
     own = sorted(
         origin for origin in origins if origin and not origin.startswith(INSTALLED) and "-packages/" not in origin
     )
-    return [str(Path(script.env_py_location).absolute()), *own[:MOST_FILES]]
+    return [str(Path(script.env_py_location).absolute()), *own[:MAX_FILES]]
 
 
 def _missing_x(env_file: Path, error: KeyError) -> BaseException:
@@ -133,7 +133,7 @@ def _missing_x(env_file: Path, error: KeyError) -> BaseException:
     text = env_file.read_text(encoding="utf-8", errors="replace")
     if Path(place.filename).resolve() != env_file.resolve() or "get_x_argument" not in text:
         return error
-    return Refusal(
+    return MigrationRefused(
         "CM-701",
         f"env.py asks in line {place.lineno} for -x {error.args[0]}=…, which was not given.",
         f"Give it: -x {error.args[0]}=VALUE.",

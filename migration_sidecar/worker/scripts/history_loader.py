@@ -14,9 +14,13 @@ from alembic.util import CommandError
 
 from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.protocol.results import HistoryFacts, RevisionFacts
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts import integrity, load_errors, static_analysis
-from migration_sidecar.worker.scripts.script_directory import after_env_file, needs_env_file, script_directory
+from migration_sidecar.worker.scripts.script_directory import (
+    must_run_env_py,
+    script_directory,
+    script_directory_from_env,
+)
 from migration_sidecar.worker.time_limit import time_limit
 
 if TYPE_CHECKING:
@@ -32,34 +36,34 @@ def load_history(config: Config, report: SendReport, seconds: float = 0, folders
     Loading runs the files. After `seconds` the file that is being loaded is refused; 0 means no limit. `folders` are
     the version_locations that env.py set, if any.
     """
-    directory = open_folder(config, folders)
+    directory = open_script_directory(config, folders)
     try:
-        return history_in(directory, report, seconds)
-    except Refusal as refusal:
-        prepared = after_env_file(config) if needs_env_file(refusal) else None
+        return inspect_config(directory, report, seconds)
+    except MigrationRefused as refusal:
+        prepared = script_directory_from_env(config) if must_run_env_py(refusal) else None
         if prepared is None:
             raise
-    return history_in(prepared, report, seconds)
+    return inspect_config(prepared, report, seconds)
 
 
-def history_in(directory: ScriptDirectory, report: SendReport, seconds: float = 0) -> HistoryFacts:
+def inspect_config(directory: ScriptDirectory, report: SendReport, seconds: float = 0) -> HistoryFacts:
     """The same for a ScriptDirectory that is configured already, also called by a probe."""
     # Before any file runs, so that the service notices a change of one that never ends.
     report({"event": "folders", "folders": [str(folder) for folder in _folders(directory)]})
     env_file = load_errors.require_env_file(Path(directory.env_py_location))
-    loading = _Loading(report)
-    with time_limit(seconds, lambda where: load_errors.never_ends(where, seconds), report), loading.watched():
+    loading = _ImportWatch(report)
+    with time_limit(seconds, lambda where: load_errors.load_timeout(where, seconds), report), loading.watched():
         scripts = _load(directory, loading)
     if not scripts:
         raise load_errors.no_revisions(_folders(directory))
-    integrity.check(scripts)
+    integrity.check_files(scripts)
     directory.revision_map = RevisionMap(lambda: scripts)
     try:
         heads = sorted(directory.get_heads())
     except CycleDetected as error:
-        raise integrity.circle(error.revisions, scripts) from None
+        raise integrity.find_cycle(error.revisions, scripts) from None
     except (CommandError, RevisionError) as error:
-        raise integrity.broken(str(error).splitlines()[0].rstrip(".") + ".") from None
+        raise integrity.broken_file(str(error).splitlines()[0].rstrip(".") + ".") from None
     return {
         "heads": heads,
         "revisions": [describe(script) for script in scripts],
@@ -67,19 +71,19 @@ def history_in(directory: ScriptDirectory, report: SendReport, seconds: float = 
     }
 
 
-def open_folder(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
+def open_script_directory(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
     """Raises Refusal (CM-303) if script_location names no usable folder."""
     try:
         return script_directory(config, folders)
     except Exception as error:
-        raise load_errors.no_folder(Path(config.config_file_name or "alembic.ini").name, error) from None
+        raise load_errors.missing_folder(Path(config.config_file_name or "alembic.ini").name, error) from None
 
 
 def describe(script: Script) -> RevisionFacts:
     """The facts about one loaded revision for a plan."""
     path = Path(script.path)
     source = path.read_bytes()
-    described = static_analysis.read(path, source)
+    described = static_analysis.analyse_revision(path, source)
     for name in ("upgrade", "downgrade"):
         if not hasattr(script.module, name):
             described["findings"].append({"kind": "missing", "action": name, "line": 1})
@@ -96,7 +100,7 @@ def describe(script: Script) -> RevisionFacts:
     }
 
 
-class _Loading:
+class _ImportWatch:
     """Reports each file before it is loaded, because a file may never end, or end the process."""
 
     def __init__(self, report: SendReport) -> None:
@@ -120,15 +124,15 @@ class _Loading:
             alembic.load_python_file = load
 
 
-def _load(directory: ScriptDirectory, loading: _Loading) -> list[Script]:
+def _load(directory: ScriptDirectory, loading: _ImportWatch) -> list[Script]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return list(directory._load_revisions())
-    except Refusal:
+    except MigrationRefused:
         raise
     except CycleDetected as error:
-        raise load_errors.loop(loading.file, error.revisions) from None
+        raise load_errors.dependency_cycle(loading.file, error.revisions) from None
     except BaseException as error:  # a file may raise SystemExit
         raise load_errors.not_loaded(loading.file, error) from None
 

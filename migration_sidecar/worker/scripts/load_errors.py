@@ -12,14 +12,14 @@ from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
 from migration_sidecar.worker.failure_report import unusable_setting
-from migration_sidecar.worker.refusal import Refusal
-from migration_sidecar.worker.scripts.integrity import broken
+from migration_sidecar.worker.refusal import MigrationRefused
+from migration_sidecar.worker.scripts.integrity import broken_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def no_folder(config_file: str, error: Exception) -> Refusal:
+def missing_folder(config_file: str, error: Exception) -> MigrationRefused:
     """For what `ScriptDirectory.from_config` raised. Its text is not used: it may hold a path or a password."""
     if isinstance(error, IniError):
         return unusable_setting(error)
@@ -49,7 +49,7 @@ def require_env_file(path: Path) -> str:
     return text
 
 
-def no_revisions(folders: Sequence[Path]) -> Refusal:
+def no_revisions(folders: Sequence[Path]) -> MigrationRefused:
     """For folders without any revision file, with the most likely reason."""
     present = [folder for folder in folders if folder.is_dir()]
     names = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in folders)
@@ -77,15 +77,15 @@ def _text_of(file: Path) -> str:
         return ""
 
 
-def loop(file: Path | None, revisions: Sequence[str]) -> Refusal:
+def dependency_cycle(file: Path | None, revisions: Sequence[str]) -> MigrationRefused:
     """For a file whose revision builds on itself."""
-    return broken(
+    return broken_file(
         f"{file.name if file else 'A file'} builds on itself: {', '.join(revisions)}.",
         "Correct down_revision or depends_on in that file.",
     )
 
 
-def not_loaded(file: Path | None, error: BaseException) -> Refusal:
+def not_loaded(file: Path | None, error: BaseException) -> MigrationRefused:
     """For what loading that file raised."""
     if file is None or isinstance(error, PermissionError):
         return _unusable(f"{_named(file, error)} cannot be read.", "Make it readable for the user of this service.")
@@ -95,7 +95,7 @@ def not_loaded(file: Path | None, error: BaseException) -> Refusal:
             "Give it a revision id, or move it out.",
         )
     if isinstance(error, RevisionError):
-        return broken(f"{file.name}: {error}.".replace("..", "."), "Use letters, digits, _ and . only.")
+        return broken_file(f"{file.name}: {error}.".replace("..", "."), "Use letters, digits, _ and . only.")
     if isinstance(error, SyntaxError):
         where = f"{Path(error.filename or file).name}:{error.lineno}"
         return _broken_file(where, f"it is not valid Python ({error.msg})")
@@ -110,15 +110,15 @@ def not_loaded(file: Path | None, error: BaseException) -> Refusal:
     return _broken_file(where, f"it raised {type(error).__name__} when it was loaded")
 
 
-def never_ends(where: str, seconds: float) -> Refusal:
+def load_timeout(where: str, seconds: float) -> MigrationRefused:
     """For a file that was not loaded within the limit; `where` is file and line, or empty."""
     reason = f"it was not loaded after {seconds:.0f} s"
     return _broken_file(where or "A revision file", reason, "Look for a loop or a wait at that line.")
 
 
-def env_file_never_ends(where: str, seconds: float) -> Refusal:
+def env_py_timeout(where: str, seconds: float) -> MigrationRefused:
     """The same for env.py and the modules it imports."""
-    return Refusal(
+    return MigrationRefused(
         "CM-407",
         f"{where or 'env.py'}: env.py had not ended after {seconds:.0f} s; no database was touched.",
         "Look for a loop or a wait at that line; if it only needs more time, raise loading_seconds.",
@@ -134,9 +134,9 @@ def _line_in(file: Path, error: BaseException) -> int | None:
     return lines[-1] if lines else None
 
 
-def _unusable(detail: str, next_step: str) -> Refusal:
-    return Refusal("CM-303", detail, next_step)
+def _unusable(detail: str, next_step: str) -> MigrationRefused:
+    return MigrationRefused("CM-303", detail, next_step)
 
 
-def _broken_file(where: str, reason: str, next_step: str | None = None) -> Refusal:
-    return Refusal("CM-304", f"{where}: {reason}; no database was touched.", next_step)
+def _broken_file(where: str, reason: str, next_step: str | None = None) -> MigrationRefused:
+    return MigrationRefused("CM-304", f"{where}: {reason}; no database was touched.", next_step)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
-from migration_sidecar.worker.no_commit import run_without_a_trace
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.no_commit import run_without_commits
+from migration_sidecar.worker.refusal import MigrationRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,12 +26,12 @@ def script_directory(config: Config, folders: Sequence[str] = ()) -> ScriptDirec
     return directory
 
 
-def needs_env_file(refusal: Refusal) -> bool:
+def must_run_env_py(refusal: MigrationRefused) -> bool:
     """Whether env.py might know better: an import failed, or there is no revision where Alembic looks by itself."""
     return isinstance(refusal.__context__, ImportError) or refusal.facts["code"] == NO_MIGRATION_FOLDER
 
 
-def after_env_file(config: Config) -> ScriptDirectory | None:
+def script_directory_from_env(config: Config) -> ScriptDirectory | None:
     """The ScriptDirectory after env.py was run as by `alembic current`; None if env.py fails."""
     script = ScriptDirectory.from_config(config)
 
@@ -40,7 +40,7 @@ def after_env_file(config: Config) -> ScriptDirectory | None:
             script.run_env()
 
     try:
-        run_without_a_trace(run)
+        run_without_commits(run)
     except BaseException:  # the first error, without env.py, says more
         return None
     return script
@@ -54,7 +54,7 @@ def ready_folder(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory
             return script
     except ImportError:
         pass
-    return after_env_file(config) or script
+    return script_directory_from_env(config) or script
 
 
 def _nothing_to_do(_: Any, __: Any) -> list[Any]:

@@ -19,12 +19,12 @@ _ENDS_TRANSACTION = re.compile(r"^\s*(commit|end|rollback)\b|autocommit", re.IGN
 _SQL_NOISE = re.compile(r"--[^\n]*|/\*.*?\*/|'[^']*'", re.DOTALL)
 _RUNS_SQL = {"execute", "exec_driver_sql", "text", "DDL"}
 # Code that manages connections or transactions itself is not judged.
-_OWN_HANDS = {"commit", "rollback", "connect", "create_engine", "execution_options", "raw_connection", "begin"}
+_MANAGES_CONNECTION = {"commit", "rollback", "connect", "create_engine", "execution_options", "raw_connection", "begin"}
 _OFFLINE = {"is_offline_mode", "as_sql"}
 _KNOWS_MODE = _OFFLINE | {"in_transaction", "autocommit_block", "isolation_level", "get_isolation_level"}
 
 
-def read(path: Path, source: bytes) -> ChangeFacts:
+def analyse_revision(path: Path, source: bytes) -> ChangeFacts:
     """The facts about a revision's change. Of a compiled file almost nothing can be read."""
     tree = ast.parse(source) if path.suffix == ".py" else ast.Module(body=[], type_ignores=[])
     upgrade, downgrade = _function(tree, "upgrade"), _function(tree, "downgrade")
@@ -112,7 +112,7 @@ def _destructive(function: ast.FunctionDef) -> bool:
 
 def _concurrently(function: ast.FunctionDef) -> int | None:
     for statement in _plain(function.body):
-        if _takes_over(statement):
+        if _manages_connection(statement):
             return None
         for call in _calls(statement):
             if _is_concurrent(call):
@@ -123,7 +123,7 @@ def _concurrently(function: ast.FunctionDef) -> int | None:
 def _enters_block(function: ast.FunctionDef) -> int | None:
     """The line of the first autocommit_block, unless the revision ends its transaction by itself before."""
     for statement in function.body:
-        if _takes_over(statement):
+        if _manages_connection(statement):
             return None
         for node in ast.walk(statement):
             if isinstance(node, ast.Attribute) and node.attr == "autocommit_block":
@@ -142,10 +142,10 @@ def _plain(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield statement
 
 
-def _takes_over(statement: ast.stmt) -> bool:
+def _manages_connection(statement: ast.stmt) -> bool:
     return (
         isinstance(statement, (ast.Try, ast.Return, ast.Raise))
-        or bool(_names(statement) & _OWN_HANDS)
+        or bool(_names(statement) & _MANAGES_CONNECTION)
         or any(_ENDS_TRANSACTION.search(text) for text in _texts(statement))
     )
 

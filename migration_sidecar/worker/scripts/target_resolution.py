@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from alembic.script.revision import MultipleHeads, RangeNotAncestorError, ResolutionError, RevisionError
 
 from migration_sidecar.protocol.results import ResolvedTarget
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.script_directory import ready_folder
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def resolve(
         absolute = find(history, target, tuple(rows))
         return {"target": absolute, "steps": _steps(history, action, absolute, tuple(rows))}
     except (RevisionError, AssertionError, KeyError) as error:
-        raise _in_plain_words(target, error) from None
+        raise _describe(target, error) from None
 
 
 def _up(history: RevisionMap, target: str, rows: tuple[str, ...]) -> str:
@@ -76,10 +76,12 @@ def _steps(history: RevisionMap, action: str, target: str, rows: tuple[str, ...]
     return [str(step.revision) for step in history.iterate_revisions(rows, target, select_for_downgrade=True)]
 
 
-def _in_plain_words(target: str, error: BaseException) -> Refusal:
+def _describe(target: str, error: BaseException) -> MigrationRefused:
     text = str(error)
     if isinstance(error, RangeNotAncestorError):
-        return Refusal("CM-205", f"The database is not at or above {target!r}, so nothing can be reverted down to it.")
+        return MigrationRefused(
+            "CM-205", f"The database is not at or above {target!r}, so nothing can be reverted down to it."
+        )
     if isinstance(error, MultipleHeads):
         return _refused(f"{target!r} could be {' or '.join(sorted(error.heads))}.", "Name one of them, or use heads.")
     if isinstance(error, ResolutionError) and text.startswith("Multiple revisions"):
@@ -96,5 +98,5 @@ def _in_plain_words(target: str, error: BaseException) -> Refusal:
     )
 
 
-def _refused(detail: str, next_step: str) -> Refusal:
-    return Refusal("CM-203", detail, next_step)
+def _refused(detail: str, next_step: str) -> MigrationRefused:
+    return MigrationRefused("CM-203", detail, next_step)

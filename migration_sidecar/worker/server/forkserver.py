@@ -141,18 +141,18 @@ def _child(job: Job, channel: int) -> None:
             os._exit(1)
         gc.freeze()  # else the collector would touch, and so copy, all memory that is shared with the forkserver
         gc.enable()
-        _silence()
+        _redirect_output()
         _limit(job["memory_bytes"])
-        from migration_sidecar.worker.server.job import carry_out
-        from migration_sidecar.worker.server.stale_bytecode import trust_no_stale_bytecode
+        from migration_sidecar.worker.server.job import run_job
+        from migration_sidecar.worker.server.stale_bytecode import ignore_stale_bytecode
 
-        trust_no_stale_bytecode()
-        carry_out(job, socket.socket(fileno=channel))
+        ignore_stale_bytecode()
+        run_job(job, socket.socket(fileno=channel))
     finally:
         os._exit(0)
 
 
-def _silence() -> None:
+def _redirect_output() -> None:
     # What a revision prints has no limit and may hold data, so it is discarded.
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):

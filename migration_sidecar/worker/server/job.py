@@ -13,13 +13,13 @@ from socket import socket
 from typing import Any, TextIO
 
 from migration_sidecar.protocol.jobs import Job, OrderedJob
-from migration_sidecar.protocol.orders import DID_NOTHING, Orders
+from migration_sidecar.protocol.orders import EXIT_DID_NOTHING, MigrationOrders
 from migration_sidecar.protocol.reports import ProblemFacts, Report
 from migration_sidecar.protocol.results import Result
 from migration_sidecar.worker.dbapi import socket_of
-from migration_sidecar.worker.env.alembic_config import configuration_of
+from migration_sidecar.worker.env.alembic_config import make_config
 from migration_sidecar.worker.failure_report import describe_failure
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 
 
 class Reporter:
@@ -39,7 +39,7 @@ class Reporter:
         self.stream.flush()
 
 
-def carry_out(job: Job, channel: socket) -> None:
+def run_job(job: Job, channel: socket) -> None:
     """Called by the forkserver's child. Reports `done` with the result or `failed` with a problem; never raises.
 
     A migration prepares everything first, then reads its orders from the channel as one line of JSON.
@@ -48,7 +48,7 @@ def carry_out(job: Job, channel: socket) -> None:
     report({"event": "process", "pid": os.getpid()})
     try:
         report({"event": "done", "result": _result(job, report, channel)})
-    except Refusal as refusal:
+    except MigrationRefused as refusal:
         problem: ProblemFacts = {**refusal.facts, "revision": refusal.facts["revision"] or report.revision}
         report({"event": "failed", "problem": problem})
     except BaseException as error:  # a revision may also raise SystemExit or KeyboardInterrupt
@@ -56,7 +56,7 @@ def carry_out(job: Job, channel: socket) -> None:
 
 
 def _result(job: Job, report: Reporter, channel: socket) -> Result:
-    config = configuration_of(job, parser())
+    config = make_config(job, parser())
     if job["kind"] == "inspect":
         from migration_sidecar.worker.scripts.history_loader import load_history
 
@@ -70,13 +70,13 @@ def _result(job: Job, report: Reporter, channel: socket) -> Result:
 
         return render(config, job["revisions"], job["action"], job["folders"])
     if job["kind"] == "look":
-        from migration_sidecar.worker.env.env_probe import look
+        from migration_sidecar.worker.env.env_probe import probe_env
 
-        return look(config, report, job["seconds"])
+        return probe_env(config, report, job["seconds"])
     if "rehearsal" in job:
-        from migration_sidecar.worker.adoption.schema_build import rehearse
+        from migration_sidecar.worker.adoption.schema_build import build_in_schema
 
-        rehearse(config, job["target"], job["rehearsal"], report)
+        build_in_schema(config, job["target"], job["rehearsal"], report)
     else:
         _migrate(config, job, report, channel)
     return None
@@ -97,18 +97,18 @@ def _migrate(config: Any, job: OrderedJob, report: Reporter, channel: socket) ->
     from migration_sidecar.worker.server.warmup import warm_up
     from migration_sidecar.worker.session import configure_hook
 
-    received: list[Orders] = []
+    received: list[MigrationOrders] = []
 
-    def orders(connection: Any = None) -> Orders:
+    def orders(connection: Any = None) -> MigrationOrders:
         if not received:
-            received.append(Orders.read(json.loads(_next_line(channel, connection))))
+            received.append(MigrationOrders.read(json.loads(_next_line(channel, connection))))
         return received[0]
 
     guard = configure_hook.install(orders, report)
     if not _has_orders(channel):
         with suppress(Exception):  # only preparation: with another version of Alembic it may fail
             warm_up()
-    if not _may_begin(config):
+    if not _wait_for_orders(config):
         orders()
     try:
         if "proof" in job:
@@ -120,7 +120,7 @@ def _migrate(config: Any, job: OrderedJob, report: Reporter, channel: socket) ->
         else:
             command.downgrade(config, job["target"])
     except CommandError as error:
-        raise Refusal(
+        raise MigrationRefused(
             "CM-302",
             "Alembic refused the history or the target.",
             "Correct the history or the target, and try again.",
@@ -129,13 +129,13 @@ def _migrate(config: Any, job: OrderedJob, report: Reporter, channel: socket) ->
     guard.require_committed()
 
 
-def _may_begin(config: Any) -> bool:
+def _wait_for_orders(config: Any) -> bool:
     """Whether env.py may run before the orders are there: only if it does nothing but connect."""
     from alembic.script import ScriptDirectory
 
-    from migration_sidecar.worker.env.env_analysis import only_connects
+    from migration_sidecar.worker.env.env_analysis import has_no_side_effects
 
-    return only_connects(Path(ScriptDirectory.from_config(config).env_py_location))
+    return has_no_side_effects(Path(ScriptDirectory.from_config(config).env_py_location))
 
 
 def _has_orders(channel: socket) -> bool:
@@ -148,5 +148,5 @@ def _next_line(channel: socket, connection: Any) -> str:
     ready, _, _ = select(waited_for, [], [])
     line = channel.makefile("r", encoding="utf-8").readline() if channel in ready else ""
     if not line:
-        os._exit(DID_NOTHING)  # the exit code tells the service that nothing was done
+        os._exit(EXIT_DID_NOTHING)  # the exit code tells the service that nothing was done
     return line

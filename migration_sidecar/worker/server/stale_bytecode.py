@@ -12,7 +12,7 @@ INSTALLED = "-packages" + os.sep  # installers replace these files together with
 _get_code = SourceFileLoader.get_code
 
 
-def trust_no_stale_bytecode() -> None:
+def ignore_stale_bytecode() -> None:
     """From now on Python uses a .pyc only if it was written after its source last changed. For this process alone."""
     SourceFileLoader.get_code = _fresh_code  # type: ignore[method-assign, assignment]
 

@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from migration_sidecar.protocol.lock_key import holder_of, is_held
 from migration_sidecar.worker.dbapi import driver_connection
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -27,7 +27,7 @@ HELD_BY_US = f"EXISTS (SELECT 1 FROM pg_locks WHERE pid = pg_backend_pid() AND {
 HOLDER = text(holder_of(*_KEY))
 
 
-def take(
+def acquire(
     connection: Connection,
     key: dict[str, int],
     *,
@@ -51,7 +51,7 @@ def take(
             report({"event": "waiting", "sentence": f"Waiting for the migration lock, {who}."})
             reported = who
         if monotonic() > deadline:
-            raise Refusal("CM-404", f"The migration lock of this database is {who}.")
+            raise MigrationRefused("CM-404", f"The migration lock of this database is {who}.")
         sleep(uniform(0.05, 0.2))
     if reported:
         report({"event": "waiting", "sentence": None})
@@ -76,9 +76,9 @@ def release_on_return(connection: Connection, key: dict[str, int]) -> None:
     event.listen(pool, "checkin", returned)
 
 
-def fence_lost(revision: str | None) -> Refusal:
+def lock_lost(revision: str | None) -> MigrationRefused:
     """The refusal (CM-406) when this session no longer holds the lock, for example after DISCARD ALL in a revision."""
-    return Refusal(
+    return MigrationRefused(
         "CM-406",
         "This session no longer holds the lock of the database, so somebody else may be migrating it.",
         revision=revision,

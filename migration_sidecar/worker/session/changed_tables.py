@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from migration_sidecar.protocol.journal_schema import JournalTables
 
-MOST_NAMES = 50
-_MOST_KNOWN = 2000
+MAX_NAMES = 50
+_MAX_KNOWN = 2000
 _FUNCTION = re.compile(rb"^(?:async )?def (upgrade|downgrade)\b.*?(?=^\S|\Z)", re.DOTALL | re.MULTILINE)
 
 # A dropped table still has its lock, but no name. So a revision that may drop one lists all names before it begins.
@@ -20,14 +20,14 @@ KNOWN_BEFORE = f"""
     (SELECT CAST(jsonb_object_agg(k.oid, k.name) AS text) FROM (
        SELECT c.oid, n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
        WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-       LIMIT {_MOST_KNOWN}) AS k) AS known"""  # noqa: S608 - our own text
+       LIMIT {_MAX_KNOWN}) AS k) AS known"""  # noqa: S608 - our own text
 
 
 def changed(tables: JournalTables) -> str:
     """SQL that adds `tables` and `tables_count` to a JSON detail. Its parameters are :known and :own_table."""
     return f""" || (
         SELECT CASE WHEN count(*) = 0 THEN CAST('{{}}' AS jsonb) ELSE
-               jsonb_build_object('tables', to_jsonb((array_agg(t.name ORDER BY t.name))[1:{MOST_NAMES}]),
+               jsonb_build_object('tables', to_jsonb((array_agg(t.name ORDER BY t.name))[1:{MAX_NAMES}]),
                                   'tables_count', count(*)) END
         FROM (SELECT DISTINCT coalesce(n.nspname || '.' || c.relname,
                                        CAST(:known AS jsonb) ->> CAST(l.relation AS text)) AS name

@@ -13,14 +13,14 @@ from typing import Any
 from alembic.runtime.environment import EnvironmentContext
 from alembic.util import to_tuple
 
-from migration_sidecar.protocol.journal_schema import PLAIN, history_name
+from migration_sidecar.protocol.journal_schema import PLAIN, history_key
 from migration_sidecar.protocol.lock_key import lock_key
-from migration_sidecar.protocol.orders import Orders
+from migration_sidecar.protocol.orders import MigrationOrders
 from migration_sidecar.protocol.origin import Origin
 from migration_sidecar.protocol.reports import SendReport
-from migration_sidecar.protocol.version_tables import file_mark
+from migration_sidecar.protocol.version_tables import revision_fingerprint
 from migration_sidecar.worker.dbapi import default_schema
-from migration_sidecar.worker.failpoints import then_reach, watch_autocommit_blocks
+from migration_sidecar.worker.failpoints import reach_after, watch_autocommit_blocks
 from migration_sidecar.worker.session import preconditions
 from migration_sidecar.worker.session.guarded_session import GuardedSession
 
@@ -32,10 +32,10 @@ def installed() -> bool:
     return EnvironmentContext.configure is not _unguarded
 
 
-class Guard:
+class GuardedSessions:
     """Opens a guarded session each time an env.py configures a connection, and keeps them until the job ends."""
 
-    def __init__(self, orders: Callable[[Any], Orders], report: SendReport) -> None:
+    def __init__(self, orders: Callable[[Any], MigrationOrders], report: SendReport) -> None:
         self._orders = orders
         self._report = report
         self._turns: Counter[str] = Counter()
@@ -46,7 +46,7 @@ class Guard:
         orders = self._orders(connection)
         table = options.get("version_table") or PLAIN
         schema = options.get("version_table_schema") or _own_schema(connection, orders)
-        history = history_name(table, schema)
+        history = history_key(table, schema)
         self._turns[history] += 1
         attempt = replace(orders.attempt, version_table=history, turn=self._turns[history])
         session = GuardedSession(
@@ -62,12 +62,12 @@ class Guard:
             raise preconditions.uncommitted()
 
 
-def install(orders: Callable[[Any], Orders], report: SendReport) -> Guard:
+def install(orders: Callable[[Any], MigrationOrders], report: SendReport) -> GuardedSessions:
     """From now on every connection that an env.py configures for a migration gets a guarded session.
 
     `orders` is called with the connection before it is used, and may wait until the orders arrive.
     """
-    guard = Guard(orders, report)
+    guard = GuardedSessions(orders, report)
     watch_autocommit_blocks()
 
     @wraps(_unguarded)
@@ -79,7 +79,7 @@ def install(orders: Callable[[Any], Orders], report: SendReport) -> Guard:
         session = guard.session(connection, {**self.context_opts, **options}, sources)
         self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session)
         options["transaction_per_migration"] = True
-        options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.applied)
+        options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.record_applied)
         return _unguarded(self, connection, *args, **options)
 
     EnvironmentContext.configure = configure  # type: ignore[method-assign]
@@ -92,7 +92,7 @@ def _changes_the_database(environment: EnvironmentContext) -> bool:
     return bool(options.get("destination_rev")) and not options.get("as_sql") and not options.get("dont_mutate")
 
 
-def _own_schema(connection: Any, orders: Orders) -> str:
+def _own_schema(connection: Any, orders: MigrationOrders) -> str:
     """The schema of an unqualified version table. env.py may set a different search_path for each tenant."""
     if not orders.default_schema:
         return ""
@@ -112,13 +112,15 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
         # A stamp's step has no revision file; it only moves the version row.
         steps = list(_agreed_steps(original, heads, context, session))
         if not heads and session.attempt.way_in == Origin.BY_HAND and any(hasattr(step, "revision") for step in steps):
-            known = {file_mark(*each) for each in session.files.items()}  # by hand there was no pre-flight check
+            known = {
+                revision_fingerprint(*each) for each in session.files.items()
+            }  # by hand there was no pre-flight check
             preconditions.require_managed(session.connection, session.orders, session.attempt, known)
         # This session has the lock here, so no other migration changes the database from now on.
         revisions = [step.revision.revision for step in steps if hasattr(step, "revision")]
         preconditions.require_agreed({revision: session.files[revision] for revision in revisions}, session.orders)
         guarded_steps = [session.guard(step, context) if hasattr(step, "revision") else step for step in steps]
-        return then_reach("all_done", guarded_steps, session.connection)
+        return reach_after("all_done", guarded_steps, session.connection)
 
     guarded.unguarded = original  # type: ignore[attr-defined]
     return guarded

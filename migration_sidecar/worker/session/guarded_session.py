@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, text
 
-from migration_sidecar.protocol.journal_schema import create
-from migration_sidecar.protocol.orders import Orders
+from migration_sidecar.protocol.journal_schema import create_sql
+from migration_sidecar.protocol.orders import MigrationOrders
 from migration_sidecar.worker.dbapi import in_autocommit
 from migration_sidecar.worker.failpoints import reach, watch_commit
 from migration_sidecar.worker.scripts.static_analysis import stays_in_transaction
@@ -24,7 +24,7 @@ from migration_sidecar.worker.session import (
     transaction_errors,
 )
 from migration_sidecar.worker.session.changed_tables import KNOWN_BEFORE, may_drop
-from migration_sidecar.worker.session.session_settings import preamble
+from migration_sidecar.worker.session.session_settings import set_config_sql
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -42,7 +42,7 @@ class GuardedSession:
     def __init__(
         self,
         connection: Connection,
-        orders: Orders,
+        orders: MigrationOrders,
         attempt: Attempt,
         report: SendReport,
         *,
@@ -68,7 +68,7 @@ class GuardedSession:
         if self.external:
             event.listen(self.connection, "commit", self._committed)
         with self.transaction():
-            row = preconditions.look(self.connection, self.orders, self.attempt)
+            row = preconditions.check_session(self.connection, self.orders, self.attempt)
             preconditions.require_direct_primary(self.connection, row)
             self.report({"event": "session", "pid": row.pid})
             self._require_journal(row)
@@ -76,7 +76,7 @@ class GuardedSession:
             if journal_writer.write(self.connection, self.attempt, "attempt", statement, pid=row.pid) is None:
                 raise preconditions.other_database()
         reach("attempt_written", self.connection)
-        advisory_lock.take(
+        advisory_lock.acquire(
             self.connection,
             self.key,
             wait_seconds=self.orders.lock_wait_seconds,
@@ -101,13 +101,13 @@ class GuardedSession:
             self.report({"event": "revision", "revision": revision})
             transactional = stays_in_transaction(source) and not in_autocommit(self.connection)
             if not transactional:
-                self._invalid_before = invalid_index_repair.settle(self, context, revision, source)
+                self._invalid_before = invalid_index_repair.drop_own_invalid_indexes(self, context, revision, source)
             self._begin(revision, transactional=transactional, may_drop=may_drop(source, upwards=step.is_upgrade))
             with self._none_left_invalid(revision, source) if not transactional else nullcontext():
                 try:
                     apply(*args, **kwargs)
                 except Exception as error:
-                    transaction_errors.explain(error, revision, file, external=self.external)
+                    transaction_errors.explain_transaction_error(error, revision, file, external=self.external)
                     raise
                 reach("statements_done", self.connection)
 
@@ -115,9 +115,11 @@ class GuardedSession:
         return step
 
     def _none_left_invalid(self, revision: str, source: bytes) -> AbstractContextManager[None]:
-        return invalid_index_repair.none_left_invalid(self.connection, revision, source, self._invalid_before)
+        return invalid_index_repair.refusing_new_invalid_indexes(
+            self.connection, revision, source, self._invalid_before
+        )
 
-    def applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
+    def record_applied(self, *, step: Any, heads: set[str], **_: Any) -> None:
         """Called by Alembic after the version row changed: writes the journal row in the same transaction."""
         reach("version_moved", self.connection)
         # A stamp downwards names its destination. A stamp to base has none and names the revision that it removes.
@@ -126,7 +128,7 @@ class GuardedSession:
         duration = round((monotonic() - self._started_at) * 1000) if not step.is_stamp else 0
         detail = {"duration_ms": duration, "heads": sorted(heads), "before": sorted(step.source_revision_ids)}
         if step.is_stamp:
-            self.write_fenced(kind, journal_writer.fenced(self.orders.tables), revision, **detail)
+            self.write_fenced(kind, journal_writer.insert_fenced(self.orders.tables), revision, **detail)
         else:
             self._write_done(kind, step.up_revision, detail)
         self.uncommitted = self.external
@@ -145,7 +147,7 @@ class GuardedSession:
             self.connection, self.attempt, kind, statement, revision=revision, parameters=parameters, **detail
         )
         if row is None:
-            raise advisory_lock.fence_lost(revision)
+            raise advisory_lock.lock_lost(revision)
         return row
 
     def _write_done(self, kind: str, script: Any, detail: dict[str, Any]) -> None:
@@ -156,7 +158,7 @@ class GuardedSession:
         }
         self._written(
             kind,
-            journal_writer.with_tables(self.orders.tables),
+            journal_writer.insert_fenced_with_changed_tables(self.orders.tables),
             script.revision,
             parameters,
             **detail,
@@ -166,7 +168,7 @@ class GuardedSession:
 
     def _begin(self, revision: str, *, transactional: bool, may_drop: bool) -> None:
         # Set again for each revision: the previous one may have changed a setting, and a rollback undoes ours.
-        settings = preamble(self.orders.guards, patient=not transactional)
+        settings = set_config_sql(self.orders.guards, patient=not transactional)
         statement = journal_writer.insert(
             self.orders.tables,
             where=advisory_lock.HELD_BY_US,
@@ -185,8 +187,8 @@ class GuardedSession:
             raise preconditions.other_database()
         if row.may_write is False:
             raise preconditions.missing_grant(self.orders.tables, row.role)
-        with preconditions.grants_are_there(self.orders.tables, row.role):
-            self.connection.execute(text(create(self.orders.tables)))
+        with preconditions.has_grants(self.orders.tables, row.role):
+            self.connection.execute(text(create_sql(self.orders.tables)))
 
     def _committed(self, _connection: Any) -> None:
         self.uncommitted = False

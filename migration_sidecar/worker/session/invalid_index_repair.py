@@ -13,15 +13,15 @@ from sqlalchemy import event, text
 
 from migration_sidecar.protocol.invalid_indexes import INVALID_INDEXES
 from migration_sidecar.worker.dbapi import in_autocommit
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.session import advisory_lock, journal_writer
-from migration_sidecar.worker.session.session_settings import preamble
+from migration_sidecar.worker.session.session_settings import set_config_sql
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from migration_sidecar.protocol.attempt import Attempt
-    from migration_sidecar.protocol.orders import Orders
+    from migration_sidecar.protocol.orders import MigrationOrders
 
 INVALID = text(INVALID_INDEXES)
 _CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
@@ -52,13 +52,13 @@ class MigrationSession(Protocol):
     """The parts of a `GuardedSession` that dropping an index needs."""
 
     connection: Connection
-    orders: Orders
+    orders: MigrationOrders
     attempt: Attempt
     key: dict[str, int]
     external: bool
 
 
-def settle(session: MigrationSession, context: Any, revision: str, source: bytes) -> set[Index]:
+def drop_own_invalid_indexes(session: MigrationSession, context: Any, revision: str, source: bytes) -> set[Index]:
     """Called before a revision that is not transactional. Drops the INVALID indexes that its earlier attempt left.
 
     Returns the other INVALID indexes. Raises Refusal (CM-405) for one that the revision names and did not make.
@@ -76,7 +76,9 @@ def settle(session: MigrationSession, context: Any, revision: str, source: bytes
 
 
 @contextmanager
-def none_left_invalid(connection: Connection, revision: str, source: bytes, before: set[Index]) -> Iterator[None]:
+def refusing_new_invalid_indexes(
+    connection: Connection, revision: str, source: bytes, before: set[Index]
+) -> Iterator[None]:
     """Raises Refusal (CM-405) if the revision in the block succeeds and leaves an INVALID index.
 
     An index that neither its file nor its statements can have made belongs to another session and is ignored.
@@ -130,19 +132,19 @@ def _invalid_before_last_try(session: MigrationSession, revision: str) -> set[st
 
 def _drop(session: MigrationSession, context: Any, revision: str, indexes: list[Index]) -> None:
     connection = session.connection
-    patient = text(f"SELECT {preamble(session.orders.guards, patient=True)} WHERE {advisory_lock.HELD_BY_US}")
+    patient = text(f"SELECT {set_config_sql(session.orders.guards, patient=True)} WHERE {advisory_lock.HELD_BY_US}")
     if connection.execute(patient, session.key).first() is None:
-        raise advisory_lock.fence_lost(revision)
+        raise advisory_lock.lock_lost(revision)
     with nullcontext() if in_autocommit(connection) else context.autocommit_block():
         for index in indexes:
             context.connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {index.quoted}".replace("%", "%%"))
-    statement = journal_writer.plain(session.orders.tables)
+    statement = journal_writer.insert_unfenced(session.orders.tables)
     dropped = [str(index) for index in indexes]
     journal_writer.write(connection, session.attempt, "resolved", statement, revision=revision, dropped=dropped)
 
 
-def _in_the_way(revision: str, indexes: list[Index]) -> Refusal:
-    return Refusal(
+def _in_the_way(revision: str, indexes: list[Index]) -> MigrationRefused:
+    return MigrationRefused(
         "CM-405",
         f"{_listed(indexes)} is not valid, this revision names it and did not make it; nothing of it was done.",
         f"Find out whose it is, then remove it ({_statements(indexes)}) and migrate again.",
@@ -150,8 +152,8 @@ def _in_the_way(revision: str, indexes: list[Index]) -> Refusal:
     )
 
 
-def _left_behind(revision: str, indexes: list[Index]) -> Refusal:
-    return Refusal(
+def _left_behind(revision: str, indexes: list[Index]) -> MigrationRefused:
+    return MigrationRefused(
         "CM-405",
         f"The revision left {_listed(indexes)}, which is not valid, so nothing uses it.",
         f"Migrate again: the index is dropped and built again. Or remove it yourself: {_statements(indexes)}",

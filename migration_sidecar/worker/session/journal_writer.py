@@ -35,19 +35,19 @@ def insert(tables: JournalTables, *, where: str = "true", also: str = "", more: 
 
 
 @cache
-def plain(tables: JournalTables) -> TextClause:
+def insert_unfenced(tables: JournalTables) -> TextClause:
     """Adds a row without a check of the lock."""
     return insert(tables)
 
 
 @cache
-def fenced(tables: JournalTables) -> TextClause:
+def insert_fenced(tables: JournalTables) -> TextClause:
     """Adds a row only if this session holds the migration lock. The lock's key is a parameter."""
     return insert(tables, where=HELD_BY_US)
 
 
 @cache
-def with_tables(tables: JournalTables) -> TextClause:
+def insert_fenced_with_changed_tables(tables: JournalTables) -> TextClause:
     """`fenced`, with the changed tables in the detail. Further parameters are those of `changed_tables.changed`."""
     return insert(tables, where=HELD_BY_US, more=changed(tables))
 

@@ -11,18 +11,18 @@ from sqlalchemy.exc import DBAPIError
 
 from migration_sidecar.protocol.attempt import session_name
 from migration_sidecar.protocol.journal_schema import JournalTables
-from migration_sidecar.protocol.orders import Orders
+from migration_sidecar.protocol.orders import MigrationOrders
 from migration_sidecar.protocol.version_tables import (
-    are_unaccounted,
-    held_versions,
-    neighbours,
-    other_tables,
+    are_unowned,
+    other_table_names,
+    other_version_tables,
+    version_rows,
     version_tables,
 )
 from migration_sidecar.worker.dbapi import backend_pid, sqlstate_of
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.session import journal_writer
-from migration_sidecar.worker.session.session_settings import preamble
+from migration_sidecar.worker.session.session_settings import set_config_sql
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -34,7 +34,7 @@ INSUFFICIENT_PRIVILEGE = "42501"
 _NAMES = (":schema", ":journal", ":operations")
 
 
-def look(connection: Connection, orders: Orders, attempt: Attempt) -> Any:
+def check_session(connection: Connection, orders: MigrationOrders, attempt: Attempt) -> Any:
     """Sets the session's settings and reads facts about server, role and journal in one round trip.
 
     `may_write` is None if there is no journal.
@@ -44,23 +44,23 @@ def look(connection: Connection, orders: Orders, attempt: Attempt) -> Any:
         SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, current_user AS role,
                current_setting('transaction_read_only') = 'on' AS read_only,
                has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'INSERT') AS may_write,
-               set_config('application_name', :application, false), {preamble(orders.guards)}
+               set_config('application_name', :application, false), {set_config_sql(orders.guards)}
         FROM (SELECT 1) AS one LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
           ON n.nspname = '{orders.tables.schema}' AND c.relname = '{orders.tables.journal_name}'""")  # noqa: S608
     return connection.execute(statement, {"application": session_name(attempt.operation_id)}).first()
 
 
-def attempt_statement(orders: Orders) -> TextClause:
+def attempt_statement(orders: MigrationOrders) -> TextClause:
     """The statement for the attempt's row. With `same_database` it adds none if the operation's row is missing."""
     if not orders.same_database:
-        return journal_writer.plain(orders.tables)
+        return journal_writer.insert_unfenced(orders.tables)
     operation_is_here = (
         f"EXISTS (SELECT FROM {orders.tables.operations} WHERE operation_id = CAST(:operation_id AS text))"
     )
     return journal_writer.insert(orders.tables, where=operation_is_here)
 
 
-def require_managed(connection: Connection, orders: Orders, attempt: Attempt, known: Collection[str]) -> None:
+def require_managed(connection: Connection, orders: MigrationOrders, attempt: Attempt, known: Collection[str]) -> None:
     """Raises Refusal (CM-552) if there are tables that neither this history nor another one can have made."""
     tables = orders.tables
     *schema, name = attempt.version_table.split(".", 1)
@@ -71,18 +71,20 @@ def require_managed(connection: Connection, orders: Orders, attempt: Attempt, kn
         "journal": tables.journal_name,
         "operations": tables.operations_name,
     }
-    if not connection.execute(text(f"SELECT {other_tables(':version_table', ':own_schema', *_NAMES)}"), facts).scalar():
+    if not connection.execute(
+        text(f"SELECT {other_table_names(':version_table', ':own_schema', *_NAMES)}"), facts
+    ).scalar():
         return
-    others = connection.execute(text(neighbours(tables, ":history")), {"history": attempt.version_table})
-    if are_unaccounted([row.files for row in others], _versions_elsewhere(connection, facts), known):
-        raise Refusal(
+    others = connection.execute(text(other_version_tables(tables, ":history")), {"history": attempt.version_table})
+    if are_unowned([row.files for row in others], _versions_elsewhere(connection, facts), known):
+        raise MigrationRefused(
             "CM-552",
             "The database has tables but no revision: it was not made by this history, or its version row is gone.",
             "Adopt it: migration-sidecar adopt --revision …, or start from an empty database.",
         )
 
 
-def require_agreed(files: Mapping[str, str], orders: Orders) -> None:
+def require_agreed(files: Mapping[str, str], orders: MigrationOrders) -> None:
     """Raises Refusal (CM-306) if others migrated while this session waited, or if a file is not the agreed one.
 
     `files` are the SHA-256 of the files, by id, of the revisions to run.
@@ -101,31 +103,33 @@ def require_there(files: Mapping[str, str], goals: Collection[str]) -> None:
         raise _plan_changed(f"There is no revision file of {', '.join(gone)} any more.")
 
 
-def _plan_changed(detail: str) -> Refusal:
-    return Refusal("CM-306", detail)
+def _plan_changed(detail: str) -> MigrationRefused:
+    return MigrationRefused("CM-306", detail)
 
 
 def _versions_elsewhere(connection: Connection, facts: dict[str, str]) -> list[list[str]]:
     names = [row.name for row in connection.execute(text(version_tables(":version_table", ":own_schema")), facts)]
     # Quoted names may hold a colon, which text() would take for a parameter.
-    rows = connection.execute(text(held_versions(names).replace(":", "\\:"))).fetchall() if names else []
+    rows = connection.execute(text(version_rows(names).replace(":", "\\:"))).fetchall() if names else []
     return [[row.held for row in rows if row.place == place] for place in range(len(names))]
 
 
 def require_direct_primary(connection: Connection, row: Any) -> None:
     """Raises Refusal for a read-only server (CM-521) and behind a connection pooler (CM-541). `row` is from `look`."""
     if row.standby or row.read_only:
-        raise Refusal("CM-521", "The database is a standby or set to read-only, so nothing can be migrated here.")
+        raise MigrationRefused(
+            "CM-521", "The database is a standby or set to read-only, so nothing can be migrated here."
+        )
     ours = backend_pid(connection)
     if ours is not None and ours != row.pid:
-        raise Refusal(
+        raise MigrationRefused(
             "CM-541",
             "The session that answers is not the one that was opened; behind a pooler the lock protects nothing.",
         )
 
 
 @contextmanager
-def grants_are_there(tables: JournalTables, role: str) -> Iterator[None]:
+def has_grants(tables: JournalTables, role: str) -> Iterator[None]:
     """Turns PostgreSQL's refusal to create our tables into a Refusal (CM-504)."""
     try:
         yield
@@ -135,9 +139,9 @@ def grants_are_there(tables: JournalTables, role: str) -> Iterator[None]:
         raise missing_grant(tables, role) from None
 
 
-def missing_grant(tables: JournalTables, role: str) -> Refusal:
+def missing_grant(tables: JournalTables, role: str) -> MigrationRefused:
     """The refusal (CM-504) for a role that may not write the journal, with the GRANT it needs."""
-    return Refusal(
+    return MigrationRefused(
         "CM-504",
         f"User {role} cannot keep the journal in {tables.schema}.{tables.journal_name}.",
         f"GRANT USAGE, CREATE ON SCHEMA {tables.schema} TO {role}, with SELECT, INSERT and UPDATE on its tables,"
@@ -145,18 +149,18 @@ def missing_grant(tables: JournalTables, role: str) -> Refusal:
     )
 
 
-def other_database() -> Refusal:
+def other_database() -> MigrationRefused:
     """The refusal (CM-702) when env.py connects to another database than the service."""
-    return Refusal(
+    return MigrationRefused(
         "CM-702",
         "The operation that was accepted is not in the database that env.py connects to; nothing was touched.",
         "Let env.py use the URL that this service is configured with, or give --database-url.",
     )
 
 
-def uncommitted() -> Refusal:
+def uncommitted() -> MigrationRefused:
     """The refusal (CM-410) when env.py did not commit its transaction."""
-    return Refusal(
+    return MigrationRefused(
         "CM-410",
         "It used the connection before context.configure, so every revision ran in that transaction, and nobody"
         " committed it: nothing was kept.",

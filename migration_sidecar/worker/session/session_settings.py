@@ -19,21 +19,23 @@ SETTINGS = {
 }
 # CONCURRENTLY always waits for older transactions. If it gave up after a second, it would leave an INVALID index.
 PATIENT_LOCK_TIMEOUT = "10min"
-PATIENT = "patient_lock_timeout"  # the override of lock_timeout for revisions outside a transaction
+LOCK_TIMEOUT_OUTSIDE_TRANSACTION = (
+    "patient_lock_timeout"  # the override of lock_timeout for revisions outside a transaction
+)
 
 
-def chosen(settings: Mapping[str, Any]) -> dict[str, str]:
+def configured(settings: Mapping[str, Any]) -> dict[str, str]:
     """The guards among an operator's settings."""
-    return {name: str(settings[name]) for name in (*SETTINGS, PATIENT) if name in settings}
+    return {name: str(settings[name]) for name in (*SETTINGS, LOCK_TIMEOUT_OUTSIDE_TRANSACTION) if name in settings}
 
 
-def preamble(overrides: Mapping[str, str], *, patient: bool = False) -> str:
+def set_config_sql(overrides: Mapping[str, str], *, patient: bool = False) -> str:
     """SQL expressions that set every guard for the session. Raises KeyError for an unknown guard in `overrides`."""
-    known = {**SETTINGS, PATIENT: PATIENT_LOCK_TIMEOUT}
+    known = {**SETTINGS, LOCK_TIMEOUT_OUTSIDE_TRANSACTION: PATIENT_LOCK_TIMEOUT}
     if unknown := set(overrides) - set(known):
         raise KeyError(f"no such guard: {', '.join(sorted(unknown))}")
     settings = {**known, **overrides}
-    patience = settings.pop(PATIENT)
+    patience = settings.pop(LOCK_TIMEOUT_OUTSIDE_TRANSACTION)
     if patient:
         settings["lock_timeout"] = patience
     return ", ".join(f"set_config('{name}', {_literal(value)}, false)" for name, value in settings.items())

@@ -6,12 +6,12 @@ from pathlib import Path
 from traceback import extract_tb
 
 from migration_sidecar.worker.dbapi import sqlstate_of
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 
 ACTIVE_SQL_TRANSACTION = "25001"
 
 
-def explain(error: Exception, revision: str, file: Path, *, external: bool) -> None:
+def explain_transaction_error(error: Exception, revision: str, file: Path, *, external: bool) -> None:
     """Raises Refusal (CM-305) with file and line if a statement needs an autocommit_block; otherwise returns.
 
     `external` says that env.py began the transaction, which no autocommit_block can leave.
@@ -27,4 +27,6 @@ def explain(error: Exception, revision: str, file: Path, *, external: bool) -> N
         detail = f"{where}: PostgreSQL runs this statement outside a transaction only"
     else:
         return
-    raise Refusal("CM-305", f"{detail}; it was undone.", next_step, revision=revision, server_message=said) from error
+    raise MigrationRefused(
+        "CM-305", f"{detail}; it was undone.", next_step, revision=revision, server_message=said
+    ) from error

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from coordinator.adapters.dapr_state import DaprDocuments
-from coordinator.adapters.daprd import Sidecar
+from coordinator.adapters.daprd import DaprHttpClient
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.ports import DocumentStore
@@ -70,14 +70,14 @@ def _is_up(port: int) -> bool:
 
 
 @pytest.fixture
-async def caller(sidecar: int) -> AsyncIterator[Sidecar]:
-    async with Sidecar(sidecar) as caller:
+async def caller(sidecar: int) -> AsyncIterator[DaprHttpClient]:
+    async with DaprHttpClient(sidecar) as caller:
         yield caller
 
 
 class TestDocumentsInDapr(DocumentStoreContract):
     @pytest.fixture
-    def store(self, caller: Sidecar) -> DocumentStore:
+    def store(self, caller: DaprHttpClient) -> DocumentStore:
         return DaprDocuments(caller, "statestore")
 
     @pytest.fixture
@@ -87,7 +87,7 @@ class TestDocumentsInDapr(DocumentStoreContract):
 
 @pytest.mark.parametrize("stored", [b"", b"no JSON", b"\xff\x00", b"null", b"[" * 20_000, b'{"open": 1}'], ids=repr)
 async def test_bytes_that_somebody_else_wrote_spoil_no_other_document(
-    caller: Sidecar, postgres: PostgresServer, stored: bytes
+    caller: DaprHttpClient, postgres: PostgresServer, stored: bytes
 ) -> None:
     documents = DaprDocuments(caller, "statestore")
     spoilt, good = fresh(), fresh()
@@ -107,7 +107,7 @@ async def test_bytes_that_somebody_else_wrote_spoil_no_other_document(
     assert await documents.replace(spoilt, {"n": 2}, found[spoilt].etag)
 
 
-async def test_a_store_that_daprd_does_not_have_is_unavailable_and_says_so(caller: Sidecar) -> None:
+async def test_a_store_that_daprd_does_not_have_is_unavailable_and_says_so(caller: DaprHttpClient) -> None:
     documents = DaprDocuments(caller, "nowhere")
     with pytest.raises(StateUnavailable, match="ERR_STATE_STORE_NOT_FOUND"):
         await documents.read("key")
@@ -116,6 +116,6 @@ async def test_a_store_that_daprd_does_not_have_is_unavailable_and_says_so(calle
 
 
 async def test_a_sidecar_that_is_away_makes_state_unavailable() -> None:
-    async with Sidecar(ports.choose(1)[0]) as caller:
+    async with DaprHttpClient(ports.choose(1)[0]) as caller:
         with pytest.raises(StateUnavailable, match="ClientConnectorError"):
             await DaprDocuments(caller, "statestore").read("key")

@@ -19,7 +19,7 @@ import yaml
 from fastapi import FastAPI, Request, Response
 
 from coordinator.api import subscriptions
-from coordinator.audit.rejections import Flood, Rejections
+from coordinator.audit.rejections import RateLimit, Rejections
 from scripts.infrastructure import ports
 from scripts.infrastructure.redis import RedisServer
 from scripts.infrastructure.supervise import Program, dying_with_us
@@ -66,7 +66,7 @@ def world() -> World:
 def life(world: World) -> Life:
     life = world.life()
     # Nothing of a flood leaks through while a slow machine works at it.
-    life.rejections = Rejections(life.remarks, world.topic, world.clock, Flood(burst=60, seconds=1e9))
+    life.rejections = Rejections(life.remarks, world.topic, world.clock, RateLimit(burst=60, seconds=1e9))
     object.__setattr__(life.reception, "rejections", life.rejections)
     return life
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from coordinator.adapters.daprd import ANSWER_BYTES, AnswerTooLarge, Sidecar
+from coordinator.adapters.daprd import ANSWER_BYTES, AnswerTooLarge, DaprHttpClient
 from coordinator.unavailable import SidecarUnreachable
 from scripts.infrastructure import ports
 
@@ -17,7 +17,7 @@ Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 
 @asynccontextmanager
-async def server(behaviour: Behaviour) -> AsyncIterator[Sidecar]:
+async def server(behaviour: Behaviour) -> AsyncIterator[DaprHttpClient]:
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await behaviour(reader, writer)
@@ -25,7 +25,7 @@ async def server(behaviour: Behaviour) -> AsyncIterator[Sidecar]:
             writer.close()
 
     listening = await asyncio.start_server(once, "127.0.0.1", 0)
-    async with listening, Sidecar(listening.sockets[0].getsockname()[1], "token") as sidecar:
+    async with listening, DaprHttpClient(listening.sockets[0].getsockname()[1], "token") as sidecar:
         yield sidecar
 
 
@@ -70,7 +70,7 @@ async def test_a_proxy_in_the_environment_is_not_asked(monkeypatch: pytest.Monke
 
 
 async def test_nobody_listening_is_an_unreachable_sidecar() -> None:
-    async with Sidecar(ports.choose(1)[0]) as sidecar:
+    async with DaprHttpClient(ports.choose(1)[0]) as sidecar:
         with pytest.raises(SidecarUnreachable):
             await sidecar.call("GET", "/")
 

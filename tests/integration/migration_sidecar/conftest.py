@@ -13,7 +13,7 @@ import pytest
 
 import migration_sidecar.engine.engine
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.forkserver.client import MigrationProcess, WarmProcesses
+from migration_sidecar.forkserver.client import ForkserverClient, WorkerProcess
 from migration_sidecar.protocol.jobs import Job
 from migration_sidecar.protocol.orders import OrdersMessage
 from migration_sidecar.protocol.reports import Report
@@ -25,7 +25,7 @@ MakeEnvironment = Callable[..., Environment]
 StartEngine = Callable[..., Engine]
 
 
-class SharedProcesses(WarmProcesses):
+class SharedProcesses(ForkserverClient):
     """Outlives the engines of single tests."""
 
     def stop(self) -> None:
@@ -56,25 +56,25 @@ class Messages:
 def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Messages]:
     """In every test, each job, order and report is one that `migration_sidecar.protocol` declares."""
     noted = Messages()
-    run, order, reports = WarmProcesses.run, MigrationProcess.order, MigrationProcess.reports
+    run, order, reports = ForkserverClient.run, WorkerProcess.send_orders, WorkerProcess.reports
 
-    def noting_run(processes: WarmProcesses, job: Job) -> AbstractAsyncContextManager[MigrationProcess]:
+    def noting_run(processes: ForkserverClient, job: Job) -> AbstractAsyncContextManager[WorkerProcess]:
         noted.jobs.append(job)
         return run(processes, job)
 
-    async def noting_order(process: MigrationProcess, orders: OrdersMessage) -> None:
+    async def noting_order(process: WorkerProcess, orders: OrdersMessage) -> None:
         noted.orders.append(orders)
         await order(process, orders)
 
-    async def noting_reports(process: MigrationProcess) -> AsyncGenerator[Report, None]:
+    async def noting_reports(process: WorkerProcess) -> AsyncGenerator[Report, None]:
         async with aclosing(reports(process)) as each:
             async for report in each:
                 noted.reports.append(report)
                 yield report
 
-    monkeypatch.setattr(WarmProcesses, "run", noting_run)
-    monkeypatch.setattr(MigrationProcess, "order", noting_order)
-    monkeypatch.setattr(MigrationProcess, "reports", noting_reports)
+    monkeypatch.setattr(ForkserverClient, "execution", noting_run)
+    monkeypatch.setattr(WorkerProcess, "send_orders", noting_order)
+    monkeypatch.setattr(WorkerProcess, "reports", noting_reports)
     yield noted
     for job in noted.jobs:
         check(job, Job)
@@ -111,7 +111,7 @@ async def start_engine(
     def start(environment: Environment, *, own_processes: bool = False, **settings: Any) -> Engine:
         with monkeypatch.context() as patch:
             if not own_processes:
-                patch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
+                patch.setattr(migration_sidecar.engine.engine, "ForkserverClient", lambda *_: shared_processes)
             engines.append(Engine(environment.settings(**settings)))
         return engines[-1]
 

@@ -53,7 +53,7 @@ def history(environment: Environment) -> Environment:
 @pytest.fixture
 def adopt(history: Environment, shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch) -> Adopt:
     """Runs the command in this process, on the shared processes."""
-    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "ForkserverClient", lambda *_: shared_processes)
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*arguments: str, revision: str = "a1", code: int = 0) -> Result:

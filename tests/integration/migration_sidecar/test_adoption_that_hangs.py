@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import migration_sidecar.adoption.stamp
-from migration_sidecar.adoption.catalog_diff import left_out
-from migration_sidecar.adoption.stamp import Proof, Stamping
+from migration_sidecar.adoption.catalog_diff import exclusions
+from migration_sidecar.adoption.stamp import AdoptionProof, StampExecutor
 from migration_sidecar.contract.errors import NotAdopted
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
@@ -34,10 +34,10 @@ async def test_an_env_file_that_never_configures_does_not_keep_the_person_waitin
     env.write_text(WAITS.format(marker=str(marker)) + env.read_text())
     monkeypatch.setattr(migration_sidecar.adoption.stamp, "CONFIGURES_SECONDS", 1.0)
     engine = start_engine(environment)
-    proof = Proof(["a1"], "0" * 64, 0, left_out(await engine.place.records()), "nowhere")
+    proof = AdoptionProof(["a1"], "0" * 64, 0, exclusions(await engine.place.records()), "nowhere")
     marker.touch()
     with pytest.raises(NotAdopted, match=r"CM-407 .* did not get to context.configure within 1 s"):
         async with asyncio.timeout(60):
-            await Stamping(engine, "ada", print).carry_out(proof)
+            await StampExecutor(engine, "ada", print).execute(proof)
     assert rows(database, "SELECT state FROM migration_sidecar.operations") == [("failed",)]
     assert rows(database, "SELECT to_regclass('alembic_version')") == [(None,)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.contract.errors import NotApplied, PlanChanged, UnknownTarget
+from migration_sidecar.contract.errors import PlanChanged, RevisionNotApplied, UnknownTarget
 from migration_sidecar.contract.messages import Action, OperationRequest, OperationState
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.engine.operations.worker_run import WorkerRunner
@@ -78,7 +78,7 @@ async def test_an_upgrade_to_a_revision_in_the_middle_stops_there(
 
 async def test_a_downgrade_to_where_the_database_never_was_is_no_success(at_a3: Engine, database: Database) -> None:
     await carry_out(at_a3, action="downgrade", target="a1")
-    with pytest.raises(NotApplied):
+    with pytest.raises(RevisionNotApplied):
         await at_a3.operations.accept(request("a3", action="downgrade"))
     assert version(database) == ["a1"]
 

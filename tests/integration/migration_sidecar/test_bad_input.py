@@ -204,7 +204,7 @@ def ground(environment: Environment, database: Database, postgres: PostgresServe
 
 @pytest.fixture
 def shared(shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "ForkserverClient", lambda *_: shared_processes)
 
 
 def problems(answer: Any) -> list[dict[str, Any]]:

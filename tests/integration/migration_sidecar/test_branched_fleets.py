@@ -15,11 +15,11 @@ from coordinator import workflow
 from coordinator.adapters.daprd import Reply
 from coordinator.adapters.service_client import HttpServices
 from coordinator.domain.catalog import read_catalog
-from coordinator.domain.reconciliation.discrepancy import Gap
+from coordinator.domain.reconciliation.discrepancy import Discrepancy
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
-from coordinator.ports import Address
+from coordinator.ports import ServiceAddress
 from migration_sidecar.api.app import make_app
 from migration_sidecar.contract.messages import Action, RecordedAuditEvent
 from tests.integration.databases import CreateDatabase
@@ -84,18 +84,18 @@ class Branched:
         assert run is not None
         return run
 
-    async def gaps(self) -> list[Gap]:
+    async def gaps(self) -> list[Discrepancy]:
         """With an audit that has just what the journals tell it."""
         found, number = Reconciliation(frozenset(SERVICES)), 0
         for service in self.world.catalog.databases:
-            page = await self.fleet.journal(Address(service.name, service.database or ""), after=0, limit=1000)
+            page = await self.fleet.journal(ServiceAddress(service.name, service.database or ""), after=0, limit=1000)
             found.journals.begin(service.name)
-            found.journals.take(page)
+            found.journals.add_entry(page)
             for entry in page.entries:
                 if entry.event is not None:
                     number += 1
                     facts = entry.event.model_dump() | {"seq": number, "recorded_at": datetime.now(UTC)}
-                    found.told(RecordedAuditEvent.model_validate(facts))
+                    found.add_audit_event(RecordedAuditEvent.model_validate(facts))
         # Nothing relays here, so every row waits.
         return [gap for gap in found.gaps() if "was never handed over" not in gap.sentence]
 
@@ -107,7 +107,7 @@ async def branched(
     shared_processes: SharedProcesses,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Branched]:
-    monkeypatch.setattr("migration_sidecar.engine.engine.WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr("migration_sidecar.engine.engine.ForkserverClient", lambda *_: shared_processes)
     monkeypatch.setattr(workflow, "when_all", list)
     databases = {name: create_database() for name in SERVICES}
     environments = {name: make_environment(url=databases[name].url, name=name) for name in SERVICES}

@@ -239,7 +239,7 @@ async def test_whoever_cancels_beside_the_attempt_leaves_its_record_alone(
     engine: Engine, environment: Environment, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stored record is older than the one that is held here: it must not take its place."""
-    monkeypatch.setattr(migration_sidecar.engine.operations.monitor, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(migration_sidecar.engine.operations.monitor, "POLL_SECONDS", 60.0)
     environment.revision("a1", 'op.execute("SELECT pg_sleep(60)")')
     accepted = await engine.operations.accept(request())
     await until(lambda: rows(database, SLEEPERS))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from psycopg import sql
 
-from migration_sidecar.protocol.catalog.snapshot import PLAIN_PRINT, WHOSE, Fact, LeftOut, query
+from migration_sidecar.protocol.catalog.snapshot import OWNERSHIP_KINDS, PLAIN_PRINT, CatalogObject, Exclusions, query
 from scripts.infrastructure.postgres import PostgresServer, binaries
 from tests.integration.databases import Database, fresh_database
 
@@ -56,7 +56,7 @@ CREATE FUNCTION as_text(positive) RETURNS text LANGUAGE sql AS $$SELECT 'x'$$;
 COMMENT ON TABLE orders IS 'what was bought';
 """
 
-NOTHING = LeftOut()
+NOTHING = Exclusions()
 
 # One small change each, and the kinds of thing it changes.
 CHANGES = {
@@ -175,10 +175,10 @@ def changed(base: Database, postgres: PostgresServer) -> Iterator[Database]:
         connection.execute(sql.SQL("DROP DATABASE {clone} WITH (FORCE)").format(**names))
 
 
-def facts(database: Database, left_out: LeftOut = NOTHING) -> set[Fact]:
+def facts(database: Database, left_out: Exclusions = NOTHING) -> set[CatalogObject]:
     with database.connect() as connection, connection.transaction():
         connection.execute(PLAIN_PRINT)
-        return {Fact(*row) for row in connection.execute(query(left_out)).fetchall()}
+        return {CatalogObject(*row) for row in connection.execute(query(left_out)).fetchall()}
 
 
 def dump(database: Database) -> str:
@@ -196,7 +196,9 @@ def test_what_pg_dump_shows_the_catalog_shows(
         connection.execute(change)
     assert dump(changed) != dump_of_base, "a change that pg_dump does not show proves nothing here"
     differences = facts(base) ^ facts(changed)
-    assert {fact.kind for fact in differences} - (set() if kinds & set(WHOSE) else set(WHOSE)) == kinds
+    assert {fact.kind for fact in differences} - (
+        set() if kinds & set(OWNERSHIP_KINDS) else set(OWNERSHIP_KINDS)
+    ) == kinds
 
 
 def test_the_same_schema_made_twice_is_the_same(base: Database, create_database: object, database: Database) -> None:
@@ -214,7 +216,7 @@ def test_nothing_of_a_password_is_read(changed: Database) -> None:
 
 
 def test_what_is_left_out_is_left_out_with_all_that_hangs_on_it(base: Database) -> None:
-    everything, rest = facts(base), facts(base, LeftOut(("stock",), (("", "orders"),)))
+    everything, rest = facts(base), facts(base, Exclusions(("stock",), (("", "orders"),)))
     gone = {fact.object for fact in everything - rest}
     assert {"stock", "public.orders", "public.orders_id_seq", "public.by_state", "table public.orders"} <= gone
     assert not [name for name in gone if "customers" in name]

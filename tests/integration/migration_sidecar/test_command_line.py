@@ -27,7 +27,7 @@ NO_JOURNAL = "The journal cannot be kept in this database:"
 @pytest.fixture
 def shell(environment: Environment, shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a command in this process, on the shared processes."""
-    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "ForkserverClient", lambda *_: shared_processes)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
 

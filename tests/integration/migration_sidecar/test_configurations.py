@@ -9,7 +9,7 @@ from textwrap import dedent
 
 import pytest
 
-from migration_sidecar.config.settings import Given, Settings, read_settings
+from migration_sidecar.config.settings import CommandLineOverrides, Settings, read_settings
 from migration_sidecar.contract.messages import OperationState
 from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
@@ -44,7 +44,7 @@ StartWith = Callable[..., Engine]
 @pytest.fixture
 def start_with(start_engine: StartEngine) -> StartWith:
     def start(config_file: Path, **given: object) -> Engine:
-        return start_engine(Configured(read_settings(config_file, {}, Given(**given))))  # type: ignore[arg-type]
+        return start_engine(Configured(read_settings(config_file, {}, CommandLineOverrides(**given))))  # type: ignore[arg-type]
 
     return start
 

@@ -74,7 +74,7 @@ ALL = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 
 @pytest.fixture(autouse=True)
 def shared(shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "ForkserverClient", lambda *_: shared_processes)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ OpenDoor = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 @pytest.fixture
 def door(environment: Environment, shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch) -> OpenDoor:
     """The real application with its real lifespan."""
-    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "ForkserverClient", lambda *_: shared_processes)
 
     @asynccontextmanager
     async def open_door(**settings: str) -> AsyncIterator[httpx.AsyncClient]:

@@ -61,7 +61,7 @@ async def test_ctrl_c_before_the_answer_leaves_nothing_for_the_next_replica(
         await asyncio.sleep(60)
 
     monkeypatch.setattr(OperationsTable, "accept", stored_and_interrupted)
-    command = asyncio.create_task(migrate_commands._carry_out(engine, wanted))
+    command = asyncio.create_task(migrate_commands._execute(engine, wanted))
     operation, interrupted = await command
     assert interrupted
     assert operation.state is OperationState.CANCELLED

@@ -24,7 +24,7 @@ DOOR = "/migrations/journal"
 async def door(
     environment: Environment, shared_processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[httpx.AsyncClient]:
-    monkeypatch.setattr("migration_sidecar.engine.engine.WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr("migration_sidecar.engine.engine.ForkserverClient", lambda *_: shared_processes)
     app = make_app(environment.ini, settings=environment.settings(MIGRATE_ON_STARTUP="off"))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (

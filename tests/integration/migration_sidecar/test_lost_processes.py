@@ -10,7 +10,7 @@ from time import monotonic
 import pytest
 
 import migration_sidecar.engine.operations.read_back
-from migration_sidecar.contract.errors import NoProcess
+from migration_sidecar.contract.errors import WorkerUnavailable
 from migration_sidecar.contract.messages import OperationState
 from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
@@ -57,7 +57,7 @@ async def test_a_session_that_outlives_its_process_and_keeps_the_lock_is_a_perso
     """Whoever tried again would wait for it, and whoever called it failed would not know what it still does."""
     environment.ini.write_text(environment.ini.read_text() + "client_connection_check_interval = 60s\n")
     environment.revision("a1", HIDES)
-    monkeypatch.setattr(migration_sidecar.engine.operations.read_back, "QUIET_SECONDS", 1.0)
+    monkeypatch.setattr(migration_sidecar.engine.operations.read_back, "SESSION_END_SECONDS", 1.0)
     engine = start_engine(environment)
     accepted = await engine.operations.accept(request())
     ((session,),) = await until(lambda: rows(database, SLEEPERS))
@@ -146,7 +146,7 @@ async def test_a_service_that_can_start_no_process_says_so_and_still_tells_its_s
     assert status.current_revisions == ["a1"]
     assert status.error is not None
     assert (status.error.code, status.error.retryable) == ("CM-409", True)
-    with pytest.raises(NoProcess):
+    with pytest.raises(WorkerUnavailable):
         await engine.operations.accept(request())
 
 

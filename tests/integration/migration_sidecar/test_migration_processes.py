@@ -35,7 +35,7 @@ async def ends_of(engine: Engine, job: Job, *, kill: bool = False) -> list[Any]:
     """Every report of one process."""
     async with engine.processes.run(job) as process:
         if kill:
-            await process.end()
+            await process.kill()
         return [report async for report in process.reports()]
 
 
@@ -86,10 +86,10 @@ async def test_the_end_of_one_process_is_told_while_others_run(environment: Envi
     environment.revision("one")
     job = upgrade_job(engine)
     async with engine.processes.run(job) as first, engine.processes.run(job) as second:
-        await first.end()
+        await first.kill()
         async with asyncio.timeout(60):
             assert [report async for report in first.reports()][-1]["signal"] == signal.SIGKILL
-        assert not second.gone
+        assert not second.has_exited
 
 
 async def test_no_process_is_left_unreaped(environment: Environment, start_engine: StartEngine) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.config.settings import Given, read_settings
+from migration_sidecar.config.settings import CommandLineOverrides, read_settings
 from migration_sidecar.contract.errors import Misconfigured, ProblemError
 from migration_sidecar.contract.messages import DatabaseState, OperationState
 from migration_sidecar.engine.engine import Engine
@@ -45,7 +45,7 @@ async def engine_with(environment: Environment) -> AsyncIterator[Callable[[str],
     engines: list[Engine] = []
 
     def start(python: str) -> Engine:
-        engines.append(Engine(read_settings(environment.ini, {}, Given(python=python))))
+        engines.append(Engine(read_settings(environment.ini, {}, CommandLineOverrides(python=python))))
         return engines[-1]
 
     yield start
@@ -105,7 +105,7 @@ async def test_a_path_relative_to_the_shell_or_to_the_file_is_understood(
     environment: Environment, python: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(python.parent)
-    assert read_settings(environment.ini, {}, Given(python="./python")).python == python
+    assert read_settings(environment.ini, {}, CommandLineOverrides(python="./python")).python == python
     (environment.folder / "venv").symlink_to(python.parents[1])
     environment.ini.write_text(environment.ini.read_text() + "python = venv/bin/python\n")
     assert read_settings(environment.ini, {}).python == environment.folder / "venv" / "bin" / "python"
@@ -114,7 +114,7 @@ async def test_a_path_relative_to_the_shell_or_to_the_file_is_understood(
 @pytest.mark.parametrize("named", ["nowhere/python", "no-such-python", "/dev/null", "."])
 def test_an_interpreter_that_is_not_there_is_refused_at_once(named: str, environment: Environment) -> None:
     with pytest.raises(Misconfigured, match="--python: there is no interpreter"):
-        read_settings(environment.ini, {}, Given(python=named))
+        read_settings(environment.ini, {}, CommandLineOverrides(python=named))
 
 
 async def test_an_interpreter_without_alembic_is_told_what_it_lacks(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import make_url
 
-from migration_sidecar.config.settings import Given, read_settings
+from migration_sidecar.config.settings import CommandLineOverrides, read_settings
 from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.contract.messages import DatabaseState, OperationState
 from migration_sidecar.engine.engine import Engine
@@ -77,7 +77,7 @@ async def open_engine() -> AsyncIterator[OpenEngine]:
 
     def start(environment: Environment, variables: dict[str, str] | None = None, **given: Any) -> Engine:
         inherited = {key: value for key, value in os.environ.items() if key != "DATABASE_URL"}
-        settings = read_settings(environment.ini, variables or {}, Given(**given))
+        settings = read_settings(environment.ini, variables or {}, CommandLineOverrides(**given))
         engines.append(Engine(settings, {**inherited, **(variables or {})}))
         return engines[-1]
 
@@ -209,7 +209,7 @@ async def test_the_version_table_is_the_one_that_env_py_names(
     engine = open_engine(environment, {"ORDERS_DSN": database.url})
 
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED
-    assert (await engine.place.found()).table == VersionTable("orders_version", "ops")
+    assert (await engine.place.resolve()).table == VersionTable("orders_version", "ops")
     assert (await engine.reader.status()).state is DatabaseState.AT_HEAD
     with database.connect() as connection:
         assert connection.execute("SELECT version_num FROM ops.orders_version").fetchall() == [("one",)]
@@ -288,7 +288,7 @@ async def test_a_password_in_what_env_py_raises_is_never_told(
     url = make_url(database.url).set(password="canary@word").render_as_string(hide_password=False)
     for text in ("os.environ['DATABASE_URL']", "'with canary@word it goes no further'"):
         written(environment, f"raise RuntimeError({text})", run="")
-        reason = (await open_engine(environment, {"DATABASE_URL": url}).place.found()).reason
+        reason = (await open_engine(environment, {"DATABASE_URL": url}).place.resolve()).reason
         assert reason is not None
         assert "RuntimeError" in reason.detail
         assert "canary" not in reason.model_dump_json()

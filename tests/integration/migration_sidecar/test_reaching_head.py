@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from migration_sidecar.contract.errors import OtherBody
+from migration_sidecar.contract.errors import IdempotencyConflict
 from migration_sidecar.contract.messages import OperationState
 from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
@@ -128,7 +128,7 @@ async def test_an_id_that_comes_back_with_another_body_is_refused(
     three_revisions(environment)
     wanted = request("a1")
     await carry_out(engine, wanted)
-    with pytest.raises(OtherBody) as refusal:
+    with pytest.raises(IdempotencyConflict) as refusal:
         await engine.operations.accept(wanted.model_copy(update={"target": "a2"}))
     assert (refusal.value.status, refusal.value.problem.code) == (409, "CM-601")
     assert version(database) == ["a1"]
@@ -146,6 +146,6 @@ async def test_a_restarted_service_answers_for_operations_of_its_past(
     after = start_engine(environment)
     assert await after.operations.accept(wanted) == known
     assert await after.operations.find(wanted.operation_id) == known
-    with pytest.raises(OtherBody):
+    with pytest.raises(IdempotencyConflict):
         await after.operations.accept(wanted.model_copy(update={"requested_by": "eve"}))
     assert applied(database) == ["a1", "a2", "a3"]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from migration_sidecar.contract.messages import Action, DatabaseState, Operation, OperationState
-from migration_sidecar.protocol.journal_schema import create, journal_tables
+from migration_sidecar.protocol.journal_schema import create_sql, journal_tables
 from scripts.infrastructure import ports
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import CreateDatabase, Database
@@ -177,9 +177,9 @@ def test_brought_up_to_date_they_are_as_if_made_today(database: Database, create
     with database.connect() as connection:
         connection.execute(VERSION_0_1)
         for _ in range(2):
-            connection.execute(create(journal_tables()))
+            connection.execute(create_sql(journal_tables()))
     with fresh.connect() as connection:
-        connection.execute(create(journal_tables()))
+        connection.execute(create_sql(journal_tables()))
     assert rows(database, COLUMNS) == rows(fresh, COLUMNS)
 
 
@@ -187,5 +187,5 @@ def test_a_replica_of_version_0_1_can_still_write(database: Database) -> None:
     """While the new one is rolled out, both migrate."""
     with database.connect() as connection:
         connection.execute(VERSION_0_1)
-        connection.execute(create(journal_tables()))
+        connection.execute(create_sql(journal_tables()))
     assert rows(database, OLD_WRITE) == [("alembic_version",)]

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from coordinator.domain.reconciliation.declarations import Declarations, Former
-from coordinator.domain.reconciliation.discrepancy import Gap
+from coordinator.domain.reconciliation.discrepancy import Discrepancy
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from migration_sidecar.api.app import make_app
 from migration_sidecar.contract.journal import JournalPage
@@ -32,15 +32,15 @@ async def journal(environment: Environment) -> JournalPage:
         return JournalPage.model_validate_json((await client.get("/migrations/journal")).content)
 
 
-def gaps(page: JournalPage, told: list[JournalPage], former: Former) -> list[Gap]:
+def gaps(page: JournalPage, told: list[JournalPage], former: Former) -> list[Discrepancy]:
     """The audit has each event as it was told first."""
     found = Reconciliation(frozenset({page.service}), declared=Declarations(former={page.service: former}))
     found.journals.begin(page.service)
-    found.journals.take(page)
+    found.journals.add_entry(page)
     events = {entry.event.event_id: entry.event for each in reversed(told) for entry in each.entries if entry.event}
     for number, event in enumerate(events.values(), 1):
         facts = event.model_dump() | {"seq": number, "recorded_at": datetime.now(UTC)}
-        found.told(RecordedAuditEvent.model_validate(facts))
+        found.add_audit_event(RecordedAuditEvent.model_validate(facts))
     return list(found.gaps())
 
 
@@ -51,7 +51,7 @@ async def test_a_journal_goes_on_under_a_new_name(
     shared_processes: SharedProcesses,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("migration_sidecar.engine.engine.WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr("migration_sidecar.engine.engine.ForkserverClient", lambda *_: shared_processes)
     environment.revision("a1")
     before = await journal(environment)
     new = f"{database.name}_renamed"

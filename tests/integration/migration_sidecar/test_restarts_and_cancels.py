@@ -22,7 +22,7 @@ from migration_sidecar.contract.errors import BadRequest
 from migration_sidecar.contract.messages import OperationState
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.engine.operations import monitor
-from migration_sidecar.engine.operations.monitor import Seen
+from migration_sidecar.engine.operations.monitor import WatchResult
 from migration_sidecar.protocol.lock_key import lock_key
 from scripts.infrastructure import ports
 from tests.integration.databases import Database
@@ -268,15 +268,15 @@ async def test_one_look_that_fails_does_not_lose_the_wish_to_cancel_of_another_r
 ) -> None:
     """A role's own statement_timeout may end any question; the watch goes on."""
     environment.revision("a1", 'op.execute("SELECT pg_sleep(60)")')
-    looked, watch = [], monitor.look
+    looked, watch = [], monitor.poll
 
-    async def look(*arguments: Any) -> Seen:
+    async def look(*arguments: Any) -> WatchResult:
         looked.append(arguments)
         if len(looked) == 1:
             raise QueryCanceledError("canceling statement due to statement timeout")
         return await watch(*arguments)
 
-    monkeypatch.setattr(monitor, "look", look)
+    monkeypatch.setattr(monitor, "poll", look)
     driving, other = start_engine(environment), start_engine(environment)
     accepted = await driving.operations.accept(request())
     await until(lambda: looked)

@@ -130,7 +130,7 @@ def test_an_ini_that_cannot_be_read_is_told_without_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A % that was not doubled: configparser's own message shows the whole URL."""
-    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: shared_processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "ForkserverClient", lambda *_: shared_processes)
     environment = make_environment()
     environment.revision("a1")
     environment.set_url(guarded_url(environment.url))

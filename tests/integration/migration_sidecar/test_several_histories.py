@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from migration_sidecar.contract.errors import OtherBody
+from migration_sidecar.contract.errors import IdempotencyConflict
 from migration_sidecar.contract.messages import DatabaseState, OperationState
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
@@ -68,7 +68,7 @@ async def test_an_operation_id_of_one_history_is_refused_to_the_other(
     """Or the answer to the second would be the outcome of the first."""
     wanted = request()
     await carry_out(start_engine(ours), wanted)
-    with pytest.raises(OtherBody):
+    with pytest.raises(IdempotencyConflict):
         await start_engine(theirs).operations.accept(wanted)
 
 

@@ -17,7 +17,7 @@ import pytest
 import migration_sidecar.api.routes
 import migration_sidecar.engine.planning.reader
 from migration_sidecar.api.app import make_app
-from migration_sidecar.contract.errors import StillLoading
+from migration_sidecar.contract.errors import EnvironmentStillLoading
 from migration_sidecar.contract.messages import Action, DatabaseState, OperationState
 from migration_sidecar.database.load_deadline import LoadDeadline
 from migration_sidecar.engine.engine import Engine
@@ -140,7 +140,7 @@ async def test_a_status_tells_what_it_read_before_while_a_changed_env_py_is_load
     assert (status.state, status.head_revisions) == (DatabaseState.AT_HEAD, ["a1"])
     assert status.error is not None
     assert status.error.code == "CM-308"
-    with pytest.raises(StillLoading):
+    with pytest.raises(EnvironmentStillLoading):
         await engine.reader.plan(Action.UPGRADE, "head", LoadDeadline.after(0.5))
 
     gate.open()

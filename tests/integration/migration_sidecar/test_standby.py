@@ -39,7 +39,7 @@ def ours(environment: Environment) -> Environment:
 
 
 async def made_ready(engine: Engine) -> None:
-    engine.expect(await engine.reader.plan(Action.UPGRADE, "head"))
+    engine.prewarm(await engine.reader.plan(Action.UPGRADE, "head"))
     await until(lambda: engine.standby.is_ready)
 
 

@@ -56,7 +56,7 @@ def sessions(database: Database) -> list[int]:
 
 async def get_ready(engine: Engine, environment: Environment, database: Database) -> None:
     """Asks for the plan as the endpoint does, and waits until the process waits."""
-    engine.expect(await engine.reader.plan(Action.UPGRADE, "head"))
+    engine.prewarm(await engine.reader.plan(Action.UPGRADE, "head"))
     await until(lambda: engine.standby._ready is not None)
     if is_ours(environment):
         await until(partial(sessions, database))
@@ -108,7 +108,7 @@ async def test_a_process_that_was_killed_while_it_waited_costs_nothing(
 async def test_nobody_waits_for_ever(
     engine: Engine, environment: Environment, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration_sidecar.engine.operations.prewarmed_worker, "KEPT_SECONDS", 2.0)
+    monkeypatch.setattr(migration_sidecar.engine.operations.prewarmed_worker, "TTL_SECONDS", 2.0)
     await get_ready(engine, environment, database)
     await until(lambda: engine.standby._ready is None)
     await until(lambda: not sessions(database))

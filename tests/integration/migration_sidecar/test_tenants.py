@@ -7,12 +7,12 @@ from textwrap import indent
 
 import pytest
 
-from migration_sidecar.adoption.adopt import Wish, adopt
+from migration_sidecar.adoption.adopt import AdoptionRequest, adopt
 from migration_sidecar.contract.errors import NotAdopted
 from migration_sidecar.contract.messages import Action, DatabaseState, OperationState
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.engine.operations.execution import OperationExecution
-from migration_sidecar.engine.operations.read_back import Truth
+from migration_sidecar.engine.operations.read_back import ReadBackReader
 from migration_sidecar.protocol.lock_key import lock_key
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
@@ -151,7 +151,7 @@ async def test_what_an_attempt_did_is_not_judged_while_its_session_holds_the_loc
                  detail = detail || jsonb_build_object('pid', pg_backend_pid()) WHERE kind = 'attempt'"""
         )
         execution = OperationExecution(request(operation_id=record.operation_id), record, "endpoint")
-        truth = Truth(migrated.database, migrated.reader, migrated.place)
+        truth = ReadBackReader(migrated.database, migrated.reader, migrated.place)
         reading = asyncio.create_task(truth.read(execution, unclear=1))
         await asyncio.sleep(0.5)
         assert not reading.done()
@@ -162,5 +162,5 @@ async def test_several_version_tables_are_not_adopted_by_the_proof_of_one(
     environment: Environment, start_engine: StartEngine, database: Database
 ) -> None:
     with pytest.raises(NotAdopted, match=r"CM-556.*: north.\S+ south.\S+ west.alembic_version\."):
-        await adopt(start_engine(environment), Wish("b", "ada"), print)
+        await adopt(start_engine(environment), AdoptionRequest("b", "ada"), print)
     assert rows(database, "SELECT to_regclass('north.alembic_version')") == [(None,)]

@@ -22,8 +22,8 @@ from migration_sidecar.contract.messages import Operation, OperationRequest
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.engine.operations import execution, monitor
 from migration_sidecar.engine.operations.execution import OperationExecution
-from migration_sidecar.engine.operations.verdict import Ending, Found
-from migration_sidecar.engine.operations.worker_run import Conversation
+from migration_sidecar.engine.operations.verdict import ReadBack, WorkerExit
+from migration_sidecar.engine.operations.worker_run import WorkerRun
 from migration_sidecar.protocol.attempt import Attempt
 from tests.integration.migration_sidecar.environments import Environment, carry_out, request
 
@@ -34,7 +34,7 @@ IN_THE_WORKER = re.compile(r"^\| `(worker\.[\w.]+)` \| (.+?) \|", re.MULTILINE)
 MOST_CHANGES, MOST_RETURNS = 16, 6
 
 # In whatever form the operation is handed on: asked for, under way, stored, as one attempt, and how that ended.
-FORMS = (Request, OperationRequest, OperationExecution, Operation, Attempt, Conversation, Ending, Found)
+FORMS = (Request, OperationRequest, OperationExecution, Operation, Attempt, WorkerRun, WorkerExit, ReadBack)
 # What the operation is written in, and the watcher that looks on in a task of its own.
 NOT_ON_THE_WAY = ("contract.", "protocol.", "engine.operations.monitor._look_out")
 
@@ -113,7 +113,7 @@ async def test_an_operation_goes_the_way_that_is_documented(
     documented: list[tuple[str, list[str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(monitor, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(monitor, "POLL_SECONDS", 60.0)
     monkeypatch.setattr(execution, "FRESH_SECONDS", 60.0)  # however slow the machine is
     environment.revision("one")
     await carry_out(engine)

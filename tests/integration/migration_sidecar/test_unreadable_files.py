@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import migration_sidecar.alembic_environment.loader
-from migration_sidecar.contract.errors import HistoryUnreadable, NoProcess
+from migration_sidecar.contract.errors import HistoryUnreadable, WorkerUnavailable
 from migration_sidecar.contract.messages import Action, DatabaseState, Problem, ServiceStatus
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.forkserver.answer import Answer
@@ -113,7 +113,7 @@ async def test_start_up_asks_again_where_no_process_can_be_started_to_read_the_f
 
     async def crowded(job: AskedJob) -> Answer:
         if job["kind"] == "inspect" and not states:
-            raise NoProcess("None is left")
+            raise WorkerUnavailable("None is left")
         # A probe of env.py that succeeds would have loaded the files as well.
         return await ask(job) if job["kind"] == "inspect" else {"event": "done", "result": None}
 

@@ -21,7 +21,7 @@ SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'm
 @pytest.fixture(autouse=True)
 def however_slow_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow operation is looked at twice a second, on a session of the pool."""
-    monkeypatch.setattr(monitor, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(monitor, "POLL_SECONDS", 60.0)
     monkeypatch.setattr(execution, "FRESH_SECONDS", 60.0)
 
 

@@ -26,7 +26,7 @@ def processes() -> Iterator[SharedProcesses]:
 
 @pytest.fixture
 def adopt(processes: SharedProcesses, monkeypatch: pytest.MonkeyPatch) -> Adopt:
-    monkeypatch.setattr(migration_sidecar.engine.engine, "WarmProcesses", lambda *_: processes)
+    monkeypatch.setattr(migration_sidecar.engine.engine, "ForkserverClient", lambda *_: processes)
 
     def run(service: Service, database: Database, revision: str, *more: str) -> dict[str, object]:
         words = ["adopt", "--revision", revision, "--json", *more, "--config", str(service.path / "alembic.ini")]

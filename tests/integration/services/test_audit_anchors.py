@@ -14,7 +14,7 @@ import pytest
 from migration_sidecar.contract.errors import Misconfigured
 from services.cas_service.anchoring import Anchoring
 from services.cas_service.anchoring_settings import read_anchoring_settings
-from services.cas_service.evidence_errors import AnchoringStandsStill
+from services.cas_service.evidence_errors import AnchoringHasStalled
 from services.cas_service.rotate_key import rotate
 from services.cas_service.signing import SigningKey
 from services.cas_service.sinks import FolderSink
@@ -134,7 +134,7 @@ async def test_other_keys_in_the_database_do_not_become_trusted_outside(evidence
     await evidence.sign()
     trusted = evidence.keys_file.read_bytes()
     forged = {**json.loads(trusted), "keys": [{"public_key": SigningKey.make().public_key}]}
-    with pytest.raises(AnchoringStandsStill, match="keys in the database are not those outside"):
+    with pytest.raises(AnchoringHasStalled, match="keys in the database are not those outside"):
         FolderSink(evidence.folder / "anchors").deliver([], forged)
     assert evidence.keys_file.read_bytes() == trusted
 
@@ -253,7 +253,7 @@ async def test_a_key_that_never_signed_here_cannot_rotate(evidence: Evidence) ->
     await evidence.sign()
     evidence.settings.key_file.unlink()
     SigningKey.make().write(evidence.settings.key_file)
-    with pytest.raises(AnchoringStandsStill, match="this audit is signed by"):
+    with pytest.raises(AnchoringHasStalled, match="this audit is signed by"):
         await rotate(evidence.engine.database, evidence.settings.key_file)
 
 

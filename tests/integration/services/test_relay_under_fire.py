@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from migration_sidecar.engine.journal_events import audit_event
-from migration_sidecar.protocol.journal_schema import create, journal_tables
+from migration_sidecar.protocol.journal_schema import create_sql, journal_tables
 from scripts.infrastructure import ports
 from tests.integration.databases import Database
 from tests.integration.services.relay_stage import stage
@@ -26,7 +26,7 @@ STORED = "SELECT event_id, event_type, occurred_at, actor, outcome, detail FROM 
 @pytest.fixture
 def journal(database: Database) -> Database:
     with database.connect() as connection:
-        connection.execute(create(journal_tables()))
+        connection.execute(create_sql(journal_tables()))
     return database
 
 

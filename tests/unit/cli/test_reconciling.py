@@ -29,7 +29,7 @@ FLEET = {
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile_sources, "LOOK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(reconcile_sources, "RECHECK_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from coordinator.cli.run_watch import Patience, Seen, Waiting, Watch
-from coordinator.client.errors import CannotReach, CommandFailed, Gone, NotListening, Refused
+from coordinator.cli.run_watch import RunPending, RunSeen, Watch, WatchLimits
+from coordinator.client.errors import AppNotReady, AppNotRunning, CannotReach, ClientError, Refused
 from coordinator.client.exit_codes import ExitCode
 from tests.unit.cli.scripted_coordinator import problem, run_record
 
-PATIENCE = Patience(silence_seconds=60, unknown_seconds=10, wait_seconds=20)
+PATIENCE = WatchLimits(silence_seconds=60, unknown_seconds=10, wait_seconds=20)
 SILENCE = CannotReach("nothing answers", "start the fleet")
 UNKNOWN = Refused(problem("CM-604", "There is no such run"), 404)
 UNWELL = Refused(problem("CM-811", "The state store does not answer"), 503)
@@ -21,7 +21,7 @@ UNWELL = Refused(problem("CM-811", "The state store does not answer"), 503)
 class Scene:
     """Plays a coordinator: each answer is a record or a failure, and the last one is repeated."""
 
-    def __init__(self, *answers: dict[str, Any] | CommandFailed) -> None:
+    def __init__(self, *answers: dict[str, Any] | ClientError) -> None:
         self._answers = list(answers)
         self.seconds = 0.0
         self.asked: list[tuple[int, int]] = []
@@ -29,18 +29,18 @@ class Scene:
     def run(self, request_id: str, wait_seconds: int = 0, after_version: int = 0) -> dict[str, Any]:
         self.asked.append((wait_seconds, after_version))
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, CommandFailed):
+        if isinstance(answer, ClientError):
             raise answer
         return answer
 
     def sleep(self, seconds: float) -> None:
         self.seconds += seconds
 
-    def watch(self) -> Iterator[Seen | Waiting]:
+    def watch(self) -> Iterator[RunSeen | RunPending]:
         return iter(Watch(self, "release-41", PATIENCE, self.sleep, lambda: self.seconds))
 
     def states(self) -> list[str]:
-        return [news.run.state if isinstance(news, Seen) else "no answer" for news in self.watch()]
+        return [news.run.state if isinstance(news, RunSeen) else "no answer" for news in self.watch()]
 
 
 def test_each_change_is_told_once_and_the_end_is_the_end() -> None:
@@ -127,15 +127,15 @@ def test_an_ended_run_is_watched_until_its_audit_is_recorded() -> None:
 def test_an_audit_that_stays_down_does_not_hold_the_watch_for_ever() -> None:
     scene = Scene(run_record("failed", audit="pending"))
     first, last = scene.watch()
-    assert isinstance(first, Seen)
-    assert isinstance(last, Waiting)
+    assert isinstance(first, RunSeen)
+    assert isinstance(last, RunPending)
     assert "audit is still to be recorded" in last.why
     assert scene.seconds == PATIENCE.audit_seconds
 
 
 def test_an_application_that_stays_away_behind_its_sidecar_is_said_to_be_gone_with_what_to_do() -> None:
-    scene = Scene(run_record("running"), *[NotListening()] * 30, run_record("succeeded"))
-    why = [news.why for news in scene.watch() if isinstance(news, Waiting)]
+    scene = Scene(run_record("running"), *[AppNotReady()] * 30, run_record("succeeded"))
+    why = [news.why for news in scene.watch() if isinstance(news, RunPending)]
     assert len(why) == 2
     assert "does not listen yet" in why[0]
     assert "probably gone" in why[1]
@@ -143,12 +143,12 @@ def test_an_application_that_stays_away_behind_its_sidecar_is_said_to_be_gone_wi
 
 
 def test_an_application_that_starts_in_time_is_not_called_gone() -> None:
-    scene = Scene(*[NotListening()] * 5, run_record("succeeded"))
+    scene = Scene(*[AppNotReady()] * 5, run_record("succeeded"))
     assert scene.states() == ["no answer", "succeeded"]
 
 
 def test_a_watch_that_only_ever_met_the_sidecar_ends_with_that() -> None:
-    scene = Scene(NotListening())
-    with pytest.raises(Gone):
+    scene = Scene(AppNotReady())
+    with pytest.raises(AppNotRunning):
         scene.states()
     assert scene.seconds == PATIENCE.start_seconds

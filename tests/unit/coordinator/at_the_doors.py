@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from coordinator.api import health, migrations, subscriptions
 from coordinator.api.http import PROBLEMS, Callers
-from coordinator.audit.rejection_lookup import Refusals
+from coordinator.audit.rejection_lookup import RejectionLookup
 from coordinator.unavailable import ServiceUnreachable
 from migration_sidecar.http_server.problem_response import install_problem_handlers
 from tests.unit.coordinator.fakes import Life, MemoryAudit, World
@@ -51,8 +51,8 @@ def client_of(world: World, life: Life) -> httpx.AsyncClient:
     install_problem_handlers(app, PROBLEMS)
     callers = Callers("", "migration-coordinator")
     parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
-    refusals = Refusals(life.remarks, AuditQuestions(world.audit))
-    app.include_router(migrations.routes(migrations.Desk(*parts, refusals)))
+    refusals = RejectionLookup(life.remarks, AuditQuestions(world.audit))
+    app.include_router(migrations.routes(migrations.ApiDependencies(*parts, refusals)))
     subscriptions.subscribe(app, life.reception, "pubsub")
     app.include_router(
         health.routes(runs=life.runs, is_worker_connected=lambda: True, sweep=life.sweep, reception=life.reception)

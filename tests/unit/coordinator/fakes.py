@@ -14,23 +14,23 @@ from typing import Any
 from uuid import UUID
 
 from coordinator import activities, workflow
-from coordinator.activities import Tools
-from coordinator.audit.availability import Standing
-from coordinator.audit.drift import Drift
-from coordinator.audit.event_spool import Remarks
-from coordinator.audit.outbox_relay import Relay
+from coordinator.activities import ActivityDependencies
+from coordinator.audit.availability import MonitoredAuditTrail
+from coordinator.audit.drift import DriftRecorder
+from coordinator.audit.event_spool import AuditSpool
+from coordinator.audit.outbox_relay import OutboxRelay
 from coordinator.audit.rejections import Rejections
 from coordinator.domain.catalog import Catalog, read_catalog
-from coordinator.ports import Address, Document, Driver, Phase
+from coordinator.ports import Driver, Phase, ServiceAddress, VersionedDocument
 from coordinator.runs.acceptance import Acceptance
-from coordinator.runs.change_notifier import Watchers
-from coordinator.runs.intake import Reception
-from coordinator.runs.recovery_loop import Sweep
-from coordinator.runs.repository import Runs
-from coordinator.runs.run_recovery import Caretaker
-from coordinator.runs.workflow_progress import Activities, Movement
-from coordinator.steps.silence_timer import Patience
-from coordinator.steps.step_executor import Commander, Limits
+from coordinator.runs.change_notifier import ChangeNotifier
+from coordinator.runs.intake import RequestIntake
+from coordinator.runs.recovery_loop import RecoveryLoop
+from coordinator.runs.repository import RunRepository
+from coordinator.runs.run_recovery import RunRecovery
+from coordinator.runs.workflow_progress import RunningActivities, WorkflowProgress
+from coordinator.steps.silence_timer import SilenceTimer
+from coordinator.steps.step_executor import Limits, StepExecutor
 from coordinator.unavailable import (
     AuditNotReady,
     AuditUnavailable,
@@ -39,7 +39,7 @@ from coordinator.unavailable import (
     ServiceUnreachable,
     StateUnavailable,
 )
-from migration_sidecar.contract.audit_detail import objection
+from migration_sidecar.contract.audit_detail import validation_error
 from migration_sidecar.contract.messages import (
     Action,
     AppliedRevision,
@@ -54,7 +54,7 @@ from migration_sidecar.contract.messages import (
     Problem,
     ServiceStatus,
 )
-from migration_sidecar.contract.progress_events import Announcement
+from migration_sidecar.contract.progress_events import ProgressEventType
 
 CATALOG = """
 [fleet]
@@ -122,12 +122,12 @@ class MemoryDocuments:
     documents: dict[str, tuple[str, int]] = field(default_factory=dict)
     down: bool = False
 
-    async def read(self, key: str) -> Document | None:
+    async def read(self, key: str) -> VersionedDocument | None:
         async with self.fate.effect():
             self._require_up()
             return self._found(key)
 
-    async def read_many(self, keys: Sequence[str]) -> dict[str, Document]:
+    async def read_many(self, keys: Sequence[str]) -> dict[str, VersionedDocument]:
         async with self.fate.effect():
             self._require_up()
             found = {key: self._found(key) for key in keys}
@@ -149,11 +149,11 @@ class MemoryDocuments:
             self.documents[key] = (json.dumps(value), int(etag) + 1)
             return True
 
-    def _found(self, key: str) -> Document | None:
+    def _found(self, key: str) -> VersionedDocument | None:
         if key not in self.documents:
             return None
         text, version = self.documents[key]
-        return Document(json.loads(text), str(version))
+        return VersionedDocument(json.loads(text), str(version))
 
     def _require_up(self) -> None:
         if self.down:
@@ -169,7 +169,7 @@ class MemoryAudit:
     migrated: bool = True
 
     async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
-        assert [wrong for event in events if (wrong := objection(event))] == []
+        assert [wrong for event in events if (wrong := validation_error(event))] == []
         async with self.fate.effect():
             if self.down:
                 raise AuditUnavailable("audit", "it is down in this test")
@@ -193,7 +193,9 @@ class MemoryTopic:
     published: list[tuple[str, str]] = field(default_factory=list)
     down: bool = False
 
-    async def publish(self, announcement: Announcement, event_id: str, at: datetime, data: Mapping[str, Any]) -> None:
+    async def publish(
+        self, announcement: ProgressEventType, event_id: str, at: datetime, data: Mapping[str, Any]
+    ) -> None:
         async with self.fate.effect():
             if self.down:
                 raise BrokerUnavailable("it is down in this test")
@@ -204,7 +206,7 @@ class MemoryTopic:
 class FakeService:
     """A database that remembers every revision that was ever applied to it."""
 
-    address: Address
+    address: ServiceAddress
     current: list[str] = field(default_factory=list)
     applied: list[str] = field(default_factory=list)
     operations: dict[str, Operation] = field(default_factory=dict)
@@ -282,7 +284,7 @@ class FakeFleet:
     services: dict[str, FakeService]
     fate: Fate = field(default_factory=Fate)
 
-    async def status(self, address: Address) -> ServiceStatus:
+    async def status(self, address: ServiceAddress) -> ServiceStatus:
         service = self._up(address)
         state, heads = (DatabaseState.UNKNOWN, []) if service.unreadable else (service.state, HISTORY)
         return ServiceStatus(
@@ -293,21 +295,23 @@ class FakeFleet:
             head_revisions=heads,
         )
 
-    async def plan(self, address: Address, *, action: Action, target: str, with_sql: bool = False) -> MigrationPlan:
+    async def plan(
+        self, address: ServiceAddress, *, action: Action, target: str, with_sql: bool = False
+    ) -> MigrationPlan:
         async with self.fate.effect():
             return self._up(address).plan(target)
 
-    async def start(self, address: Address, order: OperationRequest, *, wait_seconds: int) -> Operation:
+    async def start(self, address: ServiceAddress, order: OperationRequest, *, wait_seconds: int) -> Operation:
         async with self.fate.effect():
             service = self._up(address)
             return _canned(service) or service.begin(order)
 
-    async def operation(self, address: Address, operation_id: str, *, wait_seconds: int) -> Operation:
+    async def operation(self, address: ServiceAddress, operation_id: str, *, wait_seconds: int) -> Operation:
         async with self.fate.effect():
             service = self._up(address)
             return _canned(service) or service.poll(operation_id)
 
-    def _up(self, address: Address) -> FakeService:
+    def _up(self, address: ServiceAddress) -> FakeService:
         service = self.services[address.service]
         if service.down:
             raise ServiceUnreachable(address.service, "it is down in this test")
@@ -381,13 +385,13 @@ class MemoryWorkflows:
             self.terminated.append(request_id)
             self.instances[request_id].over = True
 
-    async def drive(self, tools: Tools, most_timers: int = 100) -> None:
+    async def drive(self, tools: ActivityDependencies, most_timers: int = 100) -> None:
         """Until every instance is over, or waits longer than a test wants to."""
         for request_id, instance in self.instances.items():
             while not instance.over and self.timers < most_timers:
                 await self._turn(request_id, instance, tools, most_timers)
 
-    async def _turn(self, request_id: str, instance: Instance, tools: Tools, most_timers: int) -> None:
+    async def _turn(self, request_id: str, instance: Instance, tools: ActivityDependencies, most_timers: int) -> None:
         context = Context()
         generator = workflow.migrate(context, {"request_id": request_id})  # type: ignore[arg-type]
         past = list(instance.history)
@@ -406,14 +410,14 @@ class MemoryWorkflows:
             instance.history.append(answer)
             instance.turns += 1
 
-    async def _done(self, ordered: Any, tools: Tools) -> Any:
+    async def _done(self, ordered: Any, tools: ActivityDependencies) -> Any:
         if isinstance(ordered, list):
             return [await self._done(one, tools) for one in ordered]
         name, order = ordered
         if name == "timer":
             self.timers += 1
             return None
-        activity = partial(activities.visibly, activities.ACTIVITIES[name], tools=tools)
+        activity = partial(activities.report_unexpected_errors, activities.ACTIVITIES[name], tools=tools)
         # Through JSON and back, as over the wire.
         return json.loads(json.dumps(await activity(json.loads(json.dumps(order)))))
 
@@ -433,7 +437,7 @@ class World:
     fleet: FakeFleet = field(init=False)
 
     def __post_init__(self) -> None:
-        databases = {s.name: FakeService(Address(s.name, s.database or "")) for s in self.catalog.databases}
+        databases = {s.name: FakeService(ServiceAddress(s.name, s.database or "")) for s in self.catalog.databases}
         self.fleet = FakeFleet(databases)
 
     def life(self, fate: Fate | None = None) -> Life:
@@ -448,28 +452,28 @@ class Life:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.watchers = Watchers()
-        self.runs = Runs(world.documents, self.watchers)
-        self.standing = Standing(world.audit, world.clock)
-        self.remarks = Remarks(self.standing, world.documents)
+        self.watchers = ChangeNotifier()
+        self.runs = RunRepository(world.documents, self.watchers)
+        self.standing = MonitoredAuditTrail(world.audit, world.clock)
+        self.remarks = AuditSpool(self.standing, world.documents)
         self.rejections = Rejections(self.remarks, world.topic, world.clock)
-        self.drift = Drift(self.remarks, world.clock)
+        self.drift = DriftRecorder(self.remarks, world.clock)
         self.acceptance = Acceptance(self.runs, world.workflows, world.catalog, world.clock)
-        self.reception = Reception(self.acceptance, self.rejections, world.clock)
-        self.activities = Activities()
-        movement = Movement(self.activities, lambda: world.seconds)
-        caretaker = Caretaker(self.runs, world.workflows, movement)
-        self.sweep = Sweep(self.runs, caretaker, self.rejections, self.standing, lambda: world.seconds)
-        self.tools = Tools(
+        self.reception = RequestIntake(self.acceptance, self.rejections, world.clock)
+        self.activities = RunningActivities()
+        movement = WorkflowProgress(self.activities, lambda: world.seconds)
+        caretaker = RunRecovery(self.runs, world.workflows, movement)
+        self.sweep = RecoveryLoop(self.runs, caretaker, self.rejections, self.standing, lambda: world.seconds)
+        self.tools = ActivityDependencies(
             runs=self.runs,
-            relay=Relay(self.standing, world.topic, self.runs.deliveries),
-            commander=Commander(
-                world.fleet, Limits(conversation=timedelta(seconds=5)), Patience(lambda: world.seconds)
+            relay=OutboxRelay(self.standing, world.topic, self.runs.deliveries),
+            step_executor=StepExecutor(
+                world.fleet, Limits(conversation=timedelta(seconds=5)), SilenceTimer(lambda: world.seconds)
             ),
             catalog=world.catalog,
             clock=world.clock,
             drift=self.drift,
-            activities=self.activities,
+            running=self.activities,
             planning_patience_seconds=world.planning_patience_seconds,
         )
 

@@ -6,7 +6,7 @@ import pytest
 
 from coordinator.domain.request import MigrationRequest, read_request
 from coordinator.domain.run import Run
-from coordinator.errors import OtherBody, UnknownService
+from coordinator.errors import IdempotencyConflict, UnknownService
 from coordinator.unavailable import StateUnavailable
 from tests.unit.coordinator.fakes import Died, Fate, World
 
@@ -49,7 +49,7 @@ async def test_a_death_at_any_effect_leaves_a_run_that_starts_by_itself_or_nothi
         with pytest.raises(Died):
             await world.life(Fate(dies_at=nth, before=before)).acceptance.accept(asked())
         again = world.life()
-        await again.sweep.once()
+        await again.sweep.run_once()
         await again.drive()
         stored = await again.runs.read("r-1")
         outcomes.add(stored is None)
@@ -71,7 +71,7 @@ async def test_the_same_request_any_number_of_times_is_one_run(world: World) -> 
 async def test_another_body_under_a_known_id_is_refused_and_the_first_one_stands(world: World) -> None:
     life = world.life()
     first = await life.acceptance.accept(asked(reason="first"))
-    with pytest.raises(OtherBody, match="r-1"):
+    with pytest.raises(IdempotencyConflict, match="r-1"):
         await life.acceptance.accept(asked(reason="second"))
     assert (await run_of(world, "r-1")).request == first.request
 
@@ -81,7 +81,7 @@ async def test_two_bodies_racing_for_one_id_have_one_winner(world: World) -> Non
         *(world.life().acceptance.accept(asked(reason=str(n))) for n in range(4)), return_exceptions=True
     )
     assert sum(isinstance(answer, Run) for answer in answers) == 1
-    assert sum(isinstance(answer, OtherBody) for answer in answers) == 3
+    assert sum(isinstance(answer, IdempotencyConflict) for answer in answers) == 3
 
 
 async def test_a_request_with_an_unknown_service_stores_nothing(world: World) -> None:

@@ -15,10 +15,10 @@ from coordinator.adapters.audit_client import HttpAudit
 from coordinator.adapters.dapr_pubsub import DaprPublisher
 from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.daprd import SILENCE_SECONDS, Reply
-from coordinator.adapters.service_client import HttpServices, refusal
+from coordinator.adapters.service_client import HttpServices, refusal_from
 from coordinator.adapters.storable import storable
 from coordinator.errors import CoordinatorError, ServiceLied
-from coordinator.ports import Address
+from coordinator.ports import ServiceAddress
 from coordinator.unavailable import (
     AuditNotReady,
     AuditUnavailable,
@@ -29,10 +29,10 @@ from coordinator.unavailable import (
     StateUnavailable,
 )
 from migration_sidecar.contract.messages import Action, AuditEvent, OperationRequest
-from migration_sidecar.contract.progress_events import Announcement
+from migration_sidecar.contract.progress_events import ProgressEventType
 from migration_sidecar.contract.strict_json import FORBIDDEN
 
-HERE = Address("first", "first_db")
+HERE = ServiceAddress("first", "first_db")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROBLEM = {"type": "about:blank", "status": 409, "code": "CM-404", "title": "t", "detail": "d", "next_step": "n"}
 STATUS = {"service": "first", "database": "first_db", "state": "at_head"}
@@ -153,12 +153,12 @@ async def test_a_receipt_for_every_event_is_a_receipt() -> None:
 async def test_a_broker_that_does_not_take_an_event_is_unavailable(answer: Reply | Exception) -> None:
     daprd = Daprd(answer)
     with pytest.raises(BrokerUnavailable):
-        await DaprPublisher(daprd, "pubsub", "migrate.events").publish(Announcement.FINISHED, "id", NOW, {})
+        await DaprPublisher(daprd, "pubsub", "migrate.events").publish(ProgressEventType.FINISHED, "id", NOW, {})
 
 
 async def test_what_is_published_is_a_whole_cloud_event_with_our_id() -> None:
     daprd = Daprd(reply(204))
-    await DaprPublisher(daprd, "pubsub", "migrate.events").publish(Announcement.FINISHED, "id-1", NOW, {"a": 1})
+    await DaprPublisher(daprd, "pubsub", "migrate.events").publish(ProgressEventType.FINISHED, "id-1", NOW, {"a": 1})
     method, path, given = daprd.asked[0]
     assert (method, path) == ("POST", "/v1.0/publish/pubsub/migrate.events")
     assert given["headers"]["content-type"] == "application/cloudevents+json"
@@ -260,7 +260,7 @@ def test_what_holds_nothing_that_is_refused_stays_as_it_is(content: bytes) -> No
 def test_a_refusal_with_half_a_surrogate_pair_can_be_shown_beside_others() -> None:
     """The whole answer of /fleet could not be written for one service's refusal, and no run with it be stored."""
     problem = rb'{"code": "CM-301", "title": "t\ud800", "detail": "d\u0000", "next_step": "n"}'
-    error = refusal("orders", Reply(409, problem))
+    error = refusal_from("orders", Reply(409, problem))
     shown = error.problem().model_dump_json()
     assert "\\u0000" not in shown
     assert shown.encode()

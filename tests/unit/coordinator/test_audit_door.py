@@ -13,7 +13,7 @@ from aiohttp import web
 from fastapi import FastAPI
 
 from coordinator.adapters.audit_client import HttpAudit
-from coordinator.adapters.daprd import Sidecar
+from coordinator.adapters.daprd import DaprHttpClient
 from coordinator.api import audit_proxy
 from coordinator.api.http import PROBLEMS
 from migration_sidecar.http_server.problem_response import install_problem_handlers
@@ -70,7 +70,7 @@ async def listening(daprd: Daprd) -> AsyncIterator[int]:
 async def door(port: int) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     install_problem_handlers(app, PROBLEMS)
-    async with Sidecar(port) as sidecar:
+    async with DaprHttpClient(port) as sidecar:
         app.include_router(audit_proxy.routes(HttpAudit(sidecar, "cas-audit")))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://coordinator") as client:

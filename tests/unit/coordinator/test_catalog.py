@@ -85,7 +85,7 @@ def test_a_catalog_that_cannot_be_right_is_refused_with_its_reason(text: str, sa
 def test_a_request_chooses_in_migration_order_whatever_order_it_names() -> None:
     catalog = read_catalog(FLEET + service("a") + service("b", "c") + service("c"))
     asked = read_request({"services": ["b", "c", "a"]}, default_request_id="r")
-    chosen = catalog.chosen(asked)
+    chosen = catalog.select(asked)
     assert [one.name for one in chosen] == ["a", "c", "b"]
     assert catalog.dependencies(chosen[2], chosen) == ["a", "c"]
     assert catalog.dependencies(chosen[2], chosen[2:]) == []
@@ -113,14 +113,14 @@ def test_a_target_for_a_service_outside_the_catalog_is_refused() -> None:
     catalog = read_catalog(FLEET + service("a"))
     asked = read_request({"services": "all", "target": {"zz": "r1"}}, default_request_id="r")
     with pytest.raises(UnknownService):
-        catalog.chosen(asked)
+        catalog.select(asked)
 
 
 @pytest.mark.parametrize("body", [{"services": ["old"]}, {"services": "all", "target": {"old": "heads"}}])
 def test_a_former_name_is_answered_with_the_name_of_today(body: dict[str, object]) -> None:
     catalog = read_catalog(FLEET + service("a") + renamed("new", "older", "old"))
     with pytest.raises(UnknownService) as refused:
-        catalog.chosen(read_request(body, default_request_id="r"))
+        catalog.select(read_request(body, default_request_id="r"))
     problem = refused.value.problem()
     assert (problem.code, problem.detail) == ("CM-201", "old is called new now.")
 

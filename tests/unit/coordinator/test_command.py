@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from coordinator.domain.outcome import read_outcome
-from coordinator.domain.reconciliation.run_matching import Runs
+from coordinator.domain.reconciliation.run_matching import RunMatcher
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step
 from coordinator.errors import ServiceLied
 from coordinator.steps import step_executor
-from coordinator.steps.silence_timer import LONGEST_QUESTION_SECONDS, Patience
+from coordinator.steps.silence_timer import MAX_QUESTION_SECONDS, SilenceTimer
 from coordinator.steps.step_executor import GRACE
 from coordinator.unavailable import ServiceRefused, ServiceUnreachable, SidecarUnreachable
 from migration_sidecar.contract.messages import (
@@ -157,7 +157,7 @@ async def test_a_service_that_stays_silent_ends_as_needs_attention_and_never_as_
 
 def test_an_answer_ends_the_silence_before_it() -> None:
     seconds = iter([20.0, 60.0, 100.0])
-    patience = Patience(lambda: next(seconds))
+    patience = SilenceTimer(lambda: next(seconds))
     assert patience.unanswered("op", 0.0, pause=1.0, lie=False).silent == 21
     assert patience.unanswered("op", 40.0, pause=1.0, lie=False).silent == 42
     patience.answered("op")
@@ -186,17 +186,17 @@ async def test_time_in_which_nobody_asked_is_no_silence(world: World, hours: int
 
 
 def test_a_process_that_stood_still_counts_no_more_than_one_question() -> None:
-    patience = Patience(lambda: 10 * 3600)
-    assert patience.unanswered("op", 0.0, pause=1.0, lie=False).silent == LONGEST_QUESTION_SECONDS + 1
+    patience = SilenceTimer(lambda: 10 * 3600)
+    assert patience.unanswered("op", 0.0, pause=1.0, lie=False).silent == MAX_QUESTION_SECONDS + 1
 
 
 def test_a_doubt_about_an_operation_whose_end_another_process_learnt_is_not_kept_for_ever() -> None:
     seconds = 0.0
-    patience = Patience(lambda: seconds)
+    patience = SilenceTimer(lambda: seconds)
     for number in range(1000):
         seconds = number * 600.0
         patience.unanswered(f"r-{number}.first.1", seconds, pause=1, lie=False)
-    assert len(patience._doubts) <= 10
+    assert len(patience._unanswered) <= 10
 
 
 async def test_a_lie_that_is_repeated_ends_within_minutes_and_is_called_a_lie(world: World) -> None:
@@ -216,14 +216,14 @@ async def test_what_a_step_waits_for_stands_in_the_record(world: World) -> None:
     life = world.life()
     await life.acceptance.accept(read_request({"services": ["first"]}, default_request_id="r-1"))
     world.fleet.services["first"].answers = [waiting, ServiceRefused("first", 422, problem())]
-    original = life.runs.change
+    original = life.runs.update
 
     async def watch(request_id: str, change: Any) -> Run:
         run = await original(request_id, change)
         seen.extend(step.waiting_for for step in run.steps)
         return run
 
-    life.runs.change = watch  # type: ignore[method-assign]
+    life.runs.update = watch  # type: ignore[method-assign]
     await life.drive()
     assert "table orders, held by pid 4711" in seen
 
@@ -328,8 +328,8 @@ async def test_a_record_of_an_older_release_that_succeeded_with_nothing_applied_
 async def test_the_audit_and_the_record_agree_on_what_somebody_else_did(world: World, applied_by_us: list[str]) -> None:
     taken_further(world, applied_by_us=applied_by_us)
     run = await to_r2(world)
-    compared = Runs()
-    compared.take(run, owed=False)
+    compared = RunMatcher()
+    compared.add_run(run, owed=False)
     for seq, event in enumerate(world.audit.events.values(), start=1):
-        compared.told(RecordedAuditEvent(**event.model_dump(), seq=seq, recorded_at=START))
+        compared.add_audit_event(RecordedAuditEvent(**event.model_dump(), seq=seq, recorded_at=START))
     assert list(compared.gaps()) == []

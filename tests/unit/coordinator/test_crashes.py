@@ -19,7 +19,7 @@ async def live(world: World, fate: Fate, request: MigrationRequest) -> None:
     try:
         await life.acceptance.accept(request)
         await life.drive()
-        await life.sweep.once()
+        await life.sweep.run_once()
         await life.drive()
     finally:
         fate.dead = True

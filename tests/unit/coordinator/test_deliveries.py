@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from coordinator.domain.audit_events import BATCH
-from coordinator.domain.outbox import Notice
+from coordinator.domain.outbox import OutboxEntry
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from migration_sidecar.contract.audit_detail import EVENT_BYTES
@@ -23,15 +23,15 @@ async def accepted(world: World) -> tuple[Life, Run]:
 
 
 async def delivered(life: Life, run: Run) -> None:
-    await life.tools.relay.record(run)
-    assert await life.tools.relay.announce(run)
+    await life.tools.relay.deliver_to_audit(run)
+    assert await life.tools.relay.publish_progress(run)
 
 
 async def test_a_run_that_owes_more_than_the_audit_reads_at_once_delivers_it_all_the_same(world: World) -> None:
     assert BATCH * EVENT_BYTES < BODY_BYTES
     life, run = await accepted(world)
     event = run.outbox[0].event
-    notices = [Notice(event=event.model_copy(update={"event_id": uuid4()})) for _ in range(BATCH + 1)]
+    notices = [OutboxEntry(event=event.model_copy(update={"event_id": uuid4()})) for _ in range(BATCH + 1)]
     sizes, append = [], world.audit.append
 
     async def counted(events: Sequence[AuditEvent]) -> AuditReceipt:
@@ -39,14 +39,14 @@ async def test_a_run_that_owes_more_than_the_audit_reads_at_once_delivers_it_all
         return await append(events)
 
     world.audit.append = counted  # type: ignore[method-assign]
-    await life.tools.relay.record(run.model_copy(update={"outbox": notices}))
+    await life.tools.relay.deliver_to_audit(run.model_copy(update={"outbox": notices}))
     assert sizes == [BATCH, 1]
 
 
 async def test_whatever_changes_the_record_next_marks_what_was_delivered(world: World) -> None:
     life, run = await accepted(world)
     await delivered(life, run)
-    assert (await life.runs.change("r-1", lambda run: run.with_waiting_reason("the fleet"))).outbox == []
+    assert (await life.runs.update("r-1", lambda run: run.with_waiting_reason("the fleet"))).outbox == []
 
 
 async def test_what_was_delivered_is_marked_also_where_nothing_else_changes(world: World) -> None:
@@ -60,7 +60,7 @@ async def test_what_was_delivered_is_marked_also_where_nothing_else_changes(worl
 
 async def test_an_event_that_only_the_audit_has_stays_until_the_topic_has_it(world: World) -> None:
     life, run = await accepted(world)
-    await life.tools.relay.record(run)
+    await life.tools.relay.deliver_to_audit(run)
     assert [notice.recorded for notice in (await life.runs.write_deliveries("r-1")).outbox] == [True]
 
 

@@ -28,7 +28,7 @@ async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     install_problem_handlers(app, PROBLEMS)
     callers = Callers("", "migration-coordinator")
     parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
-    desk = migrations.Desk(*parts)
+    desk = migrations.ApiDependencies(*parts)
     app.include_router(migrations.routes(desk))
     subscriptions.subscribe(app, life.reception, "pubsub")
     app.include_router(
@@ -239,7 +239,7 @@ async def test_what_nobody_foresaw_is_told_without_detail(
 async def test_waiting_for_a_run_ends_with_its_next_change(
     client: httpx.AsyncClient, life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrations, "LOOK_AGAIN_SECONDS", 20)
+    monkeypatch.setattr(migrations, "RECHECK_SECONDS", 20)
     await client.post("/migrations", json={"services": "all", "request_id": "r-1"})
     waiting = asyncio.create_task(client.get("/migrations/r-1?wait_seconds=20"))
     await asyncio.sleep(0.05)
@@ -251,7 +251,7 @@ async def test_waiting_for_a_run_ends_with_its_next_change(
 
 async def test_waiting_for_what_has_changed_already_takes_no_time(client: httpx.AsyncClient, life: Life) -> None:
     await client.post("/migrations", json={"services": "all", "request_id": "r-1"})
-    await life.runs.change("r-1", lambda run: run.model_copy(update={"waiting_for": "something"}))
+    await life.runs.update("r-1", lambda run: run.model_copy(update={"waiting_for": "something"}))
     async with asyncio.timeout(15):  # well below the 20 s
         answer = await client.get("/migrations/r-1?wait_seconds=20&after_version=1")
         assert answer.json()["version"] == 2
@@ -324,12 +324,12 @@ async def test_it_is_not_ready_while_an_accepted_run_does_not_start(
     await client.post("/migrations", json={"services": "all", "request_id": "lost"})
     for _ in range(5):
         world.seconds += 10
-        await life.sweep.once()
+        await life.sweep.run_once()
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "CM-813")
     assert "lost" in answer.json()["detail"]
     await life.drive()
-    await life.sweep.once()
+    await life.sweep.run_once()
     assert (await client.get("/readyz")).status_code == 200
 
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from coordinator.api import journals
 from coordinator.api.http import PROBLEMS
 from coordinator.domain.catalog import read_catalog
-from coordinator.ports import Address
+from coordinator.ports import ServiceAddress
 from migration_sidecar.contract.journal import JournalPage
 from migration_sidecar.http_server.problem_response import install_problem_handlers
 from tests.unit.coordinator.fakes import CATALOG
@@ -20,9 +20,9 @@ from tests.unit.coordinator.fakes import CATALOG
 
 @dataclass
 class EmptyJournals:
-    asked: list[tuple[Address, int, int]] = field(default_factory=list)
+    asked: list[tuple[ServiceAddress, int, int]] = field(default_factory=list)
 
-    async def journal(self, address: Address, *, after: int, limit: int) -> JournalPage:
+    async def journal(self, address: ServiceAddress, *, after: int, limit: int) -> JournalPage:
         self.asked.append((address, after, limit))
         return JournalPage(service=address.service, database=address.database, entries=[], positions=[])
 
@@ -50,7 +50,7 @@ async def test_the_page_is_passed_on_as_the_service_gave_it(client: httpx.AsyncC
         "positions": [],
         "next_after": None,
     }
-    assert fleet.asked == [(Address("first", "first_db"), 2**63 - 1, 7)]
+    assert fleet.asked == [(ServiceAddress("first", "first_db"), 2**63 - 1, 7)]
 
 
 @pytest.mark.parametrize(

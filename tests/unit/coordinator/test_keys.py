@@ -45,7 +45,7 @@ async def test_a_life_of_the_coordinator_writes_no_key_that_is_not_named_in_one_
     world.documents.documents[OwnKey.INDEX] = ('"garbage"', 7)
     world.documents.documents[OwnKey.REMARKS] = ("[]", 7)
     await life.drive()
-    await life.sweep.once()
+    await life.sweep.run_once()
     await life.rejections.flush()
     runs = {key_of_run(one) for one in ("index", "r-1", "rejections-pending", "index-of-runs")}
     beside = re.compile("|".join(f"damaged-{key}-[0-9a-f]{{16}}" for key in OwnKey))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.domain.request import MigrationRequest, read_request
-from coordinator.domain.schedule import Course, Leg, Report
+from coordinator.domain.schedule import RunSchedule, ScheduledStep, StepReport
 from coordinator.domain.step import StepState
 
 AUDIT = "audit"
@@ -49,10 +49,13 @@ def reached(depends_on: dict[str, list[str]], name: str) -> set[str]:
     return found
 
 
-def course_of(catalog: Catalog, request: MigrationRequest) -> Course:
-    chosen = catalog.chosen(request)
-    legs = [Leg(service=one.name, after=catalog.dependencies(one, chosen), state=StepState.PENDING) for one in chosen]
-    return Course(legs=legs, max_parallel=request.max_parallel)
+def course_of(catalog: Catalog, request: MigrationRequest) -> RunSchedule:
+    chosen = catalog.select(request)
+    legs = [
+        ScheduledStep(service=one.name, after=catalog.dependencies(one, chosen), state=StepState.PENDING)
+        for one in chosen
+    ]
+    return RunSchedule(legs=legs, max_parallel=request.max_parallel)
 
 
 @settings(max_examples=300)
@@ -70,9 +73,11 @@ def test_nothing_starts_before_all_that_it_depends_on_through_whatever_service(c
             assert not missing, f"{service} began before {missing}"
             began.append(service)
         # Any of those under way ends first, in any way.
-        running = [Report(service=service, state=StepState.RUNNING) for service in services]
+        running = [StepReport(service=service, state=StepState.RUNNING) for service in services]
         ended = data.draw(st.sampled_from(services))
-        course = course.after(running).after([Report(service=ended, state=data.draw(st.sampled_from(ENDS)))])
+        course = course.with_reports(running).with_reports(
+            [StepReport(service=ended, state=data.draw(st.sampled_from(ENDS)))]
+        )
     assert all(leg.state is not StepState.RUNNING for leg in course.legs)
     if all(leg.state.at_target for leg in course.legs):
         assert set(began) == set(case.named)
@@ -81,5 +86,5 @@ def test_nothing_starts_before_all_that_it_depends_on_through_whatever_service(c
 def test_the_order_holds_through_a_service_that_the_request_leaves_out() -> None:
     case = Case({"client": [], "product": ["client"], "task": ["product"]}, ["client", "task"], 2)
     catalog = catalog_of(case)
-    chosen = catalog.chosen(read_request({"services": case.named}, default_request_id="r"))
+    chosen = catalog.select(read_request({"services": case.named}, default_request_id="r"))
     assert catalog.dependencies(chosen[1], chosen) == ["client"]

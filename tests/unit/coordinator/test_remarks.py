@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from coordinator.api import migrations, subscriptions
 from coordinator.api.http import PROBLEMS, Callers
-from coordinator.audit.rejections import Flood, Rejections
+from coordinator.audit.rejections import RateLimit, Rejections
 from coordinator.domain import audit_events
 from coordinator.errors import NotJson
 from migration_sidecar.contract.messages import AuditEvent, DatabaseState, Problem
@@ -32,7 +32,7 @@ async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     install_problem_handlers(app, PROBLEMS)
     callers = Callers(TOKEN, "migration-coordinator")
     parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
-    desk = migrations.Desk(*parts)
+    desk = migrations.ApiDependencies(*parts)
     app.include_router(migrations.routes(desk))
     subscriptions.subscribe(app, life.reception, "pubsub")
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
@@ -88,7 +88,7 @@ async def test_the_actor_is_who_was_authenticated_and_a_claim_is_called_one(
 async def test_nobody_is_believed_while_no_token_is_agreed_upon() -> None:
     headers = [(b"dapr-api-token", b""), (b"dapr-caller-app-id", b"release-bot")]
     request = migrations.Request({"type": "http", "headers": headers})
-    assert Callers("", "migration-coordinator").of(request) is None
+    assert Callers("", "migration-coordinator").identify(request) is None
 
 
 async def test_a_refusal_delivered_again_to_another_process_is_a_repeat_and_no_conflict(world: World) -> None:
@@ -110,11 +110,11 @@ async def test_a_refusal_that_waits_for_the_audit_is_the_first_one_that_was_told
 
 async def test_a_flood_of_different_refusals_becomes_one_count(world: World) -> None:
     life = world.life()
-    rejections = Rejections(life.remarks, world.topic, world.clock, Flood(burst=5))
+    rejections = Rejections(life.remarks, world.topic, world.clock, RateLimit(burst=5))
     for number in range(500):
         problem = NotJson(f"{number} is not.").problem()
         await rejections.record(
-            audit_events.about_rejection(("event", "s", str(number)), START, problem, request_id=None)
+            audit_events.rejection_event(("event", "s", str(number)), START, problem, request_id=None)
         )
     assert len(told(world)) == 5
     await rejections.flush()
@@ -125,9 +125,9 @@ async def test_a_flood_of_different_refusals_becomes_one_count(world: World) -> 
 
 async def test_a_count_is_not_lost_while_state_is_away(world: World) -> None:
     life = world.life()
-    rejections = Rejections(life.remarks, world.topic, world.clock, Flood(burst=0))
+    rejections = Rejections(life.remarks, world.topic, world.clock, RateLimit(burst=0))
     await rejections.record(
-        audit_events.about_rejection(("event", "s", "1"), START, NotJson("it is not.").problem(), request_id=None)
+        audit_events.rejection_event(("event", "s", "1"), START, NotJson("it is not.").problem(), request_id=None)
     )
     world.documents.down = True
     with pytest.raises(Exception, match="down in this test"):
@@ -149,10 +149,10 @@ async def test_drift_is_on_record_once_however_often_and_by_whomever_it_is_seen(
     drifted(world, DatabaseState(state))
     for _ in range(3):
         assert (await client.get("/fleet")).status_code == 200
-        await life.drift.settle()
+        await life.drift.wait_recorded()
     other = world.life()
-    other.drift.notice(await world.fleet.status(world.fleet.services["first"].address))
-    await other.drift.settle()
+    other.drift.record(await world.fleet.status(world.fleet.services["first"].address))
+    await other.drift.wait_recorded()
     (event,) = told(world, "drift.found")
     assert (event.service, event.database, event.outcome, event.to_revision) == ("first", "first_db", state, "x9")
     assert world.audit.conflicts == []
@@ -165,7 +165,7 @@ async def test_another_place_is_another_finding_and_a_database_in_order_is_none(
         drifted(world, DatabaseState.AHEAD)
         world.fleet.services["first"].current = current
         await client.get("/fleet")
-        await life.drift.settle()
+        await life.drift.wait_recorded()
     assert [event.to_revision for event in told(world, "drift.found")] == ["x9", "x8"]
 
 
@@ -176,7 +176,7 @@ async def test_a_run_that_meets_drift_puts_it_on_record(client: httpx.AsyncClien
     world.fleet.services["first"].current = ["r1"]
     await client.post("/migrations", json={"services": ["first"], "request_id": "r-1"})
     await life.drive()
-    await life.drift.settle()
+    await life.drift.wait_recorded()
     assert [event.service for event in told(world, "drift.found")] == ["first"]
 
 
@@ -216,7 +216,7 @@ async def test_an_audit_that_is_away_shows_in_the_fleet_with_since_when_and_how_
     await client.post("/migrations", json={"services": ["first"], "request_id": "r-1"})
     await client.post("/migrations", content=b"nonsense")
     await life.drive(most_timers=3)
-    await life.sweep.once()
+    await life.sweep.run_once()
     found = (await client.get("/fleet")).json()["audit"]
     # The request, its start, and the refusal; nothing was begun.
     assert (found["state"], found["events_waiting"]) == ("away", 3)
@@ -226,5 +226,5 @@ async def test_an_audit_that_is_away_shows_in_the_fleet_with_since_when_and_how_
     world.audit.down = False
     await life.drive()
     await life.rejections.flush()
-    await life.sweep.once()
+    await life.sweep.run_once()
     assert (await client.get("/fleet")).json()["audit"] == {"state": "written", "events_waiting": 0}

@@ -18,13 +18,13 @@ from coordinator.adapters.service_client import HttpServices
 from coordinator.domain.request import read_request
 from coordinator.domain.run_state import RunState
 from coordinator.errors import ServiceLied
-from coordinator.ports import Address
+from coordinator.ports import ServiceAddress
 from coordinator.unavailable import AuditUnavailable, BrokerUnavailable, DocumentTooLarge, StateUnavailable
 from migration_sidecar.contract.messages import Action, AuditEvent, Operation, Problem
-from migration_sidecar.contract.progress_events import Announcement
+from migration_sidecar.contract.progress_events import ProgressEventType
 from tests.unit.coordinator.fakes import FakeService, MemoryDocuments, World
 
-HERE = Address("first", "first_db")
+HERE = ServiceAddress("first", "first_db")
 NAMES = [str(number) for number in range(1_000_000)]
 PLAN = {"service": "first", "database": "first_db", "action": "upgrade", "target": "head", "digest": "0" * 64}
 WHOLE = {**PLAN, "from": [], "to": ["r2"], "revisions": []}
@@ -117,7 +117,7 @@ async def test_a_document_beyond_what_daprd_takes_is_not_sent() -> None:
 async def test_a_sidecar_that_answers_an_event_without_end_has_not_taken_it() -> None:
     publisher = DaprPublisher(Daprd(AnswerTooLarge(7)), "pubsub", "topic")  # type: ignore[arg-type]
     with pytest.raises(BrokerUnavailable, match="more than 7 bytes"):
-        await publisher.publish(Announcement.ACCEPTED, "id", datetime(2026, 1, 1, tzinfo=UTC), {})
+        await publisher.publish(ProgressEventType.ACCEPTED, "id", datetime(2026, 1, 1, tzinfo=UTC), {})
 
 
 async def test_a_state_store_that_answers_without_end_cannot_be_used() -> None:

@@ -3,18 +3,18 @@
 from datetime import timedelta
 from typing import Any
 
-from coordinator.domain.schedule import Course, Leg
+from coordinator.domain.schedule import RunSchedule, ScheduledStep
 from coordinator.domain.step import StepState
 from coordinator.workflow import ROUNDS_PER_HISTORY, migrate
 from tests.unit.coordinator.fakes import Context
 
 
-def leg(service: str, *after: str, state: StepState = StepState.PENDING) -> Leg:
-    return Leg(service=service, after=list(after), state=state)
+def leg(service: str, *after: str, state: StepState = StepState.PENDING) -> ScheduledStep:
+    return ScheduledStep(service=service, after=list(after), state=state)
 
 
-def course(*legs: Leg, max_parallel: int = 1) -> dict[str, Any]:
-    return Course(legs=list(legs), max_parallel=max_parallel).model_dump(mode="json")
+def course(*legs: ScheduledStep, max_parallel: int = 1) -> dict[str, Any]:
+    return RunSchedule(legs=list(legs), max_parallel=max_parallel).model_dump(mode="json")
 
 
 def report(service: str, state: StepState, again_after_seconds: float = 0) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_steps_that_are_at_their_target_are_not_ordered() -> None:
 
 def test_a_run_that_was_over_before_is_only_finished() -> None:
     talk = Talk()
-    assert talk.answer(Course(legs=[leg("a")], ended=True).model_dump(mode="json")) == FINISH
+    assert talk.answer(RunSchedule(legs=[leg("a")], ended=True).model_dump(mode="json")) == FINISH
 
 
 def test_a_failed_step_stops_the_rest() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migration_sidecar.alembic_environment.history import History
-from migration_sidecar.contract.errors import NotApplied
+from migration_sidecar.contract.errors import RevisionNotApplied
 from migration_sidecar.contract.messages import Action
 from tests.unit.migration_sidecar.test_history import Graph, history, ids
 
@@ -131,7 +131,7 @@ def test_a_downgrade_passes_what_alembic_passes_and_ends_where_it_ends(data: st.
     target = data.draw(st.sampled_from(branches)) + goal
     try:
         ours = ids(known.between(Action.DOWNGRADE, rows, target))
-    except NotApplied:
+    except RevisionNotApplied:
         ours = None
     try:
         passed, left = carried_out(theirs, rows, Action.DOWNGRADE, target)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from migration_sidecar.contract.audit_detail import EVENT_BYTES, FACTS, LIMITS, bounded, error_text, size
-from migration_sidecar.contract.strict_json import quoted
+from migration_sidecar.contract.audit_detail import (
+    EVENT_BYTES,
+    FACTS,
+    LIMITS,
+    encoded_size,
+    error_without_literals,
+    truncate_detail,
+)
+from migration_sidecar.contract.strict_json import quote_for_message
 
 # What surrounds the detail: ids, names of services and revisions, all of them ASCII in what we write ourselves.
 ENVELOPE_BYTES = 2600
@@ -13,8 +20,8 @@ ENVELOPE_BYTES = 2600
 
 @pytest.mark.parametrize("event_type", FACTS)
 def test_whatever_a_writer_has_to_say_fits_into_an_event(event_type: str) -> None:
-    facts = bounded(event_type, dict.fromkeys(LIMITS, "x" * 20000))
-    assert size(facts) + ENVELOPE_BYTES < EVENT_BYTES
+    facts = truncate_detail(event_type, dict.fromkeys(LIMITS, "x" * 20000))
+    assert encoded_size(facts) + ENVELOPE_BYTES < EVENT_BYTES
 
 
 def test_every_limit_is_of_a_fact_that_some_event_has() -> None:
@@ -22,7 +29,9 @@ def test_every_limit_is_of_a_fact_that_some_event_has() -> None:
 
 
 def test_what_is_cut_is_named_and_stays_what_it_was_in_kind() -> None:
-    facts = bounded("migration.finished", {"obstacles": [{"code": f"CM-{n}"} for n in range(2000)], "plan_digest": "a"})
+    facts = truncate_detail(
+        "migration.finished", {"obstacles": [{"code": f"CM-{n}"} for n in range(2000)], "plan_digest": "a"}
+    )
     assert facts["cut"] == ["obstacles"]
     assert facts["obstacles"][:2] == [{"code": "CM-0"}, {"code": "CM-1"}]
     assert facts["plan_digest"] == "a"
@@ -37,25 +46,28 @@ def test_what_is_cut_is_named_and_stays_what_it_was_in_kind() -> None:
     ],
 )
 def test_our_own_sentences_are_kept_as_they_are(sentence: str) -> None:
-    assert error_text(sentence) == sentence
+    assert error_without_literals(sentence) == sentence
 
 
 def test_of_a_foreign_error_its_kind_is_kept() -> None:
     said = "Revision a2 stopped with UniqueViolation: key (Ada); the database is at the revision before it."
-    assert error_text(said) == "Revision a2 stopped with UniqueViolation; the database is at the revision before it."
+    assert (
+        error_without_literals(said)
+        == "Revision a2 stopped with UniqueViolation; the database is at the revision before it."
+    )
 
 
 def test_the_password_of_an_address_enters_nowhere() -> None:
     address = "postgresql://ada:hunter2@db.internal/tasks"
-    facts = bounded(
+    facts = truncate_detail(
         "migration.requested", {"reason": f"moved to {address}", "services": [address], "target": {address: address}}
     )
     assert "hunter2" not in str(facts)
     assert facts["reason"] == "moved to postgresql://ada:***@db.internal/tasks"
-    assert "hunter2" not in quoted(address)
-    assert "hunter2" not in quoted("postgresql://ada:hunter2" + "x" * 100 + "@db")
+    assert "hunter2" not in quote_for_message(address)
+    assert "hunter2" not in quote_for_message("postgresql://ada:hunter2" + "x" * 100 + "@db")
 
 
 @pytest.mark.parametrize("text", ["http://127.0.0.1:3500/v1.0", "release 41: orders@head", "10:30 ada@host"])
 def test_what_only_looks_like_an_address_stays(text: str) -> None:
-    assert bounded("migration.requested", {"reason": text}) == {"reason": text}
+    assert truncate_detail("migration.requested", {"reason": text}) == {"reason": text}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.database.connect import dsn
+from migration_sidecar.database.connect import asyncpg_dsn
 from migration_sidecar.protocol.url import make_url
 from migration_sidecar.worker.env.engine_url import url_of_parameters
 
@@ -32,7 +32,7 @@ def test_the_address_of_any_driver_can_be_written_down(driver: str, parameters: 
 
 def test_what_only_another_driver_understands_is_left_out_of_our_own_sessions() -> None:
     url = make_url("postgresql+psycopg://ada@/x?host=a:1&host=b:2&connect_timeout=9&sslmode=require")
-    assert dsn(url) == "postgresql://ada@/x?host=a%3A1%2Cb%3A2&sslmode=require"
+    assert asyncpg_dsn(url) == "postgresql://ada@/x?host=a%3A1%2Cb%3A2&sslmode=require"
 
 
 @pytest.mark.parametrize(

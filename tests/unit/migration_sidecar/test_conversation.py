@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from migration_sidecar.contract.messages import OperationRequest
 from migration_sidecar.engine.operations.execution import OperationExecution
-from migration_sidecar.engine.operations.worker_run import Conversation
-from migration_sidecar.forkserver.client import MigrationProcess
+from migration_sidecar.engine.operations.worker_run import WorkerRun
+from migration_sidecar.forkserver.client import WorkerProcess
 from tests.unit.migration_sidecar.accepted import RECORD
 
 
@@ -29,26 +29,26 @@ class Lingering:
         await asyncio.Event().wait()
 
 
-async def heard(*said: dict[str, Any], deadline_seconds: int = 60) -> Conversation:
+async def heard(*said: dict[str, Any], deadline_seconds: int = 60) -> WorkerRun:
     wanted = OperationRequest(
         operation_id="op-1", target="head", requested_by="test", deadline_seconds=deadline_seconds
     )
     execution = OperationExecution(wanted, RECORD, "by hand")
-    talk = Conversation(execution)
-    process = cast(MigrationProcess, Lingering({"event": "session", "pid": 7}, *said))
-    with execution.driven(None, cast(Any, None)):
+    talk = WorkerRun(execution)
+    process = cast(WorkerProcess, Lingering({"event": "session", "pid": 7}, *said))
+    with execution.executing(None, cast(Any, None)):
         async with asyncio.timeout(10):
-            await talk.hold(nullcontext(process), {})
+            await talk.run(nullcontext(process), {})
     return talk
 
 
 async def test_nobody_waits_for_a_process_to_be_taken_down_that_said_it_is_done() -> None:
     talk = await heard({"event": "done", "result": None})
-    assert talk.at_rest
+    assert talk.is_conclusive
     assert talk.ending.problem is None
 
 
 async def test_of_one_that_says_no_more_until_the_deadline_nothing_is_concluded() -> None:
     talk = await heard(deadline_seconds=1)
-    assert talk.cut_off
-    assert not talk.at_rest
+    assert talk.session_may_live
+    assert not talk.is_conclusive

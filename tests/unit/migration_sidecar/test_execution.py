@@ -7,22 +7,22 @@ from typing import Any, cast
 
 import pytest
 
-from migration_sidecar.alembic_environment.agreed_revisions import Agreed
+from migration_sidecar.alembic_environment.agreed_revisions import AgreedPlan
 from migration_sidecar.contract.messages import Action, OperationRequest
 from migration_sidecar.database.operations_table import StoredOperation
 from migration_sidecar.engine.operations.execution import FRESH_SECONDS, OperationExecution
-from migration_sidecar.engine.operations.verdict import Found
+from migration_sidecar.engine.operations.verdict import ReadBack
 from tests.unit.migration_sidecar.accepted import RECORD
 from tests.unit.migration_sidecar.test_agreement import LINE
 from tests.unit.migration_sidecar.test_history import history
 
-FOUND = Found(revisions=[], rows=[], moved=[], recorded=set(), left=1, obstacles=[], invalid_indexes=[])
+FOUND = ReadBack(revisions=[], rows=[], moved=[], recorded=set(), left=1, obstacles=[], invalid_indexes=[])
 
 
 def begun(stored: StoredOperation | None, *, accepted_seconds_ago: float = 0.0) -> OperationExecution:
     request = OperationRequest(operation_id="op-1", target="head", deadline_seconds=60)
     execution = OperationExecution(request, RECORD, "endpoint", FOUND, created_at=monotonic() - accepted_seconds_ago)
-    with execution.driven(stored, cast(Any, None)):
+    with execution.executing(stored, cast(Any, None)):
         return execution
 
 
@@ -50,7 +50,7 @@ def agreed_to(**facts: object) -> OperationExecution:
     request = OperationRequest(operation_id="op", target="a1", **facts)  # type: ignore[arg-type]
     rows, target = (["a1"], "head") if request.action is Action.UPGRADE else (["a3"], "a1")
     return OperationExecution(
-        request, RECORD, "endpoint", agreed=Agreed.by(history(LINE), request.action, rows, target)
+        request, RECORD, "endpoint", agreed=AgreedPlan.by(history(LINE), request.action, rows, target)
     )
 
 

@@ -11,7 +11,7 @@ from migration_sidecar.contract.errors import LockBusy
 from migration_sidecar.contract.messages import OperationRequest, OperationState
 from migration_sidecar.database.operations_table import StoredOperation
 from migration_sidecar.engine.operations.execution import OperationExecution
-from migration_sidecar.engine.operations.executor import Attempts
+from migration_sidecar.engine.operations.executor import OperationExecutor
 from migration_sidecar.protocol.origin import Origin
 from tests.unit.migration_sidecar.accepted import RECORD
 
@@ -28,7 +28,7 @@ async def test_what_a_former_process_attempted_is_not_called_failed_before_it_wa
     attempts: int, state: OperationState
 ) -> None:
     place, settings = SimpleNamespace(without_passwords=lambda problem: problem), SimpleNamespace(service="orders")
-    executor = Attempts(*cast(Any, (settings, place, None, None, None, Unread())))
+    executor = OperationExecutor(*cast(Any, (settings, place, None, None, None, Unread())))
     execution = OperationExecution(OperationRequest(operation_id="op-1", target="head"), RECORD, Origin.ENDPOINT)
-    with execution.driven(StoredOperation(RECORD, attempts=attempts), cast(Any, None)):
-        assert (await executor.carry_out(execution)).state is state
+    with execution.executing(StoredOperation(RECORD, attempts=attempts), cast(Any, None)):
+        assert (await executor.execute(execution)).state is state

@@ -11,7 +11,7 @@ import pytest
 
 from migration_sidecar.config.settings import read_settings
 from migration_sidecar.contract.errors import Misconfigured
-from migration_sidecar.protocol.failpoint_spec import Failpoint, read
+from migration_sidecar.protocol.failpoint_spec import Failpoint, parse_failpoints
 
 
 def asked(text: str, **more: str) -> dict[str, str]:
@@ -19,18 +19,18 @@ def asked(text: str, **more: str) -> dict[str, str]:
 
 
 def test_nothing_is_asked_for_by_default() -> None:
-    assert read({}) == ()
+    assert parse_failpoints({}) == ()
 
 
 def test_a_list_is_read_as_it_is_written() -> None:
-    points = read(asked("lock_taken:kill@1,journal_written:delay:20@3", MIGRATION_TEST="1"))
+    points = parse_failpoints(asked("lock_taken:kill@1,journal_written:delay:20@3", MIGRATION_TEST="1"))
     assert points == (Failpoint("lock_taken", "kill", 1), Failpoint("journal_written", "delay:20", 3))
 
 
 @pytest.mark.parametrize("text", ["lock_taken", "lock_taken:kill", "nowhere:kill@1", "lock_taken:burn@1", "kill@1,"])
 def test_what_is_not_understood_is_refused_without_being_repeated(text: str) -> None:
     with pytest.raises(ValueError, match="lock_taken:kill@1") as refused:
-        read(asked(text, MIGRATION_TEST="1"))
+        parse_failpoints(asked(text, MIGRATION_TEST="1"))
     assert text not in str(refused.value).replace("lock_taken:kill@1", "")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from migration_sidecar.contract.host_names import LOOPBACK, allowed_hosts, host_name
 from migration_sidecar.http_server.cross_origin import Headers, is_json, refused_caller
-from migration_sidecar.http_server.rate_limited_warnings import EVERY_SECONDS, RareWarnings
+from migration_sidecar.http_server.rate_limited_warnings import EVERY_SECONDS, RateLimitedWarnings
 
 OURS = ("127.0.0.1", "localhost", "[::1]")
 PORTS = st.one_of(st.just(""), st.integers(0, 65535).map(lambda port: f":{port}"))
@@ -158,7 +158,7 @@ def test_a_warning_is_told_at_once_and_then_once_a_minute_with_how_many_there_we
         def warning(self, _: str, extra: dict[str, object]) -> None:
             told.append(extra)
 
-    warnings = RareWarnings(Log(), lambda: next(times))  # type: ignore[arg-type]
+    warnings = RateLimitedWarnings(Log(), lambda: next(times))  # type: ignore[arg-type]
     for _ in range(5):
         warnings.warn("x", kind="k")
     assert told == [{"kind": "k"}, {"kind": "k", "also": 2}]

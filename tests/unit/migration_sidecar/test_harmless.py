@@ -7,7 +7,7 @@ from pathlib import Path
 import alembic
 import pytest
 
-from migration_sidecar.worker.env.env_analysis import only_connects
+from migration_sidecar.worker.env.env_analysis import has_no_side_effects
 
 TEMPLATES = Path(alembic.__file__).parent / "templates"
 PLAIN = (TEMPLATES / "generic" / "env.py").read_text()
@@ -16,12 +16,12 @@ PLAIN = (TEMPLATES / "generic" / "env.py").read_text()
 def judged(tmp_path: Path, text: str) -> bool:
     file = tmp_path / "env.py"
     file.write_text(text)
-    return only_connects(file)
+    return has_no_side_effects(file)
 
 
 @pytest.mark.parametrize("template", ["generic", "async"])
 def test_what_alembic_init_writes_only_connects(template: str) -> None:
-    assert only_connects(TEMPLATES / template / "env.py")
+    assert has_no_side_effects(TEMPLATES / template / "env.py")
 
 
 def test_our_own_only_connects(tmp_path: Path) -> None:
@@ -94,4 +94,4 @@ def test_one_line_that_might_do_something_waits_for_orders(tmp_path: Path, line:
 
 
 def test_a_file_that_is_not_there_does_not_only_connect(tmp_path: Path) -> None:
-    assert not only_connects(tmp_path / "env.py")
+    assert not has_no_side_effects(tmp_path / "env.py")

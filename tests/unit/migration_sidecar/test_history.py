@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from migration_sidecar.alembic_environment.history import History, RevisionFile
-from migration_sidecar.contract.errors import HistoryUnreadable, NotApplied, UnknownTarget
+from migration_sidecar.contract.errors import HistoryUnreadable, RevisionNotApplied, UnknownTarget
 from migration_sidecar.contract.messages import Action
 
 Graph = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]  # revision: what it follows, what it depends on
@@ -127,5 +127,5 @@ def test_nothing_is_reverted_down_to_several_heads_at_once() -> None:
 
 @pytest.mark.parametrize("current", [[], ["a1"], ["b1"]])
 def test_a_downgrade_ends_only_where_the_database_has_been(current: list[str]) -> None:
-    with pytest.raises(NotApplied):
+    with pytest.raises(RevisionNotApplied):
         history(BRANCHES).between(Action.DOWNGRADE, current, "c1")

@@ -8,7 +8,7 @@ from textwrap import indent
 import pytest
 from alembic.config import Config
 
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.history_loader import load_history
 from migration_sidecar.worker.scripts.static_analysis import stays_in_transaction
 
@@ -122,7 +122,7 @@ def test_the_history_is_told_with_heads_messages_and_digests(versions: Path) -> 
 
 
 def refusal(versions: Path) -> tuple[str, str]:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(MigrationRefused) as refused:
         load(versions)
     return refused.value.facts["code"], refused.value.facts["detail"]
 
@@ -259,7 +259,7 @@ def test_a_file_that_loops_is_named_with_the_line_it_is_at(versions: Path) -> No
     write(versions)
     (versions / "b1.py").write_text("def wait():\n    while True:\n        pass\n\n\nwait()\n")
     reports: list[str] = []
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(MigrationRefused) as refused:
         load_history(config_for(versions), lambda report: reports.append(report["event"]), 0.2)
     assert refused.value.facts["detail"].startswith("b1.py:6: it was not loaded after")
     assert "hangs" in reports
@@ -272,7 +272,7 @@ def test_a_script_location_that_cannot_be_used_is_named_without_its_path(version
     ):
         config = Config()
         config.set_main_option("script_location", location)
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(MigrationRefused) as refused:
             load_history(config, lambda _: None)
         assert refused.value.facts["code"] == "CM-303"
         assert expected in refused.value.facts["detail"]

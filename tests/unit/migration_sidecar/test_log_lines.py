@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from migration_sidecar.http_server.log_format import LONGEST_LINE, JsonFormatter, TextFormatter, begin_logging
+from migration_sidecar.http_server.log_format import LONGEST_LINE, JsonFormatter, TextFormatter, configure_logging
 
 FORMATTERS = [TextFormatter(), JsonFormatter()]
 each_formatter = pytest.mark.parametrize("formatter", FORMATTERS, ids=["text", "json"])
@@ -100,7 +100,7 @@ def begin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
 
     def begin() -> logging.Logger:
         log.handlers.clear()
-        begin_logging(log.name)
+        configure_logging(log.name)
         return log
 
     yield begin
@@ -145,5 +145,5 @@ def test_a_word_that_is_unknown_is_told_and_keeps_nobody_from_starting(
 
 def test_where_the_application_logs_in_its_own_way_nothing_is_changed() -> None:
     log = logging.getLogger("of another test")
-    begin_logging(log.name)  # pytest has a handler at the root
+    configure_logging(log.name)  # pytest has a handler at the root
     assert (log.handlers, log.propagate, log.level) == ([], True, logging.NOTSET)

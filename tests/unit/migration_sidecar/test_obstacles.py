@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from migration_sidecar.alembic_environment.history import Finding, History, RevisionFile
-from migration_sidecar.alembic_environment.target_database import Whereabouts
+from migration_sidecar.alembic_environment.target_database import MigrationTarget
 from migration_sidecar.contract.messages import Action
-from migration_sidecar.engine.planning.preflight import in_the_files, to_know
+from migration_sidecar.engine.planning.preflight import check_revision_files, warnings
 from migration_sidecar.protocol.version_table import VersionTable
 from tests.unit.migration_sidecar.test_history import LINE, history
 from tests.unit.migration_sidecar.test_reading import facts
 
-PLAIN = Whereabouts(None, VersionTable())
+PLAIN = MigrationTarget(None, VersionTable())
 ENV_PY_BEGINS = replace(PLAIN, in_transaction=True)
 AUTOCOMMIT = replace(PLAIN, autocommit=True)
 CONCURRENTLY = (Finding("concurrently", Action.UPGRADE, 9),)
@@ -27,14 +27,14 @@ def step(revision: str = "a1", **facts: Any) -> RevisionFile:
 
 def codes(
     steps: list[RevisionFile],
-    found: Whereabouts = PLAIN,
+    found: MigrationTarget = PLAIN,
     *,
     action: Action = Action.UPGRADE,
     widens: bool = False,
     **known: Any,
 ) -> list[str]:
     whole = History(heads=(), revisions={}, makes_version_table=widens)
-    return [problem.code for problem in in_the_files(steps, action, whole, facts(**known), found)]
+    return [problem.code for problem in check_revision_files(steps, action, whole, facts(**known), found)]
 
 
 def test_an_index_is_built_concurrently_where_env_py_commits_every_statement() -> None:
@@ -52,8 +52,8 @@ def test_a_transaction_that_env_py_opened_cannot_be_left() -> None:
 
 @pytest.mark.parametrize(("steps", "expected"), [(1, []), (2, ["CM-411"])])
 def test_revisions_that_share_one_transaction_are_told_of(steps: int, expected: list[str]) -> None:
-    assert [problem.code for problem in to_know([step()] * steps, ENV_PY_BEGINS, [])] == expected
-    assert list(to_know([step()] * steps, PLAIN, [])) == []
+    assert [problem.code for problem in warnings([step()] * steps, ENV_PY_BEGINS, [])] == expected
+    assert list(warnings([step()] * steps, PLAIN, [])) == []
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_long_id_needs_a_wide_column(known: dict[str, Any], expected: list[str
 )
 def test_each_finding_has_its_code_and_names_its_file(kind: str, action: Action, code: str) -> None:
     found = step(findings=(Finding(kind, action, 7),))
-    (problem,) = in_the_files([found], action, history(LINE), facts(), PLAIN)
+    (problem,) = check_revision_files([found], action, history(LINE), facts(), PLAIN)
     assert problem.code == code
     assert "a1.py" in problem.detail
     assert problem.revision == "a1"

@@ -9,7 +9,7 @@ import pytest
 from migration_sidecar.contract.errors import DatabaseUnreachable, UnknownTarget
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.engine.operations import retry
-from migration_sidecar.engine.operations.retry import TIMES, carry_through
+from migration_sidecar.engine.operations.retry import MAX_ATTEMPTS, run_until_done
 
 AWAY = DatabaseUnreachable("CM-513", "The server is away.")
 
@@ -40,7 +40,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def carried(*errors: Exception) -> Driver:
     driver = Driver(*errors)
-    await carry_through(driver.drive, driver.give_up, {"operation": "one"})
+    await run_until_done(driver.drive, driver.give_up, {"operation": "one"})
     return driver
 
 
@@ -49,18 +49,18 @@ async def test_what_breaks_off_is_gone_on_with() -> None:
 
 
 async def test_a_database_that_is_away_is_waited_for_however_long() -> None:
-    driver = await carried(*[AWAY] * (TIMES * 3))
+    driver = await carried(*[AWAY] * (MAX_ATTEMPTS * 3))
     assert driver.ended
     assert driver.given_up == []
 
 
 @pytest.mark.parametrize(("error", "code"), [(RuntimeError, "CM-901"), (lambda: UnknownTarget("gone"), "CM-203")])
 async def test_what_breaks_off_again_and_again_is_a_persons_case(error: Callable[[], Exception], code: str) -> None:
-    driver = await carried(*[error() for _ in range(TIMES)])
+    driver = await carried(*[error() for _ in range(MAX_ATTEMPTS)])
     assert not driver.ended
     assert [problem.code for problem in driver.given_up] == [code]
 
 
 async def test_giving_up_waits_for_the_database_too() -> None:
-    driver = await carried(*[RuntimeError()] * TIMES, AWAY, AWAY)
+    driver = await carried(*[RuntimeError()] * MAX_ATTEMPTS, AWAY, AWAY)
     assert [problem.code for problem in driver.given_up] == ["CM-901"]

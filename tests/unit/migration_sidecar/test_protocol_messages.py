@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from migration_sidecar.adoption.stamp import Proof
+from migration_sidecar.adoption.stamp import AdoptionProof
 from migration_sidecar.protocol.attempt import Attempt
-from migration_sidecar.protocol.catalog.snapshot import LeftOut
+from migration_sidecar.protocol.catalog.snapshot import Exclusions
 from migration_sidecar.protocol.jobs import StampProof
-from migration_sidecar.protocol.orders import Orders, OrdersMessage
+from migration_sidecar.protocol.orders import MigrationOrders, OrdersMessage
 from migration_sidecar.protocol.reports import Report
 from tests.protocol_messages import check
 
@@ -61,13 +61,13 @@ def test_a_report_that_is_not_declared_so_is_found(report: dict[str, Any]) -> No
 
 def test_orders_arrive_as_they_were_sent() -> None:
     check(ORDERS, OrdersMessage)
-    orders = Orders.read(ORDERS)
+    orders = MigrationOrders.read(ORDERS)
     assert orders.attempt == ATTEMPT
     assert (orders.tables.journal, orders.goals, orders.agreed) == ('"ops"."migrations"', ("a1",), {"a1": None})
 
 
 def test_what_is_left_out_of_a_comparison_arrives_as_it_was_sent() -> None:
-    left_out = LeftOut(("migration_sidecar",), (("", "alembic_version"),))
-    message = Proof(["a1"], "0" * 64, 3, left_out, "a scratch schema").message()
+    left_out = Exclusions(("migration_sidecar",), (("", "alembic_version"),))
+    message = AdoptionProof(["a1"], "0" * 64, 3, left_out, "a scratch schema").message()
     check(message, StampProof)
-    assert LeftOut.read(message["left_out"]) == left_out
+    assert Exclusions.read(message["left_out"]) == left_out

@@ -16,7 +16,7 @@ from migration_sidecar.contract.messages import (
     OperationState,
 )
 from migration_sidecar.database.facts import DatabaseFacts
-from migration_sidecar.engine.planning.reader import classify, digest, settled
+from migration_sidecar.engine.planning.reader import classify, digest, is_settled
 from migration_sidecar.protocol.attempt import session_name
 from tests.unit.migration_sidecar.test_history import BRANCHES, LINE, history
 
@@ -150,5 +150,5 @@ def test_the_session_of_an_operation_that_has_succeeded_is_only_just_ending(
         state=state,
         accepted_at=datetime.now(UTC),
     )
-    seen = settled(facts(lock_holder=LockHolder(pid=1, application=application)), last)
+    seen = is_settled(facts(lock_holder=LockHolder(pid=1, application=application)), last)
     assert (seen.lock_holder is not None) is holds

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from migration_sidecar.contract.audit_detail import objection
+from migration_sidecar.contract.audit_detail import validation_error
 from migration_sidecar.engine.journal_events import EVENT_TYPES, audit_event
 
 HERE = ("orders", "orders_db")
@@ -86,7 +86,7 @@ def test_what_a_database_or_a_revision_quotes_of_its_rows_never_enters(kind: str
     event = audit_event(row(kind, "a2", problem=problem, **more), *HERE)
     assert "Lovelace" not in event.model_dump_json()
     assert "w/rd" not in event.model_dump_json()
-    assert objection(event) is None
+    assert validation_error(event) is None
 
 
 def test_the_largest_journal_row_gives_an_event_the_audit_takes() -> None:
@@ -95,7 +95,7 @@ def test_the_largest_journal_row_gives_an_event_the_audit_takes() -> None:
     problem = {"code": "CM-401", "detail": long, "sqlstate": "12345"}
     facts = {"tables": many, "heads": many, "before": many, "message": long, "way_in": "by hand", "problem": problem}
     event = audit_event(row("applied", "a" * 255, **facts), *HERE)
-    assert objection(event) is None
+    assert validation_error(event) is None
     assert event.detail["cut"] == ["message", "tables"]
 
 

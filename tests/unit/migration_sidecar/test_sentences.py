@@ -13,7 +13,7 @@ from migration_sidecar.contract import errors
 from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.contract.messages import LockHolder, Problem
 from migration_sidecar.worker.failure_report import describe_failure
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "NotAdopted": ("CM-554", "A detail."),
@@ -63,7 +63,7 @@ def test_a_lock_without_a_visible_holder_still_makes_a_sentence() -> None:
 
 
 def test_a_refusal_of_the_migration_process_is_plain_data() -> None:
-    problem = Problem.of(**Refusal("CM-404", "A detail.").facts)
+    problem = Problem.of(**MigrationRefused("CM-404", "A detail.").facts)
     assert (problem.title, problem.retryable) == ("A lock is taken", True)
 
 

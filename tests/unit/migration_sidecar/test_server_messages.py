@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.domain.audit_events import NOBODY, about_conflict, about_rejection, about_run
-from migration_sidecar.contract.audit_detail import bounded, error_text, problem_facts
+from coordinator.domain.audit_events import UNKNOWN_ACTOR, conflict_event, rejection_event, run_event
+from migration_sidecar.contract.audit_detail import error_without_literals, problem_facts, truncate_detail
 from migration_sidecar.contract.messages import AuditEvent, Operation, Problem
 from migration_sidecar.database.journal_table import JournalRow
-from migration_sidecar.database.pool import Database
+from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.journal_events import EVENT_TYPES, audit_event
-from migration_sidecar.engine.operations.verdict import Ending, Found, judge
+from migration_sidecar.engine.operations.verdict import ReadBack, WorkerExit, decide
 from migration_sidecar.protocol.url import make_url
 from migration_sidecar.worker.failure_report import describe_failure
-from migration_sidecar.worker.refusal import Refusal
-from migration_sidecar.worker.session.transaction_errors import explain
+from migration_sidecar.worker.refusal import MigrationRefused
+from migration_sidecar.worker.session.transaction_errors import explain_transaction_error
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 QUOTED = "Lovelace 4711"
@@ -45,9 +45,9 @@ class Wrapped(Exception):
         self.orig = original
 
 
-def found(kind: str) -> Found:
+def found(kind: str) -> ReadBack:
     row = JournalRow(1, "a2", kind, NOW, {}, "alembic_version")
-    return Found(revisions=[], rows=[row], moved=[], recorded=set(), left=1, obstacles=[], invalid_indexes=[])
+    return ReadBack(revisions=[], rows=[row], moved=[], recorded=set(), left=1, obstacles=[], invalid_indexes=[])
 
 
 def of_a_revision(words: str) -> Problem:
@@ -71,19 +71,19 @@ def torn_outside_a_transaction(words: str) -> Problem:
 
 
 def _judged(words: str, kind: str) -> Problem:
-    _, problem = judge(Ending(describe_failure(DriverError(words), "a2")), found(kind), "orders")
+    _, problem = decide(WorkerExit(describe_failure(DriverError(words), "a2")), found(kind), "orders")
     assert problem is not None
     return problem
 
 
 def in_a_transaction(words: str) -> Problem:
-    with pytest.raises(Refusal) as refusal:
-        explain(Wrapped(DriverError(words)), "a2", Path("a2.py"), external=False)
+    with pytest.raises(MigrationRefused) as refusal:
+        explain_transaction_error(Wrapped(DriverError(words)), "a2", Path("a2.py"), external=False)
     return Problem.of(**refusal.value.facts)
 
 
 def of_a_short_session(words: str) -> Problem:
-    database: Any = Database(None, "orders")  # type: ignore[arg-type]
+    database: Any = DatabasePool(None, "orders")  # type: ignore[arg-type]
     database._url = make_url("postgresql://ada@127.0.0.1/orders")
     error = database._unreachable(asyncpg.InsufficientPrivilegeError(words))
     problem: Problem = error.problem
@@ -109,9 +109,9 @@ def events_of(problem: Problem) -> list[AuditEvent]:
     facts = problem_facts(problem)
     return [
         *(audit_event({**row, "kind": kind}, "orders", "orders") for kind in EVENT_TYPES),
-        about_rejection(("k",), NOW, problem, request_id=None),
-        about_conflict("r-1", "d", NOW, problem, NOBODY),
-        about_run("migration.finished", "r-1", NOBODY, NOW, error=facts, obstacles=[facts]),
+        rejection_event(("k",), NOW, problem, request_id=None),
+        conflict_event("r-1", "d", NOW, problem, UNKNOWN_ACTOR),
+        run_event("migration.finished", "r-1", UNKNOWN_ACTOR, NOW, error=facts, obstacles=[facts]),
     ]
 
 
@@ -134,7 +134,7 @@ def test_whoever_reads_the_answer_still_sees_them(site: Any) -> None:
 def test_they_enter_no_event_even_where_a_problem_is_put_into_it_as_it_is(words: str) -> None:
     whole = Problem.of("CM-401", "It failed.", server_message=words).model_dump(mode="json")
     facts = {"error": whole, "obstacles": [whole, {"inside": [whole]}], "plan_digest": "p"}
-    assert QUOTED not in json.dumps(bounded("migration.finished", facts), ensure_ascii=False)
+    assert QUOTED not in json.dumps(truncate_detail("migration.finished", facts), ensure_ascii=False)
 
 
 STORED = [
@@ -169,4 +169,4 @@ def test_an_operation_that_an_older_version_stored_is_read() -> None:
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.__name__)
 def test_our_own_sentences_of_today_come_into_the_audit_as_they_are(site: Any) -> None:
     problem: Problem = site(QUOTED)
-    assert error_text(problem.detail) == problem.detail
+    assert error_without_literals(problem.detail) == problem.detail

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from migration_sidecar.config.database_url import without_password
-from migration_sidecar.config.settings import Given, OnStartup, Settings, read_settings
+from migration_sidecar.config.database_url import mask_password
+from migration_sidecar.config.settings import CommandLineOverrides, OnStartup, Settings, read_settings
 from migration_sidecar.contract.errors import Misconfigured, NoConfiguration
 from migration_sidecar.protocol.version_table import VersionTable
 
@@ -190,16 +190,21 @@ def test_a_toml_that_cannot_be_used_is_refused(text: str, tmp_path: Path) -> Non
 
 def test_what_is_given_by_option_wins(tmp_path: Path) -> None:
     file = written(tmp_path, INI_URL, section(OURS))
-    given = Given(service="other", journal_table="public.journal", database_url="postgres://u:p@h/x", x=("a=1",))
+    given = CommandLineOverrides(
+        service="other", journal_table="public.journal", database_url="postgres://u:p@h/x", x=("a=1",)
+    )
     settings = read_settings(file, {"DATABASE_URL": INI_URL}, given)
     assert (settings.service, settings.journal_table, settings.x) == ("other", "public.journal", ("a=1",))
-    assert settings.given_url is not None
-    assert settings.given_url.database == "x"
+    assert settings.configured_url is not None
+    assert settings.configured_url.database == "x"
     assert "p@h" not in repr(settings) + repr(given)
 
 
 def test_a_wrong_option_is_named_and_not_shown(ini: Path) -> None:
-    for given in (Given(database_url=f"mysql://u:{CANARY}@h/x"), Given(section="nowhere")):
+    for given in (
+        CommandLineOverrides(database_url=f"mysql://u:{CANARY}@h/x"),
+        CommandLineOverrides(section="nowhere"),
+    ):
         with pytest.raises(Misconfigured, match=r"--database-url|\[nowhere\]") as refusal:
             read_settings(ini, {}, given)
         assert CANARY not in str(refusal.value)
@@ -250,9 +255,9 @@ def test_a_version_table_is_quoted() -> None:
 
 def test_a_password_is_taken_out_of_any_text_in_every_spelling() -> None:
     address = make_url("postgresql://ada:p%40%20w@h/x")
-    assert without_password("p@ w, p%40%20w and p%40+w by ada", address) == "…, … and … by ada"
+    assert mask_password("p@ w, p%40%20w and p%40+w by ada", address) == "…, … and … by ada"
 
 
 def test_a_password_that_is_the_user_is_no_secret() -> None:
-    assert without_password("user postgres", make_url("postgresql://postgres:postgres@h/x")) == "user postgres"
-    assert without_password("user postgres", make_url("postgresql://postgres@h/x")) == "user postgres"
+    assert mask_password("user postgres", make_url("postgresql://postgres:postgres@h/x")) == "user postgres"
+    assert mask_password("user postgres", make_url("postgresql://postgres@h/x")) == "user postgres"

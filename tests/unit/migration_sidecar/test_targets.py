@@ -9,7 +9,7 @@ from alembic.config import Config
 
 from migration_sidecar.alembic_environment.history import History
 from migration_sidecar.contract.messages import Action
-from migration_sidecar.worker.refusal import Refusal
+from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.history_loader import load_history
 from migration_sidecar.worker.scripts.target_resolution import resolve
 
@@ -126,7 +126,7 @@ def test_a_repeat_goes_no_further(config: Config) -> None:
 def test_a_target_that_means_nothing_certain_is_refused_in_plain_words(
     action: str, rows: list[str], typed: str, code: str, words: str, config: Config
 ) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(MigrationRefused) as refusal:
         resolve(config, action, typed, rows)
     facts = refusal.value.facts
     assert facts["code"] == code

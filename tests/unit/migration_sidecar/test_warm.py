@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from migration_sidecar.forkserver.client import MigrationProcess
+from migration_sidecar.forkserver.client import WorkerProcess
 
 EXITED = {"event": "exited", "code": None, "signal": 9}
 
@@ -18,8 +18,8 @@ async def test_of_a_process_killed_before_its_first_line_only_its_end_is_told(fi
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.sendall(first_line + b"\n" + json.dumps(EXITED).encode() + b"\n")
-    process = MigrationProcess(*await asyncio.open_connection(sock=ours))
-    await process.begin()
-    assert process.gone
+    process = WorkerProcess(*await asyncio.open_connection(sock=ours))
+    await process.read_pid()
+    assert process.has_exited
     assert [report async for report in process.reports()] == [EXITED]
     process.close()

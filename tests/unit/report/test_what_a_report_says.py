@@ -11,7 +11,7 @@ from coordinator.report.build import report_of
 from coordinator.report.document import Tone
 from coordinator.report.inputs import Evidence, Proof, RunFacts
 from coordinator.report.run_from_audit import rebuilt
-from coordinator.report.sections.evidence import is_contradicted
+from coordinator.report.sections.evidence import contradicts_record
 from tests.unit.report.story import (
     ANCHOR,
     CHAIN,
@@ -119,7 +119,7 @@ def test_when_everything_holds_it_says_so_and_nothing_contradicts() -> None:
     assert "The chain of the audit is whole" in said
     assert "Every event is proven" in said
     assert "The run record and the audit agree" in said
-    assert not is_contradicted(facts())
+    assert not contradicts_record(facts())
 
 
 def test_events_after_the_last_anchor_are_not_called_proven() -> None:
@@ -127,7 +127,7 @@ def test_events_after_the_last_anchor_are_not_called_proven() -> None:
     told = facts(evidence=Evidence(fresh, PROVEN.chain))
     sentence = "11 of 12 events are covered by a signed anchor. The others: no anchor covers it yet."
     assert sentence in section(told, CHECKED)
-    assert not is_contradicted(told)
+    assert not contradicts_record(told)
 
 
 @pytest.mark.parametrize(
@@ -148,19 +148,19 @@ def test_evidence_against_the_report_is_the_first_thing_said(evidence: Evidence,
     told = facts(evidence=evidence)
     assert said in section(told, "In short")
     assert said in section(told, CHECKED)
-    assert is_contradicted(told)
+    assert contradicts_record(told)
 
 
 def test_a_run_record_that_the_audit_contradicts_is_said() -> None:
     told = facts(disagreements=["cds-client: the file of 0c3 has another SHA-256 in the audit."])
     assert "The run record and the audit disagree" in section(told, CHECKED)
     assert "the file of 0c3 has another SHA-256" in section(told, CHECKED)
-    assert is_contradicted(told)
+    assert contradicts_record(told)
 
 
 def test_a_run_record_that_could_not_be_compared_is_said_and_contradicts_nothing() -> None:
     assert "was not compared with the audit" in section(facts(disagreements=None), CHECKED)
-    assert not is_contradicted(facts(disagreements=None))
+    assert not contradicts_record(facts(disagreements=None))
 
 
 def test_without_a_run_record_the_events_alone_tell_the_same() -> None:

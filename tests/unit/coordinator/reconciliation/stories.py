@@ -38,9 +38,9 @@ class Story:
         for service, entries in self.entries.items():
             found.journals.begin(service)
             for start in range(0, max(len(entries), 1), page):
-                found.journals.take(self.page(service, entries[start : start + page]))
+                found.journals.add_entry(self.page(service, entries[start : start + page]))
         for event in self.events:
-            found.told(event)
+            found.add_audit_event(event)
         return found
 
     def page(self, service: str, entries: list[JournalEntry]) -> JournalPage:

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from coordinator.domain.reconciliation.discrepancy import Gap, Kind
-from coordinator.domain.reconciliation.journal_continuity import Course
+from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
+from coordinator.domain.reconciliation.journal_continuity import JournalContinuity
 from migration_sidecar.contract.journal import HistoryPosition, JournalEntry
 from migration_sidecar.contract.messages import AuditEvent
 
@@ -45,10 +45,10 @@ def _moved(kind: str, revision: str, before: list[str], heads: list[str], sha: s
     return row(kind, revision, before=before, heads=heads, event=event)
 
 
-def followed(*entries: JournalEntry, at: list[str] | None = None) -> list[Gap]:
-    course = Course("orders")
+def followed(*entries: JournalEntry, at: list[str] | None = None) -> list[Discrepancy]:
+    course = JournalContinuity("orders")
     for entry in entries:
-        course.follow(entry)
+        course.add(entry)
     return list(course.gaps([] if at is None else [HistoryPosition(history="alembic_version", revisions=at)]))
 
 
@@ -159,9 +159,9 @@ def test_a_course_that_does_not_connect_is_named(
 
 
 def test_where_a_database_was_before_its_journal_is_told() -> None:
-    course = Course("orders")
-    course.follow(BEGAN)
-    course.follow(up("b", ["a"]))
+    course = JournalContinuity("orders")
+    course.add(BEGAN)
+    course.add(up("b", ["a"]))
     assert course.began_elsewhere == ["a"]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.domain.reconciliation.declarations import Because, Declarations, Former, Left
-from coordinator.domain.reconciliation.discrepancy import Gap, Kind
+from coordinator.domain.reconciliation.declarations import Declarations, Former, Left, Reason
+from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from migration_sidecar.contract.messages import RecordedAuditEvent
 from tests.unit.coordinator.reconciliation.stories import START, Story, told
@@ -29,13 +29,13 @@ def reconciled(story: Story, declared: Declarations, *, without: tuple[str, ...]
     found = Reconciliation(frozenset({*story.entries, *without}), declared=declared)
     for service, entries in story.entries.items():
         found.journals.begin(service)
-        found.journals.take(story.page(service, entries))
+        found.journals.add_entry(story.page(service, entries))
     for event in story.events:
-        found.told(event)
+        found.add_audit_event(event)
     return found
 
 
-def gaps(story: Story, declared: Declarations, **more: Any) -> list[Gap]:
+def gaps(story: Story, declared: Declarations, **more: Any) -> list[Discrepancy]:
     return list(reconciled(story, declared, **more).gaps())
 
 
@@ -60,7 +60,7 @@ def test_what_was_told_under_a_former_name_is_the_service_s_own() -> None:
     assert {gap.kind for gap in gaps(story, Declarations())} == {Kind.UNKNOWN_SOURCE, Kind.NOT_IN_AUDIT}
     found = reconciled(story, RENAMED)
     assert list(found.gaps()) == []
-    assert found.accepted == {Because("s0", "former name of new"): len(of(story, "s0"))}
+    assert found.accepted == {Reason("s0", "former name of new"): len(of(story, "s0"))}
 
 
 def test_rows_that_do_not_say_whose_they_are_are_told_under_the_name_of_today() -> None:
@@ -78,7 +78,7 @@ def test_a_database_may_have_had_another_name() -> None:
     assert {gap.kind for gap in gaps(story, RENAMED)} == {Kind.OTHER_CONTENT}
     found = reconciled(story, MOVED)
     assert list(found.gaps()) == []
-    assert Because("new", "its database was called s0_db before") in found.accepted
+    assert Reason("new", "its database was called s0_db before") in found.accepted
 
 
 @pytest.mark.parametrize("name", ["s0", "new"])
@@ -128,7 +128,7 @@ def test_a_service_that_left_has_told_what_it_told_until_then() -> None:
     left = Declarations(left={"s0": Left(START + WEEK, "its work is done")})
     found = reconciled(story, left)
     assert list(found.gaps()) == []
-    assert found.accepted == {Because("s0", "left the fleet: its work is done"): len(of(story, "s0"))}
+    assert found.accepted == {Reason("s0", "left the fleet: its work is done"): len(of(story, "s0"))}
 
 
 def test_what_is_recorded_in_its_name_after_it_left_was_forged() -> None:
@@ -153,4 +153,4 @@ def test_a_member_that_has_no_database_today_is_counted_and_not_passed_over() ->
     del story.entries["s0"]
     found = reconciled(story, Declarations(without_database={"s0": "it keeps nothing"}), without=("s0",))
     assert list(found.gaps()) == []
-    assert found.accepted == {Because("s0", "no database: it keeps nothing"): len(of(story, "s0"))}
+    assert found.accepted == {Reason("s0", "no database: it keeps nothing"): len(of(story, "s0"))}

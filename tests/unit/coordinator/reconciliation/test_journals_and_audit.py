@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.domain.reconciliation.discrepancy import Gap, Kind
+from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from migration_sidecar.contract.messages import AuditEvent
 from tests.unit.coordinator.reconciliation.stories import START, Story, recorded, told
 
@@ -33,7 +33,7 @@ CHANGES: dict[str, Any] = {
 OF_THE_COURSE = {Kind.COURSE_BROKEN, Kind.VERSION_UNEXPLAINED, Kind.ATTEMPT_MISSING, Kind.APPLIED_TWICE}
 
 
-def gaps(story: Story, page: int = 3) -> list[Gap]:
+def gaps(story: Story, page: int = 3) -> list[Discrepancy]:
     return list(story.reconciled(page).gaps())
 
 
@@ -153,7 +153,7 @@ def test_where_only_some_segments_are_shown_the_seals_answer_for_the_others(seed
     story.events = []
     found = story.reconciled()
     for event in told(seed).events[:2]:
-        found.told(event, sealed=True)
+        found.add_audit_event(event, sealed=True)
     assert len(list(found.gaps())) == len(hidden)
     found.has_sealed_segments = True
     assert (list(found.gaps()), found.sealed) == ([], len(hidden))
@@ -177,7 +177,7 @@ def test_an_event_that_came_after_the_first_look_is_found_at_the_second() -> Non
     assert found.journals.to_look_for() == set()
     story.entries = whole
     found.journals.begin("s0")
-    found.journals.take(story.page("s0", whole["s0"]))
+    found.journals.add_entry(story.page("s0", whole["s0"]))
     assert list(found.gaps()) == []
 
 
@@ -196,5 +196,5 @@ def test_a_service_that_fell_silent_half_way_proves_nothing() -> None:
     story.events = [event for event in story.events if event.service != "s1"][1:] + story.events[-1:]
     story.entries["s1"].pop()
     found = story.reconciled()
-    found.journals.leave_out("s1")
+    found.journals.exclude("s1")
     assert {gap.service for gap in found.gaps()} == {"s0"}

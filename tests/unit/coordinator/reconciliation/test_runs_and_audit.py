@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from coordinator.domain.reconciliation.discrepancy import Gap, Kind
+from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from coordinator.domain.reconciliation.run_matching import EVENT_TYPES, expected_of
 from coordinator.domain.run import Run
@@ -29,13 +29,13 @@ def recorded(world: World) -> list[RecordedAuditEvent]:
 def reconciled(run: Run | None, events: list[RecordedAuditEvent], *, owed: bool = False) -> Reconciliation:
     found = Reconciliation(FLEET)
     if run is not None:
-        found.runs.take(run, owed=owed)
+        found.runs.add_run(run, owed=owed)
     for event in events:
-        found.told(event)
+        found.add_audit_event(event)
     return found
 
 
-def gaps(run: Run | None, events: list[RecordedAuditEvent]) -> list[Gap]:
+def gaps(run: Run | None, events: list[RecordedAuditEvent]) -> list[Discrepancy]:
     return list(reconciled(run, events).gaps())
 
 
@@ -121,7 +121,7 @@ async def test_what_the_coordinator_still_owes_is_on_its_way_and_no_gap(world: W
     run = await some_run(world, "succeeded")
     found = reconciled(run, recorded(world)[:-1], owed=True)
     assert (list(found.gaps()), found.on_their_way) == ([], 1)
-    assert found.runs.owing() == {"r-1"}
+    assert found.runs.still_in_outbox() == {"r-1"}
 
 
 async def test_a_record_that_was_behind_is_read_again_and_then_explains_everything(world: World) -> None:
@@ -130,7 +130,7 @@ async def test_a_record_that_was_behind_is_read_again_and_then_explains_everythi
     found = reconciled(first_look, recorded(world))
     assert found.runs.to_look_for() == {"r-1"}
     assert found.runs.to_look_for() == set()
-    found.runs.take(run, owed=False)
+    found.runs.add_run(run, owed=False)
     assert list(found.gaps()) == []
 
 
