@@ -183,8 +183,8 @@ class OnlyRefused(NoSuchRun):
     def __init__(self, request_id: str, when: str, code: str, why: str, next_step: str) -> None:
         CoordinatorError.__init__(
             self,
-            f"No run {quote_for_message(request_id)} was ever accepted: what asked for it was refused at {when} with {code}: "
-            f"{why}",
+            f"No run {quote_for_message(request_id)} was ever accepted: what asked for it was refused at {when} "
+            f"with {code}: {why}",
             request_id=request_id,
         )
         self.next_step = f"{next_step} The refusal: coordinator audit list --request {request_id}".strip()

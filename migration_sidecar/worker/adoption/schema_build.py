@@ -89,7 +89,8 @@ def _forbid_commit(connection: Connection, schema: str, orders: SchemaBuildOrder
     run(f"CREATE SCHEMA {schema}")
     # The row violates a constraint that is checked at COMMIT: a COMMIT fails and undoes everything.
     run(
-        f"CREATE TABLE {schema}.{FORBID_COMMIT} (id int PRIMARY KEY, broken int REFERENCES {schema}.{FORBID_COMMIT} INITIALLY DEFERRED)"
+        f"CREATE TABLE {schema}.{FORBID_COMMIT} "
+        f"(id int PRIMARY KEY, broken int REFERENCES {schema}.{FORBID_COMMIT} INITIALLY DEFERRED)"
     )
     run(f"INSERT INTO {schema}.{FORBID_COMMIT} VALUES (1, 0)")  # noqa: S608 - our own name
     run(f"SET LOCAL search_path TO {', '.join((schema, *orders['search_path']))}")

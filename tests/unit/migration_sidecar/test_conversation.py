@@ -11,6 +11,7 @@ from migration_sidecar.contract.messages import OperationRequest
 from migration_sidecar.engine.operations.execution import OperationExecution
 from migration_sidecar.engine.operations.worker_run import WorkerRun
 from migration_sidecar.forkserver.client import WorkerProcess
+from migration_sidecar.protocol.origin import Origin
 from tests.unit.migration_sidecar.accepted import RECORD
 
 
@@ -20,7 +21,7 @@ class Lingering:
     def __init__(self, *said: dict[str, Any]) -> None:
         self.said = said
 
-    async def order(self, orders: dict[str, Any]) -> None:
+    async def send_orders(self, orders: dict[str, Any]) -> None:
         pass
 
     async def reports(self) -> AsyncGenerator[dict[str, Any], None]:
@@ -33,7 +34,7 @@ async def heard(*said: dict[str, Any], deadline_seconds: int = 60) -> WorkerRun:
     wanted = OperationRequest(
         operation_id="op-1", target="head", requested_by="test", deadline_seconds=deadline_seconds
     )
-    execution = OperationExecution(wanted, RECORD, "by hand")
+    execution = OperationExecution(wanted, RECORD, Origin.BY_HAND)
     talk = WorkerRun(execution)
     process = cast(WorkerProcess, Lingering({"event": "session", "pid": 7}, *said))
     with execution.executing(None, cast(Any, None)):

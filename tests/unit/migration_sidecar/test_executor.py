@@ -27,7 +27,7 @@ class Unread:
 async def test_what_a_former_process_attempted_is_not_called_failed_before_it_was_read_back(
     attempts: int, state: OperationState
 ) -> None:
-    place, settings = SimpleNamespace(without_passwords=lambda problem: problem), SimpleNamespace(service="orders")
+    place, settings = SimpleNamespace(mask_problem=lambda problem: problem), SimpleNamespace(service="orders")
     executor = OperationExecutor(*cast(Any, (settings, place, None, None, None, Unread())))
     execution = OperationExecution(OperationRequest(operation_id="op-1", target="head"), RECORD, Origin.ENDPOINT)
     with execution.executing(StoredOperation(RECORD, attempts=attempts), cast(Any, None)):
