@@ -18,8 +18,8 @@ from coordinator.domain.catalog import read_catalog
 from coordinator.settings import Settings
 from migration_sidecar.api.app import make_app
 from migration_sidecar.http_server.openapi import document
-from services.cas_service.audit import router
-from services.cas_service.evidence import router as evidence
+from services.cas_service.api.events import router
+from services.cas_service.api.evidence import router as evidence
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "openapi"

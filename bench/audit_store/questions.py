@@ -14,11 +14,11 @@ from bench.audit_store.ground import SERVICE
 from migration_sidecar.config.settings import read_settings
 from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.engine import Engine
-from services.cas_service import reading
-from services.cas_service.chain import Link
-from services.cas_service.checking import check_piece, require_shown
-from services.cas_service.questions import AuditQuery, Order, write_cursor
-from services.cas_service.store import Role, session
+from services.cas_service.events import reader
+from services.cas_service.events.query import AuditQuery, Order, write_cursor
+from services.cas_service.events.store import Role, session
+from services.cas_service.hash_chain.chain import Link
+from services.cas_service.hash_chain.chain_check import check_piece, require_shown
 
 Result = TypeVar("Result")
 
@@ -129,7 +129,7 @@ async def _ask_pages(database: DatabasePool, events: int) -> list[Answer]:
         took: list[float] = []
         for _ in range(TIMES):
             begun = time.monotonic()
-            page = await reading.page(database, query)
+            page = await reader.page(database, query)
             took.append(time.monotonic() - begun)
         answers.append(Answer(what, len(page.events), median(took) * 1000, max(took) * 1000))
     return answers

@@ -10,7 +10,7 @@ from contextlib import suppress
 from scripts.infrastructure import loopback
 from scripts.infrastructure.fleet import COORDINATOR, Fleet
 from scripts.infrastructure.render import AUDIT, read_fleet
-from services.cas_service.anchoring_settings import read_anchoring_settings
+from services.cas_service.anchors.settings import read_anchoring_settings
 
 SECONDS_TO_SIGN = 10.0
 

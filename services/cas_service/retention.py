@@ -21,7 +21,7 @@ from audit_verifier.verify import Broken, Unreadable
 from migration_sidecar.config.settings import read_settings
 from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.engine.engine import Engine
-from services.cas_service.sealing import retire, seal
+from services.cas_service.segment_sealing import retire, seal
 
 
 async def _main(arguments: argparse.Namespace) -> str:

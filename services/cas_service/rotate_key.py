@@ -14,11 +14,11 @@ from migration_sidecar.config.settings import read_settings
 from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.engine import Engine
-from services.cas_service import chain
-from services.cas_service.anchoring_settings import read_anchoring_settings
-from services.cas_service.evidence_errors import AnchoringHasStalled
-from services.cas_service.signing import SigningKey, now, read_key, read_or_make_key
-from services.cas_service.store import Role, session
+from services.cas_service.anchors.settings import read_anchoring_settings
+from services.cas_service.anchors.signing import SigningKey, now, read_key, read_or_make_key
+from services.cas_service.errors import AnchoringHasStalled
+from services.cas_service.events.store import Role, session
+from services.cas_service.hash_chain import chain
 
 
 async def rotate(database: DatabasePool, key_file: Path) -> SigningKey:

@@ -14,10 +14,10 @@ from audit_verifier.verify import Verdict, verify_file
 from migration_sidecar.config.settings import read_settings
 from migration_sidecar.contract.audit import Verification
 from migration_sidecar.engine.engine import Engine
-from services.cas_service.anchoring import Anchoring
-from services.cas_service.anchoring_settings import AnchoringSettings
-from services.cas_service.exporting import begin_export
-from services.cas_service.verifying import verify
+from services.cas_service.anchors.anchoring import Anchoring
+from services.cas_service.anchors.settings import AnchoringSettings
+from services.cas_service.evidence.export import begin_export
+from services.cas_service.evidence.live_verification import verify
 from tests.integration.databases import Database
 from tests.integration.services.fleet import BY_FOLDER
 

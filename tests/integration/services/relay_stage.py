@@ -13,7 +13,7 @@ from typing import Any
 from tests.integration.services.fleet import BY_FOLDER
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["uvicorn", "httpx", "migration_sidecar.service", "services.cas_service.audit"])
+_processes.set_forkserver_preload(["uvicorn", "httpx", "migration_sidecar.service", "services.cas_service.api.events"])
 
 
 @dataclass
@@ -66,7 +66,7 @@ def serve_audit(url: str, port: int) -> None:
     from migration_sidecar.config.settings import read_settings
     from migration_sidecar.engine.engine import Engine
     from migration_sidecar.http_server.problem_response import install_problem_handlers
-    from services.cas_service.audit import router
+    from services.cas_service.api.events import router
 
     app = FastAPI()
     install_problem_handlers(app, PROBLEMS)

@@ -13,8 +13,8 @@ from fastapi import APIRouter
 
 from migration_sidecar.api.app import make_app
 from migration_sidecar.config.settings import read_settings
-from services.cas_service.audit import router
-from services.cas_service.evidence import router as evidence
+from services.cas_service.api.events import router
+from services.cas_service.api.evidence import router as evidence
 from tests.integration.databases import Database
 from tests.integration.services.fleet import BY_FOLDER
 

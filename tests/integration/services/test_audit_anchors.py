@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from migration_sidecar.contract.errors import Misconfigured
-from services.cas_service.anchoring import Anchoring
-from services.cas_service.anchoring_settings import read_anchoring_settings
-from services.cas_service.evidence_errors import AnchoringHasStalled
+from services.cas_service.anchors.anchor_sinks import FolderSink
+from services.cas_service.anchors.anchoring import Anchoring
+from services.cas_service.anchors.settings import read_anchoring_settings
+from services.cas_service.anchors.signing import SigningKey
+from services.cas_service.errors import AnchoringHasStalled
 from services.cas_service.rotate_key import rotate
-from services.cas_service.signing import SigningKey
-from services.cas_service.sinks import FolderSink
 from tests.integration.databases import CreateDatabase, Database
 from tests.integration.services.evidence import Evidence, evidence_of
 

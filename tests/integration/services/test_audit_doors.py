@@ -17,7 +17,7 @@ from migration_sidecar.config.settings import read_settings
 from migration_sidecar.contract.audit_detail import LIMITS
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.http_server.problem_response import install_problem_handlers
-from services.cas_service.audit import router
+from services.cas_service.api.events import router
 from tests.integration.databases import Database
 from tests.integration.services.fleet import BY_FOLDER
 

@@ -153,7 +153,7 @@ def test_callers_that_go_away_or_stop_reading_keep_nobody_from_exporting(
     url = os.environ["COORDINATOR_URL"]
     for _ in range(12):
         record(audit, 1000)  # more than the sockets between hold
-    monkeypatch.setattr("services.cas_service.evidence.UNREAD_SECONDS", 60.0 if goes_away else 2.0)
+    monkeypatch.setattr("services.cas_service.api.evidence.UNREAD_SECONDS", 60.0 if goes_away else 2.0)
     callers = [begin_an_export(url), begin_an_export(url)]
     try:
         assert status_of_an_export(url) == 503

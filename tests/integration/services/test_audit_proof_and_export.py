@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from audit_verifier.verify import Keys, verify_file, verify_proof
 from migration_sidecar.api.problems import PROBLEMS
 from migration_sidecar.http_server.problem_response import install_problem_handlers
+from services.cas_service.api.evidence import router
 from services.cas_service.app import app
-from services.cas_service.evidence import router
 from tests.integration.databases import Database
 from tests.integration.services.evidence import Evidence, evidence_of
 

@@ -178,7 +178,7 @@ async def test_pages_of_what_several_filters_have_in_common_are_whole_wherever_i
     door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, near: int, order: str, kind: str
 ) -> None:
     """Frequent at the beginning, rare in the middle, absent at the end."""
-    monkeypatch.setattr("services.cas_service.questions.NEAR", near)
+    monkeypatch.setattr("services.cas_service.events.query.NEAR", near)
     wanted = [number < 12 or number == 25 for number in range(40)]
     facts = {True: ("revision.applied", "cds-task"), False: ("revision.applied", "cds-client")}
     sent = [event(event_type=facts[each][0], service=facts[each][1]) for each in wanted]
@@ -236,7 +236,7 @@ async def test_a_story_under_way_has_no_end_yet(door: httpx.AsyncClient) -> None
 async def test_a_story_too_long_for_one_answer_says_so(
     door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.cas_service.reading.STORY_EVENTS", 2)
+    monkeypatch.setattr("services.cas_service.events.reader.STORY_EVENTS", 2)
     await send(door, *(event(request_id="release-41") for _ in range(3)))
     story = (await door.get("/audit/runs/release-41")).json()
     assert ([each["seq"] for each in story["events"]], story["more"]) == ([1, 2], True)

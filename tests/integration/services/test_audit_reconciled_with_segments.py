@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from typer.testing import CliRunner, Result
 
 from coordinator.cli.app import app as command_line
-from services.cas_service.sealing import Sealed, retire, seal
+from services.cas_service.segment_sealing import Sealed, retire, seal
 from tests.integration.databases import Database
 from tests.integration.services.evidence import Evidence, evidence_of
 from tests.integration.services.serving import serving

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from services.cas_service.sealing import RetentionRefused, Sealed, retire, seal
+from services.cas_service.segment_sealing import RetentionRefused, Sealed, retire, seal
 from tests.integration.databases import Database
 from tests.integration.services.evidence import Evidence
 

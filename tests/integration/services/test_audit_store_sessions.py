@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cas_service.sealing import RetentionRefused, retire, seal
+from services.cas_service.segment_sealing import RetentionRefused, retire, seal
 from tests.integration.databases import Database
 from tests.integration.services.evidence import evidence_of
 from tests.integration.services.fleet import BY_FOLDER, alembic

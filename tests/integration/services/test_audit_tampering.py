@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from audit_verifier.verify import verify_file
-from services.cas_service.exporting import RowsAreMissing
-from services.cas_service.signing import SigningKey
+from services.cas_service.anchors.signing import SigningKey
+from services.cas_service.evidence.export import RowsAreMissing
 from tests.integration.services.evidence import REWRITE, Evidence, evidence_of
 
 REPLACE = """

@@ -11,7 +11,7 @@ from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from migration_sidecar.contract.audit_detail import EVENT_BYTES
 from migration_sidecar.contract.messages import AuditEvent, AuditReceipt
-from services.cas_service.audit import BODY_BYTES
+from services.cas_service.api.events import BODY_BYTES
 from tests.unit.coordinator.fakes import Life, World
 
 REQUEST = read_request({"services": "all"}, default_request_id="r-1")

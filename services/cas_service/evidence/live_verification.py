@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from audit_verifier.verify import Anchor, Broken, Keys, Unreadable, require_follows
 from migration_sidecar.contract.audit import Verification
 from migration_sidecar.database.pool import DatabasePool
-from services.cas_service import chain
-from services.cas_service.anchoring import Anchoring
-from services.cas_service.chain import Link
-from services.cas_service.checking import ChainRange, check_piece, require_shown, require_signed_events
-from services.cas_service.store import Role, session
+from services.cas_service.anchors.anchoring import Anchoring
+from services.cas_service.events.store import Role, session
+from services.cas_service.hash_chain import chain
+from services.cas_service.hash_chain.chain import Link
+from services.cas_service.hash_chain.chain_check import ChainRange, check_piece, require_shown, require_signed_events
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit_verifier.verify import INSERTED, MISSING, Anchor, Broken
-from services.cas_service.chain import Link
+from services.cas_service.hash_chain.chain import Link
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from audit_verifier.verify import Anchor, Broken, Keys, Unreadable, lines_of
-from services.cas_service.evidence_errors import AnchoringHasStalled
+from services.cas_service.errors import AnchoringHasStalled
 
 GIT_SECONDS = 30
 RESTORE = "Find out who changed which (coordinator audit verify); restore what was changed"

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 from audit_verifier.verify import NOTHING, Broken, merkle_root
 from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.database.pool import DatabasePool
-from services.cas_service import chain
-from services.cas_service.anchoring_settings import AnchoringSettings
-from services.cas_service.chain import Link
-from services.cas_service.checking import check_piece
-from services.cas_service.errors import AuditNotReady
-from services.cas_service.evidence_errors import AnchoringHasStalled
-from services.cas_service.signing import SigningKey, now, read_key, read_or_make_key
-from services.cas_service.sinks import FolderSink, GitSink
-from services.cas_service.store import Role, session
+from services.cas_service.anchors.anchor_sinks import FolderSink, GitSink
+from services.cas_service.anchors.settings import AnchoringSettings
+from services.cas_service.anchors.signing import SigningKey, now, read_key, read_or_make_key
+from services.cas_service.errors import AnchoringHasStalled, AuditNotReady
+from services.cas_service.events.store import Role, session
+from services.cas_service.hash_chain import chain
+from services.cas_service.hash_chain.chain import Link
+from services.cas_service.hash_chain.chain_check import check_piece
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection

@@ -19,7 +19,7 @@ from migration_sidecar.contract.strict_json import require_each_key_once
 from migration_sidecar.http_server.openapi import json_body, problems
 from migration_sidecar.http_server.request_body import read_body
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE, first_mistake
-from services.cas_service import reading, store
+from services.cas_service.events import reader, store
 
 BODY_BYTES = 1024 * 1024
 EXAMPLE = {
@@ -58,13 +58,13 @@ async def record(request: Request) -> AuditReceipt:
 @router.get("/events")
 async def show(request: Request, query: Annotated[AuditQuery, Query()]) -> AuditPage:
     """One page of events."""
-    return await reading.page(request.app.state.database, query)
+    return await reader.page(request.app.state.database, query)
 
 
 @router.get("/events/{event}", responses=problems(404))
 async def show_event(request: Request, event: EventName, _: Annotated[NoParameters, Query()]) -> StoredAuditEvent:
     """One event with its hashes; `event` is its number or its id."""
-    return await reading.event(request.app.state.database, read_event_name(event))
+    return await reader.event(request.app.state.database, read_event_name(event))
 
 
 @router.get("/runs/{request_id}", responses=problems(404))
@@ -72,7 +72,7 @@ async def show_run(
     request: Request, request_id: Annotated[str, Path(max_length=128)], _: Annotated[NoParameters, Query()]
 ) -> RunEvents:
     """All events of one request."""
-    return await reading.run_events(request.app.state.database, request_id)
+    return await reader.run_events(request.app.state.database, request_id)
 
 
 def read_event_name(text: str) -> UUID | int:

@@ -14,9 +14,9 @@ import asyncpg
 from audit_verifier.verify import Verdict, verify_file
 from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.database.pool import DatabasePool
-from services.cas_service import chain
-from services.cas_service.exporting import begin_export
-from services.cas_service.store import Role, session
+from services.cas_service.events.store import Role, session
+from services.cas_service.evidence.export import begin_export
+from services.cas_service.hash_chain import chain
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection

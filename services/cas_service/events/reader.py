@@ -15,8 +15,8 @@ from migration_sidecar.contract.messages import AuditPage, RecordedAuditEvent
 from migration_sidecar.contract.query_parameters import LAST_SEQ
 from migration_sidecar.database.pool import DatabasePool
 from services.cas_service.errors import NoSuchEvent, NoSuchRequest
-from services.cas_service.questions import Span, read_cursor, scattered_statement, statement, write_cursor
-from services.cas_service.store import Role, session
+from services.cas_service.events.query import Span, read_cursor, scattered_statement, statement, write_cursor
+from services.cas_service.events.store import Role, session
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from audit_verifier.verify import key_id
-from services.cas_service.evidence_errors import AnchoringHasStalled
+from services.cas_service.errors import AnchoringHasStalled
 
 OTHERS = 0o077
 

@@ -10,15 +10,14 @@ from uuid import UUID
 
 from audit_verifier.verify import NOTHING, Anchor, Tree, event_line, merkle_path
 from migration_sidecar.database.pool import DatabasePool
-from services.cas_service import chain
-from services.cas_service.chain import Link
-from services.cas_service.errors import NoSuchEvent
-from services.cas_service.evidence_errors import NotSignedYet
-from services.cas_service.signing import now
-from services.cas_service.store import Role, session
+from services.cas_service.anchors.signing import now
+from services.cas_service.errors import NoSuchEvent, NotSignedYet
+from services.cas_service.events.store import Role, session
+from services.cas_service.hash_chain import chain
+from services.cas_service.hash_chain.chain import Link
 
 if TYPE_CHECKING:
-    from services.cas_service.chain import AnyConnection
+    from services.cas_service.hash_chain.chain import AnyConnection
 
 PAGE = 1000
 

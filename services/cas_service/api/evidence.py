@@ -17,14 +17,14 @@ from migration_sidecar.contract.query_parameters import NoParameters
 from migration_sidecar.http_server.log_format import configure_logging
 from migration_sidecar.http_server.openapi import answer, problems
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
-from services.cas_service import chain
-from services.cas_service.anchoring import Anchoring
-from services.cas_service.anchoring_settings import read_anchoring_settings
-from services.cas_service.audit import EventName, read_event_name
-from services.cas_service.evidence_errors import TooManyExports
-from services.cas_service.exporting import Export, begin_export, prove
-from services.cas_service.store import Role, session
-from services.cas_service.verifying import verify
+from services.cas_service.anchors.anchoring import Anchoring
+from services.cas_service.anchors.settings import read_anchoring_settings
+from services.cas_service.api.events import EventName, read_event_name
+from services.cas_service.errors import TooManyExports
+from services.cas_service.events.store import Role, session
+from services.cas_service.evidence.export import Export, begin_export, prove
+from services.cas_service.evidence.live_verification import verify
+from services.cas_service.hash_chain import chain
 
 EXPORTS_AT_ONCE = 2
 UNREAD_SECONDS = 60.0

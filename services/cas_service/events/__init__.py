@@ -1,0 +1,1 @@
+"""Audit events as rows: how they are stored, asked for and read."""
