@@ -17,7 +17,7 @@ from services.cas_service.segment_sealing import Sealed, retire, seal
 from tests.integration.databases import Database
 from tests.integration.services.evidence import Evidence, evidence_of
 from tests.integration.services.serving import serving
-from tests.unit.coordinator.reconciliation.stories import Story, told
+from tests.unit.coordinator.domain.reconciliation.stories import Story, told
 
 Reconcile = Callable[..., Result]
 RETIRED = 12
