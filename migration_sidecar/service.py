@@ -1,4 +1,4 @@
-"""Makes a FastAPI application out of a folder with an alembic.ini; what a service's two-line app.py calls."""
+"""Creates the FastAPI application of a folder with an alembic.ini. A service's app.py calls it."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from migration_sidecar.api.app import make_app
 
 
 def create_app(app_file: str, *, routers: Sequence[APIRouter] = ()) -> FastAPI:
-    """`app_file` is the caller's __file__; alembic.ini lies beside it. Settings are read when the server starts."""
+    """`app_file` is the caller's __file__; alembic.ini is in the same folder. Settings are read at server start."""
     return make_app(Path(app_file).resolve().parent / "alembic.ini", routers=routers)

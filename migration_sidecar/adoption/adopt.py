@@ -62,30 +62,32 @@ class AdoptionRequest:
     excluding: frozenset[str] = frozenset(OWNERSHIP_KINDS)
 
 
-async def adopt(engine: Engine, wish: AdoptionRequest, tell: Callable[[str], None]) -> Adoption:
+async def adopt(engine: Engine, request: AdoptionRequest, tell: Callable[[str], None]) -> Adoption:
     """Called by the command `adopt`. Raises NotAdopted if a rule forbids it; differences are an answer and no error.
 
     `tell` shows a sentence about the progress.
     """
-    history = await engine.scripts.history()
-    wanted = history.heads_after(Action.UPGRADE, [], history.between(Action.UPGRADE, [], wish.target))
-    records = _require_single_table(await engine.place.all_records())
+    history = await engine.revision_files.history()
+    wanted = history.heads_after(Action.UPGRADE, [], history.between(Action.UPGRADE, [], request.target))
+    records = _require_single_table(await engine.target_database.all_records())
     async with engine.database.connection() as connection:
         facts = await _require_idle(connection, records, tell)
         if facts.revisions:
-            return _managed(engine, facts, wanted)
-        await _require_usable(engine, facts, wish)
+            return _already_managed(engine, facts, wanted)
+        await _require_usable(engine, facts, request)
         tell(f"Building {', '.join(wanted)} beside the database.")
         if await may_create_databases(connection):
-            (built,) = await build(engine, connection, [wish.target])
+            (built,) = await build(engine, connection, [request.target])
         else:
-            built = await build_in_schema(engine, connection, records, wish.target)
+            built = await build_in_schema(engine, connection, records, request.target)
         objects = await snapshot(connection, exclusions(records))
-    adoption = _compared(engine, wish, wanted, built, differences(objects, built.facts, leaving=wish.excluding))
-    if adoption.state is not AdoptionState.SAME or wish.dry_run:
+    adoption = _adoption_result(
+        engine, request, wanted, built, differences(objects, built.facts, leaving=request.excluding)
+    )
+    if adoption.state is not AdoptionState.SAME or request.dry_run:
         return adoption.model_copy(update={"objects": len(objects), "catalog_sha256": digest(objects)})
     proof = AdoptionProof(wanted, digest(objects), len(objects), exclusions(records), built.where)
-    await StampExecutor(engine, wish.actor, tell).execute(proof)
+    await StampExecutor(engine, request.actor, tell).execute(proof)
     return adoption.model_copy(
         update={"state": AdoptionState.ADOPTED, "objects": len(objects), "catalog_sha256": proof.digest}
     )
@@ -119,7 +121,7 @@ async def _require_idle(
         await asyncio.sleep(0.2)
 
 
-def _managed(engine: Engine, facts: DatabaseFacts, wanted: list[str]) -> Adoption:
+def _already_managed(engine: Engine, facts: DatabaseFacts, wanted: list[str]) -> Adoption:
     if sorted(facts.revisions) != sorted(wanted):
         raise NotAdopted(
             "CM-553",
@@ -128,24 +130,24 @@ def _managed(engine: Engine, facts: DatabaseFacts, wanted: list[str]) -> Adoptio
         )
     return Adoption(
         service=engine.settings.service,
-        database=engine.place.database,
+        database=engine.target_database.database,
         state=AdoptionState.ALREADY,
         revisions=wanted,
     )
 
 
-async def _require_usable(engine: Engine, facts: DatabaseFacts, wish: AdoptionRequest) -> None:
-    history = await engine.scripts.history()
-    agreed = AgreedPlan.by(history, Action.UPGRADE, facts.revisions, wish.target)
+async def _require_usable(engine: Engine, facts: DatabaseFacts, request: AdoptionRequest) -> None:
+    history = await engine.revision_files.history()
+    agreed = AgreedPlan.by(history, Action.UPGRADE, facts.revisions, request.target)
     _, obstacles = await engine.reader.read_back(facts, agreed)
     # CM-552, tables without a revision, is the reason for an adoption and no obstacle.
-    in_the_way = [problem for problem in obstacles if problem.code != "CM-552"]
-    if in_the_way:
-        raise ProblemError.of(in_the_way[0])
+    blocking = [problem for problem in obstacles if problem.code != "CM-552"]
+    if blocking:
+        raise ProblemError.of(blocking[0])
 
 
-def _compared(
-    engine: Engine, wish: AdoptionRequest, wanted: list[str], built: BuiltCatalog, different: list[Difference]
+def _adoption_result(
+    engine: Engine, request: AdoptionRequest, wanted: list[str], built: BuiltCatalog, different: list[Difference]
 ) -> Adoption:
     if sorted(built.revisions) != sorted(wanted):
         raise NotAdopted(
@@ -156,11 +158,11 @@ def _compared(
         )
     return Adoption(
         service=engine.settings.service,
-        database=engine.place.database,
+        database=engine.target_database.database,
         state=AdoptionState.DIFFERENT if different else AdoptionState.SAME,
         revisions=wanted,
         differences=different,
         built_in=built.where,
-        given=built.objects_taken,
-        not_looked_at=sorted(wish.excluding),
+        given=built.prepared_objects,
+        not_looked_at=sorted(request.excluding),
     )

@@ -64,14 +64,14 @@ def differences(
         for kind, name in there.keys() | wanted.keys()
         if there.get((kind, name)) != wanted.get((kind, name))
     ]
-    return sorted(filter(_counts, different), key=lambda each: (each.object, each.kind))
+    return sorted(filter(_is_reported, different), key=lambda each: (each.object, each.kind))
 
 
 def _by_name(facts: Iterable[CatalogObject], leaving: Collection[str]) -> dict[tuple[str, str], str]:
     return {(fact.kind, fact.object): fact.definition for fact in facts if fact.kind not in leaving}
 
 
-def _counts(difference: Difference) -> bool:
+def _is_reported(difference: Difference) -> bool:
     """Whether a difference is reported. The order of columns is compared for those columns that both have."""
     if (difference.kind, difference.object) == ("schema", "public"):
         return False  # every new database has it, and its objects are compared anyway

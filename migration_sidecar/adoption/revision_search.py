@@ -30,28 +30,28 @@ class Matches(Message):
     matches: list[Match]
 
 
-async def matches(engine: Engine, wish: AdoptionRequest, tell: Callable[[str], None]) -> Matches:
+async def matches(engine: Engine, request: AdoptionRequest, tell: Callable[[str], None]) -> Matches:
     """Called by `adopt` without a revision. Raises NotAdopted for a branched history and for a role without CREATEDB.
 
     `tell` shows a sentence about the progress.
     """
-    history = await engine.scripts.history()
-    records = await engine.place.records()
+    history = await engine.revision_files.history()
+    records = await engine.target_database.records()
     line = list(history.order)
     async with engine.database.connection() as connection:
         if not _is_one_line(history) or not await may_create_databases(connection):
-            raise _candidates(history)
+            raise _not_searchable(history)
         tell(f"Building {len(line)} revisions beside the database, one after the other.")
         objects = await snapshot(connection, exclusions(records))
         built = await build(engine, connection, line)
     return Matches(
         service=engine.settings.service,
-        database=engine.place.database,
+        database=engine.target_database.database,
         matches=[
             Match(
                 revision=revision,
                 message=history.revisions[revision].message,
-                differences=len(differences(objects, each.facts, leaving=wish.excluding)),
+                differences=len(differences(objects, each.facts, leaving=request.excluding)),
             )
             for revision, each in zip(line, built, strict=True)
         ],
@@ -63,7 +63,7 @@ def _is_one_line(history: History) -> bool:
     return len(history.heads) == 1 and all(len(file.before) <= 1 for file in files)
 
 
-def _candidates(history: History) -> NotAdopted:
+def _not_searchable(history: History) -> NotAdopted:
     return NotAdopted(
         "CM-203",
         "Which one it is can be tried out only where the revisions are one line and the role may create databases.",

@@ -66,14 +66,14 @@ async def build_in_schema(
     facts = [fact for fact in await snapshot(connection, exclusions(records)) if _is_of_schema(fact, quoted)]
     revisions: list[str] | None = None
     problem: Problem | None = None
-    async with asyncio.timeout(BUILD_SECONDS), engine.processes.run(job) as process:
+    async with asyncio.timeout(BUILD_SECONDS), engine.forkserver.run(job) as process:
         async for report in process.reports():
             if report["event"] == "facts":
                 facts += [CatalogObject(*(text.replace(name, quoted) for text in fact)) for fact in report["facts"]]
             elif report["event"] == "done":
                 revisions = cast(BuiltSchema, report["result"])["revisions"]
             elif report["event"] == "failed":
-                problem = engine.place.mask_problem(Problem.of(**report["problem"]))
+                problem = engine.target_database.mask_problem(Problem.of(**report["problem"]))
     if revisions is None:
         raise build_failed(problem, "a scratch schema")
     return BuiltCatalog(facts, revisions, "a scratch schema", [])

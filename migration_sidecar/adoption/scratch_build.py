@@ -41,7 +41,7 @@ class BuiltCatalog:
     facts: list[CatalogObject]
     revisions: list[str]
     where: str
-    objects_taken: list[str]
+    prepared_objects: list[str]
 
 
 async def build(engine: Engine, connection: AnyConnection, targets: Sequence[str]) -> list[BuiltCatalog]:
@@ -50,42 +50,42 @@ async def build(engine: Engine, connection: AnyConnection, targets: Sequence[str
     If that fails, it tries again with the schemas and extensions of the real database.
     """
     try:
-        return await _in_a_database(engine, connection, targets, {})
+        return await _build_in_database(engine, connection, targets, {})
     except NotAdopted:
         prepared = {row["name"]: row["statement"] for row in await connection.fetch(_PREPARED)}
         if not prepared:
             raise
-    return await _in_a_database(engine, connection, targets, prepared)
+    return await _build_in_database(engine, connection, targets, prepared)
 
 
-async def _in_a_database(
+async def _build_in_database(
     engine: Engine, connection: AnyConnection, targets: Sequence[str], prepared: dict[str, str]
 ) -> list[BuiltCatalog]:
     async with scratch_database(connection) as name:
-        url = (await engine.place.url()).set(database=name)
+        url = (await engine.target_database.url()).set(database=name)
         settings = replace(engine.settings, configured_url=url, journal_table=None)
-        scratch = Engine(settings, processes=engine.processes)
+        scratch = Engine(settings, forkserver=engine.forkserver)
         try:
             async with scratch.database.connection() as session:
                 for statement in prepared.values():
                     await session.execute(statement)
-            return [await _built(scratch, target, list(prepared)) for target in targets]
+            return [await _build_target(scratch, target, list(prepared)) for target in targets]
         finally:
             await scratch.close()
 
 
-async def _built(scratch: Engine, target: str, given: list[str]) -> BuiltCatalog:
+async def _build_target(scratch: Engine, target: str, prepared_objects: list[str]) -> BuiltCatalog:
     await _upgrade(scratch, target)
-    records = await scratch.place.records()
+    records = await scratch.target_database.records()
     async with scratch.database.connection() as session:
         revisions = (await read_facts(session, records)).revisions
         facts = await snapshot(session, exclusions(records))
-    return BuiltCatalog(facts, list(revisions), "a scratch database", given)
+    return BuiltCatalog(facts, list(revisions), "a scratch database", prepared_objects)
 
 
 async def _upgrade(scratch: Engine, target: str) -> None:
     request = OperationRequest(operation_id=f"scratch-{uuid4()}", target=target, requested_by="adopt")
-    operation: Operation = await scratch.operations.accept(request, way_in=Origin.BY_HAND)
+    operation: Operation = await scratch.operations.accept(request, origin=Origin.BY_HAND)
     while not operation.state.ended:
         operation = await scratch.operations.find(request.operation_id, wait_seconds=60)
     if operation.state is not OperationState.SUCCEEDED:

@@ -58,7 +58,7 @@ class StampExecutor:
 
     async def execute(self, proof: AdoptionProof) -> None:
         """Stamps, and checks the version rows and the journal afterwards. Raises NotAdopted."""
-        records = await self._engine.place.records()
+        records = await self._engine.target_database.records()
         attempt = Attempt(
             operation_id=self._request.operation_id,
             number=1,
@@ -89,14 +89,14 @@ class StampExecutor:
         return Operation(
             operation_id=self._request.operation_id,
             service=self._engine.settings.service,
-            database=self._engine.place.database,
+            database=self._engine.target_database.database,
             action=Action.ADOPT,
             target=" ".join(proof.revisions),
             state=OperationState.FAILED,
             attempts=1,
             accepted_at=now,
             started_at=now,
-            error=_unfinished(),
+            error=_worker_lost(),
         )
 
     async def _run_worker(self, proof: AdoptionProof, attempt: Attempt) -> Problem | None:
@@ -120,7 +120,7 @@ class StampExecutor:
             "goals": [],
         }
         try:
-            async with asyncio.timeout(CONFIGURES_SECONDS) as limit, self._engine.processes.run(job) as process:
+            async with asyncio.timeout(CONFIGURES_SECONDS) as limit, self._engine.forkserver.run(job) as process:
                 await process.send_orders(orders)
                 async for report in process.reports():
                     if report["event"] == "session":
@@ -153,7 +153,7 @@ class StampExecutor:
         revisions = sorted((await read_facts(connection, records)).revisions)
         journaled = {row.revision for row in await records.journal.read(connection, self._request.operation_id)}
         done = revisions == sorted(proof.revisions) and set(proof.revisions) <= journaled
-        error = None if done else self._engine.place.mask_problem(problem or _unfinished())
+        error = None if done else self._engine.target_database.mask_problem(problem or _worker_lost())
         return record.model_copy(
             update={
                 "state": OperationState.SUCCEEDED if done else OperationState.FAILED,
@@ -164,5 +164,5 @@ class StampExecutor:
         )
 
 
-def _unfinished() -> Problem:
+def _worker_lost() -> Problem:
     return Problem.of("CM-554", "Its process was lost before it said how it ended.")

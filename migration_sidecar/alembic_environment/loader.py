@@ -52,11 +52,11 @@ class EnvironmentLoader:
     A probe of an env.py that is not ours gives both what it configures and the history.
     """
 
-    def __init__(self, settings: Settings, processes: ForkserverClient) -> None:
+    def __init__(self, settings: Settings, forkserver: ForkserverClient) -> None:
         self._settings = settings
-        self._processes = processes
+        self._forkserver = forkserver
         self._config = AlembicFiles(settings.config_file)
-        self._look = self._history = NO_RESULT
+        self._probe = self._history = NO_RESULT
         self._imported: list[Path] = []
         self._folders: list[Path] = []
         self._task: asyncio.Task[None] | None = None
@@ -64,14 +64,14 @@ class EnvironmentLoader:
 
     async def probe_env(self, loading: LoadDeadline = UNLIMITED) -> LoadResult:
         """The last valid probe of env.py. Raises StillLoading."""
-        if not self._is_valid(self._look, self.imported()):
-            await self._loaded(loading, lambda: self._look.stamps == self.imported())
-        return self._look
+        if not self._is_valid(self._probe, self.imported()):
+            await self._wait_for_fresh_result(loading, lambda: self._probe.stamps == self.imported())
+        return self._probe
 
     async def history(self, loading: LoadDeadline = UNLIMITED) -> LoadResult:
         """The last valid answer about the revision files. Raises StillLoading or NoProcess."""
         if not self._is_valid(self._history, self.stamps()):
-            await self._loaded(loading, lambda: self._history.stamps == self.stamps())
+            await self._wait_for_fresh_result(loading, lambda: self._history.stamps == self.stamps())
         if self._history.error is not None:
             raise self._history.error.with_traceback(None)
         return self._history
@@ -79,7 +79,7 @@ class EnvironmentLoader:
     @property
     def named_folders(self) -> list[str]:
         """The folders of revisions that env.py set; empty before a successful probe, when the configuration decides."""
-        return [str(folder) for folder in self._folders] if self._look.facts.get("heard") else []
+        return [str(folder) for folder in self._folders] if self._probe.facts.get("heard") else []
 
     @property
     def seconds(self) -> float:
@@ -111,13 +111,13 @@ class EnvironmentLoader:
             return True
         return monotonic() < result.valid_until
 
-    async def _loaded(self, loading: LoadDeadline, is_fresh: Callable[[], bool]) -> None:
+    async def _wait_for_fresh_result(self, loading: LoadDeadline, is_fresh: Callable[[], bool]) -> None:
         joined = self._task is not None and not self._task.done()
-        await self._wait(loading)
+        await self._wait_for_task(loading)
         if joined and not is_fresh():  # that task had started before the last change
-            await self._wait(loading)
+            await self._wait_for_task(loading)
 
-    async def _wait(self, loading: LoadDeadline) -> None:
+    async def _wait_for_task(self, loading: LoadDeadline) -> None:
         task = self._ensure_task()
         done, _ = await asyncio.wait({task}, timeout=loading.seconds_left)
         if not done:
@@ -131,16 +131,16 @@ class EnvironmentLoader:
         return self._task
 
     async def _load(self) -> None:
-        if not self._settings.uses_our_environment and not self._is_current(self._look, self.imported()):
-            await self._ask_env_file()
+        if not self._settings.uses_our_environment and not self._is_current(self._probe, self.imported()):
+            await self._probe_env_file()
         if not self._is_current(self._history, self.stamps()):
-            await self._ask_files()
+            await self._inspect_revision_files()
 
     @staticmethod
     def _is_current(result: LoadResult, stamps: FileStates) -> bool:
         return result.stamps == stamps and monotonic() < result.valid_until
 
-    async def _ask_env_file(self) -> None:
+    async def _probe_env_file(self) -> None:
         before, history_before = self.imported(), self.stamps()
         began, imported, folders = monotonic(), self._imported, self._folders
         environment = self._settings.job_environment
@@ -152,11 +152,11 @@ class EnvironmentLoader:
         # If a file changed while it was loaded, the stamps differ and the next caller loads again.
         stamps = before if self._imported == imported else self.imported()
         again = monotonic() + max(RETRY_SECONDS, monotonic() - began)
-        self._look = LoadResult(facts, stamps, inf if facts.get("heard") else again)
+        self._probe = LoadResult(facts, stamps, inf if facts.get("heard") else again)
         if facts.get("heard"):
             self._store_history(facts, folders, history_before)
 
-    async def _ask_files(self) -> None:
+    async def _inspect_revision_files(self) -> None:
         before, folders = self.stamps(), self._folders
         try:
             facts = await self._ask(
@@ -183,7 +183,7 @@ class EnvironmentLoader:
         self._history = LoadResult(facts, stamps, until)
 
     async def _ask(self, job: AskedJob) -> Answer:
-        return await self._processes.ask(job, timeout_seconds=self._settings.loading_seconds + GRACE_SECONDS)
+        return await self._forkserver.ask(job, timeout_seconds=self._settings.loading_seconds + GRACE_SECONDS)
 
 
 def file_states_of(files: Iterable[Path]) -> FileStates:

@@ -20,16 +20,16 @@ from migration_sidecar.protocol.results import HistoryFacts, ResolvedTarget
 class RevisionFiles:
     """One per environment. Files are loaded in a worker process, so a broken or endless one cannot harm the service."""
 
-    def __init__(self, settings: Settings, processes: ForkserverClient, loading: EnvironmentLoader) -> None:
+    def __init__(self, settings: Settings, forkserver: ForkserverClient, loader: EnvironmentLoader) -> None:
         self._settings = settings
-        self._processes = processes
-        self._loading = loading
+        self._forkserver = forkserver
+        self._loader = loader
         self._last_answer: LoadResult | None = None
         self._history: History | None = None
 
     async def history(self, loading: LoadDeadline = UNLIMITED) -> History:
         """Raises HistoryUnreadable (CM-301 to CM-305), StillLoading or NoProcess."""
-        answer = await self._loading.history(loading)
+        answer = await self._loader.history(loading)
         if answer.facts["event"] != "done":
             raise _unreadable(answer.facts)
         if answer is not self._last_answer or self._history is None:
@@ -39,7 +39,7 @@ class RevisionFiles:
 
     def fingerprint(self) -> str:
         """A digest of the stamps of all files, with those that env.py imports. It changes when a file changes."""
-        return sha256(repr((self._loading.stamps(), self._loading.imported())).encode()).hexdigest()
+        return sha256(repr((self._loader.stamps(), self._loader.imported())).encode()).hexdigest()
 
     @property
     def last_readable(self) -> History | None:
@@ -54,7 +54,7 @@ class RevisionFiles:
                 "kind": "render",
                 "revisions": wanted,
                 "action": plan.action,
-                "folders": self._loading.named_folders,
+                "folders": self._loader.named_folders,
                 **self._settings.job_environment,
             }
         )
@@ -70,7 +70,7 @@ class RevisionFiles:
                 "action": action,
                 "target": target,
                 "revisions": revisions,
-                "folders": self._loading.named_folders,
+                "folders": self._loader.named_folders,
                 **self._settings.job_environment,
             }
         )
@@ -79,7 +79,7 @@ class RevisionFiles:
         return cast(ResolvedTarget, answer["result"])["target"]
 
     async def _ask(self, job: AskedJob) -> Answer:
-        return await self._processes.ask(job, timeout_seconds=self._settings.loading_seconds)
+        return await self._forkserver.ask(job, timeout_seconds=self._settings.loading_seconds)
 
 
 def _unreadable(answer: Answer) -> HistoryUnreadable:

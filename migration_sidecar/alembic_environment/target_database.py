@@ -44,9 +44,9 @@ class MigrationTarget:
 class TargetDatabase:
     """The target of one environment. env.py is probed in a worker process, and again only when a file has changed."""
 
-    def __init__(self, settings: Settings, loading: EnvironmentLoader) -> None:
+    def __init__(self, settings: Settings, loader: EnvironmentLoader) -> None:
         self._settings = settings
-        self._loading = loading
+        self._loader = loader
         self._tables = journal_tables(settings.journal_table)
         self._last_probe: LoadResult | None = None
         self._target: MigrationTarget | None = None
@@ -93,7 +93,7 @@ class TargetDatabase:
         if self._settings.uses_our_environment:
             return MigrationTarget(self._settings.configured_url or self._settings.url, self._settings.version_table)
         try:
-            answer = await self._loading.probe_env(loading)
+            answer = await self._loader.probe_env(loading)
         except EnvironmentStillLoading as error:
             if not loading.allow_unprobed:
                 raise
@@ -125,13 +125,13 @@ class TargetDatabase:
         if answer.get("heard"):
             return self._configured(answer["places"])
         tried = answer.get("tried")
-        if tried and _server_is_silent(answer):
-            no_answer = _no_answer(make_url(tried))
+        if tried and _has_server_timed_out(answer):
+            no_answer = _server_timeout(make_url(tried))
             return MigrationTarget(None, self._settings.version_table, certain=False, reason=no_answer)
         if tried:  # the service's own connection gets a clearer answer than env.py's traceback
             url = self._settings.configured_url or make_url(tried)
             return MigrationTarget(url, self._settings.version_table, certain=False)
-        problem = Problem.of(**answer["problem"]) if "problem" in answer else _no_end(answer)
+        problem = Problem.of(**answer["problem"]) if "problem" in answer else _incomplete_probe(answer)
         return self._declared(self.mask_problem(problem))
 
     def _configured(self, places: list[ConfiguredDatabase]) -> MigrationTarget:
@@ -160,7 +160,7 @@ class TargetDatabase:
             raise OtherDatabase(declared.database or "", url.database or "")
         same = not target.certain or await is_same_database(declared, url)
         if same is None:
-            raise _error(_no_answer(declared))
+            raise _error(_server_timeout(declared))
         if not same:
             raise OtherDatabase(_with_server(declared), _with_server(url))
 
@@ -186,16 +186,16 @@ def _error(problem: Problem) -> ProblemError:
     return (DatabaseUnreachable if problem.code == "CM-513" else ProblemError).of(problem)
 
 
-def _server_is_silent(answer: Answer) -> bool:
+def _has_server_timed_out(answer: Answer) -> bool:
     """Whether the server accepted the connection and did not answer. Another try would take as long again."""
     return answer.get("ended_at", 0) - answer.get("tried_at", 0) > CONNECT_SECONDS * 0.9
 
 
-def _no_answer(url: URL) -> Problem:
+def _server_timeout(url: URL) -> Problem:
     return Problem.of("CM-513", f"No session with PostgreSQL at {url.server} within {CONNECT_SECONDS} s.")
 
 
-def _no_end(answer: Answer) -> Problem:
+def _incomplete_probe(answer: Answer) -> Problem:
     if answer["event"] == "done":
         return _without_configure("env.py configures no connection.")
     if "after_seconds" in answer:

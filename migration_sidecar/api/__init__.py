@@ -1,1 +1,1 @@
-"""The HTTP endpoint of a service: routes, problems, logging. What a request does is in `engine`."""
+"""The HTTP endpoint of a service: routes, problem documents, logging. Migrating is in `engine`."""

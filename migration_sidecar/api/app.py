@@ -1,4 +1,4 @@
-"""The FastAPI application of one alembic.ini: routes, middleware, and what runs beside them."""
+"""Creates the FastAPI application for one alembic.ini, with its middleware and background tasks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: Settings | None = None) -> FastAPI:
-    """The application for any alembic.ini; `settings` where the caller has them already."""
+    """The application for one alembic.ini. If `settings` is None they are read when the server starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -39,7 +39,7 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
         app.state.allowed_hosts = LOOPBACK | engine.settings.allowed_hosts
         if engine.settings.serve_openapi:
             serve_document(app)
-        # Nothing here is waited for: the port must open at once, or daprd and live health see a dead service.
+        # In the background: daprd and live health expect the port to open at once.
         tasks = [asyncio.create_task(_start_up(engine))]
         if engine.settings.dapr_http_port is not None:
             tasks.append(asyncio.create_task(engine.relay.run()))
@@ -67,7 +67,7 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
 
 async def _start_up(engine: Engine) -> None:
     try:
-        await engine.processes.start()
+        await engine.forkserver.start()
         await engine.startup.run()
         await engine.startup.watch()
     except Exception:

@@ -1,4 +1,4 @@
-"""GET /migrations/journal: the journal as it is, for whoever compares it with the audit."""
+"""GET /migrations/journal: the stored rows of the journal, to be compared with the audit."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
 
-warnings = RateLimitedWarnings(logging.getLogger(__name__))  # a journal may be asked for as often as anybody likes
+warnings = RateLimitedWarnings(logging.getLogger(__name__))  # callers are not limited
 
 UNREADABLE = "unreadable"
 KINDS = frozenset(get_args(Kind)) - {UNREADABLE}
-PAGE_CHARACTERS = 8 * 1024 * 1024  # of details; whoever reads a page reads no more than four times as much
+PAGE_CHARACTERS = 8 * 1024 * 1024  # of details; readers of a page accept four times as much
 
 router = APIRouter(dependencies=[EACH_PARAMETER_ONCE])
 
 
 @router.get("/migrations/journal", response_model_exclude_none=True, responses=problems(409, 422, 503))
 async def journal(request: Request, query: Annotated[JournalQuery, Query()]) -> JournalPage:
+    """One page of the journal, and the revisions that the database is at, from one snapshot."""
     engine: Engine = request.app.state.engine
-    every = await engine.place.all_records()
-    # One snapshot: a version row and the journal row of its revision are seen together or not at all.
+    every = await engine.target_database.all_records()
+    # One snapshot, so that it has both a version row and the journal row of its revision, or neither.
     async with (
         engine.database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -42,7 +43,7 @@ async def journal(request: Request, query: Annotated[JournalQuery, Query()]) -> 
         positions = [await _position(connection, records) for records in every]
     page = first_page(rows, query.limit)
     more = len(rows) > query.limit or len(page) < len(rows)
-    service, database = engine.settings.service, engine.place.database
+    service, database = engine.settings.service, engine.target_database.database
     return JournalPage(
         service=service,
         database=database,
@@ -57,7 +58,7 @@ async def _position(connection: AnyConnection, records: MigrationRecords) -> His
 
 
 def first_page(rows: list[Any], limit: int) -> list[Any]:
-    """As many as were asked for, or fewer where they are large; rows with one number are never divided."""
+    """The first `limit` rows, or fewer if they are large. Rows with the same number stay together."""
     size = count = 0
     for row in rows[:limit]:
         size += len(row["detail"] or "")
@@ -70,13 +71,13 @@ def first_page(rows: list[Any], limit: int) -> list[Any]:
 
 
 def entries_of(rows: list[Any], service: str, database: str) -> list[JournalEntry]:
-    """One for each number. `seq` is not held unique: of several rows with one number nobody can tell which is ours."""
+    """One entry per number. `seq` is not unique: of several rows with one number, ours cannot be identified."""
     groups = [list(group) for _, group in groupby(rows, key=lambda row: row["seq"])]
     return [_entry(group[0], service, database, alone=len(group) == 1) for group in groups]
 
 
 def _entry(row: Any, service: str, database: str, *, alone: bool) -> JournalEntry:
-    """Whatever is wrong with one row, the others are to be seen, and this one among them."""
+    """An entry for any row. A row that cannot be read is marked as such, so that it and the others are still shown."""
     kind = row["kind"] if row["kind"] in KINDS else UNREADABLE
     shown = JournalEntry(
         seq=row["seq"],
@@ -94,7 +95,7 @@ def _entry(row: Any, service: str, database: str, *, alone: bool) -> JournalEntr
         if not alone:
             raise ValueError("several rows have its number")
         detail = detail_of(row)
-        told = {
+        details = {
             "before": revisions_in(detail, "before"),
             "heads": revisions_in(detail, "heads"),
             "event": audit_event(row, service, database) if shown.is_sent else None,
@@ -102,4 +103,4 @@ def _entry(row: Any, service: str, database: str, *, alone: bool) -> JournalEntr
     except Exception as error:
         warnings.warn("journal_row_not_understood", kind=service, journal_seq=row["seq"], reason=type(error).__name__)
         return shown.model_copy(update={"is_sent": True})
-    return shown.model_copy(update=told)
+    return shown.model_copy(update=details)

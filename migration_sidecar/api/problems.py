@@ -1,4 +1,4 @@
-"""What the exceptions of a service mean for a caller."""
+"""Maps exceptions of a service to problem documents and HTTP statuses."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from migration_sidecar.contract.strict_json import StrictJsonError
 from migration_sidecar.http_server.problem_response import Describe
 
 
-def _known(error: ProblemError) -> tuple[Problem, int]:
+def _known_problem(error: ProblemError) -> tuple[Problem, int]:
     return error.problem, error.status
 
 
-def _not_strict(error: StrictJsonError) -> tuple[Problem, int]:
+def _strict_json_problem(error: StrictJsonError) -> tuple[Problem, int]:
     return Problem.of(error.code, str(error)), 400
 
 
 PROBLEMS: Mapping[type[Exception], Describe] = {
-    ProblemError: _known,
-    StrictJsonError: _not_strict,
-    RequestValidationError: lambda error: _known(validation_problem(error)),
+    ProblemError: _known_problem,
+    StrictJsonError: _strict_json_problem,
+    RequestValidationError: lambda error: _known_problem(validation_problem(error)),
 }

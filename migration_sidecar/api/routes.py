@@ -1,4 +1,4 @@
-"""The routes of the migration sidecar endpoint; strict in what they take."""
+"""The routes of the migration sidecar endpoint. Unknown parameters and keys are refused."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from migration_sidecar.http_server.request_body import read_body
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE, first_mistake
 
 BODY_BYTES = 64 * 1024
-LONGEST_LOADING_SECONDS = 10.0  # then the answer is that it still loads
-LONGEST_WAIT_SECONDS = 25.0  # below the 30 s that Dapr's resiliency file gives a call
+LONGEST_LOADING_SECONDS = 10.0  # then the answer is CM-308: it is still loading
+LONGEST_WAIT_SECONDS = 25.0  # below the timeout of 30 s in Dapr's resiliency file
 
 
 def _load_deadline() -> LoadDeadline:
@@ -42,17 +42,21 @@ router = APIRouter(dependencies=[EACH_PARAMETER_ONCE])
 
 
 class PlanQuery(QueryParameters):
+    """The parameters of GET /migrations/plan."""
+
     action: RequestableAction = Action.UPGRADE
     target: str = Field(default="head", pattern=r"^[A-Za-z0-9_.]{1,255}$")
     sql: TrueOrFalse = False
 
 
 class WaitQuery(QueryParameters):
+    """How long to wait for the end of an operation, in seconds."""
+
     wait_seconds: Number = Field(default=0, ge=0, le=LONGEST_WAIT_SECONDS)
 
 
 class Readiness(BaseModel):
-    """Whether traffic may come, and why not; `reason` may be a remark where it may."""
+    """Whether the service may take traffic, and the reason. If it is ready, `reason` may be a remark."""
 
     ready: bool
     reason: str
@@ -65,7 +69,7 @@ def _engine(request: Request) -> Engine:
 
 @router.get("/migrations", response_model_exclude_none=True, responses=problems(409, 422, 503))
 async def status(request: Request, _: Annotated[NoParameters, Query()], loading: Loading) -> ServiceStatus:
-    """If something is pending, a worker process also gets ready for it: the caller probably migrates next."""
+    """The state of the database. If revisions are pending, a worker process is prepared for the next request."""
     engine = _engine(request)
     current = await engine.reader.status(loading)
     engine.prewarm_for(current)
@@ -74,13 +78,13 @@ async def status(request: Request, _: Annotated[NoParameters, Query()], loading:
 
 @router.get("/migrations/plan", response_model_exclude_none=True, responses=problems(409, 422, 503))
 async def plan(request: Request, query: Annotated[PlanQuery, Query()], loading: Loading) -> MigrationPlan:
-    """If something is pending, a worker process also gets ready for it."""
+    """What a migration would do. If it has revisions and no obstacle, a worker process is prepared."""
     engine = _engine(request)
     current = await engine.reader.plan(query.action, query.target, loading)
     engine.prewarm(current)
     if (no := downgrade_refusal(engine.settings, query.action, query.target)) is not None:
         current = current.model_copy(update={"obstacles": [no.problem, *current.obstacles]})
-    return await engine.scripts.with_sql(current) if query.sql else current
+    return await engine.revision_files.with_sql(current) if query.sql else current
 
 
 @router.post(
@@ -91,6 +95,7 @@ async def plan(request: Request, query: Annotated[PlanQuery, Query()], loading: 
     openapi_extra=json_body(OperationRequest, {"operation_id": "by-hand-1", "target": "head", "requested_by": "you"}),
 )
 async def accept(request: Request, query: Annotated[WaitQuery, Query()], loading: Loading) -> Operation:
+    """Accepts an operation and starts it. The same request again returns the same operation."""
     document = read_object(await read_body(request, BODY_BYTES, BodyTooLarge))
     try:
         wanted = OperationRequest.model_validate(document)
@@ -109,6 +114,7 @@ async def accept(request: Request, query: Annotated[WaitQuery, Query()], loading
 async def operation(
     request: Request, operation_id: OperationId, query: Annotated[WaitQuery, Query()], loading: Loading
 ) -> Operation:
+    """One operation. With `wait_seconds` the answer waits for its end."""
     return await _engine(request).operations.find(operation_id, wait_seconds=query.wait_seconds, loading=loading)
 
 
@@ -116,26 +122,28 @@ async def operation(
     "/migrations/operations/{operation_id}", response_model_exclude_none=True, responses=problems(404, 409, 422, 503)
 )
 async def cancel(request: Request, operation_id: OperationId, loading: Loading) -> Operation:
+    """Cancels an operation. It ends at a whole revision."""
     return await _engine(request).operations.cancel(operation_id, loading)
 
 
 @router.get("/healthz")
 async def live() -> Liveness:
-    """No I/O, so that a long migration or a database that is away never gets this process killed."""
+    """Reads nothing, so that a long migration or an unreachable database does not make the process look dead."""
     return Liveness()
 
 
 @router.get("/readyz", responses={503: answer(Readiness)})
 async def ready(request: Request, response: Response, loading: Loading) -> Readiness:
+    """Whether the service may take traffic: 200 if it may, otherwise 503."""
     is_ready, reason = await _engine(request).startup.readiness(loading)
     response.status_code = 200 if is_ready else 503
-    # What a service has to say besides, such as that the audit is not being signed; traffic may come all the same.
+    # Remarks of the service, such as that the audit is not signed. They do not make it unready.
     remarks = [remark() for remark in getattr(request.app.state, "remarks", ())]
     return Readiness(ready=is_ready, reason=" ".join(filter(None, [reason, *remarks])))
 
 
 def validation_problem(error: ValidationError | RequestValidationError) -> ProblemError:
-    """A target is refused as a target, in whatever way it is none."""
+    """UnknownTarget for a target that is not valid, BadRequest for any other mistake."""
     first = error.errors()[0]
     if "target" in first["loc"][-1:] and isinstance(target := first.get("input"), str):
         return UnknownTarget(target)

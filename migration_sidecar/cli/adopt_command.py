@@ -34,7 +34,7 @@ def adopt(options: Options, revision: str | None, leaving: Collection[str], *, d
 
     async def ask(engine: Engine) -> Adoption | Matches | Problem:
         try:
-            return await (carry_out if revision else matches)(engine, wish, _tell)
+            return await (carry_out if revision else matches)(engine, wish, _print_progress)
         except NotAdopted as error:
             return error.problem
 
@@ -56,7 +56,7 @@ def _exit_code(answer: Adoption | Matches | Problem) -> int:
     return 1 if isinstance(answer, Problem) or answer.state is AdoptionState.DIFFERENT else 0
 
 
-def _tell(sentence: str) -> None:
+def _print_progress(sentence: str) -> None:
     remarks.print(escape(sentence))
 
 
@@ -90,35 +90,35 @@ def _print_matches(answer: Matches) -> None:
 
 def _lines(differences: list[Difference]) -> list[str]:
     """The lines for all differences. A missing table has one line, with the number of the objects that belong to it."""
-    whole = {each.object for each in differences if each.kind == "table" and _is_alone(each)}
+    whole = {each.object for each in differences if each.kind == "table" and _is_one_sided(each)}
     lines = []
     for each in differences:
         owner = each.object.rpartition(".")[0]
         if each.kind in WITHIN and owner in whole:
             continue
-        lines += _described(each, _hanging(each, differences) if each.object in whole else "")
+        lines += _described(each, _count_children(each, differences) if each.object in whole else "")
     return lines
 
 
-def _is_alone(each: Difference) -> bool:
+def _is_one_sided(each: Difference) -> bool:
     return each.in_database is None or each.in_revision is None
 
 
-def _hanging(table: Difference, differences: list[Difference]) -> str:
+def _count_children(table: Difference, differences: list[Difference]) -> str:
     within = [each for each in differences if each.object.startswith(f"{table.object}.") and each.kind in WITHIN]
     inside = Counter(each.kind for each in within)
     return f" (with {', '.join(f'{count} {kind}' for kind, count in sorted(inside.items()))})" if inside else ""
 
 
-def _described(each: Difference, hanging: str) -> list[str]:
+def _described(each: Difference, children: str) -> list[str]:
     name = f"[bold]{each.kind} {escape(each.object)}[/]"
     if each.in_revision is None:
-        return [f"{name}: only in the database{hanging}"]
+        return [f"{name}: only in the database{children}"]
     if each.in_database is None:
-        return [f"{name}: only in the revision{hanging}"]
-    return [name, *_side("database", each.in_database), *_side("revision", each.in_revision)]
+        return [f"{name}: only in the revision{children}"]
+    return [name, *_definition_lines("database", each.in_database), *_definition_lines("revision", each.in_revision)]
 
 
-def _side(who: str, text: str) -> list[str]:
+def _definition_lines(who: str, text: str) -> list[str]:
     first, *rest = escape(text).splitlines() or ["(plain)"]
     return [f"  {who}  {first or '(plain)'}", *(f"            {line}" for line in rest)]

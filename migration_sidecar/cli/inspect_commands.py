@@ -70,7 +70,7 @@ def plan(options: Options, target: str, *, sql: bool) -> None:
 
     async def ask(engine: Engine) -> MigrationPlan:
         answer = await engine.reader.plan(Action.UPGRADE, await full_target(engine, Action.UPGRADE, target))
-        return await engine.scripts.with_sql(answer) if sql else answer
+        return await engine.revision_files.with_sql(answer) if sql else answer
 
     answer = options.ask(ask)
     if options.as_json:
@@ -97,7 +97,7 @@ def history(options: Options) -> None:
     """Prints every revision, newest first."""
 
     async def ask(engine: Engine) -> tuple[History, ServiceStatus]:
-        return await engine.scripts.history(), await engine.reader.status()
+        return await engine.revision_files.history(), await engine.reader.status()
 
     known, at = options.ask(ask)
     if options.as_json:

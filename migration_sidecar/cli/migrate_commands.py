@@ -57,7 +57,7 @@ async def _execute(engine: Engine, request: OperationRequest) -> tuple[Operation
 
 async def _follow(engine: Engine, request: OperationRequest) -> Operation:
     """Waits for the end of the operation, and prints on stderr what it waits for."""
-    operation = await engine.operations.accept(request, way_in=Origin.BY_HAND)
+    operation = await engine.operations.accept(request, origin=Origin.BY_HAND)
     shown = None
     while not operation.state.ended:
         operation = await engine.operations.find(request.operation_id, wait_seconds=0.5)

@@ -69,7 +69,7 @@ class Options:
             journal_table=self.journal_table,
         )
         try:
-            return read_settings(self.config, given=overrides)
+            return read_settings(self.config, overrides=overrides)
         except NoConfiguration as error:
             raise NoConfiguration(str(self.config)) if self.config else error from None
 
@@ -90,15 +90,15 @@ class Options:
 
         async def run() -> CommandResult:
             settings = self.settings()
-            processes = ForkserverClient(None, settings.python, self._launched)
-            engine = Engine(settings, processes=processes)
+            forkserver = ForkserverClient(None, settings.python, self._launched)
+            engine = Engine(settings, forkserver=forkserver)
             telling = asyncio.create_task(_show_loading_notice(engine))
             try:
                 return await question(engine)
             finally:
                 telling.cancel()
                 await engine.close()
-                processes.stop()
+                forkserver.stop()
 
         try:
             return asyncio.run(run())
@@ -122,11 +122,11 @@ async def _show_loading_notice(engine: Engine) -> None:
 
     from migration_sidecar.cli.output import remarks
 
-    while engine.loading.seconds < SILENT_SECONDS:
+    while engine.loader.seconds < SILENT_SECONDS:
         await asyncio.sleep(0.5)
     limit = engine.settings.loading_seconds
-    told = f"Waiting for env.py and the revision files, and all that they import; {limit:.0f} s at most."
-    remarks.print(told, soft_wrap=True)
+    notice = f"Waiting for env.py and the revision files, and all that they import; {limit:.0f} s at most."
+    remarks.print(notice, soft_wrap=True)
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:

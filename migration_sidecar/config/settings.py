@@ -87,7 +87,7 @@ class Settings:
 def read_settings(
     config_file: Path | None,
     environment: Mapping[str, str] = os.environ,
-    given: CommandLineOverrides = CommandLineOverrides(),
+    overrides: CommandLineOverrides = CommandLineOverrides(),
 ) -> Settings:
     """Reads all settings once, at start. Raises NoConfiguration, or Misconfigured, which never shows a value."""
     startup = environment.get("MIGRATE_ON_STARTUP", OnStartup.APPLY)
@@ -99,16 +99,16 @@ def read_settings(
         if not files.named.exists():
             raise NoConfiguration(files.named.name)
         section = Section(files)
-        if not files.has_section(given.section):
-            raise Misconfigured(files.named.name, f"it has no section [{given.section}]")
-        our_own = uses_our_environment(files, given.section)
-        given_url = parse_url(given.database_url, "--database-url") if given.database_url else None
-        needed = our_own is not False and given_url is None
-        url, no_url = _declared(files, environment, given.section, needed=needed)
+        if not files.has_section(overrides.section):
+            raise Misconfigured(files.named.name, f"it has no section [{overrides.section}]")
+        our_own = uses_our_environment(files, overrides.section)
+        override_url = parse_url(overrides.database_url, "--database-url") if overrides.database_url else None
+        needed = our_own is not False and override_url is None
+        url, no_url = _declared(files, environment, overrides.section, needed=needed)
     except (InvalidDatabaseUrl, ConfigFileError) as error:
         raise Misconfigured(error.key, error.reason) from None
     return Settings(
-        service=given.service or section.string("service") or environment.get("APP_ID") or files.folder.name,
+        service=overrides.service or section.string("service") or environment.get("APP_ID") or files.folder.name,
         config_file=files.named,
         url=url,
         on_startup=OnStartup(startup),
@@ -117,14 +117,14 @@ def read_settings(
         ),
         dapr_http_port=int(port) if (port := environment.get("DAPR_HTTP_PORT", "")).isdigit() else None,
         audit_app_id=section.string("audit") or "cas-audit",
-        section=given.section,
-        x=given.x,
-        configured_url=given_url,
+        section=overrides.section,
+        x=overrides.x,
+        configured_url=override_url,
         from_environment=bool(environment.get("DATABASE_URL")),
         uses_our_environment=our_own is not False,
         no_url=no_url,
-        python=section.interpreter(given.python),
-        journal_table=_journal_table(given, environment, section),
+        python=section.interpreter(overrides.python),
+        journal_table=_journal_table(overrides, environment, section),
         memory_bytes=section.number("memory_limit_mb", 2048) << 20,
         guards=section.guards(),
         patience_seconds=float(section.number("patience_seconds", 600)),
@@ -169,8 +169,8 @@ def _serves_openapi(environment: Mapping[str, str], section: Section) -> bool:
     return value == "true" if value else section.boolean("serve_openapi")
 
 
-def _journal_table(given: CommandLineOverrides, environment: Mapping[str, str], section: Section) -> str | None:
-    name = given.journal_table or environment.get("MIGRATION_JOURNAL_TABLE") or section.string("journal_table")
+def _journal_table(overrides: CommandLineOverrides, environment: Mapping[str, str], section: Section) -> str | None:
+    name = overrides.journal_table or environment.get("MIGRATION_JOURNAL_TABLE") or section.string("journal_table")
     try:
         journal_tables(name)
     except ValueError as error:

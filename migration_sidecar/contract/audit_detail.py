@@ -85,10 +85,10 @@ def validation_error(event: AuditEvent) -> str | None:
 def truncate_detail(event_type: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the facts that such an event may hold; what is too large is cut, and named in `cut`."""
     allowed = FACTS[event_type] | _ALWAYS
-    known = {name: _for_ever(value) for name, value in facts.items() if name in allowed and value is not None}
-    kept = {name: _cut(value, LIMITS[name]) for name, value in known.items()}
-    cut = sorted(name for name, value in kept.items() if value != known[name])
-    return {**kept, "cut": cut} if cut else kept
+    known = {name: _without_secrets(value) for name, value in facts.items() if name in allowed and value is not None}
+    truncated = {name: _truncate(value, LIMITS[name]) for name, value in known.items()}
+    cut = sorted(name for name, value in truncated.items() if value != known[name])
+    return {**truncated, "cut": cut} if cut else truncated
 
 
 def problem_facts(problem: Problem) -> dict[str, Any]:
@@ -108,20 +108,21 @@ def revision_list(revisions: Sequence[str]) -> str | None:
 
 
 def encoded_size(value: Any) -> int:
+    """The size of the value as JSON, in bytes."""
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace"))
 
 
-def _for_ever(value: Any) -> Any:
+def _without_secrets(value: Any) -> Any:
     """Without passwords, and without a server's words however deep they stand."""
     if isinstance(value, str):
         return mask_url_passwords(value)
     if isinstance(value, dict):
-        kept = {str(name): each for name, each in value.items() if name != SERVER_MESSAGE}
-        return {mask_url_passwords(name): _for_ever(each) for name, each in kept.items()}
-    return [_for_ever(each) for each in value] if isinstance(value, list) else value
+        without_message = {str(name): each for name, each in value.items() if name != SERVER_MESSAGE}
+        return {mask_url_passwords(name): _without_secrets(each) for name, each in without_message.items()}
+    return [_without_secrets(each) for each in value] if isinstance(value, list) else value
 
 
-def _cut(value: Any, limit: int) -> Any:
+def _truncate(value: Any, limit: int) -> Any:
     while encoded_size(value) > limit:
         if isinstance(value, dict):
             value = dict(list(value.items())[: len(value) * 3 // 4])

@@ -18,6 +18,8 @@ FILTERS = ("request_id", "service", "database", "actor", "outcome", "revision") 
 
 
 class Order(StrEnum):
+    """The order of the events of an answer."""
+
     OLDEST = "oldest"
     NEWEST = "newest"
 
@@ -63,6 +65,7 @@ class AuditQuery(QueryParameters):
 
     @model_validator(mode="after")
     def goes_forward(self) -> Self:
+        """Refuses a time span that ends before it begins."""
         if self.since and self.until and self.since >= self.until:
             raise ValueError("from must be before to")
         return self
@@ -79,6 +82,7 @@ class AuditQuery(QueryParameters):
 
     @property
     def asks_several(self) -> bool:
+        """Whether there is more than one filter besides the time span."""
         return len(self.equals) + bool(self.type) > 1
 
 
@@ -104,6 +108,7 @@ class ExportQuery(QueryParameters):
 
     @model_validator(mode="after")
     def goes_forward(self) -> Self:
+        """Refuses a range that ends before it begins."""
         if self.until is not None and self.first > self.until:
             raise ValueError("from must not be after to")
         return self

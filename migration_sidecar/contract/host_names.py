@@ -11,8 +11,8 @@ NAME = re.compile(r"[a-z0-9._-]{1,253}|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f.]{0,15}", 
 
 def host_name(header: str) -> str | None:
     """The name that a Host header calls, in lower case and without the port; None where it is no plain host."""
-    found = HOST.fullmatch(header)
-    return None if found is None else (found["six"] or found["name"]).lower()
+    match = HOST.fullmatch(header)
+    return None if match is None else (match["six"] or match["name"]).lower()
 
 
 def allowed_hosts(text: str) -> frozenset[str]:

@@ -61,6 +61,8 @@ class Problem(Message):
 
 
 class Action(StrEnum):
+    """What an operation does."""
+
     UPGRADE = "upgrade"
     DOWNGRADE = "downgrade"
     ADOPT = "adopt"  # only in a record: it is for a person at the database
@@ -70,6 +72,8 @@ RequestableAction = Literal[Action.UPGRADE, Action.DOWNGRADE]
 
 
 class DatabaseState(StrEnum):
+    """The state of a database, compared with the revision files of this image."""
+
     AT_HEAD = "at_head"
     BEHIND = "behind"
     AHEAD = "ahead"  # at a revision this image does not know, while it knows that one's history is its own
@@ -100,6 +104,8 @@ class AppliedRevision(Message):
 
 
 class OperationState(StrEnum):
+    """The state of an operation. The last four are final."""
+
     ACCEPTED = "accepted"  # stored; nothing has been touched
     RUNNING = "running"  # an attempt is under way
     SUCCEEDED = "succeeded"  # the database was read back and is at the target
@@ -109,6 +115,7 @@ class OperationState(StrEnum):
 
     @property
     def ended(self) -> bool:
+        """Whether the state is final."""
         return self not in (OperationState.ACCEPTED, OperationState.RUNNING)
 
 

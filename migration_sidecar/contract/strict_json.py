@@ -23,14 +23,20 @@ class StrictJsonError(ValueError):
 
 
 class NotAnObject(StrictJsonError):
+    """CM-101: the body is not one JSON object."""
+
     code = "CM-101"
 
 
 class NotStorable(StrictJsonError):
+    """CM-104: a string has characters that a database cannot store."""
+
     code = "CM-104"
 
 
 class DuplicateKey(StrictJsonError):
+    """CM-105: a key occurs twice, nesting is too deep, or a number is too long or not finite."""
+
     code = "CM-105"
 
 
@@ -89,12 +95,12 @@ def _parse(body: bytes) -> Any:
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        keys: set[str] = set()
+        twice = next(key for key, _ in pairs if key in keys or keys.add(key))  # type: ignore[func-returns-value]
         raise DuplicateKey(f"The key {quote_for_message(twice)} is there more than once.")
-    return found
+    return document
 
 
 def _short_integer(digits: str) -> int:
@@ -135,8 +141,8 @@ def _inspect(document: Any) -> None:
 
 
 def _require_plain(where: str, text: str) -> None:
-    if found := FORBIDDEN.search(text):
-        character = f"U+{ord(found.group()):04X}"
+    if forbidden := FORBIDDEN.search(text):
+        character = f"U+{ord(forbidden.group()):04X}"
         raise NotStorable(
             f"The string at {quote_for_message(where)} holds {character}, which no database text may hold."
         )

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     AnyConnection: TypeAlias = Connection | PoolConnectionProxy
 
-STATEMENTS_KEPT = 60  # a session keeps the statements that it was asked before, so they are parsed only once
+STATEMENT_CACHE_SIZE = 60  # a session keeps the statements that it was asked before, so they are parsed only once
 # PostgreSQL refuses what asyncpg does not know and passes on: connect_timeout and keepalives, for example.
-UNDERSTOOD = {
+ASYNCPG_PARAMETERS = {
     *("host", "port", "dbname", "database", "user", "password", "passfile", "service", "servicefile", "options"),
     *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "sslnegotiation"),
     *("ssl_min_protocol_version", "ssl_max_protocol_version", "target_session_attrs", "krbsrvname", "gsslib"),
@@ -28,9 +28,9 @@ async def connect(*arguments: Any, **options: Any) -> Connection:
 
     A pooler may send a later query to another session, where the prepared statement does not exist.
     """
-    session: Connection = await asyncpg.connect(*arguments, statement_cache_size=STATEMENTS_KEPT, **options)
+    session: Connection = await asyncpg.connect(*arguments, statement_cache_size=STATEMENT_CACHE_SIZE, **options)
     try:
-        direct = await _reaches_its_server(session)
+        direct = await _is_direct(session)
     except BaseException:
         session.terminate()
         raise
@@ -40,7 +40,7 @@ async def connect(*arguments: Any, **options: Any) -> Connection:
     return await asyncpg.connect(*arguments, statement_cache_size=0, **options)
 
 
-async def _reaches_its_server(session: Connection) -> bool:
+async def _is_direct(session: Connection) -> bool:
     """Whether the server process that answers is the one to which asyncpg connected."""
     # Without parameters, so that asyncpg prepares nothing for it; the answer is the number of rows.
     return await session.execute(f"SELECT WHERE pg_backend_pid() = {session.get_server_pid()}") == "SELECT 1"
@@ -51,6 +51,6 @@ def asyncpg_dsn(url: URL) -> str:
     query = {
         key: value if isinstance(value, str) else ",".join(value)
         for key, value in url.query.items()
-        if key in UNDERSTOOD
+        if key in ASYNCPG_PARAMETERS
     }
     return url.set(drivername="postgresql", query=query).render_as_string(hide_password=False)

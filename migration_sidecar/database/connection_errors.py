@@ -10,15 +10,15 @@ from migration_sidecar.contract.errors import DatabaseUnreachable
 from migration_sidecar.protocol.url import URL
 
 CONNECT_SECONDS = 5.0
-_NOT_LET_IN = asyncpg.InvalidAuthorizationSpecificationError
-_NO_WRITES = (
+_LOGIN_REFUSED = asyncpg.InvalidAuthorizationSpecificationError
+_NOT_WRITABLE = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.CannotConnectNowError,
     asyncpg.ObjectNotInPrerequisiteStateError,  # ALLOW_CONNECTIONS false
 )
-_CROWDED = asyncpg.TooManyConnectionsError
-_NO_ROOM = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
-_AWAY = (
+_NO_FREE_CONNECTION = asyncpg.TooManyConnectionsError
+_OUT_OF_RESOURCES = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
+_NO_SESSION = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
@@ -45,7 +45,7 @@ def _table(url: URL) -> tuple[tuple[Any, str, str, str | None], ...]:
     user, name = url.username or "", url.database or ""
     return (
         (asyncpg.InvalidPasswordError, "CM-501", f"PostgreSQL at {host} refused the password of user {user}.", None),
-        (_NOT_LET_IN, "CM-502", f"PostgreSQL at {host} does not let user {user} in.", None),
+        (_LOGIN_REFUSED, "CM-502", f"PostgreSQL at {host} does not let user {user} in.", None),
         (
             asyncpg.InsufficientPrivilegeError,
             "CM-504",
@@ -58,8 +58,13 @@ def _table(url: URL) -> tuple[tuple[Any, str, str, str | None], ...]:
             f"There is no database {name} at {host}.",
             f"Create it: createdb {name}, or ./scripts/setup_databases.sh for all.",
         ),
-        (_NO_WRITES, "CM-521", f"PostgreSQL at {host} is starting, stopping, or a standby.", None),
-        (_CROWDED, "CM-531", f"PostgreSQL at {host} has no connection left for user {user}.", None),
-        (_NO_ROOM, "CM-532", f"PostgreSQL at {host} has no disk space or no memory left for what was asked.", None),
-        (_AWAY, "CM-513", f"No session with PostgreSQL at {host} within {CONNECT_SECONDS:.0f} s.", None),
+        (_NOT_WRITABLE, "CM-521", f"PostgreSQL at {host} is starting, stopping, or a standby.", None),
+        (_NO_FREE_CONNECTION, "CM-531", f"PostgreSQL at {host} has no connection left for user {user}.", None),
+        (
+            _OUT_OF_RESOURCES,
+            "CM-532",
+            f"PostgreSQL at {host} has no disk space or no memory left for what was asked.",
+            None,
+        ),
+        (_NO_SESSION, "CM-513", f"No session with PostgreSQL at {host} within {CONNECT_SECONDS:.0f} s.", None),
     )

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 CANCELLING = "cancelling"  # the value of `state` from the request to cancel until the operation has ended
 
-_TRY = "SELECT pg_try_advisory_lock($1, hashtext($2))"
+_TRY_LOCK = "SELECT pg_try_advisory_lock($1, hashtext($2))"
 
 Stored = TypeVar("Stored", bound=Message)
 
@@ -135,12 +135,12 @@ class OperationsTable:
 
     async def claim(self, connection: AnyConnection, operation_id: str) -> bool:
         """Whether this session may carry out the operation. Free again when the session returns to its pool or ends."""
-        claimed: bool = await connection.fetchval(_TRY, OPERATION_CLASS, operation_id)
+        claimed: bool = await connection.fetchval(_TRY_LOCK, OPERATION_CLASS, operation_id)
         return claimed
 
     async def claim_startup(self, connection: AnyConnection) -> bool:
         """Whether this session may look if a start-up operation is due. Free again in the same way."""
-        claimed: bool = await connection.fetchval(_TRY, START_UP_CLASS, self.history)
+        claimed: bool = await connection.fetchval(_TRY_LOCK, START_UP_CLASS, self.history)
         return claimed
 
     async def read(self, connection: AnyConnection, operation_id: str) -> StoredOperation | None:

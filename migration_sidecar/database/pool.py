@@ -43,8 +43,8 @@ class HeldConnection:
 class DatabasePool:
     """A pool of at most four sessions. They are opened when needed and closed when idle."""
 
-    def __init__(self, place: ConnectionTarget, application_name: str) -> None:
-        self._place = place
+    def __init__(self, target: ConnectionTarget, application_name: str) -> None:
+        self._target = target
         self._url: URL | None = None
         self._role = ""
         self._application_name = application_name[:63]
@@ -52,17 +52,17 @@ class DatabasePool:
 
     @asynccontextmanager
     async def connection(
-        self, kept: HeldConnection | None = None, loading: LoadDeadline = UNLIMITED
+        self, held: HeldConnection | None = None, loading: LoadDeadline = UNLIMITED
     ) -> AsyncIterator[Connection | PoolConnectionProxy]:
         """Gives a session of the pool, or the one in `kept`.
 
 
         Raises DatabaseUnreachable if there is none within five seconds, or if it is lost in the block.
         """
-        kept = kept or HeldConnection()
+        held = held or HeldConnection()
         try:
-            if kept.session is not None and not kept.session.is_closed():
-                yield kept.session
+            if held.session is not None and not held.session.is_closed():
+                yield held.session
                 return
             pool = await self._opened(loading)
             async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
@@ -70,7 +70,7 @@ class DatabasePool:
         except ProblemError:
             raise
         except Exception as error:
-            kept.session = None  # it may be disconnected without an error, and each use would wait again
+            held.session = None  # it may be disconnected without an error, and each use would wait again
             problem = self._unreachable(error)
             if problem is None:
                 raise
@@ -79,7 +79,7 @@ class DatabasePool:
     async def probe(self) -> None:
         """Connects once without the pool. Raises DatabaseUnreachable with the server's reason."""
         try:
-            url = await self._place.url(UNLIMITED)
+            url = await self._target.url(UNLIMITED)
             session = await asyncpg.connect(asyncpg_dsn(url), timeout=CONNECT_SECONDS, server_settings=self._settings)
             await session.close(timeout=CONNECT_SECONDS)
         except Exception as error:
@@ -95,7 +95,7 @@ class DatabasePool:
             self._pool = None
 
     async def _opened(self, loading: LoadDeadline) -> asyncpg.Pool[asyncpg.Record]:
-        url, role = await self._place.url(loading), self._place.role
+        url, role = await self._target.url(loading), self._target.role
         if (url, role) != (self._url, self._role):  # env.py or the settings changed
             self._url, self._role = url, role
             await self.close()

@@ -38,7 +38,7 @@ class MigrationRecords:
 
     async def prepare(self, connection: AnyConnection) -> None:
         """Creates missing tables and updates those of an older release. Several replicas may call it at once."""
-        if not await self._are_there(connection):
+        if not await self._tables_exist(connection):
             await connection.execute(create_sql(self.tables))
 
     async def versions(self, connection: AnyConnection) -> list[str]:
@@ -50,7 +50,7 @@ class MigrationRecords:
         rows = await connection.fetch(f"SELECT to_jsonb(v) ->> 'version_num' AS revision FROM {table} v")  # noqa: S608
         return sorted(row["revision"] for row in rows if row["revision"] is not None)
 
-    async def _are_there(self, connection: AnyConnection) -> bool:
+    async def _tables_exist(self, connection: AnyConnection) -> bool:
         exist: bool = await connection.fetchval(
             """SELECT EXISTS (
                  SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

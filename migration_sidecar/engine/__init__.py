@@ -1,1 +1,4 @@
-"""Plans and carries out operations on one database. Import `engine.engine` from outside; the rest is its inside."""
+"""The engine: plans and executes operations on one database.
+
+Other packages import `engine.engine`, `engine.startup` and `engine.journal_events`.
+"""

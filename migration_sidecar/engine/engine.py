@@ -1,4 +1,4 @@
-"""Wires one service's migration sidecar; the endpoint, start-up and the command line all get their parts here."""
+"""Creates all parts of one service's migration sidecar. The endpoint, start-up and the command line use them."""
 
 from __future__ import annotations
 
@@ -20,48 +20,51 @@ from migration_sidecar.forkserver.client import ForkserverClient
 
 
 class Engine:
-    """Everything one service needs; nothing is connected or started before it is used."""
+    """All parts of one service. Creating an Engine opens no connection and starts no process."""
 
     def __init__(
         self,
         settings: Settings,
         environment: dict[str, str] | None = None,
-        processes: ForkserverClient | None = None,
+        forkserver: ForkserverClient | None = None,
     ) -> None:
-        """`processes` of another engine stay that one's to stop."""
+        """`forkserver` may belong to another engine; then `close` does not stop it."""
         self.settings = settings
-        self._borrowed = processes is not None
-        self.processes = processes or ForkserverClient(environment, settings.python)
-        self.loading = EnvironmentLoader(settings, self.processes)
-        self.place = TargetDatabase(settings, self.loading)
-        self.database = DatabasePool(self.place, f"migration-sidecar {settings.service}")
-        self.scripts = RevisionFiles(settings, self.processes, self.loading)
-        self.reader = StatusReader(settings, self.place, self.database, self.scripts)
-        self.relay = JournalRelay(settings, self.place, self.database)
-        truth = ReadBackReader(self.database, self.reader, self.place)
-        self.standby = PrewarmedWorker(self.processes, self.scripts)
-        self.workers = WorkerRunner(settings, self.place, self.database, self.standby)
-        self.attempts = OperationExecutor(settings, self.place, self.database, self.scripts, self.workers, truth)
+        self._shares_forkserver = forkserver is not None
+        self.forkserver = forkserver or ForkserverClient(environment, settings.python)
+        self.loader = EnvironmentLoader(settings, self.forkserver)
+        self.target_database = TargetDatabase(settings, self.loader)
+        self.database = DatabasePool(self.target_database, f"migration-sidecar {settings.service}")
+        self.revision_files = RevisionFiles(settings, self.forkserver, self.loader)
+        self.reader = StatusReader(settings, self.target_database, self.database, self.revision_files)
+        self.relay = JournalRelay(settings, self.target_database, self.database)
+        read_back_reader = ReadBackReader(self.database, self.reader, self.target_database)
+        self.prewarmed_worker = PrewarmedWorker(self.forkserver, self.revision_files)
+        self.worker_runner = WorkerRunner(settings, self.target_database, self.database, self.prewarmed_worker)
+        self.executor = OperationExecutor(
+            settings, self.target_database, self.database, self.revision_files, self.worker_runner, read_back_reader
+        )
         self.operations = OperationQueue(
-            settings, self.place, self.database, self.reader, self.attempts, self.relay.wake
+            settings, self.target_database, self.database, self.reader, self.executor, self.relay.wake
         )
         self.startup = Startup(settings, self.reader, self.operations, self.prewarm_for)
 
     def prewarm(self, plan: MigrationPlan) -> None:
-        """A plan was asked for: where it has work to do, its process gets ready while others decide."""
+        """Called after a plan was read. Prepares a worker process if the plan has revisions and no obstacle."""
         if plan.revisions and not plan.obstacles:
-            self.standby.prewarm(self.workers.job(plan.action, plan.target))
+            self.prewarmed_worker.prewarm(self.worker_runner.job(plan.action, plan.target))
 
     def prewarm_for(self, status: ServiceStatus) -> None:
-        """The same where only the status is known: what a coordinator asks for first is the head."""
+        """Called after a status was read. As `prewarm`, for an upgrade to head, which a coordinator asks for first."""
         if status.pending and status.error is None:
-            self.standby.prewarm(self.workers.job(Action.UPGRADE, "head"))
+            self.prewarmed_worker.prewarm(self.worker_runner.job(Action.UPGRADE, "head"))
 
     async def close(self) -> None:
+        """Stops all tasks and processes and closes all connections."""
         await self.startup.close()
         await self.operations.stop()
-        await self.standby.close()
-        await self.loading.stop()
+        await self.prewarmed_worker.close()
+        await self.loader.stop()
         await self.database.close()
-        if not self._borrowed:
-            self.processes.stop()
+        if not self._shares_forkserver:
+            self.forkserver.stop()

@@ -1,4 +1,4 @@
-"""What the audit is told of a journal row: only facts that are known to hold no data of users."""
+"""Makes an audit event from a journal row. It has only facts that cannot contain data of users."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ EVENT_TYPES = {
     "cancelled": "attempt.cancelled",
     "resolved": "attempt.resolved",
 }
-# A committed `started` says no more than the `applied` beside it; without one, attempt.failed tells (CM-402).
+# `applied` has all facts of `started`. If a `started` has no `applied`, attempt.failed reports it (CM-402).
 NOT_RELAYED = ("started",)
 
-# How the actor is known: who called an endpoint nobody has checked here.
+# How the actor is known. The endpoint does not authenticate its callers, so their actor is a claim.
 ACTOR_BASIS = {Origin.BY_HAND: "operating system", Origin.START_UP: "service itself"}
 CLAIMED = "claimed"
 
-_OF_A_REVISION = ("message", "sha256", "tables", "tables_count", "dropped")
-_OF_AN_ADOPTION = ("built_in", "catalog_sha256", "objects")
+_REVISION_DETAILS = ("message", "sha256", "tables", "tables_count", "dropped")
+_ADOPTION_DETAILS = ("built_in", "catalog_sha256", "objects")
 
 
 def audit_event(row: Any, service: str, database: str) -> AuditEvent:
-    """One journal row as the audit wants it; the same row gives the same event, whoever relays it.
+    """Makes the audit event of one journal row. The same row always gives the same event, in every service.
 
-    Services that share a journal relay each other's rows, so a row says itself whose it is. Raises where the row is not
-    as we write them, in whatever way: whoever can write to the table can write anything.
+    Services that share a journal send each other's rows, so the row itself names its service. Raises any exception for
+    a row that we did not write: another program that can write to the table can write anything.
     """
     detail = detail_of(row)
     service = detail.get("service", service)
@@ -54,7 +54,7 @@ def audit_event(row: Any, service: str, database: str) -> AuditEvent:
         from_revision=revision_list(revisions_in(detail, "before") or []),
         to_revision=revision_list(revisions_in(detail, "heads") or []),
         outcome=problem.get("code") or kind,
-        duration_ms=_storable(detail.get("duration_ms")),
+        duration_ms=_checked_duration(detail.get("duration_ms")),
         detail=truncate_detail(
             EVENT_TYPES[kind],
             {
@@ -63,8 +63,8 @@ def audit_event(row: Any, service: str, database: str) -> AuditEvent:
                 "revision": row["revision"] or problem.get("revision"),
                 "way_in": detail.get("way_in"),
                 "actor_basis": ACTOR_BASIS.get(detail.get("way_in", ""), CLAIMED) if detail.get("actor") else None,
-                **{name: detail.get(name) for name in _OF_A_REVISION},
-                **{name: detail.get("adopted", {}).get(name) for name in _OF_AN_ADOPTION},
+                **{name: detail.get(name) for name in _REVISION_DETAILS},
+                **{name: detail.get("adopted", {}).get(name) for name in _ADOPTION_DETAILS},
                 "error": error_without_literals(problem["detail"]) if "detail" in problem else None,
                 "sqlstate": problem.get("sqlstate"),
             },
@@ -73,7 +73,7 @@ def audit_event(row: Any, service: str, database: str) -> AuditEvent:
 
 
 def detail_of(row: Any) -> dict[str, Any]:
-    """Raises ValueError for what is no object, or nests deeper than whoever gets it reads."""
+    """The detail of a journal row. Raises ValueError if it is not an object or is nested too deep for the receiver."""
     detail = json.loads(row["detail"])
     if not isinstance(detail, dict):
         raise ValueError("the detail of the row is no object")
@@ -83,7 +83,7 @@ def detail_of(row: Any) -> dict[str, Any]:
 
 
 def revisions_in(detail: dict[str, Any], name: str) -> list[str] | None:
-    """Raises ValueError for what is no list of revisions."""
+    """The list of revisions under `name`, or None. Raises ValueError if the value is not a list of revisions."""
     revisions = detail.get(name)
     if revisions is None:
         return None
@@ -94,8 +94,8 @@ def revisions_in(detail: dict[str, Any], name: str) -> list[str] | None:
     return revisions
 
 
-def _storable(milliseconds: Any) -> Any:
-    """Raises ValueError for a number that the audit has no room for; of any other kind the event itself refuses it."""
+def _checked_duration(milliseconds: Any) -> Any:
+    """Raises ValueError for a number above 64 bits. AuditEvent itself refuses values of other types."""
     if isinstance(milliseconds, int) and abs(milliseconds) >= 2**63:
         raise ValueError("duration_ms is out of range")
     return milliseconds

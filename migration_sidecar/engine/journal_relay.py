@@ -1,4 +1,4 @@
-"""Brings the service's journal to the fleet's audit: at least once, in order, and resumed after any outage."""
+"""Sends the journal rows of a service to the audit: in order, at least once, and again after every failure."""
 
 from __future__ import annotations
 
@@ -23,48 +23,50 @@ log = logging.getLogger(__name__)
 
 Pair: TypeAlias = tuple[int, AuditEvent]
 
-IDLE_SECONDS = 2.0  # how late a migration made by hand may appear in the audit
-GATHER_SECONDS = 1.0
+IDLE_SECONDS = 2.0  # the longest delay for rows of the command line
+BATCH_DELAY_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 BATCH = 200
 HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
 ANSWER_BYTES = 1024 * 1024
 CHUNK_BYTES = 64 * 1024
-SKIP_SECONDS = 600.0
-# The audit's own words for what it will never take as it is; everything else passes.
+REFUSED_RETRY_SECONDS = 600.0
+# The codes by which the audit refuses an event for good; all other errors are temporary.
 PERMANENT_REFUSALS = {"CM-104", "CM-106", "CM-603"}
 
 
 class JournalRelay:
-    """One per service; the audit recognises repeats by event id, so losing an answer is harmless."""
+    """One per service. Sending a row twice is harmless, because the audit recognises its event id."""
 
-    def __init__(self, settings: Settings, place: TargetDatabase, database: DatabasePool) -> None:
+    def __init__(self, settings: Settings, target_database: TargetDatabase, database: DatabasePool) -> None:
         self._settings = settings
-        self._place = place
+        self._target_database = target_database
         self._database = database
-        self._wanted = asyncio.Event()
-        self._waiting_since_logged = False
-        self._aside: dict[int, float] = {}  # rows the audit refused as they are, and when to try them again
+        self._wake_event = asyncio.Event()
+        self._failure_logged = False
+        self._retry_times: dict[int, float] = {}  # by `seq`: when to send a refused row again
 
     def wake(self) -> None:
-        """There may be new rows."""
-        self._wanted.set()
+        """Called when the journal may have new rows."""
+        self._wake_event.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
-        import httpx  # a command by hand has nobody to tell, and need not wait for it
+        """Sends rows until it is cancelled."""
+        import httpx  # not at the top: the command line does not need it, and it loads slowly
 
         pause = IDLE_SECONDS
-        async with httpx.AsyncClient(base_url=self._address(), timeout=10, headers=_token(), trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=self._address(), timeout=10, headers=_auth_headers(), trust_env=False
+        ) as client:
             while True:
                 try:
                     more = await self._deliver(client)
-                    pause, self._waiting_since_logged = IDLE_SECONDS, False
+                    pause, self._failure_logged = IDLE_SECONDS, False
                 except (ProblemError, httpx.HTTPError) as error:
                     self._log_once(error)
                     more, pause = False, min(pause * 1.5, LONGEST_PAUSE_SECONDS)
                 except Exception:
-                    # Whatever it is, the rows are still there: giving up would lose them until the next restart.
+                    # The rows are stored. Ending here would leave them unsent until the next restart.
                     log.exception("relay_stumbled", extra={"service": self._settings.service})
                     more, pause = False, min(pause * 1.5, LONGEST_PAUSE_SECONDS)
                 if not more:
@@ -73,26 +75,26 @@ class JournalRelay:
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._wanted.wait()
-                # The next service of a run migrates now; what this one tells the audit can wait for a calmer moment.
-                await asyncio.sleep(GATHER_SECONDS)
-        self._wanted.clear()
+                await self._wake_event.wait()
+                # The next service of a run migrates now, so this one does not use the CPU at once.
+                await asyncio.sleep(BATCH_DELAY_SECONDS)
+        self._wake_event.clear()
 
     async def _deliver(self, client: httpx.AsyncClient) -> bool:
-        """True when there may be more; raises when the audit does not take them."""
+        """Sends one batch. Returns True if there may be more rows; raises if the audit did not accept the batch."""
         rows = await self._unrelayed()
         silent = [row["seq"] for row in rows if row["kind"] in NOT_RELAYED]
         if silent:
             await self._mark(silent)
-        pairs = [(row["seq"], event) for row in rows if (event := self._parse_receipt(row)) is not None]
+        pairs = [(row["seq"], event) for row in rows if (event := self._to_event(row)) is not None]
         if pairs:
             await self._send(client, pairs)
         return len(rows) == BATCH
 
     async def _send(self, client: httpx.AsyncClient, pairs: list[Pair]) -> None:
-        """In order; a batch that is refused for what one of its events says is halved until that one stands alone."""
+        """Sends the events in order. A batch that is refused for its content is halved until one event is left."""
         batch = AuditBatch(events=[event for _, event in pairs])
-        answer = await _posted(client, batch)
+        answer = await _post(client, batch)
         refusal = _refusal(answer)
         if refusal is not None and len(pairs) > 1:
             middle = len(pairs) // 2
@@ -102,34 +104,34 @@ class JournalRelay:
             self._skip(pairs[0][0], pairs[0][1].event_type, refusal)
         else:
             answer.raise_for_status()
-            _check(AuditReceipt.model_validate_json(answer.content), batch)
+            _check_receipt(AuditReceipt.model_validate_json(answer.content), batch)
             await self._mark([seq for seq, _ in pairs])
 
-    def _parse_receipt(self, row: Any) -> AuditEvent | None:
+    def _to_event(self, row: Any) -> AuditEvent | None:
         if row["kind"] in NOT_RELAYED:
             return None
         try:
-            return audit_event(row, self._settings.service, self._place.database)
-        except Exception as error:  # one row that nobody can read must not keep the others from the audit
+            return audit_event(row, self._settings.service, self._target_database.database)
+        except Exception as error:  # an unreadable row must not stop the others
             self._skip(row["seq"], row["kind"], type(error).__name__)
             return None
 
     def _skip(self, seq: int, kind: str, reason: str) -> None:
-        """It stays unrelayed, and is counted as such, until the audit takes it: never skipped for good."""
+        """Sends this row again after REFUSED_RETRY_SECONDS. Until the audit accepts it, it counts as not sent."""
         facts = {"service": self._settings.service, "journal_seq": seq, "kind": kind, "reason": reason}
         log.error("audit_refuses_an_event", extra=facts)
-        self._aside[seq] = monotonic() + SKIP_SECONDS
+        self._retry_times[seq] = monotonic() + REFUSED_RETRY_SECONDS
 
     async def _mark(self, numbers: list[int]) -> None:
-        records = await self._place.records()
+        records = await self._target_database.records()
         async with self._database.connection() as connection:
             await records.journal.mark_relayed(connection, numbers)
         for seq in numbers:
-            self._aside.pop(seq, None)
+            self._retry_times.pop(seq, None)
 
     async def _unrelayed(self) -> list[Any]:
-        records = await self._place.records()
-        aside = [seq for seq, until in self._aside.items() if until > monotonic()]
+        records = await self._target_database.records()
+        aside = [seq for seq, until in self._retry_times.items() if until > monotonic()]
         async with self._database.connection() as connection:
             return await records.journal.unrelayed(connection, BATCH, aside)
 
@@ -137,13 +139,13 @@ class JournalRelay:
         return f"http://127.0.0.1:{self._settings.dapr_http_port}/v1.0/invoke/{self._settings.audit_app_id}/method"
 
     def _log_once(self, error: Exception) -> None:
-        if not self._waiting_since_logged:
+        if not self._failure_logged:
             log.warning("audit_not_reached", extra={"service": self._settings.service, "reason": type(error).__name__})
-            self._waiting_since_logged = True
+            self._failure_logged = True
 
 
-async def _posted(client: httpx.AsyncClient, batch: AuditBatch) -> httpx.Response:
-    """Raises ValueError for an answer that does not end: a receipt is short."""
+async def _post(client: httpx.AsyncClient, batch: AuditBatch) -> httpx.Response:
+    """Sends one batch. Raises ValueError if the answer is longer than ANSWER_BYTES."""
     import httpx
 
     content = bytearray()
@@ -156,7 +158,7 @@ async def _posted(client: httpx.AsyncClient, batch: AuditBatch) -> httpx.Respons
 
 
 def _refusal(answer: httpx.Response) -> str | None:
-    """Why the audit will not take this as it is; None where it did, or where it may take it later."""
+    """The reason if the audit will never accept this batch as it is; None if it accepted it or may accept it later."""
     if answer.status_code not in (400, 413, 422):
         return None
     try:
@@ -166,14 +168,14 @@ def _refusal(answer: httpx.Response) -> str | None:
         return None  # not the audit's own answer
 
 
-def _check(receipt: AuditReceipt, batch: AuditBatch) -> None:
-    """Raises ValueError for a receipt that does not cover the batch; a conflict is on record in the audit itself."""
+def _check_receipt(receipt: AuditReceipt, batch: AuditBatch) -> None:
+    """Raises ValueError if the receipt does not cover the batch. The audit itself has recorded each conflict."""
     if not receipt.covers(len(batch.events)):
         raise ValueError("the receipt does not cover every event that was sent")
     for event_id in receipt.conflicts:
         log.error("audit_conflict", extra={"event_id": str(event_id)})
 
 
-def _token() -> dict[str, str]:
+def _auth_headers() -> dict[str, str]:
     token = os.environ.get("DAPR_API_TOKEN")
     return {"dapr-api-token": token} if token else {}

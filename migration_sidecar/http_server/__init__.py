@@ -1,1 +1,1 @@
-"""What every HTTP server of ours needs, whatever its routes are. Nothing here knows of migrations."""
+"""What every HTTP server of this project uses. Nothing here depends on migrations."""

@@ -1,4 +1,4 @@
-"""A caller that goes away while it is read or answered is no mistake of anybody here."""
+"""Ends a request quietly when the client disconnects before it has its answer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ log = logging.getLogger(__name__)
 
 
 class ClientDisconnectGuard:
-    """Pure ASGI: whoever reads a body or sends an answer need not think of it, whichever route it is."""
+    """ASGI middleware. No route needs to handle ClientDisconnect itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Runs the application and logs a disconnect at level debug."""
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:

@@ -8,6 +8,6 @@ from pydantic import BaseModel
 
 
 class Liveness(BaseModel):
-    """That there is an answer at all is what it says."""
+    """Every answer means that the process is alive."""
 
     status: Literal["alive"] = "alive"

@@ -1,7 +1,7 @@
-"""One line per event on standard error: when, how serious, what happened, then the facts; as text or as JSON.
+"""Writes one line per event to standard error, as text or as JSON: time, level, event, facts.
 
 The environment variable LOG_FORMAT is `text` or `json`, LOG_LEVEL is `debug`, `info`, `warning` or `error`. A line is
-short and has no control characters, so that a stranger's text cannot begin a line of its own.
+short and has no control characters, so that text from outside cannot look like a line of its own.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-# What logging itself puts on every record; everything else was given as `extra`.
-OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# What stamina says of each repeat; arguments may be as long and as private as they like.
-LEFT_OUT = OWN | {"stamina.args", "stamina.kwargs"}
+# The attributes that logging sets on every record; all others come from `extra`.
+RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# stamina adds the arguments of a retried call, which may be long or secret.
+EXCLUDED_ATTRIBUTES = RECORD_ATTRIBUTES | {"stamina.args", "stamina.kwargs"}
 LONGEST_FACT = 500
 LONGEST_TRACEBACK = 4000
 # `dapr run` stops reading a stream at 64 KiB without a line break, and the application then blocks on it.
@@ -24,27 +24,33 @@ LONGEST_LINE = 8000
 
 
 class TextFormatter(logging.Formatter):
+    """One line of text: time, level, event, then name=value."""
+
     def format(self, record: logging.LogRecord) -> str:
+        """The line of one record, at most LONGEST_LINE characters."""
         event = record.getMessage()
         words = [_time(record), record.levelname.lower(), event if event.isprintable() else json.dumps(event)]
         words += [f"{name}={_quoted(str(value))}" for name, value in self.facts(record).items()]
         return " ".join(words)[:LONGEST_LINE]
 
     def facts(self, record: logging.LogRecord) -> dict[str, Any]:
-        """What was given as `extra`, and the end of the traceback: the error itself stands there."""
-        facts = {name: _short(value) for name, value in vars(record).items() if name not in LEFT_OUT}
+        """The values of `extra`, and the end of the traceback, which names the error."""
+        facts = {name: _short(value) for name, value in vars(record).items() if name not in EXCLUDED_ATTRIBUTES}
         if record.exc_info:
             facts["traceback"] = self.formatException(record.exc_info)[-LONGEST_TRACEBACK:]
         return facts
 
 
 class JsonFormatter(TextFormatter):
+    """One JSON object per line."""
+
     def format(self, record: logging.LogRecord) -> str:
+        """The line of one record, at most LONGEST_LINE characters. The last facts are left out if it is too long."""
         event = record.getMessage()[:LONGEST_FACT]
         head = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name, "event": event}
-        entry = {**head, **self.facts(record), **head}  # no fact takes the place of these four
+        entry = {**head, **self.facts(record), **head}  # no fact replaces these four
         while len(line := json.dumps(entry)) > LONGEST_LINE:
-            entry.popitem()  # a line that is cut anywhere else is no JSON
+            entry.popitem()  # a line that is cut elsewhere is not valid JSON
         return line
 
 
@@ -53,8 +59,8 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 def configure_logging(*names: str) -> None:
-    """Only for the loggers of these names, and only where the application has not arranged for them itself."""
-    kind, level = _word("LOG_FORMAT", "text"), _word("LOG_LEVEL", "info")
+    """Configures only the loggers of these names, and only if the application has no handlers for them."""
+    kind, level = _setting("LOG_FORMAT", "text"), _setting("LOG_LEVEL", "info")
     for log in map(logging.getLogger, names):
         if log.hasHandlers():
             continue
@@ -63,13 +69,13 @@ def configure_logging(*names: str) -> None:
         log.addHandler(handler)
         log.setLevel(LEVELS.get(level, logging.INFO))
         log.propagate = False
-        # Other programs read variables of these names too: a word of theirs keeps no service from starting.
+        # Other programs use these variables too, so an unknown value must not prevent the start.
         for variable, word, known in (("LOG_FORMAT", kind, [*FORMATTERS]), ("LOG_LEVEL", level, [*LEVELS])):
             if word not in known:
                 log.warning("log_setting_unknown", extra={"variable": variable, "value": word, "known": known})
 
 
-def _word(variable: str, default: str) -> str:
+def _setting(variable: str, default: str) -> str:
     return os.environ.get(variable, "").strip().lower() or default
 
 

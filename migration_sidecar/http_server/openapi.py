@@ -1,7 +1,7 @@
 """The OpenAPI document of an application: what FastAPI derives, and what it cannot know.
 
-Bodies are read by hand, so each route names the model of its body; every route may refuse with a problem; and what the
-middleware refuses holds for every route.
+Routes read bodies themselves, so each names the model of its body. Every route may answer with a problem, and what the
+middleware refuses is the same for every route.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from pydantic.json_schema import JsonSchemaMode
 from migration_sidecar.http_server.problem_response import MEDIA_TYPE, ProblemDocument
 
 PATH = "/openapi.json"
-VERSION = "1"  # of the interface, not of the release: it changes with what callers must change
+VERSION = "1"  # of the interface, not of the release; it changes when callers must change
 REFERENCE = "#/components/schemas/{model}"
 BODY_METHODS = frozenset({"post", "put", "patch", "delete"})
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route: with which statuses it refuses or fails by itself."""
+    """The `responses` of a route: the statuses of its own problems."""
     return {status: _problem(status) for status in statuses}
 
 
 def answer(model: type[BaseModel], **more: Any) -> dict[str, Any]:
-    """One of the `responses` of a route that writes its answer itself."""
+    """One entry of `responses`, for a route that writes its answer itself."""
     return {"content": {"application/json": {"schema": _reference(model, "serialization")}}, **more}
 
 
@@ -38,7 +38,7 @@ def json_body(model: type[BaseModel], example: Any) -> dict[str, Any]:
 
 
 def query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
-    """The `parameters` of a route that passes its query on unread; `model` is what reads it in the end."""
+    """The `parameters` of a route that forwards its query. `model` is what the receiver reads it with."""
     schema = model.model_json_schema(ref_template=REFERENCE)
     definitions = schema.get("$defs", {})
     return [
@@ -48,21 +48,21 @@ def query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """Made once for each application, after its last route was added."""
-    found = app.openapi()
-    components = found.setdefault("components", {}).setdefault("schemas", {})
-    for path in found["paths"].values():
+    """The document. Call it once per application, after the last route was added."""
+    schema = app.openapi()
+    components = schema.setdefault("components", {}).setdefault("schemas", {})
+    for path in schema["paths"].values():
         for method, operation in path.items():
             refused = (403, 415, 500) if method in BODY_METHODS else (403, 500)
             operation["responses"] |= {str(status): _problem(status) for status in refused}
             operation["responses"] = dict(sorted(operation["responses"].items()))
-    _move_definitions(found["paths"], components)
-    found["components"]["schemas"] = dict(sorted(components.items()))
-    return found
+    _move_definitions(schema["paths"], components)
+    schema["components"]["schemas"] = dict(sorted(components.items()))
+    return schema
 
 
 def serve_document(app: FastAPI) -> None:
-    """GET /openapi.json, for development: it is in no document, and not there unless a setting asks for it."""
+    """Adds GET /openapi.json, for development. It is not in the document itself."""
 
     async def show_document() -> dict[str, Any]:
         return document(app)
@@ -76,7 +76,7 @@ def _problem(status: int) -> dict[str, Any]:
 
 
 def _reference(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
-    """With what it refers to beside it, until `document` moves that to where all schemas are."""
+    """A reference and the schemas it needs, in `$defs`; `document` moves those to `components`."""
     schema = model.model_json_schema(mode=mode, ref_template=REFERENCE)
     definitions = schema.pop("$defs", {})
     name = model.__name__

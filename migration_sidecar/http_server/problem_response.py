@@ -1,4 +1,4 @@
-"""The one answer to whatever is refused or fails: application/problem+json (RFC 9457)."""
+"""The answer to every refused or failed request: application/problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ from migration_sidecar.http_server.validation import first_mistake
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-# Says what an exception means for a caller: the problem and the HTTP status.
+# Returns the problem and the HTTP status for an exception.
 Describe = Callable[[Any], tuple[Problem, int]]
 
 
 class ProblemDocument(Problem):
-    """The body of such an answer."""
+    """The body of a problem answer."""
 
     type: Literal["about:blank"] = "about:blank"
     status: int
 
 
 def problem_response(problem: Problem, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The HTTP answer for a problem."""
     content = {"type": "about:blank", "status": status, **problem.model_dump(mode="json", exclude_none=True)}
     return JSONResponse(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def install_problem_handlers(app: FastAPI, own: Mapping[type[Exception], Describe]) -> None:
-    """Every way to fail ends in a problem document. `own` describes the application's exceptions.
+    """Makes every exception a problem document. `own` describes the exceptions of the application.
 
-    What FastAPI refuses by itself, and what nobody foresaw, is described here unless `own` does it.
+    Errors of FastAPI and unexpected errors are described here unless `own` describes them.
     """
     for kind, describe in {**COMMON, **own}.items():
-        app.add_exception_handler(kind, _answering(describe))
+        app.add_exception_handler(kind, _exception_handler(describe))
 
 
-def _answering(describe: Describe) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+def _exception_handler(describe: Describe) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
     async def answer(request: Request, error: Exception) -> JSONResponse:
         problem, status = describe(error)
         headers = {"Allow": ", ".join(_methods_of(request))} if status == 405 else None
@@ -54,7 +55,7 @@ def _answering(describe: Describe) -> Callable[[Request, Exception], Awaitable[J
 
 
 def _methods_of(request: Request) -> list[str]:
-    """All that this address answers to: a route by itself knows its own methods only."""
+    """All methods of this address. One route knows only its own."""
     routes, scope = request.app.router.routes, request.scope
     known = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
     return [each for each in known if any(r.matches({**scope, "method": each})[0] is Match.FULL for r in routes)]

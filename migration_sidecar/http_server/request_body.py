@@ -1,4 +1,4 @@
-"""Reads a request's body as far as a limit."""
+"""Reads a request's body up to a limit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 
 async def read_body(request: Request, limit_bytes: int, too_large: Callable[[int], Exception]) -> bytes:
-    """Counts while it reads, because Content-Length may be absent or a lie; raises `too_large(limit_bytes)`."""
+    """Raises `too_large(limit_bytes)`. Counts while it reads: Content-Length may be missing or wrong."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -1,4 +1,4 @@
-"""What is wrong with a request that Pydantic or FastAPI refused, in one sentence; and parameters given twice."""
+"""Describes in one sentence why Pydantic or FastAPI refused a request; refuses parameters that occur twice."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pydantic import ValidationError
 
 from migration_sidecar.contract.strict_json import quote_for_message
 
-OURS = re.compile(r"\w{1,80}", re.ASCII)
-MEMBER = re.compile(r"<\w+\.\w+: ('[^']*')>")  # how pydantic shows a word of a list that may be chosen from
+PLAIN_NAME = re.compile(r"\w{1,80}", re.ASCII)
+ENUM_MEMBER = re.compile(r"<\w+\.\w+: ('[^']*')>")  # how pydantic prints a member of an enumeration
 PLACES = ("query", "path", "body")
 
 
 def first_mistake(error: ValidationError | RequestValidationError) -> str:
-    """The first thing that is wrong, without the value that was sent; a name that was sent is quoted."""
+    """The first mistake, without the value that was sent. An unknown name is quoted."""
     first = error.errors()[0]
     names = [str(part) for part in first["loc"] if part not in PLACES]
-    where = ".".join(name if OURS.fullmatch(name) else quote_for_message(name) for name in names) or "the body"
-    return f"{where}: {MEMBER.sub(lambda found: found[1], first['msg']).rstrip('.')}."
+    where = ".".join(name if PLAIN_NAME.fullmatch(name) else quote_for_message(name) for name in names) or "the body"
+    return f"{where}: {ENUM_MEMBER.sub(lambda match: match[1], first['msg']).rstrip('.')}."
 
 
 def _each_parameter_once(request: Request) -> None:
@@ -33,5 +33,5 @@ def _each_parameter_once(request: Request) -> None:
         names.add(name)
 
 
-# For routes and routers: of two values FastAPI would take the last and say nothing.
+# A dependency for routes and routers. Without it FastAPI silently uses the last of two values.
 EACH_PARAMETER_ONCE: Any = Depends(_each_parameter_once)

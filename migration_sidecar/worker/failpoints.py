@@ -40,7 +40,7 @@ def reach_after(name: str, steps: list[Any], connection: Any) -> Iterable[Any]:
     """The same steps. The failpoint is reached when the step after the last one is asked for."""
     if not any(point.name == name for point in _ACTIVE):
         return steps
-    return _followed(steps, name, connection)
+    return _steps_then_reach(steps, name, connection)
 
 
 def watch_autocommit_blocks() -> None:
@@ -91,17 +91,17 @@ def _act(point: Failpoint, connection: Any) -> None:
     elif point.action == "raise":
         raise FailpointReached(f"failpoint {point.name}")
     elif point.action == "drop":
-        _cut_off(connection)
+        _shut_down_socket(connection)
     else:
         time.sleep(int(point.action.partition(":")[2]) / 1000)
 
 
-def _followed(steps: list[Any], name: str, connection: Any) -> Iterator[Any]:
+def _steps_then_reach(steps: list[Any], name: str, connection: Any) -> Iterator[Any]:
     yield from steps
     reach(name, connection)
 
 
-def _cut_off(connection: Any) -> None:
+def _shut_down_socket(connection: Any) -> None:
     descriptor = socket_of(connection)
     if descriptor is None:
         raise FailpointReached("this driver does not show its socket, so it cannot be cut off")

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from migration_sidecar.protocol.reports import ProblemFacts
 from migration_sidecar.worker.refusal import MigrationRefused
 
-_TAKEN = re.compile(r"""\.attributes(?:\.get\(|\[)\s*["'](\w+)["']""")
+_ATTRIBUTE_LOOKUP = re.compile(r"""\.attributes(?:\.get\(|\[)\s*["'](\w+)["']""")
 _NO_CONNECTION = "Connection, url, or dialect_name is required."  # Alembic's message for context.configure(None)
 
 # Where the revision file is not at fault. 55000 is what a guard raises that keeps a revision from being taken back.
@@ -107,7 +107,7 @@ def _needs_injected_connection(error: BaseException) -> ProblemFacts | None:
     """The problem of an env.py that needs `config.attributes['connection']`; `alembic` cannot run it either."""
     for frame in extract_tb(error.__traceback__):
         if Path(frame.filename).name == "env.py" and Path(frame.filename).is_file():
-            taken = _TAKEN.findall(Path(frame.filename).read_text(encoding="utf-8", errors="replace"))
+            taken = _ATTRIBUTE_LOOKUP.findall(Path(frame.filename).read_text(encoding="utf-8", errors="replace"))
             if isinstance(error, KeyError) and error.args[0] in taken:
                 return _missing(error.args[0])
             if taken and str(error) == _NO_CONNECTION:

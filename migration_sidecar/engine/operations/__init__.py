@@ -1,4 +1,4 @@
-"""Operations: accepted, driven, watched, tried again, and judged by what the database says.
+"""Accepts operations, executes them, retries them, and decides their result by what the database says.
 
-What would be done is in `planning`.
+Plans are in `planning`.
 """

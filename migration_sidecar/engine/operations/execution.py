@@ -1,4 +1,4 @@
-"""One operation in this process, from its acceptance to its end, and the problems that are told in terms of it."""
+"""The state of one operation in this process, and the problems that are described with it."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ from migration_sidecar.protocol.origin import Origin
 if TYPE_CHECKING:
     from migration_sidecar.database.connect import AnyConnection
 
-FRESH_SECONDS = 1.0  # what was read when the operation was accepted is believed that long
+FRESH_SECONDS = 1.0  # how long the read-back of the plan is used
 
 
 @dataclass
 class OperationExecution:
     """The only holder of an operation's record in this process.
 
-    The queue makes it when the operation is accepted or taken up, and forgets it at the end. In between this replica
-    may claim and drive it, perhaps several times: the fields from `deadline` on are of the last time.
+    The queue creates it when the operation is accepted or resumed, and drops it at the end. In between this replica may
+    claim and execute it several times: the fields from `deadline` on belong to the last time.
     """
 
     request: OperationRequest
     record: Operation
     origin: Origin
-    planned: ReadBack | None = None  # what the plan was made of, where the operation was accepted here
-    agreed: AgreedPlan | None = None  # None where an older release accepted it, until the files of now were read
+    planned: ReadBack | None = None  # the read-back of the plan, if this process accepted the operation
+    agreed: AgreedPlan | None = None  # None if an older release accepted it, until it is made from the current files
     created_at: float = field(default_factory=monotonic)
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)  # set by whoever wants it ended, at any moment
-    is_executing: bool = False  # by this process; else the record follows what another replica stores
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)  # set by a request to cancel
+    is_executing: bool = False  # by this process; otherwise the record is read from the database
     deadline: float = inf  # by time.monotonic()
     began_at: float = 0.0  # likewise
     claim_connection: HeldConnection = field(default_factory=HeldConnection)  # the session that claimed the operation
-    number: int = 0  # of the last attempt, whichever process made it
-    lost: int = 0  # attempts whose process or connection went away
+    number: int = 0  # of the last attempt of any process
+    lost: int = 0  # number of attempts whose process or connection was lost
     session: int | None = None  # pid of the server process that migrates
-    revision: str | None = None  # the one under way
+    revision: str | None = None  # the one that runs now
     last_problem: Problem | None = None  # how the last attempt ended
-    blocked_by: str | None = None  # what the attempt was last seen waiting for, and who held it
-    # To the agreed revisions; not where env.py keeps several version tables, because each may be elsewhere.
+    blocked_by: str | None = None  # what the attempt last waited for, and who held it
+    # To the agreed revisions. False for several version tables, which may be at different revisions.
     is_limited: bool = True
 
     @contextmanager
     def executing(self, stored: StoredOperation | None, session: AnyConnection) -> Iterator[None]:
-        """While the session that has claimed the operation is there; `stored` is what was read with it."""
+        """Used while the connection that claimed the operation is open. `stored` was read with that connection."""
         self._begin(stored)
         self.claim_connection, self.is_executing = HeldConnection(session), True
         try:
@@ -74,7 +74,7 @@ class OperationExecution:
             self.claim_connection, self.is_executing = HeldConnection(), False
 
     def _begin(self, stored: StoredOperation | None) -> None:
-        """Attempts of another process count, and the time since the first of them."""
+        """Resets the fields of the last execution. Attempts of other processes count, and the time since the first."""
         self.began_at = monotonic()
         self.deadline = self.began_at + self.request.deadline_seconds
         self.number = self.lost = 0
@@ -86,17 +86,19 @@ class OperationExecution:
         if stored.cancelled:
             self.cancelled.set()
         self.agreed = AgreedPlan.model_validate_json(stored.agreed) if stored.agreed is not None else None
-        # A number that is used twice would be taken for a repeat.
+        # Journal rows with the same attempt number count as repeats of one row.
         self.number = stored.attempts
         self.deadline -= stored.began_seconds_ago
         self.record = stored.record.model_copy(update={"attempts": stored.attempts})
 
     @property
     def seconds_left(self) -> float:
+        """Seconds until the deadline, never negative."""
         return max(0.0, self.deadline - monotonic())
 
     @property
     def attempt(self) -> Attempt:
+        """The current attempt, as the worker process and the journal need it."""
         return Attempt(
             operation_id=self.request.operation_id,
             number=self.number,
@@ -108,10 +110,10 @@ class OperationExecution:
 
     @property
     def limits(self) -> dict[str, str | None] | None:
-        """The revisions that may be applied or reverted, each with the SHA-256 of its file where a plan was agreed to.
+        """The revisions that may run, each with the SHA-256 of its file if a plan digest was given, otherwise None.
 
-        None for any: an upgrade whose caller did not say where it begins does what is missing, if more is missing by
-        then.
+        The result is None if any revision may run: an upgrade without `expected_revisions` applies whatever is missing,
+        also if that is more than at the time of the request.
         """
         by_plan = self.request.plan_digest is not None
         said = by_plan or self.request.expected_revisions is not None
@@ -120,7 +122,7 @@ class OperationExecution:
         return {each.id: each.sha256 if by_plan else None for each in self.agreed.revisions}
 
     def changed_files(self, history: History) -> Problem | None:
-        """What is in the way where files were replaced while the operation waited for others, or for a restart."""
+        """The problem if an agreed file was replaced while the operation waited for others or for a restart."""
         if self.request.plan_digest is None or self.agreed is None:
             return None
         now = history.revisions
@@ -128,6 +130,7 @@ class OperationExecution:
         return None if same else PlanChanged(OTHER_FILES).problem
 
     def next_attempt(self) -> Attempt:
+        """Counts one more attempt, sets the state to `running`, and returns the attempt."""
         self.number += 1
         self.session = self.revision = self.blocked_by = None
         started = self.record.started_at or datetime.now(UTC)
@@ -135,37 +138,40 @@ class OperationExecution:
         return self.attempt
 
     def update(self, **facts: Any) -> None:
+        """Changes fields of the record. It is not stored here."""
         self.record = self.record.model_copy(update=facts)
 
-    def set_waiting_for(self, in_the_way: str | None) -> None:
-        """What the server says the migration's session waits for; what the session itself tells is kept."""
-        before = self._waiting(self.blocked_by)
-        if in_the_way is not None:
-            self.blocked_by = in_the_way
-            self.update(waiting_for=self._waiting(in_the_way))
+    def set_waiting_for(self, blocked_by: str | None) -> None:
+        """Sets `waiting_for` by what the server reports. A sentence that the session itself reported is not removed."""
+        before = self._waiting_text(self.blocked_by)
+        if blocked_by is not None:
+            self.blocked_by = blocked_by
+            self.update(waiting_for=self._waiting_text(blocked_by))
         elif before is not None and self.record.waiting_for == before:
             self.update(waiting_for=None)
 
-    def _waiting(self, in_the_way: str | None) -> str | None:
+    def _waiting_text(self, blocked_by: str | None) -> str | None:
         who = f"Revision {self.revision}" if self.revision else "The migration"
-        return f"{who} {in_the_way}." if in_the_way else None
+        return f"{who} {blocked_by}." if blocked_by else None
 
     async def sleep_or_cancel(self, seconds: float) -> None:
-        """Ends early when there is nothing left to wait for."""
+        """Sleeps, but not past the deadline or a cancellation."""
         with suppress(TimeoutError):
             async with asyncio.timeout(min(seconds, self.seconds_left)):
                 await self.cancelled.wait()
 
-    def ended(self, state: OperationState, found: ReadBack | None = None, error: Problem | None = None) -> Operation:
-        """The record as it ends, with what was read back; the caller stores it before anybody may see it."""
+    def ended(
+        self, state: OperationState, read_back: ReadBack | None = None, error: Problem | None = None
+    ) -> Operation:
+        """The final record, with what was read back. The caller stores it before any other code may read it."""
         facts: dict[str, Any] = {"state": state, "finished_at": datetime.now(UTC), "waiting_for": None, "error": error}
         facts["started_at"] = self.record.started_at or self.record.accepted_at
-        if found is not None:
-            facts |= {"current_revisions": found.revisions, "applied": _applied(found)}
+        if read_back is not None:
+            facts |= {"current_revisions": read_back.revisions, "applied": _applied(read_back)}
         return self.record.model_copy(update=facts)
 
 
-def _applied(found: ReadBack) -> list[AppliedRevision]:
+def _applied(read_back: ReadBack) -> list[AppliedRevision]:
     return [
         AppliedRevision(
             revision=row.revision or "",
@@ -174,7 +180,7 @@ def _applied(found: ReadBack) -> list[AppliedRevision]:
             duration_ms=row.detail.get("duration_ms", 0),
             sha256=row.detail.get("sha256"),
         )
-        for row in found.rows
+        for row in read_back.rows
         if row.kind in FINISHED
     ]
 
@@ -182,40 +188,41 @@ def _applied(found: ReadBack) -> list[AppliedRevision]:
 CANCELLED = Problem.of("CM-408", "It was asked to stop and stopped at a whole revision.")
 
 
-def deadline_passed(run: OperationExecution) -> Problem:
-    last = f" It last {run.blocked_by}." if run.blocked_by else ""
+def deadline_passed(execution: OperationExecution) -> Problem:
+    """The problem (CM-403) of an operation whose deadline passed."""
+    last = f" It last {execution.blocked_by}." if execution.blocked_by else ""
     return Problem.of(
         "CM-403",
-        f"The operation was not done within {run.request.deadline_seconds} s; it was ended, and the database is at a"
-        f" whole revision.{last}",
+        f"The operation was not done within {execution.request.deadline_seconds} s; it was ended, and the database is"
+        f" at a whole revision.{last}",
     )
 
 
 RESOURCE_SQLSTATES = {"53100": "disk space", "53200": "memory"}
-_KEPT = {"service", "revision", "sqlstate", "server_message"}
+_COPIED_FIELDS = {"service", "revision", "sqlstate", "server_message"}
 
 
-def specific_problem(run: OperationExecution, problem: Problem) -> Problem:
-    """What stopped a revision without being its fault has a code and a next step of its own."""
+def specific_problem(execution: OperationExecution, problem: Problem) -> Problem:
+    """Replaces the problem of a revision that failed for lack of a lock or of resources by CM-404 or CM-532."""
     if problem.sqlstate == LOCK_NOT_AVAILABLE:
-        return _in_use(run, problem)
+        return _lock_timeout(execution, problem)
     if problem.sqlstate in RESOURCE_SQLSTATES and problem.revision is not None:
-        return _out_of_room(problem, RESOURCE_SQLSTATES[problem.sqlstate])
+        return _insufficient_resources(problem, RESOURCE_SQLSTATES[problem.sqlstate])
     return problem
 
 
-def _out_of_room(problem: Problem, what: str) -> Problem:
+def _insufficient_resources(problem: Problem, what: str) -> Problem:
     return Problem.of(
         "CM-532",
         f"The server had no {what} left for revision {problem.revision}; the database is at the revision before it.",
         next_step=f"Make room: the server needs more {what}. Then migrate again.",
         retryable=False,
-        **problem.model_dump(include=_KEPT),
+        **problem.model_dump(include=_COPIED_FIELDS),
     )
 
 
-def _in_use(run: OperationExecution, problem: Problem) -> Problem:
-    """A revision that gave way to others until nobody wanted to wait any longer."""
-    waited = run.blocked_by or "waits for a lock that others hold"
+def _lock_timeout(execution: OperationExecution, problem: Problem) -> Problem:
+    """The problem of a revision that got no lock before its time limits passed."""
+    waited = execution.blocked_by or "waits for a lock that others hold"
     detail = f"Revision {problem.revision} {waited}; the database is at the revision before it."
-    return Problem.of("CM-404", detail, **problem.model_dump(include=_KEPT))
+    return Problem.of("CM-404", detail, **problem.model_dump(include=_COPIED_FIELDS))

@@ -1,4 +1,4 @@
-"""Carries one operation out: attempt, read back, judge, and again only when nothing took effect."""
+"""Executes one operation: runs an attempt, reads the database, decides, and retries if the attempt had no effect."""
 
 from __future__ import annotations
 
@@ -28,152 +28,158 @@ from migration_sidecar.engine.operations.worker_run import WorkerRunner
 from migration_sidecar.protocol.origin import Origin
 
 LONGEST_PAUSE_SECONDS = 15.0
-CROWDED_PAUSE_SECONDS = 1.0  # a server without a free connection is not asked more often
-LOST_ATTEMPTS = 5  # a server that keeps dropping the connection is a person's case
-# Ours, before or instead of a revision's own failure.
+CONNECTION_LIMIT_PAUSE_SECONDS = 1.0  # the shortest pause if the server has no free connection
+MAX_LOST_ATTEMPTS = 5  # then a person must find out why the connection is lost
+# Our refusals: the revision itself did not fail.
 NOT_STARTED_CODES = {"CM-306", "CM-404", "CM-406", "CM-521", "CM-541", "CM-702"}
 
 
 class OperationExecutor:
-    """Carries out operations that this process has claimed; the queue gives it one after the other."""
+    """Called by the queue for each operation that this process has claimed, one at a time."""
 
     def __init__(
         self,
         settings: Settings,
-        place: TargetDatabase,
+        target_database: TargetDatabase,
         database: DatabasePool,
-        scripts: RevisionFiles,
-        workers: WorkerRunner,
-        truth: ReadBackReader,
+        revision_files: RevisionFiles,
+        worker_runner: WorkerRunner,
+        read_back_reader: ReadBackReader,
     ) -> None:
         self._settings = settings
-        self._place = place
+        self._target_database = target_database
         self._database = database
-        self._scripts = scripts
-        self._workers = workers
-        self._truth = truth
+        self._revision_files = revision_files
+        self._worker_runner = worker_runner
+        self._read_back_reader = read_back_reader
 
-    async def execute(self, run: OperationExecution) -> Operation:
-        """Gives the ended operation; never raises for anything the database or a revision did."""
+    async def execute(self, execution: OperationExecution) -> Operation:
+        """Returns the ended operation. Raises no ProblemError: every problem becomes the end of the operation."""
         try:
-            return await self._until_ended(run)
+            return await self._run_attempts(execution)
         except (DatabaseUnreachable, LockBusy) as error:
-            # After an attempt nobody knows what stands in a database that cannot be asked: never call that failed.
-            state = OperationState.NEEDS_ATTENTION if run.number else OperationState.FAILED
-            return run.ended(state, error=self._named(error.problem))
+            # After an attempt, the state of an unreachable database is unknown, so this is not `failed`.
+            state = OperationState.NEEDS_ATTENTION if execution.number else OperationState.FAILED
+            return execution.ended(state, error=self._with_service(error.problem))
         except ProblemError as error:
-            return run.ended(OperationState.FAILED, error=self._named(error.problem))
+            return execution.ended(OperationState.FAILED, error=self._with_service(error.problem))
 
-    async def _until_ended(self, run: OperationExecution) -> Operation:
-        # For the files; once something was attempted, the truth is waited for.
-        loading = LoadDeadline.after(run.request.deadline_seconds)
-        found = run.planned or await self._truth.read(run, loading=loading)
-        run.number = max(run.number, found.last_attempt)
-        if found.unclosed_attempt:
-            # A service that died left an attempt without an end: the database tells how it ended.
-            found = await self._truth.read(run, unclear=run.number)
-            verdict, problem = decide(WorkerExit(lost=True), found, self._settings.service)
+    async def _run_attempts(self, execution: OperationExecution) -> Operation:
+        # Limits only the first read: after an attempt the result is waited for.
+        loading = LoadDeadline.after(execution.request.deadline_seconds)
+        read_back = execution.planned or await self._read_back_reader.read(execution, loading=loading)
+        execution.number = max(execution.number, read_back.last_attempt)
+        if read_back.unclosed_attempt:
+            # The process that ran this attempt died; the database says how it ended.
+            read_back = await self._read_back_reader.read(execution, unclear=execution.number)
+            verdict, problem = decide(WorkerExit(lost=True), read_back, self._settings.service)
             if verdict is Decision.ATTENTION:
-                return await self._needs_attention(run, self._named(problem), found)
-            await self._close_attempt(run, "resolved", None)
+                return await self._needs_attention(execution, self._with_service(problem), read_back)
+            await self._close_attempt(execution, "resolved", None)
         while True:
-            if run.cancelled.is_set() and (found.left or found.obstacles):
-                return self._finished(run, OperationState.CANCELLED, found, CANCELLED)
-            if (problem := await self._obstacle(run, found)) is not None:
-                return self._finished(run, OperationState.FAILED, found, problem)
-            if not found.left:
-                return run.ended(OperationState.SUCCEEDED, found)
-            talk = await self._workers.run(run, run.next_attempt())
-            found = await self._truth.read(run, unclear=None if talk.is_conclusive else run.number)
-            verdict, problem = decide(talk.ending, found, self._settings.service)
-            if verdict is Decision.FAILED and talk.unconnected:
-                verdict, problem = await self._explain_no_session(run, problem)
+            if execution.cancelled.is_set() and (read_back.left or read_back.obstacles):
+                return self._ended(execution, OperationState.CANCELLED, read_back, CANCELLED)
+            if (problem := await self._obstacle(execution, read_back)) is not None:
+                return self._ended(execution, OperationState.FAILED, read_back, problem)
+            if not read_back.left:
+                return execution.ended(OperationState.SUCCEEDED, read_back)
+            worker_run = await self._worker_runner.run(execution, execution.next_attempt())
+            read_back = await self._read_back_reader.read(
+                execution, unclear=None if worker_run.is_conclusive else execution.number
+            )
+            verdict, problem = decide(worker_run.ending, read_back, self._settings.service)
+            if verdict is Decision.FAILED and worker_run.unconnected:
+                verdict, problem = await self._explain_no_session(execution, problem)
             if verdict is Decision.SUCCEEDED:
-                return run.ended(OperationState.SUCCEEDED, found)
-            ended = await self._decide(run, verdict, self._named(problem), found)
+                return execution.ended(OperationState.SUCCEEDED, read_back)
+            ended = await self._decide(execution, verdict, self._with_service(problem), read_back)
             if ended is not None:
                 return ended
-            await self._pause(run)
+            await self._pause(execution)
 
-    async def _obstacle(self, run: OperationExecution, found: ReadBack) -> Problem | None:
-        """Of another attempt; of nothing, where nothing is left to do."""
-        if found.obstacles or not found.left:
-            return found.obstacles[0] if found.obstacles else None
-        # Also of one that was accepted while the settings, or an older release, allowed it.
-        no = downgrade_refusal(self._settings, run.request.action, run.request.target)
-        if no is not None and run.origin == Origin.ENDPOINT:
+    async def _obstacle(self, execution: OperationExecution, read_back: ReadBack) -> Problem | None:
+        """The problem that prevents another attempt; None if there is none, or if no revision is left."""
+        if read_back.obstacles or not read_back.left:
+            return read_back.obstacles[0] if read_back.obstacles else None
+        # Checked again: an older release or other settings may have accepted it.
+        no = downgrade_refusal(self._settings, execution.request.action, execution.request.target)
+        if no is not None and execution.origin == Origin.ENDPOINT:
             return no.problem
-        run.is_limited = len(await self._place.all_records()) == 1
-        if (changed := run.changed_files(await self._scripts.history())) is not None:
+        execution.is_limited = len(await self._target_database.all_records()) == 1
+        if (changed := execution.changed_files(await self._revision_files.history())) is not None:
             return changed
-        return None if run.seconds_left else deadline_passed(run)
+        return None if execution.seconds_left else deadline_passed(execution)
 
     async def _decide(
-        self, run: OperationExecution, verdict: Decision, problem: Problem | None, found: ReadBack
+        self, execution: OperationExecution, verdict: Decision, problem: Problem | None, read_back: ReadBack
     ) -> Operation | None:
-        """The ended operation, or None to try again; the attempt's closing row is written either way."""
+        """The ended operation, or None to try again. In both cases it writes the closing row of the attempt."""
         if verdict is Decision.ATTENTION:
-            return await self._needs_attention(run, problem, found)
-        cancelled = run.cancelled.is_set()
-        if cancelled or not run.seconds_left:
-            why = CANCELLED if cancelled else deadline_passed(run)
-            await self._close_attempt(run, "cancelled", why)
+            return await self._needs_attention(execution, problem, read_back)
+        cancelled = execution.cancelled.is_set()
+        if cancelled or not execution.seconds_left:
+            why = CANCELLED if cancelled else deadline_passed(execution)
+            await self._close_attempt(execution, "cancelled", why)
             state = OperationState.CANCELLED if cancelled else OperationState.FAILED
-            return self._finished(run, state, found, why)
+            return self._ended(execution, state, read_back, why)
         kind = "refused" if problem is not None and problem.code in NOT_STARTED_CODES else "failed"
-        problem = problem and specific_problem(run, problem)
-        await self._close_attempt(run, kind, problem)
-        run.last_problem = problem
-        run.lost += 1 if problem is not None and problem.code == "CM-514" else 0
+        problem = problem and specific_problem(execution, problem)
+        await self._close_attempt(execution, kind, problem)
+        execution.last_problem = problem
+        execution.lost += 1 if problem is not None and problem.code == "CM-514" else 0
         if (
             verdict is Decision.AGAIN
-            and run.lost < LOST_ATTEMPTS
-            and monotonic() - run.began_at < self._settings.patience_seconds
+            and execution.lost < MAX_LOST_ATTEMPTS
+            and monotonic() - execution.began_at < self._settings.patience_seconds
         ):
             return None
-        return self._finished(run, OperationState.FAILED, found, problem)
+        return self._ended(execution, OperationState.FAILED, read_back, problem)
 
-    async def _needs_attention(self, run: OperationExecution, problem: Problem | None, found: ReadBack) -> Operation:
-        await self._close_attempt(run, "failed", problem)
-        return self._finished(run, OperationState.NEEDS_ATTENTION, found, problem)
+    async def _needs_attention(
+        self, execution: OperationExecution, problem: Problem | None, read_back: ReadBack
+    ) -> Operation:
+        await self._close_attempt(execution, "failed", problem)
+        return self._ended(execution, OperationState.NEEDS_ATTENTION, read_back, problem)
 
     async def _explain_no_session(
-        self, run: OperationExecution, problem: Problem | None
+        self, execution: OperationExecution, problem: Problem | None
     ) -> tuple[Decision, Problem | None]:
-        """Most drivers keep to themselves why the server let nobody in; one that tells is asked."""
+        """Connects with asyncpg, because most drivers do not report why the server refused the connection."""
         try:
             await self._database.probe()
         except DatabaseUnreachable as error:
-            return (Decision.AGAIN if error.problem.retryable else Decision.FAILED), self._named(error.problem)
-        run.lost += 1  # it lets us in again, or env.py knocks at another door
-        return (Decision.AGAIN if run.lost < LOST_ATTEMPTS else Decision.FAILED), problem
+            return (Decision.AGAIN if error.problem.retryable else Decision.FAILED), self._with_service(error.problem)
+        execution.lost += 1  # the server accepts us now, or env.py connects elsewhere
+        return (Decision.AGAIN if execution.lost < MAX_LOST_ATTEMPTS else Decision.FAILED), problem
 
     @retry_unreachable_database
-    async def _close_attempt(self, run: OperationExecution, kind: str, problem: Problem | None) -> None:
+    async def _close_attempt(self, execution: OperationExecution, kind: str, problem: Problem | None) -> None:
         detail = {} if problem is None else problem.model_dump(exclude_none=True)
-        records = await self._place.records()
-        attempt = replace(run.attempt, version_table=records.history)
-        async with self._database.connection(run.claim_connection) as connection:
+        records = await self._target_database.records()
+        attempt = replace(execution.attempt, version_table=records.history)
+        async with self._database.connection(execution.claim_connection) as connection:
             await records.journal.append(connection, attempt, kind, **({"problem": detail} if detail else {}))
 
-    def _finished(
-        self, run: OperationExecution, state: OperationState, found: ReadBack, error: Problem | None
+    def _ended(
+        self, execution: OperationExecution, state: OperationState, read_back: ReadBack, error: Problem | None
     ) -> Operation:
-        return run.ended(state, found, self._named(error))
+        return execution.ended(state, read_back, self._with_service(error))
 
     @overload
-    def _named(self, problem: Problem) -> Problem: ...
+    def _with_service(self, problem: Problem) -> Problem: ...
     @overload
-    def _named(self, problem: None) -> None: ...
-    def _named(self, problem: Problem | None) -> Problem | None:
+    def _with_service(self, problem: None) -> None: ...
+    def _with_service(self, problem: Problem | None) -> Problem | None:
         if problem is None:
             return None
-        return self._place.mask_problem(problem).model_copy(update={"service": self._settings.service})
+        return self._target_database.mask_problem(problem).model_copy(update={"service": self._settings.service})
 
-    async def _pause(self, run: OperationExecution) -> None:
-        problem = run.last_problem
-        run.update(waiting_for=problem.full_detail if problem else None)
-        # Jitter, so that migrations that met once do not meet again at the same moment.
-        longest = min(LONGEST_PAUSE_SECONDS, 0.25 * 2 ** min(run.number, 6))
+    async def _pause(self, execution: OperationExecution) -> None:
+        problem = execution.last_problem
+        execution.update(waiting_for=problem.full_detail if problem else None)
+        # Jitter, so that migrations that collided do not collide again.
+        longest = min(LONGEST_PAUSE_SECONDS, 0.25 * 2 ** min(execution.number, 6))
         crowded = problem is not None and problem.sqlstate == TOO_MANY_CONNECTIONS
-        await run.sleep_or_cancel(max(CROWDED_PAUSE_SECONDS if crowded else 0.0, uniform(longest / 2, longest)))
+        await execution.sleep_or_cancel(
+            max(CONNECTION_LIMIT_PAUSE_SECONDS if crowded else 0.0, uniform(longest / 2, longest))
+        )

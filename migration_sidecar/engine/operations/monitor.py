@@ -1,4 +1,4 @@
-"""Watches an operation while it is driven: who is in its way, whether somebody wants it ended, how far it is."""
+"""Watches an operation while it runs: what blocks it, whether it is to be cancelled, and its progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from migration_sidecar.engine.operations.execution import OperationExecution
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection, MigrationRecords
 
-POLL_SECONDS = 0.5  # well below lock_timeout, so that a wait is seen while it lasts
+POLL_SECONDS = 0.5  # well below lock_timeout, so that each wait for a lock is noticed
 
 # A prepared transaction has no session: pg_blocking_pids gives 0 for it.
 _POLL = """
@@ -35,36 +35,40 @@ WHERE o.operation_id = $1
 
 @dataclass(frozen=True)
 class WatchResult:
-    """One look at an operation under way; `in_the_way` names what it waits for and who holds that."""
+    """The answer of one poll. `blocked_by` says what the session waits for and which session holds it."""
 
     cancelled: bool
     blocked_by: str | None
 
 
 @asynccontextmanager
-async def monitored(run: OperationExecution, place: TargetDatabase, database: DatabasePool) -> AsyncIterator[None]:
-    """Until the block is left: another replica may be asked to cancel, and those that only watch want to know."""
-    looking = asyncio.create_task(_poll_until_cancelled(run, place, database))
+async def monitored(
+    execution: OperationExecution, target_database: TargetDatabase, database: DatabasePool
+) -> AsyncIterator[None]:
+    """Polls while the block runs: another replica may be asked to cancel, and stored progress answers its callers."""
+    polling = asyncio.create_task(_poll_until_cancelled(execution, target_database, database))
     try:
         yield
     finally:
-        looking.cancel()
+        polling.cancel()
 
 
-async def _poll_until_cancelled(run: OperationExecution, place: TargetDatabase, database: DatabasePool) -> None:
-    saved = run.record
+async def _poll_until_cancelled(
+    execution: OperationExecution, target_database: TargetDatabase, database: DatabasePool
+) -> None:
+    saved = execution.record
     while True:
         await asyncio.sleep(POLL_SECONDS)
-        # Whatever kept one look from being answered: the wish to cancel is still there at the next.
+        # After any error: a request to cancel is stored, so the next poll reads it.
         with suppress(ProblemError, PostgresError):
-            records = await place.records()
+            records = await target_database.records()
             async with database.connection() as connection:
-                seen = await poll(connection, records, run.request.operation_id, run.session)
-            if run.session is not None:
-                run.set_waiting_for(seen.blocked_by)
-            if seen.cancelled:
-                run.cancelled.set()
-            if (record := run.record) is not saved:
+                current = await poll(connection, records, execution.request.operation_id, execution.session)
+            if execution.session is not None:
+                execution.set_waiting_for(current.blocked_by)
+            if current.cancelled:
+                execution.cancelled.set()
+            if (record := execution.record) is not saved:
                 async with database.connection() as connection:
                     await records.operations.save_progress(connection, record)
                 saved = record
@@ -73,7 +77,7 @@ async def _poll_until_cancelled(run: OperationExecution, place: TargetDatabase, 
 async def poll(
     connection: AnyConnection, records: MigrationRecords, operation_id: str, session: int | None
 ) -> WatchResult:
-    """`session` is the server process that migrates, where it is known."""
+    """Reads once. `session` is the pid of the server process that migrates, None if it is not known."""
     rows = await connection.fetch(_POLL.format(operations=records.tables.operations), operation_id, session)
     names = [describe_backend(row["pid"], row["application"], row["since"]) for row in rows if row["pid"] is not None]
     wanted = f"table {rows[0]['wanted']}" if names and rows[0]["wanted"] else "a lock"
@@ -84,7 +88,7 @@ async def poll(
 
 
 def describe_backend(pid: int, application: str | None, since: datetime | None) -> str:
-    """A session in words, which stay the same while it is the same transaction; `since` is hidden from some roles."""
+    """Describes a session. The text does not change during one transaction. Some roles may not see `since`."""
     if pid == 0:
         return "a prepared transaction"
     facts = [application or "no application name", *([f"since {since:%Y-%m-%d %H:%M:%S} UTC"] if since else [])]

@@ -1,4 +1,4 @@
-"""Accepts operations, keeps them through a restart of the service, and answers for them."""
+"""Accepts operations, stores them, executes them in order, and answers for them. Stored ones survive a restart."""
 
 from __future__ import annotations
 
@@ -31,60 +31,61 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WATCH_SECONDS = 0.5  # how often an operation that another replica drives is looked at
-LONG_SECONDS = 60.0
-CANCEL_SECONDS = 10.0  # whoever cancels waits that long for the end
+WATCH_SECONDS = 0.5  # how often an operation of another replica is read
+END_WAIT_SECONDS = 60.0
+CANCEL_SECONDS = 10.0  # how long `cancel` waits for the end
 
 
 class OperationQueue:
-    """One service's operations, carried out one at a time in the order they were accepted."""
+    """The operations of one service. They are executed one at a time, in the order in which they were accepted."""
 
     def __init__(
         self,
         settings: Settings,
-        place: TargetDatabase,
+        target_database: TargetDatabase,
         database: DatabasePool,
         reader: StatusReader,
-        attempts: OperationExecutor,
-        changed: Callable[[], None],
+        executor: OperationExecutor,
+        on_journal_change: Callable[[], None],
     ) -> None:
         self._settings = settings
-        self._place = place
+        self._target_database = target_database
         self._database = database
         self._reader = reader
-        self._attempts = attempts
-        self._changed = changed  # told whenever the journal may have new rows
-        self._executions: dict[str, OperationExecution] = {}  # those whose end this replica has not seen
+        self._executor = executor
+        self._on_journal_change = on_journal_change  # called when the journal may have new rows
+        self._executions: dict[str, OperationExecution] = {}  # by id: operations that have not ended here
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancelling: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
 
     async def accept(
-        self, request: OperationRequest, *, way_in: Origin = Origin.ENDPOINT, loading: LoadDeadline = UNLIMITED
+        self, request: OperationRequest, *, origin: Origin = Origin.ENDPOINT, loading: LoadDeadline = UNLIMITED
     ) -> Operation:
-        """Stores the operation, then starts it; the same id and body again gives the same operation.
+        """Stores the operation and starts it. A repeated call with the same id and body returns the same record.
 
-        Raises UnknownTarget, BadRequest, NoWayBackHere, OtherBody and PlanChanged, and what keeps it from planning.
+        Raises UnknownTarget, BadRequest, DowngradeNotOffered, PlanChanged, and the errors of reading a plan. Called by
+        the endpoint and the command line.
         """
-        if request.requires_operator and way_in == Origin.ENDPOINT:
-            raise UnknownTarget(request.target)  # taking everything down is for a person at the database
-        if way_in == Origin.ENDPOINT and origin_of(request.operation_id) != Origin.ENDPOINT:
+        if request.requires_operator and origin == Origin.ENDPOINT:
+            raise UnknownTarget(request.target)  # only the command line may downgrade to base
+        if origin == Origin.ENDPOINT and origin_of(request.operation_id) != Origin.ENDPOINT:
             raise BadRequest("operation_id: it begins like one that the service or a person gives; take another.")
-        no = downgrade_refusal(self._settings, request.action, request.target) if way_in == Origin.ENDPOINT else None
+        no = downgrade_refusal(self._settings, request.action, request.target) if origin == Origin.ENDPOINT else None
         async with self._connected(loading) as (connection, records):
-            if no is None:  # what is refused makes no tables
+            if no is None:  # a refused request creates no tables
                 await records.prepare(connection)
             if (known := await records.operations.find_repeated(connection, request)) is not None:
-                return self._follow(request, known, way_in)
+                return self._follow(request, known, origin)
             if no is not None:
                 raise no
             plan, agreed = await self._reader.agreed_plan_on(connection, request.action, request.target, loading)
             require_agreed(request, plan)
             record = await records.operations.accept(connection, request, plan, agreed)
-        return self._begin(OperationExecution(request, record, way_in, read_back_from_plan(plan)))
+        return self._begin(OperationExecution(request, record, origin, read_back_from_plan(plan)))
 
-    async def accept_alone(self, request: OperationRequest, *, way_in: Origin) -> Operation | None:
-        """The same, unless another operation is unfinished or nothing is to be done; replicas ask one by one."""
+    async def accept_alone(self, request: OperationRequest, *, origin: Origin) -> Operation | None:
+        """As `accept`, for start-up. None if another operation is unfinished, a replica was first, or none is due."""
         async with self._connected(UNLIMITED) as (connection, records):
             await records.prepare(connection)
             if not await records.operations.claim_startup(connection):
@@ -95,16 +96,16 @@ class OperationQueue:
             if not plan.revisions and not plan.obstacles:
                 return None
             record = await records.operations.accept(connection, request, plan, agreed)
-        return self._begin(OperationExecution(request, record, way_in, read_back_from_plan(plan)))
+        return self._begin(OperationExecution(request, record, origin, read_back_from_plan(plan)))
 
     async def find(self, operation_id: str, *, wait_seconds: float = 0, loading: LoadDeadline = UNLIMITED) -> Operation:
-        """Waits until the operation has ended or the time is over; raises UnknownOperation."""
+        """The operation; waits at most `wait_seconds` for its end. Raises UnknownOperation."""
         task, execution = self._tasks.get(operation_id), self._executions.get(operation_id)
         if task is not None and wait_seconds > 0:
             await asyncio.wait([task], timeout=wait_seconds)
         if execution is not None and (operation_id in self._executions or execution.record.state.ended):
-            return execution.record  # an end is stored before it stands there
-        records = await self._place.records(loading)
+            return execution.record  # an end is stored before the record has it
+        records = await self._target_database.records(loading)
         async with self._database.connection(loading=loading) as connection:
             known = await records.operations.find(connection, operation_id)
         if known is None:
@@ -112,10 +113,10 @@ class OperationQueue:
         return known
 
     async def cancel(self, operation_id: str, loading: LoadDeadline = UNLIMITED) -> Operation:
-        """Whichever replica drives it, and also before its turn; what has ended stays as it is."""
+        """Cancels the operation in any replica, also in the queue; an ended one stays. Raises UnknownOperation."""
         if (execution := self._executions.get(operation_id)) is not None:
-            execution.cancelled.set()  # a database that is away must not keep the process alive
-        records = await self._place.records(loading)
+            execution.cancelled.set()  # first, so that it works with an unreachable database
+        records = await self._target_database.records(loading)
         async with self._database.connection(loading=loading) as connection:
             asked = await records.operations.request_cancel(connection, operation_id)
         if asked is None:
@@ -123,8 +124,8 @@ class OperationQueue:
         request, record = asked
         if record.state.ended:
             return record
-        way_in = origin_of(operation_id)
-        execution = self._executions.get(operation_id) or OperationExecution(request, record, way_in)
+        origin = origin_of(operation_id)
+        execution = self._executions.get(operation_id) or OperationExecution(request, record, origin)
         execution.cancelled.set()
         ending = asyncio.create_task(self._run(execution, nullcontext()))
         self._cancelling.add(ending)
@@ -134,14 +135,14 @@ class OperationQueue:
         return execution.record
 
     async def ended(self, operation_id: str) -> Operation:
-        """Waits for the end of one that is carried out or watched here."""
-        while not (record := await self.find(operation_id, wait_seconds=LONG_SECONDS)).state.ended:
+        """Waits without limit for the end of an operation that is executed or watched here. Raises UnknownOperation."""
+        while not (record := await self.find(operation_id, wait_seconds=END_WAIT_SECONDS)).state.ended:
             await asyncio.sleep(WATCH_SECONDS)
         return record
 
     async def resume(self) -> list[str]:
-        """Takes up what was accepted or running when the service last stopped; gives all that is unfinished."""
-        records = await self._place.records()
+        """Called at start-up: continues the operations that were not finished, and returns their ids."""
+        records = await self._target_database.records()
         async with self._database.connection() as connection:
             if unfinished := await records.operations.unfinished(connection):
                 await records.prepare(connection)
@@ -150,6 +151,7 @@ class OperationQueue:
         return [request.operation_id for request, _ in unfinished]
 
     async def stop(self) -> None:
+        """Cancels all tasks. Unfinished operations stay stored."""
         tasks = [*self._tasks.values(), *self._cancelling]
         for task in tasks:
             task.cancel()
@@ -157,16 +159,16 @@ class OperationQueue:
 
     @asynccontextmanager
     async def _connected(self, loading: LoadDeadline) -> AsyncIterator[tuple[AnyConnection, MigrationRecords]]:
-        records = await self._place.records(loading)
+        records = await self._target_database.records(loading)
         async with self._database.connection(loading=loading) as connection, explain_missing_grant(connection, records):
             yield connection, records
 
-    def _follow(self, request: OperationRequest, record: Operation, way_in: Origin) -> Operation:
-        """Its replica may have died; the claim sees to it that one drives."""
-        return record if record.state.ended else self._begin(OperationExecution(request, record, way_in))
+    def _follow(self, request: OperationRequest, record: Operation, origin: Origin) -> Operation:
+        """Starts or watches a stored operation. Its replica may have died; the claim decides which one executes it."""
+        return record if record.state.ended else self._begin(OperationExecution(request, record, origin))
 
     def _begin(self, execution: OperationExecution) -> Operation:
-        """Drives it when it is its turn, unless that is under way: the same request may have come in twice at once."""
+        """Puts the operation in the queue, unless it is there: the same request may have arrived twice at once."""
         operation_id = execution.request.operation_id
         if operation_id not in self._executions:
             self._executions[operation_id] = execution
@@ -176,7 +178,7 @@ class OperationQueue:
         return self._executions[operation_id].record
 
     def _forget(self, operation_id: str) -> None:
-        """From now on the database answers; memory does not grow with the number of operations."""
+        """Removes it from memory, so that memory does not grow. Later answers come from the database."""
         self._tasks.pop(operation_id, None)
         self._executions.pop(operation_id, None)
 
@@ -184,15 +186,15 @@ class OperationQueue:
         facts = {"operation": execution.request.operation_id}
         async with turn:
             await run_until_done(partial(self._execute, execution), partial(self._give_up, execution), facts)
-        self._changed()
+        self._on_journal_change()
 
     async def _give_up(self, execution: OperationExecution, problem: Problem) -> None:
         await self._end(execution, execution.ended(OperationState.NEEDS_ATTENTION, error=problem))
 
     @retry_unreachable_database
     async def _execute(self, execution: OperationExecution) -> None:
-        """Several replicas may know an operation: the one whose session claims it drives, the others watch."""
-        records, operation_id = await self._place.records(), execution.request.operation_id
+        """Several replicas may know an operation. The one whose session claims it executes it, the others watch."""
+        records, operation_id = await self._target_database.records(), execution.request.operation_id
         while True:
             async with self._database.connection() as connection:
                 claimed = await records.operations.claim(connection, operation_id)
@@ -203,8 +205,8 @@ class OperationQueue:
                     return
                 if claimed:
                     with execution.executing(stored, connection):
-                        async with monitored(execution, self._place, self._database):
-                            ended = await self._attempts.execute(execution)
+                        async with monitored(execution, self._target_database, self._database):
+                            ended = await self._executor.execute(execution)
                         await self._end(execution, ended)
                     log.info("operation_ended", extra=_facts_to_log(ended, execution.origin))
                     return
@@ -213,17 +215,17 @@ class OperationQueue:
     @retry_unreachable_database
     async def _end(self, execution: OperationExecution, ended: Operation) -> None:
         """The end must be stored before anybody hears of it."""
-        records = await self._place.records()
+        records = await self._target_database.records()
         async with self._database.connection(execution.claim_connection) as connection:
             await records.operations.save(connection, ended)
         execution.record = ended
 
 
-def _facts_to_log(ended: Operation, way_in: str) -> dict[str, Any]:
+def _facts_to_log(ended: Operation, origin: str) -> dict[str, Any]:
     return {
         "service": ended.service,
         "operation": ended.operation_id,
-        "way_in": way_in,
+        "way_in": origin,
         "state": ended.state.value,
         "applied": [each.revision for each in ended.applied],
         "at": ended.current_revisions,

@@ -1,4 +1,4 @@
-"""Reads back what an attempt did, taking the migration lock first where its end is unclear."""
+"""Reads from the database what an attempt did. If its end is unclear, it first takes the migration lock."""
 
 from __future__ import annotations
 
@@ -25,44 +25,44 @@ from migration_sidecar.protocol.lock_key import lock_key
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection, MigrationRecords
 
-SESSION_END_SECONDS = 60.0  # an abandoned session ends within seconds by the guards it was opened with
+SESSION_END_SECONDS = 60.0  # the guards of an abandoned session end it within seconds
 
 
 class ReadBackReader:
-    """Reads version rows and journal; takes the migration lock first where nobody knows how the attempt ended."""
+    """Reads version rows and journal. If the end of an attempt is unclear, it takes the migration lock first."""
 
-    def __init__(self, database: DatabasePool, reader: StatusReader, place: TargetDatabase) -> None:
+    def __init__(self, database: DatabasePool, reader: StatusReader, target_database: TargetDatabase) -> None:
         self._database = database
         self._reader = reader
-        self._place = place
+        self._target_database = target_database
 
     @retry_unreachable_database
     async def read(
         self, execution: OperationExecution, *, unclear: int | None = None, loading: LoadDeadline = UNLIMITED
     ) -> ReadBack:
-        """Waits for a server that is away, and for the session of the attempt `unclear`; may raise LockBusy."""
+        """Waits for an unreachable server, and for the session of the attempt `unclear`. Raises LockBusy."""
         if execution.agreed is None:  # an older release accepted it
             execution.agreed = await self._reader.agreed(execution.record, loading)
         agreed, record = execution.agreed, execution.record
-        # A lock that is taken to wait for a session must go with the session that took it.
+        # The lock taken below must end with its own session, so this is not the one that claimed the operation.
         async with self._database.connection(
             execution.claim_connection if unclear is None else None, loading
         ) as connection:
             if unclear is not None:
                 async with self._wait_for_session_end(connection, record.operation_id, unclear):
-                    return await self._found(connection, record, agreed, loading)
-            return await self._found(connection, record, agreed, loading)
+                    return await self._read_on(connection, record, agreed, loading)
+            return await self._read_on(connection, record, agreed, loading)
 
-    async def _found(
+    async def _read_on(
         self, connection: AnyConnection, record: Operation, agreed: AgreedPlan, loading: LoadDeadline
     ) -> ReadBack:
-        tables = await self._place.all_records(loading)
+        tables = await self._target_database.all_records(loading)
         facts = await self._reader.facts(connection, agreed, loading)
         rows = await tables[0].journal.read(connection, record.operation_id) if facts.has_journal else []
         before, now = set(record.from_revisions), set(facts.revisions)
-        # An upgrade is told by what entered the version table, a downgrade by what left it.
+        # An upgrade adds rows to the version table, a downgrade removes them.
         moved = sorted(now - before if record.action is Action.UPGRADE else before - now)
-        left, obstacles = await self._reader.read_back(facts, agreed, _done(tables, rows), loading)
+        left, obstacles = await self._reader.read_back(facts, agreed, _finished_revisions(tables, rows), loading)
         return ReadBack(
             revisions=list(facts.revisions),
             rows=rows,
@@ -77,10 +77,10 @@ class ReadBackReader:
     async def _wait_for_session_end(
         self, connection: AnyConnection, operation_id: str, attempt: int
     ) -> AsyncIterator[None]:
-        """The attempt can have no more effect: the lock is ours, or a stranger's and its own session is gone."""
+        """Waits until the attempt has no more effect: we have the lock, or its session is gone. Raises LockBusy."""
         deadline, held = monotonic() + SESSION_END_SECONDS, []
         try:
-            for records in await self._place.all_records():
+            for records in await self._target_database.all_records():
                 key = lock_key(records.version_table.name, records.version_table.schema)
                 while not await connection.fetchval("SELECT pg_try_advisory_lock($1::int, $2::int)", *key.values()):
                     if await records.journal.backend_is_gone(connection, operation_id, attempt):
@@ -97,7 +97,7 @@ class ReadBackReader:
 
 
 def read_back_from_plan(plan: MigrationPlan) -> ReadBack:
-    """What a plan tells of a database in which the operation has done nothing yet."""
+    """The read-back of a database in which the operation has done nothing yet."""
     return ReadBack(
         revisions=plan.from_revisions,
         rows=[],
@@ -109,13 +109,13 @@ def read_back_from_plan(plan: MigrationPlan) -> ReadBack:
     )
 
 
-def _done(tables: list[MigrationRecords], rows: list[JournalRow]) -> set[str]:
-    """What the operation's own rows tell; of several version tables they do not tell it of each."""
+def _finished_revisions(tables: list[MigrationRecords], rows: list[JournalRow]) -> set[str]:
+    """By the operation's own rows; empty for several version tables, because a row may not be true for all of them."""
     if len(tables) > 1:
         return set()
     return {row.revision for row in rows if row.kind in FINISHED and row.revision is not None}
 
 
 async def _recorded(connection: AnyConnection, tables: list[MigrationRecords], revisions: list[str]) -> set[str]:
-    """In whichever of the version tables that env.py keeps here."""
+    """The revisions with a journal row for at least one of the version tables."""
     return set().union(*[await each.journal.recorded_revisions(connection, revisions) for each in tables])

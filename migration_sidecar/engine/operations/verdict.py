@@ -1,4 +1,4 @@
-"""Decides what happened from what the database says; a connection error or an exit code decides nothing."""
+"""Decides how an attempt ended by what the database says. A connection error or an exit code alone decides nothing."""
 
 from __future__ import annotations
 
@@ -10,65 +10,68 @@ from migration_sidecar.database.journal_table import JournalRow
 from migration_sidecar.protocol.reports import ProblemFacts
 
 LOCK_NOT_AVAILABLE = "55P03"
-DEADLOCK = "40P01"  # the server chose the migration to give way
+DEADLOCK = "40P01"  # the server ended the migration's transaction
 TOO_MANY_CONNECTIONS = "53300"
 FINISHED = {"applied", "reverted"}
 CLOSING = {"failed", "refused", "cancelled", "resolved"}
 
 
 class Decision(StrEnum):
+    """What follows from an attempt."""
+
     SUCCEEDED = "succeeded"  # nothing is left to do
-    AGAIN = "again"  # nothing of the attempt took effect, and the reason passes
+    AGAIN = "again"  # nothing of the attempt took effect, and the reason is temporary
     FAILED = "failed"  # it stopped at a whole revision
-    ATTENTION = "attention"  # something took effect that no revision accounts for
+    ATTENTION = "attention"  # something took effect that no finished revision explains
 
 
 @dataclass(frozen=True)
 class ReadBack:
-    """What was read back after an attempt ended, with the migration lock in our hands where its end was unclear."""
+    """What was read from the database after an attempt. If its end was unclear, we held the migration lock."""
 
     revisions: list[str]  # what the version table holds
     rows: list[JournalRow]  # of this operation
     moved: list[str]  # revisions that the version table gained (upgrade) or lost (downgrade) since the operation began
-    recorded: set[str]  # those of `moved` that a journal row accounts for
+    recorded: set[str]  # those of `moved` that have a journal row
     left: int  # revisions still to be applied or reverted
     obstacles: list[Problem]
-    invalid_indexes: list[str]  # the statements that would drop them; looked for only when something is torn
+    invalid_indexes: list[str]  # the statements that drop them; read only after an unfinished revision
 
     @property
     def last_attempt(self) -> int:
+        """The number of the last attempt that has a journal row, or 0."""
         return max((row.attempt for row in self.rows), default=0)
 
     @property
     def unclosed_attempt(self) -> int:
-        """The number of an attempt whose end nobody wrote down, or 0."""
+        """The number of an attempt without a closing journal row, or 0."""
         numbers = {row.attempt for row in self.rows if row.kind == "attempt"}
         closed = {row.attempt for row in self.rows if row.kind in CLOSING and row.revision is None}
         return max(numbers - closed, default=0)
 
     @property
     def several_sessions(self) -> bool:
-        """One env.py configured several times, perhaps for histories that `left` does not speak of."""
+        """Whether env.py configured several sessions. `left` may then not count the revisions of all histories."""
         return sum(row.kind == "attempt" and row.attempt == self.last_attempt for row in self.rows) > 1
 
 
 @dataclass(frozen=True)
 class WorkerExit:
-    """How a migration process ended: its problem, `lost` when it ended without a word or lost its connection."""
+    """How a worker process ended: its problem, and `lost` if it reported no end or lost its connection."""
 
     problem: ProblemFacts | None = None
     lost: bool = False
 
 
-def decide(ending: WorkerExit, found: ReadBack, service: str) -> tuple[Decision, Problem | None]:
-    """One row of the table in docs/engine.md per branch, most serious first."""
-    half_done = unfinished_revision(found.rows)
+def decide(ending: WorkerExit, read_back: ReadBack, service: str) -> tuple[Decision, Problem | None]:
+    """Each branch is one row of the table in docs/engine.md; the most serious comes first. Called by the executor."""
+    half_done = unfinished_revision(read_back.rows)
     if half_done is not None:
-        return Decision.ATTENTION, _revision_ended_transaction(half_done, ending, found, service)
-    unexplained = [revision for revision in found.moved if revision not in found.recorded]
+        return Decision.ATTENTION, _revision_ended_transaction(half_done, ending, read_back, service)
+    unexplained = [revision for revision in read_back.moved if revision not in read_back.recorded]
     if unexplained:
         return Decision.ATTENTION, _changed_elsewhere(unexplained, service)
-    if found.left == 0 and (ending.lost or ending.problem is None or not found.several_sessions):
+    if read_back.left == 0 and (ending.lost or ending.problem is None or not read_back.several_sessions):
         return Decision.SUCCEEDED, None
     if ending.lost:
         return Decision.AGAIN, _lost(service)
@@ -80,8 +83,8 @@ def decide(ending: WorkerExit, found: ReadBack, service: str) -> tuple[Decision,
 
 
 def unfinished_revision(rows: list[JournalRow]) -> JournalRow | None:
-    """The row of a revision that began, was committed, and never ended."""
-    # A `started` row is its own witness: a plain failure rolls it back, so one without an end was committed half way.
+    """The row of a revision that began and was committed without an end; None if there is none."""
+    # A failure rolls `started` back, so a `started` without an end means that a part was committed.
     open_rows: dict[tuple[str, int, str | None], JournalRow] = {}
     for row in rows:
         key = (row.version_table, row.attempt, row.revision)
@@ -92,14 +95,14 @@ def unfinished_revision(rows: list[JournalRow]) -> JournalRow | None:
     return next(reversed(open_rows.values()), None)
 
 
-def _revision_ended_transaction(row: JournalRow, ending: WorkerExit, found: ReadBack, service: str) -> Problem:
+def _revision_ended_transaction(row: JournalRow, ending: WorkerExit, read_back: ReadBack, service: str) -> Problem:
     own: ProblemFacts | dict[str, None] = ending.problem or {}
     reason = f" It {own['cause']}." if own.get("cause") else f" {own['detail']}" if own.get("detail") else ""
     facts = {"sqlstate": own.get("sqlstate"), "server_message": own.get("server_message"), "revision": row.revision}
     if row.kind != "nontx_started":
         detail = f"Revision {row.revision} committed by itself and then failed, so a part of it exists.{reason}"
         return Problem.of("CM-402", detail, service=service, **facts)
-    exists = " ".join(found.invalid_indexes)
+    exists = " ".join(read_back.invalid_indexes)
     return Problem.of(
         "CM-405",
         f"Revision {row.revision} is not transactional and did not end: a part of it may exist.{reason}",

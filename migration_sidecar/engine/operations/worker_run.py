@@ -1,4 +1,4 @@
-"""Runs one attempt in a worker process: its orders, its reports, and what its end means."""
+"""Runs one attempt in a worker process: sends orders, reads reports, and returns how it ended."""
 
 from __future__ import annotations
 
@@ -23,40 +23,42 @@ from migration_sidecar.protocol.reports import ProblemFacts
 
 @dataclass
 class WorkerRun:
-    """What one migration process told; without a word about its end the attempt counts as lost."""
+    """One run of a worker process. If it reports no end, the attempt counts as lost."""
 
     execution: OperationExecution
     ending: WorkerExit = field(default_factory=lambda: WorkerExit(lost=True))
-    reported_end: bool = False  # it said itself how it ended
+    reported_end: bool = False  # it reported `done` or `failed`
     had_session: bool = False  # it had a session with the database
-    unconnected: bool = False  # the driver got no session, and gave no SQLSTATE for the reason
+    unconnected: bool = False  # the driver got no session and no SQLSTATE
 
     @property
     def session_may_live(self) -> bool:
-        """Nobody closed its session."""
+        """Whether the session may still be open, because the process did not close it."""
         return not self.reported_end or self.ending.lost
 
     @property
     def is_conclusive(self) -> bool:
-        """Its session can have no more effect; after a failure it may, with a COMMIT sent and its answer not read."""
+        """Whether the session has no more effect. After a failure a COMMIT may have been sent without an answer."""
         return self.reported_end and (self.ending.problem is None or not self.had_session)
 
     async def run(self, process: AbstractAsyncContextManager[WorkerProcess], orders: OrdersMessage) -> None:
-        """Until the process is gone, the operation is cancelled, or its deadline passed: then it is killed."""
-        talking = asyncio.create_task(self._talk(process, orders))
+        """Returns when the process ends, the operation is cancelled, or its deadline passes. Then kills the process."""
+        exchange = asyncio.create_task(self._exchange_messages(process, orders))
         cancelled = asyncio.create_task(self.execution.cancelled.wait())
         try:
             await asyncio.wait(
-                {talking, cancelled}, timeout=self.execution.seconds_left, return_when=asyncio.FIRST_COMPLETED
+                {exchange, cancelled}, timeout=self.execution.seconds_left, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
             cancelled.cancel()
-            stopped = talking.cancel()  # leaving its block kills the process
-            await asyncio.wait({talking})
+            stopped = exchange.cancel()  # the end of its block kills the process
+            await asyncio.wait({exchange})
         if not stopped:
-            talking.result()
+            exchange.result()
 
-    async def _talk(self, process: AbstractAsyncContextManager[WorkerProcess], orders: OrdersMessage) -> None:
+    async def _exchange_messages(
+        self, process: AbstractAsyncContextManager[WorkerProcess], orders: OrdersMessage
+    ) -> None:
         async with process as worker, aclosing(worker.reports()) as reports:
             await worker.send_orders(orders)
             async for report in reports:
@@ -71,53 +73,60 @@ class WorkerRun:
                         self.execution.revision = None
                     case "done":
                         self.ending, self.reported_end = WorkerExit(), True
-                        return  # nothing comes after it, so nobody waits for the process to be taken down
+                        return  # the last report; the end of the process is not waited for
                     case "failed":
-                        self._failed(report["problem"])
-                    case "exited" if self._silent and (code := report["code"]) is not None and code != EXIT_DID_NOTHING:
-                        self.ending = WorkerExit(_ended_itself(code, self.execution.revision))
+                        self._record_failure(report["problem"])
+                    case "exited" if (
+                        self._has_no_result and (code := report["code"]) is not None and code != EXIT_DID_NOTHING
+                    ):
+                        self.ending = WorkerExit(_exit_problem(code, self.execution.revision))
 
     @property
-    def _silent(self) -> bool:
+    def _has_no_result(self) -> bool:
         return not self.reported_end and self.ending.problem is None
 
-    def _failed(self, problem: ProblemFacts) -> None:
+    def _record_failure(self, problem: ProblemFacts) -> None:
         self.ending = WorkerExit(problem, lost=bool(problem.get("connection_lost")))
         self.reported_end = True
         self.unconnected = bool(problem.get("unconnected")) and not self.had_session
 
 
 class WorkerRunner:
-    """Gives an attempt to a worker process, and ends what the process may have left behind."""
+    """Runs attempts in worker processes, and ends a session that a process left open."""
 
     def __init__(
-        self, settings: Settings, place: TargetDatabase, database: DatabasePool, standby: PrewarmedWorker
+        self,
+        settings: Settings,
+        target_database: TargetDatabase,
+        database: DatabasePool,
+        prewarmed_worker: PrewarmedWorker,
     ) -> None:
         self._settings = settings
-        self._place = place
+        self._target_database = target_database
         self._database = database
-        self._standby = standby
+        self._prewarmed_worker = prewarmed_worker
 
     def job(self, action: Action, target: str) -> MigrateJob:
-        """What a worker process must know before it has its orders."""
+        """The job for a worker process. The attempt itself is in the orders, which are sent later."""
         return {"kind": "migrate", "action": action, "target": target, **self._settings.job_environment}
 
     async def run(self, execution: OperationExecution, attempt: Attempt) -> WorkerRun:
-        talk = await self._run_once(execution, attempt, fresh=False)
-        if talk.ending.lost and not talk.had_session and not execution.cancelled.is_set():
-            # A process that was kept ready may have lost its connection meanwhile; it had done nothing with it.
-            talk = await self._run_once(execution, attempt, fresh=True)
-        return talk
+        """Runs one attempt. If the process was lost before it had a session, a new process repeats it once."""
+        worker_run = await self._run_once(execution, attempt, fresh=False)
+        if worker_run.ending.lost and not worker_run.had_session and not execution.cancelled.is_set():
+            # A prepared process may have lost its connection before it had orders, so it changed nothing.
+            worker_run = await self._run_once(execution, attempt, fresh=True)
+        return worker_run
 
     async def _run_once(self, execution: OperationExecution, attempt: Attempt, *, fresh: bool) -> WorkerRun:
         job = self.job(execution.request.action, execution.request.target)
-        talk = WorkerRun(execution)
-        await talk.run(self._standby.take(job, fresh=fresh), self._orders(execution, attempt))
+        worker_run = WorkerRun(execution)
+        await worker_run.run(self._prewarmed_worker.take(job, fresh=fresh), self._orders(execution, attempt))
         session, execution.session = execution.session, None
-        if talk.session_may_live and session is not None:
-            with suppress(ProblemError):  # its lock is free a second sooner; the server sees to the rest
+        if worker_run.session_may_live and session is not None:
+            with suppress(ProblemError):  # without it the server frees the lock a second later
                 await self._end_session(session)
-        return talk
+        return worker_run
 
     def _orders(self, execution: OperationExecution, attempt: Attempt) -> OrdersMessage:
         return {
@@ -126,13 +135,13 @@ class WorkerRunner:
             "guards": dict(self._settings.guards),
             "journal_table": self._settings.journal_table,
             "same_database": True,
-            "default_schema": self._place.default_schema,
+            "default_schema": self._target_database.default_schema,
             "agreed": execution.limits,
             "goals": execution.agreed.goals if execution.agreed is not None else [],
         }
 
     async def _end_session(self, pid: int) -> None:
-        """Ends the session of a process that was ended, so that its lock is free now and not a second later."""
+        """Ends the session of a killed process, so that its lock is free at once and not a second later."""
         async with self._database.connection() as connection:
             await connection.execute(
                 """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -141,7 +150,7 @@ class WorkerRunner:
             )
 
 
-def _ended_itself(code: int, revision: str | None) -> ProblemFacts:
+def _exit_problem(code: int, revision: str | None) -> ProblemFacts:
     cause = f"ended its own process with exit code {code}"
     return {
         "code": "CM-401" if revision else "CM-407",

@@ -1,4 +1,4 @@
-"""What a role lacks to keep our records, said as the GRANT that gives it."""
+"""Explains which GRANT a role needs to write our tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asyncpg import InsufficientPrivilegeError
 
 from migration_sidecar.contract.errors import DatabaseUnreachable
 from migration_sidecar.database.facts import read_facts
-from migration_sidecar.engine.planning.preflight import no_records
+from migration_sidecar.engine.planning.preflight import missing_grant_problem
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection, MigrationRecords
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def explain_missing_grant(connection: AnyConnection, records: MigrationRecords) -> AsyncIterator[None]:
-    """Asks only after the server refused something; what it refused for another reason stays as it is."""
+    """Turns a refusal in the block into DatabaseUnreachable (CM-504) if a GRANT is missing; otherwise re-raises it."""
     try:
         yield
     except InsufficientPrivilegeError:
-        lacking = no_records(await read_facts(connection, records))
+        lacking = missing_grant_problem(await read_facts(connection, records))
         if lacking is None:
             raise
         raise DatabaseUnreachable.of(lacking) from None

@@ -1,4 +1,4 @@
-"""What stands in the way of a migration, told before anything is touched: one sentence each, and what to do."""
+"""Finds obstacles to a migration before it changes anything. Each is one sentence with a next step."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from migration_sidecar.alembic_environment.target_database import MigrationTarge
 from migration_sidecar.contract.messages import Action, DatabaseState, LockHolder, Problem
 from migration_sidecar.database.facts import DatabaseFacts
 
-ALEMBIC_VERSION_WIDTH = 32  # of the version column, where Alembic makes the table
+ALEMBIC_VERSION_WIDTH = 32  # of the version column, if Alembic creates the table
 
 
 def check_history(state: DatabaseState, facts: DatabaseFacts, history: History) -> Problem | None:
-    """Why a database is none that this history made, or not all of it."""
+    """The problem if this history did not make the database, or not all of it."""
     if not facts.has_version_column:
-        return _not_ours("The version table has no column version_num, so it is not Alembic's.")
+        return _foreign_version_table("The version table has no column version_num, so it is not Alembic's.")
     if not set(facts.revisions) <= set(history.revisions):
         return _unknown_revision(facts, history)
     if (twice := _redundant_version_row(facts.revisions, history)) is not None:
-        return _not_ours(f"The version table holds {', '.join(facts.revisions)}, and that includes {twice} twice.")
+        return _foreign_version_table(
+            f"The version table holds {', '.join(facts.revisions)}, and that includes {twice} twice."
+        )
     if state is DatabaseState.UNMANAGED:
         return _unmanaged(facts)
     return None
@@ -27,7 +29,7 @@ def check_history(state: DatabaseState, facts: DatabaseFacts, history: History) 
 
 def _unmanaged(facts: DatabaseFacts) -> Problem:
     elsewhere = [(name, held) for name, held in facts.other_histories.items() if held]
-    if elsewhere:  # of no other history for certain, or this would not be asked
+    if elsewhere:  # whose it is cannot be decided; otherwise `facts` would not be unmanaged
         name, held = elsewhere[0]
         detail = f"Table {name} holds {', '.join(sorted(held))}, an id that this history has too."
         next_step = (
@@ -43,43 +45,49 @@ def _unmanaged(facts: DatabaseFacts) -> Problem:
     return Problem.of("CM-552", f"The database has tables but no revision. {detail}", next_step=next_step)
 
 
-def check_database(facts: DatabaseFacts, there: Problem | None) -> Iterator[Problem]:
-    """What the database itself has against a migration."""
-    if there is not None:
-        yield there
+def check_database(facts: DatabaseFacts, history_problem: Problem | None) -> Iterator[Problem]:
+    """The problems of the database itself. `history_problem` is the result of `check_history`."""
+    if history_problem is not None:
+        yield history_problem
     if facts.read_only:
         yield READ_ONLY
     if facts.pooled:
         yield POOLED
-    if (lacking := no_records(facts)) is not None:
+    if (lacking := missing_grant_problem(facts)) is not None:
         yield lacking
 
 
 def check_revision_files(
-    steps: Sequence[RevisionFile], action: Action, history: History, facts: DatabaseFacts, found: MigrationTarget
+    steps: Sequence[RevisionFile],
+    action: Action,
+    history: History,
+    facts: DatabaseFacts,
+    migration_target: MigrationTarget,
 ) -> Iterator[Problem]:
-    """What the revisions to come cannot do the way they are written."""
+    """The problems of the revision files to run."""
     width = facts.version_width if facts.has_version_table else ALEMBIC_VERSION_WIDTH
     for step in steps:
         for finding in step.findings:
-            if finding.action is action and _matters(finding, found):
+            if finding.action is action and _applies(finding, migration_target):
                 yield _FINDINGS[finding.kind](step, finding)
         is_wider = history.makes_version_table and not facts.has_version_table
         if action is Action.UPGRADE and width is not None and len(step.id) > width and not is_wider:
-            yield _too_long(step, width)
+            yield _revision_id_too_long(step, width)
 
 
-def _matters(finding: Finding, found: MigrationTarget) -> bool:
-    """What cannot be done depends on the connection that env.py makes."""
+def _applies(finding: Finding, migration_target: MigrationTarget) -> bool:
+    """Whether the finding is an obstacle, which depends on the connection that env.py opens."""
     if finding.kind == "autocommit_block":
-        return found.in_transaction
-    return finding.kind != "concurrently" or not found.autocommit
+        return migration_target.in_transaction
+    return finding.kind != "concurrently" or not migration_target.autocommit
 
 
-def warnings(steps: Sequence[RevisionFile], found: MigrationTarget, waiting: Sequence[LockHolder]) -> Iterator[Problem]:
-    """What does not stop a migration, but who decides about it should know."""
-    yield from (_waits_for(who) for who in waiting)
-    if found.in_transaction and len(steps) > 1:
+def warnings(
+    steps: Sequence[RevisionFile], migration_target: MigrationTarget, waiting: Sequence[LockHolder]
+) -> Iterator[Problem]:
+    """Remarks that do not prevent a migration, but matter for the person who decides."""
+    yield from (_lock_warning(who) for who in waiting)
+    if migration_target.in_transaction and len(steps) > 1:
         yield Problem.of(
             "CM-411",
             "env.py opens a transaction before context.configure, so they are applied or lost together.",
@@ -108,7 +116,7 @@ def _unknown_revision(facts: DatabaseFacts, history: History) -> Problem:
 
 
 def _redundant_version_row(rows: Sequence[str], history: History) -> str | None:
-    """A row that another row already includes; Alembic would apply what follows it a second time."""
+    """A row that another row already includes. Alembic would apply the revisions after it a second time."""
     for number, row in enumerate(rows):
         others = [each for place, each in enumerate(rows) if place != number]
         if any(row in history.lineage(other) for other in others):
@@ -116,7 +124,7 @@ def _redundant_version_row(rows: Sequence[str], history: History) -> str | None:
     return None
 
 
-def _not_ours(detail: str) -> Problem:
+def _foreign_version_table(detail: str) -> Problem:
     return Problem.of(
         "CM-552",
         detail,
@@ -124,8 +132,8 @@ def _not_ours(detail: str) -> Problem:
     )
 
 
-def no_records(facts: DatabaseFacts) -> Problem | None:
-    """Why this role cannot keep the journal, which a migration begins with."""
+def missing_grant_problem(facts: DatabaseFacts) -> Problem | None:
+    """The problem (CM-504) if this role cannot write the journal, which every migration does first; otherwise None."""
     if facts.missing_grant is None:
         return None
     return Problem.of(
@@ -143,7 +151,7 @@ def _concurrently(step: RevisionFile, finding: Finding) -> Problem:
     )
 
 
-def _cannot_leave(step: RevisionFile, finding: Finding) -> Problem:
+def _autocommit_block_in_transaction(step: RevisionFile, finding: Finding) -> Problem:
     return Problem.of(
         "CM-305",
         f"{step.name}:{finding.line}: autocommit_block cannot leave the transaction that env.py began.",
@@ -160,7 +168,7 @@ def _offline_only(step: RevisionFile, finding: Finding) -> Problem:
     )
 
 
-def _no_way_back(step: RevisionFile, finding: Finding) -> Problem:
+def _irreversible(step: RevisionFile, finding: Finding) -> Problem:
     what = "has no downgrade()" if finding.kind == "missing" else f"says at line {finding.line} that it has none"
     return Problem.of(
         "CM-206",
@@ -169,9 +177,9 @@ def _no_way_back(step: RevisionFile, finding: Finding) -> Problem:
     )
 
 
-def _missing(step: RevisionFile, finding: Finding) -> Problem:
+def _missing_function(step: RevisionFile, finding: Finding) -> Problem:
     if finding.action is Action.DOWNGRADE:
-        return _no_way_back(step, finding)
+        return _irreversible(step, finding)
     return Problem.of(
         "CM-302",
         f"{step.name} has no upgrade().",
@@ -180,7 +188,7 @@ def _missing(step: RevisionFile, finding: Finding) -> Problem:
     )
 
 
-def _too_long(step: RevisionFile, width: int) -> Problem:
+def _revision_id_too_long(step: RevisionFile, width: int) -> Problem:
     return Problem.of(
         "CM-302",
         f"{step.name} has a revision id of {len(step.id)} characters; the version column holds {width}.",
@@ -191,14 +199,14 @@ def _too_long(step: RevisionFile, width: int) -> Problem:
 
 _FINDINGS = {
     "concurrently": _concurrently,
-    "autocommit_block": _cannot_leave,
+    "autocommit_block": _autocommit_block_in_transaction,
     "offline_only": _offline_only,
-    "raises": _no_way_back,
-    "missing": _missing,
+    "raises": _irreversible,
+    "missing": _missing_function,
 }
 
 
-def _waits_for(who: LockHolder) -> Problem:
+def _lock_warning(who: LockHolder) -> Problem:
     name = who.application or "no application name"
     since = f" since {who.since:%Y-%m-%d %H:%M:%S %Z}" if who.since else ""
     return Problem.of(

@@ -1,4 +1,4 @@
-"""Where env.py keeps several version tables in one database, such as one per tenant: the one with most to do counts."""
+"""For an env.py with several version tables in one database, such as one per tenant: uses the one with most to do."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ if TYPE_CHECKING:
 async def read_most_behind(
     connection: AnyConnection,
     tables: Sequence[MigrationRecords],
-    way_to_go: Callable[[DatabaseFacts], tuple[bool, int]],
+    distance: Callable[[DatabaseFacts], tuple[bool, int]],
 ) -> tuple[DatabaseFacts, Problem | None]:
-    """With a word about the others, if they are elsewhere; the greatest `way_to_go` is the farthest."""
-    found = [await read_facts(connection, records) for records in tables]
-    if len(found) == 1:
-        return found[0], None
-    ways = [way_to_go(facts) for facts in found]
-    farthest = ways.index(max(ways))
-    alike = len({facts.revisions for facts in found}) == 1
-    return found[farthest], None if alike else _elsewhere(tables, tables[farthest])
+    """The facts of the table with the greatest `distance`, and a warning if the others are at other revisions."""
+    all_facts = [await read_facts(connection, records) for records in tables]
+    if len(all_facts) == 1:
+        return all_facts[0], None
+    distances = [distance(facts) for facts in all_facts]
+    farthest = distances.index(max(distances))
+    alike = len({facts.revisions for facts in all_facts}) == 1
+    return all_facts[farthest], None if alike else _differing_version_tables(tables, tables[farthest])
 
 
 def pending_count(
     history: History,
     steps: Callable[[DatabaseFacts], list[RevisionFile]],
-    is_there: Callable[[DatabaseFacts], bool] = lambda _: False,
+    is_reached: Callable[[DatabaseFacts], bool] = lambda _: False,
 ) -> Callable[[DatabaseFacts], tuple[bool, int]]:
-    """By the steps that the files tell; what is there by its version table alone comes behind everything."""
+    """A function for `read_most_behind`, which counts `steps`. A table for which `is_reached` is true comes last."""
 
-    def way(facts: DatabaseFacts) -> tuple[bool, int]:
-        if is_there(facts):
+    def distance(facts: DatabaseFacts) -> tuple[bool, int]:
+        if is_reached(facts):
             return False, -1
         if not history.knows(facts.revisions):
-            return True, 0  # before everything
+            return True, 0  # nothing is known about it, so it comes first
         try:
             return False, len(steps(facts))
-        except ProblemError:  # a target that this one is not at or above
+        except ProblemError:  # the target is not reachable from this table
             return False, 0
 
-    return way
+    return distance
 
 
-def _elsewhere(tables: Sequence[MigrationRecords], farthest: MigrationRecords) -> Problem:
+def _differing_version_tables(tables: Sequence[MigrationRecords], farthest: MigrationRecords) -> Problem:
     return Problem.of(
         "CM-412", f"env.py keeps {len(tables)} version tables in this database; {farthest.history} has most to do."
     )

@@ -168,7 +168,7 @@ class GuardedSession:
 
     def _begin(self, revision: str, *, transactional: bool, may_drop: bool) -> None:
         # Set again for each revision: the previous one may have changed a setting, and a rollback undoes ours.
-        settings = set_config_sql(self.orders.guards, patient=not transactional)
+        settings = set_config_sql(self.orders.guards, outside_transaction=not transactional)
         statement = journal_writer.insert(
             self.orders.tables,
             where=advisory_lock.HELD_BY_US,

@@ -64,15 +64,15 @@ def drop_own_invalid_indexes(session: MigrationSession, context: Any, revision: 
     Returns the other INVALID indexes. Raises Refusal (CM-405) for one that the revision names and did not make.
     """
     invalid = _invalid(session.connection)
-    met = sorted((index for index in invalid if index.is_named_in(_text(source))), key=str)
-    if not met:
+    named = sorted((index for index in invalid if index.is_named_in(_text(source))), key=str)
+    if not named:
         return invalid
     earlier = _invalid_before_last_try(session, revision)
-    strangers = [index for index in met if earlier is None or index.quoted in earlier]
-    if strangers or session.external:
-        raise _in_the_way(revision, strangers or met)
-    _drop(session, context, revision, met)
-    return invalid - set(met)
+    foreign = [index for index in named if earlier is None or index.quoted in earlier]
+    if foreign or session.external:
+        raise _foreign_invalid_index(revision, foreign or named)
+    _drop(session, context, revision, named)
+    return invalid - set(named)
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def refusing_new_invalid_indexes(
         event.remove(connection, "before_cursor_execute", note_statement)
     new = [index for index in _invalid(connection) - before if any(index.may_come_from(each) for each in texts)]
     if new:
-        raise _left_behind(revision, sorted(new, key=str))
+        raise _new_invalid_index(revision, sorted(new, key=str))
 
 
 def _invalid(connection: Connection) -> set[Index]:
@@ -132,8 +132,10 @@ def _invalid_before_last_try(session: MigrationSession, revision: str) -> set[st
 
 def _drop(session: MigrationSession, context: Any, revision: str, indexes: list[Index]) -> None:
     connection = session.connection
-    patient = text(f"SELECT {set_config_sql(session.orders.guards, patient=True)} WHERE {advisory_lock.HELD_BY_US}")
-    if connection.execute(patient, session.key).first() is None:
+    set_guards = text(
+        f"SELECT {set_config_sql(session.orders.guards, outside_transaction=True)} WHERE {advisory_lock.HELD_BY_US}"
+    )
+    if connection.execute(set_guards, session.key).first() is None:
         raise advisory_lock.lock_lost(revision)
     with nullcontext() if in_autocommit(connection) else context.autocommit_block():
         for index in indexes:
@@ -143,7 +145,7 @@ def _drop(session: MigrationSession, context: Any, revision: str, indexes: list[
     journal_writer.write(connection, session.attempt, "resolved", statement, revision=revision, dropped=dropped)
 
 
-def _in_the_way(revision: str, indexes: list[Index]) -> MigrationRefused:
+def _foreign_invalid_index(revision: str, indexes: list[Index]) -> MigrationRefused:
     return MigrationRefused(
         "CM-405",
         f"{_listed(indexes)} is not valid, this revision names it and did not make it; nothing of it was done.",
@@ -152,7 +154,7 @@ def _in_the_way(revision: str, indexes: list[Index]) -> MigrationRefused:
     )
 
 
-def _left_behind(revision: str, indexes: list[Index]) -> MigrationRefused:
+def _new_invalid_index(revision: str, indexes: list[Index]) -> MigrationRefused:
     return MigrationRefused(
         "CM-405",
         f"The revision left {_listed(indexes)}, which is not valid, so nothing uses it.",

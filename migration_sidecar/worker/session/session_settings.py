@@ -29,14 +29,14 @@ def configured(settings: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(settings[name]) for name in (*SETTINGS, LOCK_TIMEOUT_OUTSIDE_TRANSACTION) if name in settings}
 
 
-def set_config_sql(overrides: Mapping[str, str], *, patient: bool = False) -> str:
+def set_config_sql(overrides: Mapping[str, str], *, outside_transaction: bool = False) -> str:
     """SQL expressions that set every guard for the session. Raises KeyError for an unknown guard in `overrides`."""
     known = {**SETTINGS, LOCK_TIMEOUT_OUTSIDE_TRANSACTION: PATIENT_LOCK_TIMEOUT}
     if unknown := set(overrides) - set(known):
         raise KeyError(f"no such guard: {', '.join(sorted(unknown))}")
     settings = {**known, **overrides}
     patience = settings.pop(LOCK_TIMEOUT_OUTSIDE_TRANSACTION)
-    if patient:
+    if outside_transaction:
         settings["lock_timeout"] = patience
     return ", ".join(f"set_config('{name}', {_literal(value)}, false)" for name, value in settings.items())
 

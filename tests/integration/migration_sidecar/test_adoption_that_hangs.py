@@ -34,7 +34,7 @@ async def test_an_env_file_that_never_configures_does_not_keep_the_person_waitin
     env.write_text(WAITS.format(marker=str(marker)) + env.read_text())
     monkeypatch.setattr(migration_sidecar.adoption.stamp, "CONFIGURES_SECONDS", 1.0)
     engine = start_engine(environment)
-    proof = AdoptionProof(["a1"], "0" * 64, 0, exclusions(await engine.place.records()), "nowhere")
+    proof = AdoptionProof(["a1"], "0" * 64, 0, exclusions(await engine.target_database.records()), "nowhere")
     marker.touch()
     with pytest.raises(NotAdopted, match=r"CM-407 .* did not get to context.configure within 1 s"):
         async with asyncio.timeout(60):

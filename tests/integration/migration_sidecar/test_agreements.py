@@ -119,7 +119,7 @@ async def test_the_plan_names_what_each_revision_is(engine: Engine, environment:
     environment.revision("a1")
     environment.revision("a2", 'op.drop_column("t_a1", "id")', "raise NotImplementedError")
     environment.revision("a3", "with op.get_context().autocommit_block():\n    pass")
-    plan = await engine.scripts.with_sql(await engine.reader.plan(Action.UPGRADE, "head"))
+    plan = await engine.revision_files.with_sql(await engine.reader.plan(Action.UPGRADE, "head"))
     assert (plan.from_revisions, plan.to_revisions) == ([], ["a3"])
     flags = [(step.id, step.transactional, step.reversible, step.destructive) for step in plan.revisions]
     assert flags == [("a1", True, True, False), ("a2", True, False, True), ("a3", False, True, False)]

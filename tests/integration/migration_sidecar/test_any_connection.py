@@ -204,7 +204,7 @@ async def test_one_env_py_may_migrate_two_version_tables(
     )
     assert rows(database, journal) == [("first_version", 2), ("second_version", 2)]
     async with engine.database.connection() as connection:
-        unrelayed = await (await engine.place.records()).journal.unrelayed(connection, 100, [])
+        unrelayed = await (await engine.target_database.records()).journal.unrelayed(connection, 100, [])
     assert [row["kind"] for row in unrelayed].count("applied") == 4
 
 

@@ -101,7 +101,7 @@ async def test_a_request_to_cancel_that_nobody_heard_is_found_by_whoever_takes_t
     environment.revision("a2")
     wanted = request()
     record = done.model_copy(update={"operation_id": wanted.operation_id, "state": OperationState.ACCEPTED})
-    records = await first.place.records()
+    records = await first.target_database.records()
     async with first.database.connection() as connection:
         await records.operations.insert(connection, wanted, record)
         await records.operations.request_cancel(connection, wanted.operation_id)

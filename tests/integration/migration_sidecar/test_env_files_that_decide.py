@@ -49,7 +49,7 @@ async def test_folders_that_env_py_names_hold_for_everything(
     elsewhere: Environment, engine: Engine, database: Database
 ) -> None:
     assert (await engine.reader.status()).pending == ["a1", "a2"]
-    plan = await engine.scripts.with_sql(await engine.reader.plan(Action.UPGRADE, "head"))
+    plan = await engine.revision_files.with_sql(await engine.reader.plan(Action.UPGRADE, "head"))
     assert [step.sql for step in plan.revisions] == ["CREATE TABLE t_a1 (id int);", "CREATE TABLE t_a2 (id int);"]
     assert await full_target(engine, Action.UPGRADE, "+1") == "a1"
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED

@@ -209,7 +209,7 @@ async def test_one_that_is_tried_again_goes_no_further_either(
 async def test_a_target_by_hand_means_what_it_meant_when_it_was_given(
     given: str, heads: list[str], a1_waits: Environment, while_one_runs: Meanwhile, engine: Engine
 ) -> None:
-    target = await engine.scripts.resolve(Action.UPGRADE, given, []) if given == "+1" else given
+    target = await engine.revision_files.resolve(Action.UPGRADE, given, []) if given == "+1" else given
     done = await while_one_runs(lambda: a1_waits.revision("a2"), target=target)
     assert (done.state, done.current_revisions) == (OperationState.SUCCEEDED, heads)
 
@@ -239,7 +239,7 @@ async def test_a_downgrade_by_hand_reverts_nothing_that_came_after_it_was_given(
     with database.connect() as stranger:
         stranger.execute("SELECT pg_advisory_lock(%s, %s)", KEY)
         wanted = request("a1", action="downgrade", operation_id="by-hand-1")
-        accepted = await engine.operations.accept(wanted, way_in="by hand")
+        accepted = await engine.operations.accept(wanted, origin="by hand")
         await until(lambda: "attempt" in kinds(database, accepted.operation_id))
         environment.revision("a3")
         stranger.execute("CREATE TABLE t_a3 (id int)")
@@ -344,7 +344,7 @@ async def test_one_that_had_nothing_to_do_still_leads_to_its_target_and_not_to_w
     environment.revision("a2", downgrade=makes_a_table_and_waits("gone", tmp_path / "go"))
     environment.revision("a3")
     await carry_out(engine)
-    down = await engine.operations.accept(request("base", action="downgrade"), way_in="by hand")
+    down = await engine.operations.accept(request("base", action="downgrade"), origin="by hand")
     await until(lambda: "reverted" in kinds(database, down.operation_id))
     up = await engine.operations.accept(request("a2"))
     (tmp_path / "go").touch()

@@ -76,10 +76,10 @@ async def test_each_row_comes_as_the_relay_sends_it_with_where_it_led(
     app = door.__dict__["app"]
     engine = app.state.engine
     async with engine.database.connection() as connection:
-        rows = await (await engine.place.records()).journal.unrelayed(connection, 100, [])
+        rows = await (await engine.target_database.records()).journal.unrelayed(connection, 100, [])
 
     assert [one.kind for one in found.entries] == ["attempt", "started", "applied", "failed"]
-    sent = [audit_event(row, "orders", engine.place.database) for row in rows if row["kind"] != "started"]
+    sent = [audit_event(row, "orders", engine.target_database.database) for row in rows if row["kind"] != "started"]
     assert [one.event for one in found.entries if one.event] == sent
     assert [(one.before, one.heads) for one in found.entries if one.kind == "applied"] == [([], ["a1"])]
     assert {one.operation_state for one in found.entries} == {"failed"}
@@ -148,7 +148,7 @@ async def test_rows_that_nobody_can_read_are_shown_as_such_among_the_others(
         assert [one.kind for one in found if one.seq < 1000] == ["attempt", "started", "applied"] * 2
     engine = door.__dict__["app"].state.engine
     async with engine.database.connection() as connection:
-        backlog = await (await engine.place.records()).journal.backlog(connection)
+        backlog = await (await engine.target_database.records()).journal.backlog(connection)
     assert backlog.events == hostile + 4, "what cannot be read still waits"
     assert (await door.get("/migrations")).json()["state"] == "at_head"
     assert (await door.get("/readyz")).status_code == 200

@@ -43,7 +43,7 @@ async def test_a_version_table_that_search_path_finds_by_now_is_the_one_that_is_
     """The server keeps to the table that a name meant when the statement was parsed."""
     await carry_out(engine)
     execute(database, "CREATE SCHEMA AUTHORIZATION CURRENT_USER")
-    records = await engine.place.records()
+    records = await engine.target_database.records()
     async with engine.database.connection() as connection:
         assert await records.versions(connection) == ["a1"]
         assert (await read_facts(connection, records)).revisions == ("a1",)

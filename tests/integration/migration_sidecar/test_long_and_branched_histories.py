@@ -97,7 +97,7 @@ async def test_status_and_plan_of_160_revisions_come_from_what_is_known_already(
     async def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("a process was asked")
 
-    monkeypatch.setattr(engine.processes, "ask", never)
+    monkeypatch.setattr(engine.forkserver, "ask", never)
     for _ in range(HOW_OFTEN):
         assert (await engine.reader.status()).state is DatabaseState.EMPTY
         assert len((await engine.reader.plan(Action.UPGRADE, "head")).revisions) == 160

@@ -94,4 +94,4 @@ async def test_an_env_py_that_needs_what_it_wrote_is_heard_all_the_same(
     engine = start_engine(environment)
     status = await engine.reader.status()
     assert status.state is DatabaseState.UNMANAGED
-    assert (await engine.place.resolve()).certain
+    assert (await engine.target_database.resolve()).certain

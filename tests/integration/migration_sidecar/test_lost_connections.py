@@ -71,7 +71,7 @@ async def test_a_revision_that_always_ends_its_own_session_fails_at_the_revision
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(migration_sidecar.engine.operations.executor, "LOST_ATTEMPTS", 2)
+    monkeypatch.setattr(migration_sidecar.engine.operations.executor, "MAX_LOST_ATTEMPTS", 2)
     environment = make_environment(template)
     environment.revision("a1")
     suicide = 'op.execute("CREATE TABLE t_a2 (id int)"); op.execute("SELECT pg_terminate_backend(pg_backend_pid())")'

@@ -141,7 +141,7 @@ async def test_a_service_that_can_start_no_process_says_so_and_still_tells_its_s
     environment.revision("a1")
     await carry_out(start_engine(environment))
     engine = start_engine(environment, own_processes=True)
-    engine.processes.python = "/bin/false"
+    engine.forkserver.python = "/bin/false"
     status = await engine.reader.status()
     assert status.current_revisions == ["a1"]
     assert status.error is not None
@@ -156,8 +156,8 @@ async def test_a_process_that_cannot_be_started_any_more_ends_the_operation_with
     environment.revision("a1")
     engine = start_engine(environment, own_processes=True)
     await engine.reader.status()  # the files are known; what follows needs another process
-    engine.processes.stop()
-    engine.processes.python = "/bin/false"
+    engine.forkserver.stop()
+    engine.forkserver.python = "/bin/false"
     operation = await carry_out(engine)
     assert operation.state is OperationState.FAILED
     assert operation.error is not None

@@ -33,7 +33,7 @@ def upgrade_job(engine: Engine) -> MigrateJob:
 
 async def ends_of(engine: Engine, job: Job, *, kill: bool = False) -> list[Any]:
     """Every report of one process."""
-    async with engine.processes.run(job) as process:
+    async with engine.forkserver.run(job) as process:
         if kill:
             await process.kill()
         return [report async for report in process.reports()]
@@ -69,8 +69,8 @@ async def test_a_job_is_given_to_another_forkserver_where_the_first_has_just_die
 ) -> None:
     environment.revision("one")
     engine = start_engine(environment, own_processes=True)
-    await engine.processes.start()
-    launched, pid = engine.processes._launched, engine.processes.pid
+    await engine.forkserver.start()
+    launched, pid = engine.forkserver._launched, engine.forkserver.pid
     assert launched is not None
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -79,13 +79,13 @@ async def test_a_job_is_given_to_another_forkserver_where_the_first_has_just_die
     *_, done, _ = await ends_of(engine, inspect_job(engine))
 
     assert done["event"] == "done"
-    assert engine.processes.pid != pid
+    assert engine.forkserver.pid != pid
 
 
 async def test_the_end_of_one_process_is_told_while_others_run(environment: Environment, engine: Engine) -> None:
     environment.revision("one")
     job = upgrade_job(engine)
-    async with engine.processes.run(job) as first, engine.processes.run(job) as second:
+    async with engine.forkserver.run(job) as first, engine.forkserver.run(job) as second:
         await first.kill()
         async with asyncio.timeout(60):
             assert [report async for report in first.reports()][-1]["signal"] == signal.SIGKILL
@@ -96,7 +96,7 @@ async def test_no_process_is_left_unreaped(environment: Environment, start_engin
     engine = start_engine(environment, own_processes=True)
     for _ in range(3):
         await ends_of(engine, inspect_job(engine))
-    server = engine.processes.pid
+    server = engine.forkserver.pid
     children = Path(f"/proc/{server}/task/{server}/children")
     await until(lambda: children.read_text() == "")
     assert len(list(Path(f"/proc/{server}/fd").iterdir())) < 12

@@ -122,7 +122,7 @@ async def test_an_interpreter_without_alembic_is_told_what_it_lacks(
 ) -> None:
     engine = engine_with(str(interpreter(tmp_path / "bare", *DRIVER)))
     with pytest.raises(ProblemError, match=r"CM-409.*lacks alembic and sqlalchemy.*Install them there"):
-        await engine.scripts.history()
+        await engine.revision_files.history()
     status = await engine.reader.status()
     assert status.error is not None
     assert status.error.code == "CM-409"
@@ -143,9 +143,9 @@ async def test_an_interpreter_without_the_driver_is_told_what_it_lacks(
 
 async def test_a_program_that_is_no_python_is_refused(environment: Environment, engine_with: Any) -> None:
     with pytest.raises(ProblemError, match="CM-409"):
-        await engine_with("/bin/false").scripts.history()
+        await engine_with("/bin/false").revision_files.history()
 
 
 def test_ours_is_used_where_none_is_named(environment: Environment) -> None:
     assert read_settings(environment.ini, {}).python is None
-    assert Engine(read_settings(environment.ini, {})).processes.python == sys.executable
+    assert Engine(read_settings(environment.ini, {})).forkserver.python == sys.executable

@@ -197,14 +197,14 @@ async def test_after_every_kind_of_ending_the_next_operation_is_as_fast_as_ever(
     await carry_out(engine)
     environment.revision("a1")
     before = await seconds_of_an_operation(engine)
-    server = engine.processes.pid
+    server = engine.forkserver.pid
     assert server is not None
     await until(lambda: is_idle(server))
     files = descriptors(server)
     for body in ("import os; os._exit(1)", "raise SystemExit(3)", "bytearray(1 << 40)", "raise KeyboardInterrupt"):
         environment.revision("a2", body, below="a1")
         assert (await carry_out(engine)).state is OperationState.FAILED
-    assert engine.processes.pid == server
+    assert engine.forkserver.pid == server
     await until(lambda: is_idle(server))
     assert descriptors(server) == files
     environment.revision("a2", below="a1")

@@ -122,7 +122,7 @@ async def test_an_address_is_found_wherever_env_py_has_it_from(
     )
 
     assert (await engine.reader.status()).state is DatabaseState.EMPTY
-    assert engine.place.database == database.name
+    assert engine.target_database.database == database.name
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED
     assert version(database) == ["one"]
     assert (await engine.reader.status()).state is DatabaseState.AT_HEAD
@@ -143,14 +143,14 @@ async def test_env_py_is_asked_again_only_when_a_file_changed(
     settings.write_text(f"DSN = {database.url!r}\n")
     engine = open_engine(written(environment, FROM_SETTINGS))
     asked = 0
-    ask = engine.processes.ask
+    ask = engine.forkserver.ask
 
     async def counted(job: dict[str, Any], **more: Any) -> dict[str, Any]:
         nonlocal asked
         asked += job["kind"] == "look"
         return await ask(job, **more)
 
-    engine.processes.ask = counted  # type: ignore[method-assign]
+    engine.forkserver.ask = counted  # type: ignore[method-assign]
     assert (await engine.reader.status()).database == database.name
     assert (await engine.reader.status()).database == database.name
     assert asked == 1
@@ -209,7 +209,7 @@ async def test_the_version_table_is_the_one_that_env_py_names(
     engine = open_engine(environment, {"ORDERS_DSN": database.url})
 
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED
-    assert (await engine.place.resolve()).table == VersionTable("orders_version", "ops")
+    assert (await engine.target_database.resolve()).table == VersionTable("orders_version", "ops")
     assert (await engine.reader.status()).state is DatabaseState.AT_HEAD
     with database.connect() as connection:
         assert connection.execute("SELECT version_num FROM ops.orders_version").fetchall() == [("one",)]
@@ -279,7 +279,7 @@ async def test_an_env_py_with_several_databases_is_refused(
     engine = open_engine(environment, {"ORDERS_DSN": database.url, "OTHER_DSN": other.url})
 
     with pytest.raises(ProblemError, match="several databases"):
-        await engine.place.url()
+        await engine.target_database.url()
 
 
 async def test_a_password_in_what_env_py_raises_is_never_told(
@@ -288,7 +288,7 @@ async def test_a_password_in_what_env_py_raises_is_never_told(
     url = make_url(database.url).set(password="canary@word").render_as_string(hide_password=False)
     for text in ("os.environ['DATABASE_URL']", "'with canary@word it goes no further'"):
         written(environment, f"raise RuntimeError({text})", run="")
-        reason = (await open_engine(environment, {"DATABASE_URL": url}).place.resolve()).reason
+        reason = (await open_engine(environment, {"DATABASE_URL": url}).target_database.resolve()).reason
         assert reason is not None
         assert "RuntimeError" in reason.detail
         assert "canary" not in reason.model_dump_json()

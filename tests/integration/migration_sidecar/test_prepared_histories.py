@@ -30,7 +30,7 @@ async def test_they_are_told_planned_found_rendered_and_run(
 ) -> None:
     status = await engine.reader.status()
     assert (status.state, status.pending, status.error) == (DatabaseState.EMPTY, ["a1", "a2"], None)
-    plan = await engine.scripts.with_sql(await engine.reader.plan(Action.UPGRADE, "head"))
+    plan = await engine.revision_files.with_sql(await engine.reader.plan(Action.UPGRADE, "head"))
     assert [step.sql for step in plan.revisions] == [f"CREATE TABLE t_orders_{name} (id int);" for name in ("a1", "a2")]
     assert await full_target(engine, Action.UPGRADE, "+1") == "a1"
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED
@@ -52,6 +52,6 @@ async def test_rendering_them_keeps_nothing_of_what_env_py_writes(
     env = needy.folder / "alembic" / "env.py"
     wish = f"from sqlalchemy import create_engine, text\nwith create_engine({needy.url!r}).begin() as connection:\n"
     env.write_text(f"{wish}    connection.execute(text('CREATE TABLE settings (id int)'))\n{env.read_text()}")
-    plan = await engine.scripts.with_sql(await engine.reader.plan(Action.UPGRADE, "head"))
+    plan = await engine.revision_files.with_sql(await engine.reader.plan(Action.UPGRADE, "head"))
     assert plan.revisions[0].sql
     assert rows(database, "SELECT to_regclass('settings')::text") == [(None,)]

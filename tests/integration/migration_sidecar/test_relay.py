@@ -106,7 +106,7 @@ async def relaying(engine: Engine) -> AsyncIterator[None]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migration_sidecar.engine.journal_relay, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(migration_sidecar.engine.journal_relay, "LONGEST_PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr(migration_sidecar.engine.journal_relay, "SKIP_SECONDS", 0.2)
+    monkeypatch.setattr(migration_sidecar.engine.journal_relay, "REFUSED_RETRY_SECONDS", 0.2)
 
 
 @pytest.fixture

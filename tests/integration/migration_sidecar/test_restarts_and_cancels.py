@@ -78,7 +78,7 @@ async def test_a_restart_does_not_forget_how_an_operation_came_in(
     marker = tmp_path / "pid"
     environment.revision("a1", sleeps_the_first_time(marker))
     before = start_engine(environment)
-    accepted = await before.operations.accept(request(operation_id=f"{prefix}-{uuid4()}"), way_in=way)
+    accepted = await before.operations.accept(request(operation_id=f"{prefix}-{uuid4()}"), origin=way)
     await pid_of_the_sleeper(marker, database)
     await before.close()
 
@@ -101,7 +101,7 @@ async def test_a_downgrade_that_waited_for_a_restart_is_held_to_what_the_endpoin
         stranger.execute("SELECT pg_advisory_lock(%s, %s)", KEY)
         way = "endpoint" if prefix == "run-1" else "by hand"
         down = request("a1", action="downgrade", operation_id=f"{prefix}-{uuid4()}")
-        accepted = await before.operations.accept(down, way_in=way)
+        accepted = await before.operations.accept(down, origin=way)
         await until(partial(waits, before, accepted.operation_id))
         await before.close()
     environment.ini.write_text(environment.ini.read_text().replace("endpoint_downgrades = true", ""))
@@ -239,7 +239,7 @@ async def test_cancelling_before_the_process_is_there_is_not_forgotten(
     environment.revision("a1", 'op.execute("SELECT pg_sleep(60)")')
     engine = start_engine(environment, own_processes=True)
     await engine.reader.status()
-    engine.processes.stop()
+    engine.forkserver.stop()
     accepted = await engine.operations.accept(request())
     await until(partial(is_running, engine, accepted.operation_id))
     cancelled = await engine.operations.cancel(accepted.operation_id)

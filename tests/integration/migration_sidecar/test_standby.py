@@ -40,7 +40,7 @@ def ours(environment: Environment) -> Environment:
 
 async def made_ready(engine: Engine) -> None:
     engine.prewarm(await engine.reader.plan(Action.UPGRADE, "head"))
-    await until(lambda: engine.standby.is_ready)
+    await until(lambda: engine.prewarmed_worker.is_ready)
 
 
 async def test_a_process_that_is_ready_has_left_no_trace(ours: Environment, engine: Engine, database: Database) -> None:
@@ -57,7 +57,7 @@ async def test_a_service_that_leaves_migrating_to_others_gets_ready_by_itself(
     engine = start_engine(ours, MIGRATE_ON_STARTUP="check")
     watching = asyncio.create_task(engine.startup.watch())
     try:
-        await until(lambda: engine.standby.is_ready)
+        await until(lambda: engine.prewarmed_worker.is_ready)
     finally:
         watching.cancel()
 
@@ -70,7 +70,7 @@ async def test_the_process_that_is_ready_carries_the_operation_out(
 
     assert (operation.state, operation.attempts) == (OperationState.SUCCEEDED, 1)
     assert applied(database) == ["one"]
-    assert not engine.standby.is_ready
+    assert not engine.prewarmed_worker.is_ready
 
 
 async def test_a_file_that_was_changed_meanwhile_counts_as_it_is_now(
@@ -95,7 +95,7 @@ async def test_a_connection_that_was_lost_meanwhile_costs_nothing(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
         " AND pid <> pg_backend_pid() AND application_name NOT LIKE 'migration-sidecar %'",
     )
-    await until(lambda: not engine.standby.is_ready)
+    await until(lambda: not engine.prewarmed_worker.is_ready)
     operation = await carry_out(engine)
 
     assert (operation.state, operation.attempts) == (OperationState.SUCCEEDED, 1)

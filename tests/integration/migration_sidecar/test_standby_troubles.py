@@ -57,7 +57,7 @@ def sessions(database: Database) -> list[int]:
 async def get_ready(engine: Engine, environment: Environment, database: Database) -> None:
     """Asks for the plan as the endpoint does, and waits until the process waits."""
     engine.prewarm(await engine.reader.plan(Action.UPGRADE, "head"))
-    await until(lambda: engine.standby._ready is not None)
+    await until(lambda: engine.prewarmed_worker._ready is not None)
     if is_ours(environment):
         await until(partial(sessions, database))
 
@@ -98,7 +98,7 @@ async def test_a_process_that_was_killed_while_it_waited_costs_nothing(
 ) -> None:
     engine = start_engine(environment, own_processes=True)
     await get_ready(engine, environment, database)
-    for waiting in psutil.Process(engine.processes.pid).children():
+    for waiting in psutil.Process(engine.forkserver.pid).children():
         os.kill(waiting.pid, signal.SIGKILL)
     operation = await carry_out(engine)
     assert (operation.state, operation.attempts) == (OperationState.SUCCEEDED, 1)
@@ -110,7 +110,7 @@ async def test_nobody_waits_for_ever(
 ) -> None:
     monkeypatch.setattr(migration_sidecar.engine.operations.prewarmed_worker, "TTL_SECONDS", 2.0)
     await get_ready(engine, environment, database)
-    await until(lambda: engine.standby._ready is None)
+    await until(lambda: engine.prewarmed_worker._ready is None)
     await until(lambda: not sessions(database))
 
 

@@ -50,9 +50,9 @@ async def is_ready(engine: Engine) -> bool:
 async def started(engine: Engine) -> None:
     """Until it has nothing left to do."""
     await engine.startup.run()
-    if engine.startup._going_on is not None:
+    if engine.startup._task is not None:
         async with asyncio.timeout(60):
-            await engine.startup._going_on
+            await engine.startup._task
 
 
 def operations(database: Database) -> list[tuple[str, str]]:
@@ -122,7 +122,7 @@ async def test_one_that_was_cancelled_meanwhile_leaves_start_up_its_own_try(
 ) -> None:
     left = await crashed()
     after = start_engine(environment)
-    records = await after.place.records()
+    records = await after.target_database.records()
     async with after.database.connection() as connection:
         await records.operations.request_cancel(connection, left.operation_id)
     await started(after)

@@ -26,7 +26,7 @@ async def test_an_operation_that_another_replica_stores_at_this_very_moment_is_r
     """The other's row is committed after this statement took its snapshot."""
     wanted = request()
     record = accepted(wanted)
-    records = await engine.place.records()
+    records = await engine.target_database.records()
     async with (
         engine.database.connection() as first,
         engine.database.connection() as second,
@@ -49,7 +49,7 @@ async def test_a_late_word_of_progress_changes_neither_an_end_nor_a_wish_to_canc
     wanted = request()
     running = accepted(wanted).model_copy(update={"state": OperationState.RUNNING, "attempts": 1})
     done = running.model_copy(update={"state": OperationState.SUCCEEDED})
-    records = await engine.place.records()
+    records = await engine.target_database.records()
     async with engine.database.connection() as connection:
         await records.prepare(connection)
         await records.operations.insert(connection, wanted, accepted(wanted))

@@ -151,7 +151,7 @@ async def test_what_an_attempt_did_is_not_judged_while_its_session_holds_the_loc
                  detail = detail || jsonb_build_object('pid', pg_backend_pid()) WHERE kind = 'attempt'"""
         )
         execution = OperationExecution(request(operation_id=record.operation_id), record, "endpoint")
-        truth = ReadBackReader(migrated.database, migrated.reader, migrated.place)
+        truth = ReadBackReader(migrated.database, migrated.reader, migrated.target_database)
         reading = asyncio.create_task(truth.read(execution, unclear=1))
         await asyncio.sleep(0.5)
         assert not reading.done()

@@ -118,7 +118,7 @@ async def test_an_operation_goes_the_way_that_is_documented(
     environment.revision("one")
     await carry_out(engine)
     environment.revision("two")
-    await engine.scripts.history()
+    await engine.revision_files.history()
     app, wanted = FastAPI(), request()
     app.state.engine = engine
     app.include_router(router)

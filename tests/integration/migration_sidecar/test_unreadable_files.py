@@ -74,13 +74,13 @@ async def test_a_file_that_never_ends_is_waited_for_once_and_not_at_every_questi
     file = environment.versions / "a1.py"
     file.write_text("while True:\n    pass\n")
     problem = await refused(engine)
-    ask, asked = engine.loading._ask, []
+    ask, asked = engine.loader._ask, []
 
     async def counted(job: AskedJob) -> Answer:
         asked.append(job)
         return await ask(job)
 
-    monkeypatch.setattr(engine.loading, "_ask", counted)
+    monkeypatch.setattr(engine.loader, "_ask", counted)
     for _ in range(20):
         assert (await engine.reader.status()).error == problem
     assert asked == []
@@ -108,7 +108,7 @@ async def test_start_up_asks_again_where_no_process_can_be_started_to_read_the_f
     await carry_out(start_engine(environment))
     environment.revision("a2")
     engine = start_engine(environment)
-    ask, status = engine.loading._ask, engine.reader.status
+    ask, status = engine.loader._ask, engine.reader.status
     states: list[DatabaseState] = []
 
     async def crowded(job: AskedJob) -> Answer:
@@ -122,7 +122,7 @@ async def test_start_up_asks_again_where_no_process_can_be_started_to_read_the_f
         states.append(answer.state)
         return answer
 
-    monkeypatch.setattr(engine.loading, "_ask", crowded)
+    monkeypatch.setattr(engine.loader, "_ask", crowded)
     monkeypatch.setattr(engine.reader, "status", noted)
     await engine.startup.run()
     assert states == [DatabaseState.UNKNOWN, DatabaseState.BEHIND]

@@ -64,10 +64,10 @@ async def test_the_steps_of_an_operation_are_worked_out_once_and_then_stored_wit
 
     environment.revision("one")
     environment.revision("two")
-    await engine.scripts.history()
+    await engine.revision_files.history()
     monkeypatch.setattr(History, "between", counted)
     wanted = request()
-    await getattr(engine.operations, by)(wanted, way_in="by hand")
+    await getattr(engine.operations, by)(wanted, origin="by hand")
     assert (await ended(engine, wanted.operation_id)).state is OperationState.SUCCEEDED
     assert applied(database) == ["one", "two"]
     assert worked_out == [["one", "two"]]

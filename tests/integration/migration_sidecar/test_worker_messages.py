@@ -12,8 +12,8 @@ async def test_jobs_that_ask_and_a_migration_send_what_is_declared(
     environment: Environment, engine: Engine, messages: Messages
 ) -> None:
     environment.revision("one")
-    await engine.scripts.with_sql(await engine.reader.plan(Action.UPGRADE, "head"))
-    await engine.scripts.resolve(Action.UPGRADE, "+1", [])
+    await engine.revision_files.with_sql(await engine.reader.plan(Action.UPGRADE, "head"))
+    await engine.revision_files.resolve(Action.UPGRADE, "+1", [])
     operation = await carry_out(engine)
 
     assert operation.state is OperationState.SUCCEEDED

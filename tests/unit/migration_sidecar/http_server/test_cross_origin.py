@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from migration_sidecar.contract.host_names import LOOPBACK, allowed_hosts, host_name
 from migration_sidecar.http_server.cross_origin import Headers, is_json, refused_caller
-from migration_sidecar.http_server.rate_limited_warnings import EVERY_SECONDS, RateLimitedWarnings
+from migration_sidecar.http_server.rate_limited_warnings import INTERVAL_SECONDS, RateLimitedWarnings
 
 OURS = ("127.0.0.1", "localhost", "[::1]")
 PORTS = st.one_of(st.just(""), st.integers(0, 65535).map(lambda port: f":{port}"))
@@ -152,7 +152,7 @@ def test_a_refusal_shows_no_more_than_the_beginning_of_what_was_sent() -> None:
 
 def test_a_warning_is_told_at_once_and_then_once_a_minute_with_how_many_there_were() -> None:
     told: list[dict[str, object]] = []
-    times = iter((0.0, 1.0, EVERY_SECONDS - 1, EVERY_SECONDS + 1, EVERY_SECONDS + 2))
+    times = iter((0.0, 1.0, INTERVAL_SECONDS - 1, INTERVAL_SECONDS + 1, INTERVAL_SECONDS + 2))
 
     class Log:
         def warning(self, _: str, extra: dict[str, object]) -> None:

@@ -16,7 +16,8 @@ from migration_sidecar.contract.messages import (
     OperationState,
 )
 from migration_sidecar.database.facts import DatabaseFacts
-from migration_sidecar.engine.planning.reader import classify, digest, is_settled
+from migration_sidecar.engine.planning.database_state import classify, is_settled
+from migration_sidecar.engine.planning.reader import digest
 from migration_sidecar.protocol.attempt import session_name
 from tests.unit.migration_sidecar.alembic_environment.test_history import BRANCHES, LINE, history
 
