@@ -72,7 +72,7 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Messages]:
                 noted.reports.append(report)
                 yield report
 
-    monkeypatch.setattr(ForkserverClient, "execution", noting_run)
+    monkeypatch.setattr(ForkserverClient, "run", noting_run)
     monkeypatch.setattr(WorkerProcess, "send_orders", noting_order)
     monkeypatch.setattr(WorkerProcess, "reports", noting_reports)
     yield noted
