@@ -17,7 +17,7 @@ from migration_sidecar.contract.problem_catalogue.reference_page import page
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-CATALOGUE = ROOT / "migration_sidecar" / "problem_catalogue"
+CATALOGUE = ROOT / "migration_sidecar" / "contract" / "problem_catalogue"
 PROGRAM = re.compile(r"```.*?```", re.DOTALL)
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
