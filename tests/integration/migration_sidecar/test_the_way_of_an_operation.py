@@ -35,8 +35,8 @@ MOST_CHANGES, MOST_RETURNS = 16, 6
 
 # In whatever form the operation is handed on: asked for, under way, stored, as one attempt, and how that ended.
 FORMS = (Request, OperationRequest, OperationExecution, Operation, Attempt, WorkerRun, WorkerExit, ReadBack)
-# What the operation is written in, and the watcher that looks on in a task of its own.
-NOT_ON_THE_WAY = ("contract.", "protocol.", "engine.operations.monitor._look_out")
+# What the operation is written in, what reads the body of any request, and the watcher in a task of its own.
+NOT_ON_THE_WAY = ("contract.", "protocol.", "http_server.", "engine.operations.monitor._poll_until_cancelled")
 
 
 class Way:
