@@ -7,11 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from migration_sidecar.contract.audit import AuditReceipt
 from migration_sidecar.contract.journal import JournalPage
 from migration_sidecar.contract.messages import (
     Action,
     AuditEvent,
-    AuditReceipt,
     MigrationPlan,
     Operation,
     OperationRequest,

@@ -8,7 +8,8 @@ from coordinator.adapters.daprd import SILENCE_SECONDS, AnswerTooLarge, HttpCall
 from coordinator.adapters.service_client import refusal_from, request
 from coordinator.errors import ServiceLied
 from coordinator.unavailable import AuditNotReady, AuditUnavailable, ServiceRefused, ServiceUnreachable
-from migration_sidecar.contract.messages import AuditBatch, AuditEvent, AuditReceipt
+from migration_sidecar.contract.audit import AuditBatch, AuditReceipt
+from migration_sidecar.contract.messages import AuditEvent
 
 # The audit service's code for "my tables are not there yet".
 NOT_MIGRATED = "CM-522"

@@ -9,7 +9,8 @@ from typing import Any
 
 from coordinator.ports import AuditTrail, Clock
 from coordinator.unavailable import AuditUnavailable, SidecarUnreachable
-from migration_sidecar.contract.messages import AuditEvent, AuditReceipt
+from migration_sidecar.contract.audit import AuditReceipt
+from migration_sidecar.contract.messages import AuditEvent
 
 
 @dataclass

@@ -54,7 +54,7 @@ class Adoption(Message):
 
 @dataclass(frozen=True)
 class AdoptionRequest:
-    """What a person asked for. `leaving` are the kinds of objects that are not compared."""
+    """What a person asked for. `excluding` are the kinds of objects that are not compared."""
 
     target: str
     actor: str

@@ -36,7 +36,7 @@ ORDER BY turn, name
 
 @dataclass(frozen=True)
 class BuiltCatalog:
-    """The objects of a built revision. `given` names what the scratch database had before its first revision."""
+    """The objects of a built revision. `prepared_objects` existed before the first revision."""
 
     facts: list[CatalogObject]
     revisions: list[str]

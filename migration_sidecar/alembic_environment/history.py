@@ -224,9 +224,7 @@ class History:
         return others | (under - implied)
 
     def _needs(self, file: RevisionFile) -> tuple[str, ...]:
-        if not file.depends_on:
-            return file.down
-        line = self.lineage(file.id) - {file.id}
+        line = self.lineage(file.id) - {file.id} if file.depends_on else set()
         implied = {each for revision in line for each in self.revisions[revision].depends_on} | set(file.down)
         return file.down + tuple(each for each in file.depends_on if each not in implied)
 

@@ -63,13 +63,13 @@ class EnvironmentLoader:
         self._began = 0.0
 
     async def probe_env(self, loading: LoadDeadline = UNLIMITED) -> LoadResult:
-        """The last valid probe of env.py. Raises StillLoading."""
+        """The last valid probe of env.py. Raises EnvironmentStillLoading."""
         if not self._is_valid(self._probe, self.imported()):
             await self._wait_for_fresh_result(loading, lambda: self._probe.stamps == self.imported())
         return self._probe
 
     async def history(self, loading: LoadDeadline = UNLIMITED) -> LoadResult:
-        """The last valid answer about the revision files. Raises StillLoading or NoProcess."""
+        """The last valid answer about the revision files. Raises EnvironmentStillLoading or WorkerUnavailable."""
         if not self._is_valid(self._history, self.stamps()):
             await self._wait_for_fresh_result(loading, lambda: self._history.stamps == self.stamps())
         if self._history.error is not None:

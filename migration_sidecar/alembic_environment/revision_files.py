@@ -28,7 +28,7 @@ class RevisionFiles:
         self._history: History | None = None
 
     async def history(self, loading: LoadDeadline = UNLIMITED) -> History:
-        """Raises HistoryUnreadable (CM-301 to CM-305), StillLoading or NoProcess."""
+        """Raises HistoryUnreadable (CM-301 to CM-305), EnvironmentStillLoading or WorkerUnavailable."""
         answer = await self._loader.history(loading)
         if answer.facts["event"] != "done":
             raise _unreadable(answer.facts)

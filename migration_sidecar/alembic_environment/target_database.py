@@ -89,7 +89,7 @@ class TargetDatabase:
         return [MigrationRecords(self._tables, table) for table in target.tables or (target.table,)]
 
     async def resolve(self, loading: LoadDeadline = UNLIMITED) -> MigrationTarget:
-        """The target. Raises OtherDatabase (CM-702) if env.py connects elsewhere than DATABASE_URL, or StillLoading."""
+        """Raises EnvironmentStillLoading, or OtherDatabase (CM-702) if env.py connects elsewhere than DATABASE_URL."""
         if self._settings.uses_our_environment:
             return MigrationTarget(self._settings.configured_url or self._settings.url, self._settings.version_table)
         try:

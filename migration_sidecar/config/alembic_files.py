@@ -57,14 +57,14 @@ class AlembicFiles:
         return self.folder / TOML_NAME
 
     def own(self) -> dict[str, Any]:
-        """The values of our own section; those of the ini file win. Raises UnreadableFile."""
+        """The values of our own section; those of the ini file win. Raises ConfigFileError."""
         parser = RawConfigParser(default_section="")
         _read(parser, self._ini_text, self.ini.name)
         section = dict(parser[OWN_SECTION]) if parser.has_section(OWN_SECTION) else {}
         return {**_table(self._tool, OWN_SECTION), **section}
 
     def alembic(self, option: str, section: str = "alembic") -> str | None:
-        """One option as Alembic reads it, with %(here)s replaced. Raises UnreadableFile."""
+        """One option as Alembic reads it, with %(here)s replaced. Raises ConfigFileError."""
         here = str(self.folder)
         parser = ConfigParser({"here": here.replace("%", "%%")})
         _read(parser, self._ini_text, self.ini.name)
@@ -80,7 +80,7 @@ class AlembicFiles:
         return value.replace("%(here)s", here) if isinstance(value, str) else None
 
     def has_section(self, section: str) -> bool:
-        """Whether Alembic can be used with `--name` and this section. Raises UnreadableFile."""
+        """Whether Alembic can be used with `--name` and this section. Raises ConfigFileError."""
         parser = RawConfigParser()
         _read(parser, self._ini_text, self.ini.name)
         return parser.has_section(section) or "alembic" in self._tool

@@ -25,7 +25,7 @@ class InvalidDatabaseUrl(ValueError):
 
 
 def database_url(config_file: Path, environment: Mapping[str, str] = os.environ, section: str = "alembic") -> URL:
-    """The URL for migrations of this environment, the same for every way to start one. Raises UnusableAddress.
+    """The URL for migrations of this environment, the same for every way to start one. Raises InvalidDatabaseUrl.
 
     It is DATABASE_URL, or else the file's sqlalchemy.url with the parts replaced that POSTGRES_* variables name.
     """
@@ -60,7 +60,7 @@ def mask_password(text: str, url: URL | sqlalchemy.engine.URL) -> str:
 
 
 def parse_url(text: str, key: str) -> URL:
-    """Parses the URL of the setting `key`. Raises UnusableAddress, which never shows the text."""
+    """Parses the URL of the setting `key`. Raises InvalidDatabaseUrl, which never shows the text."""
     try:
         url = make_url(text)
     except ValueError:

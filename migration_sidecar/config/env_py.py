@@ -10,7 +10,7 @@ MARK = "from migration_sidecar.environment import run"
 
 
 def uses_our_environment(files: AlembicFiles, section: str) -> bool | None:
-    """Whether the environment has our own env.py; None if no env.py is found. Raises UnreadableFile."""
+    """Whether the environment has our own env.py; None if no env.py is found. Raises ConfigFileError."""
     location = files.alembic("script_location", section)
     if not location:
         return None

@@ -25,7 +25,7 @@ DURATION = re.compile(r"\d{1,9}\s?(ms|s|min|h)?")
 
 
 class Section:
-    """The values of the section. Raises UnreadableFile or Misconfigured, which name a key and never show a value."""
+    """The values of the section. Raises ConfigFileError or Misconfigured, which name a key and never show a value."""
 
     def __init__(self, files: AlembicFiles) -> None:
         self._folder = files.folder

@@ -1,11 +1,14 @@
-"""The wire contract of reading the audit: what cas-audit answers and the coordinator passes on."""
+"""The wire contract of the audit: what cas-audit accepts and answers, and the coordinator passes on."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
-from migration_sidecar.contract.messages import Message, RecordedAuditEvent
+from pydantic import Field
+
+from migration_sidecar.contract.messages import AuditEvent, Message, RecordedAuditEvent
 
 
 class RunEvents(Message):
@@ -97,3 +100,21 @@ class EventProof(Message):
     anchor: str
     signature: str
     keys: TrustedKeys
+
+
+class AuditBatch(Message):
+    """Body of POST /audit/events; one transaction, in this order."""
+
+    events: list[AuditEvent] = Field(min_length=1, max_length=1000)
+
+
+class AuditReceipt(Message):
+    """Answer to an AuditBatch: every event is stored once; conflicts are ids stored before with other content."""
+
+    stored: int
+    repeated: int
+    conflicts: list[UUID] = Field(default=[], max_length=1000)
+
+    def covers(self, events: int) -> bool:
+        """False where the fate of some of that many events is not told: they count as not delivered."""
+        return self.stored + self.repeated + len(self.conflicts) == events

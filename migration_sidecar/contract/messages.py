@@ -231,24 +231,6 @@ class AuditEvent(Message):
     detail: dict[str, Any] = {}
 
 
-class AuditBatch(Message):
-    """Body of POST /audit/events; one transaction, in this order."""
-
-    events: list[AuditEvent] = Field(min_length=1, max_length=1000)
-
-
-class AuditReceipt(Message):
-    """Answer to an AuditBatch: every event is stored once; conflicts are ids stored before with other content."""
-
-    stored: int
-    repeated: int
-    conflicts: list[UUID] = Field(default=[], max_length=1000)
-
-    def covers(self, events: int) -> bool:
-        """False where the fate of some of that many events is not told: they count as not delivered."""
-        return self.stored + self.repeated + len(self.conflicts) == events
-
-
 class RecordedAuditEvent(AuditEvent):
     """An audit event as it stands in the store."""
 

@@ -41,7 +41,7 @@ class DuplicateKey(StrictJsonError):
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The one JSON object in the body; raises NotStrict (CM-101, CM-104 or CM-105)."""
+    """The one JSON object in the body; raises StrictJsonError (CM-101, CM-104 or CM-105)."""
     document = _parse(body)
     if not isinstance(document, dict):
         raise NotAnObject(f"The body is a JSON {type(document).__name__}, not an object.")

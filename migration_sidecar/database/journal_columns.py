@@ -18,5 +18,5 @@ MAX_TEXT_BYTES = 1000
 
 
 def word(column: str) -> str:
-    """A text column cut at LONGEST_WORD characters, which is much more than we ever write."""
+    """A text column cut at MAX_TEXT_BYTES characters, which is much more than we ever write."""
     return f"left({column}, {MAX_TEXT_BYTES}) AS {column}"

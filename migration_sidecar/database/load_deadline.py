@@ -9,7 +9,7 @@ from time import monotonic
 
 @dataclass(frozen=True)
 class LoadDeadline:
-    """The endpoint waits some seconds and then answers StillLoading; a person and a running operation wait to the end.
+    """The endpoint waits some seconds, then raises EnvironmentStillLoading; other callers wait to the end.
 
     Loading goes on in the background, whoever stops waiting for it.
     """

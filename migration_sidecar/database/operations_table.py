@@ -55,7 +55,7 @@ class OperationsTable:
     async def accept(
         self, connection: AnyConnection, request: OperationRequest, plan: MigrationPlan, agreed: Message
     ) -> Operation:
-        """Stores the operation with the agreed plan, and returns its first record. Raises OtherBody."""
+        """Stores the operation with the agreed plan, and returns its first record. Raises IdempotencyConflict."""
         record = Operation(
             operation_id=request.operation_id,
             service=plan.service,
@@ -99,7 +99,7 @@ class OperationsTable:
         return known[1] if known is not None else None
 
     async def find_repeated(self, connection: AnyConnection, request: OperationRequest) -> Operation | None:
-        """The record of a repeated request, None if the id is unknown. Raises OtherBody for another body."""
+        """The record of a repeated request, None if the id is unknown. Raises IdempotencyConflict for another body."""
         known = await self._find(connection, request.operation_id)
         if known is None:
             return None

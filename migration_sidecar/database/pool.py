@@ -23,7 +23,7 @@ STATEMENT_SECONDS = 10.0
 
 
 class ConnectionTarget(Protocol):
-    """Where `Database` connects, and as which role."""
+    """Where `DatabasePool` connects, and as which role."""
 
     @property
     def role(self) -> str:
@@ -54,8 +54,7 @@ class DatabasePool:
     async def connection(
         self, held: HeldConnection | None = None, loading: LoadDeadline = UNLIMITED
     ) -> AsyncIterator[Connection | PoolConnectionProxy]:
-        """Gives a session of the pool, or the one in `kept`.
-
+        """Gives a session of the pool, or the one in `held`.
 
         Raises DatabaseUnreachable if there is none within five seconds, or if it is lost in the block.
         """

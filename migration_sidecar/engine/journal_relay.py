@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from migration_sidecar.alembic_environment.target_database import TargetDatabase
 from migration_sidecar.config.settings import Settings
+from migration_sidecar.contract.audit import AuditBatch, AuditReceipt
 from migration_sidecar.contract.errors import ProblemError
-from migration_sidecar.contract.messages import AuditBatch, AuditEvent, AuditReceipt
+from migration_sidecar.contract.messages import AuditEvent
 from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.journal_events import NOT_RELAYED, audit_event
 

@@ -27,7 +27,7 @@ START_SECONDS = 60.0  # mostly one is enough, but many services may start at onc
 
 
 class WorkerProcess:
-    """One worker process, as `WarmProcesses.run` gives it."""
+    """One worker process, as `ForkserverClient.run` gives it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -105,7 +105,7 @@ class ForkserverClient:
         return self._launched is not None and self._launched.process.poll() is None
 
     async def start(self) -> None:
-        """Returns when the forkserver is ready, at once if it is already. Raises NoProcess."""
+        """Returns when the forkserver is ready, at once if it is already. Raises WorkerUnavailable."""
         async with self._starting:
             if not self.is_running:
                 self.stop()
@@ -136,7 +136,7 @@ class ForkserverClient:
 
     @asynccontextmanager
     async def run(self, job: Job) -> AsyncIterator[WorkerProcess]:
-        """Forks one process for the job and kills it at the end of the block. Raises NoProcess."""
+        """Forks one process for the job and kills it at the end of the block. Raises WorkerUnavailable."""
         ours, theirs = socket.socketpair()
         with theirs:
             await self._hand_over(json.dumps(job).encode(), theirs.fileno())
@@ -152,7 +152,7 @@ class ForkserverClient:
     async def ask(self, job: AskedJob, *, timeout_seconds: float) -> Answer:
         """Runs a job that needs no orders and returns its reports in one. After `timeout_seconds` it is killed.
 
-        A process that somebody else killed is replaced once, because that says nothing about the job. Raises NoProcess.
+        A process that another program killed is replaced once: the job is not at fault. Raises WorkerUnavailable.
         """
         answer = await self._ask_once(job, timeout_seconds)
         return await self._ask_once(job, timeout_seconds) if was_killed(answer) else answer

@@ -30,7 +30,7 @@ FORBID_COMMIT = "seal"
 
 
 def build_in_schema(config: Config, target: str, orders: SchemaBuildOrders, report: SendReport) -> None:
-    """Reports the built objects and ends this process, so that the server rolls back. Raises Refusal (CM-555)."""
+    """Reports the built objects and ends this process: the server rolls back. Raises MigrationRefused (CM-555)."""
     configure, run_migrations = EnvironmentContext.configure, EnvironmentContext.run_migrations
     schema = orders["schema"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def stamp(config: Config, proof: StampProof) -> None:
-    """Raises Refusal (CM-553, CM-554) if the database is no longer as in `proof`.
+    """Raises MigrationRefused (CM-553, CM-554) if the database is no longer as in `proof`.
 
     The guarded session is installed already, so the check runs under the lock and before the version row is written.
     """

@@ -20,7 +20,7 @@ TOML_NAME = "pyproject.toml"
 def make_config(job: Job, parser: ArgumentParser) -> Config:
     """The Config for a job. Changes the working directory, and with a `url` in the job the target of every connection.
 
-    Raises Refusal (CM-701) for a pyproject.toml that this version of Alembic cannot read.
+    Raises MigrationRefused (CM-701) for a pyproject.toml that this version of Alembic cannot read.
     """
     named = Path(job["config_file"])
     os.chdir(named.parent)

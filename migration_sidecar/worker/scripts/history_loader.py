@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def load_history(config: Config, report: SendReport, seconds: float = 0, folders: Sequence[str] = ()) -> HistoryFacts:
-    """The result of an `inspect` job. Raises Refusal (CM-302 to CM-304) with file and line of what is wrong.
+    """The result of an `inspect` job. Raises MigrationRefused (CM-302 to CM-304) with file and line of what is wrong.
 
     Loading runs the files. After `seconds` the file that is being loaded is refused; 0 means no limit. `folders` are
     the version_locations that env.py set, if any.
@@ -72,7 +72,7 @@ def inspect_config(directory: ScriptDirectory, report: SendReport, seconds: floa
 
 
 def open_script_directory(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:
-    """Raises Refusal (CM-303) if script_location names no usable folder."""
+    """Raises MigrationRefused (CM-303) if script_location names no usable folder."""
     try:
         return script_directory(config, folders)
     except Exception as error:

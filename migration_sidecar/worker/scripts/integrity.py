@@ -19,7 +19,7 @@ _ID = re.compile(r"[A-Za-z0-9_.]{1,255}")
 
 
 def check_files(scripts: Sequence[Script]) -> None:
-    """Raises Refusal (CM-302) for an id that is unusable or there twice, and for a reference to a missing one."""
+    """Raises MigrationRefused (CM-302) for an unusable or repeated id, and for a reference to a missing one."""
     by_id: dict[str, Script] = {}
     for script in scripts:
         if not isinstance(script.revision, str) or not _ID.fullmatch(script.revision):

@@ -33,7 +33,7 @@ def missing_folder(config_file: str, error: Exception) -> MigrationRefused:
 
 
 def require_env_file(path: Path) -> str:
-    """The text of env.py; raises Refusal (CM-303, CM-304) if it is missing or not Python."""
+    """The text of env.py; raises MigrationRefused (CM-303, CM-304) if it is missing or not Python."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def resolve(
     config: Config, action: str, target: str, rows: Sequence[str], folders: Sequence[str] = ()
 ) -> ResolvedTarget:
-    """The result of a `resolve` job. Raises Refusal (CM-203, CM-205).
+    """The result of a `resolve` job. Raises MigrationRefused (CM-203, CM-205).
 
     Relative targets count from `rows`, the revisions in the version table.
     """

@@ -35,7 +35,7 @@ def acquire(
     transaction: Callable[[], AbstractContextManager[Any]],
     report: SendReport,
 ) -> None:
-    """Polls until this session has the lock. After `wait_seconds` raises Refusal (CM-404), which names the holder.
+    """Polls until this session has the lock. After `wait_seconds` raises MigrationRefused (CM-404) with the holder.
 
     A blocking wait would end by lock_timeout, and it deadlocks with CREATE INDEX CONCURRENTLY.
     """

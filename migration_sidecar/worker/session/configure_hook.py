@@ -42,7 +42,7 @@ class GuardedSessions:
         self._sessions: list[GuardedSession] = []
 
     def session(self, connection: Any, options: dict[str, Any], sources: dict[str, bytes]) -> GuardedSession:
-        """An open guarded session for this connection. Raises Refusal if a check fails or the lock is taken."""
+        """Opens a guarded session on this connection. Raises MigrationRefused if a check fails or the lock is held."""
         orders = self._orders(connection)
         table = options.get("version_table") or PLAIN
         schema = options.get("version_table_schema") or _own_schema(connection, orders)
@@ -57,7 +57,7 @@ class GuardedSessions:
         return session
 
     def require_committed(self) -> None:
-        """Raises Refusal (CM-410) if env.py ended without committing the transaction that it had begun itself."""
+        """Raises MigrationRefused (CM-410) if env.py ended without a commit of the transaction that it began."""
         if any(session.uncommitted for session in self._sessions):
             raise preconditions.uncommitted()
 

@@ -64,7 +64,7 @@ class GuardedSession:
         self._invalid_before: set[invalid_index_repair.Index] = set()
 
     def open(self) -> None:
-        """Settings, checks, the row of the attempt, then the lock. Raises Refusal before any DDL."""
+        """Settings, checks, the row of the attempt, then the lock. Raises MigrationRefused before any DDL."""
         if self.external:
             event.listen(self.connection, "commit", self._committed)
         with self.transaction():
@@ -137,7 +137,7 @@ class GuardedSession:
         watch_commit(self.connection)
 
     def write_fenced(self, kind: str, statement: TextClause, revision: str | None, **detail: Any) -> Any:
-        """Writes a journal row. Raises Refusal (CM-406) if this session no longer holds the lock."""
+        """Writes a journal row. Raises MigrationRefused (CM-406) if this session no longer holds the lock."""
         return self._written(kind, statement, revision, self.key, **detail)
 
     def _written(

@@ -61,7 +61,7 @@ class MigrationSession(Protocol):
 def drop_own_invalid_indexes(session: MigrationSession, context: Any, revision: str, source: bytes) -> set[Index]:
     """Called before a revision that is not transactional. Drops the INVALID indexes that its earlier attempt left.
 
-    Returns the other INVALID indexes. Raises Refusal (CM-405) for one that the revision names and did not make.
+    Returns the other INVALID indexes. Raises MigrationRefused (CM-405) if the revision names one it did not make.
     """
     invalid = _invalid(session.connection)
     named = sorted((index for index in invalid if index.is_named_in(_text(source))), key=str)
@@ -79,7 +79,7 @@ def drop_own_invalid_indexes(session: MigrationSession, context: Any, revision: 
 def refusing_new_invalid_indexes(
     connection: Connection, revision: str, source: bytes, before: set[Index]
 ) -> Iterator[None]:
-    """Raises Refusal (CM-405) if the revision in the block succeeds and leaves an INVALID index.
+    """Raises MigrationRefused (CM-405) if the revision in the block succeeds and leaves an INVALID index.
 
     An index that neither its file nor its statements can have made belongs to another session and is ignored.
     """

@@ -61,7 +61,7 @@ def attempt_statement(orders: MigrationOrders) -> TextClause:
 
 
 def require_managed(connection: Connection, orders: MigrationOrders, attempt: Attempt, known: Collection[str]) -> None:
-    """Raises Refusal (CM-552) if there are tables that neither this history nor another one can have made."""
+    """Raises MigrationRefused (CM-552) if there are tables that neither this history nor another one can have made."""
     tables = orders.tables
     *schema, name = attempt.version_table.split(".", 1)
     facts = {
@@ -85,7 +85,7 @@ def require_managed(connection: Connection, orders: MigrationOrders, attempt: At
 
 
 def require_agreed(files: Mapping[str, str], orders: MigrationOrders) -> None:
-    """Raises Refusal (CM-306) if others migrated while this session waited, or if a file is not the agreed one.
+    """Raises MigrationRefused (CM-306) if others migrated meanwhile, or if a file is not the agreed one.
 
     `files` are the SHA-256 of the files, by id, of the revisions to run.
     """
@@ -98,7 +98,7 @@ def require_agreed(files: Mapping[str, str], orders: MigrationOrders) -> None:
 
 
 def require_there(files: Mapping[str, str], goals: Collection[str]) -> None:
-    """Raises Refusal (CM-306) if the file of a revision in `goals` is missing, though it was agreed."""
+    """Raises MigrationRefused (CM-306) if the file of a revision in `goals` is missing, though it was agreed."""
     if gone := [revision for revision in goals if revision not in files]:
         raise _plan_changed(f"There is no revision file of {', '.join(gone)} any more.")
 
@@ -115,7 +115,7 @@ def _versions_elsewhere(connection: Connection, facts: dict[str, str]) -> list[l
 
 
 def require_direct_primary(connection: Connection, row: Any) -> None:
-    """Raises Refusal for a read-only server (CM-521) and behind a connection pooler (CM-541). `row` is from `look`."""
+    """Raises MigrationRefused: CM-521 for a read-only server, CM-541 for a pooler. `row` is from `check_session`."""
     if row.standby or row.read_only:
         raise MigrationRefused(
             "CM-521", "The database is a standby or set to read-only, so nothing can be migrated here."
@@ -130,7 +130,7 @@ def require_direct_primary(connection: Connection, row: Any) -> None:
 
 @contextmanager
 def has_grants(tables: JournalTables, role: str) -> Iterator[None]:
-    """Turns PostgreSQL's refusal to create our tables into a Refusal (CM-504)."""
+    """Turns PostgreSQL's refusal to create our tables into MigrationRefused (CM-504)."""
     try:
         yield
     except DBAPIError as error:

@@ -12,7 +12,7 @@ ACTIVE_SQL_TRANSACTION = "25001"
 
 
 def explain_transaction_error(error: Exception, revision: str, file: Path, *, external: bool) -> None:
-    """Raises Refusal (CM-305) with file and line if a statement needs an autocommit_block; otherwise returns.
+    """Raises MigrationRefused (CM-305) with file and line if a statement needs an autocommit_block; otherwise returns.
 
     `external` says that env.py began the transaction, which no autocommit_block can leave.
     """

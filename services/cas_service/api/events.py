@@ -9,11 +9,11 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import ValidationError
 
-from migration_sidecar.contract.audit import RunEvents, StoredAuditEvent
+from migration_sidecar.contract.audit import AuditBatch, AuditReceipt, RunEvents, StoredAuditEvent
 from migration_sidecar.contract.audit_detail import validation_error
 from migration_sidecar.contract.audit_queries import EVENT_NAME, AuditQuery
 from migration_sidecar.contract.errors import BadRequest, BodyTooLarge
-from migration_sidecar.contract.messages import AuditBatch, AuditEvent, AuditPage, AuditReceipt
+from migration_sidecar.contract.messages import AuditEvent, AuditPage
 from migration_sidecar.contract.query_parameters import LAST_SEQ, NoParameters
 from migration_sidecar.contract.strict_json import require_each_key_once
 from migration_sidecar.http_server.openapi import json_body, problems

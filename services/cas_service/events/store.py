@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from migration_sidecar.contract.messages import AuditBatch, AuditReceipt
+from migration_sidecar.contract.audit import AuditBatch, AuditReceipt
 from migration_sidecar.database.pool import DatabasePool
 from services.cas_service.errors import AuditNotReady, AuditTooSlow, NotStorable, RoleNotGranted
 

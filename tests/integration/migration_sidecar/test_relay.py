@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import migration_sidecar.engine.journal_relay
-from migration_sidecar.contract.messages import AuditBatch
+from migration_sidecar.contract.audit import AuditBatch
 from migration_sidecar.engine.engine import Engine
 from scripts.infrastructure import ports
 from tests.integration.databases import Database

@@ -39,12 +39,12 @@ from coordinator.unavailable import (
     ServiceUnreachable,
     StateUnavailable,
 )
+from migration_sidecar.contract.audit import AuditReceipt
 from migration_sidecar.contract.audit_detail import validation_error
 from migration_sidecar.contract.messages import (
     Action,
     AppliedRevision,
     AuditEvent,
-    AuditReceipt,
     DatabaseState,
     MigrationPlan,
     Operation,

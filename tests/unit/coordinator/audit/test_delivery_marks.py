@@ -9,8 +9,9 @@ from coordinator.domain.audit_events import BATCH
 from coordinator.domain.outbox import OutboxEntry
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
+from migration_sidecar.contract.audit import AuditReceipt
 from migration_sidecar.contract.audit_detail import EVENT_BYTES
-from migration_sidecar.contract.messages import AuditEvent, AuditReceipt
+from migration_sidecar.contract.messages import AuditEvent
 from services.cas_service.api.events import BODY_BYTES
 from tests.unit.coordinator.fakes import Life, World
 
