@@ -57,10 +57,10 @@ def _measure(state: Path, rounds: int, say: Say) -> Measured:
         httpx.Client(timeout=30, trust_env=False) as http,
         tempfile.TemporaryDirectory(prefix="plain-", dir=state) as plain,
     ):
-        return _take(ground, http, Path(plain), rounds, say)
+        return _measure_rounds(ground, http, Path(plain), rounds, say)
 
 
-def _take(ground: Ground, http: httpx.Client, plain: Path, rounds: int, say: Say) -> Measured:
+def _measure_rounds(ground: Ground, http: httpx.Client, plain: Path, rounds: int, say: Say) -> Measured:
     folders = [make_plain_folder(member, ground.url_of(member), plain) for member in ground.members]
     psql, event = Psql(ground, folders), Event(ground, http)
     psql.prepare()

@@ -54,89 +54,93 @@ class Activity(Protocol):
 
     __name__: str
 
-    async def __call__(self, order: dict[str, Any], *, tools: ActivityDependencies) -> dict[str, Any]: ...
+    async def __call__(self, order: dict[str, Any], *, dependencies: ActivityDependencies) -> dict[str, Any]: ...
 
 
 async def report_unexpected_errors(
-    activity: Activity, order: dict[str, Any], *, tools: ActivityDependencies
+    activity: Activity, order: dict[str, Any], *, dependencies: ActivityDependencies
 ) -> dict[str, Any]:
     """Runs any activity. An unexpected error is written into the run record too, because Dapr repeats it without end.
 
     app.py registers every activity wrapped in this one.
     """
     try:
-        with tools.running.running(order["request_id"]):
-            return await activity(order, tools=tools)
+        with dependencies.running.running(order["request_id"]):
+            return await activity(order, dependencies=dependencies)
     except CoordinatorError:
         raise
     except Exception:
         log.exception("activity_failed", extra={"request_id": order["request_id"], "activity": activity.__name__})
         with suppress(CoordinatorError):
             why = f"{InternalError().detail} It is tried again; the reason is in the coordinator's log."
-            await _wait_for(order["request_id"], why, tools)
+            await _wait_for(order["request_id"], why, dependencies)
         raise
 
 
-async def make_plan(order: dict[str, Any], *, tools: ActivityDependencies) -> dict[str, Any]:
+async def make_plan(order: dict[str, Any], *, dependencies: ActivityDependencies) -> dict[str, Any]:
     """Plans an accepted run and answers its schedule.
 
     A run that has a plan keeps it: a catalog that changes tomorrow cannot alter a run that began today.
     """
-    run = await tools.runs.read(order["request_id"])
+    run = await dependencies.runs.read(order["request_id"])
     if run is None:
         # The record is written before the workflow is scheduled: without one there is nothing to carry out.
         log.error("workflow_without_run", extra={"request_id": order["request_id"]})
         return RunSchedule(legs=[], ended=True).model_dump(mode="json")
     if run.state is RunState.ACCEPTED:
-        messenger = tools.step_executor.messenger
-        plan, steps = await plan_run(run, tools.catalog, messenger, patience_seconds=tools.planning_patience_seconds)
-        await tools.drift.check(messenger, plan, steps)
-        run = await _store_plan(run.request_id, plan, steps, tools)
-        tools.relay.deliver_in_background(run)
+        messenger = dependencies.step_executor.messenger
+        plan, steps = await plan_run(
+            run, dependencies.catalog, messenger, patience_seconds=dependencies.planning_patience_seconds
+        )
+        await dependencies.drift.check(messenger, plan, steps)
+        run = await _store_plan(run.request_id, plan, steps, dependencies)
+        dependencies.relay.deliver_in_background(run)
     return RunSchedule.of(run).model_dump(mode="json")
 
 
-async def carry_out(order: dict[str, Any], *, tools: ActivityDependencies) -> dict[str, Any]:
-    """Starts the step of one service, has the service carry it out, records each outcome, and answers a Report.
+async def carry_out(order: dict[str, Any], *, dependencies: ActivityDependencies) -> dict[str, Any]:
+    """Starts the step of one service, has the service carry it out, records each outcome; returns a StepReport.
 
     Raises NoSuchRun, SidecarUnreachable, StateUnavailable and StateContended; Dapr then repeats it.
     """
     request_id, service = order["request_id"], order["service"]
-    run = await tools.runs.read(request_id)
+    run = await dependencies.runs.read(request_id)
     if run is None:
         raise NoSuchRun(request_id)
     if run.step(service).state is StepState.PENDING:
-        run = await _begin_step(run, service, tools)
+        run = await _begin_step(run, service, dependencies)
     if run.step(service).state is not StepState.RUNNING:
         return _report(run.step(service))
-    tools.relay.deliver_in_background(run)
-    async for outcome in tools.step_executor.execute(run, service):
-        run = await _store_outcome(request_id, service, outcome, tools)
+    dependencies.relay.deliver_in_background(run)
+    async for outcome in dependencies.step_executor.execute(run, service):
+        run = await _store_outcome(request_id, service, outcome, dependencies)
         if run.step(service).state is not StepState.RUNNING:
             break
     # Overlaps with Dapr's way to the next step, which waits for what is not delivered by then.
-    tools.relay.deliver_in_background(run)
+    dependencies.relay.deliver_in_background(run)
     return _report(run.step(service))
 
 
-async def finish(order: dict[str, Any], *, tools: ActivityDependencies) -> dict[str, Any]:
+async def finish(order: dict[str, Any], *, dependencies: ActivityDependencies) -> dict[str, Any]:
     """Ends the run and delivers its outbox; answers whether it is settled. The workflow repeats it until it is."""
     request_id = order["request_id"]
     try:
-        run = await tools.runs.update(request_id, lambda run: run.finish(tools.clock()))
+        run = await dependencies.runs.update(request_id, lambda run: run.finish(dependencies.clock()))
     except NoSuchRun:
         return {"settled": True}
     try:
-        await tools.relay.deliver_to_audit(run)
+        await dependencies.relay.deliver_to_audit(run)
     except (AuditUnavailable, SidecarUnreachable) as error:
-        await _wait_for(request_id, error.problem().detail, tools)
+        await _wait_for(request_id, error.problem().detail, dependencies)
         return {"settled": False}
     # At the same time: a reader who waits for `audit: recorded` does not wait for the broker.
-    _, announced = await asyncio.gather(_wait_for(request_id, None, tools), tools.relay.publish_progress(run))
-    run = await tools.runs.write_deliveries(request_id)
+    _, announced = await asyncio.gather(
+        _wait_for(request_id, None, dependencies), dependencies.relay.publish_progress(run)
+    )
+    run = await dependencies.runs.write_deliveries(request_id)
     settled = announced and run.settled
     if settled:
-        await tools.runs.index_remove([request_id])
+        await dependencies.runs.index_remove([request_id])
     return {"settled": settled}
 
 
@@ -144,37 +148,43 @@ async def finish(order: dict[str, Any], *, tools: ActivityDependencies) -> dict[
 ACTIVITIES: Mapping[str, Activity] = {"make_plan": make_plan, "carry_out": carry_out, "finish": finish}
 
 
-async def _store_plan(request_id: str, plan: FleetPlan, steps: list[Step], tools: ActivityDependencies) -> Run:
+async def _store_plan(request_id: str, plan: FleetPlan, steps: list[Step], dependencies: ActivityDependencies) -> Run:
     """A plan that the record cannot hold becomes the obstacle that ends the run."""
     try:
-        return await tools.runs.update(request_id, lambda run: run.with_plan(plan, steps, tools.clock()))
+        return await dependencies.runs.update(request_id, lambda run: run.with_plan(plan, steps, dependencies.clock()))
     except DocumentTooLarge as error:
         too_large = FleetPlan(plans=[], obstacles=[error.problem()])
-        return await tools.runs.update(request_id, lambda run: run.with_plan(too_large, [], tools.clock()))
+        return await dependencies.runs.update(
+            request_id, lambda run: run.with_plan(too_large, [], dependencies.clock())
+        )
 
 
-async def _begin_step(run: Run, service: str, tools: ActivityDependencies) -> Run:
+async def _begin_step(run: Run, service: str, dependencies: ActivityDependencies) -> Run:
     """Starts no step before the audit has everything that happened so far; says in the record that it waits for it."""
     try:
-        await tools.relay.deliver_to_audit(run)
+        await dependencies.relay.deliver_to_audit(run)
     except (AuditUnavailable, SidecarUnreachable) as error:
-        if not _may_start_without_audit(run.step(service), error, tools.catalog):
+        if not _may_start_without_audit(run.step(service), error, dependencies.catalog):
             why = f"{error.problem().detail} Nothing new starts until the audit can be written."
-            return await _wait_for(run.request_id, why, tools)
-    return await tools.runs.update(run.request_id, lambda run: run.begin_step(service, tools.clock()))
+            return await _wait_for(run.request_id, why, dependencies)
+    return await dependencies.runs.update(run.request_id, lambda run: run.begin_step(service, dependencies.clock()))
 
 
-async def _store_outcome(request_id: str, service: str, outcome: Outcome, tools: ActivityDependencies) -> Run:
+async def _store_outcome(request_id: str, service: str, outcome: Outcome, dependencies: ActivityDependencies) -> Run:
     """An outcome that the record cannot hold is stored as an inconclusive one."""
     try:
-        return await tools.runs.update(request_id, lambda run: run.apply_outcome(service, outcome, tools.clock()))
+        return await dependencies.runs.update(
+            request_id, lambda run: run.apply_outcome(service, outcome, dependencies.clock())
+        )
     except DocumentTooLarge as error:
         unknown = unknown_outcome(error.problem().model_copy(update={"service": service}))
-        return await tools.runs.update(request_id, lambda run: run.apply_outcome(service, unknown, tools.clock()))
+        return await dependencies.runs.update(
+            request_id, lambda run: run.apply_outcome(service, unknown, dependencies.clock())
+        )
 
 
-async def _wait_for(request_id: str, why: str | None, tools: ActivityDependencies) -> Run:
-    return await tools.runs.update(request_id, lambda run: run.with_waiting_reason(why))
+async def _wait_for(request_id: str, why: str | None, dependencies: ActivityDependencies) -> Run:
+    return await dependencies.runs.update(request_id, lambda run: run.with_waiting_reason(why))
 
 
 def _may_start_without_audit(step: Step, error: CoordinatorError, catalog: Catalog) -> bool:

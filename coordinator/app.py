@@ -1,4 +1,4 @@
-"""Puts the coordinator together; nothing else does, and nothing is connected before the application starts."""
+"""Creates the objects of the coordinator and connects them. No connection is opened before the application starts."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 
 
 def create_app() -> FastAPI:
+    """The application without its routes; `_lifespan` adds them when the server starts."""
     app = FastAPI(
         title="Migration coordinator",
         version=VERSION,
@@ -67,6 +68,7 @@ def create_app() -> FastAPI:
 
 
 def now() -> datetime:
+    """The current time, aware and in UTC."""
     return datetime.now(UTC)
 
 
@@ -78,12 +80,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = Settings()
     app.state.allowed_hosts = LOOPBACK | settings.hosts
     catalog = _catalog(settings)
-    async with DaprHttpClient(settings.dapr_http_port, settings.dapr_api_token) as sidecar:
-        workflows, sweep = _wire(app, settings, catalog, sidecar)
+    async with DaprHttpClient(settings.dapr_http_port, settings.dapr_api_token) as daprd:
+        workflows, recovery_loop = _wire(app, settings, catalog, daprd)
         if settings.serve_openapi:
             serve_document(app)
         # Neither waits for daprd, which itself waits for this port to open.
-        tasks = [asyncio.create_task(workflows.work()), asyncio.create_task(sweep.run(settings.sweep_every))]
+        tasks = [asyncio.create_task(workflows.work()), asyncio.create_task(recovery_loop.run(settings.sweep_every))]
         yield
         for task in tasks:
             task.cancel()
@@ -93,22 +95,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _wire(
-    app: FastAPI, settings: Settings, catalog: Catalog, sidecar: DaprHttpClient
+    app: FastAPI, settings: Settings, catalog: Catalog, daprd: DaprHttpClient
 ) -> tuple[DaprWorkflows, RecoveryLoop]:
-    documents = DaprDocuments(sidecar, settings.state_store)
-    publisher = DaprPublisher(sidecar, settings.pubsub, settings.events_topic)
-    audit = HttpAudit(sidecar, catalog.fleet.audit)
-    messenger = HttpServices(sidecar)
-    watchers = ChangeNotifier()
-    damage = DamagedDocuments(documents)
-    runs = RunRepository(documents, watchers, damage)
-    standing = MonitoredAuditTrail(audit, now)
-    remarks = AuditSpool(standing, documents, damage)
-    rejections = Rejections(remarks, publisher, now)
-    drift = DriftRecorder(remarks, now)
-    tools = ActivityDependencies(
+    documents = DaprDocuments(daprd, settings.state_store)
+    publisher = DaprPublisher(daprd, settings.pubsub, settings.events_topic)
+    audit = HttpAudit(daprd, catalog.fleet.audit)
+    messenger = HttpServices(daprd)
+    change_notifier = ChangeNotifier()
+    damaged_documents = DamagedDocuments(documents)
+    runs = RunRepository(documents, change_notifier, damaged_documents)
+    audit_trail = MonitoredAuditTrail(audit, now)
+    spool = AuditSpool(audit_trail, documents, damaged_documents)
+    rejections = Rejections(spool, publisher, now)
+    drift = DriftRecorder(spool, now)
+    dependencies = ActivityDependencies(
         runs=runs,
-        relay=OutboxRelay(standing, publisher, runs.deliveries),
+        relay=OutboxRelay(audit_trail, publisher, runs.deliveries),
         step_executor=StepExecutor(messenger, Limits(operation_deadline=settings.operation_deadline)),
         catalog=catalog,
         clock=now,
@@ -118,24 +120,28 @@ def _wire(
     workflows = DaprWorkflows(
         settings.dapr_grpc_port,
         {
-            name: partial(activities.report_unexpected_errors, activity, tools=tools)
+            name: partial(activities.report_unexpected_errors, activity, dependencies=dependencies)
             for name, activity in ACTIVITIES.items()
         },
     )
-    reception = RequestIntake(Acceptance(runs, workflows, catalog, now), rejections, now)
+    intake = RequestIntake(Acceptance(runs, workflows, catalog, now), rejections, now)
     callers = Callers(settings.app_api_token, settings.app_id)
-    caretaker = RunRecovery(runs, workflows, WorkflowProgress(tools.running))
-    sweep = RecoveryLoop(runs, caretaker, rejections, standing)
-    refusals = RejectionLookup(remarks, audit)
-    desk = migrations.ApiDependencies(reception, runs, watchers, catalog, messenger, callers, drift, standing, refusals)
-    app.include_router(migrations.routes(desk))
+    run_recovery = RunRecovery(runs, workflows, WorkflowProgress(dependencies.running))
+    recovery_loop = RecoveryLoop(runs, run_recovery, rejections, audit_trail)
+    rejection_lookup = RejectionLookup(spool, audit)
+    api_dependencies = migrations.ApiDependencies(
+        intake, runs, change_notifier, catalog, messenger, callers, drift, audit_trail, rejection_lookup
+    )
+    app.include_router(migrations.routes(api_dependencies))
     app.include_router(audit_proxy.routes(audit))
     app.include_router(journals.routes(catalog, messenger))
-    subscriptions.subscribe(app, reception, settings.pubsub)
+    subscriptions.subscribe(app, intake, settings.pubsub)
     app.include_router(
-        health.routes(runs=runs, is_worker_connected=lambda: workflows.connected, sweep=sweep, reception=reception)
+        health.routes(
+            runs=runs, is_worker_connected=lambda: workflows.connected, recovery_loop=recovery_loop, intake=intake
+        )
     )
-    return workflows, sweep
+    return workflows, recovery_loop
 
 
 def _catalog(settings: Settings) -> Catalog:

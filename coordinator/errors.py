@@ -58,8 +58,8 @@ class NotJson(CoordinatorError):
 class WrongContentType(NotJson):
     status = 415
 
-    def __init__(self, found: str) -> None:
-        super().__init__(f"The body is sent as {quote_for_message(found)}; only plain application/json is read.")
+    def __init__(self, content_type: str) -> None:
+        super().__init__(f"The body is sent as {quote_for_message(content_type)}; only plain application/json is read.")
 
 
 class BadEnvelope(CoordinatorError):

@@ -1,4 +1,4 @@
-"""What can be set from outside: COORDINATOR_… variables, and what `dapr run` puts into the environment."""
+"""The settings: COORDINATOR_… variables, and variables that `dapr run` sets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     serve_openapi: bool = False  # GET /openapi.json, for development
     dapr_http_port: int = Field(default=3500, validation_alias="DAPR_HTTP_PORT")
     dapr_grpc_port: int = Field(default=15100, validation_alias="DAPR_GRPC_PORT")
-    # What daprd shows to the application; without it nobody who calls is believed to be who daprd says.
+    # The token that daprd sends to the application; without it the caller that daprd names is not trusted.
     app_api_token: str = Field(default="", validation_alias="APP_API_TOKEN", repr=False)
     app_id: str = Field(default="migration-coordinator", validation_alias="APP_ID")
     dapr_api_token: str = Field(default="", validation_alias="DAPR_API_TOKEN", repr=False)
@@ -40,4 +40,5 @@ class Settings(BaseSettings):
 
     @property
     def hosts(self) -> frozenset[str]:
+        """The host names that requests may be sent to, besides those of this machine."""
         return allowed_hosts(self.allowed_hosts)

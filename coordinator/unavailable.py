@@ -1,4 +1,4 @@
-"""Whom the coordinator could not reach or believe (CM-8xx); most of it passes, and all of it is asked again."""
+"""Errors of services that could not be reached or answered unusably (CM-8xx). Most are temporary; callers retry."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from migration_sidecar.contract.messages import Problem
 
 
 class ServiceUnreachable(CoordinatorError):
+    """A service does not answer through Dapr."""
+
     code = "CM-802"
 
     def __init__(self, service: str, reason: str) -> None:
@@ -14,6 +16,8 @@ class ServiceUnreachable(CoordinatorError):
 
 
 class ServiceTimeout(CoordinatorError):
+    """A service gave no conclusive answer for `waited_seconds`; `last` is the last error."""
+
     code = "CM-803"
 
     def __init__(self, service: str, waited_seconds: int, last: str) -> None:
@@ -21,7 +25,7 @@ class ServiceTimeout(CoordinatorError):
 
 
 class ServiceRefused(CoordinatorError):
-    """A service understood and said no; its own problem is passed on as it came."""
+    """A service refused the call. Its own problem is passed on unchanged, with its HTTP status `answered`."""
 
     def __init__(self, service: str, status: int, problem: Problem) -> None:
         super().__init__(problem.detail, service=service)
@@ -29,19 +33,23 @@ class ServiceRefused(CoordinatorError):
 
     @property
     def is_final(self) -> bool:
-        """A repeat would be refused as well; unknown operations, overload and outages are not of this kind."""
+        """Whether a repeat would be refused as well. False for unknown operations, overload and outages."""
         passing = self.answered >= 500 or self.answered in (404, 408, 425, 429)
         return not passing and not self.their_problem.retryable
 
     @property
     def answer_status(self) -> int:
+        """The HTTP status that the service answered."""
         return self.answered
 
     def problem(self) -> Problem:
+        """The problem that the service answered, with the name of the service."""
         return self.their_problem
 
 
 class SidecarUnreachable(CoordinatorError):
+    """The coordinator's own daprd does not answer, or refuses calls."""
+
     code = "CM-811"
 
     def __init__(self, reason: str) -> None:
@@ -50,6 +58,8 @@ class SidecarUnreachable(CoordinatorError):
 
 
 class StateUnavailable(CoordinatorError):
+    """The state store could not be read or written through Dapr."""
+
     code = "CM-812"
 
     def __init__(self, reason: str) -> None:
@@ -57,12 +67,14 @@ class StateUnavailable(CoordinatorError):
 
 
 class StateContended(StateUnavailable):
+    """Another writer changed the document before each of our attempts to replace it."""
+
     def __init__(self, key: str) -> None:
         super().__init__(f"{key} was changed by somebody else each time it was tried")
 
 
 class DocumentTooLarge(CoordinatorError):
-    """A repeat would be refused as well; whoever changes the document has to put less into it."""
+    """The document is larger than the state store accepts. A repeat does not help: the caller must store less."""
 
     code = "CM-814"
 
@@ -71,7 +83,7 @@ class DocumentTooLarge(CoordinatorError):
 
 
 class DamagedRun(CoordinatorError):
-    """What is stored under a run's key is no run record that this version can read; it is never written over."""
+    """The document under a run's key is no run record that this version can read. It is never overwritten."""
 
     code = "CM-815"
 
@@ -82,6 +94,8 @@ class DamagedRun(CoordinatorError):
 
 
 class WorkflowUnavailable(CoordinatorError):
+    """Dapr's workflow engine did not schedule, describe or end a workflow."""
+
     code = "CM-813"
 
     def __init__(self, reason: str) -> None:
@@ -89,6 +103,8 @@ class WorkflowUnavailable(CoordinatorError):
 
 
 class AuditUnavailable(CoordinatorError):
+    """The audit service did not store events; they stay in their outbox or spool."""
+
     code = "CM-821"
 
     def __init__(self, service: str, reason: str) -> None:
@@ -102,6 +118,8 @@ class AuditNotReady(AuditUnavailable):
 
 
 class BrokerUnavailable(CoordinatorError):
+    """The broker did not accept an event; the event is published again later."""
+
     code = "CM-831"
 
     def __init__(self, reason: str) -> None:

@@ -14,7 +14,7 @@ NAME = "migrate"
 # Dapr replays the whole history at every turn, so a long wait goes on in a fresh one.
 ROUNDS_PER_HISTORY = 40
 SETTLING_PAUSE = timedelta(seconds=2)
-PATIENT = RetryPolicy(
+RETRY_POLICY = RetryPolicy(
     first_retry_interval=timedelta(seconds=1),
     max_number_of_attempts=30,
     backoff_coefficient=1.5,
@@ -25,9 +25,9 @@ PATIENT = RetryPolicy(
 def migrate(ctx: DaprWorkflowContext, command: dict[str, Any]) -> Generator[Any, Any, None]:
     """One run from its plan to its end. `command` holds only the request id; the rest is in the run record."""
     request_id = command["request_id"]
-    course = RunSchedule.model_validate((yield _call(ctx, "make_plan", {"request_id": request_id})))
+    schedule = RunSchedule.model_validate((yield _call(ctx, "make_plan", {"request_id": request_id})))
     rounds = 0
-    while services := course.next():
+    while services := schedule.next():
         if rounds == ROUNDS_PER_HISTORY:
             ctx.continue_as_new(command)
             return
@@ -35,7 +35,7 @@ def migrate(ctx: DaprWorkflowContext, command: dict[str, Any]) -> Generator[Any,
         orders = [_call(ctx, "carry_out", {"request_id": request_id, "service": service}) for service in services]
         answers = (yield when_all(orders)) if len(orders) > 1 else [(yield orders[0])]
         reports = [StepReport.model_validate(answer) for answer in answers]
-        course = course.with_reports(reports)
+        schedule = schedule.with_reports(reports)
         if pause := max(report.again_after_seconds for report in reports):
             yield ctx.create_timer(timedelta(seconds=pause))
     while not (yield _call(ctx, "finish", {"request_id": request_id}))["settled"]:
@@ -47,4 +47,4 @@ def migrate(ctx: DaprWorkflowContext, command: dict[str, Any]) -> Generator[Any,
 
 
 def _call(ctx: DaprWorkflowContext, activity: str, order: dict[str, Any]) -> Any:
-    return ctx.call_activity(activity, input=order, retry_policy=PATIENT)
+    return ctx.call_activity(activity, input=order, retry_policy=RETRY_POLICY)

@@ -1,4 +1,4 @@
-"""Writes docs/openapi/: the documents that the applications serve at /openapi.json when they are told to.
+"""Writes docs/openapi/: the documents that the applications serve at /openapi.json when this is switched on.
 
 `.venv/bin/python -m scripts.openapi`
 """

@@ -68,7 +68,7 @@ def _measure(ground: Ground, arguments: argparse.Namespace, say: Say) -> Measure
     killed = writers.kill_half_way(ground.url, 64, arguments.each)
     ground.make_audit_anew()
     say(f"telling {arguments.events} events")
-    appended_per_second = history.tell(ground.url, arguments.events, say)
+    appended_per_second = history.insert_history(ground.url, arguments.events, say)
     say("verifying")
     verified = asyncio.run(questions.verify(ground.url))
     say("asking")

@@ -13,7 +13,7 @@ BATCH = 1000
 
 # A run has 50 events: requested, approved, started; five for each of nine services; finished; one migration by hand.
 # Every twentieth run fails in its last service.
-TELL = """
+INSERT_HISTORY = """
 SELECT count(*) FROM audit.append_events((SELECT jsonb_agg(jsonb_build_object(
     'event_id', gen_random_uuid(), 'event_type', event_type, 'source', 'bench', 'actor', 'person-' || run %% 40,
     'occurred_at', now() - interval '365 days' * (1 - number::float8 / %(events)s),
@@ -42,13 +42,13 @@ CROSS JOIN LATERAL (SELECT CASE
 """
 
 
-def tell(url: str, events: int, say: Say) -> float:
+def insert_history(url: str, events: int, say: Say) -> float:
     """Appends so many events. Returns events per second."""
     begun = time.monotonic()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         for first in range(0, events, BATCH):
-            _tell(connection, first, min(first + BATCH, events) - 1, events)
+            _insert_history(connection, first, min(first + BATCH, events) - 1, events)
             if first and first % 100_000 == 0:
                 say(f"{first:,} events of {events:,}")
         seconds = time.monotonic() - begun
@@ -56,5 +56,5 @@ def tell(url: str, events: int, say: Say) -> float:
     return events / seconds
 
 
-def _tell(connection: psycopg.Connection[Any], first: int, last: int, events: int) -> None:
-    connection.execute(TELL, {"first": first, "last": last, "events": events}).fetchall()
+def _insert_history(connection: psycopg.Connection[Any], first: int, last: int, events: int) -> None:
+    connection.execute(INSERT_HISTORY, {"first": first, "last": last, "events": events}).fetchall()

@@ -19,14 +19,14 @@ KNOWN_TYPES = ("application/json", "application/jsonl")
 class HttpAudit:
     """Implements AuditTrail and AuditReader."""
 
-    def __init__(self, sidecar: HttpCaller, service: str) -> None:
-        self._sidecar, self._service = sidecar, service
+    def __init__(self, daprd: HttpCaller, service: str) -> None:
+        self._daprd, self._service = daprd, service
 
     async def append(self, events: Sequence[AuditEvent]) -> AuditReceipt:
         """Sends one batch; raises AuditNotReady before the audit's first migration, else AuditUnavailable."""
         body = AuditBatch(events=list(events)).model_dump(mode="json")
         try:
-            receipt = await request(self._sidecar, self._service, "POST", "/audit/events", AuditReceipt, body=body)
+            receipt = await request(self._daprd, self._service, "POST", "/audit/events", AuditReceipt, body=body)
         except ServiceRefused as error:
             kind = AuditNotReady if error.their_problem.code == NOT_MIGRATED else AuditUnavailable
             raise kind(self._service, error.detail) from error
@@ -39,7 +39,7 @@ class HttpAudit:
     async def open(self, path: str, query: str) -> StreamingReply:
         """Opens one of the audit's own routes; raises ServiceUnreachable, ServiceRefused or ServiceLied."""
         try:
-            answer = await self._sidecar.open(path, query, headers={"dapr-app-id": self._service})
+            answer = await self._daprd.open(path, query, headers={"dapr-app-id": self._service})
             if answer.status >= 300:
                 raise refusal_from(self._service, await answer.whole())
         except TimeoutError:

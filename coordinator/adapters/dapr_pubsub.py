@@ -15,8 +15,8 @@ from migration_sidecar.contract.progress_events import ProgressEventType
 class DaprPublisher:
     """Implements EventPublisher."""
 
-    def __init__(self, sidecar: HttpCaller, pubsub: str, topic: str) -> None:
-        self._sidecar, self._path = sidecar, f"/v1.0/publish/{pubsub}/{topic}"
+    def __init__(self, daprd: HttpCaller, pubsub: str, topic: str) -> None:
+        self._daprd, self._path = daprd, f"/v1.0/publish/{pubsub}/{topic}"
 
     async def publish(
         self, announcement: ProgressEventType, event_id: str, at: datetime, data: Mapping[str, Any]
@@ -32,7 +32,7 @@ class DaprPublisher:
             "data": data,
         }
         try:
-            reply = await self._sidecar.call(
+            reply = await self._daprd.call(
                 "POST", self._path, body=event, headers={"content-type": "application/cloudevents+json"}
             )
         except (SidecarUnreachable, TimeoutError) as error:

@@ -22,8 +22,8 @@ ANSWER_BYTES = 64 * 1024 * 1024
 class DaprDocuments:
     """Implements DocumentStore."""
 
-    def __init__(self, sidecar: HttpCaller, store: str) -> None:
-        self._sidecar, self._path = sidecar, f"/v1.0/state/{store}"
+    def __init__(self, daprd: HttpCaller, store: str) -> None:
+        self._daprd, self._path = daprd, f"/v1.0/state/{store}"
 
     async def read(self, key: str) -> VersionedDocument | None:
         """The document and its etag, or None; raises StateUnavailable."""
@@ -36,10 +36,10 @@ class DaprDocuments:
 
     async def read_many(self, keys: Sequence[str]) -> dict[str, VersionedDocument]:
         """Those documents that exist, in batches of 100; raises StateUnavailable."""
-        found: dict[str, VersionedDocument] = {}
+        documents: dict[str, VersionedDocument] = {}
         for start in range(0, len(keys), BULK_LIMIT):
-            found |= await self._read_some(keys[start : start + BULK_LIMIT])
-        return found
+            documents |= await self._read_some(keys[start : start + BULK_LIMIT])
+        return documents
 
     async def _read_some(self, keys: Sequence[str]) -> dict[str, VersionedDocument]:
         """One document that is not JSON spoils the whole answer; then each is asked for alone."""
@@ -74,7 +74,7 @@ class DaprDocuments:
 
     async def _ask(self, method: str, path: str, **arguments: Any) -> Reply:
         try:
-            return await self._sidecar.call(method, path, most_bytes=ANSWER_BYTES, **arguments)
+            return await self._daprd.call(method, path, most_bytes=ANSWER_BYTES, **arguments)
         except SidecarUnreachable as error:
             raise StateUnavailable(f"the sidecar does not answer ({error.reason})") from error
         except TimeoutError as error:

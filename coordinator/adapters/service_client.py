@@ -38,12 +38,12 @@ class HttpServices:
     Paths are fixed, the service is a header: nothing a user sends becomes an address.
     """
 
-    def __init__(self, sidecar: HttpCaller) -> None:
-        self._sidecar = sidecar
+    def __init__(self, daprd: HttpCaller) -> None:
+        self._daprd = daprd
 
     async def status(self, address: ServiceAddress) -> ServiceStatus:
         """Where a service's database is."""
-        answer = await request(self._sidecar, address.service, "GET", "/migrations", ServiceStatus)
+        answer = await request(self._daprd, address.service, "GET", "/migrations", ServiceStatus)
         return _require_service(address, answer)
 
     async def plan(
@@ -52,7 +52,7 @@ class HttpServices:
         """What a service would do; it has 60 seconds."""
         parameters = {"action": action.value, "target": target} | ({"sql": "true"} if with_sql else {})
         answer = await request(
-            self._sidecar,
+            self._daprd,
             address.service,
             "GET",
             "/migrations/plan",
@@ -66,7 +66,7 @@ class HttpServices:
     async def start(self, address: ServiceAddress, order: OperationRequest, *, wait_seconds: int) -> Operation:
         """Sends an order, or repeats it; returns when the operation has ended, at the latest after `wait_seconds`."""
         return await request(
-            self._sidecar,
+            self._daprd,
             address.service,
             "POST",
             "/migrations/operations",
@@ -79,7 +79,7 @@ class HttpServices:
     async def operation(self, address: ServiceAddress, operation_id: str, *, wait_seconds: int) -> Operation:
         """The state of an operation; returns when it has ended, at the latest after `wait_seconds`."""
         return await request(
-            self._sidecar,
+            self._daprd,
             address.service,
             "GET",
             f"/migrations/operations/{operation_id}",
@@ -92,7 +92,7 @@ class HttpServices:
         """The page of the journal that follows row `after`; a page that does not follow raises ServiceLied."""
         parameters = {"after": str(after), "limit": str(limit)}
         page = await request(
-            self._sidecar,
+            self._daprd,
             address.service,
             "GET",
             "/migrations/journal",
@@ -110,7 +110,7 @@ class HttpServices:
 
 
 async def request(
-    sidecar: HttpCaller,
+    daprd: HttpCaller,
     service: str,
     method: str,
     path: str,
@@ -126,7 +126,7 @@ async def request(
     Raises SidecarUnreachable, ServiceUnreachable, ServiceRefused or ServiceLied. `seconds` bounds the whole call.
     """
     try:
-        reply = await sidecar.call(
+        reply = await daprd.call(
             method,
             path,
             body=body,

@@ -13,7 +13,7 @@ _REPLACEMENT = rb"\ufffd"
 
 def storable(content: bytes) -> bytes:
     """The same JSON with U+FFFD for each such character; bytes that are no JSON stay as they are."""
-    return _ESCAPE.sub(lambda found: _REPLACEMENT if _is_refused(found[1]) else found[0], content)
+    return _ESCAPE.sub(lambda match: _REPLACEMENT if _is_refused(match[1]) else match[0], content)
 
 
 def _is_refused(digits: bytes | None) -> bool:

@@ -1,4 +1,4 @@
-"""The routes of the coordinator: HTTP, events from Dapr, health and numbers.
+"""The routes of the coordinator: HTTP API, pub/sub subscriptions, health and metrics.
 
-What a request leads to is decided in `runs`, `steps` and `audit`.
+The decisions about a request are in `runs`, `steps` and `audit`.
 """

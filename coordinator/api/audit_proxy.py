@@ -1,4 +1,4 @@
-"""The audit's own routes at the coordinator's door: questions are passed on, and the answer comes back as it comes."""
+"""Proxies the GET routes of the audit service; answers are streamed back unchanged."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from migration_sidecar.http_server.openapi import answer, problems, query_parame
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 PATTERNS = {"event": EVENT_NAME, "event_id": EVENT_NAME, "request_id": f"^{NAME.pattern}$"}
-LONGEST_QUERY = 2000  # a sidecar reads no request line of more than 4 KiB
+LONGEST_QUERY = 2000  # characters; daprd reads no request line of more than 4 KiB
 LINES = {"content": {"application/jsonl": {"schema": {"type": "string"}}}}
 
 
 class Proxied(NamedTuple):
-    """A route of the audit: what it answers, and what reads its parameters; it refuses the wrong ones itself."""
+    """A proxied route: its answer and its parameters for OpenAPI. The audit service validates the parameters itself."""
 
     answer: dict[str, Any]
     query: type[QueryParameters] = NoParameters
@@ -49,6 +49,7 @@ ROUTES = {
 
 
 def routes(audit: AuditReader) -> APIRouter:
+    """The proxy routes; called by app.py."""
     router = APIRouter()
 
     async def pass_on(request: Request) -> Response:
@@ -74,7 +75,7 @@ def _names_in(path: str) -> list[dict[str, Any]]:
 
 
 def _path(request: Request) -> str:
-    """Of the route's own words and a name that needs no quoting."""
+    """The path for the audit service. Raises BadField (CM-603) for a name that would need quoting."""
     for kind, name in request.path_params.items():
         if not NAME.fullmatch(name):
             raise BadField(f"{kind} = {quote_for_message(name)} is not of the form [A-Za-z0-9_-]{{1,128}}.")

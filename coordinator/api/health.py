@@ -1,4 +1,4 @@
-"""Live, ready, and a few numbers; live never does I/O, so that a slow store never gets the process killed."""
+"""Liveness, readiness and metrics. Liveness does no I/O, so that a slow store does not get the process killed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from migration_sidecar.http_server.problem_response import problem_response
 
 
 def routes(
-    *, runs: RunRepository, is_worker_connected: Callable[[], bool], sweep: RecoveryLoop, reception: RequestIntake
+    *, runs: RunRepository, is_worker_connected: Callable[[], bool], recovery_loop: RecoveryLoop, intake: RequestIntake
 ) -> APIRouter:
+    """The routes /healthz, /readyz and /metrics; called by app.py."""
     router = APIRouter()
     damage = runs.damage
-    registry = CollectorRegistry()  # of this application: the library's own is shared by all of a process
-    registry.register(CoordinatorMetrics(sweep, reception, is_worker_connected))
+    registry = CollectorRegistry()  # one for each application: the default registry is shared by the whole process
+    registry.register(CoordinatorMetrics(recovery_loop, intake, is_worker_connected))
 
     @router.get("/healthz")
     async def live() -> Liveness:
@@ -38,17 +39,17 @@ def routes(
             await runs.index()
             if not is_worker_connected():
                 raise WorkflowUnavailable("its worker is not connected to the sidecar, or the engine takes no turn")
-            if stuck := sorted(sweep.recovery.not_starting):
+            if stuck := sorted(recovery_loop.recovery.not_starting):
                 raise WorkflowUnavailable(f"{len(stuck)} accepted and not started, {stuck[0]} among them")
         except CoordinatorError as error:
             return problem_response(error.problem(), 503)
-        # An audit that is away keeps nobody from asking; that nothing new starts meanwhile is said here.
-        facts = {"status": "ready", "audit": sweep.audit_trail.as_json()}
-        # A damaged document keeps nobody from anything else either; a person should look at it.
+        # Requests are accepted also while the audit is unavailable; no step starts meanwhile, and the answer says so.
+        facts = {"status": "ready", "audit": recovery_loop.audit_trail.as_json()}
+        # A damaged document does not stop the service; an operator should check it.
         return JSONResponse({**facts, "damaged": damage.copies} if damage.copies else facts)
 
     @router.get("/metrics", response_class=PlainTextResponse)
-    async def numbers() -> PlainTextResponse:
+    async def metrics() -> PlainTextResponse:
         return PlainTextResponse(generate_latest(registry), media_type="text/plain; version=0.0.4")
 
     return router

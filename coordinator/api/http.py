@@ -1,4 +1,4 @@
-"""What the coordinator's routes share: who calls, bodies that must be JSON, and what its errors mean for a caller."""
+"""Shared by the routes: the identity of the caller, the check of the content type, and the answers to errors."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ APP_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True)
 class Callers:
-    """Tells who called from what daprd says, and believes it only with the token that daprd and we alone know."""
+    """Identifies callers by the headers that daprd sets; they are trusted only with the app API token."""
 
     token: str = field(repr=False)
     own_app_id: str
 
     def identify(self, request: Request) -> str | None:
-        """None for somebody at our own sidecar as well: that says only that it came from this machine."""
+        """The app id of the caller; None if it is unknown.
+
+        Also None for a call through our own daprd, which only shows that it came from this machine.
+        """
         tokens, names = (request.headers.getlist(name) for name in ("dapr-api-token", "dapr-caller-app-id"))
         if not self.token or len(tokens) != 1 or len(names) != 1:
             return None
@@ -36,6 +39,7 @@ class Callers:
 
 
 def require_plain_json(request: Request) -> None:
+    """Raises WrongContentType unless the body is unencoded application/json."""
     kind = request.headers.get("content-type", "application/json")
     if kind.split(";")[0].strip().lower() != "application/json":
         raise WrongContentType(kind)
@@ -43,10 +47,10 @@ def require_plain_json(request: Request) -> None:
         raise WrongContentType(encoding)
 
 
-def _known(error: CoordinatorError) -> tuple[Problem, int]:
+def _described(error: CoordinatorError) -> tuple[Problem, int]:
     if error.answer_status >= 500:
         log.warning("request_failed", extra={"code": error.problem().code, "why": error.detail})
     return error.problem(), error.answer_status
 
 
-PROBLEMS: Mapping[type[Exception], Describe] = {CoordinatorError: _known}
+PROBLEMS: Mapping[type[Exception], Describe] = {CoordinatorError: _described}

@@ -1,4 +1,4 @@
-"""GET /journals/{service}: what a service's own database says of its migrations, for whoever compares."""
+"""GET /journals/{service}: the journal rows in a service's own database; `audit reconcile` compares them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ RESPONSES = {200: answer(JournalPage), **problems(409, 422, 502, 503)}
 
 
 def routes(catalog: Catalog, journals: JournalSource) -> APIRouter:
+    """The route; called by app.py."""
     router = APIRouter(dependencies=[EACH_PARAMETER_ONCE])
 
     @router.get("/journals/{service}", responses=RESPONSES)
     async def show_journal(service: str, query: Annotated[JournalQuery, Query()]) -> Response:
-        """Only the catalog's own name is passed on, never what was sent."""
+        """One page of journal rows. The request goes to the name in the catalog, never to the text that was sent."""
         member = catalog.find(service)
         address = ServiceAddress(member.name, member.database or "")
         page = await journals.journal(address, after=query.after, limit=query.limit)

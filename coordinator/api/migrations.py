@@ -1,4 +1,4 @@
-"""Door 1: service invocation. Bodies are read by hand, because a strict parser must see every byte as it came."""
+"""The HTTP API for runs, plans and the fleet. Bodies are parsed by `domain.request`, which is stricter than FastAPI."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from migration_sidecar.http_server.openapi import answer, json_body, problems
 from migration_sidecar.http_server.request_body import read_body
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 
-# Another replica's writes wake nobody here, so the store is looked at as well.
+# Seconds. Writes of other replicas do not notify this process, so the store is read again.
 RECHECK_SECONDS = 1.0
 REQUESTED = json_body(MigrationRequestBody, {"services": "all", "reason": "release 41", "dry_run": True})
 ACCEPTED = answer(
@@ -66,7 +66,7 @@ def _request_id(text: str) -> str:
     return text
 
 
-# With a code of its own, therefore not a pattern that Pydantic checks.
+# Not a pattern for Pydantic, because a bad request id has its own code, CM-103.
 RequestId = Annotated[str, AfterValidator(_request_id), Path(json_schema_extra={"pattern": f"^{REQUEST_ID.pattern}$"})]
 
 
@@ -85,7 +85,8 @@ class ApiDependencies:
     rejection_lookup: RejectionLookup | None = None
 
 
-def routes(desk: ApiDependencies) -> APIRouter:
+def routes(dependencies: ApiDependencies) -> APIRouter:
+    """The routes /migrations, /plans and /fleet; called by app.py."""
     router = APIRouter()
 
     @router.post(
@@ -95,19 +96,19 @@ def routes(desk: ApiDependencies) -> APIRouter:
         openapi_extra=REQUESTED,
     )
     async def request_migration(request: Request) -> Response:
-        run = await _requested(desk, request)
+        run = await _accept_request(dependencies, request)
         return JSONResponse(run.public(), status_code=202, headers={"location": f"/migrations/{run.request_id}"})
 
     @router.post("/migrations/{request_id}/{verb}", include_in_schema=False)
     async def refuse_verb(request: Request, request_id: str, verb: str) -> Response:
-        raise await _refused_verb(desk, request, request_id, verb)
+        raise await _refused_verb(dependencies, request, request_id, verb)
 
     @router.get(
         "/migrations", dependencies=[EACH_PARAMETER_ONCE], responses={200: answer(RunPage), **problems(422, 503)}
     )
     async def list_runs(query: Annotated[RunsQuery, Query()]) -> Response:
-        names = None if query.service is None else desk.catalog.names_of(query.service)
-        return JSONResponse(await _page(desk.runs, query.state, names, query.limit, query.cursor))
+        names = None if query.service is None else dependencies.catalog.names_of(query.service)
+        return JSONResponse(await _page(dependencies.runs, query.state, names, query.limit, query.cursor))
 
     @router.get(
         "/migrations/{request_id}",
@@ -115,7 +116,7 @@ def routes(desk: ApiDependencies) -> APIRouter:
         responses={200: answer(RunRecord), **problems(400, 404, 422, 502, 503)},
     )
     async def show_run(request_id: RequestId, query: Annotated[RunQuery, Query()]) -> Response:
-        run = await _wait_for_change(desk, request_id, query.wait_seconds, query.after_version or None)
+        run = await _wait_for_change(dependencies, request_id, query.wait_seconds, query.after_version or None)
         return JSONResponse(run.public())
 
     @router.post(
@@ -128,7 +129,9 @@ def routes(desk: ApiDependencies) -> APIRouter:
         require_plain_json(request)
         body = read_object(await read_body(request, MAXIMUM_BYTES, BodyTooLarge))
         asked = read_request(body, default_request_id=request_id_for_call())
-        plan = await collect_fleet_plan(desk.messenger, desk.catalog.select(asked), asked, with_sql=query.sql)
+        plan = await collect_fleet_plan(
+            dependencies.messenger, dependencies.catalog.select(asked), asked, with_sql=query.sql
+        )
         obstacles = [obstacle.model_dump(mode="json") for obstacle in plan.obstacles]
         plans = [one.model_dump(mode="json", by_alias=True) for one in plan.plans]
         return JSONResponse({"digest": plan.digest, "services": plans, "obstacles": obstacles})
@@ -137,80 +140,81 @@ def routes(desk: ApiDependencies) -> APIRouter:
         "/fleet", dependencies=[EACH_PARAMETER_ONCE], responses={200: answer(FleetDocument), **problems(422, 503)}
     )
     async def show_fleet(_: Annotated[NoParameters, Query()]) -> Response:
-        rows = await asyncio.gather(*(_row(desk, service) for service in desk.catalog.services))
-        former = [_former(service) for service in desk.catalog.former_services]
-        found = {"fleet": desk.catalog.fleet.name, "services": rows, "audit": desk.audit_trail.as_json()}
-        return JSONResponse(found | ({"former_services": former} if former else {}))
+        catalog = dependencies.catalog
+        rows = await asyncio.gather(*(_service_row(dependencies, service) for service in catalog.services))
+        former = [_former_service_row(service) for service in catalog.former_services]
+        document = {"fleet": catalog.fleet.name, "services": rows, "audit": dependencies.audit_trail.as_json()}
+        return JSONResponse(document | ({"former_services": former} if former else {}))
 
     return router
 
 
-async def _requested(desk: ApiDependencies, request: Request) -> Run:
-    """Accepts, or puts on record that it did not."""
-    body, caller = b"", desk.callers.identify(request)
+async def _accept_request(dependencies: ApiDependencies, request: Request) -> Run:
+    """Accepts the request, or records its refusal in the audit and raises it."""
+    body, caller = b"", dependencies.callers.identify(request)
     try:
         if request.query_params:
             raise BadField("There are no parameters here.")
         require_plain_json(request)
         body = await read_body(request, MAXIMUM_BYTES, BodyTooLarge)
         asked = read_request(read_object(body), default_request_id=request_id_for_call())
-        return await desk.intake.accept(asked, caller)
+        return await dependencies.intake.accept(asked, caller)
     except CoordinatorError as error:
         sent = sha256(body).hexdigest()
-        await desk.intake.refuse_verb(("call", error.code, sent), error, caller, body_sha256=sent)
+        await dependencies.intake.refuse_verb(("call", error.code, sent), error, caller, body_sha256=sent)
         raise
 
 
-async def _refused_verb(desk: ApiDependencies, request: Request, request_id: str, verb: str) -> CoordinatorError:
-    """None is carried out yet, and that somebody tried to approve or to stop a run is worth a record."""
+async def _refused_verb(
+    dependencies: ApiDependencies, request: Request, request_id: str, verb: str
+) -> CoordinatorError:
+    """The error for a verb. No verb is implemented yet, but the audit records the attempt to approve or stop a run."""
     error = NoSuchRoute(request.method)
     if verb in VERBS and REQUEST_ID.fullmatch(request_id):
-        caller = desk.callers.identify(request)
+        caller = dependencies.callers.identify(request)
         key = ("verb", request_id, verb)
-        await desk.intake.refuse_verb(key, error.about(request_id), caller, verb=verb)
+        await dependencies.intake.refuse_verb(key, error.about(request_id), caller, verb=verb)
     return error
 
 
-async def _wait_for_change(desk: ApiDependencies, request_id: str, wait_seconds: int, after_version: int | None) -> Run:
-    """The run as soon as it is newer than `after_version`, or than it was when the question came."""
-    run = await _existing_run(desk, request_id)
+async def _wait_for_change(
+    dependencies: ApiDependencies, request_id: str, wait_seconds: int, after_version: int | None
+) -> Run:
+    """The run once it is newer than `after_version`, or than at the call; after `wait_seconds` the run as it is."""
+    run = await _existing_run(dependencies, request_id)
     known = run.version if after_version is None else after_version
     give_up = time.monotonic() + wait_seconds
     while run.version <= known and not run.settled and (left := give_up - time.monotonic()) > 0:
-        await desk.changes.wait(request_id, min(left, RECHECK_SECONDS))
-        run = await _existing_run(desk, request_id)
+        await dependencies.changes.wait(request_id, min(left, RECHECK_SECONDS))
+        run = await _existing_run(dependencies, request_id)
     return run
 
 
-async def _existing_run(desk: ApiDependencies, request_id: str) -> Run:
-    run = await desk.runs.read(request_id)
-    if run is None:
-        raise (
-            NoSuchRun(request_id)
-            if desk.rejection_lookup is None
-            else await desk.rejection_lookup.explained(request_id)
-        )
-    return run
+async def _existing_run(dependencies: ApiDependencies, request_id: str) -> Run:
+    if (run := await dependencies.runs.read(request_id)) is not None:
+        return run
+    lookup = dependencies.rejection_lookup
+    raise NoSuchRun(request_id) if lookup is None else await lookup.explained(request_id)
 
 
 async def _page(
     runs: RunRepository, state: str | None, services: frozenset[str] | None, limit: int, cursor: str | None
 ) -> dict[str, Any]:
-    """Newest first. The cursor is the last id looked at, so a page is right also while new runs arrive."""
+    """Newest first. The cursor is the last id of the page before, so new runs do not shift the pages."""
     ids = (await runs.index()).recent
     if cursor is not None:
         if cursor not in ids:
             raise BadField(f"cursor = {quote_for_message(cursor)} is not one that a page ended with.")
         ids = ids[ids.index(cursor) + 1 :]
-    found: list[Run] = []
+    matching: list[Run] = []
     damaged: list[str] = []
     for start in range(0, len(ids), PAGE):
         records = await runs.read_many(ids[start : start + PAGE])
         damaged += records.damaged
-        found += [run for run in records.runs if _matches(run, state, services)]
-        if len(found) >= limit:
+        matching += [run for run in records.runs if _matches(run, state, services)]
+        if len(matching) >= limit:
             break
-    shown, last = found[:limit], found[limit - 1].request_id if len(found) >= limit else None
+    shown, last = matching[:limit], matching[limit - 1].request_id if len(matching) >= limit else None
     page = {"runs": [run.public() for run in shown], "next_cursor": None if not ids or last == ids[-1] else last}
     return {**page, "damaged": damaged} if damaged else page
 
@@ -220,12 +224,12 @@ def _matches(run: Run, state: str | None, services: frozenset[str] | None) -> bo
     return involved and (state is None or run.state == state)
 
 
-def _former(service: FormerService) -> dict[str, str]:
+def _former_service_row(service: FormerService) -> dict[str, str]:
     until = service.until.isoformat()
     return {"service": service.name, "left": service.left.isoformat(), "until": until, "reason": service.reason}
 
 
-async def _row(desk: ApiDependencies, service: Service) -> dict[str, Any]:
+async def _service_row(dependencies: ApiDependencies, service: Service) -> dict[str, Any]:
     row: dict[str, Any] = {"service": service.name, "database": service.database, "reachable": False}
     row |= {
         name: names
@@ -235,9 +239,9 @@ async def _row(desk: ApiDependencies, service: Service) -> dict[str, Any]:
     if service.database is None:
         return {**row, "state": "no_database", "reason": service.no_database}
     try:
-        status = await desk.messenger.status(ServiceAddress(service.name, service.database))
+        status = await dependencies.messenger.status(ServiceAddress(service.name, service.database))
     except CoordinatorError as error:
         return {**row, "state": "unreachable", "error": error.problem().model_dump(mode="json")}
-    desk.drift.record(status)
+    dependencies.drift.record(status)
     behind = len(status.pending) if status.head_revisions else None
     return {**row, "reachable": True, "behind": behind, **status.model_dump(mode="json")}

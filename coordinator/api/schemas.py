@@ -1,6 +1,6 @@
-"""What the coordinator's routes take and give: query parameters as they are read, documents as OpenAPI shows them.
+"""Query parameters of the routes, and the documents in their OpenAPI description.
 
-Bodies are read by `domain.request`, and answers written by the domain; that they are as said here, tests hold.
+`domain.request` parses the bodies and the domain writes the answers; tests compare both with these models.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from migration_sidecar.contract.query_parameters import QueryParameters, TrueOrF
 from migration_sidecar.contract.request_id import REQUEST_ID
 
 PAGE = 50
-# Below the 30 s after which Dapr's resiliency gives a call up.
+# Less than the 30 s after which Dapr's resiliency policy ends a call.
 LONGEST_WAIT_SECONDS = 25
 
 
 class RunsQuery(QueryParameters):
+    """The parameters of GET /migrations."""
+
     state: RunState | None = None
     service: str | None = None
     limit: WholeNumber = Field(default=PAGE, ge=1, le=200)
@@ -39,20 +41,26 @@ class RunsQuery(QueryParameters):
 
 
 class RunQuery(QueryParameters):
+    """The parameters of GET /migrations/{request_id}; with `wait_seconds` it is a long poll."""
+
     wait_seconds: WholeNumber = Field(default=0, ge=0, le=LONGEST_WAIT_SECONDS)
     after_version: WholeNumber = Field(default=0, ge=0, le=10**9)
 
 
 class PlanQuery(QueryParameters):
+    """The parameters of POST /plans; with `sql` the plans contain the SQL of each revision."""
+
     sql: TrueOrFalse = False
 
 
 class Document(BaseModel):
+    """Base class of the documents: unknown keys are an error."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class MigrationRequestBody(Document):
-    """Only `services` must be given; null means that a field is absent."""
+    """The body of a request. Only `services` is required; null means that a field is absent."""
 
     request_id: Annotated[str, Field(pattern=f"^{REQUEST_ID.pattern}$")] | None = None
     services: (
@@ -72,7 +80,7 @@ class MigrationRequestBody(Document):
 
 
 class RunRecord(Run):
-    """A run as API, CLI and callers see it."""
+    """A run record as the API answers it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -81,7 +89,7 @@ class RunRecord(Run):
 
 
 class RunPage(Document):
-    """Newest first; `damaged` names ids whose records cannot be read, where there are any."""
+    """One page of runs, the newest first. `damaged` has the ids of records that cannot be read."""
 
     runs: list[RunRecord]
     next_cursor: str | None
@@ -89,13 +97,15 @@ class RunPage(Document):
 
 
 class FleetPlanDocument(Document):
+    """The plans of the services of a request, and the obstacles that would prevent its start."""
+
     digest: str
     services: list[MigrationPlan]
     obstacles: list[Problem]
 
 
 class AuditAvailability(Document):
-    """Whether the audit can be written, since when not, and how many events wait for it."""
+    """Whether the audit can be written, since when it cannot, and how many events wait for it."""
 
     state: Literal["written", "away"]
     events_waiting: int
@@ -104,7 +114,7 @@ class AuditAvailability(Document):
 
 
 class ServiceDocument(Document):
-    """One service; what its own status says is there only where it could be reached."""
+    """One service of the fleet. The fields of its own status are there only if it could be reached."""
 
     service: str
     database: str | None
@@ -113,7 +123,7 @@ class ServiceDocument(Document):
     reason: str | None = None  # why it has no database
     former_names: list[str] = []
     former_databases: list[str] = []
-    behind: int | None = None  # how many revisions, where anybody can tell
+    behind: int | None = None  # how many revisions; null if unknown
     current_revisions: list[str] = []
     head_revisions: list[str] = []
     pending: list[str] = []
@@ -124,6 +134,8 @@ class ServiceDocument(Document):
 
 
 class FormerServiceDocument(Document):
+    """A service that has left the fleet; from `until` on it sends no events."""
+
     service: str
     left: str  # a day, or a moment
     until: datetime
@@ -131,6 +143,8 @@ class FormerServiceDocument(Document):
 
 
 class FleetDocument(Document):
+    """The fleet: its services, the availability of the audit, and former services."""
+
     fleet: str
     services: list[ServiceDocument]
     audit: AuditAvailability
@@ -138,7 +152,7 @@ class FleetDocument(Document):
 
 
 class Readiness(Document):
-    """What is told besides keeps nobody from asking."""
+    """The answer of a ready coordinator. Neither an unavailable audit nor damaged documents make it unready."""
 
     status: Literal["ready"]
     audit: AuditAvailability

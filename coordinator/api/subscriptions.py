@@ -1,4 +1,4 @@
-"""Requests by event. Dapr repeats what is not answered with SUCCESS or DROP: content never decides the HTTP status."""
+"""Requests by pub/sub event. The HTTP status is always 200; the body decides whether Dapr delivers the event again."""
 
 from __future__ import annotations
 
@@ -22,48 +22,48 @@ TOPIC, DEAD_LETTER_TOPIC = "migrate.requested", "migrate.requested.dead"
 SUCCESS, RETRY, DROP = "SUCCESS", "RETRY", "DROP"
 # daprd passes on no more than this.
 LARGEST_EVENT = 4 * 1024 * 1024
-# Between the tries to take in an event on which we fail ourselves.
+# Between the attempts to accept an event, where the failure is an error of ours.
 PAUSES_SECONDS = (0.2, 1.0)
 
 
-def subscribe(app: FastAPI, reception: RequestIntake, pubsub: str) -> None:
-    """Adds the routes of both topics, and `GET /dapr/subscribe`: daprd reads it once, as soon as the port is open."""
+def subscribe(app: FastAPI, intake: RequestIntake, pubsub: str) -> None:
+    """Adds the routes of both topics, and `GET /dapr/subscribe`, which daprd reads once when the port is open."""
 
     async def migrate_requested(request: Request) -> JSONResponse:
-        return _answer(await handle_event(await _body(request), reception))
+        return _answer(await handle_event(await _body(request), intake))
 
     async def migrate_requested_dead(request: Request) -> JSONResponse:
-        """A dead letter is a refused event, recorded before, or a good one whose acceptance failed too often."""
-        status = await handle_event(await _body(request), reception)
+        """A dead letter is a refused event, which is recorded already, or one whose acceptance failed too often."""
+        status = await handle_event(await _body(request), intake)
         return _answer(RETRY if status == RETRY else SUCCESS)
 
     topics = DaprApp(app)
     requested = topics.subscribe(pubsub, TOPIC, route="/events/migrate-requested", dead_letter_topic=DEAD_LETTER_TOPIC)
     requested(migrate_requested)
-    # Without a dead-letter topic of its own: a dead letter that fails again must not circle.
+    # It has no dead-letter topic: a dead letter that fails again must not be delivered for ever.
     topics.subscribe(pubsub, DEAD_LETTER_TOPIC, route="/events/migrate-requested-dead")(migrate_requested_dead)
 
 
-async def handle_event(body: bytes, reception: RequestIntake) -> str:
-    """SUCCESS once the run is stored, DROP once the refusal is on record, RETRY while neither could be written."""
+async def handle_event(body: bytes, intake: RequestIntake) -> str:
+    """SUCCESS if the run is stored, DROP if the refusal is recorded, RETRY if neither could be written."""
     event = ReceivedEvent.parse(body)
     try:
-        run = await _accepted(event, reception)
+        run = await _accepted(event, intake)
     except CoordinatorError as error:
-        return RETRY if error.retryable else await _refused(event, error, reception)
+        return RETRY if error.retryable else await _refused(event, error, intake)
     log.info("event_accepted", extra={"request_id": run.request_id, "state": run.state.value})
     return SUCCESS
 
 
-async def _accepted(event: ReceivedEvent, reception: RequestIntake) -> Run:
-    """Tries again at once where the mistake is ours; raises InternalError when it comes each time.
+async def _accepted(event: ReceivedEvent, intake: RequestIntake) -> Run:
+    """Accepts the event; repeats after an unexpected error, and raises InternalError if it comes each time.
 
-    All tries are made within one delivery: no count of them has to be kept over restarts and replicas, and the
-    event holds one of the broker's few workers for a second or two instead of two minutes.
+    All attempts are made within one delivery: so no count must be shared between restarts and replicas, and the event
+    occupies one of the broker's few workers for two seconds instead of two minutes.
     """
     for pause_seconds in (*PAUSES_SECONDS, None):
         try:
-            return await reception.accept(event.request(), door=EntryPoint.EVENT)
+            return await intake.accept(event.request(), entry_point=EntryPoint.EVENT)
         except CoordinatorError:
             raise
         except Exception:
@@ -73,17 +73,17 @@ async def _accepted(event: ReceivedEvent, reception: RequestIntake) -> Run:
     raise InternalError
 
 
-async def _refused(event: ReceivedEvent, error: CoordinatorError, reception: RequestIntake) -> str:
+async def _refused(event: ReceivedEvent, error: CoordinatorError, intake: RequestIntake) -> str:
     if isinstance(error, IdempotencyConflict):
-        return DROP  # on record already, as the conflict that it is
+        return DROP  # recorded already, as a conflict
     try:
         key, request_id = event.identity
-        await reception.refuse(key, error, request_id, body_sha256=hashlib.sha256(event.body).hexdigest())
+        await intake.refuse(key, error, request_id, body_sha256=hashlib.sha256(event.body).hexdigest())
     except CoordinatorError as unrecorded:
         log.warning("refusal_not_recorded", extra={"code": error.code, "why": unrecorded.detail})
         return RETRY
     except Exception:
-        # Without a record it may not go: it comes again, and as a dead letter after that.
+        # It must not be lost without a record: it is delivered again, and then as a dead letter.
         log.exception("refusal_not_recorded", extra={"code": error.code})
         return RETRY
     log.info("event_refused", extra={"code": error.code, "request_id": request_id})
@@ -91,7 +91,7 @@ async def _refused(event: ReceivedEvent, error: CoordinatorError, reception: Req
 
 
 async def _body(request: Request) -> bytes:
-    """Reads to the end also what is too large: an answer before that would look like a broken connection."""
+    """The body; empty if it is too large. It is read to its end, because daprd takes an earlier answer for an error."""
     try:
         return await read_body(request, LARGEST_EVENT, BodyTooLarge)
     except BodyTooLarge:

@@ -34,7 +34,7 @@ class DriftRecorder:
         """Records a status that shows drift, in the background: the caller does not wait for the audit."""
         event = audit_events.drift_event(status, self.clock())
         if status.state in DRIFTED and not self.spool.is_known(event.event_id):
-            task = asyncio.create_task(self._note(status))
+            task = asyncio.create_task(self._record(status))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -55,7 +55,7 @@ class DriftRecorder:
         """Waits until what was noticed is recorded."""
         await asyncio.gather(*self._tasks)
 
-    async def _note(self, status: ServiceStatus) -> None:
+    async def _record(self, status: ServiceStatus) -> None:
         try:
             if await self.spool.record_once(audit_events.drift_event(status, self.clock())):
                 log.warning("drift_found", extra={"service": status.service, "state": status.state.value})

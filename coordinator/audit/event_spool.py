@@ -18,7 +18,7 @@ from migration_sidecar.contract.messages import AuditEvent
 
 log = logging.getLogger(__name__)
 
-PENDING = OwnKey.REMARKS
+PENDING = OwnKey.SPOOL
 ATTEMPTS = 20
 
 
@@ -51,10 +51,12 @@ class AuditSpool:
             await self._flush_if_possible(event.event_type)
         return is_new
 
-    async def record_counted(self, codes: Mapping[UUID, str], tell: Callable[[Mapping[UUID, str]], AuditEvent]) -> None:
+    async def record_counted(
+        self, codes: Mapping[UUID, str], make_event: Callable[[Mapping[UUID, str]], AuditEvent]
+    ) -> None:
         """Stores one event about those refusals that no replica has recorded or counted yet.
 
-        `tell` makes it of their codes. Raises StateUnavailable or StateContended.
+        `make_event` builds it from their codes. Raises StateUnavailable or StateContended.
         """
         for _ in range(ATTEMPTS):
             document = await self._documents.read(PENDING)
@@ -62,17 +64,19 @@ class AuditSpool:
             new = remembered.uncounted(codes)
             if not new:
                 return
-            event = tell(new)
+            event = make_event(new)
             if await self._write(document, remembered.with_counted(new).with_waiting(event)):
                 await self._flush_if_possible(event.event_type)
                 return
         raise StateContended(PENDING)
 
-    async def refused(self, request_id: str) -> AuditEvent | None:
+    async def latest_refusal(self, request_id: str) -> AuditEvent | None:
         """The newest refusal of this request id that still waits for the audit."""
         remembered, _ = read_spool_document(await self._documents.read(PENDING))
-        found = [event for event in remembered.events if event.request_id == request_id and "verb" not in event.detail]
-        return next((event for event in reversed(found) if event.event_type == "migration.rejected"), None)
+        refusals = [
+            event for event in remembered.events if event.request_id == request_id and "verb" not in event.detail
+        ]
+        return next((event for event in reversed(refusals) if event.event_type == "migration.rejected"), None)
 
     async def flush(self) -> int:
         """Sends what waits; answers how many events that was.

@@ -45,17 +45,17 @@ class RejectionLookup:
         """The error for an unknown run: OnlyRefused with the reason where a refusal is found, else NoSuchRun."""
         try:
             async with asyncio.timeout(LOOKUP_SECONDS):
-                found = await self._waiting(request_id) or await self._recorded(request_id)
+                refusal = await self._waiting(request_id) or await self._recorded(request_id)
         except (CoordinatorError, TimeoutError, ValidationError) as error:
             log.info("refusal_not_looked_up", extra={"request_id": request_id, "why": type(error).__name__})
-            found = None
-        if found is None:
+            refusal = None
+        if refusal is None:
             return NoSuchRun(request_id)
-        reason = found.detail
-        return OnlyRefused(request_id, found.occurred_at, reason.code, reason.detail, reason.next_step)
+        reason = refusal.detail
+        return OnlyRefused(request_id, refusal.occurred_at, reason.code, reason.detail, reason.next_step)
 
     async def _waiting(self, request_id: str) -> _Refusal | None:
-        event = await self.spool.refused(request_id)
+        event = await self.spool.latest_refusal(request_id)
         return None if event is None else _Refusal.model_validate(event.model_dump(mode="json"))
 
     async def _recorded(self, request_id: str) -> _Refusal | None:

@@ -27,7 +27,7 @@ MAX_UNREPORTED = 1000
 
 @dataclass
 class RateLimit:
-    """A leaky bucket: lets `burst` through at once and then one every `seconds`, so that nobody can fill the audit."""
+    """A leaky bucket: allows `burst` at once and then one every `seconds`, so that no sender can fill the audit."""
 
     burst: int = 60
     seconds: float = 10.0
@@ -46,65 +46,65 @@ class RateLimit:
 
 
 class Rejections:
-    """Records refusals and publishes them as progress events; called by `Reception`."""
+    """Records refusals and publishes them as progress events; called by `RequestIntake`."""
 
     def __init__(
-        self, remarks: AuditSpool, publisher: EventPublisher, clock: Clock, flood: RateLimit | None = None
+        self, spool: AuditSpool, publisher: EventPublisher, clock: Clock, rate_limit: RateLimit | None = None
     ) -> None:
-        self._remarks, self._publisher, self._clock = remarks, publisher, clock
-        self._flood = flood or RateLimit()
+        self._spool, self._publisher, self._clock = spool, publisher, clock
+        self._rate_limit = rate_limit or RateLimit()
         # By event id and not as a number: each comes again as a dead letter, perhaps to another replica.
-        self._untold: dict[UUID, str] = {}
+        self._unreported: dict[UUID, str] = {}
         self._counted: dict[UUID, None] = {}
         self._since: datetime | None = None
 
     @property
     def waiting(self) -> int:
         """How many events that belong to no run wait for the audit."""
-        return self._remarks.waiting
+        return self._spool.waiting
 
     async def record(self, event: AuditEvent) -> bool:
         """Records a refusal; answers whether it came for the first time, as far as this process can tell.
 
         Raises StateUnavailable or StateContended where it could be stored nowhere; the message must then come again.
         """
-        if self._remarks.is_known(event.event_id) or event.event_id in self._counted:
+        if self._spool.is_known(event.event_id) or event.event_id in self._counted:
             return False
-        if not self._flood.allows():
+        if not self._rate_limit.allows():
             await self._count(event)
             return True
-        if not await self._remarks.record_once(event):
+        if not await self._spool.record_once(event):
             return False
         await self._announce(event)
         return True
 
     async def flush(self) -> int:
         """Records how many were only counted, and sends what waits; raises AuditUnavailable while the audit is away."""
-        await self._tell()
-        return await self._remarks.flush()
+        await self._report_counted()
+        return await self._spool.flush()
 
     async def _count(self, event: AuditEvent) -> None:
-        if len(self._untold) >= MAX_UNREPORTED:
-            await self._tell()
+        if len(self._unreported) >= MAX_UNREPORTED:
+            await self._report_counted()
         self._since = self._since or event.occurred_at
-        self._untold[event.event_id] = str(event.detail.get("code"))
+        self._unreported[event.event_id] = str(event.detail.get("code"))
         self._counted[event.event_id] = None
         if len(self._counted) > COUNTED_LIMIT:
             del self._counted[next(iter(self._counted))]
 
-    async def _tell(self) -> None:
+    async def _report_counted(self) -> None:
         """Refusals that come meanwhile are recorded the next time; what could not be recorded now stays."""
-        told, since = dict(self._untold), self._since
+        reported, since = dict(self._unreported), self._since
         if since is None:
             return
 
-        def about(codes: Mapping[UUID, str]) -> AuditEvent:
+        def make_event(codes: Mapping[UUID, str]) -> AuditEvent:
             return audit_events.rejections_dropped_event(since, self._clock(), dict(Counter(codes.values())))
 
-        await self._remarks.record_counted(told, about)
-        for event_id in told:
-            self._untold.pop(event_id, None)
-        self._since = self._clock() if self._untold else None
+        await self._spool.record_counted(reported, make_event)
+        for event_id in reported:
+            self._unreported.pop(event_id, None)
+        self._since = self._clock() if self._unreported else None
 
     async def _announce(self, event: AuditEvent) -> None:
         try:

@@ -45,7 +45,7 @@ def show_failure(failure: ClientError) -> None:
 
 
 def problem_text(problem: dict[str, Any], indent: str = "") -> Text:
-    """What, why, what the server said, what to do: a line each."""
+    """The problem in lines: title, detail, message of the server, next step."""
     text = Text(indent)
     text.append_text(safe(problem.get("code") or "error", "bold red")).append(" ")
     text.append_text(safe(problem.get("title") or "The command failed", "bold"))

@@ -42,6 +42,7 @@ def examples(*commands: str) -> str:
 
 
 def request_id(value: str) -> str:
+    """The value, if it is a request id. Raises BadInput otherwise."""
     if not REQUEST_ID.fullmatch(value):
         raise BadInput(
             "This is not a request id",

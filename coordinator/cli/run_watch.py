@@ -20,7 +20,9 @@ AUDIT_OWED = "The run has ended, but its audit is still to be recorded; the coor
 class RunSource(Protocol):
     """The part of CoordinatorClient that a watch needs; tests have their own."""
 
-    def run(self, request_id: str, wait_seconds: int = 0, after_version: int = 0) -> dict[str, Any]: ...
+    def run(self, request_id: str, wait_seconds: int = 0, after_version: int = 0) -> dict[str, Any]:
+        """As CoordinatorClient.run."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,9 @@ class LiveVerdict(View):
         return self.model_copy(update={"first_seq": before.first_seq, "events": before.events + self.events})
 
     def lines(self) -> list[str]:
-        """The judgement in the verifier's own words, which a test compares, then what a reader must know besides.
+        """The verdict in the same words as the verifier, which a test compares, then notes for the reader.
 
-        The verifier itself needs a package that is not installed everywhere, so it cannot be asked here.
+        The verifier itself needs a package that is not installed everywhere, so it is not called here.
         """
         if not self.ok:
             where = f" First bad seq: {self.first_bad_seq}." if self.first_bad_seq is not None else ""

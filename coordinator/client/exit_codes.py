@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-# Nothing moves in these until somebody decides, so waiting longer would only hang a pipeline.
+# A run in these states waits for a decision, so waiting longer would only block a pipeline.
 WAITING_FOR_A_PERSON = frozenset({"awaiting_approval", "paused", "needs_attention"})
 _WENT_WRONG = frozenset({"failed", "cancelled", "compensated"})
 

@@ -23,6 +23,7 @@ class View(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def null_means_default(cls, value: Any, info: Any) -> Any:
+        """Called by pydantic for each field."""
         return cls.model_fields[info.field_name].get_default(call_default_factory=True) if value is None else value
 
 
@@ -40,6 +41,8 @@ class ProblemView(View):
 
 
 class Timed(View):
+    """A document with a state and two times: a run or a step."""
+
     ended_states: ClassVar[frozenset[str]] = frozenset(state for state in RunState if state.terminal)
     state: str = ""
     started_at: Moment | None = None
@@ -47,6 +50,7 @@ class Timed(View):
 
     @property
     def ended(self) -> bool:
+        """Whether the state is final."""
         return self.state in self.ended_states
 
     @property
@@ -63,6 +67,8 @@ class Timed(View):
 
 
 class StepView(Timed):
+    """One step of a run record."""
+
     ended_states: ClassVar[frozenset[str]] = frozenset(state for state in StepState if state.ended)
     service: str = ""
     database: str = ""
@@ -80,6 +86,7 @@ class StepView(Timed):
 
     @property
     def seconds(self) -> float | None:
+        """The duration of the step; None if unknown."""
         return None if self.duration_ms is None else self.duration_ms / 1000
 
 
@@ -104,6 +111,7 @@ class RunView(Timed):
 
     @property
     def begun_at(self) -> datetime | None:
+        """The time of acceptance; without it, the start of the first step."""
         return self.accepted_at or self.started_at
 
     def was_known_before(self, asked_at: datetime) -> bool:
@@ -233,6 +241,7 @@ class RunStoryView(View):
 
     @property
     def seconds(self) -> float | None:
+        """Seconds from the request to the end; None if one of them is unknown."""
         if self.asked_at is None or self.finished_at is None:
             return None
         return max(0.0, (self.finished_at - self.asked_at).total_seconds())

@@ -14,7 +14,7 @@ class OwnKey(StrEnum):
     """The keys of the coordinator's own documents. None begins with `run-`, so no request id can give one of them."""
 
     INDEX = "index-of-runs"
-    REMARKS = "rejections-pending"
+    SPOOL = "rejections-pending"
 
 
 # Where version 0.1 kept the index: it is also the key of a run that is called `index`.

@@ -20,7 +20,7 @@ BATCH = 60  # events in one request: the audit reads 1 MiB, and an event has at 
 class Actor(NamedTuple):
     """Who asked for a run.
 
-    `caller` is the application that Dapr let through, `claimed` a name from the request that nobody checked.
+    `caller` is the application that Dapr let through, `claimed` an unchecked name from the request.
     """
 
     claimed: str | None = None

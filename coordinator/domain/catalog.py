@@ -110,20 +110,20 @@ class Catalog(CatalogModel):
     def dependencies(self, service: Service, chosen: Iterable[Service]) -> list[str]:
         """The chosen services that must be at their targets before this one; the audit precedes all others."""
         among = list(chosen)
-        before = self._nearest(service, {other.name for other in among}) | ({self.fleet.audit} - {service.name})
+        before = self._nearest_chosen(service, {other.name for other in among}) | ({self.fleet.audit} - {service.name})
         return [other.name for other in among if other.name in before]
 
-    def _nearest(self, service: Service, chosen: Collection[str]) -> set[str]:
+    def _nearest_chosen(self, service: Service, chosen: Collection[str]) -> set[str]:
         """Through a service that is left out the order goes on to what that one depends on."""
         depends_on = {each.name: each.depends_on for each in self.services}
-        found: set[str] = set()
+        visited: set[str] = set()
         todo = list(service.depends_on)
         while todo:
             name = todo.pop()
-            if name not in found:
-                found.add(name)
+            if name not in visited:
+                visited.add(name)
                 todo += [] if name in chosen else depends_on[name]
-        return found
+        return visited
 
 
 def read_catalog(text: str) -> Catalog:

@@ -57,7 +57,7 @@ def read_outcome(step: Step, operation: Operation) -> Outcome:
     """The outcome of an operation, checked against its step.
 
     Raises ServiceLied (CM-801) for an answer about another operation, service or database, or one that contradicts the
-    plan. Raises SucceededElsewhere where it may still be true: somebody else may have migrated the database further.
+    plan. Raises SucceededOnOtherDatabase where it may still be true: another may have migrated the database further.
     """
     if operation.operation_id != step.operation_id:
         raise ServiceLied(step.service, f"about the operation {operation.operation_id}, not {step.operation_id}")
@@ -65,9 +65,9 @@ def read_outcome(step: Step, operation: Operation) -> Outcome:
         raise ServiceLied(step.service, f"as {operation.service} about the database {operation.database}")
     succeeded = operation.state is OperationState.SUCCEEDED
     if succeeded and sorted(operation.current_revisions) != sorted(step.to_revisions):
-        lie = ServiceLied if _is_short_of_the_target(step, operation) else SucceededOnOtherDatabase
-        found, expected = ", ".join(operation.current_revisions) or "nothing", ", ".join(step.to_revisions)
-        raise lie(step.service, f"that it succeeded at {found} where the plan leads to {expected}")
+        error_type = ServiceLied if _is_short_of_the_target(step, operation) else SucceededOnOtherDatabase
+        reached, expected = ", ".join(operation.current_revisions) or "nothing", ", ".join(step.to_revisions)
+        raise error_type(step.service, f"that it succeeded at {reached} where the plan leads to {expected}")
     return _outcome(operation)
 
 
@@ -93,8 +93,8 @@ def read_beyond(step: Step, operation: Operation, plans: Sequence[MigrationPlan]
 def _remark(current: list[str], step: Step, where: str) -> str | None:
     if sorted(current) == sorted(step.to_revisions):
         return None
-    found, planned = ", ".join(current), ", ".join(step.to_revisions) or "the target"
-    return f"The database is at {found}, {where} {planned}, because somebody else migrated it too."
+    reached, planned = ", ".join(current), ", ".join(step.to_revisions) or "the target"
+    return f"The database is at {reached}, {where} {planned}, because somebody else migrated it too."
 
 
 def _is_short_of_the_target(step: Step, operation: Operation) -> bool:
@@ -123,12 +123,12 @@ def from_refusal(problem: Problem, current_revisions: list[str] | None = None) -
 
 
 def unknown_outcome(problem: Problem) -> Outcome:
-    """The outcome where nobody could find out what became of the database; a person has to look."""
+    """The outcome where the state of the database could not be determined; an operator must check it."""
     return Outcome(state=StepState.NEEDS_ATTENTION, error=problem)
 
 
 def already_at_target(step: Step, revisions: list[str]) -> Outcome:
-    """The outcome where somebody else migrated the database between plan and step."""
+    """The outcome where the database was migrated by another between plan and step."""
     remark = _remark(revisions, step, "and this run had planned")
     return Outcome(state=StepState.UNCHANGED, current_revisions=revisions, remark=remark)
 

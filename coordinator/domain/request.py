@@ -34,7 +34,7 @@ ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 
 
 class MigrationRequest(BaseModel):
-    """What somebody asks for. Only `services` is required."""
+    """The content of a migration request. Only `services` is required."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

@@ -105,7 +105,7 @@ class Run(BaseModel):
         unchanged = [
             step.moved(StepState.UNCHANGED, finished_at=now, duration_ms=0)
             for step in run.steps
-            if (found := plan.of(step.service)) and nothing_to_do(found)
+            if (service_plan := plan.of(step.service)) and nothing_to_do(service_plan)
         ]
         if run.request.dry_run:
             return run._end_dry_run(unchanged, plan.digest, now)

@@ -33,22 +33,22 @@ class Index(BaseModel):
     open: list[OpenRun] = []
     recent: list[RequestId] = []  # newest first
 
-    def entered(self, request_id: str, at: datetime) -> Index:
+    def with_open_run(self, request_id: str, at: datetime) -> Index:
         """With one more open run, as the newest."""
         still_open = [entry for entry in self.open if entry.request_id != request_id]
         recent = [request_id, *(known for known in self.recent if known != request_id)]
         return self._with([*still_open, OpenRun(request_id=request_id, at=at)], recent)
 
-    def left(self, done: Iterable[str], unknown: Iterable[str]) -> Index:
+    def without(self, done: Iterable[str], unknown: Iterable[str]) -> Index:
         """Without settled runs among the open ones, and without ids that never got a record."""
-        nobodys = set(unknown)
-        closed = nobodys.union(done)
+        without_record = set(unknown)
+        closed = without_record.union(done)
         return self._with(
             [entry for entry in self.open if entry.request_id not in closed],
-            [request_id for request_id in self.recent if request_id not in nobodys],
+            [request_id for request_id in self.recent if request_id not in without_record],
         )
 
-    def joined(self, other: Index) -> Index:
+    def merged_with(self, other: Index) -> Index:
         """With all entries that only the other index has; its ids are taken for newer."""
         ours = {entry.request_id for entry in self.open}
         known = set(self.recent)
@@ -57,12 +57,12 @@ class Index(BaseModel):
             [*(request_id for request_id in other.recent if request_id not in known), *self.recent],
         )
 
-    def found_again(self, request_id: str, at: datetime, *, is_open: bool) -> Index:
+    def with_recovered(self, request_id: str, at: datetime, *, is_open: bool) -> Index:
         """With a run that was lost from the index; it is taken for the oldest."""
         opened = [OpenRun(request_id=request_id, at=at)] if is_open else []
-        return self.joined(Index(open=opened))._with_oldest(request_id)
+        return self.merged_with(Index(open=opened))._with_oldest(request_id)
 
-    def misses(self, request_id: str, at: datetime, *, is_open: bool) -> bool:
+    def is_missing(self, request_id: str, at: datetime, *, is_open: bool) -> bool:
         """Whether a run with a record was lost with an index that was damaged or deleted, and may be entered again.
 
         A run is entered before its record is written, so only those that had to make room are rightly missing.
@@ -99,16 +99,16 @@ def read_former_index(value: Any) -> Index | None:
 def salvaged(value: Any) -> Index:
     """What can still be read of a damaged index."""
     document = value if isinstance(value, dict) else {}
-    still_open = {entry.request_id: entry for entry in _each(TypeAdapter(OpenRun), document.get("open"))}
-    recent = dict.fromkeys(_each(TypeAdapter(RequestId), document.get("recent")))
+    still_open = {entry.request_id: entry for entry in _valid_entries(TypeAdapter(OpenRun), document.get("open"))}
+    recent = dict.fromkeys(_valid_entries(TypeAdapter(RequestId), document.get("recent")))
     return Index(open=list(still_open.values()), recent=list(recent)[:RECENT_LIMIT])
 
 
-def _each(kind: TypeAdapter[T], values: Any) -> list[T]:
-    found: list[T] = []
+def _valid_entries(kind: TypeAdapter[T], values: Any) -> list[T]:
+    valid: list[T] = []
     for value in values if isinstance(values, list) else []:
         try:
-            found.append(kind.validate_python(value))
+            valid.append(kind.validate_python(value))
         except ValidationError:
             continue
-    return found
+    return valid

@@ -13,10 +13,10 @@ class RunState(StrEnum):
     ACCEPTED = "accepted"  # stored; it will be started, also after a crash
     AWAITING_APPROVAL = "awaiting_approval"  # planned; a person has to agree to the plan's digest
     RUNNING = "running"  # planned; steps are being carried out
-    PAUSED = "paused"  # somebody asked for a halt between two steps
-    SUCCEEDED = "succeeded"  # every database is at its target or beyond it, also where somebody else migrated it
+    PAUSED = "paused"  # paused on request between two steps
+    SUCCEEDED = "succeeded"  # every database is at its target or beyond it, also where another process migrated it
     FAILED = "failed"  # one is not; the steps say which and why
-    CANCELLED = "cancelled"  # somebody ended it at a whole revision
+    CANCELLED = "cancelled"  # cancelled at a whole revision
     COMPENSATED = "compensated"  # it failed, and what it had changed was taken back
     NEEDS_ATTENTION = "needs_attention"  # only a person can tell what to do
     PLANNED = "planned"  # a dry run; nothing was touched

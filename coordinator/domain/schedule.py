@@ -42,8 +42,8 @@ class RunSchedule(BaseModel):
     @classmethod
     def of(cls, run: Run) -> Self:
         """The schedule of a run as its record is now."""
-        legs = [ScheduledStep(service=step.service, after=step.after, state=step.state) for step in run.steps]
-        return cls(legs=legs, max_parallel=run.request.max_parallel, ended=run.state.terminal)
+        steps = [ScheduledStep(service=step.service, after=step.after, state=step.state) for step in run.steps]
+        return cls(legs=steps, max_parallel=run.request.max_parallel, ended=run.state.terminal)
 
     def next(self) -> list[str]:
         """The services to work on now, running ones first.
@@ -52,15 +52,17 @@ class RunSchedule(BaseModel):
         """
         if self.ended:
             return []
-        running = [leg.service for leg in self.legs if leg.state is StepState.RUNNING]
-        if any(leg.state.ended and not leg.state.at_target for leg in self.legs):
+        running = [step.service for step in self.legs if step.state is StepState.RUNNING]
+        if any(step.state.ended and not step.state.at_target for step in self.legs):
             return running
-        arrived = {leg.service for leg in self.legs if leg.state.at_target}
-        ready = [leg.service for leg in self.legs if leg.state is StepState.PENDING and arrived.issuperset(leg.after)]
+        at_target = {step.service for step in self.legs if step.state.at_target}
+        ready = [
+            step.service for step in self.legs if step.state is StepState.PENDING and at_target.issuperset(step.after)
+        ]
         return [*running, *ready][: max(self.max_parallel, len(running))]
 
     def with_reports(self, reports: list[StepReport]) -> Self:
         """The schedule with what the activities reported."""
-        told = {report.service: report.state for report in reports}
-        legs = [leg.model_copy(update={"state": told.get(leg.service, leg.state)}) for leg in self.legs]
-        return self.model_copy(update={"legs": legs})
+        reported_states = {report.service: report.state for report in reports}
+        steps = [step.model_copy(update={"state": reported_states.get(step.service, step.state)}) for step in self.legs]
+        return self.model_copy(update={"legs": steps})

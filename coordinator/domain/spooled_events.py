@@ -42,8 +42,8 @@ class SpooledEvents(BaseModel):
     def with_waiting(self, *events: AuditEvent) -> SpooledEvents:
         """With more events that wait; beyond 300 the oldest are dropped and counted in `dropped`."""
         waiting = [*self.events, *events]
-        kept = waiting[-PENDING_LIMIT:]
-        return self.model_copy(update={"events": kept, "dropped": self.dropped + len(waiting) - len(kept)})
+        newest = waiting[-PENDING_LIMIT:]
+        return self.model_copy(update={"events": newest, "dropped": self.dropped + len(waiting) - len(newest)})
 
     def as_delivered(self) -> SpooledEvents:
         """With all waiting events marked as recorded; called once the audit has them."""
@@ -72,8 +72,8 @@ def read_spool(value: Any) -> tuple[SpooledEvents, bool]:
         whole = SpooledEvents.model_validate(value)
     except ValidationError:
         return _salvaged(value if isinstance(value, dict) else {}), False
-    fit = [event for event in whole.events if _is_fit(event)]
-    return whole.model_copy(update={"events": fit}), len(fit) == len(whole.events)
+    storable = [event for event in whole.events if _is_storable(event)]
+    return whole.model_copy(update={"events": storable}), len(storable) == len(whole.events)
 
 
 def _salvaged(document: Mapping[str, Any]) -> SpooledEvents:
@@ -96,10 +96,10 @@ def _event(value: Any) -> AuditEvent | None:
         event = AuditEvent.model_validate(value)
     except ValidationError:
         return None
-    return event if _is_fit(event) else None
+    return event if _is_storable(event) else None
 
 
-def _is_fit(event: AuditEvent) -> bool:
+def _is_storable(event: AuditEvent) -> bool:
     """Whether the audit takes this event: it refuses a whole batch for one, which would block the others for ever."""
     try:
         return validation_error(event) is None
@@ -108,5 +108,5 @@ def _is_fit(event: AuditEvent) -> bool:
 
 
 def _list(document: Mapping[str, Any], name: str) -> Sequence[Any]:
-    found = document.get(name)
-    return found if isinstance(found, list) else []
+    value = document.get(name)
+    return value if isinstance(value, list) else []

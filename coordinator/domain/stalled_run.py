@@ -10,7 +10,7 @@ class Standstill(StrEnum):
 
     STILL = "still"  # nothing carries the run out
     TAKEN_UP = "taken_up"  # nothing carried it out, so its workflow was ended and is started anew
-    PAUSED = "paused"  # somebody paused its workflow in Dapr
+    PAUSED = "paused"  # its workflow was paused in Dapr
 
 
 SENTENCES = {

@@ -21,7 +21,7 @@ class StepState(StrEnum):
     UNCHANGED = "unchanged"  # the same, and this run applied nothing
     FAILED = "failed"  # it stopped early; the error says where
     SKIPPED = "skipped"  # never started, because of what happened elsewhere
-    CANCELLED = "cancelled"  # somebody stopped it, before or at a whole revision
+    CANCELLED = "cancelled"  # cancelled before or at a whole revision
     REVERTED = "reverted"  # it had succeeded, and this run took its revisions back
     NEEDS_ATTENTION = "needs_attention"  # only a person can tell what to do
 
@@ -71,7 +71,7 @@ class Step(BaseModel):
     target: str = "head"
     after: list[str] = []  # services of this run whose steps must have reached their target before
     from_revisions: list[str] = []
-    to_revisions: list[str] = []  # where it is meant to be; once ended, where the database is, empty if nobody knows
+    to_revisions: list[str] = []  # where it is meant to be; once ended, where the database is, empty if unknown
     planned: list[str] = []  # revision ids, in the order they would be applied
     plan_digest: str | None = None
     applied: list[AppliedRevision] = []

@@ -1,4 +1,4 @@
-"""Whether the audit says of one run what its record says, by the comparison that reconciles the whole fleet."""
+"""Compares the audit events of one run with its record, as `audit reconcile` does for the whole fleet."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def disagreements(record: Mapping[str, Any], events: Sequence[ReportedEvent]) ->
         run = Run.model_validate(record)
     except ValidationError:
         return None
-    compared, found = RunMatcher(), list[str]()
+    compared, sentences = RunMatcher(), list[str]()
     compared.add_run(run, owed=record.get("audit") != "recorded")
     for reported in events:
         if reported.event_type in EVENT_TYPES:
             if event := _recorded(reported):
                 compared.add_audit_event(event)
             else:
-                found.append(f"Event {reported.seq} of the audit is not of the form that the audit takes.")
+                sentences.append(f"Event {reported.seq} of the audit is not of the form that the audit takes.")
     if compared.on_their_way:
-        found.append("The coordinator holds events of this run that the audit has not taken in yet.")
-    found += [gap.sentence for gap in compared.gaps()]
-    return found + [sentence for step in run.steps for sentence in _about_revisions(step, events)]
+        sentences.append("The coordinator holds events of this run that the audit has not taken in yet.")
+    sentences += [gap.sentence for gap in compared.gaps()]
+    return sentences + [sentence for step in run.steps for sentence in _about_revisions(step, events)]
 
 
 def _recorded(reported: ReportedEvent) -> RecordedAuditEvent | None:
@@ -44,7 +44,7 @@ def _recorded(reported: ReportedEvent) -> RecordedAuditEvent | None:
 
 
 def _about_revisions(step: Step, events: Sequence[ReportedEvent]) -> Iterator[str]:
-    """A journal may know more than the record; what the record says was applied, it must know."""
+    """Revisions of the record that no journal event confirms. The journal may have more revisions than the record."""
     journal = [one.detail for one in events if one.service == step.service and one.event_type in OF_A_JOURNAL]
     files = {(str(detail.get("revision")), str(detail.get("sha256") or "")) for detail in journal}
     known = {revision for revision, _ in files}

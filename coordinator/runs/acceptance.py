@@ -24,7 +24,7 @@ SCHEDULING_LIMIT_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Makes one run of each request id; called by `Reception`."""
+    """Makes one run of each request id; called by `RequestIntake`."""
 
     runs: RunRepository
     scheduler: WorkflowScheduler
@@ -34,8 +34,8 @@ class Acceptance:
     async def accept(self, request: MigrationRequest, caller: str | None = None) -> Run:
         """The one run of this request id, new or known.
 
-        Raises CM-201 before anything is stored, OtherBody (CM-601) for another body under a known id, StateUnavailable
-        and StateContended.
+        Raises CM-201 before anything is stored, IdempotencyConflict (CM-601) for another body under a known id,
+        StateUnavailable and StateContended.
         """
         stored = await self.runs.read(request.request_id)
         if stored is not None:

@@ -30,15 +30,15 @@ class RunIndex:
         self._documents, self._damage = documents, damage
         self._last = Index()  # as this process saw it last; a damaged or deleted index is made anew from it
         # Every acceptance changes the index: within a process they wait in line, and only replicas collide.
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def read(self) -> Index:
         """The index, with entries that a coordinator of version 0.1 wrote meanwhile, without unreadable ones."""
-        found = await self._documents.read_many([OwnKey.INDEX, FORMER_INDEX])
-        former, document = found.get(FORMER_INDEX), found.get(OwnKey.INDEX)
+        documents = await self._documents.read_many([OwnKey.INDEX, FORMER_INDEX])
+        former, document = documents.get(FORMER_INDEX), documents.get(OwnKey.INDEX)
         index, _ = self._readable(document)
-        entered_there = former and read_former_index(former.value)
-        return index.joined(entered_there) if entered_there else index
+        former_index = former and read_former_index(former.value)
+        return index.merged_with(former_index) if former_index else index
 
     async def change(self, change: Callable[[Index], Index]) -> None:
         """Applies a change to the newest index.
@@ -46,9 +46,9 @@ class RunIndex:
         `change` may be called several times and must have no effect but its result. Raises StateUnavailable, and
         StateContended after 40 lost races.
         """
-        async with self._turn:
+        async with self._lock:
             for attempt in range(ATTEMPTS):
-                if await self._try(change):
+                if await self._change_once(change):
                     return
                 await backoff(attempt)
         raise StateContended(OwnKey.INDEX)
@@ -58,19 +58,19 @@ class RunIndex:
         former = await self._documents.read(FORMER_INDEX)
         document = await self._documents.read(OwnKey.INDEX)
         if former is not None:
-            await self._read_former(former, nothing_else=document is None)
+            await self._take_over_former(former, nothing_else=document is None)
         _, is_whole = self._readable(document)
         if not is_whole:
             await self.change(lambda index: index)
 
     async def make_room(self, former: VersionedDocument, value: Mapping[str, Any]) -> bool:
         """Takes over the former index and replaces it by `value`; False where it changed meanwhile."""
-        left_there = read_former_index(former.value)
-        if left_there is None:
+        former_index = read_former_index(former.value)
+        if former_index is None:
             return False
-        if left_there != Index():
-            log.info("index_taken_over", extra={"open": len(left_there.open), "recent": len(left_there.recent)})
-            await self.change(lambda index: index.joined(left_there))
+        if former_index != Index():
+            log.info("index_taken_over", extra={"open": len(former_index.open), "recent": len(former_index.recent)})
+            await self.change(lambda index: index.merged_with(former_index))
         return await self._documents.replace(FORMER_INDEX, value, former.etag)
 
     async def reenter_missing(self, request_id: str, at: datetime, *, is_open: bool) -> None:
@@ -78,33 +78,33 @@ class RunIndex:
 
         Errors are only logged: the reader of the run must not wait.
         """
-        if not self._last.misses(request_id, at, is_open=is_open):
+        if not self._last.is_missing(request_id, at, is_open=is_open):
             return
         try:
-            await self.change(lambda index: index.found_again(request_id, at, is_open=is_open))
+            await self.change(lambda index: index.with_recovered(request_id, at, is_open=is_open))
         except CoordinatorError as error:
             log.info("run_not_entered_again", extra={"request_id": request_id, "why": error.detail})
 
-    async def _left_there(self) -> Index:
+    async def _former_index(self) -> Index:
         former = await self._documents.read(FORMER_INDEX)
         return (former and read_former_index(former.value)) or Index()
 
-    async def _read_former(self, former: VersionedDocument, *, nothing_else: bool) -> None:
-        if (left_there := read_former_index(former.value)) is not None:
-            if left_there != Index():
+    async def _take_over_former(self, former: VersionedDocument, *, nothing_else: bool) -> None:
+        if (former_index := read_former_index(former.value)) is not None:
+            if former_index != Index():
                 await self.make_room(former, EMPTY_INDEX)
         elif nothing_else and not _may_be_a_run(former.value):
             # Nothing was taken over yet, so this was the index; later it would be the run of that name.
             await self._damage.set_aside(OwnKey.INDEX, former)
-            await self.change(lambda index: index.joined(salvaged(former.value)))
+            await self.change(lambda index: index.merged_with(salvaged(former.value)))
             await self._documents.replace(FORMER_INDEX, EMPTY_INDEX, former.etag)
 
-    async def _try(self, change: Callable[[Index], Index]) -> bool:
+    async def _change_once(self, change: Callable[[Index], Index]) -> bool:
         document = await self._documents.read(OwnKey.INDEX)
         index, is_whole = self._readable(document)
         if document is None:
-            left_there = await self._left_there()
-            index, is_whole = index.joined(left_there), is_whole and left_there == Index()
+            former_index = await self._former_index()
+            index, is_whole = index.merged_with(former_index), is_whole and former_index == Index()
         elif not is_whole:
             await self._damage.set_aside(OwnKey.INDEX, document)
         changed = change(index)
@@ -124,7 +124,7 @@ class RunIndex:
         if document is None and self._last == Index():
             return Index(), True  # nothing was ever accepted
         rest = Index() if document is None else salvaged(document.value)
-        return rest.joined(self._last), False
+        return rest.merged_with(self._last), False
 
     async def _write(self, index: Index, etag: str | None) -> bool:
         value = index.model_dump(mode="json")

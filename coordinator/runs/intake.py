@@ -37,7 +37,7 @@ class RequestIntake:
     counts: Counter[str] = field(default_factory=Counter)
 
     async def accept(
-        self, request: MigrationRequest, caller: str | None = None, *, door: EntryPoint = EntryPoint.CALL
+        self, request: MigrationRequest, caller: str | None = None, *, entry_point: EntryPoint = EntryPoint.CALL
     ) -> Run:
         """The run of this request. Another body under a known id is recorded as a conflict and then raised (CM-601)."""
         try:
@@ -47,7 +47,7 @@ class RequestIntake:
             event = audit_events.conflict_event(
                 request.request_id, request.digest, self.clock(), error.problem(), actor
             )
-            await self._refused("conflict", event, door)
+            await self._record_refusal("conflict", event, entry_point)
             raise
         except CoordinatorError as error:
             raise error.about(request.request_id) from None
@@ -61,7 +61,7 @@ class RequestIntake:
         request_id: str | None,
         caller: str | None = None,
         *,
-        door: EntryPoint = EntryPoint.EVENT,
+        entry_point: EntryPoint = EntryPoint.EVENT,
         **facts: Any,
     ) -> None:
         """Records the refusal of a message, once per message however often it is delivered.
@@ -74,16 +74,16 @@ class RequestIntake:
             error.problem(),
             request_id=request_id,
             actor=audit_events.Actor(None, caller),
-            door=door.value,
+            door=entry_point.value,
             **facts,
         )
-        await self._refused("rejected", event, door)
+        await self._record_refusal("rejected", event, entry_point)
 
-    async def _refused(self, outcome: str, event: AuditEvent, door: EntryPoint) -> None:
+    async def _record_refusal(self, outcome: str, event: AuditEvent, entry_point: EntryPoint) -> None:
         """Counts a call each time it is made, and an event once however often it is delivered."""
-        self.counts[outcome] += door is EntryPoint.CALL
+        self.counts[outcome] += entry_point is EntryPoint.CALL
         is_new = await self.rejections.record(event)
-        self.counts[outcome] += is_new and door is EntryPoint.EVENT
+        self.counts[outcome] += is_new and entry_point is EntryPoint.EVENT
 
     async def refuse_verb(
         self, key: tuple[str, ...], error: CoordinatorError, caller: str | None = None, **facts: Any
@@ -97,6 +97,6 @@ class RequestIntake:
         # Once a day and not once for ever: the same call on another day is a new attempt.
         key = (*key, caller or "", self.clock().date().isoformat())
         try:
-            await self.refuse(key, error, error.problem().request_id, caller, door=EntryPoint.CALL, **facts)
+            await self.refuse(key, error, error.problem().request_id, caller, entry_point=EntryPoint.CALL, **facts)
         except CoordinatorError as unrecorded:
             log.warning("refusal_not_recorded", extra={"code": error.code, "why": unrecorded.detail})

@@ -70,13 +70,13 @@ class RecoveryLoop:
             await self.recovery.scheduler.prove()
 
     async def run_once(self) -> None:
-        """One round: tidies the index, counts, and lets the caretaker look at each open run."""
+        """One round: tidies the index, counts, and has `RunRecovery` check each open run."""
         await self.runs.tidy()
         index = await self.runs.index()
-        found = await self.runs.read_many([entry.request_id for entry in index.open])
-        records = {run.request_id: run for run in found.runs}
+        stored = await self.runs.read_many([entry.request_id for entry in index.open])
+        records = {run.request_id: run for run in stored.runs}
         done = {request_id for request_id, run in records.items() if run.settled}
-        recorded = {*records, *found.damaged}
+        recorded = {*records, *stored.damaged}
         abandoned = [entry.request_id for entry in index.open if self._is_abandoned(entry, recorded)]
         await self.runs.index_remove(done, abandoned)
         owed = sum(not notice.recorded for run in records.values() for notice in run.outbox)

@@ -40,9 +40,9 @@ class RunRepository:
     """Reads and writes run records and the index. It owns the marks of deliveries, which each change writes."""
 
     def __init__(
-        self, documents: DocumentStore, watchers: ChangeNotifier, damage: DamagedDocuments | None = None
+        self, documents: DocumentStore, change_notifier: ChangeNotifier, damage: DamagedDocuments | None = None
     ) -> None:
-        self._documents, self._watchers = documents, watchers
+        self._documents, self._change_notifier = documents, change_notifier
         self.damage = damage or DamagedDocuments(documents)
         self.deliveries = DeliveryMarks()
         self._index = RunIndex(documents, self.damage)
@@ -56,11 +56,11 @@ class RunRepository:
 
     async def read_many(self, request_ids: Sequence[str]) -> Records:
         """In the given order; ids without a record are left out."""
-        found = await self._documents.read_many([key_of_run(request_id) for request_id in request_ids])
+        documents = await self._documents.read_many([key_of_run(request_id) for request_id in request_ids])
         records = Records([], [])
         for request_id in request_ids:
             try:
-                run = self._read(request_id, found.get(key_of_run(request_id)))
+                run = self._read(request_id, documents.get(key_of_run(request_id)))
             except DamagedRun:
                 records.damaged.append(request_id)
             else:
@@ -78,7 +78,7 @@ class RunRepository:
         if time.monotonic() - began > CREATION_LIMIT_SECONDS:
             raise StateUnavailable("storing the request took too long, so nothing was begun")
         if await self._write_first(run):
-            self._watchers.notify(run.request_id)
+            self._change_notifier.notify(run.request_id)
             return run, True
         stored = await self.read(run.request_id)
         if stored is None:
@@ -104,7 +104,7 @@ class RunRepository:
                 if not await self._documents.replace(key, _stored(changed), document.etag):
                     await backoff(attempt)
                     continue
-                self._watchers.notify(request_id)
+                self._change_notifier.notify(request_id)
             if changed.settled:
                 self.deliveries.forget(request_id)
             return changed
@@ -124,12 +124,12 @@ class RunRepository:
 
     async def index_add(self, request_id: str, at: datetime) -> None:
         """Enters a run into the index as open."""
-        await self._index.change(lambda index: index.entered(request_id, at))
+        await self._index.change(lambda index: index.with_open_run(request_id, at))
 
     async def index_remove(self, done: Collection[str], unknown: Collection[str] = ()) -> None:
         """Takes settled runs off the open list, and ids without a record off both lists."""
         if done or unknown:
-            await self._index.change(lambda index: index.left(done, unknown))
+            await self._index.change(lambda index: index.without(done, unknown))
 
     async def _write_first(self, run: Run) -> bool:
         key = key_of_run(run.request_id)

@@ -21,7 +21,7 @@ MAX_ROUNDS_TO_WAIT = 30
 
 @dataclass
 class RunRecovery:
-    """Looks at one run at a time; called by `Sweep`."""
+    """Looks at one run at a time; called by `RecoveryLoop`."""
 
     runs: RunRepository
     scheduler: WorkflowScheduler
@@ -104,18 +104,18 @@ class RunRecovery:
         await self.scheduler.schedule(run.request_id)
 
 
-def _unless_changed(seen: Run, why: Standstill | None) -> Change:
-    return lambda run: run.with_standstill(why) if run.standstill is seen.standstill and not run.settled else run
+def _unless_changed(observed: Run, why: Standstill | None) -> Change:
+    return lambda run: run.with_standstill(why) if run.standstill is observed.standstill and not run.settled else run
 
 
 class _Claim:
     """A change that only one replica can make, and none where the record changed since it was read."""
 
-    def __init__(self, seen: Run) -> None:
-        self._seen, self.won = content(seen), False
+    def __init__(self, observed: Run) -> None:
+        self._observed, self.won = content(observed), False
 
     def __call__(self, run: Run) -> Run:
-        self.won = content(run) == self._seen and run.standstill is not Standstill.TAKEN_UP
+        self.won = content(run) == self._observed and run.standstill is not Standstill.TAKEN_UP
         return run.with_standstill(Standstill.TAKEN_UP) if self.won else run
 
 

@@ -1,4 +1,4 @@
-"""Tells whether a run moves. One whose workflow nobody drives has a record like any other."""
+"""Measures whether a run makes progress. The record alone does not show whether its workflow still runs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from coordinator.domain.run import Run
 from coordinator.domain.stalled_run import Standstill
 from coordinator.ports import Driver
 
-# An activity talks for 20 s and lasts less than 75 s at the worst, and each that ends is a turn of its workflow.
+# An activity polls a service for 20 s and ends within 75 s; each end is a turn of its workflow.
 REPORT_AFTER_SECONDS = 30.0
 REPLACE_AFTER_SECONDS = 90.0
-MANY = 50
-# A run may then wait long for its turn, and one that nobody drives must still be found.
-PACE_BEHIND_MANY = 0.1
-# Between two looks more has passed only where this process, or the machine, stood still.
+BUSY_ACTIVITIES = 50
+# A run may then wait long for its turn, but one whose workflow stopped must still be detected.
+BUSY_TIME_FACTOR = 0.1
+# More passes between two observations only where this process, or the machine, stood still.
 MAX_OBSERVED_SECONDS = 25.0
 
 
@@ -45,14 +45,14 @@ class RunningActivities:
         return request_id in self._running
 
     @property
-    def are_many(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether so many are under way that a run may have to wait for its turn."""
-        return self._running.total() >= MANY
+        return self._running.total() >= BUSY_ACTIVITIES
 
 
 @dataclass
 class Observation:
-    """What was seen of a run, at which second of the stopwatch, and for how long it has been the same."""
+    """The state of a run, the second of the stopwatch when it was read, and for how many seconds it was the same."""
 
     content: tuple[Any, ...]
     at: float
@@ -64,7 +64,7 @@ class WorkflowProgress:
     """Measures for how long a run has not moved.
 
     A run moves when an activity of it is under way here, when its workflow took a turn, or when its record says more.
-    All replicas see the last two. The machine's clock is not asked: only the time between two looks counts.
+    All replicas see the last two. The machine's clock is not asked: only the time between two observations counts.
     """
 
     activities: RunningActivities
@@ -72,17 +72,17 @@ class WorkflowProgress:
     _observations: dict[str, Observation] = field(default_factory=dict)
 
     def still_seconds(self, run: Run, driver: Driver) -> float:
-        """Seconds without movement, as far as this process has seen; 0 when the run moved."""
+        """Seconds without progress, as this process measured them; 0 when the run made progress."""
         now, last = self.stopwatch(), self._observations.get(run.request_id)
-        look = Observation(_observed(run, driver), now)
-        if last and last.content == look.content and not self.activities.is_running(run.request_id):
-            pace = PACE_BEHIND_MANY if self.activities.are_many else 1.0
-            look.still_seconds = last.still_seconds + pace * min(now - last.at, MAX_OBSERVED_SECONDS)
-        self._observations[run.request_id] = look
-        return look.still_seconds
+        observation = Observation(_observed_state(run, driver), now)
+        if last and last.content == observation.content and not self.activities.is_running(run.request_id):
+            factor = BUSY_TIME_FACTOR if self.activities.is_busy else 1.0
+            observation.still_seconds = last.still_seconds + factor * min(now - last.at, MAX_OBSERVED_SECONDS)
+        self._observations[run.request_id] = observation
+        return observation.still_seconds
 
     def forget(self, request_id: str) -> None:
-        """Starts measuring anew at the next look."""
+        """Starts measuring anew at the next observation."""
         self._observations.pop(request_id, None)
 
     def retain(self, open_ids: Collection[str]) -> None:
@@ -91,10 +91,10 @@ class WorkflowProgress:
             self.forget(request_id)
 
 
-def _observed(run: Run, driver: Driver) -> tuple[Any, ...]:
+def _observed_state(run: Run, driver: Driver) -> tuple[Any, ...]:
     """What is compared. A standstill that was written, or a delivery that was marked, is no movement."""
-    moves = content(run).model_copy(update={"outbox": []})
-    return driver.phase, driver.turned_at, run.standstill is Standstill.TAKEN_UP, moves
+    progress = content(run).model_copy(update={"outbox": []})
+    return driver.phase, driver.turned_at, run.standstill is Standstill.TAKEN_UP, progress
 
 
 def content(run: Run) -> Run:

@@ -58,14 +58,14 @@ async def collect_fleet_plan(
     A service that does not answer is asked again for `patience_seconds`: it may be starting. Raises SidecarUnreachable
     where the coordinator's own daprd is away.
     """
-    give_up = time.monotonic() + patience_seconds
+    deadline = time.monotonic() + patience_seconds
     return assemble(
-        await asyncio.gather(*(_ask(messenger, service, request, give_up, with_sql) for service in services))
+        await asyncio.gather(*(_ask(messenger, service, request, deadline, with_sql) for service in services))
     )
 
 
 async def _ask(
-    messenger: FleetMessenger, service: Service, request: MigrationRequest, give_up: float, with_sql: bool
+    messenger: FleetMessenger, service: Service, request: MigrationRequest, deadline: float, with_sql: bool
 ) -> MigrationPlan | Problem:
     address = ServiceAddress(service.name, service.database or "")
     while True:
@@ -78,7 +78,7 @@ async def _ask(
             )
             return _checked_plan(plan)
         except ServiceUnreachable as error:
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 return error.problem()
             await asyncio.sleep(PAUSE_SECONDS)
         except CoordinatorError as error:

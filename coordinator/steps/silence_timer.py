@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-# Longer than a question and what Dapr may need to have the next one asked; a doubt that is left belongs to an
-# operation whose end another process learnt.
+# Longer than a question and what Dapr may need to have the next one asked. An older entry belongs to an
+# operation whose end another process received.
 ABANDONED_AFTER_SECONDS = 3600.0
 # A question lasts 20 s at most; more has passed only where this process stood still.
 MAX_QUESTION_SECONDS = 30.0
@@ -21,7 +21,7 @@ MAX_QUESTION_SECONDS = 30.0
 class Unanswered:
     """Seconds of asking since the last good answer.
 
-    `lying` counts only questions that got an answer that is not true.
+    `inconsistent` counts only the questions whose answers contradicted the plan or the service.
     """
 
     silent: float = 0.0
@@ -31,29 +31,29 @@ class Unanswered:
 
 @dataclass
 class SilenceTimer:
-    """One `Doubt` per operation; the first answer that can be believed removes it."""
+    """One `Unanswered` per operation; the first consistent answer removes it."""
 
     stopwatch: Callable[[], float] = time.monotonic
     _unanswered: dict[str, Unanswered] = field(default_factory=dict)
 
-    def unanswered(self, operation_id: str, asked_at: float, *, pause: float, lie: bool) -> Unanswered:
+    def unanswered(self, operation_id: str, asked_at: float, *, pause: float, inconsistent: bool) -> Unanswered:
         """Adds one question. `asked_at` is a reading of `stopwatch`, `pause` the seconds before the next question."""
         now = self.stopwatch()
         if operation_id not in self._unanswered:
             self._forget_abandoned(now)
-        doubt = self._unanswered.setdefault(operation_id, Unanswered())
-        doubt.asked_at = now
+        unanswered = self._unanswered.setdefault(operation_id, Unanswered())
+        unanswered.asked_at = now
         seconds = min(max(0.0, now - asked_at), MAX_QUESTION_SECONDS) + pause
-        doubt.silent += seconds
-        doubt.inconsistent += seconds if lie else 0.0
-        return doubt
+        unanswered.silent += seconds
+        unanswered.inconsistent += seconds if inconsistent else 0.0
+        return unanswered
 
     def answered(self, operation_id: str) -> None:
-        """Removes the doubt about an operation."""
+        """Forgets the unanswered questions about an operation."""
         self._unanswered.pop(operation_id, None)
 
     def _forget_abandoned(self, now: float) -> None:
         for operation_id in [
-            each for each, doubt in self._unanswered.items() if now - doubt.asked_at > ABANDONED_AFTER_SECONDS
+            each for each, unanswered in self._unanswered.items() if now - unanswered.asked_at > ABANDONED_AFTER_SECONDS
         ]:
             del self._unanswered[operation_id]

@@ -36,12 +36,12 @@ GRACE = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Limits:
-    """How long an operation may take, how long one activity asks, and how long untrue answers are endured."""
+    """How long an operation may take, how long one activity asks, and how long inconsistent answers are accepted."""
 
     operation_deadline: timedelta = timedelta(hours=1)
-    conversation: timedelta = timedelta(seconds=20)
+    activity_duration: timedelta = timedelta(seconds=20)
     # Another service may have taken over the app id for a moment; after this time it is the wrong one.
-    lies: timedelta = timedelta(minutes=2)
+    inconsistent_answers: timedelta = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class StepExecutor:
         """
         step = run.step(service)
         last = Outcome(state=StepState.RUNNING, attempts=step.attempts, applied=step.applied)
-        for_conversation = time.monotonic() + self.limits.conversation.total_seconds()
+        deadline = time.monotonic() + self.limits.activity_duration.total_seconds()
         asked = False
-        while time.monotonic() < for_conversation and not last.state.ended:
+        while time.monotonic() < deadline and not last.state.ended:
             asked_at = self.silence.stopwatch()
             try:
                 # After silence the order is sent again: the service recognises it by its id.
@@ -121,12 +121,14 @@ class StepExecutor:
         """
         if isinstance(error, ServiceRefused) and error.is_final:
             return await self._after_refusal(run, step, error)
-        lie = isinstance(error, ServiceLied)
-        doubt = self.silence.unanswered(step.operation_id or "", asked_at, pause=PAUSE_SECONDS, lie=lie)
-        if lie and doubt.inconsistent > self.limits.lies.total_seconds():
+        inconsistent = isinstance(error, ServiceLied)
+        unanswered = self.silence.unanswered(
+            step.operation_id or "", asked_at, pause=PAUSE_SECONDS, inconsistent=inconsistent
+        )
+        if inconsistent and unanswered.inconsistent > self.limits.inconsistent_answers.total_seconds():
             return unknown_outcome(error.problem())
-        if doubt.silent > (self.limits.operation_deadline + GRACE).total_seconds():
-            return unknown_outcome(ServiceTimeout(step.service, round(doubt.silent), error.detail).problem())
+        if unanswered.silent > (self.limits.operation_deadline + GRACE).total_seconds():
+            return unknown_outcome(ServiceTimeout(step.service, round(unanswered.silent), error.detail).problem())
         return last.model_copy(update={"waiting_for": f"{error.problem().full_detail} It is asked again."})
 
     async def _after_refusal(self, run: Run, step: Step, error: ServiceRefused) -> Outcome:

@@ -88,7 +88,7 @@ class FleetProcesses:
         return bool(files) and self.file.resolve() not in files
 
     def _is_application(self, process: psutil.Process, application: dict[str, Any]) -> bool:
-        """Dapr sets APP_ID, so an application that somebody started alone for a test does not count."""
+        """Dapr sets APP_ID, so an application that a user started alone for a test does not count."""
         if process.cmdline()[1:] != application["command"][1:]:
             return False
         home, name = self.file.parent / application["appDirPath"], str(application["appID"])

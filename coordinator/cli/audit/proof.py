@@ -1,4 +1,4 @@
-"""`coordinator audit proof`: one event and the proof that nobody changed it, small enough for an e-mail."""
+"""`coordinator audit proof`: one event and the proof that it is unchanged, small enough for an e-mail."""
 
 from __future__ import annotations
 

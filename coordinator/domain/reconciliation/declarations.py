@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-UNKNOWN_ACTOR: frozenset[str] = frozenset()
+NO_NAMES: frozenset[str] = frozenset()
 
 
 class Former(NamedTuple):
     """What a service and its database were called before."""
 
-    names: frozenset[str] = UNKNOWN_ACTOR
-    databases: frozenset[str] = UNKNOWN_ACTOR
+    names: frozenset[str] = NO_NAMES
+    databases: frozenset[str] = NO_NAMES
 
 
 class Left(NamedTuple):

@@ -20,7 +20,7 @@ class Kind(StrEnum):
     NO_RUN_RECORD = "no_run_record"  # the audit has events of a run without a record
     NOT_OF_THE_RUN = "not_of_the_run"  # the audit has an event of a run that its record does not have
     APPLIED_TWICE = "applied_twice"  # a revision took effect twice without being reverted between
-    COURSE_BROKEN = "course_broken"  # a revision began where the one before did not end
+    HISTORY_BROKEN = "course_broken"  # a revision began where the one before did not end
     VERSION_UNEXPLAINED = "version_unexplained"  # the version table is not where the journal ends
     ATTEMPT_WITHOUT_END = "attempt_without_end"  # it began, its operation is over, and nothing says how it ended
     ATTEMPT_MISSING = "attempt_missing"  # the journal has what follows from it, and not the attempt

@@ -41,8 +41,8 @@ def fingerprint(event: AuditEvent) -> Fingerprint:
 
 def differences(source: Fingerprint, audited: Fingerprint) -> list[str]:
     """Names of facts in which the audit differs from the source; facts that only the source has do not count."""
-    told = dict(source.items())
-    return [name for name, digest in audited.items() if told.get(name) != digest]
+    source_digests = dict(source.items())
+    return [name for name, digest in audited.items() if source_digests.get(name) != digest]
 
 
 def _digest(value: Any) -> bytes:

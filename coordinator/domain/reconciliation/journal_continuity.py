@@ -40,14 +40,14 @@ class JournalContinuity:
 
     @property
     def began_elsewhere(self) -> list[str]:
-        """Versions that the first row met: somebody made them before there was a journal."""
+        """Versions that the first row met: they were applied before there was a journal."""
         return sorted({revision for table in self._tables.values() for revision in table.began_at or ()})
 
     def add(self, entry: JournalEntry) -> None:
         """Takes the next row; rows must come in order. Rows of unknown kinds are reported as unreadable elsewhere."""
         if entry.kind == "unreadable":
             return
-        self._attempt(entry)
+        self._note_attempt(entry)
         if entry.kind in EFFECTS and (fault := self._tables[entry.history].apply(entry)) is not None:
             self._gaps.append(self._gap(*fault))
 
@@ -55,11 +55,11 @@ class JournalContinuity:
         """What was found, with what the version table says at the end; call it once all rows are read."""
         yield from self._gaps
         for operation_id, attempts in self._attempts.items():
-            yield from self._missing(operation_id, attempts)
+            yield from self._incomplete_attempts(operation_id, attempts)
         for position in positions:
-            yield from self._position(position)
+            yield from self._check_position(position)
 
-    def _attempt(self, entry: JournalEntry) -> None:
+    def _note_attempt(self, entry: JournalEntry) -> None:
         attempts = self._attempts[entry.operation_id]
         attempts.mentioned.add(entry.attempt)
         if entry.kind == "attempt":
@@ -74,7 +74,7 @@ class JournalContinuity:
             sentence = f"Attempt {entry.attempt} of {entry.operation_id} had effects, and no row says that it began."
             self._gaps.append(self._gap(Kind.ATTEMPT_MISSING, sentence))
 
-    def _missing(self, operation_id: str, attempts: Attempts) -> Iterator[Discrepancy]:
+    def _incomplete_attempts(self, operation_id: str, attempts: Attempts) -> Iterator[Discrepancy]:
         for number in sorted(attempts.open):
             sentence = f"Attempt {number} of {operation_id} began, its operation is over, and no row says how it ended."
             yield self._gap(Kind.ATTEMPT_WITHOUT_END, sentence)
@@ -82,15 +82,15 @@ class JournalContinuity:
             sentence = f"Attempt {number} of {operation_id} has no row, and a later one has."
             yield self._gap(Kind.ATTEMPT_MISSING, sentence)
 
-    def _position(self, position: HistoryPosition) -> Iterator[Discrepancy]:
+    def _check_position(self, position: HistoryPosition) -> Iterator[Discrepancy]:
         table = self._tables.get(position.history)
         if table is None or table.heads is None or table.heads == frozenset(position.revisions):
             return
-        found, expected = named(position.revisions), named(table.heads)
+        current, expected = named(position.revisions), named(table.heads)
         yield self._gap(
             Kind.VERSION_UNEXPLAINED,
-            f"{position.history} is at {found}, and the journal leads to {expected}: a row was removed, or the version"
-            " was moved past the journal.",
+            f"{position.history} is at {current}, and the journal leads to {expected}: a row was removed, or the"
+            " version was moved past the journal.",
         )
 
     def _gap(self, kind: Kind, sentence: str) -> Discrepancy:

@@ -22,12 +22,12 @@ JOURNAL = "/journal"  # ends the `source` of events from a journal, after the na
 
 @dataclass(slots=True)
 class Row:
-    """A journal row whose event the audit should have; `mark` becomes None once the audit is known to have it."""
+    """A journal row whose event the audit should have; `fingerprint` becomes None once matched."""
 
     service: str
     source: str
     described: str
-    revision_id: Fingerprint | None
+    fingerprint: Fingerprint | None
     at: datetime
     relayed: bool
     seconds_ago: float
@@ -41,9 +41,9 @@ class UnmatchedEvent:
     seq: int
     event_type: str
     source: str
-    about: str | None  # the service that the event itself names
+    named_service: str | None  # the service that the event itself names
     database: str | None
-    mark: Fingerprint
+    fingerprint: Fingerprint
 
 
 @dataclass
@@ -68,8 +68,8 @@ class JournalMatcher:
 
     def exclude(self, service: str) -> None:
         """Forgets a journal that could not be read to its end: half of a journal proves nothing."""
-        for kept in (self.continuities, self.positions, self.counted, self.unreadable):
-            kept.pop(service)
+        for per_service in (self.continuities, self.positions, self.counted, self.unreadable):
+            per_service.pop(service)
         self.rows = {event_id: row for event_id, row in self.rows.items() if row.service != service}
 
     def add_entry(self, page: JournalPage) -> None:
@@ -78,7 +78,7 @@ class JournalMatcher:
         for entry in page.entries:
             self.counted[page.service] += 1
             self.continuities[page.service].add(entry)
-            if entry.event is not None and (mark := _mark(entry.event)) is not None:
+            if entry.event is not None and (mark := _fingerprint_of(entry.event)) is not None:
                 self._expect(page.service, entry, entry.event, mark)
             elif entry.is_sent:
                 self.unreadable[page.service].append(_unreadable(page.service, entry))
@@ -99,24 +99,24 @@ class JournalMatcher:
     @property
     def on_their_way(self) -> int:
         """How many rows may still arrive in the audit."""
-        return sum(_may_still_come(row) for row in self.rows.values() if row.revision_id is not None)
+        return sum(_may_still_arrive(row) for row in self.rows.values() if row.fingerprint is not None)
 
     def sealed(self, until: datetime | None) -> int:
         """How many rows are older than the audit's oldest event outside sealed segments."""
-        return sum(_is_sealed(row, until) for row in self.rows.values() if row.revision_id is not None)
+        return sum(_is_sealed(row, until) for row in self.rows.values() if row.fingerprint is not None)
 
     def gaps(self, sealed_until: datetime | None = None) -> Iterator[Discrepancy]:
         """What does not match; call it once everything is read."""
         yield from self.content_mismatches
         for event_id, row in self.rows.items():
-            if row.revision_id is not None and not (_may_still_come(row) or _is_sealed(row, sealed_until)):
-                yield _absent(event_id, row)
-        for event_id, stranger in self.unmatched.items():
-            if stranger.service in self.continuities:
-                yield _unfounded(event_id, stranger)
-        for service, course in self.continuities.items():
+            if row.fingerprint is not None and not (_may_still_arrive(row) or _is_sealed(row, sealed_until)):
+                yield _not_in_audit(event_id, row)
+        for event_id, event in self.unmatched.items():
+            if event.service in self.continuities:
+                yield _not_in_journal(event_id, event)
+        for service, continuity in self.continuities.items():
             yield from self.unreadable[service]
-            yield from course.gaps(self.positions[service])
+            yield from continuity.gaps(self.positions[service])
 
     def _expect(self, service: str, entry: JournalEntry, event: AuditEvent, mark: Fingerprint) -> None:
         event_id, at = event.event_id, event.occurred_at
@@ -129,27 +129,27 @@ class JournalMatcher:
         self._match(event_id)
 
     def _match(self, event_id: UUID) -> None:
-        row, stranger = self.rows.get(event_id), self.unmatched.get(event_id)
-        if row is None or stranger is None:
+        row, event = self.rows.get(event_id), self.unmatched.get(event_id)
+        if row is None or event is None:
             return
-        names = differences(row.revision_id, stranger.mark) if row.revision_id is not None else []
-        if names and not self._is_explained(row, stranger, set(names)):
-            self.content_mismatches.append(_retold(event_id, row, stranger, names))
-        row.revision_id = None
+        names = differences(row.fingerprint, event.fingerprint) if row.fingerprint is not None else []
+        if names and not self._is_explained(row, event, set(names)):
+            self.content_mismatches.append(_other_content(event_id, row, event, names))
+        row.fingerprint = None
         del self.unmatched[event_id]
 
-    def _is_explained(self, row: Row, stranger: UnmatchedEvent, names: set[str]) -> bool:
+    def _is_explained(self, row: Row, event: UnmatchedEvent, names: set[str]) -> bool:
         """Whether a former name of the service explains the difference; a row that names its service must agree."""
-        name, database = stranger.source.removesuffix(JOURNAL), stranger.database
-        says_itself = row.source != row.service + JOURNAL and names & {"source", "service"}
-        if says_itself or stranger.about != name or not self.declared.allows(row.service, name, database, names):
+        name, database = event.source.removesuffix(JOURNAL), event.database
+        names_itself = row.source != row.service + JOURNAL and names & {"source", "service"}
+        if names_itself or event.named_service != name or not self.declared.allows(row.service, name, database, names):
             return False
         if "database" in names:
             self.accepted[Reason(row.service, f"its database was called {database} before")] += 1
         return True
 
 
-def _mark(event: AuditEvent) -> Fingerprint | None:
+def _fingerprint_of(event: AuditEvent) -> Fingerprint | None:
     """None where its moment is none in UTC: a service in another language may have let it through."""
     try:
         return fingerprint(event)
@@ -157,7 +157,7 @@ def _mark(event: AuditEvent) -> Fingerprint | None:
         return None
 
 
-def _may_still_come(row: Row) -> bool:
+def _may_still_arrive(row: Row) -> bool:
     return not row.relayed and row.seconds_ago <= GRACE_SECONDS
 
 
@@ -173,7 +173,7 @@ def _unreadable(service: str, entry: JournalEntry) -> Discrepancy:
     )
 
 
-def _absent(event_id: UUID, row: Row) -> Discrepancy:
+def _not_in_audit(event_id: UUID, row: Row) -> Discrepancy:
     if row.relayed:
         why = "was handed over, and the audit does not have it: an audit row was removed, or it was never stored."
     else:
@@ -186,23 +186,23 @@ def _absent(event_id: UUID, row: Row) -> Discrepancy:
     )
 
 
-def _unfounded(event_id: UUID, stranger: UnmatchedEvent) -> Discrepancy:
+def _not_in_journal(event_id: UUID, event: UnmatchedEvent) -> Discrepancy:
     return Discrepancy(
         kind=Kind.NOT_IN_JOURNAL,
-        sentence=f"{stranger.service}: audit event {stranger.seq} ({stranger.event_type}) is said to be from its"
+        sentence=f"{event.service}: audit event {event.seq} ({event.event_type}) is said to be from its"
         " journal, which has no such row: a journal row was removed, or the event was forged.",
-        service=stranger.service,
+        service=event.service,
         event_id=str(event_id),
-        seq=stranger.seq,
+        seq=event.seq,
     )
 
 
-def _retold(event_id: UUID, row: Row, stranger: UnmatchedEvent, names: list[str]) -> Discrepancy:
+def _other_content(event_id: UUID, row: Row, event: UnmatchedEvent, names: list[str]) -> Discrepancy:
     return Discrepancy(
         kind=Kind.OTHER_CONTENT,
-        sentence=f"{row.service}: audit event {stranger.seq} tells the journal row “{row.described}” otherwise; what"
+        sentence=f"{row.service}: audit event {event.seq} tells the journal row “{row.described}” otherwise; what"
         f" differs: {', '.join(names)}.",
         service=row.service,
         event_id=str(event_id),
-        seq=stranger.seq,
+        seq=event.seq,
     )

@@ -52,14 +52,14 @@ class RunMatcher:
     known: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
     content_mismatches: list[Discrepancy] = field(default_factory=list)
-    _found: set[UUID] = field(default_factory=set)
+    _matched: set[UUID] = field(default_factory=set)
     _looked_for: set[UUID] = field(default_factory=set)
 
     def add_run(self, run: Run, *, owed: bool) -> None:
         """Takes a record as it is now; read again, it replaces the older one. `owed`: its outbox is not empty."""
         self.known.add(run.request_id)
         for key, expected in expected_of(run, owed=owed).items():
-            if key not in self._found:
+            if key not in self._matched:
                 self.expected[key] = expected
                 self._match(key)
 
@@ -99,20 +99,20 @@ class RunMatcher:
         yield from self.content_mismatches
         for key, each in self.expected.items():
             if not (each.owed or _is_sealed(each, sealed_until)):
-                yield _absent(key, each)
+                yield _not_in_audit(key, each)
         for event in self.unmatched.values():
-            yield self._unfounded(event)
+            yield self._not_in_record(event)
 
     def _match(self, key: UUID) -> None:
         expected, event = self.expected.get(key), self.unmatched.get(key)
         if expected is None or event is None:
             return
         if names := [name for name, value in expected.facts.items() if _fact(event, name) != value]:
-            self.content_mismatches.append(_retold(event, names))
+            self.content_mismatches.append(_other_content(event, names))
         del self.expected[key], self.unmatched[key]
-        self._found.add(key)
+        self._matched.add(key)
 
-    def _unfounded(self, event: RecordedAuditEvent) -> Discrepancy:
+    def _not_in_record(self, event: RecordedAuditEvent) -> Discrepancy:
         if (event.request_id or "") in self.known:
             return _gap(Kind.NOT_OF_THE_RUN, event, "which its record knows nothing of: the event was forged.")
         return _gap(
@@ -124,13 +124,13 @@ class RunMatcher:
 
 def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
     """Every event that a record accounts for, by its deterministic id, with the facts it must have."""
-    found: dict[UUID, Expected] = {}
+    expected_events: dict[UUID, Expected] = {}
 
     def expect(event_type: str, facts: Facts, *key: str) -> None:
         service = key[0] if key else None
-        told = {"event_type": event_type, "request_id": run.request_id, "service": service, **facts}
-        found[deterministic_event_id(run.request_id, event_type, *key)] = Expected(
-            run.request_id, event_type, service, told, run.accepted_at, owed
+        expected_facts = {"event_type": event_type, "request_id": run.request_id, "service": service, **facts}
+        expected_events[deterministic_event_id(run.request_id, event_type, *key)] = Expected(
+            run.request_id, event_type, service, expected_facts, run.accepted_at, owed
         )
 
     expect("migration.requested", {"detail.request_digest": run.request_digest})
@@ -147,7 +147,7 @@ def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
             expect("migration.step_finished", {**place, **_end(step)}, *key)
     if run.state.terminal:
         expect("migration.finished", {"outcome": run.state.value})
-    return found
+    return expected_events
 
 
 def _end(step: Step) -> Facts:
@@ -167,7 +167,7 @@ def _fact(event: RecordedAuditEvent, name: str) -> object:
     return event.detail.get(inside) if where == "detail" else getattr(event, where)
 
 
-def _absent(key: UUID, each: Expected) -> Discrepancy:
+def _not_in_audit(key: UUID, each: Expected) -> Discrepancy:
     about = f"{each.event_type} of {each.service}" if each.service else each.event_type
     return Discrepancy(
         kind=Kind.RUN_NOT_IN_AUDIT,
@@ -178,7 +178,7 @@ def _absent(key: UUID, each: Expected) -> Discrepancy:
     )
 
 
-def _retold(event: RecordedAuditEvent, names: list[str]) -> Discrepancy:
+def _other_content(event: RecordedAuditEvent, names: list[str]) -> Discrepancy:
     return _gap(Kind.OTHER_CONTENT, event, f"which its record tells otherwise; what differs: {', '.join(names)}.")
 
 

@@ -57,7 +57,7 @@ class VersionTable:
 
     def apply(self, entry: JournalEntry) -> Fault | None:
         """Takes the next row; rows must come in order. After a fault it goes on from what the row says."""
-        twice = self._twice(entry)
+        twice = self._applied_twice(entry)
         if entry.before is None or entry.heads is None:
             self.heads, self._last = None, None  # a row as version 0.1 wrote it
             self._count(entry.kind, entry.revision or "")
@@ -68,97 +68,101 @@ class VersionTable:
             self.began_at = move.before | move.after - {move.revision} if self.began_at is None else self.began_at
         else:
             fault = twice or self._contradiction(move, self.heads)
-        self._go(move, lost=fault is not None)
+        self._advance(move, is_discontinuous=fault is not None)
         return fault or twice
 
     def _contradiction(self, move: Move, heads: Revisions) -> Fault | None:
         if move.kind == "applied":
-            if not self._may_be_there(move.before, heads):
-                return _from_elsewhere(move, heads)
-            fits = self._is_risen(move, heads)
+            if not self._may_be_in_place(move.before, heads):
+                return _unexpected_start(move, heads)
+            fits = self._follows_upgrade(move, heads)
         elif move.kind == "reverted":
             if move.before != {move.revision} or not move.before <= heads:
-                return _from_elsewhere(move, heads)
-            fits = self._is_fallen(move, heads)
+                return _unexpected_start(move, heads)
+            fits = self._follows_downgrade(move, heads)
         else:
             if not move.before <= heads | self._replaced_by_the_same(move):
-                return _from_elsewhere(move, heads)
-            fits = _is_stamped(move, heads)
-        return None if fits else _to_elsewhere(move, heads)
+                return _unexpected_start(move, heads)
+            fits = _follows_stamp(move, heads)
+        return None if fits else _unexpected_end(move, heads)
 
-    def _is_risen(self, move: Move, heads: Revisions) -> bool:
+    def _follows_upgrade(self, move: Move, heads: Revisions) -> bool:
         """Whether the revision replaces what it builds on, except what another head builds on too."""
-        found = move.before & heads
-        kept = found & move.after
+        replaced = move.before & heads
+        retained = replaced & move.after
         others = heads - move.before
-        if move.after != (heads - found) | kept | {move.revision} or move.revision in heads:
+        if move.after != (heads - replaced) | retained | {move.revision} or move.revision in heads:
             return False
-        if len(found) < 2:
-            return not kept
-        return found & self._under(others) <= kept and (not kept or self._may_be_under(kept, others))
+        if len(replaced) < 2:
+            return not retained
+        return replaced & self._with_ancestors(others) <= retained and (
+            not retained or self._may_be_ancestors(retained, others)
+        )
 
-    def _is_fallen(self, move: Move, heads: Revisions) -> bool:
+    def _follows_downgrade(self, move: Move, heads: Revisions) -> bool:
         """Whether what the revision was built on is a head again, except what lies under another head."""
         others = heads - {move.revision}
         restored = move.after - others
         if not others <= move.after or move.revision in restored:
             return False
         if not self._is_known(move):
-            return not restored & (self._under(others) | self._reverted)
+            return not restored & (self._with_ancestors(others) | self._reverted)
         on = self._built[move.revision].on
         if not others and restored == on and len(on) < 2:
             return True  # down a plain line, where a look at all that is below would cost as much as the whole journal
-        nodes = self._under(others or on)
-        below = nodes if others else self._strictly_under(on)
-        return restored <= on - below and self._may_lie(on - restored, below, nodes)
+        nodes = self._with_ancestors(others or on)
+        below = nodes if others else self._ancestors(on)
+        return restored <= on - below and self._may_be_among(on - restored, below, nodes)
 
     def _is_known(self, move: Move) -> bool:
         """Whether it was applied by the same file; another one may be built on something else."""
         built = self._built.get(move.revision)
         return built is not None and (not built.sha256 or not move.sha256 or built.sha256 == move.sha256)
 
-    def _may_be_there(self, revisions: Revisions, heads: Revisions) -> bool:
-        return revisions <= heads or self._may_be_under(revisions, heads)
+    def _may_be_in_place(self, revisions: Revisions, heads: Revisions) -> bool:
+        return revisions <= heads or self._may_be_ancestors(revisions, heads)
 
-    def _may_be_under(self, revisions: Revisions, heads: Iterable[str]) -> bool:
-        nodes = self._under(heads)
-        return self._may_lie(revisions, nodes, nodes)
+    def _may_be_ancestors(self, revisions: Revisions, heads: Iterable[str]) -> bool:
+        nodes = self._with_ancestors(heads)
+        return self._may_be_among(revisions, nodes, nodes)
 
-    def _may_lie(self, revisions: Revisions, below: set[str], nodes: set[str]) -> bool:
+    def _may_be_among(self, revisions: Revisions, below: set[str], nodes: set[str]) -> bool:
         """Under a node that the journal did not see applied may lie anything, but nothing that it saw reverted."""
         unknown = revisions - below
         return not unknown or not (nodes <= self._built.keys() or unknown & self._reverted)
 
-    def _under(self, heads: Iterable[str]) -> set[str]:
+    def _with_ancestors(self, heads: Iterable[str]) -> set[str]:
         """The heads themselves and all that they are known to build on."""
-        found: set[str] = set()
+        visited: set[str] = set()
         todo = list(heads)
         while todo:
             revision = todo.pop()
-            if revision not in found:
-                found.add(revision)
+            if revision not in visited:
+                visited.add(revision)
                 todo.extend(self._built[revision].on if revision in self._built else ())
-        return found
+        return visited
 
-    def _strictly_under(self, revisions: Revisions) -> set[str]:
-        return self._under(below for each in revisions if each in self._built for below in self._built[each].on)
+    def _ancestors(self, revisions: Revisions) -> set[str]:
+        return self._with_ancestors(
+            below for each in revisions if each in self._built for below in self._built[each].on
+        )
 
     def _replaced_by_the_same(self, move: Move) -> Revisions:
         last = self._last
         same = last is not None and (last.kind, last.attempt) == ("stamped", move.attempt)
         return self._replaced if same else NONE
 
-    def _go(self, move: Move, *, lost: bool) -> None:
-        gone = (move.before if self.heads is None else self.heads) - move.after
-        self._replaced = gone | self._replaced_by_the_same(move) if move.kind == "stamped" else NONE
+    def _advance(self, move: Move, *, is_discontinuous: bool) -> None:
+        removed = (move.before if self.heads is None else self.heads) - move.after
+        self._replaced = removed | self._replaced_by_the_same(move) if move.kind == "stamped" else NONE
         self.heads, self._last = move.after, move
-        strange = lost or (move.kind == "reverted" and not self._is_known(move))
+        is_unknown = is_discontinuous or (move.kind == "reverted" and not self._is_known(move))
         if move.kind == "applied":
             self._built[move.revision] = BuiltRevision(move.before, move.sha256)
         self._count(move.kind, move.revision)
         self._reverted -= move.after if move.kind == "reverted" else move.after | move.before
-        if strange:
-            self._applied &= self._under(move.after)
+        if is_unknown:
+            self._applied &= self._with_ancestors(move.after)
 
     def _count(self, kind: str, revision: str) -> None:
         if kind == "stamped":
@@ -170,7 +174,7 @@ class VersionTable:
         else:
             self._applied.add(revision)
 
-    def _twice(self, entry: JournalEntry) -> Fault | None:
+    def _applied_twice(self, entry: JournalEntry) -> Fault | None:
         if entry.kind != "applied" or entry.revision not in self._applied:
             return None
         return Fault(Kind.APPLIED_TWICE, f"{entry.revision} was applied twice without a revert between.")
@@ -187,7 +191,7 @@ def _move(entry: JournalEntry) -> Move:
     return Move(entry.kind, entry.revision or "", before, after, (entry.operation_id, entry.attempt), sha256)
 
 
-def _is_stamped(move: Move, heads: Revisions) -> bool:
+def _follows_stamp(move: Move, heads: Revisions) -> bool:
     if move.revision in move.before or not move.revision:
         return move.after == heads - move.before  # to base: the row names what it left
     if not move.before and move.after == {move.revision}:
@@ -195,17 +199,17 @@ def _is_stamped(move: Move, heads: Revisions) -> bool:
     return move.revision not in heads and move.after == heads - move.before | {move.revision}
 
 
-def _from_elsewhere(move: Move, heads: Revisions) -> Fault:
+def _unexpected_start(move: Move, heads: Revisions) -> Fault:
     ended = f"the row before it ended at {named(heads)}"
     return Fault(
-        Kind.COURSE_BROKEN,
+        Kind.HISTORY_BROKEN,
         f"{move.revision} was {move.kind} from {named(move.before)}, and {ended}: {MOVE_DESCRIPTIONS}",
     )
 
 
-def _to_elsewhere(move: Move, heads: Revisions) -> Fault:
+def _unexpected_end(move: Move, heads: Revisions) -> Fault:
     sentence = (
         f"{move.revision} was {move.kind} and left {named(move.after)}, and that does not follow from {named(heads)},"
         f" where the row before it ended: {MOVE_DESCRIPTIONS}"
     )
-    return Fault(Kind.COURSE_BROKEN, sentence)
+    return Fault(Kind.HISTORY_BROKEN, sentence)

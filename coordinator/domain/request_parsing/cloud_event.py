@@ -37,7 +37,7 @@ class ReceivedEvent:
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
-        """Raises nothing: what cannot be taken is told by `request`."""
+        """Raises nothing: `request` raises the error for an event that cannot be accepted."""
         if body.lstrip()[:1] == b"[":
             return cls(body, object_in(body), ABatch("body"))
         try:
@@ -62,7 +62,7 @@ class ReceivedEvent:
     def identity(self) -> Identity:
         """Of any message at all, also one that is refused."""
         event = self.attributes
-        known_as = next((found for found in _names(event) if REQUEST_ID.fullmatch(found)), None)
+        known_as = next((name for name in _names(event) if REQUEST_ID.fullmatch(name)), None)
         event_id, source = next(_text(event.get("id")), ""), next(_text(event.get("source")), "")
         if event_id and source:
             return Identity(("event", source, event_id), known_as or request_id_for_event(event_id, source))

@@ -74,7 +74,7 @@ def _untouched(facts: RunFacts, step: ReportedStep) -> bool:
 
 
 def _was_moved(step: ReportedStep) -> bool:
-    """Whether somebody else migrated the database: this run applied nothing, but the revision changed."""
+    """Whether another process migrated the database: this run applied nothing, but the revision changed."""
     return step.state == "unchanged" and step.from_revisions != step.to_revisions
 
 

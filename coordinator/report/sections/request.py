@@ -8,7 +8,7 @@ from coordinator.report.document import Block, KeyValueList, Line, Paragraph, Qu
 from coordinator.report.inputs import ReportedEvent, RunFacts
 from coordinator.report.phrases import instant, known_by, revision_list
 
-UNKNOWN_ACTOR = "unknown"  # what a request that names nobody is given
+UNKNOWN_ACTOR = "unknown"  # the actor of a request without a name
 POLICIES = {
     "stop": "stop at the first failure; databases that were not started stay unchanged",
     "continue": "continue with databases that do not depend on the one that failed",

@@ -37,7 +37,7 @@ class Doors:
     def __init__(self, life: Life) -> None:
         self.asked: Counter[str] = Counter()
         self.app = FastAPI()
-        subscriptions.subscribe(self.app, life.reception, "pubsub")
+        subscriptions.subscribe(self.app, life.intake, "pubsub")
         self.app.middleware("http")(self._count)
         self.port = ports.choose(1)[0]
 
@@ -66,8 +66,8 @@ def world() -> World:
 def life(world: World) -> Life:
     life = world.life()
     # Nothing of a flood leaks through while a slow machine works at it.
-    life.rejections = Rejections(life.remarks, world.topic, world.clock, RateLimit(burst=60, seconds=1e9))
-    object.__setattr__(life.reception, "rejections", life.rejections)
+    life.rejections = Rejections(life.spool, world.topic, world.clock, RateLimit(burst=60, seconds=1e9))
+    object.__setattr__(life.intake, "rejections", life.rejections)
     return life
 
 
@@ -162,7 +162,7 @@ async def test_of_200_bad_events_60_are_recorded_and_140_counted_though_each_com
     counts = [event for event in world.audit.events.values() if event.event_type == "migration.rejections_counted"]
     assert (len(recorded), sum(event.detail["count"] for event in counts)) == (60, 140)
     assert {event.request_id for event in recorded} <= {f"bad-{number}" for number in range(200)}
-    assert life.reception.counts["rejected"] == 200
+    assert life.intake.counts["rejected"] == 200
     assert world.audit.conflicts == []
 
 
@@ -212,7 +212,7 @@ async def test_an_event_that_could_not_be_stored_is_delivered_until_it_can(
         return await life.runs.read("patient") is not None
 
     await until(is_accepted, "the event")
-    assert life.reception.counts["rejected"] == 0
+    assert life.intake.counts["rejected"] == 0
 
 
 OF_VERSION_0_2 = """

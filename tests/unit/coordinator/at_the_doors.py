@@ -50,12 +50,23 @@ def client_of(world: World, life: Life) -> httpx.AsyncClient:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     install_problem_handlers(app, PROBLEMS)
     callers = Callers("", "migration-coordinator")
-    parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
-    refusals = RejectionLookup(life.remarks, AuditQuestions(world.audit))
+    parts = (
+        life.intake,
+        life.runs,
+        life.change_notifier,
+        world.catalog,
+        world.fleet,
+        callers,
+        life.drift,
+        life.audit_trail,
+    )
+    refusals = RejectionLookup(life.spool, AuditQuestions(world.audit))
     app.include_router(migrations.routes(migrations.ApiDependencies(*parts, refusals)))
-    subscriptions.subscribe(app, life.reception, "pubsub")
+    subscriptions.subscribe(app, life.intake, "pubsub")
     app.include_router(
-        health.routes(runs=life.runs, is_worker_connected=lambda: True, sweep=life.sweep, reception=life.reception)
+        health.routes(
+            runs=life.runs, is_worker_connected=lambda: True, recovery_loop=life.recovery_loop, intake=life.intake
+        )
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://coordinator")

@@ -385,13 +385,15 @@ class MemoryWorkflows:
             self.terminated.append(request_id)
             self.instances[request_id].over = True
 
-    async def drive(self, tools: ActivityDependencies, most_timers: int = 100) -> None:
+    async def drive(self, dependencies: ActivityDependencies, most_timers: int = 100) -> None:
         """Until every instance is over, or waits longer than a test wants to."""
         for request_id, instance in self.instances.items():
             while not instance.over and self.timers < most_timers:
-                await self._turn(request_id, instance, tools, most_timers)
+                await self._turn(request_id, instance, dependencies, most_timers)
 
-    async def _turn(self, request_id: str, instance: Instance, tools: ActivityDependencies, most_timers: int) -> None:
+    async def _turn(
+        self, request_id: str, instance: Instance, dependencies: ActivityDependencies, most_timers: int
+    ) -> None:
         context = Context()
         generator = workflow.migrate(context, {"request_id": request_id})  # type: ignore[arg-type]
         past = list(instance.history)
@@ -406,18 +408,18 @@ class MemoryWorkflows:
             if past:
                 answer = past.pop(0)
                 continue
-            answer = await self._done(ordered, tools)
+            answer = await self._done(ordered, dependencies)
             instance.history.append(answer)
             instance.turns += 1
 
-    async def _done(self, ordered: Any, tools: ActivityDependencies) -> Any:
+    async def _done(self, ordered: Any, dependencies: ActivityDependencies) -> Any:
         if isinstance(ordered, list):
-            return [await self._done(one, tools) for one in ordered]
+            return [await self._done(one, dependencies) for one in ordered]
         name, order = ordered
         if name == "timer":
             self.timers += 1
             return None
-        activity = partial(activities.report_unexpected_errors, activities.ACTIVITIES[name], tools=tools)
+        activity = partial(activities.report_unexpected_errors, activities.ACTIVITIES[name], dependencies=dependencies)
         # Through JSON and back, as over the wire.
         return json.loads(json.dumps(await activity(json.loads(json.dumps(order)))))
 
@@ -452,23 +454,23 @@ class Life:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.watchers = ChangeNotifier()
-        self.runs = RunRepository(world.documents, self.watchers)
-        self.standing = MonitoredAuditTrail(world.audit, world.clock)
-        self.remarks = AuditSpool(self.standing, world.documents)
-        self.rejections = Rejections(self.remarks, world.topic, world.clock)
-        self.drift = DriftRecorder(self.remarks, world.clock)
+        self.change_notifier = ChangeNotifier()
+        self.runs = RunRepository(world.documents, self.change_notifier)
+        self.audit_trail = MonitoredAuditTrail(world.audit, world.clock)
+        self.spool = AuditSpool(self.audit_trail, world.documents)
+        self.rejections = Rejections(self.spool, world.topic, world.clock)
+        self.drift = DriftRecorder(self.spool, world.clock)
         self.acceptance = Acceptance(self.runs, world.workflows, world.catalog, world.clock)
-        self.reception = RequestIntake(self.acceptance, self.rejections, world.clock)
+        self.intake = RequestIntake(self.acceptance, self.rejections, world.clock)
         self.activities = RunningActivities()
-        movement = WorkflowProgress(self.activities, lambda: world.seconds)
-        caretaker = RunRecovery(self.runs, world.workflows, movement)
-        self.sweep = RecoveryLoop(self.runs, caretaker, self.rejections, self.standing, lambda: world.seconds)
-        self.tools = ActivityDependencies(
+        progress = WorkflowProgress(self.activities, lambda: world.seconds)
+        recovery = RunRecovery(self.runs, world.workflows, progress)
+        self.recovery_loop = RecoveryLoop(self.runs, recovery, self.rejections, self.audit_trail, lambda: world.seconds)
+        self.dependencies = ActivityDependencies(
             runs=self.runs,
-            relay=OutboxRelay(self.standing, world.topic, self.runs.deliveries),
+            relay=OutboxRelay(self.audit_trail, world.topic, self.runs.deliveries),
             step_executor=StepExecutor(
-                world.fleet, Limits(conversation=timedelta(seconds=5)), SilenceTimer(lambda: world.seconds)
+                world.fleet, Limits(activity_duration=timedelta(seconds=5)), SilenceTimer(lambda: world.seconds)
             ),
             catalog=world.catalog,
             clock=world.clock,
@@ -478,6 +480,6 @@ class Life:
         )
 
     async def drive(self, most_timers: int = 100) -> None:
-        await self.world.workflows.drive(self.tools, most_timers)
-        for task in list(self.tools.relay.background):
+        await self.world.workflows.drive(self.dependencies, most_timers)
+        for task in list(self.dependencies.relay.background):
             await task

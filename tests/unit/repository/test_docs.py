@@ -74,12 +74,15 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-DOCUMENTED = ("activities.py", "adapters", "audit", "documents", "domain", "ports.py", "runs", "steps", "workflow.py")
+DOCUMENTED = ("coordinator", "services/cas_service")
+# An error's class name and message say what happened; the catalogue of problems says the rest.
+NOT_DOCUMENTED = ("coordinator/errors.py", "services/cas_service/alembic")
 
 
-def test_every_public_class_and_function_of_the_coordinators_core_says_what_it_is() -> None:
-    files = [file for name in DOCUMENTED for file in modules(ROOT / "coordinator" / name)]
-    assert len(files) > 50
+def test_every_public_class_and_function_says_what_it_is() -> None:
+    others = [ROOT / name for name in NOT_DOCUMENTED]
+    files = [file for name in DOCUMENTED for file in modules(ROOT / name) if not {file, *file.parents} & set(others)]
+    assert len(files) > 150
     assert [f"{file.relative_to(ROOT)}: {name}" for file in files for name in without_docstring(file)] == []
 
 

@@ -27,16 +27,25 @@ async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     install_problem_handlers(app, PROBLEMS)
     callers = Callers("", "migration-coordinator")
-    parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
+    parts = (
+        life.intake,
+        life.runs,
+        life.change_notifier,
+        world.catalog,
+        world.fleet,
+        callers,
+        life.drift,
+        life.audit_trail,
+    )
     desk = migrations.ApiDependencies(*parts)
     app.include_router(migrations.routes(desk))
-    subscriptions.subscribe(app, life.reception, "pubsub")
+    subscriptions.subscribe(app, life.intake, "pubsub")
     app.include_router(
         health.routes(
             runs=life.runs,
             is_worker_connected=lambda: world.workflows.connected,
-            sweep=life.sweep,
-            reception=life.reception,
+            recovery_loop=life.recovery_loop,
+            intake=life.intake,
         )
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -324,12 +333,12 @@ async def test_it_is_not_ready_while_an_accepted_run_does_not_start(
     await client.post("/migrations", json={"services": "all", "request_id": "lost"})
     for _ in range(5):
         world.seconds += 10
-        await life.sweep.run_once()
+        await life.recovery_loop.run_once()
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "CM-813")
     assert "lost" in answer.json()["detail"]
     await life.drive()
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert (await client.get("/readyz")).status_code == 200
 
 

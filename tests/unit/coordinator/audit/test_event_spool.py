@@ -31,10 +31,19 @@ async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     install_problem_handlers(app, PROBLEMS)
     callers = Callers(TOKEN, "migration-coordinator")
-    parts = (life.reception, life.runs, life.watchers, world.catalog, world.fleet, callers, life.drift, life.standing)
+    parts = (
+        life.intake,
+        life.runs,
+        life.change_notifier,
+        world.catalog,
+        world.fleet,
+        callers,
+        life.drift,
+        life.audit_trail,
+    )
     desk = migrations.ApiDependencies(*parts)
     app.include_router(migrations.routes(desk))
-    subscriptions.subscribe(app, life.reception, "pubsub")
+    subscriptions.subscribe(app, life.intake, "pubsub")
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://coordinator") as client:
         yield client
@@ -94,23 +103,23 @@ async def test_nobody_is_believed_while_no_token_is_agreed_upon() -> None:
 async def test_a_refusal_delivered_again_to_another_process_is_a_repeat_and_no_conflict(world: World) -> None:
     for _ in range(3):
         life = world.life()
-        await life.reception.refuse(("event", "s", "1"), NotJson("it is not."), None)
+        await life.intake.refuse(("event", "s", "1"), NotJson("it is not."), None)
     assert (len(told(world)), world.audit.conflicts) == (1, [])
 
 
 async def test_a_refusal_that_waits_for_the_audit_is_the_first_one_that_was_told(world: World) -> None:
     world.audit.down = True
     for _ in range(3):
-        await world.life().reception.refuse(("event", "s", "1"), NotJson("it is not."), None)
+        await world.life().intake.refuse(("event", "s", "1"), NotJson("it is not."), None)
     world.audit.down = False
     assert await world.life().rejections.flush() == 1
-    await world.life().reception.refuse(("event", "s", "1"), NotJson("it is not."), None)
+    await world.life().intake.refuse(("event", "s", "1"), NotJson("it is not."), None)
     assert (len(told(world)), world.audit.conflicts) == (1, [])
 
 
 async def test_a_flood_of_different_refusals_becomes_one_count(world: World) -> None:
     life = world.life()
-    rejections = Rejections(life.remarks, world.topic, world.clock, RateLimit(burst=5))
+    rejections = Rejections(life.spool, world.topic, world.clock, RateLimit(burst=5))
     for number in range(500):
         problem = NotJson(f"{number} is not.").problem()
         await rejections.record(
@@ -125,7 +134,7 @@ async def test_a_flood_of_different_refusals_becomes_one_count(world: World) -> 
 
 async def test_a_count_is_not_lost_while_state_is_away(world: World) -> None:
     life = world.life()
-    rejections = Rejections(life.remarks, world.topic, world.clock, RateLimit(burst=0))
+    rejections = Rejections(life.spool, world.topic, world.clock, RateLimit(burst=0))
     await rejections.record(
         audit_events.rejection_event(("event", "s", "1"), START, NotJson("it is not.").problem(), request_id=None)
     )
@@ -216,7 +225,7 @@ async def test_an_audit_that_is_away_shows_in_the_fleet_with_since_when_and_how_
     await client.post("/migrations", json={"services": ["first"], "request_id": "r-1"})
     await client.post("/migrations", content=b"nonsense")
     await life.drive(most_timers=3)
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     found = (await client.get("/fleet")).json()["audit"]
     # The request, its start, and the refusal; nothing was begun.
     assert (found["state"], found["events_waiting"]) == ("away", 3)
@@ -226,5 +235,5 @@ async def test_an_audit_that_is_away_shows_in_the_fleet_with_since_when_and_how_
     world.audit.down = False
     await life.drive()
     await life.rejections.flush()
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert (await client.get("/fleet")).json()["audit"] == {"state": "written", "events_waiting": 0}

@@ -31,7 +31,7 @@ JSON = st.recursive(
     lambda inside: st.lists(inside, max_size=4) | st.dictionaries(st.text(max_size=10), inside, max_size=4),
     max_leaves=8,
 )
-KEYS = [OwnKey.INDEX, OwnKey.REMARKS, FORMER_INDEX, "run-spoilt"]
+KEYS = [OwnKey.INDEX, OwnKey.SPOOL, FORMER_INDEX, "run-spoilt"]
 
 
 def asked(request_id: str) -> dict[str, Any]:
@@ -46,7 +46,7 @@ async def lived(world: World) -> Life:
         if request_id == "ended":
             await life.drive()
     world.audit.down = True
-    await handle_event(event("refused-1", "text"), life.reception)
+    await handle_event(event("refused-1", "text"), life.intake)
     world.audit.down = False
     return life
 
@@ -65,10 +65,10 @@ async def _with_garbage(data: st.DataObject, key: str, restarted: bool, nested: 
     stored = json.loads(world.documents.documents.get(key, ('{"open": [], "recent": []}', 1))[0])
     world.documents.documents[key] = (json.dumps(_spoilt(data, stored) if nested else data.draw(JSON)), 5)
     life = world.life() if restarted else life
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     await life.rejections.flush()
     await _every_route_answers(world, life, spoilt=key.removeprefix("run-") if key.startswith("run-") else None)
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     await life.rejections.flush()
     for request_id in ("new", "by-event"):
         await _drive(world, life, request_id)
@@ -129,9 +129,9 @@ async def _every_route_answers(world: World, life: Life, *, spoilt: str | None) 
             answer = await client.get(f"/migrations/{spoilt}")
             assert answer.status_code < 500 or answer.json()["code"] == "CM-815", answer.text
             assert answer.status_code == 200 or answer.json()["next_step"]
-    assert await handle_event(event("by-event"), life.reception) == "SUCCESS"
-    assert await handle_event(event("refused-2", "text"), life.reception) == "DROP"
-    assert await handle_event(event("ended", {"services": ["first"]}), life.reception) == "DROP"
+    assert await handle_event(event("by-event"), life.intake) == "SUCCESS"
+    assert await handle_event(event("refused-2", "text"), life.intake) == "DROP"
+    assert await handle_event(event("ended", {"services": ["first"]}), life.intake) == "DROP"
 
 
 def put(world: World, key: str, value: Any) -> None:
@@ -149,7 +149,7 @@ async def test_a_damaged_run_is_told_of_wherever_somebody_looks_and_never_writte
     life = await lived(world)
     put(world, "run-spoilt", garbage)
     for _ in range(3):
-        await life.sweep.run_once()
+        await life.recovery_loop.run_once()
     async with client_of(world, life) as client:
         one = await client.get("/migrations/spoilt")
         assert (one.status_code, one.json()["code"], one.json()["request_id"]) == (500, "CM-815", "spoilt")
@@ -168,9 +168,9 @@ async def test_a_damaged_run_is_told_of_wherever_somebody_looks_and_never_writte
 async def test_a_damaged_run_is_not_taken_for_one_that_never_got_a_record(world: World) -> None:
     life = await lived(world)
     put(world, "run-spoilt", "text")
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     world.seconds += (ABANDONED_AFTER + timedelta(seconds=1)).total_seconds()
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     index = await life.runs.index()
     assert "spoilt" in index.recent
     assert "spoilt" in {entry.request_id for entry in index.open}
@@ -180,10 +180,10 @@ async def test_a_record_that_a_person_has_mended_is_no_longer_told_of(world: Wor
     life = await lived(world)
     whole = world.documents.documents["run-spoilt"]
     put(world, "run-spoilt", "text")
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert life.runs.damage.copies
     world.documents.documents["run-spoilt"] = whole
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert life.runs.damage.copies == {}
     await life.drive()
     assert (await life.runs.index()).open == []
@@ -195,7 +195,7 @@ async def test_a_damaged_index_is_kept_for_a_person_and_begun_anew_from_what_thi
 ) -> None:
     life = await lived(world)
     put(world, OwnKey.INDEX, garbage)
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert (await life.runs.index()).recent == ["open", "spoilt", "ended"]
     kept = {key: value for key, value in world.documents.documents.items() if key.startswith("damaged-")}
     assert [json.loads(text)["document"] for text, _ in kept.values()] == [garbage]
@@ -207,7 +207,7 @@ async def test_of_a_damaged_index_what_can_be_read_is_kept_after_a_restart_too(w
     document = json.loads(world.documents.documents[OwnKey.INDEX][0])
     put(world, OwnKey.INDEX, {**document, "recent": [*document["recent"], 7, "a b"]})
     life = world.life()
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert (await life.runs.index()).recent == ["open", "spoilt", "ended"]
     await life.drive()
     assert (await life.runs.index()).open == []
@@ -228,14 +228,14 @@ async def test_a_run_that_was_lost_with_the_index_enters_it_again_when_it_is_tou
     async with client_of(world, life) as client:
         await client.get("/migrations/ended")
     assert set((await life.runs.index()).recent) == {"new", "open", "spoilt", "ended"}
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert (await life.runs.index()).open == []
 
 
 async def test_an_index_that_is_deleted_under_a_running_coordinator_is_written_again(world: World) -> None:
     life = await lived(world)
     del world.documents.documents[OwnKey.INDEX]
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert (await world.life().runs.index()).recent == ["open", "spoilt", "ended"]
 
 
@@ -243,7 +243,7 @@ async def test_an_event_that_the_audit_would_refuse_for_ever_holds_up_no_refusal
     problem = NotJson("it is not.").problem()
     good = audit_events.rejection_event(("event", "s", "1"), START, problem, request_id=None).model_dump(mode="json")
     bad = [{**good, "event_type": "nobody.knows"}, {"detail": 7}, "text"]
-    put(world, OwnKey.REMARKS, {"events": [*bad, good], "dropped": "?", "recorded": [1]})
+    put(world, OwnKey.SPOOL, {"events": [*bad, good], "dropped": "?", "recorded": [1]})
     life = world.life()
     assert await life.rejections.flush() == 1
     assert list(map(str, world.audit.events)) == [good["event_id"]]
@@ -263,14 +263,14 @@ async def test_a_run_that_can_be_read_and_not_written_is_damaged_and_spoils_no_p
         assert page.status_code == 200
         assert page.json()["damaged"] == ["spoilt"]
         assert (await client.get("/migrations/spoilt")).json()["code"] == "CM-815"
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert world.documents.documents["run-spoilt"] == (stored, 7)
 
 
 async def test_marks_of_refusals_that_nobody_can_write_again_leave(world: World) -> None:
     """One half of a surrogate pair in the list kept every later refusal from being recorded."""
     life = await lived(world)
-    kept = json.loads(world.documents.documents[OwnKey.REMARKS][0])
-    world.documents.documents[OwnKey.REMARKS] = (json.dumps(kept | {"recorded": ["\ud800"]}), 7)
-    await handle_event(event("refused-2", "text"), life.reception)
-    json.dumps(json.loads(world.documents.documents[OwnKey.REMARKS][0]), ensure_ascii=False).encode()
+    kept = json.loads(world.documents.documents[OwnKey.SPOOL][0])
+    world.documents.documents[OwnKey.SPOOL] = (json.dumps(kept | {"recorded": ["\ud800"]}), 7)
+    await handle_event(event("refused-2", "text"), life.intake)
+    json.dumps(json.loads(world.documents.documents[OwnKey.SPOOL][0]), ensure_ascii=False).encode()

@@ -41,11 +41,11 @@ async def test_a_life_of_the_coordinator_writes_no_key_that_is_not_named_in_one_
     life = world.life()
     for request_id in ("index", "r-1", "rejections-pending", "index-of-runs"):
         await life.acceptance.accept(read_request({"services": "all", "request_id": request_id}, default_request_id=""))
-    await life.reception.refuse(("event", "s", "1"), NotJson("it is not."), "index")
+    await life.intake.refuse(("event", "s", "1"), NotJson("it is not."), "index")
     world.documents.documents[OwnKey.INDEX] = ('"garbage"', 7)
-    world.documents.documents[OwnKey.REMARKS] = ("[]", 7)
+    world.documents.documents[OwnKey.SPOOL] = ("[]", 7)
     await life.drive()
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     await life.rejections.flush()
     runs = {key_of_run(one) for one in ("index", "r-1", "rejections-pending", "index-of-runs")}
     beside = re.compile("|".join(f"damaged-{key}-[0-9a-f]{{16}}" for key in OwnKey))

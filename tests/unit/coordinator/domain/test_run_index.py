@@ -46,11 +46,11 @@ async def state_of(life: Life, request_id: str) -> str:
 async def test_a_run_called_index_is_a_run_like_any_other(world: World) -> None:
     life = world.life()
     await life.acceptance.accept(asked("index"))
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     await life.drive()
     assert await state_of(life, "index") == "succeeded"
     await life.acceptance.accept(asked("r-2"))
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     await life.drive()
     assert (await life.runs.index()).recent == ["r-2", "index"]
     assert (await life.runs.index()).open == []
@@ -61,7 +61,7 @@ async def test_an_old_store_is_taken_over_with_every_run_in_it_and_its_key_is_fr
     life = world.life()
     await life.acceptance.accept(asked("index"))
     assert (await life.runs.index()).recent == ["index", "r-2", "r-1"]
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     await life.drive()
     assert [await state_of(life, one) for one in ("r-1", "r-2", "index")] == ["succeeded"] * 3
     assert (await life.runs.index()).open == []
@@ -71,11 +71,11 @@ async def test_an_old_store_that_a_request_called_index_has_broken_heals_by_itse
     an_old_store(world, "r-1", also=("index",))
     life = world.life()
     assert await life.runs.read("index") is None
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     await life.drive()
     assert await state_of(life, "r-1") == "succeeded"
     world.seconds += (ABANDONED_AFTER + timedelta(seconds=1)).total_seconds()
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert (await life.runs.index()).recent == ["r-1"]
     await life.acceptance.accept(asked("index"))
     await life.drive()
@@ -97,7 +97,7 @@ async def test_a_death_at_any_step_of_the_take_over_forgets_nothing(before: bool
         life = world.life()
         await life.acceptance.accept(asked("index"))
         for _ in range(2):
-            await life.sweep.run_once()
+            await life.recovery_loop.run_once()
             await life.drive()
         assert [await state_of(life, one) for one in ("r-1", "r-2", "index")] == ["succeeded"] * 3, nth
         assert {"r-1", "r-2", "index"} == set((await life.runs.index()).recent), nth
@@ -106,7 +106,7 @@ async def test_a_death_at_any_step_of_the_take_over_forgets_nothing(before: bool
 
 async def take_over(world: World, fate: Fate) -> None:
     life = world.life(fate)
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     await life.acceptance.accept(asked("index"))
 
 
@@ -158,7 +158,7 @@ async def test_a_run_called_index_is_not_taken_for_a_damaged_index_when_ours_is_
     await world.life().acceptance.accept(asked("index"))
     del world.documents.documents[OwnKey.INDEX]
     life = world.life()
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert await state_of(life, "index") == "accepted"
 
 
@@ -168,7 +168,7 @@ async def test_garbage_where_the_first_release_kept_its_index_is_kept_beside_and
     an_old_store(world, "r-1")
     stand(world, FORMER_INDEX, {"open": "?", "recent": ["r-1", 7], "more": 1})
     life = world.life()
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert (await life.runs.index()).recent == ["r-1"]
     (kept,) = [key for key in world.documents.documents if key.startswith("damaged-")]
     assert json.loads(world.documents.documents[kept][0])["document"]["more"] == 1
@@ -181,5 +181,5 @@ def test_very_many_runs_leave_in_a_moment() -> None:
     ids = [f"r-{number}" for number in range(30_000)]
     index = Index(open=[OpenRun.model_construct(request_id=each, at=START) for each in ids])
     began = time.process_time()
-    assert index.left(ids[::2], ids[1::2]).open == []
+    assert index.without(ids[::2], ids[1::2]).open == []
     assert time.process_time() - began < 1

@@ -49,7 +49,7 @@ async def test_a_death_at_any_effect_leaves_a_run_that_starts_by_itself_or_nothi
         with pytest.raises(Died):
             await world.life(Fate(dies_at=nth, before=before)).acceptance.accept(asked())
         again = world.life()
-        await again.sweep.run_once()
+        await again.recovery_loop.run_once()
         await again.drive()
         stored = await again.runs.read("r-1")
         outcomes.add(stored is None)

@@ -30,7 +30,7 @@ async def test_a_run_without_a_workflow_is_started(world: World) -> None:
     life = world.life()
     await life.acceptance.accept(REQUEST)
     world.workflows.instances.clear()
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert list(world.workflows.instances) == ["r-1"]
 
 
@@ -38,7 +38,7 @@ async def test_a_run_whose_workflow_ended_too_early_is_taken_up_again(world: Wor
     life = world.life()
     await life.acceptance.accept(REQUEST)
     world.workflows.instances["r-1"].over = True
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert not world.workflows.instances["r-1"].over
 
 
@@ -46,7 +46,7 @@ async def test_a_run_that_is_being_carried_out_is_left_alone(world: World) -> No
     life = world.life()
     await life.acceptance.accept(REQUEST)
     alive = world.workflows.instances["r-1"]
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert world.workflows.instances["r-1"] is alive
 
 
@@ -56,7 +56,7 @@ async def test_a_workflow_that_keeps_failing_is_retried_less_and_less_often(worl
     revivals = 0
     for _ in range(40):
         world.workflows.instances["r-1"] = Instance(over=True)
-        await life.sweep.run_once()
+        await life.recovery_loop.run_once()
         revivals += not world.workflows.instances["r-1"].over
     assert 3 <= revivals <= 7
 
@@ -79,20 +79,20 @@ async def test_a_round_that_took_too_long_goes_on_with_the_runs_it_did_not_come_
     for _ in range(3):
         with suppress(TimeoutError):
             async with asyncio.timeout(0.2):
-                await life.sweep.run_once()
+                await life.recovery_loop.run_once()
     assert sorted(asked) == sorted(f"r-{number}" for number in numbers)
 
 
 async def test_an_entry_without_a_record_is_tidied_away_only_when_nobody_can_be_writing_it(world: World) -> None:
     life = world.life()
     await life.runs.index_add("lost", world.clock())
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert [entry.request_id for entry in (await life.runs.index()).open] == ["lost"]
     world.clock.at += timedelta(days=1)  # a clock that was set tells nothing about who is writing
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert [entry.request_id for entry in (await life.runs.index()).open] == ["lost"]
     world.seconds += ABANDONED_AFTER.total_seconds() + 1
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     index = await life.runs.index()
     assert (index.open, index.recent) == ([], [])
 
@@ -102,10 +102,10 @@ async def test_a_settled_run_leaves_the_open_list_and_stays_among_the_recent(wor
     await life.acceptance.accept(REQUEST)
     await life.drive()
     await life.runs.index_add("r-1", world.clock())
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     index = await life.runs.index()
     assert (index.open, index.recent) == ([], ["r-1"])
-    assert life.sweep.open_runs == 0
+    assert life.recovery_loop.open_runs == 0
 
 
 async def test_refusals_wait_for_the_audit_and_are_then_recorded_once(world: World) -> None:
@@ -125,7 +125,7 @@ async def test_a_flood_of_refusals_keeps_the_newest_and_counts_the_rest(world: W
     world.audit.down = True
     life = world.life()
     for number in range(PENDING_LIMIT + 5):
-        await life.remarks.record_once(refusal(number))
+        await life.spool.record_once(refusal(number))
     document = await world.documents.read(PENDING)
     assert document is not None
     assert (len(document.value["events"]), document.value["dropped"]) == (PENDING_LIMIT, 5)
@@ -150,14 +150,14 @@ async def test_a_run_that_cannot_be_looked_after_keeps_no_other_from_it(
     ids = [f"r-{number}" for number in range(2 * MAX_CONCURRENT + 1)]
     for request_id in ids:
         await life.acceptance.accept(REQUEST.model_copy(update={"request_id": request_id}))
-    look_after = life.sweep.recovery.recover
+    look_after = life.recovery_loop.recovery.recover
 
     async def stumbling(run: Run) -> None:
         if run.request_id == ids[0]:
             raise ZeroDivisionError
         await look_after(run)
 
-    monkeypatch.setattr(life.sweep.recovery, "recover", stumbling)
+    monkeypatch.setattr(life.recovery_loop.recovery, "recover", stumbling)
     world.workflows.instances.clear()
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert list(world.workflows.instances) == ids[1:]

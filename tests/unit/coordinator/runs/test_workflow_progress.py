@@ -11,7 +11,7 @@ import pytest
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.domain.stalled_run import SENTENCES, Standstill
-from coordinator.runs.workflow_progress import MANY, MAX_OBSERVED_SECONDS, REPORT_AFTER_SECONDS
+from coordinator.runs.workflow_progress import BUSY_ACTIVITIES, MAX_OBSERVED_SECONDS, REPORT_AFTER_SECONDS
 from coordinator.unavailable import WorkflowUnavailable
 from tests.unit.coordinator.fakes import HISTORY, Life, World
 
@@ -27,7 +27,7 @@ async def looks(life: Life, seconds: float, *others: Life) -> None:
     for _ in range(round(seconds / EVERY)):
         life.world.seconds += EVERY
         for each in (life, *others):
-            await each.sweep.run_once()
+            await each.recovery_loop.run_once()
 
 
 async def stored(life: Life, request_id: str = "r-1") -> Run:
@@ -42,7 +42,7 @@ async def test_a_run_that_nobody_drives_is_named_within_a_minute_and_then_taken_
     lost = world.workflows.instances["r-1"]
     await looks(life, 50)
     assert (await stored(life)).standstill is Standstill.STILL
-    assert (life.sweep.recovery.not_starting, life.sweep.still_runs) == ({"r-1"}, 1)
+    assert (life.recovery_loop.recovery.not_starting, life.recovery_loop.still_runs) == ({"r-1"}, 1)
     assert world.workflows.terminated == []
     await looks(life, 60)
     assert world.workflows.terminated == ["r-1"]
@@ -52,14 +52,14 @@ async def test_a_run_that_nobody_drives_is_named_within_a_minute_and_then_taken_
     assert (run.state, run.public()["waiting_for"], run.steps[0].operation_id) == ("succeeded", None, "r-1.first.1")
     assert "standstill" not in run.public()
     assert world.fleet.services["first"].applied == HISTORY
-    await life.sweep.run_once()
-    assert life.sweep.still_runs == 0
+    await life.recovery_loop.run_once()
+    assert life.recovery_loop.still_runs == 0
 
 
 async def test_that_a_delivery_is_marked_while_a_run_stands_still_is_no_movement(world: World) -> None:
     life = world.life()
     await accepted(life)
-    await life.tools.relay.deliver_to_audit(await stored(life))
+    await life.dependencies.relay.deliver_to_audit(await stored(life))
     await looks(life, 50)
     run = await stored(life)
     assert (run.standstill, run.audit) == (Standstill.STILL, "recorded")
@@ -74,7 +74,7 @@ async def test_a_run_that_moves_again_says_no_longer_that_it_stands_still(world:
     world.workflows.instances["r-1"].turns += 1
     await looks(life, 10)
     assert (await stored(life)).standstill is None
-    assert life.sweep.recovery.not_starting == set()
+    assert life.recovery_loop.recovery.not_starting == set()
 
 
 async def test_a_run_whose_step_takes_hours_is_never_taken_up(world: World) -> None:
@@ -99,7 +99,7 @@ async def test_an_activity_that_is_under_way_here_is_movement_enough(world: Worl
 async def test_runs_that_wait_behind_many_others_are_left_alone(world: World) -> None:
     life = world.life()
     await accepted(life)
-    busy = [life.activities.running(f"other-{number}") for number in range(MANY)]
+    busy = [life.activities.running(f"other-{number}") for number in range(BUSY_ACTIVITIES)]
     for one in busy:
         one.__enter__()
     await looks(life, 600)
@@ -110,7 +110,7 @@ async def test_a_run_that_nobody_drives_is_found_behind_many_others_as_well(worl
     life = world.life()
     await accepted(life)
     with ExitStack() as busy:
-        for number in range(MANY):
+        for number in range(BUSY_ACTIVITIES):
             busy.enter_context(life.activities.running(f"other-{number}"))
         await looks(life, 360)
         assert (await stored(life)).standstill is Standstill.STILL
@@ -124,7 +124,7 @@ async def test_a_workflow_that_somebody_paused_is_named_and_left_to_that_person(
     world.workflows.instances["r-1"].paused = True
     await looks(life, 3600)
     assert (await stored(life)).standstill is Standstill.PAUSED
-    assert (world.workflows.terminated, life.sweep.recovery.not_starting) == ([], set())
+    assert (world.workflows.terminated, life.recovery_loop.recovery.not_starting) == ([], set())
     world.workflows.instances["r-1"].paused = False
     await looks(life, 20)
     assert (await stored(life)).standstill is None
@@ -142,7 +142,7 @@ async def test_of_two_replicas_that_decide_at_once_only_one_ends_the_workflow(wo
     await accepted(one)
     await looks(one, 90, other)
     world.seconds += EVERY
-    await asyncio.gather(one.sweep.run_once(), other.sweep.run_once())
+    await asyncio.gather(one.recovery_loop.run_once(), other.recovery_loop.run_once())
     assert world.workflows.terminated == ["r-1"]
 
 
@@ -157,9 +157,9 @@ async def test_nothing_is_taken_up_while_the_engine_takes_no_turn(world: World) 
 async def test_a_process_or_machine_that_stood_still_makes_no_run_look_still(world: World) -> None:
     life = world.life()
     await accepted(life)
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     world.seconds += 8 * 3600
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert MAX_OBSERVED_SECONDS < REPORT_AFTER_SECONDS
     assert (world.workflows.terminated, (await stored(life)).standstill) == ([], None)
 
@@ -174,7 +174,7 @@ async def test_an_accepted_run_that_cannot_be_scheduled_is_named_as_well(
     life = world.life()
     await accepted(life)
     await looks(life, 50)
-    assert life.sweep.recovery.not_starting == {"r-1"}
+    assert life.recovery_loop.recovery.not_starting == {"r-1"}
     assert (await stored(life)).standstill is Standstill.STILL
 
 
@@ -193,7 +193,7 @@ async def test_a_run_that_cannot_be_looked_after_keeps_no_other_from_it(
         return await driver(request_id)
 
     monkeypatch.setattr(world.workflows, "driver", stalled)
-    await life.sweep.run_once()
+    await life.recovery_loop.run_once()
     assert "r-2" in world.workflows.instances
 
 

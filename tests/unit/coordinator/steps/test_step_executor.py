@@ -158,10 +158,10 @@ async def test_a_service_that_stays_silent_ends_as_needs_attention_and_never_as_
 def test_an_answer_ends_the_silence_before_it() -> None:
     seconds = iter([20.0, 60.0, 100.0])
     patience = SilenceTimer(lambda: next(seconds))
-    assert patience.unanswered("op", 0.0, pause=1.0, lie=False).silent == 21
-    assert patience.unanswered("op", 40.0, pause=1.0, lie=False).silent == 42
+    assert patience.unanswered("op", 0.0, pause=1.0, inconsistent=False).silent == 21
+    assert patience.unanswered("op", 40.0, pause=1.0, inconsistent=False).silent == 42
     patience.answered("op")
-    assert patience.unanswered("op", 80.0, pause=1.0, lie=False).silent == 21
+    assert patience.unanswered("op", 80.0, pause=1.0, inconsistent=False).silent == 21
 
 
 @pytest.mark.parametrize("hours", [2, 24 * 365, -26])
@@ -187,7 +187,7 @@ async def test_time_in_which_nobody_asked_is_no_silence(world: World, hours: int
 
 def test_a_process_that_stood_still_counts_no_more_than_one_question() -> None:
     patience = SilenceTimer(lambda: 10 * 3600)
-    assert patience.unanswered("op", 0.0, pause=1.0, lie=False).silent == MAX_QUESTION_SECONDS + 1
+    assert patience.unanswered("op", 0.0, pause=1.0, inconsistent=False).silent == MAX_QUESTION_SECONDS + 1
 
 
 def test_a_doubt_about_an_operation_whose_end_another_process_learnt_is_not_kept_for_ever() -> None:
@@ -195,7 +195,7 @@ def test_a_doubt_about_an_operation_whose_end_another_process_learnt_is_not_kept
     patience = SilenceTimer(lambda: seconds)
     for number in range(1000):
         seconds = number * 600.0
-        patience.unanswered(f"r-{number}.first.1", seconds, pause=1, lie=False)
+        patience.unanswered(f"r-{number}.first.1", seconds, pause=1, inconsistent=False)
     assert len(patience._unanswered) <= 10
 
 

@@ -30,7 +30,7 @@ CHANGES: dict[str, Any] = {
     "detail.revision": "another",
     "detail.sha256": "added",
 }
-OF_THE_COURSE = {Kind.COURSE_BROKEN, Kind.VERSION_UNEXPLAINED, Kind.ATTEMPT_MISSING, Kind.APPLIED_TWICE}
+OF_THE_COURSE = {Kind.HISTORY_BROKEN, Kind.VERSION_UNEXPLAINED, Kind.ATTEMPT_MISSING, Kind.APPLIED_TWICE}
 
 
 def gaps(story: Story, page: int = 3) -> list[Discrepancy]:
