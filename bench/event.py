@@ -14,7 +14,7 @@ from bench.ground import Ground
 from coordinator.domain.run_state import RunState
 from scripts.infrastructure.fleet import COORDINATOR
 
-GIVE_UP_SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
 class RunWentWrong(Exception):
@@ -58,7 +58,7 @@ class Event:
 
     def _recorded(self, request_id: str) -> dict[str, Any]:
         """The finished run. Polls without a pause, so that the end is noticed at once. Raises RunWentWrong."""
-        deadline = time.monotonic() + GIVE_UP_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             answer = self.http.get(f"{self._method}/migrations/{request_id}", params={"wait_seconds": 1})
             if answer.status_code == httpx.codes.OK:
@@ -66,7 +66,7 @@ class Event:
                 if RunState(record["state"]).terminal and record.get("audit") == "recorded":
                     return record
             time.sleep(0.002)
-        raise RunWentWrong(f"{request_id} was not recorded within {GIVE_UP_SECONDS} s")
+        raise RunWentWrong(f"{request_id} was not recorded within {TIMEOUT_SECONDS} s")
 
     def door_milliseconds(self, calls: int) -> list[float]:
         """Times from a call to its answer, in ms. All are dry runs, so that no migration runs besides."""

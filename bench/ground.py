@@ -16,7 +16,7 @@ from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.render import Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import Settings
 
-REST_SECONDS = 7.0  # longer than the interval in which a waiting service looks at its database
+SETTLE_SECONDS = 7.0  # longer than the interval in which a waiting service looks at its database
 
 Say = Callable[[str], None]
 
@@ -46,7 +46,7 @@ class Ground:
         """Creates empty databases, then waits until the services have noticed what is pending."""
         make_anew(self.infrastructure.postgres, [member.database for member in self.members])
         shutil.rmtree(self.infrastructure.settings.audit_folder, ignore_errors=True)  # its key signs one audit only
-        time.sleep(REST_SECONDS)
+        time.sleep(SETTLE_SECONDS)
 
     def heads(self) -> dict[str, str]:
         """The revision of each database, by service."""

@@ -17,7 +17,7 @@ from scripts.infrastructure.settings import ROOT
 
 ALEMBIC = str(Path(sys.executable).parent / "alembic")
 PSQL = str(binaries() / "psql")
-ASK_FOR_THE_VERSION = "SELECT version_num FROM alembic_version"
+SELECT_VERSION = "SELECT version_num FROM alembic_version"
 
 
 class CommandFailed(Exception):
@@ -89,7 +89,7 @@ class Psql:
     def at_head(self) -> None:
         """Reads the version of each service."""
         for plain in self.folders:
-            self._psql(plain.member, "--command", ASK_FOR_THE_VERSION)
+            self._psql(plain.member, "--command", SELECT_VERSION)
 
     def _psql(self, member: FleetMember, *what: str) -> None:
         url = self.ground.plain_url_of(member)

@@ -37,15 +37,15 @@ AUDIT_PAUSE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class ActivityDependencies:
-    """What activities work with; app.py alone puts it together."""
+    """The objects that activities use; app.py creates it."""
 
     runs: RunRepository
     relay: OutboxRelay
     step_executor: StepExecutor
     catalog: Catalog
     clock: Clock
-    drift: DriftRecorder
-    running: RunningActivities = field(default_factory=RunningActivities)
+    drift_recorder: DriftRecorder
+    running_activities: RunningActivities = field(default_factory=RunningActivities)
     planning_patience_seconds: float = 10.0
 
 
@@ -65,7 +65,7 @@ async def report_unexpected_errors(
     app.py registers every activity wrapped in this one.
     """
     try:
-        with dependencies.running.running(order["request_id"]):
+        with dependencies.running_activities.running(order["request_id"]):
             return await activity(order, dependencies=dependencies)
     except CoordinatorError:
         raise
@@ -78,9 +78,9 @@ async def report_unexpected_errors(
 
 
 async def make_plan(order: dict[str, Any], *, dependencies: ActivityDependencies) -> dict[str, Any]:
-    """Plans an accepted run and answers its schedule.
+    """Plans an accepted run and returns its schedule.
 
-    A run that has a plan keeps it: a catalog that changes tomorrow cannot alter a run that began today.
+    A run that has a plan keeps it: a later change of the catalog does not alter it.
     """
     run = await dependencies.runs.read(order["request_id"])
     if run is None:
@@ -92,7 +92,7 @@ async def make_plan(order: dict[str, Any], *, dependencies: ActivityDependencies
         plan, steps = await plan_run(
             run, dependencies.catalog, messenger, patience_seconds=dependencies.planning_patience_seconds
         )
-        await dependencies.drift.check(messenger, plan, steps)
+        await dependencies.drift_recorder.check(messenger, plan, steps)
         run = await _store_plan(run.request_id, plan, steps, dependencies)
         dependencies.relay.deliver_in_background(run)
     return RunSchedule.of(run).model_dump(mode="json")
@@ -122,7 +122,7 @@ async def carry_out(order: dict[str, Any], *, dependencies: ActivityDependencies
 
 
 async def finish(order: dict[str, Any], *, dependencies: ActivityDependencies) -> dict[str, Any]:
-    """Ends the run and delivers its outbox; answers whether it is settled. The workflow repeats it until it is."""
+    """Ends the run and delivers its outbox; returns whether it is settled. The workflow repeats it until it is."""
     request_id = order["request_id"]
     try:
         run = await dependencies.runs.update(request_id, lambda run: run.finish(dependencies.clock()))
@@ -149,7 +149,7 @@ ACTIVITIES: Mapping[str, Activity] = {"make_plan": make_plan, "carry_out": carry
 
 
 async def _store_plan(request_id: str, plan: FleetPlan, steps: list[Step], dependencies: ActivityDependencies) -> Run:
-    """A plan that the record cannot hold becomes the obstacle that ends the run."""
+    """Stores the plan. A plan that is too large for the record becomes an obstacle, which ends the run."""
     try:
         return await dependencies.runs.update(request_id, lambda run: run.with_plan(plan, steps, dependencies.clock()))
     except DocumentTooLarge as error:
@@ -160,7 +160,7 @@ async def _store_plan(request_id: str, plan: FleetPlan, steps: list[Step], depen
 
 
 async def _begin_step(run: Run, service: str, dependencies: ActivityDependencies) -> Run:
-    """Starts no step before the audit has everything that happened so far; says in the record that it waits for it."""
+    """Starts the step once the audit has every event so far. Until then the record says that the run waits for it."""
     try:
         await dependencies.relay.deliver_to_audit(run)
     except (AuditUnavailable, SidecarUnreachable) as error:
@@ -171,7 +171,7 @@ async def _begin_step(run: Run, service: str, dependencies: ActivityDependencies
 
 
 async def _store_outcome(request_id: str, service: str, outcome: Outcome, dependencies: ActivityDependencies) -> Run:
-    """An outcome that the record cannot hold is stored as an inconclusive one."""
+    """Stores the outcome. One that is too large for the record is stored as unknown."""
     try:
         return await dependencies.runs.update(
             request_id, lambda run: run.apply_outcome(service, outcome, dependencies.clock())
@@ -193,7 +193,7 @@ def _may_start_without_audit(step: Step, error: CoordinatorError, catalog: Catal
 
 
 def _report(step: Step) -> dict[str, Any]:
-    """A step that could not begin is asked for again, but not at once."""
+    """The StepReport of a step. A step that could not begin is repeated after AUDIT_PAUSE_SECONDS."""
     pause = AUDIT_PAUSE_SECONDS if step.state is StepState.PENDING else 0
     report = StepReport(service=step.service, state=step.state, again_after_seconds=pause)
     return report.model_dump(mode="json")

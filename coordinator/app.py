@@ -107,14 +107,14 @@ def _wire(
     audit_trail = MonitoredAuditTrail(audit, now)
     spool = AuditSpool(audit_trail, documents, damaged_documents)
     rejections = Rejections(spool, publisher, now)
-    drift = DriftRecorder(spool, now)
+    drift_recorder = DriftRecorder(spool, now)
     dependencies = ActivityDependencies(
         runs=runs,
         relay=OutboxRelay(audit_trail, publisher, runs.deliveries),
         step_executor=StepExecutor(messenger, Limits(operation_deadline=settings.operation_deadline)),
         catalog=catalog,
         clock=now,
-        drift=drift,
+        drift_recorder=drift_recorder,
         planning_patience_seconds=settings.planning_patience.total_seconds(),
     )
     workflows = DaprWorkflows(
@@ -126,11 +126,11 @@ def _wire(
     )
     intake = RequestIntake(Acceptance(runs, workflows, catalog, now), rejections, now)
     callers = Callers(settings.app_api_token, settings.app_id)
-    run_recovery = RunRecovery(runs, workflows, WorkflowProgress(dependencies.running))
+    run_recovery = RunRecovery(runs, workflows, WorkflowProgress(dependencies.running_activities))
     recovery_loop = RecoveryLoop(runs, run_recovery, rejections, audit_trail)
     rejection_lookup = RejectionLookup(spool, audit)
     api_dependencies = migrations.ApiDependencies(
-        intake, runs, change_notifier, catalog, messenger, callers, drift, audit_trail, rejection_lookup
+        intake, runs, change_notifier, catalog, messenger, callers, drift_recorder, audit_trail, rejection_lookup
     )
     app.include_router(migrations.routes(api_dependencies))
     app.include_router(audit_proxy.routes(audit))

@@ -1,4 +1,4 @@
-"""What the coordinator needs from outside, as small protocols. Each names the errors it may raise."""
+"""The interfaces of the coordinator to other systems, as protocols. Each names the errors it may raise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from migration_sidecar.contract.progress_events import ProgressEventType
 
 
 class ServiceAddress(NamedTuple):
-    """A service and its database; an answer about another pair is not believed."""
+    """A service and its database; an answer about another pair is refused."""
 
     service: str
     database: str
@@ -153,7 +153,7 @@ class WorkflowScheduler(Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether activities are carried out, as far as was seen last."""
+        """Whether activities were carried out at the last proof."""
         ...
 
     async def prove(self) -> None:

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
 
     @field_validator("allowed_hosts")
     @classmethod
-    def _are_names(cls, text: str) -> str:
+    def _validate_hosts(cls, text: str) -> str:
         allowed_hosts(text)
         return text
 

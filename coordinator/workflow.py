@@ -11,7 +11,7 @@ from dapr.ext.workflow import DaprWorkflowContext, RetryPolicy, when_all
 from coordinator.domain.schedule import RunSchedule, StepReport
 
 NAME = "migrate"
-# Dapr replays the whole history at every turn, so a long wait goes on in a fresh one.
+# Dapr replays the whole history at every turn, so a long wait continues in a new one.
 ROUNDS_PER_HISTORY = 40
 SETTLING_PAUSE = timedelta(seconds=2)
 RETRY_POLICY = RetryPolicy(

@@ -20,7 +20,7 @@ from bench.findings import percentile
 PROCESSES = multiprocessing.get_context("fork")
 APPEND = "SELECT * FROM audit.append_events(%s::jsonb)"
 # Enough time for PostgreSQL to notice that a client was killed.
-LEAVING_SECONDS = 10.0
+DISCONNECT_SECONDS = 10.0
 
 CHAIN = """
 SELECT count(*), coalesce(max(seq), 0),
@@ -109,7 +109,7 @@ def kill_half_way(url: str, writers: int, each: int, batch: int = 10) -> Killed:
         for process, _ in running:
             process.join()
         seconds = time.monotonic() - begun
-        _wait_until_alone(connection)
+        _wait_for_disconnects(connection)
         stored, last, broken = _one(connection, CHAIN)
     killed = sum(process.exitcode != 0 for process, _ in running)
     return Killed(writers, killed, answered, stored, last, broken, seconds)
@@ -159,9 +159,9 @@ def _all_of(receiver: Connection) -> list[int]:
     return answers
 
 
-def _wait_until_alone(connection: psycopg.Connection[Any]) -> None:
+def _wait_for_disconnects(connection: psycopg.Connection[Any]) -> None:
     """The last batch of a killed writer may still be running."""
-    end = time.monotonic() + LEAVING_SECONDS
+    end = time.monotonic() + DISCONNECT_SECONDS
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     while _one(connection, others)[0] and time.monotonic() < end:
         time.sleep(0.05)

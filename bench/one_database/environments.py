@@ -33,7 +33,7 @@ def downgrade():
 '''
 # The newest revision is downgraded through the endpoint in every round.
 OUR_SECTION = "\n[migration_sidecar]\nendpoint_downgrades = true\n"
-MAKE_A_TABLE = """op.create_table(
+CREATE_TABLE = """op.create_table(
         "item_{number:04d}",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("name", sa.String(100), nullable=False),
@@ -41,7 +41,7 @@ MAKE_A_TABLE = """op.create_table(
         sa.Column("made_at", sa.DateTime(timezone=True), server_default=sa.func.now()),
     )
     op.create_index("item_{number:04d}_by_name", "item_{number:04d}", ["name"])"""
-DROP_IT = 'op.drop_table("item_{number:04d}")'
+DROP_TABLE = 'op.drop_table("item_{number:04d}")'
 
 
 # Variables of the shell must not lead the bench to another database.
@@ -76,7 +76,7 @@ class Environment:
 
 def tables(count: int) -> list[tuple[str, str]]:
     """Upgrade and downgrade code of so many revisions; each creates one table with an index."""
-    return [(MAKE_A_TABLE.format(number=number), DROP_IT.format(number=number)) for number in range(1, count + 1)]
+    return [(CREATE_TABLE.format(number=number), DROP_TABLE.format(number=number)) for number in range(1, count + 1)]
 
 
 def make_environment(folder: Path, url: str, style: Style, revisions: Sequence[tuple[str, str]]) -> Environment:

@@ -14,7 +14,7 @@ from scripts.infrastructure.postgres import PostgresServer
 from scripts.infrastructure.settings import Settings
 
 DATABASE = "bench"
-REST_SECONDS = 1.5  # enough for a pre-warmed worker process to connect
+SETTLE_SECONDS = 1.5  # enough for a pre-warmed worker process to connect
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Ground:
         make_anew(self.postgres, [DATABASE])
         for service in self.services:
             service.ask("/migrations")
-        time.sleep(REST_SECONDS)
+        time.sleep(SETTLE_SECONDS)
 
     def heads(self) -> dict[str, str]:
         """The revision of the database."""

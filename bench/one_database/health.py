@@ -15,7 +15,7 @@ from bench.one_database.serving import Service, serving
 
 PAUSE_SECONDS = 0.05
 # The server and the process are busy in turn. Each second it prints more than the buffer of a pipe can hold.
-LONG = """import time
+LONG_REVISION = """import time
 
     ends = time.monotonic() + {seconds}
     while time.monotonic() < ends:
@@ -26,7 +26,7 @@ LONG = """import time
 
 def health_milliseconds(ground: Ground, folder: Path, seconds: int) -> list[float]:
     """The time of each answer of `/healthz`, until the migration has ended."""
-    long = [(LONG.format(seconds=seconds), "pass")]
+    long = [(LONG_REVISION.format(seconds=seconds), "pass")]
     environment = make_environment(folder / "long", ground.url, Style.OURS, long)
     with serving(environment, folder) as service, ThreadPoolExecutor(max_workers=1) as beside:
         replace(ground, services=[service]).make_databases_anew()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from bench.one_database.ground import REST_SECONDS
+from bench.one_database.ground import SETTLE_SECONDS
 from bench.one_database.serving import Service
 from bench.one_database.ways import BARE, BareAlembic, Served
 from bench.rounds import Variant
@@ -49,4 +49,4 @@ def _downgrade_newest(services: Sequence[Service]) -> None:
     services[0].migrate(f"{REVISIONS - 1:04d}", "downgrade")
     for each in services:
         each.ask("/migrations")
-    time.sleep(REST_SECONDS)
+    time.sleep(SETTLE_SECONDS)

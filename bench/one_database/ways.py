@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.one_database.environments import NO_DATABASE_VARIABLES, Environment, Style
 from bench.one_database.ground import Ground
 from bench.one_database.serving import MIGRATION_SIDECAR, Service
-from bench.processes import ALEMBIC, ASK_FOR_THE_VERSION, PSQL, run
+from bench.processes import ALEMBIC, PSQL, SELECT_VERSION, run
 
 BARE = "alembic upgrade head"
 SQL = "psql with the SQL ready"
@@ -93,7 +93,7 @@ class Psql:
 
     def at_head(self) -> None:
         """Reads the version."""
-        self._psql("--command", ASK_FOR_THE_VERSION)
+        self._psql("--command", SELECT_VERSION)
 
     def _psql(self, *what: str) -> None:
         options = ("--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1")

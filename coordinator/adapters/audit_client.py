@@ -1,4 +1,4 @@
-"""The audit service through the sidecar: batches in, answers out as they come."""
+"""Calls the audit service through daprd: sends batches of events and streams answers."""
 
 from __future__ import annotations
 

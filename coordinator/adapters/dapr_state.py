@@ -15,7 +15,7 @@ ETAG_MISMATCH = (b"possible etag mismatch", b"no item was updated")
 BULK_LIMIT = 100
 # daprd takes 4 MiB for a request and refuses more in words that differ from store to store.
 DOCUMENT_BYTES = 3_500_000
-# What a page of whole runs may come to; each was written within the limit above.
+# The size of a page of run records; each was written within the limit above.
 ANSWER_BYTES = 64 * 1024 * 1024
 
 
@@ -42,7 +42,7 @@ class DaprDocuments:
         return documents
 
     async def _read_some(self, keys: Sequence[str]) -> dict[str, VersionedDocument]:
-        """One document that is not JSON spoils the whole answer; then each is asked for alone."""
+        """One document that is not JSON makes the whole answer unreadable; then each is read alone."""
         reply = await self._ask("POST", f"{self._path}/bulk", body={"keys": list(keys), "parallelism": 10})
         items = reply.document()
         if reply.status == 200 and isinstance(items, list) and not any(item.get("error") for item in items):

@@ -69,7 +69,7 @@ class DaprWorkflows:
         runtime.register_workflow(_new_workflow_client(), name=NAME)
         runtime.register_workflow(_fresh_proof(), name=PROOF)
         for name, activity in self._activities.items():
-            runtime.register_activity(_on_loop(self._loop, activity), name=name)
+            runtime.register_activity(_run_on_event_loop(self._loop, activity), name=name)
         # It waits for daprd without a limit; in the loop it would block every request.
         await asyncio.to_thread(runtime.start)
         self._runtime = runtime
@@ -140,16 +140,16 @@ def _new_workflow_client() -> Callable[..., Generator[Any, Any, None]]:
     return run
 
 
-def _on_loop(loop: asyncio.AbstractEventLoop, activity: Activity) -> Callable[..., Awaitable[dict[str, Any]]]:
+def _run_on_event_loop(loop: asyncio.AbstractEventLoop, activity: Activity) -> Callable[..., Awaitable[dict[str, Any]]]:
     """The SDK runs activities in a loop of its own, where the application's connections cannot be used."""
 
     async def run(_: WorkflowActivityContext, order: dict[str, Any]) -> dict[str, Any]:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(activity, order), loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await_with_timeout(activity, order), loop))
 
     return run
 
 
-async def _awaited(activity: Activity, order: dict[str, Any]) -> dict[str, Any]:
+async def _await_with_timeout(activity: Activity, order: dict[str, Any]) -> dict[str, Any]:
     return await activity(order)
 
 

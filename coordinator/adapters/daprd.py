@@ -43,7 +43,7 @@ class Reply(NamedTuple):
 
 
 class StreamingReply:
-    """An answer whose body is still coming. Read it to its end or close it: until then it holds its connection."""
+    """An answer whose body is being received. Read it to its end or close it: until then it holds its connection."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -94,7 +94,7 @@ class HttpCaller(Protocol):
 
 
 class DaprHttpClient:
-    """Implements Caller. No proxies, no redirects, no cookies: an answer comes from daprd or not at all.
+    """Implements HttpCaller. No proxies, no redirects, no cookies: an answer comes from daprd or not at all.
 
     aiohttp, which the Dapr SDK brings, takes a fifth of httpx's time per call, and a step makes ten of them.
     """
@@ -130,7 +130,7 @@ class DaprHttpClient:
         seconds: float = CALL_SECONDS,
         most_bytes: int = ANSWER_BYTES,
     ) -> Reply:
-        """As Caller.call."""
+        """As HttpCaller.call."""
         payload = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         with _translate_errors():
@@ -147,7 +147,7 @@ class DaprHttpClient:
                 return Reply(response.status, content, response.headers.get("etag", ""))
 
     async def open(self, path: str, query: str, *, headers: Mapping[str, str]) -> StreamingReply:
-        """As Caller.open."""
+        """As HttpCaller.open."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
         url = URL(f"{self._base}{path}{'?' if query else ''}{query}", encoded=True)
         with _translate_errors():

@@ -33,7 +33,7 @@ PAGE_BYTES = 32 * 1024 * 1024
 
 
 class HttpServices:
-    """Implements FleetMessenger and Journals.
+    """Implements FleetMessenger and JournalSource.
 
     Paths are fixed, the service is a header: nothing a user sends becomes an address.
     """

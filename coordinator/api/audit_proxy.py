@@ -63,12 +63,12 @@ def routes(audit: AuditReader) -> APIRouter:
             methods=["GET"],
             response_class=StreamingResponse,
             responses={200: route.answer, **problems(400, 404, 409, 422, 502, 503)},
-            openapi_extra={"parameters": [*_names_in(path), *query_parameters(route.query)]},
+            openapi_extra={"parameters": [*_path_parameters(path), *query_parameters(route.query)]},
         )
     return router
 
 
-def _names_in(path: str) -> list[dict[str, Any]]:
+def _path_parameters(path: str) -> list[dict[str, Any]]:
     names = re.findall(r"{(\w+)}", path)
     of_name: dict[str, Any] = {"in": "path", "required": True}
     return [{"name": name, "schema": {"type": "string", "pattern": PATTERNS[name]}, **of_name} for name in names]

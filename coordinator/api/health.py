@@ -25,7 +25,7 @@ def routes(
 ) -> APIRouter:
     """The routes /healthz, /readyz and /metrics; called by app.py."""
     router = APIRouter()
-    damage = runs.damage
+    damaged_documents = runs.damaged_documents
     registry = CollectorRegistry()  # one for each application: the default registry is shared by the whole process
     registry.register(CoordinatorMetrics(recovery_loop, intake, is_worker_connected))
 
@@ -46,7 +46,7 @@ def routes(
         # Requests are accepted also while the audit is unavailable; no step starts meanwhile, and the answer says so.
         facts = {"status": "ready", "audit": recovery_loop.audit_trail.as_json()}
         # A damaged document does not stop the service; an operator should check it.
-        return JSONResponse({**facts, "damaged": damage.copies} if damage.copies else facts)
+        return JSONResponse({**facts, "damaged": damaged_documents.copies} if damaged_documents.copies else facts)
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> PlainTextResponse:

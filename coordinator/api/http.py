@@ -47,10 +47,10 @@ def require_plain_json(request: Request) -> None:
         raise WrongContentType(encoding)
 
 
-def _described(error: CoordinatorError) -> tuple[Problem, int]:
+def _describe(error: CoordinatorError) -> tuple[Problem, int]:
     if error.answer_status >= 500:
         log.warning("request_failed", extra={"code": error.problem().code, "why": error.detail})
     return error.problem(), error.answer_status
 
 
-PROBLEMS: Mapping[type[Exception], Describe] = {CoordinatorError: _described}
+PROBLEMS: Mapping[type[Exception], Describe] = {CoordinatorError: _describe}

@@ -15,7 +15,7 @@ from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 RESPONSES = {200: answer(JournalPage), **problems(409, 422, 502, 503)}
 
 
-def routes(catalog: Catalog, journals: JournalSource) -> APIRouter:
+def routes(catalog: Catalog, journal_source: JournalSource) -> APIRouter:
     """The route; called by app.py."""
     router = APIRouter(dependencies=[EACH_PARAMETER_ONCE])
 
@@ -24,7 +24,7 @@ def routes(catalog: Catalog, journals: JournalSource) -> APIRouter:
         """One page of journal rows. The request goes to the name in the catalog, never to the text that was sent."""
         member = catalog.find(service)
         address = ServiceAddress(member.name, member.database or "")
-        page = await journals.journal(address, after=query.after, limit=query.limit)
+        page = await journal_source.journal(address, after=query.after, limit=query.limit)
         return Response(page.model_dump_json(), media_type="application/json")
 
     return router

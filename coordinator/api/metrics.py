@@ -35,7 +35,7 @@ class CoordinatorMetrics(Collector):
             yield GaugeMetricFamily(f"coordinator_{name}", documentation, value=value)
 
     def _gauges(self) -> Iterator[tuple[str, str, int]]:
-        audit_trail, damaged = self.recovery_loop.audit_trail, self.recovery_loop.runs.damage.copies
+        audit_trail, damaged = self.recovery_loop.audit_trail, self.recovery_loop.runs.damaged_documents.copies
         yield (
             "open_runs",
             "Runs that have not ended, or whose end is not recorded in the audit.",

@@ -76,11 +76,11 @@ class ApiDependencies:
 
     intake: RequestIntake
     runs: RunRepository
-    changes: ChangeNotifier
+    change_notifier: ChangeNotifier
     catalog: Catalog
     messenger: FleetMessenger
     callers: Callers
-    drift: DriftRecorder
+    drift_recorder: DriftRecorder
     audit_trail: MonitoredAuditTrail
     rejection_lookup: RejectionLookup | None = None
 
@@ -183,9 +183,9 @@ async def _wait_for_change(
     """The run once it is newer than `after_version`, or than at the call; after `wait_seconds` the run as it is."""
     run = await _existing_run(dependencies, request_id)
     known = run.version if after_version is None else after_version
-    give_up = time.monotonic() + wait_seconds
-    while run.version <= known and not run.settled and (left := give_up - time.monotonic()) > 0:
-        await dependencies.changes.wait(request_id, min(left, RECHECK_SECONDS))
+    deadline = time.monotonic() + wait_seconds
+    while run.version <= known and not run.settled and (remaining := deadline - time.monotonic()) > 0:
+        await dependencies.change_notifier.wait(request_id, min(remaining, RECHECK_SECONDS))
         run = await _existing_run(dependencies, request_id)
     return run
 
@@ -242,6 +242,6 @@ async def _service_row(dependencies: ApiDependencies, service: Service) -> dict[
         status = await dependencies.messenger.status(ServiceAddress(service.name, service.database))
     except CoordinatorError as error:
         return {**row, "state": "unreachable", "error": error.problem().model_dump(mode="json")}
-    dependencies.drift.record(status)
+    dependencies.drift_recorder.record(status)
     behind = len(status.pending) if status.head_revisions else None
     return {**row, "reachable": True, "behind": behind, **status.model_dump(mode="json")}

@@ -48,14 +48,14 @@ async def handle_event(body: bytes, intake: RequestIntake) -> str:
     """SUCCESS if the run is stored, DROP if the refusal is recorded, RETRY if neither could be written."""
     event = ReceivedEvent.parse(body)
     try:
-        run = await _accepted(event, intake)
+        run = await _accept(event, intake)
     except CoordinatorError as error:
-        return RETRY if error.retryable else await _refused(event, error, intake)
+        return RETRY if error.retryable else await _record_refusal(event, error, intake)
     log.info("event_accepted", extra={"request_id": run.request_id, "state": run.state.value})
     return SUCCESS
 
 
-async def _accepted(event: ReceivedEvent, intake: RequestIntake) -> Run:
+async def _accept(event: ReceivedEvent, intake: RequestIntake) -> Run:
     """Accepts the event; repeats after an unexpected error, and raises InternalError if it comes each time.
 
     All attempts are made within one delivery: so no count must be shared between restarts and replicas, and the event
@@ -73,7 +73,7 @@ async def _accepted(event: ReceivedEvent, intake: RequestIntake) -> Run:
     raise InternalError
 
 
-async def _refused(event: ReceivedEvent, error: CoordinatorError, intake: RequestIntake) -> str:
+async def _record_refusal(event: ReceivedEvent, error: CoordinatorError, intake: RequestIntake) -> str:
     if isinstance(error, IdempotencyConflict):
         return DROP  # recorded already, as a conflict
     try:

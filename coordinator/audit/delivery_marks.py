@@ -23,7 +23,7 @@ class RunMarks:
 class DeliveryMarks:
     """Added to by the relay, written into the record by the run repository with the run's next update.
 
-    They are in memory only. Where they are lost, events are delivered again; the receivers know them by their ids.
+    They are in memory only. Where they are lost, events are delivered again; the receivers recognise them by their ids.
     """
 
     _runs: defaultdict[str, RunMarks] = field(default_factory=lambda: defaultdict(RunMarks))

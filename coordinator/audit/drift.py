@@ -18,7 +18,7 @@ from migration_sidecar.contract.messages import DatabaseState, ServiceStatus
 log = logging.getLogger(__name__)
 
 DRIFTED = {DatabaseState.AHEAD, DatabaseState.FOREIGN, DatabaseState.UNMANAGED, DatabaseState.UNKNOWN}
-# The obstacles by which a plan says the same.
+# The codes of obstacles by which a plan reports drift.
 CODES = {"CM-551", "CM-552"}
 
 

@@ -28,14 +28,16 @@ class AuditSpool:
     While the audit is away the newest 300 wait there; how many more there were is counted.
     """
 
-    def __init__(self, audit: AuditTrail, documents: DocumentStore, damage: DamagedDocuments | None = None) -> None:
+    def __init__(
+        self, audit: AuditTrail, documents: DocumentStore, damaged_documents: DamagedDocuments | None = None
+    ) -> None:
         self._audit, self._documents = audit, documents
-        self._damage = damage or DamagedDocuments(documents)
-        self._known: dict[UUID, None] = {}  # handled lately; these need no look into the store
+        self._damaged_documents = damaged_documents or DamagedDocuments(documents)
+        self._known: dict[UUID, None] = {}  # handled recently: the store need not be read for these
         self.waiting = 0
 
     def is_known(self, event_id: UUID) -> bool:
-        """Whether this process handled the event lately; spares a look into the store."""
+        """Whether this process handled the event recently; if so, the store need not be read."""
         return event_id in self._known
 
     async def record_once(self, event: AuditEvent) -> bool:
@@ -123,7 +125,7 @@ class AuditSpool:
         """What can be read; a copy of a damaged document is kept, and the next write leaves the damage out."""
         remembered, is_whole = read_spool_document(document)
         if document is not None and not is_whole:
-            await self._damage.set_aside(PENDING, document)
+            await self._damaged_documents.set_aside(PENDING, document)
         return remembered
 
     async def _write(self, document: VersionedDocument | None, remembered: SpooledEvents) -> bool:

@@ -36,7 +36,7 @@ class _Page(BaseModel):
 
 @dataclass(frozen=True)
 class RejectionLookup:
-    """Looks among the events that wait, then in the audit. If neither can be asked, nothing is found."""
+    """Searches the events that wait, then the audit. If neither can be read, the result is NoSuchRun."""
 
     spool: AuditSpool
     audit: AuditReader

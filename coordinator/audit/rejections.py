@@ -75,7 +75,7 @@ class Rejections:
             return True
         if not await self._spool.record_once(event):
             return False
-        await self._announce(event)
+        await self._publish(event)
         return True
 
     async def flush(self) -> int:
@@ -106,7 +106,7 @@ class Rejections:
             self._unreported.pop(event_id, None)
         self._since = self._clock() if self._unreported else None
 
-    async def _announce(self, event: AuditEvent) -> None:
+    async def _publish(self, event: AuditEvent) -> None:
         try:
             await self._publisher.publish(
                 ProgressEventType.REJECTED, str(event.event_id), event.occurred_at, progress_event_data(event)

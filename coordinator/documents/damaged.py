@@ -19,7 +19,7 @@ MAX_STORED_CHARACTERS = 1024 * 1024
 
 @dataclass
 class DamagedDocuments:
-    """What this process met. Readiness, metrics and the list of runs name it."""
+    """The damaged documents that this process read. Readiness, metrics and the list of runs name them."""
 
     documents: DocumentStore
     copies: dict[str, str] = field(default_factory=dict)  # by key: the key of the copy, empty where there is none

@@ -13,7 +13,7 @@ from migration_sidecar.contract.messages import AuditEvent, Problem, ServiceStat
 from migration_sidecar.contract.strict_json import mask_url_passwords
 
 SOURCE = "migration-coordinator"
-IDS = uuid.UUID("c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57")
+EVENT_ID_NAMESPACE = uuid.UUID("c3a6f1d4-7d0b-5f3e-8a44-6b1f0c9a2e57")
 BATCH = 60  # events in one request: the audit reads 1 MiB, and an event has at most 16 KiB
 
 
@@ -43,7 +43,7 @@ UNKNOWN_ACTOR = Actor()
 
 def deterministic_event_id(*facts: str | int) -> uuid.UUID:
     """The id of an event; equal facts give the same id in every process."""
-    return uuid.uuid5(IDS, json.dumps(facts))
+    return uuid.uuid5(EVENT_ID_NAMESPACE, json.dumps(facts))
 
 
 def run_event(

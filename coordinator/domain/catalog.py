@@ -43,7 +43,7 @@ class FormerService(CatalogModel):
     reason: str = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _is_in_the_calendar(self) -> Self:
+    def _validate_left(self) -> Self:
         try:
             _ = self.until
         except OverflowError:
@@ -114,7 +114,7 @@ class Catalog(CatalogModel):
         return [other.name for other in among if other.name in before]
 
     def _nearest_chosen(self, service: Service, chosen: Collection[str]) -> set[str]:
-        """Through a service that is left out the order goes on to what that one depends on."""
+        """The chosen services that this one depends on, directly or through services that were not chosen."""
         depends_on = {each.name: each.depends_on for each in self.services}
         visited: set[str] = set()
         todo = list(service.depends_on)
@@ -147,7 +147,7 @@ def read_catalog(text: str) -> Catalog:
 
 
 def _names(catalog: Catalog) -> list[str]:
-    """Of today, of former times, and of those who left: each is one service's alone."""
+    """Present names, former names, and names of former services: no two services may share one."""
     names = [name for service in catalog.services for name in (service.name, *service.former_names)]
     return names + [former.name for former in catalog.former_services]
 

@@ -1,4 +1,4 @@
-"""What would happen, service by service, with everything that stands in the way; touches nothing."""
+"""The plan of each service and all obstacles. Making a plan changes nothing."""
 
 from __future__ import annotations
 

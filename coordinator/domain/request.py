@@ -26,7 +26,7 @@ FULL_REVISION = re.compile(r"[A-Za-z0-9_.]{1,255}")  # as a service accepts it
 ENDS = ("head", "heads")  # of a history: its one head, or all of them
 # Words that mean a place in the history to Alembic, and not a revision.
 RELATIVE_TARGETS = {"base", "head", "heads", "current"}
-EVENT_IDS = uuid.UUID("6f0e9b9c-52f5-5d0e-9a53-0d3c1d1b7a11")
+EVENT_ID_NAMESPACE = uuid.UUID("6f0e9b9c-52f5-5d0e-9a53-0d3c1d1b7a11")
 
 SELECTION_REQUIRED = '"services" is neither "all" nor a list of names.'
 
@@ -52,10 +52,10 @@ class MigrationRequest(BaseModel):
     reason: str = Field(default="", max_length=2000)
 
     @model_validator(mode="after")
-    def _says_something_possible(self) -> Self:
+    def _validate_fields(self) -> Self:
         _check_selection(self.services)
         _check_target(self.target, self.services)
-        _check_is_built(self)
+        _check_is_supported(self)
         return self
 
     @property
@@ -97,7 +97,7 @@ def request_id_for_event(event_id: str, source: str) -> str:
     """The id of the CloudEvent where it can be a request id, else a UUID that is the same for every delivery."""
     if REQUEST_ID.fullmatch(event_id):
         return event_id
-    return str(uuid.uuid5(EVENT_IDS, json.dumps([source, event_id])))
+    return str(uuid.uuid5(EVENT_ID_NAMESPACE, json.dumps([source, event_id])))
 
 
 def request_id_for_call() -> str:
@@ -132,7 +132,7 @@ def _is_absolute(target: str) -> bool:
     return target in ENDS or (bool(FULL_REVISION.fullmatch(target)) and target.lower() not in RELATIVE_TARGETS)
 
 
-def _check_is_built(request: MigrationRequest) -> None:
+def _check_is_supported(request: MigrationRequest) -> None:
     built = {"action": "upgrade", "on_failure": "stop", "approval": "none", "not_before": None, "deadline": None}
     for field, only in built.items():
         if (value := getattr(request, field)) != only:

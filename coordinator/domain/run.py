@@ -24,8 +24,8 @@ from migration_sidecar.contract.messages import AuditEvent, Problem
 from migration_sidecar.contract.progress_events import ProgressEventType
 
 Change = Callable[["Run"], "Run"]
-# What a run that moves on does not wait for any more.
-MOVING: Mapping[str, Any] = {"waiting_for": None, "standstill": None}
+# Fields that any progress of a run clears.
+CLEARED_BY_PROGRESS: Mapping[str, Any] = {"waiting_for": None, "standstill": None}
 PROGRESS_EVENT_OF = {
     "migration.requested": ProgressEventType.ACCEPTED,
     "migration.step_finished": ProgressEventType.STEP_FINISHED,
@@ -66,7 +66,7 @@ class Run(BaseModel):
         digest = request.digest
         run = cls(request_id=request.request_id, request=request, request_digest=digest, caller=caller, accepted_at=now)
         asked = request.model_dump(mode="json", exclude={"request_id", "requested_by"})
-        return run._owing("migration.requested", now, request_digest=digest, **asked)
+        return run._with_run_event("migration.requested", now, request_digest=digest, **asked)
 
     @property
     def audit(self) -> str:
@@ -109,8 +109,8 @@ class Run(BaseModel):
         ]
         if run.request.dry_run:
             return run._end_dry_run(unchanged, plan.digest, now)
-        run = run._became(RunState.RUNNING, plan_digest=plan.digest, started_at=now)
-        run = run._owing("migration.started", now, plan_digest=plan.digest)
+        run = run._with_state(RunState.RUNNING, plan_digest=plan.digest, started_at=now)
+        run = run._with_run_event("migration.started", now, plan_digest=plan.digest)
         for step in unchanged:
             run = run._with_ended_step(step, now)
         return run
@@ -122,8 +122,8 @@ class Run(BaseModel):
             return self
         operation_id = f"{self.request_id}.{service}.1"
         begun = step.moved(StepState.RUNNING, operation_id=operation_id, started_at=now)
-        run = self._with_step(begun).model_copy(update=MOVING)
-        return run._owing_about_step("migration.step_started", now, begun)
+        run = self._with_step(begun).model_copy(update=CLEARED_BY_PROGRESS)
+        return run._with_step_event("migration.step_started", now, begun)
 
     def apply_outcome(self, service: str, outcome: Outcome, now: datetime) -> Self:
         """Writes what the service reports into its step; a step that has ended stays as it was recorded first."""
@@ -151,9 +151,9 @@ class Run(BaseModel):
                 run = run._with_ended_step(step.skipped(now), now)
         end = end_of([step.state for step in run.steps])
         cause = next((step.error for step in run.steps if step.error), None)
-        ended = run._became(end, finished_at=now, error=cause)
+        ended = run._with_state(end, finished_at=now, error=cause)
         facts = {"plan_digest": run.plan_digest, "error": problem_facts(cause) if cause else None}
-        return ended._owing("migration.finished", now, outcome=end.value, **facts)
+        return ended._with_run_event("migration.finished", now, outcome=end.value, **facts)
 
     def with_waiting_reason(self, why: str | None) -> Self:
         """The run with one sentence about what it waits for, or without one."""
@@ -173,17 +173,17 @@ class Run(BaseModel):
             outbox.append(notice.model_copy(update={"recorded": in_audit}))
         return self if outbox == self.outbox else self.model_copy(update={"outbox": outbox})
 
-    def _became(self, state: RunState, **facts: Any) -> Self:
+    def _with_state(self, state: RunState, **facts: Any) -> Self:
         if state not in MOVES[self.state]:
             raise IllegalMove(f"Run {self.request_id}", self.state, state)
-        return self.model_copy(update={"state": state, **MOVING, **facts})
+        return self.model_copy(update={"state": state, **CLEARED_BY_PROGRESS, **facts})
 
     def _with_step(self, changed: Step) -> Self:
         steps = [changed if step.service == changed.service else step for step in self.steps]
         return self.model_copy(update={"steps": steps})
 
     def _with_ended_step(self, step: Step, now: datetime) -> Self:
-        return self._with_step(step)._owing_about_step("migration.step_finished", now, step)
+        return self._with_step(step)._with_step_event("migration.step_finished", now, step)
 
     def _fail_before_start(self, now: datetime) -> Self:
         run = self
@@ -191,23 +191,23 @@ class Run(BaseModel):
         for step in self.steps:
             run = run._with_ended_step(step.skipped(now, error=reasons.get(step.service)), now)
         problem = PreflightFailed(self.obstacles, self.request_id).problem()
-        ended = run._became(RunState.FAILED, finished_at=now, error=problem)
+        ended = run._with_state(RunState.FAILED, finished_at=now, error=problem)
         facts = {"error": problem_facts(problem), "obstacles": [problem_facts(each) for each in self.obstacles]}
-        return ended._owing("migration.finished", now, outcome=RunState.FAILED.value, **facts)
+        return ended._with_run_event("migration.finished", now, outcome=RunState.FAILED.value, **facts)
 
     def _end_dry_run(self, unchanged: Sequence[Step], plan_digest: str, now: datetime) -> Self:
         run = self
         for step in unchanged:
             run = run._with_step(step)
         for step in run.steps:
-            run = run._owing_about_step("migration.step_planned", now, step)
-        ended = run._became(RunState.PLANNED, plan_digest=plan_digest, finished_at=now)
-        return ended._owing("migration.finished", now, outcome=RunState.PLANNED.value, plan_digest=plan_digest)
+            run = run._with_step_event("migration.step_planned", now, step)
+        ended = run._with_state(RunState.PLANNED, plan_digest=plan_digest, finished_at=now)
+        return ended._with_run_event("migration.finished", now, outcome=RunState.PLANNED.value, plan_digest=plan_digest)
 
-    def _owing(self, event_type: str, now: datetime, **detail: Any) -> Self:
+    def _with_run_event(self, event_type: str, now: datetime, **detail: Any) -> Self:
         return self._with_outbox(audit.run_event(event_type, self.request_id, self.actor, now, **detail))
 
-    def _owing_about_step(self, event_type: str, now: datetime, step: Step) -> Self:
+    def _with_step_event(self, event_type: str, now: datetime, step: Step) -> Self:
         return self._with_outbox(audit.step_event(event_type, self.request_id, self.actor, now, step))
 
     def _with_outbox(self, event: AuditEvent) -> Self:

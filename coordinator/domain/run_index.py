@@ -26,7 +26,7 @@ class OpenRun(BaseModel):
 
 
 class Index(BaseModel):
-    """`open` is what run recovery looks at; `recent` is what `GET /migrations` lists."""
+    """`open` has the runs that run recovery checks, `recent` those that `GET /migrations` lists."""
 
     model_config = ConfigDict(frozen=True)
 

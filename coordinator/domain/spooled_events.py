@@ -77,13 +77,13 @@ def read_spool(value: Any) -> tuple[SpooledEvents, bool]:
 
 
 def _salvaged(document: Mapping[str, Any]) -> SpooledEvents:
-    events = [event for one in _list(document, "events") if (event := _event(one))]
+    events = [event for one in _list_at(document, "events") if (event := _event(one))]
     dropped = document.get("dropped")
     return SpooledEvents(
         events=events[-PENDING_LIMIT:],
         dropped=dropped if type(dropped) is int else 0,
-        recorded=[one for one in _list(document, "recorded") if _is_mark(one)][-RECORDED_LIMIT:],
-        counted=[one for one in _list(document, "counted") if _is_mark(one)][-COUNTED_LIMIT:],
+        recorded=[one for one in _list_at(document, "recorded") if _is_mark(one)][-RECORDED_LIMIT:],
+        counted=[one for one in _list_at(document, "counted") if _is_mark(one)][-COUNTED_LIMIT:],
     )
 
 
@@ -107,6 +107,6 @@ def _is_storable(event: AuditEvent) -> bool:
         return False
 
 
-def _list(document: Mapping[str, Any], name: str) -> Sequence[Any]:
+def _list_at(document: Mapping[str, Any], name: str) -> Sequence[Any]:
     value = document.get(name)
     return value if isinstance(value, list) else []

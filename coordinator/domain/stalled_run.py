@@ -8,8 +8,8 @@ from enum import StrEnum
 class Standstill(StrEnum):
     """The reason, as the run record holds it."""
 
-    STILL = "still"  # nothing carries the run out
-    TAKEN_UP = "taken_up"  # nothing carried it out, so its workflow was ended and is started anew
+    STILL = "still"  # no workflow turn and no activity
+    TAKEN_UP = "taken_up"  # its workflow stood still, was ended and is started again
     PAUSED = "paused"  # its workflow was paused in Dapr
 
 

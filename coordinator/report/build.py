@@ -25,7 +25,7 @@ def report_of(facts: RunFacts) -> Report:
         tone=tone,
         summary=meaning,
         sections=[
-            _in_short(facts),
+            _summary(facts),
             request.request_section(facts),
             request.approved(facts),
             plan.planned(facts),
@@ -39,7 +39,7 @@ def report_of(facts: RunFacts) -> Report:
     )
 
 
-def _in_short(facts: RunFacts) -> Section:
+def _summary(facts: RunFacts) -> Section:
     run, chain, proofs = facts.run, evidence.chain_notice(facts), evidence.proof_notice(facts)
     ended = "no end yet"
     if run.finished_at:

@@ -17,22 +17,22 @@ OF_A_JOURNAL = ("revision.applied", "revision.reverted")
 
 
 def disagreements(record: Mapping[str, Any], events: Sequence[ReportedEvent]) -> list[str] | None:
-    """One sentence each; `record` is the coordinator's answer as it came. None for one of another release."""
+    """One sentence for each difference. `record` is the coordinator's answer; None if another release wrote it."""
     try:
         run = Run.model_validate(record)
     except ValidationError:
         return None
-    compared, sentences = RunMatcher(), list[str]()
-    compared.add_run(run, owed=record.get("audit") != "recorded")
+    matcher, sentences = RunMatcher(), list[str]()
+    matcher.add_run(run, owed=record.get("audit") != "recorded")
     for reported in events:
         if reported.event_type in EVENT_TYPES:
             if event := _recorded(reported):
-                compared.add_audit_event(event)
+                matcher.add_audit_event(event)
             else:
                 sentences.append(f"Event {reported.seq} of the audit is not of the form that the audit takes.")
-    if compared.on_their_way:
+    if matcher.on_their_way:
         sentences.append("The coordinator holds events of this run that the audit has not taken in yet.")
-    sentences += [gap.sentence for gap in compared.gaps()]
+    sentences += [gap.sentence for gap in matcher.gaps()]
     return sentences + [sentence for step in run.steps for sentence in _about_revisions(step, events)]
 
 

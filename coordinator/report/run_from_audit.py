@@ -16,7 +16,7 @@ def rebuilt(request_id: str, events: list[ReportedEvent]) -> ReportedRun:
     made = ReportedRun.model_validate(run)
     for event in events:
         next_run, next_steps = dict(run), {service: dict(step) for service, step in steps.items()}
-        _take(next_run, next_steps, event)
+        _apply_event(next_run, next_steps, event)
         try:
             made = ReportedRun.model_validate(next_run | {"steps": list(next_steps.values())})
         except ValidationError:
@@ -25,7 +25,7 @@ def rebuilt(request_id: str, events: list[ReportedEvent]) -> ReportedRun:
     return made
 
 
-def _take(run: dict[str, Any], steps: dict[str, dict[str, Any]], event: ReportedEvent) -> None:
+def _apply_event(run: dict[str, Any], steps: dict[str, dict[str, Any]], event: ReportedEvent) -> None:
     detail = event.detail
     match event.event_type:
         case "migration.requested":

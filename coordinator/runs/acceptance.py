@@ -39,22 +39,22 @@ class Acceptance:
         """
         stored = await self.runs.read(request.request_id)
         if stored is not None:
-            return await self._repeated(stored, request)
+            return await self._accept_repeat(stored, request)
         self.catalog.select(request)
         run, is_new = await self.runs.create(Run.accept(request, self.clock(), caller))
         if not is_new:
-            return await self._repeated(run, request)
+            return await self._accept_repeat(run, request)
         await self._start(run.request_id)
         return run
 
-    async def _repeated(self, run: Run, request: MigrationRequest) -> Run:
+    async def _accept_repeat(self, run: Run, request: MigrationRequest) -> Run:
         if run.request_digest != request.digest:
             raise IdempotencyConflict(request.request_id)
         if not run.settled:
-            await self._start_unless_alive(run.request_id)
+            await self._start_unless_scheduled(run.request_id)
         return run
 
-    async def _start_unless_alive(self, request_id: str) -> None:
+    async def _start_unless_scheduled(self, request_id: str) -> None:
         try:
             async with asyncio.timeout(SCHEDULING_LIMIT_SECONDS):
                 phase = (await self.scheduler.driver(request_id)).phase

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 
 class ChangeNotifier:
-    """Knows only what this process writes: a waiting task must look into the store now and then as well."""
+    """Knows only the writes of this process: a waiting task must also read the store from time to time."""
 
     def __init__(self) -> None:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)

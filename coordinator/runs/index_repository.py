@@ -26,10 +26,10 @@ EMPTY_INDEX: Mapping[str, Any] = {"open": [], "recent": []}
 class RunIndex:
     """Reads and changes the index. It also takes over what version 0.1 kept under another key."""
 
-    def __init__(self, documents: DocumentStore, damage: DamagedDocuments) -> None:
-        self._documents, self._damage = documents, damage
-        self._last = Index()  # as this process saw it last; a damaged or deleted index is made anew from it
-        # Every acceptance changes the index: within a process they wait in line, and only replicas collide.
+    def __init__(self, documents: DocumentStore, damaged_documents: DamagedDocuments) -> None:
+        self._documents, self._damaged_documents = documents, damaged_documents
+        self._last = Index()  # as this process read it last; a damaged or deleted index is restored from it
+        # Every acceptance changes the index. Changes of one process wait for each other; only replicas can collide.
         self._lock = asyncio.Lock()
 
     async def read(self) -> Index:
@@ -95,7 +95,7 @@ class RunIndex:
                 await self.make_room(former, EMPTY_INDEX)
         elif nothing_else and not _may_be_a_run(former.value):
             # Nothing was taken over yet, so this was the index; later it would be the run of that name.
-            await self._damage.set_aside(OwnKey.INDEX, former)
+            await self._damaged_documents.set_aside(OwnKey.INDEX, former)
             await self.change(lambda index: index.merged_with(salvaged(former.value)))
             await self._documents.replace(FORMER_INDEX, EMPTY_INDEX, former.etag)
 
@@ -106,7 +106,7 @@ class RunIndex:
             former_index = await self._former_index()
             index, is_whole = index.merged_with(former_index), is_whole and former_index == Index()
         elif not is_whole:
-            await self._damage.set_aside(OwnKey.INDEX, document)
+            await self._damaged_documents.set_aside(OwnKey.INDEX, document)
         changed = change(index)
         if is_whole and changed == index:
             return True

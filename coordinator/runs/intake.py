@@ -1,4 +1,4 @@
-"""Accepts requests and puts refused ones on record. The HTTP route and the pub/sub route share it."""
+"""Accepts requests and records refused ones. The HTTP route and the pub/sub route share it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class RequestIntake:
         Outages and conflicts are left out: an outage is no refusal, and a conflict is recorded already.
         """
         if error.retryable or isinstance(error, IdempotencyConflict):
-            return  # an outage is no refusal, and a conflict is on record already
+            return
         # Once a day and not once for ever: the same call on another day is a new attempt.
         key = (*key, caller or "", self.clock().date().isoformat())
         try:

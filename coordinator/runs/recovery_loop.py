@@ -1,4 +1,4 @@
-"""The loop of run recovery: every ten seconds it looks at open runs, tidies the index and sends what waits."""
+"""The loop of run recovery: every ten seconds it checks open runs, repairs the index and sends waiting events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 # Far above the time an acceptance may take between the index and the record.
 ABANDONED_AFTER = timedelta(minutes=5)
-# A turn for nothing writes a few rows.
+# The proof runs an empty workflow turn, which writes a few rows.
 PROVE_EVERY_ROUNDS = 3
 MAX_CONCURRENT = 10
 
@@ -70,7 +70,7 @@ class RecoveryLoop:
             await self.recovery.scheduler.prove()
 
     async def run_once(self) -> None:
-        """One round: tidies the index, counts, and has `RunRecovery` check each open run."""
+        """One round: repairs the index, counts, and has `RunRecovery` check each open run."""
         await self.runs.tidy()
         index = await self.runs.index()
         stored = await self.runs.read_many([entry.request_id for entry in index.open])
@@ -89,7 +89,7 @@ class RecoveryLoop:
         await self._recover_all({each: run for each, run in records.items() if not run.settled})
 
     async def _recover_all(self, runs: Mapping[str, Run]) -> None:
-        """Takes runs in turns: a round that took too long goes on with the others at the next one."""
+        """Recovers all runs, the longest waiting first: a round that took too long leaves the rest to the next one."""
         before = [each for each in self._last_recovered if each in runs]
         turns = [*(each for each in runs if each not in self._last_recovered), *before]
         self._last_recovered = dict.fromkeys(before)
@@ -101,7 +101,7 @@ class RecoveryLoop:
             await asyncio.gather(*(self._recover(runs[each]) for each in batch))
 
     async def _recover(self, run: Run) -> None:
-        """An error of one run does not keep the others from their turn."""
+        """Recovers one run. Its error is logged, so that the other runs are still recovered."""
         try:
             await self.recovery.recover(run)
         except CoordinatorError as error:

@@ -40,12 +40,15 @@ class RunRepository:
     """Reads and writes run records and the index. It owns the marks of deliveries, which each change writes."""
 
     def __init__(
-        self, documents: DocumentStore, change_notifier: ChangeNotifier, damage: DamagedDocuments | None = None
+        self,
+        documents: DocumentStore,
+        change_notifier: ChangeNotifier,
+        damaged_documents: DamagedDocuments | None = None,
     ) -> None:
         self._documents, self._change_notifier = documents, change_notifier
-        self.damage = damage or DamagedDocuments(documents)
+        self.damaged_documents = damaged_documents or DamagedDocuments(documents)
         self.deliveries = DeliveryMarks()
-        self._index = RunIndex(documents, self.damage)
+        self._index = RunIndex(documents, self.damaged_documents)
 
     async def read(self, request_id: str) -> Run | None:
         """The run, or None where there is none; raises DamagedRun (CM-815) and StateUnavailable."""
@@ -73,7 +76,7 @@ class RunRepository:
         The first writer of a request id wins for ever. Raises StateUnavailable, StateContended and DocumentTooLarge.
         """
         began = time.monotonic()
-        # The index first: a record that nothing points to could never be found again.
+        # The index first: a record without an index entry would never be read again.
         await self.index_add(run.request_id, run.accepted_at)
         if time.monotonic() - began > CREATION_LIMIT_SECONDS:
             raise StateUnavailable("storing the request took too long, so nothing was begun")
@@ -151,9 +154,9 @@ class RunRepository:
             # A record that can be read but not written would fail wherever the run is shown or changed.
             run.model_dump_json()
         except (ValidationError, CoordinatorError, PydanticSerializationError, RecursionError):
-            self.damage.record_met(key)
+            self.damaged_documents.record_met(key)
             raise DamagedRun(request_id, key) from None
-        self.damage.record_repair(key)
+        self.damaged_documents.record_repair(key)
         return run
 
 

@@ -21,17 +21,17 @@ MAX_ROUNDS_TO_WAIT = 30
 
 @dataclass
 class RunRecovery:
-    """Looks at one run at a time; called by `RecoveryLoop`."""
+    """Recovers one run at a time; called by `RecoveryLoop`."""
 
     runs: RunRepository
     scheduler: WorkflowScheduler
     progress: WorkflowProgress
-    not_starting: set[str] = field(default_factory=set)  # accepted runs that nothing drives
+    not_starting: set[str] = field(default_factory=set)  # accepted runs whose workflow does not start
     _schedulings: Counter[str] = field(default_factory=Counter)
     _rounds_to_wait: Counter[str] = field(default_factory=Counter)
 
     async def recover(self, run: Run) -> None:
-        """Looks at a run and at its workflow, and does what is needed.
+        """Compares a run with the state of its workflow, and repairs what is needed.
 
         Raises WorkflowUnavailable or StateUnavailable; the next round then repeats it.
         """
@@ -85,7 +85,7 @@ class RunRecovery:
             return
         log.warning("run_taken_up_again", extra={"request_id": request_id, "workflow": phase.value})
         await self.scheduler.schedule(request_id)
-        # A workflow that keeps failing is an error of ours: try again, but at growing distances.
+        # A workflow that keeps failing is an error of ours: the pauses between attempts grow.
         self._schedulings[request_id] += 1
         self._rounds_to_wait[request_id] = min(2 ** self._schedulings[request_id] - 2, MAX_ROUNDS_TO_WAIT)
 

@@ -1,1 +1,1 @@
-"""What services are asked: for their plans, and to carry out one step. What a run becomes of it is in `domain`."""
+"""Calls to the services: plans, and the execution of one step. How they change a run is in `domain`."""

@@ -1,7 +1,7 @@
-"""Measures for how long a service has given no answer that decides anything.
+"""Measures for how many seconds a service has given no conclusive answer.
 
-Only the time of asking counts. A clock that jumps, or a coordinator that was not running, makes no service silent; a
-process that starts counts anew.
+Only the time of calls counts. A clock that jumps, or a coordinator that was not running, adds nothing; each process
+counts from its start.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_QUESTION_SECONDS = 30.0
 
 @dataclass
 class Unanswered:
-    """Seconds of asking since the last good answer.
+    """Seconds of calls since the last good answer.
 
     `inconsistent` counts only the questions whose answers contradicted the plan or the service.
     """

@@ -31,7 +31,7 @@ from migration_sidecar.contract.messages import MigrationPlan, Operation, Operat
 
 POLL_SECONDS = 5
 PAUSE_SECONDS = 1.0
-GRACE = timedelta(minutes=10)
+DEADLINE_MARGIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Limits:
 
     operation_deadline: timedelta = timedelta(hours=1)
     activity_duration: timedelta = timedelta(seconds=20)
-    # Another service may have taken over the app id for a moment; after this time it is the wrong one.
+    # For a moment another service may answer under this app id; after this time it is a wrong configuration.
     inconsistent_answers: timedelta = timedelta(minutes=2)
 
 
@@ -50,7 +50,7 @@ class StepExecutor:
 
     messenger: FleetMessenger
     limits: Limits
-    silence: SilenceTimer = field(default_factory=SilenceTimer)
+    silence_timer: SilenceTimer = field(default_factory=SilenceTimer)
 
     async def execute(self, run: Run, service: str) -> AsyncIterator[Outcome]:
         """Yields each new outcome until it is final, or until this call has lasted 20 seconds.
@@ -62,18 +62,18 @@ class StepExecutor:
         deadline = time.monotonic() + self.limits.activity_duration.total_seconds()
         asked = False
         while time.monotonic() < deadline and not last.state.ended:
-            asked_at = self.silence.stopwatch()
+            asked_at = self.silence_timer.stopwatch()
             try:
                 # After silence the order is sent again: the service recognises it by its id.
                 operation = await (self._poll(step) if asked else self._order(run, step))
                 asked, outcome = True, await self._read(run, step, operation)
-                self.silence.answered(step.operation_id or "")
+                self.silence_timer.answered(step.operation_id or "")
             except CoordinatorError as error:
                 # The service has this operation already, with limits that were configured before a restart.
                 asked = isinstance(error, ServiceRefused) and error.their_problem.code == IdempotencyConflict.code
                 outcome = last if asked else await self._after_no_answer(run, step, last, error, asked_at)
             if outcome.state.ended:
-                self.silence.answered(step.operation_id or "")
+                self.silence_timer.answered(step.operation_id or "")
             if outcome != last:
                 yield outcome
             if not asked and not outcome.state.ended:
@@ -103,11 +103,11 @@ class StepExecutor:
         """
         try:
             return read_outcome(step, operation)
-        except SucceededOnOtherDatabase as lie:
+        except SucceededOnOtherDatabase as error:
             try:
                 plans = [await self._plan(run, step, target) for target in proofs_of_being_beyond(step, operation)]
             except ServiceRefused as refusal:
-                raise (lie if refusal.is_final else refusal) from None
+                raise (error if refusal.is_final else refusal) from None
             if (beyond := read_beyond(step, operation, plans)) is None:
                 raise
             return beyond
@@ -122,12 +122,12 @@ class StepExecutor:
         if isinstance(error, ServiceRefused) and error.is_final:
             return await self._after_refusal(run, step, error)
         inconsistent = isinstance(error, ServiceLied)
-        unanswered = self.silence.unanswered(
+        unanswered = self.silence_timer.unanswered(
             step.operation_id or "", asked_at, pause=PAUSE_SECONDS, inconsistent=inconsistent
         )
         if inconsistent and unanswered.inconsistent > self.limits.inconsistent_answers.total_seconds():
             return unknown_outcome(error.problem())
-        if unanswered.silent > (self.limits.operation_deadline + GRACE).total_seconds():
+        if unanswered.silent > (self.limits.operation_deadline + DEADLINE_MARGIN).total_seconds():
             return unknown_outcome(ServiceTimeout(step.service, round(unanswered.silent), error.detail).problem())
         return last.model_copy(update={"waiting_for": f"{error.problem().full_detail} It is asked again."})
 

@@ -51,11 +51,11 @@ def provide(say: Say) -> dict[str, Path]:
     with (parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not cached.exists():
-            _fill(cached, say)
+            _fill_cache(cached, say)
     return {binary.name: place(cached, binary.name) for binary in BINARIES}
 
 
-def _fill(cached: Path, say: Say) -> None:
+def _fill_cache(cached: Path, say: Say) -> None:
     """Fills a temporary folder and then renames it, so that the cache entry is complete or absent."""
     unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=cached.parent))
     try:

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from scripts.infrastructure.render import read_common, read_fleet
-from scripts.infrastructure.supervise import MARK
+from scripts.infrastructure.supervise import MARK_VARIABLE
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class FleetProcesses:
         try:
             if process.uids().real != os.getuid() or _network(process.pid) != _network(os.getpid()):
                 return False
-            return process.environ().get(MARK, str(self.pid_file)) == str(self.pid_file)
+            return process.environ().get(MARK_VARIABLE, str(self.pid_file)) == str(self.pid_file)
         except (psutil.Error, OSError):
             return False
 

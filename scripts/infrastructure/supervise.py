@@ -23,7 +23,7 @@ GRACE_SECONDS = 10.0
 # Start times are computed from the boot time, which is rounded.
 SAME_START_SECONDS = 2.0
 # An environment variable with the pid file, inherited by all processes that a program starts.
-MARK = "RMBRAIN_STARTED_AS"
+MARK_VARIABLE = "RMBRAIN_STARTED_AS"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**inherited(self.inherits), **self.environment, MARK: str(self.pid_file)},
+                env={**inherited(self.inherits), **self.environment, MARK_VARIABLE: str(self.pid_file)},
                 start_new_session=True,
                 umask=private.UMASK,
             )
@@ -196,6 +196,6 @@ def _command_line_of(process: psutil.Process) -> list[str]:
 
 def _mark_of(process: psutil.Process) -> str | None:
     try:
-        return process.environ().get(MARK)
+        return process.environ().get(MARK_VARIABLE)
     except psutil.Error:
         return None

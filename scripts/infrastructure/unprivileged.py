@@ -21,14 +21,14 @@ def unprivileged(command: Sequence[str]) -> list[str]:
 def own(directory: Path) -> None:
     """Gives the directory to the user that `unprivileged` runs as."""
     if not _acceptable() and _prefix() == _other_user():
-        os.chown(directory, _ordinary(), _ordinary())
+        os.chown(directory, _ordinary_user(), _ordinary_user())
 
 
 def _acceptable() -> bool:
     return os.geteuid() != 0 and any(user.pw_uid == os.geteuid() for user in pwd.getpwall())
 
 
-def _ordinary() -> int:
+def _ordinary_user() -> int:
     """The id of a user that is not root, usually nobody."""
     others = {user.pw_name: user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0}
     return others.get("nobody", next(iter(others.values()), 65534))
@@ -36,12 +36,12 @@ def _ordinary() -> int:
 
 def _namespace() -> tuple[str, ...]:
     """A user namespace: the same user under another id. Files keep their owner, and our folders stay readable."""
-    return ("unshare", "--user", f"--map-user={_ordinary()}", f"--map-group={_ordinary()}")
+    return ("unshare", "--user", f"--map-user={_ordinary_user()}", f"--map-group={_ordinary_user()}")
 
 
 def _other_user() -> tuple[str, ...]:
     """Where namespaces are forbidden, as in many containers: another user, who may still read our folders."""
-    identity = (f"--reuid={_ordinary()}", f"--regid={_ordinary()}", "--clear-groups")
+    identity = (f"--reuid={_ordinary_user()}", f"--regid={_ordinary_user()}", "--clear-groups")
     return ("setpriv", *identity, "--inh-caps=+dac_override", "--ambient-caps=+dac_override")
 
 

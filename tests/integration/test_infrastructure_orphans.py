@@ -24,7 +24,7 @@ from scripts.infrastructure.quickstart import start as start_in_quickstart
 from scripts.infrastructure.render import Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import Settings
 from scripts.infrastructure.status import status
-from scripts.infrastructure.supervise import MARK
+from scripts.infrastructure.supervise import MARK_VARIABLE
 
 SLEEP = ["-c", "import time; time.sleep(60)"]
 FATAL = 'time="2026-11-22T19:36:07Z" level=fatal msg="Host registration lost" app_id=cds-task instance=x'
@@ -112,8 +112,8 @@ def test_no_process_of_another_fleet_is_ended(fleet: Fleet, pretend: Pretend, tm
         pretend(["/x/vim", *SLEEP, "--config", str(fleet.file.parent / "dapr-config.yaml")], tmp_path),
         pretend(["/x/daprd", *SLEEP, "--app-id", name], tmp_path),
         sidecar(pretend, fleet, "somebody-elses-app"),
-        sidecar(pretend, fleet, name, **{MARK: "/another/state/dapr-run.pid"}),
-        application(pretend, fleet, name, **{MARK: "/another/state/dapr-run.pid"}),
+        sidecar(pretend, fleet, name, **{MARK_VARIABLE: "/another/state/dapr-run.pid"}),
+        application(pretend, fleet, name, **{MARK_VARIABLE: "/another/state/dapr-run.pid"}),
         application(pretend, fleet, name, APP_ID=""),
     ]
     assert not fleet.stop()
@@ -180,7 +180,7 @@ def test_scripts_stop_says_that_a_fleet_was_ended(
 
 
 def marked(fleet: Fleet) -> dict[str, str]:
-    return {MARK: str(fleet.program.pid_file)}
+    return {MARK_VARIABLE: str(fleet.program.pid_file)}
 
 
 def with_a_lost_sidecar(fleet: Fleet, pretend: Pretend) -> None:

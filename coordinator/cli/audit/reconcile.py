@@ -69,15 +69,15 @@ def _document(reconciliation: Reconciliation, verdict: LiveVerdict, not_compared
             "service": service,
             "journal_rows": rows,
             "gaps": sum(gap.service == service for gap in gaps),
-            "began_elsewhere": reconciliation.journals.continuities[service].began_elsewhere,
+            "began_elsewhere": reconciliation.journal_matcher.continuities[service].initial_revisions,
         }
-        for service, rows in reconciliation.journals.counted.items()
+        for service, rows in reconciliation.journal_matcher.counted.items()
     ]
     return {
         "accounted_for": not gaps and not not_compared and not reconciliation.on_their_way,
         "services": per_service,
         "not_compared": [{"service": service, "reason": reason} for service, reason in not_compared.items()],
-        "runs": len(reconciliation.runs.known),
+        "runs": len(reconciliation.run_matcher.known),
         "audit_events": reconciliation.events,
         "last_seq": reconciliation.last_seq,
         "conflicts_refused": reconciliation.conflicts,

@@ -59,42 +59,42 @@ class ReconciliationReader:
         while self._recheck(reconciliation) or (reconciliation.on_their_way and time.monotonic() < deadline):
             self.on_progress(f"Waiting for {reconciliation.on_their_way} events on their way to the audit")
             time.sleep(RECHECK_SECONDS)
-            for request_id in reconciliation.runs.still_in_outbox():
+            for request_id in reconciliation.run_matcher.still_in_outbox():
                 self._run(reconciliation, request_id)
             self._audit(reconciliation)
 
     def _journal(self, reconciliation: Reconciliation, service: str) -> None:
-        reconciliation.journals.begin(service)
+        reconciliation.journal_matcher.begin(service)
         after: int | None = 0
         try:
             while after is not None:
                 self.on_progress(
-                    f"Reading the journal of {service} ({reconciliation.journals.counted[service]} rows so far)"
+                    f"Reading the journal of {service} ({reconciliation.journal_matcher.counted[service]} rows so far)"
                 )
                 page = _read(JournalPage, self.client.journal(service, after, JOURNAL_PAGE))
-                reconciliation.journals.add_entry(page)
+                reconciliation.journal_matcher.add_entry(page)
                 after = page.next_after
         except Refused as error:
             self.not_compared[service] = str(error.problem.get("detail") or error.problem.get("title"))
-            reconciliation.journals.exclude(service)
+            reconciliation.journal_matcher.exclude(service)
 
     def _runs(self, reconciliation: Reconciliation) -> None:
         cursor: str | None = None
         while True:
-            self.on_progress(f"Reading run records ({len(reconciliation.runs.known)} so far)")
+            self.on_progress(f"Reading run records ({len(reconciliation.run_matcher.known)} so far)")
             document = self.client.runs({"limit": RUN_PAGE} | ({"cursor": cursor} if cursor else {}))
             for record in document.get("runs", []):
-                _take_run(reconciliation, record)
+                _add_run(reconciliation, record)
             if not (cursor := document.get("next_cursor")):
                 return
 
     def _run(self, reconciliation: Reconciliation, request_id: str) -> None:
         try:
-            _take_run(reconciliation, self.client.run_now(request_id))
+            _add_run(reconciliation, self.client.run_now(request_id))
         except Refused as error:
             if error.http_status != 404:
                 raise
-            reconciliation.runs.has_no_record(request_id)
+            reconciliation.run_matcher.has_no_record(request_id)
 
     def _audit(self, reconciliation: Reconciliation) -> None:
         for page in self._audit_pages():
@@ -115,7 +115,7 @@ class ReconciliationReader:
 
     def _recheck(self, reconciliation: Reconciliation) -> bool:
         """Reads again the sources that did not have something that the audit has; returns whether there were any."""
-        services, request_ids = reconciliation.journals.to_look_for(), reconciliation.runs.to_look_for()
+        services, request_ids = reconciliation.journal_matcher.to_look_for(), reconciliation.run_matcher.to_look_for()
         for service in services:
             self._journal(reconciliation, service)
         for request_id in request_ids:
@@ -147,8 +147,8 @@ def _chosen(chosen: list[str], services: list[ServiceView], declared: Declaratio
     return chosen or names
 
 
-def _take_run(reconciliation: Reconciliation, record: Any) -> None:
-    reconciliation.runs.add_run(_read(Run, record), owed=record.get("audit") != "recorded")
+def _add_run(reconciliation: Reconciliation, record: Any) -> None:
+    reconciliation.run_matcher.add_run(_read(Run, record), owed=record.get("audit") != "recorded")
 
 
 def _read(kind: type[Read], document: Any) -> Read:

@@ -1,6 +1,6 @@
 """What one journal proves by itself: every revision follows from the one before, every attempt has both ends.
 
-Numbers without gaps prove nothing: a row that was rolled back leaves a hole in the sequence as well.
+Numbers without gaps prove nothing: a row that was rolled back leaves a gap in the sequence as well.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class JournalContinuity:
         self._gaps: list[Discrepancy] = []
 
     @property
-    def began_elsewhere(self) -> list[str]:
+    def initial_revisions(self) -> list[str]:
         """Versions that the first row met: they were applied before there was a journal."""
-        return sorted({revision for table in self._tables.values() for revision in table.began_at or ()})
+        return sorted({revision for table in self._tables.values() for revision in table.initial_heads or ()})
 
     def add(self, entry: JournalEntry) -> None:
         """Takes the next row; rows must come in order. Rows of unknown kinds are reported as unreadable elsewhere."""

@@ -26,7 +26,7 @@ class Row:
 
     service: str
     source: str
-    described: str
+    description: str
     fingerprint: Fingerprint | None
     at: datetime
     relayed: bool
@@ -78,8 +78,8 @@ class JournalMatcher:
         for entry in page.entries:
             self.counted[page.service] += 1
             self.continuities[page.service].add(entry)
-            if entry.event is not None and (mark := _fingerprint_of(entry.event)) is not None:
-                self._expect(page.service, entry, entry.event, mark)
+            if entry.event is not None and (row_fingerprint := _fingerprint_of(entry.event)) is not None:
+                self._expect(page.service, entry, entry.event, row_fingerprint)
             elif entry.is_sent:
                 self.unreadable[page.service].append(_unreadable(page.service, entry))
 
@@ -118,14 +118,16 @@ class JournalMatcher:
             yield from self.unreadable[service]
             yield from continuity.gaps(self.positions[service])
 
-    def _expect(self, service: str, entry: JournalEntry, event: AuditEvent, mark: Fingerprint) -> None:
+    def _expect(self, service: str, entry: JournalEntry, event: AuditEvent, row_fingerprint: Fingerprint) -> None:
         event_id, at = event.event_id, event.occurred_at
         known = self.rows.get(event_id)
         if known is not None:
             known.relayed, known.seconds_ago = entry.relayed, entry.seconds_ago
             return
-        described = f"{entry.kind} {entry.revision or f'of {entry.operation_id}'}"
-        self.rows[event_id] = Row(service, event.source, described, mark, at, entry.relayed, entry.seconds_ago)
+        description = f"{entry.kind} {entry.revision or f'of {entry.operation_id}'}"
+        self.rows[event_id] = Row(
+            service, event.source, description, row_fingerprint, at, entry.relayed, entry.seconds_ago
+        )
         self._match(event_id)
 
     def _match(self, event_id: UUID) -> None:
@@ -150,7 +152,7 @@ class JournalMatcher:
 
 
 def _fingerprint_of(event: AuditEvent) -> Fingerprint | None:
-    """None where its moment is none in UTC: a service in another language may have let it through."""
+    """None if its time does not exist in UTC: a service in another language may have accepted it."""
     try:
         return fingerprint(event)
     except (OverflowError, ValueError):
@@ -180,7 +182,7 @@ def _not_in_audit(event_id: UUID, row: Row) -> Discrepancy:
         why = f"is {row.seconds_ago:.0f} s old and was never handed over: look at the service's log for its relay."
     return Discrepancy(
         kind=Kind.NOT_IN_AUDIT if row.relayed else Kind.NEVER_SENT,
-        sentence=f"{row.service}: the journal row “{row.described}” {why}",
+        sentence=f"{row.service}: the journal row “{row.description}” {why}",
         service=row.service,
         event_id=str(event_id),
     )
@@ -200,7 +202,7 @@ def _not_in_journal(event_id: UUID, event: UnmatchedEvent) -> Discrepancy:
 def _other_content(event_id: UUID, row: Row, event: UnmatchedEvent, names: list[str]) -> Discrepancy:
     return Discrepancy(
         kind=Kind.OTHER_CONTENT,
-        sentence=f"{row.service}: audit event {event.seq} tells the journal row “{row.described}” otherwise; what"
+        sentence=f"{row.service}: audit event {event.seq} tells the journal row “{row.description}” otherwise; what"
         f" differs: {', '.join(names)}.",
         service=row.service,
         event_id=str(event_id),

@@ -1,4 +1,4 @@
-"""The whole comparison: each audit event goes to the part that must account for it; one without is a discrepancy."""
+"""The whole comparison: each audit event goes to the matcher of its source; an unknown source is a discrepancy."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Reconciliation:
     """
 
     fleet: frozenset[str]
-    journals: JournalMatcher = field(default_factory=JournalMatcher)
-    runs: RunMatcher = field(default_factory=RunMatcher)
+    journal_matcher: JournalMatcher = field(default_factory=JournalMatcher)
+    run_matcher: RunMatcher = field(default_factory=RunMatcher)
     events: int = 0
     conflicts: int = 0
     last_seq: int = 0
@@ -36,10 +36,10 @@ class Reconciliation:
     oldest: datetime | None = None
     declared: Declarations = field(default_factory=Declarations)
     _accepted: Counter[Reason] = field(default_factory=Counter)
-    _unclaimed: list[Discrepancy] = field(default_factory=list)
+    _unknown_sources: list[Discrepancy] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.journals.declared = self.declared
+        self.journal_matcher.declared = self.declared
 
     def add_audit_event(self, event: RecordedAuditEvent, *, sealed: bool = False) -> None:
         """Takes one audit event. They come in order, each once; those of sealed segments come first."""
@@ -48,13 +48,13 @@ class Reconciliation:
         name = event.source.removesuffix(JOURNAL)
         if event.source == SOURCE:
             if event.event_type in EVENT_TYPES:
-                self.runs.add_audit_event(event)
+                self.run_matcher.add_audit_event(event)
         elif event.source.endswith(JOURNAL):
             self._add_audit_event(name, event)
         elif event.source == AUDIT_SOURCE and event.event_type == CONFLICT:
             self.conflicts += 1
         elif event.source != AUDIT_SOURCE or event.event_type not in OWN_EVENT_TYPES:
-            self._unclaimed.append(_unclaimed(event))
+            self._unknown_sources.append(_unknown_source(event))
 
     def _add_audit_event(self, name: str, event: RecordedAuditEvent) -> None:
         """Compares an event with the journal that it names; without that journal, the catalog may explain it."""
@@ -62,28 +62,28 @@ class Reconciliation:
         if name in self.declared.without_database:
             self._accepted[Reason(name, f"no database: {self.declared.without_database[name]}")] += 1
         elif service in self.fleet:
-            self.journals.add_audit_event(service, event)
+            self.journal_matcher.add_audit_event(service, event)
             if service != name:
                 self._accepted[Reason(name, f"former name of {service}")] += 1
         elif left is not None and event.recorded_at < left.until:
             self._accepted[Reason(name, f"left the fleet: {left.reason}")] += 1
         else:
-            self._unclaimed.append(_unclaimed(event, left))
+            self._unknown_sources.append(_unknown_source(event, left))
 
     @property
     def accepted(self) -> dict[Reason, int]:
         """How many events were accepted only because the catalog says something of their names."""
-        return dict(sorted((self._accepted + self.journals.accepted).items()))
+        return dict(sorted((self._accepted + self.journal_matcher.accepted).items()))
 
     @property
     def on_their_way(self) -> int:
         """How many events may still arrive in the audit."""
-        return self.journals.on_their_way + self.runs.on_their_way
+        return self.journal_matcher.on_their_way + self.run_matcher.on_their_way
 
     @property
     def sealed(self) -> int:
         """How many expected events only a sealed segment can account for; its file tells which."""
-        return self.journals.sealed(self._sealed_until) + self.runs.sealed(self._sealed_until)
+        return self.journal_matcher.sealed(self._sealed_until) + self.run_matcher.sealed(self._sealed_until)
 
     @property
     def _sealed_until(self) -> datetime | None:
@@ -93,12 +93,12 @@ class Reconciliation:
 
     def gaps(self) -> Iterator[Discrepancy]:
         """Everything that does not match; call it once everything is read."""
-        yield from self.journals.gaps(self._sealed_until)
-        yield from self.runs.gaps(self._sealed_until)
-        yield from self._unclaimed
+        yield from self.journal_matcher.gaps(self._sealed_until)
+        yield from self.run_matcher.gaps(self._sealed_until)
+        yield from self._unknown_sources
 
 
-def _unclaimed(event: RecordedAuditEvent, left: Left | None = None) -> Discrepancy:
+def _unknown_source(event: RecordedAuditEvent, left: Left | None = None) -> Discrepancy:
     who = (
         f"which had left the fleet by {left.until:%Y-%m-%d %H:%M} UTC, and this was recorded later: the event was"
         " forged, or `left` in former_services of fleet.toml is too early."

@@ -48,7 +48,7 @@ class VersionTable:
     """Follows the heads through the rows. `heads` is None until a row tells them; `began_at` is before the journal."""
 
     heads: Revisions | None = None
-    began_at: Revisions | None = None
+    initial_heads: Revisions | None = None
     _built: dict[str, BuiltRevision] = field(default_factory=dict)
     _applied: set[str] = field(default_factory=set)
     _reverted: set[str] = field(default_factory=set)
@@ -57,19 +57,21 @@ class VersionTable:
 
     def apply(self, entry: JournalEntry) -> Fault | None:
         """Takes the next row; rows must come in order. After a fault it goes on from what the row says."""
-        twice = self._applied_twice(entry)
+        applied_twice = self._applied_twice(entry)
         if entry.before is None or entry.heads is None:
             self.heads, self._last = None, None  # a row as version 0.1 wrote it
             self._count(entry.kind, entry.revision or "")
-            return twice
+            return applied_twice
         move = _move(entry)
         if self.heads is None:
             fault = None
-            self.began_at = move.before | move.after - {move.revision} if self.began_at is None else self.began_at
+            self.initial_heads = (
+                move.before | move.after - {move.revision} if self.initial_heads is None else self.initial_heads
+            )
         else:
-            fault = twice or self._contradiction(move, self.heads)
+            fault = applied_twice or self._contradiction(move, self.heads)
         self._advance(move, is_discontinuous=fault is not None)
-        return fault or twice
+        return fault or applied_twice
 
     def _contradiction(self, move: Move, heads: Revisions) -> Fault | None:
         if move.kind == "applied":
@@ -109,7 +111,7 @@ class VersionTable:
             return not restored & (self._with_ancestors(others) | self._reverted)
         on = self._built[move.revision].on
         if not others and restored == on and len(on) < 2:
-            return True  # down a plain line, where a look at all that is below would cost as much as the whole journal
+            return True  # a linear history, where the search of all ancestors would take as long as the whole journal
         nodes = self._with_ancestors(others or on)
         below = nodes if others else self._ancestors(on)
         return restored <= on - below and self._may_be_among(on - restored, below, nodes)

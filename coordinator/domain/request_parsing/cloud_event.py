@@ -16,8 +16,8 @@ from coordinator.errors import BadEnvelope, BadRequestId, CoordinatorError
 from migration_sidecar.contract.request_id import REQUEST_ID
 
 MAXIMUM_ATTRIBUTE_LENGTH = 1024
-# What daprd adds or changes on the way to a dead-letter topic.
-CARRIAGE = {"topic", "pubsubname", "time", "traceid", "traceparent", "tracestate"}
+# Attributes that daprd adds or changes when it sends an event to a dead-letter topic.
+DAPR_ATTRIBUTES = {"topic", "pubsubname", "time", "traceid", "traceparent", "tracestate"}
 
 
 class Identity(NamedTuple):
@@ -70,7 +70,7 @@ class ReceivedEvent:
 
 
 def _fingerprint(event: dict[str, Any], body: bytes) -> str:
-    lasting = {name: value for name, value in event.items() if name not in CARRIAGE}
+    lasting = {name: value for name, value in event.items() if name not in DAPR_ATTRIBUTES}
     text = json.dumps(lasting, sort_keys=True).encode() if lasting else body
     return hashlib.sha256(text).hexdigest()
 
@@ -104,13 +104,13 @@ def _attribute(event: dict[str, Any], name: str) -> str:
         return value
     if isinstance(value, str) and value:
         raise BadRequestId(f"cannot be taken from the event: its {name} is {len(value)} characters long")
-    wrong = _wrong_with(value) if name in event else "is missing"
+    wrong = _attribute_error(value) if name in event else "is missing"
     if name == "id" and name in event:
         raise BadRequestId(f"cannot be taken from the event: its id {wrong}")
     raise BadEnvelope(name, wrong)
 
 
-def _wrong_with(value: Any) -> str:
+def _attribute_error(value: Any) -> str:
     if value is None:
         return "is null"
     if isinstance(value, str):

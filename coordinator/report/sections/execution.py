@@ -24,7 +24,7 @@ from coordinator.report.timeline import timeline
 
 REVISIONS = [Column("Revision and its file", 7), Column("Took effect (UTC)", 3.2), Column("Took", 1.2, True)]
 ATTEMPTS = [Column("Time (UTC)", 3), Column("What", 3), Column("Message", 6)]
-TROUBLES = {
+ATTEMPT_EVENTS = {
     "attempt.failed": "an attempt failed",
     "attempt.refused": "an attempt was refused",
     "attempt.cancelled": "an attempt was cancelled",
@@ -59,7 +59,7 @@ def _step_blocks(facts: RunFacts, step: ReportedStep, number: int) -> list[Block
     ]
     if rows := _revision_rows(step, changes):
         blocks.append(Table(f"Revisions in {step.database}", REVISIONS, rows))
-    failed_attempts = facts.of_step(step.service, *TROUBLES)
+    failed_attempts = facts.of_step(step.service, *ATTEMPT_EVENTS)
     if failed_attempts:
         blocks.append(
             Table(f"Attempts in {step.database}", ATTEMPTS, [_attempt_row(event) for event in failed_attempts])
@@ -102,7 +102,11 @@ def _revision_rows(step: ReportedStep, changes: list[ReportedEvent]) -> list[lis
     if changes:
         return [_revision_row(event) for event in changes]
     return [
-        [_revision(done.action, done.revision, "", done.sha256), text(instant(done.at)), text(_took(done.duration_ms))]
+        [
+            _revision(done.action, done.revision, "", done.sha256),
+            text(instant(done.at)),
+            text(_duration(done.duration_ms)),
+        ]
         for done in step.applied
     ]
 
@@ -114,7 +118,7 @@ def _revision_row(event: ReportedEvent) -> list[Line]:
     line = _revision(verb, revision, message, sha256)
     if isinstance(tables, list) and tables:
         line += (*BREAK, *text("changed " + ", ".join(map(str, tables))))
-    return [line, text(instant(event.occurred_at)), text(_took(event.duration_ms))]
+    return [line, text(instant(event.occurred_at)), text(_duration(event.duration_ms))]
 
 
 def _revision(action: str, revision: str, message: str, sha256: str) -> Line:
@@ -126,8 +130,8 @@ def _revision(action: str, revision: str, message: str, sha256: str) -> Line:
 def _attempt_row(event: ReportedEvent) -> list[Line]:
     error = event.detail.get("error") or event.detail.get("title") or ""
     message = f"{event.outcome} {error}" if event.outcome.startswith("CM-") else str(error or event.outcome)
-    return [text(instant(event.occurred_at)), text(TROUBLES[event.event_type]), text(message)]
+    return [text(instant(event.occurred_at)), text(ATTEMPT_EVENTS[event.event_type]), text(message)]
 
 
-def _took(milliseconds: float | None) -> str:
+def _duration(milliseconds: float | None) -> str:
     return duration(None if milliseconds is None else milliseconds / 1000)

@@ -38,14 +38,22 @@ def planned(facts: RunFacts) -> Section:
 
 def untouched(facts: RunFacts) -> Section:
     """The databases in which the run changed nothing, and why."""
-    steps = [step for step in facts.run.steps if _untouched(facts, step)]
+    steps = [step for step in facts.run.steps if _is_unchanged(facts, step)]
     if not steps:
         statement = (
             "No database of the run: each was worked on." if facts.run.steps else "Every database: nothing was started."
         )
         return Section("What was not touched", [Paragraph(text(statement))])
-    rows = [[code(step.database), text(step.service), revision_list(_is_at(step)), _why(facts, step)] for step in steps]
-    moved = sum(_was_moved(step) for step in steps)
+    rows = [
+        [
+            code(step.database),
+            text(step.service),
+            revision_list(_current_revisions(step)),
+            _reason_unchanged(facts, step),
+        ]
+        for step in steps
+    ]
+    moved = sum(_was_migrated_elsewhere(step) for step in steps)
     others = f" Somebody else migrated {databases(moved)} of these meanwhile." if moved else ""
     line = text(f"This run changed nothing in {databases(len(steps))}.{others} {_other_services(facts)}")
     return Section(
@@ -59,7 +67,9 @@ def obstacles(facts: RunFacts) -> list[Block]:
 
 
 def _row(facts: RunFacts, step: ReportedStep) -> list[Line]:
-    target = step.planned[-1:] or ([] if _untouched(facts, step) and step.state != "unchanged" else step.to_revisions)
+    target = step.planned[-1:] or (
+        [] if _is_unchanged(facts, step) and step.state != "unchanged" else step.to_revisions
+    )
     return [
         code(step.database),
         text(step.service),
@@ -69,17 +79,17 @@ def _row(facts: RunFacts, step: ReportedStep) -> list[Line]:
     ]
 
 
-def _untouched(facts: RunFacts, step: ReportedStep) -> bool:
+def _is_unchanged(facts: RunFacts, step: ReportedStep) -> bool:
     return step.state in NOT_TOUCHED and not facts.of_step(step.service, "revision.applied", "revision.reverted")
 
 
-def _was_moved(step: ReportedStep) -> bool:
+def _was_migrated_elsewhere(step: ReportedStep) -> bool:
     """Whether another process migrated the database: this run applied nothing, but the revision changed."""
     return step.state == "unchanged" and step.from_revisions != step.to_revisions
 
 
-def _is_at(step: ReportedStep) -> list[str]:
-    return step.to_revisions if _was_moved(step) else step.from_revisions
+def _current_revisions(step: ReportedStep) -> list[str]:
+    return step.to_revisions if _was_migrated_elsewhere(step) else step.from_revisions
 
 
 def _other_services(facts: RunFacts) -> str:
@@ -89,13 +99,13 @@ def _other_services(facts: RunFacts) -> str:
     return "The audit names no other database for this request."
 
 
-def _why(facts: RunFacts, step: ReportedStep) -> Line:
+def _reason_unchanged(facts: RunFacts, step: ReportedStep) -> Line:
     if step.error:
         return text(f"{step.error.code} {step.error.title}")
     if step.state == "unchanged":
         if step.remark:
             return text(step.remark)
-        if _was_moved(step):
+        if _was_migrated_elsewhere(step):
             return text("Somebody else migrated it.")
         return text("It was at its target revision already.")
     if facts.run.state == "planned":

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from audit_verifier.verify import key_id
 from services.cas_service.errors import AnchoringHasStalled
 
-OTHERS = 0o077
+GROUP_AND_OTHERS = 0o077
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class SigningKey:
 def read_key(file: Path) -> SigningKey:
     """Raises AnchoringStandsStill for a file that is missing, readable by others, or not an Ed25519 key."""
     try:
-        if file.stat().st_mode & OTHERS:
+        if file.stat().st_mode & GROUP_AND_OTHERS:
             raise AnchoringHasStalled(f"the signing key {file.name} may be read by others", f"chmod 600 {file.name}")
         private = load_pem_private_key(file.read_bytes(), password=None)
     except OSError as error:

@@ -11,7 +11,7 @@ from migration_sidecar.contract.audit_queries import AuditQuery, Order
 from migration_sidecar.contract.errors import BadRequest
 from migration_sidecar.contract.query_parameters import LAST_SEQ
 
-NEAR = 20_000
+NEAR_SPAN = 20_000
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Span:
     def near(self, order: Order) -> Span:
         """The part of the span in which a page of frequent events is found."""
         if order is Order.OLDEST:
-            return Span(self.first, min(self.end, self.first + NEAR))
-        return Span(max(self.first, self.end - NEAR), self.end)
+            return Span(self.first, min(self.end, self.first + NEAR_SPAN))
+        return Span(max(self.first, self.end - NEAR_SPAN), self.end)
 
 
 def write_cursor(order: Order, seq: int) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
 
 # PostgreSQL assumes that hashing is cheap, and would hash the whole range on one core.
-ON_ALL_CORES = """
+PARALLEL_SETTINGS = """
 SET LOCAL parallel_setup_cost = 200; SET LOCAL parallel_tuple_cost = 0; SET LOCAL min_parallel_index_scan_size = 0;
 SET LOCAL plan_cache_mode = 'force_custom_plan'; SET LOCAL work_mem = '64MB'
 """
@@ -43,7 +43,7 @@ FROM checked
 
 # Rows missing in the index of audit.table_changes. One index lookup for each name, because PostgreSQL expects far more
 # names than there are.
-UNSHOWN = """
+HIDDEN_TABLES = """
 SELECT min(event.seq) FROM audit.events AS event
 CROSS JOIN LATERAL jsonb_array_elements_text(
     CASE jsonb_typeof(event.detail -> 'tables') WHEN 'array' THEN event.detail -> 'tables' END
@@ -75,7 +75,7 @@ async def check_piece(connection: AnyConnection, after: Link, limit: int) -> Cha
 
     Raises Broken at the first one that was changed, or does not follow the one before.
     """
-    await connection.execute(ON_ALL_CORES)
+    await connection.execute(PARALLEL_SETTINGS)
     # Not fetchrow: PostgreSQL runs a query with a row limit on one core.
     [row] = await connection.fetch(PIECE, after.seq, after.seq + limit, after.seq, after.hash)
     if row["bad_seq"] is not None:
@@ -103,6 +103,6 @@ async def require_signed_events(connection: AnyConnection, anchors: list[Anchor]
 
 async def require_shown(connection: AnyConnection, piece: ChainRange) -> None:
     """Raises Broken where audit.table_changes does not show a table that an event says was changed."""
-    seq = await connection.fetchval(UNSHOWN, piece.after.seq, piece.last.seq)
+    seq = await connection.fetchval(HIDDEN_TABLES, piece.after.seq, piece.last.seq)
     if seq is not None:
         raise Broken(seq, "changed", f"Of the tables that event {seq} changed, audit.table_changes shows not all.")

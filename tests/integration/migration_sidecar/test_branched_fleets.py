@@ -89,8 +89,8 @@ class Branched:
         found, number = Reconciliation(frozenset(SERVICES)), 0
         for service in self.world.catalog.databases:
             page = await self.fleet.journal(ServiceAddress(service.name, service.database or ""), after=0, limit=1000)
-            found.journals.begin(service.name)
-            found.journals.add_entry(page)
+            found.journal_matcher.begin(service.name)
+            found.journal_matcher.add_entry(page)
             for entry in page.entries:
                 if entry.event is not None:
                     number += 1

@@ -35,8 +35,8 @@ async def journal(environment: Environment) -> JournalPage:
 def gaps(page: JournalPage, told: list[JournalPage], former: Former) -> list[Discrepancy]:
     """The audit has each event as it was told first."""
     found = Reconciliation(frozenset({page.service}), declared=Declarations(former={page.service: former}))
-    found.journals.begin(page.service)
-    found.journals.add_entry(page)
+    found.journal_matcher.begin(page.service)
+    found.journal_matcher.add_entry(page)
     events = {entry.event.event_id: entry.event for each in reversed(told) for entry in each.entries if entry.event}
     for number, event in enumerate(events.values(), 1):
         facts = event.model_dump() | {"seq": number, "recorded_at": datetime.now(UTC)}

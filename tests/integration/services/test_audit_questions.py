@@ -178,7 +178,7 @@ async def test_pages_of_what_several_filters_have_in_common_are_whole_wherever_i
     door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, near: int, order: str, kind: str
 ) -> None:
     """Frequent at the beginning, rare in the middle, absent at the end."""
-    monkeypatch.setattr("services.cas_service.events.query.NEAR", near)
+    monkeypatch.setattr("services.cas_service.events.query.NEAR_SPAN", near)
     wanted = [number < 12 or number == 25 for number in range(40)]
     facts = {True: ("revision.applied", "cds-task"), False: ("revision.applied", "cds-client")}
     sent = [event(event_type=facts[each][0], service=facts[each][1]) for each in wanted]

@@ -474,8 +474,8 @@ class Life:
             ),
             catalog=world.catalog,
             clock=world.clock,
-            drift=self.drift,
-            running=self.activities,
+            drift_recorder=self.drift,
+            running_activities=self.activities,
             planning_patience_seconds=world.planning_patience_seconds,
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dapr.ext.workflow import WorkflowRuntime
 
-from coordinator.adapters.dapr_workflow import _new_workflow_client, _on_loop
+from coordinator.adapters.dapr_workflow import _new_workflow_client, _run_on_event_loop
 from coordinator.workflow import NAME
 
 
@@ -23,7 +23,7 @@ async def test_an_activity_runs_in_the_applications_loop_whatever_loop_orders_it
     answers: list[Any] = []
 
     def elsewhere() -> None:
-        answers.append(asyncio.run(_on_loop(here, activity)(None, {"request_id": "r"})))  # type: ignore[arg-type]
+        answers.append(asyncio.run(_run_on_event_loop(here, activity)(None, {"request_id": "r"})))  # type: ignore[arg-type]
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
@@ -40,5 +40,5 @@ def test_a_second_worker_in_one_process_registers_the_same_workflow_again() -> N
     for _ in range(2):
         runtime = WorkflowRuntime(host="127.0.0.1", port="1")
         runtime.register_workflow(_new_workflow_client(), name=NAME)
-        runtime.register_activity(_on_loop(loop, activity), name="make_plan")
+        runtime.register_activity(_run_on_event_loop(loop, activity), name="make_plan")
     loop.close()

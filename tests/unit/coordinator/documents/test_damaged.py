@@ -181,10 +181,10 @@ async def test_a_record_that_a_person_has_mended_is_no_longer_told_of(world: Wor
     whole = world.documents.documents["run-spoilt"]
     put(world, "run-spoilt", "text")
     await life.recovery_loop.run_once()
-    assert life.runs.damage.copies
+    assert life.runs.damaged_documents.copies
     world.documents.documents["run-spoilt"] = whole
     await life.recovery_loop.run_once()
-    assert life.runs.damage.copies == {}
+    assert life.runs.damaged_documents.copies == {}
     await life.drive()
     assert (await life.runs.index()).open == []
 
@@ -199,7 +199,7 @@ async def test_a_damaged_index_is_kept_for_a_person_and_begun_anew_from_what_thi
     assert (await life.runs.index()).recent == ["open", "spoilt", "ended"]
     kept = {key: value for key, value in world.documents.documents.items() if key.startswith("damaged-")}
     assert [json.loads(text)["document"] for text, _ in kept.values()] == [garbage]
-    assert life.runs.damage.copies == {OwnKey.INDEX: next(iter(kept))}
+    assert life.runs.damaged_documents.copies == {OwnKey.INDEX: next(iter(kept))}
 
 
 async def test_of_a_damaged_index_what_can_be_read_is_kept_after_a_restart_too(world: World) -> None:

@@ -13,7 +13,7 @@ from coordinator.domain.step import Step
 from coordinator.errors import ServiceLied
 from coordinator.steps import step_executor
 from coordinator.steps.silence_timer import MAX_QUESTION_SECONDS, SilenceTimer
-from coordinator.steps.step_executor import GRACE
+from coordinator.steps.step_executor import DEADLINE_MARGIN
 from coordinator.unavailable import ServiceRefused, ServiceUnreachable, SidecarUnreachable
 from migration_sidecar.contract.messages import (
     Action,
@@ -152,7 +152,7 @@ async def test_a_service_that_stays_silent_ends_as_needs_attention_and_never_as_
     assert run.steps[0].error.code == "CM-803"
     assert "it is gone" in run.steps[0].error.detail
     assert run.steps[0].to_revisions == []
-    assert world.seconds == pytest.approx((timedelta(hours=1) + GRACE).total_seconds(), abs=40)
+    assert world.seconds == pytest.approx((timedelta(hours=1) + DEADLINE_MARGIN).total_seconds(), abs=40)
 
 
 def test_an_answer_ends_the_silence_before_it() -> None:

@@ -36,9 +36,9 @@ class Story:
     def reconciled(self, page: int = 3) -> Reconciliation:
         found = Reconciliation(frozenset(self.entries))
         for service, entries in self.entries.items():
-            found.journals.begin(service)
+            found.journal_matcher.begin(service)
             for start in range(0, max(len(entries), 1), page):
-                found.journals.add_entry(self.page(service, entries[start : start + page]))
+                found.journal_matcher.add_entry(self.page(service, entries[start : start + page]))
         for event in self.events:
             found.add_audit_event(event)
         return found

@@ -28,8 +28,8 @@ def renamed(story: Story) -> Story:
 def reconciled(story: Story, declared: Declarations, *, without: tuple[str, ...] = ()) -> Reconciliation:
     found = Reconciliation(frozenset({*story.entries, *without}), declared=declared)
     for service, entries in story.entries.items():
-        found.journals.begin(service)
-        found.journals.add_entry(story.page(service, entries))
+        found.journal_matcher.begin(service)
+        found.journal_matcher.add_entry(story.page(service, entries))
     for event in story.events:
         found.add_audit_event(event)
     return found

@@ -162,7 +162,7 @@ def test_where_a_database_was_before_its_journal_is_told() -> None:
     course = JournalContinuity("orders")
     course.add(BEGAN)
     course.add(up("b", ["a"]))
-    assert course.began_elsewhere == ["a"]
+    assert course.initial_revisions == ["a"]
 
 
 @pytest.mark.parametrize("ending", ["failed", "refused", "cancelled", "resolved"])

@@ -173,11 +173,11 @@ def test_an_event_that_came_after_the_first_look_is_found_at_the_second() -> Non
     whole = dict(story.entries)
     story.entries["s0"] = story.entries["s0"][:-1]
     found = story.reconciled()
-    assert found.journals.to_look_for() == {"s0"}
-    assert found.journals.to_look_for() == set()
+    assert found.journal_matcher.to_look_for() == {"s0"}
+    assert found.journal_matcher.to_look_for() == set()
     story.entries = whole
-    found.journals.begin("s0")
-    found.journals.add_entry(story.page("s0", whole["s0"]))
+    found.journal_matcher.begin("s0")
+    found.journal_matcher.add_entry(story.page("s0", whole["s0"]))
     assert list(found.gaps()) == []
 
 
@@ -196,5 +196,5 @@ def test_a_service_that_fell_silent_half_way_proves_nothing() -> None:
     story.events = [event for event in story.events if event.service != "s1"][1:] + story.events[-1:]
     story.entries["s1"].pop()
     found = story.reconciled()
-    found.journals.exclude("s1")
+    found.journal_matcher.exclude("s1")
     assert {gap.service for gap in found.gaps()} == {"s0"}

@@ -29,7 +29,7 @@ def recorded(world: World) -> list[RecordedAuditEvent]:
 def reconciled(run: Run | None, events: list[RecordedAuditEvent], *, owed: bool = False) -> Reconciliation:
     found = Reconciliation(FLEET)
     if run is not None:
-        found.runs.add_run(run, owed=owed)
+        found.run_matcher.add_run(run, owed=owed)
     for event in events:
         found.add_audit_event(event)
     return found
@@ -121,16 +121,16 @@ async def test_what_the_coordinator_still_owes_is_on_its_way_and_no_gap(world: W
     run = await some_run(world, "succeeded")
     found = reconciled(run, recorded(world)[:-1], owed=True)
     assert (list(found.gaps()), found.on_their_way) == ([], 1)
-    assert found.runs.still_in_outbox() == {"r-1"}
+    assert found.run_matcher.still_in_outbox() == {"r-1"}
 
 
 async def test_a_record_that_was_behind_is_read_again_and_then_explains_everything(world: World) -> None:
     run = await some_run(world, "succeeded")
     first_look = run.model_copy(update={"state": RunState.RUNNING, "steps": [], "started_at": None})
     found = reconciled(first_look, recorded(world))
-    assert found.runs.to_look_for() == {"r-1"}
-    assert found.runs.to_look_for() == set()
-    found.runs.add_run(run, owed=False)
+    assert found.run_matcher.to_look_for() == {"r-1"}
+    assert found.run_matcher.to_look_for() == set()
+    found.run_matcher.add_run(run, owed=False)
     assert list(found.gaps()) == []
 
 
@@ -146,5 +146,5 @@ async def test_what_cannot_be_the_id_of_a_run_is_not_asked_for_and_is_named(worl
     events = recorded(world)
     events.append(events[-1].model_copy(update={"event_id": uuid4(), "seq": 99, "request_id": forged}))
     found = reconciled(run, events)
-    assert found.runs.to_look_for() == set()
+    assert found.run_matcher.to_look_for() == set()
     assert [(gap.kind, gap.seq) for gap in found.gaps()] == [(Kind.NO_RUN_RECORD, 99)]
