@@ -16,8 +16,9 @@ from coordinator.cli.console import print_hint, print_json, say_damaged, stderr,
 from coordinator.cli.plan_table import show_fleet_plan
 from coordinator.cli.run_table import show_run
 from coordinator.cli.watch_command import watch_run
+from coordinator.client.audit_views import AuditStandingView
 from coordinator.client.exit_codes import ExitCode, of_run
-from coordinator.client.views import AuditStandingView, FleetPlanView, RunView, ServiceView, now, read, read_list
+from coordinator.client.views import FleetPlanView, RunView, ServiceView, now, read, read_list
 from coordinator.presentation.formatting import repeated
 from coordinator.presentation.terminal_text import safe
 

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from coordinator.cli.table_layout import Column, show_table
-from coordinator.client.views import AuditEventView, AuditStandingView, RunView, ServiceView, now
+from coordinator.client.audit_views import AuditEventView, AuditStandingView
+from coordinator.client.views import RunView, ServiceView, now
 from coordinator.presentation.formatting import duration, moment, style_of, summary, way
 from coordinator.presentation.terminal_text import safe
 

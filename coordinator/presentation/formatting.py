@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from coordinator.client.views import AuditEventView, RunView, StepView
+from coordinator.client.audit_views import AuditEventView
+from coordinator.client.views import RunView, StepView
 
 STYLES = {
     "accepted": "cyan",

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coordinator.client.audit_verification import LiveVerdict
-from coordinator.client.views import AuditEventView, Moment, RunView, StepView, View
+from coordinator.client.audit_views import AuditEventView
+from coordinator.client.views import Moment, RunView, StepView, View
 
 
 class AppliedView(View):

@@ -15,10 +15,11 @@ from coordinator.cli.audit.file_verification import verdict_on
 from coordinator.cli.audit.progress import progress
 from coordinator.cli.command_context import session
 from coordinator.cli.console import print_json, show_verdict, stderr
+from coordinator.client.audit_views import AuditEventView
 from coordinator.client.client import CoordinatorClient
 from coordinator.client.errors import BadInput
 from coordinator.client.exit_codes import ExitCode
-from coordinator.client.views import AuditEventView, read_list
+from coordinator.client.views import read_list
 from coordinator.presentation.terminal_text import safe
 
 EXAMPLES = options.examples(

@@ -10,7 +10,8 @@ from coordinator.cli import options, tables
 from coordinator.cli.audit.arguments import moment
 from coordinator.cli.command_context import session
 from coordinator.cli.console import print_hint, print_json, stderr, stdout
-from coordinator.client.views import AuditEventView, read_list
+from coordinator.client.audit_views import AuditEventView
+from coordinator.client.views import read_list
 
 EXAMPLES = options.examples(
     "coordinator audit list --request release-41",

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from coordinator.cli.console import stderr
 from coordinator.cli.table_layout import Column, show_table
-from coordinator.client.views import AuditEventView, RunStoryView
+from coordinator.client.audit_views import AuditEventView, RunStoryView
 from coordinator.presentation.formatting import duration, moment, style_of, way
 from coordinator.presentation.terminal_text import safe
 

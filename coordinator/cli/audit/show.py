@@ -13,9 +13,10 @@ from coordinator.cli import options
 from coordinator.cli.audit.run_timeline import show_story
 from coordinator.cli.command_context import session
 from coordinator.cli.console import print_json, stdout
+from coordinator.client.audit_views import RunStoryView
 from coordinator.client.client import CoordinatorClient
 from coordinator.client.errors import BadInput
-from coordinator.client.views import RunStoryView, read
+from coordinator.client.views import read
 from coordinator.presentation.terminal_text import safe
 
 EXAMPLES = options.examples(
