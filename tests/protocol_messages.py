@@ -13,7 +13,8 @@ from pydantic import ConfigDict, TypeAdapter
 
 def check(message: object, declared: Any) -> None:
     """Raises pydantic's ValidationError for a missing, an unknown or a wrong part of the message."""
-    _adapter(declared).validate_json(json.dumps(message), strict=True)
+    text = json.dumps(message, ensure_ascii=False).encode(errors="replace")  # a lone surrogate is no JSON for pydantic
+    _adapter(declared).validate_json(text, strict=True)
 
 
 @cache

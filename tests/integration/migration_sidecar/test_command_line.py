@@ -21,7 +21,7 @@ from tests.integration.migration_sidecar.conftest import SharedProcesses
 from tests.integration.migration_sidecar.environments import Environment, tables, version
 
 ANOTHER_HISTORY = "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('zz99')"
-NO_JOURNAL = "The journal cannot be kept in this database:"
+NO_JOURNAL = "The journal cannot be kept in this database without GRANT"
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_role_that_may_keep_no_journal_is_told_so_by_each_command(
     with lowly(database, two_revisions):
         for command, code in (("status", 3), ("plan", 1), ("upgrade", 3)):
             told = shell(command, code=code).stderr
-            assert f"CM-504 A privilege is missing\n  why   {NO_JOURNAL} lowly_one lacks CREATE ON DATABASE" in told
+            assert f"CM-504 A privilege is missing\n  why   {NO_JOURNAL}" in told
             assert f"GRANT CREATE ON DATABASE {database.name} TO lowly_one" in told
 
 
@@ -137,7 +137,7 @@ def test_a_failed_migration_ends_with_1(shell: Any, environment: Environment) ->
     result = shell("upgrade", "head", code=1)
     assert "CM-401" in result.stderr
     assert "division by zero" in result.stderr
-    assert "Correct the revision file and run it again" in result.stderr
+    assert "Correct the revision file and migrate again" in result.stderr
     assert json.loads(shell("upgrade", "head", "--json", code=1).stdout)["error"]["sqlstate"] == "22012"
 
 
@@ -158,7 +158,7 @@ def test_a_missing_ini_ends_with_2_and_is_named_as_it_was_typed(command: str, tm
     typed = str(tmp_path / "alembic.ini")
     result = CliRunner().invoke(app, [command, "--config", typed])
     assert result.exit_code == 2
-    assert result.stderr.startswith("CM-303 The configuration file is not there\n")
+    assert result.stderr.startswith("CM-303 The migration folder or its configuration file cannot be used\n")
     assert f"The file {typed} is not there." in result.stderr
 
 

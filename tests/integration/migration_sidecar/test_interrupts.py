@@ -40,7 +40,7 @@ def test_ctrl_c_cancels(environment: Environment, database: Database) -> None:
             time.sleep(0.02)
     assert process.returncode == 130
     assert b"orders: cancelled, at a1\n" in output
-    assert b"Run it again when it should go on." in errors
+    assert b"Migrate again when it should go on." in errors
     assert b"Traceback" not in output + errors
     assert version(database) == ["a1"]
     ((operation,),) = rows(database, "SELECT operation_id FROM migration_sidecar.operations")
