@@ -66,8 +66,8 @@ class DaprWorkflows:
     async def work(self) -> None:
         """Starts the worker; returns once it is connected. daprd may start long after this process."""
         runtime = WorkflowRuntime(host="127.0.0.1", port=self._port)
-        runtime.register_workflow(_new_workflow_client(), name=NAME)
-        runtime.register_workflow(_fresh_proof(), name=PROOF)
+        runtime.register_workflow(_new_workflow(), name=NAME)
+        runtime.register_workflow(_new_proof(), name=PROOF)
         for name, activity in self._activities.items():
             runtime.register_activity(_run_on_event_loop(self._loop, activity), name=name)
         # It waits for daprd without a limit; in the loop it would block every request.
@@ -124,14 +124,14 @@ def _proof_id() -> str:
     return f"proof.{uuid.uuid4().hex}"
 
 
-def _fresh_proof() -> Callable[..., None]:
+def _new_proof() -> Callable[..., None]:
     def prove(ctx: DaprWorkflowContext, _: Any) -> None:
         """Nothing to do; that it is called is the proof."""
 
     return prove
 
 
-def _new_workflow_client() -> Callable[..., Generator[Any, Any, None]]:
+def _new_workflow() -> Callable[..., Generator[Any, Any, None]]:
     """The SDK marks what it registers and refuses it a second time, so each runtime gets a new function."""
 
     def run(ctx: DaprWorkflowContext, command: dict[str, Any]) -> Generator[Any, Any, None]:
@@ -144,12 +144,12 @@ def _run_on_event_loop(loop: asyncio.AbstractEventLoop, activity: Activity) -> C
     """The SDK runs activities in a loop of its own, where the application's connections cannot be used."""
 
     async def run(_: WorkflowActivityContext, order: dict[str, Any]) -> dict[str, Any]:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await_with_timeout(activity, order), loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_as_coroutine(activity, order), loop))
 
     return run
 
 
-async def _await_with_timeout(activity: Activity, order: dict[str, Any]) -> dict[str, Any]:
+async def _as_coroutine(activity: Activity, order: dict[str, Any]) -> dict[str, Any]:
     return await activity(order)
 
 

@@ -23,7 +23,7 @@ def is_ready(ground: Ground) -> bool | None:
     """None where nobody answered."""
     try:
         answer = ground.ask("GET", "/readyz")
-        connected = "coordinator_worker_connected 1" in ground.ask("GET", "/metrics").text
+        connected = "\ncoordinator_worker_connected 1" in ground.ask("GET", "/metrics").text  # not the HELP line
     except httpx.HTTPError:
         return None
     if answer.status_code == httpx.codes.OK and connected:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dapr.ext.workflow import WorkflowRuntime
 
-from coordinator.adapters.dapr_workflow import _new_workflow_client, _run_on_event_loop
+from coordinator.adapters.dapr_workflow import _new_workflow, _run_on_event_loop
 from coordinator.workflow import NAME
 
 
@@ -39,6 +39,6 @@ def test_a_second_worker_in_one_process_registers_the_same_workflow_again() -> N
     loop = asyncio.new_event_loop()
     for _ in range(2):
         runtime = WorkflowRuntime(host="127.0.0.1", port="1")
-        runtime.register_workflow(_new_workflow_client(), name=NAME)
+        runtime.register_workflow(_new_workflow(), name=NAME)
         runtime.register_activity(_run_on_event_loop(loop, activity), name="make_plan")
     loop.close()
