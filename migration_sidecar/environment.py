@@ -41,6 +41,7 @@ def run(metadata: MetaData, **options: Any) -> None:
 
     Raises CommandError, which Alembic prints as one line.
     """
+    options.setdefault("transaction_per_migration", True)  # a long history keeps what is done
     config_file = Path(context.config.config_file_name or "alembic.ini")
     try:
         url = database_url(config_file)

@@ -115,6 +115,8 @@ class StampExecutor:
             "guards": dict(settings.guards),
             "journal_table": settings.journal_table,
             "same_database": True,
+            "reads_schema": not settings.uses_our_environment,
+            "transaction_per_revision": False,
             "default_schema": "",
             "agreed": None,
             "goals": [],

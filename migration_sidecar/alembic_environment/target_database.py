@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from migration_sidecar.alembic_environment.loader import EnvironmentLoader, LoadResult
 from migration_sidecar.config.database_url import mask_password
@@ -39,6 +39,7 @@ class MigrationTarget:
     certain: bool = True  # the probe of env.py succeeded
     reason: Problem | None = None  # why not; None if the service's own connection will show the reason
     tables: tuple[VersionTable, ...] = ()  # all version tables that env.py configures
+    only_connects: bool = False  # env.py has no effect of its own, so nothing is missed if it is not run
 
 
 class TargetDatabase:
@@ -91,7 +92,8 @@ class TargetDatabase:
     async def resolve(self, loading: LoadDeadline = UNLIMITED) -> MigrationTarget:
         """Raises EnvironmentStillLoading, or OtherDatabase (CM-702) if env.py connects elsewhere than DATABASE_URL."""
         if self._settings.uses_our_environment:
-            return MigrationTarget(self._settings.configured_url or self._settings.url, self._settings.version_table)
+            url = self._settings.configured_url or self._settings.url
+            return MigrationTarget(url, self._settings.version_table, only_connects=True)
         try:
             answer = await self._loader.probe_env(loading)
         except EnvironmentStillLoading as error:
@@ -99,7 +101,7 @@ class TargetDatabase:
                 raise
             return self._target or self._declared(error.problem)
         if answer is not self._last_probe or self._target is None:
-            target = self._from_answer(answer.facts)
+            target = replace(self._from_answer(answer.facts), only_connects=answer.facts.get("only_connects", False))
             await self._require_same_database(target)
             self._target, self._last_probe = target, answer
         return self._target

@@ -12,7 +12,7 @@ from migration_sidecar.contract.errors import Misconfigured
 
 STRING_KEYS = ("service", "version_table", "version_table_schema", "audit", "journal_table", "python", "allowed_hosts")
 NUMBER_KEYS = ("memory_limit_mb", "patience_seconds", "loading_seconds")
-SWITCHES = ("endpoint_downgrades", "never_taken_back", "serve_openapi")
+SWITCHES = ("endpoint_downgrades", "never_taken_back", "serve_openapi", "transaction_per_revision")
 SESSION_SETTINGS = (
     "lock_timeout",
     "patient_lock_timeout",

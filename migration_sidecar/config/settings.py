@@ -68,6 +68,7 @@ class Settings:
     allowed_hosts: frozenset[str] = frozenset()  # host names the endpoint accepts, besides those of this machine
     serve_openapi: bool = False  # GET /openapi.json, for development
     endpoint_downgrades: bool = False  # the endpoint accepts downgrades; the command line always does
+    transaction_per_revision: bool = False  # each revision gets its own transaction, whatever env.py says
     never_taken_back: bool = False  # the endpoint never accepts one, because it would lose data that must be kept
 
     @property
@@ -133,6 +134,7 @@ def read_settings(
         serve_openapi=_serves_openapi(environment, section),
         endpoint_downgrades=section.boolean("endpoint_downgrades"),
         never_taken_back=section.boolean("never_taken_back"),
+        transaction_per_revision=section.boolean("transaction_per_revision"),
     )
 
 

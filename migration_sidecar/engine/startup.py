@@ -110,7 +110,11 @@ class Startup:
             raise ProblemError.of(status.error)
         # If it is behind the same heads again, somebody downgraded it; other heads mean new files.
         is_done = status.head_revisions == self._attempted_heads
-        if status.state not in MIGRATABLE or _needs_attention(status) or is_done:
+        # At head env.py is run once, unless it has no effect of its own.
+        due = status.state in MIGRATABLE or (
+            status.state is DatabaseState.AT_HEAD and not await self._reader.env_only_connects()
+        )
+        if not due or _needs_attention(status) or is_done:
             log.info("start_up_done", extra={"service": self._settings.service, "state": status.state})
             return None
         request = OperationRequest(operation_id=f"start-up-{uuid4()}", target="heads", requested_by="start-up")

@@ -25,6 +25,7 @@ class Answer(TypedDict, total=False):
     # Of a probe only:
     heard: bool
     files: list[str]
+    only_connects: bool
     places: list[ConfiguredDatabase]
     tried: str | None  # the URL, with password, to which no connection was opened
     tried_at: float  # seconds of a monotonic clock

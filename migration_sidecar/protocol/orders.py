@@ -21,6 +21,8 @@ class OrdersMessage(TypedDict):
     journal_table: str | None
     same_database: bool
     default_schema: str
+    reads_schema: bool
+    transaction_per_revision: bool
     agreed: dict[str, str | None] | None
     goals: list[str]
 
@@ -35,6 +37,8 @@ class MigrationOrders:
     tables: JournalTables = field(default_factory=journal_tables)
     same_database: bool = False  # the connection that migrates must see the operation's own row
     default_schema: str = ""  # of an unqualified version table, from the probe
+    reads_schema: bool = False  # that schema is read again when the migrations run; not with our own env.py
+    transaction_per_revision: bool = False  # the operator's choice; otherwise env.py decides
     # The revisions that may be applied or reverted, each with the SHA-256 of its file, or None for any file. None: all.
     agreed: Mapping[str, str | None] | None = None
     # The full ids of the revisions that an upgrade ends at, because `head` may mean another now. Empty: see the target.
@@ -50,6 +54,8 @@ class MigrationOrders:
             tables=journal_tables(message["journal_table"]),
             same_database=message["same_database"],
             default_schema=message["default_schema"],
+            reads_schema=message["reads_schema"],
+            transaction_per_revision=message["transaction_per_revision"],
             agreed=message["agreed"],
             goals=tuple(message["goals"]),
         )

@@ -62,8 +62,15 @@ class RevisionBegun(TypedDict):
     revision: str
 
 
+class RevisionExecuted(TypedDict):
+    """The revision ran and its journal row is written; its transaction is not committed yet."""
+
+    event: Literal["executed"]
+    revision: str
+
+
 class RevisionApplied(TypedDict):
-    """The journal row of the change is written; its transaction is not committed yet."""
+    """The change is committed."""
 
     event: Literal["applied"]
     revision: str
@@ -76,6 +83,7 @@ class EnvFileFound(TypedDict):
 
     event: Literal["looking"]
     files: list[str]
+    only_connects: bool  # reading env.py shows that it does nothing else
 
 
 class Connecting(TypedDict):
@@ -165,6 +173,7 @@ Report = Union[  # noqa: UP007 - evaluated by Python 3.9
     Waiting,
     Locked,
     RevisionBegun,
+    RevisionExecuted,
     RevisionApplied,
     EnvFileFound,
     Connecting,

@@ -45,7 +45,7 @@ def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts
     cause = f"stopped with {type(driver).__name__}"
     return {
         "code": "CM-401" if revision else "CM-407",
-        "detail": f"Revision {revision} {cause}; the database is at the revision before it."
+        "detail": f"Revision {revision} {cause}; its transaction was undone."
         if revision
         else f"The migration {cause} before any revision.",
         "next_step": _REMEDIES.get(sqlstate or "") if revision else None,

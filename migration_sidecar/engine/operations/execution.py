@@ -214,7 +214,7 @@ def specific_problem(execution: OperationExecution, problem: Problem) -> Problem
 def _insufficient_resources(problem: Problem, what: str) -> Problem:
     return Problem.of(
         "CM-532",
-        f"The server had no {what} left for revision {problem.revision}; the database is at the revision before it.",
+        f"The server had no {what} left for revision {problem.revision}; its transaction was undone.",
         next_step=f"Make room: the server needs more {what}. Then migrate again.",
         retryable=False,
         **problem.model_dump(include=_COPIED_FIELDS),
@@ -224,5 +224,5 @@ def _insufficient_resources(problem: Problem, what: str) -> Problem:
 def _lock_timeout(execution: OperationExecution, problem: Problem) -> Problem:
     """The problem of a revision that got no lock before its time limits passed."""
     waited = execution.blocked_by or "waits for a lock that others hold"
-    detail = f"Revision {problem.revision} {waited}; the database is at the revision before it."
+    detail = f"Revision {problem.revision} {waited}; its transaction was undone."
     return Problem.of("CM-404", detail, **problem.model_dump(include=_COPIED_FIELDS))

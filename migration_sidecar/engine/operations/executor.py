@@ -76,18 +76,20 @@ class OperationExecutor:
             if verdict is Decision.ATTENTION:
                 return await self._needs_attention(execution, self._with_service(problem), read_back)
             await self._close_attempt(execution, "resolved", None)
+        # Like `alembic upgrade head` at head: env.py may grant rights, or refresh views, on every run.
+        only_connects = (await self._target_database.resolve(loading)).only_connects
         while True:
             if execution.cancelled.is_set() and (read_back.left or read_back.obstacles):
                 return self._ended(execution, OperationState.CANCELLED, read_back, CANCELLED)
             if (problem := await self._obstacle(execution, read_back)) is not None:
                 return self._ended(execution, OperationState.FAILED, read_back, problem)
-            if not read_back.left:
+            if not read_back.left and only_connects:
                 return execution.ended(OperationState.SUCCEEDED, read_back)
             worker_run = await self._worker_runner.run(execution, execution.next_attempt())
             read_back = await self._read_back_reader.read(
                 execution, unclear=None if worker_run.is_conclusive else execution.number
             )
-            verdict, problem = decide(worker_run.ending, read_back, self._settings.service)
+            verdict, problem = decide(worker_run.ending, read_back, self._settings.service, only_connects=only_connects)
             if verdict is Decision.FAILED and worker_run.unconnected:
                 verdict, problem = await self._explain_no_session(execution, problem)
             if verdict is Decision.SUCCEEDED:

@@ -93,7 +93,7 @@ class OperationQueue:
             if await records.operations.unfinished(connection):
                 return None
             plan, agreed = await self._reader.agreed_plan_on(connection, request.action, request.target)
-            if not plan.revisions and not plan.obstacles:
+            if not plan.revisions and not plan.obstacles and await self._reader.env_only_connects():
                 return None
             record = await records.operations.accept(connection, request, plan, agreed)
         return self._begin(OperationExecution(request, record, origin, read_back_from_plan(plan)))

@@ -13,6 +13,7 @@ LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"  # the server ended the migration's transaction
 TOO_MANY_CONNECTIONS = "53300"
 FINISHED = {"applied", "reverted"}
+ENV_PY_FAILED = "CM-407"
 CLOSING = {"failed", "refused", "cancelled", "resolved"}
 
 
@@ -63,15 +64,20 @@ class WorkerExit:
     lost: bool = False
 
 
-def decide(ending: WorkerExit, read_back: ReadBack, service: str) -> tuple[Decision, Problem | None]:
-    """Each branch is one row of the table in docs/engine.md; the most serious comes first. Called by the executor."""
+def decide(
+    ending: WorkerExit, read_back: ReadBack, service: str, *, only_connects: bool = True
+) -> tuple[Decision, Problem | None]:
+    """Each branch is one row of the table in docs/engine.md; the most serious comes first. Called by the executor.
+
+    `only_connects` says that env.py has no effect of its own. Otherwise it has to end well, too.
+    """
     half_done = unfinished_revision(read_back.rows)
     if half_done is not None:
         return Decision.ATTENTION, _revision_ended_transaction(half_done, ending, read_back, service)
     unexplained = [revision for revision in read_back.moved if revision not in read_back.recorded]
     if unexplained:
         return Decision.ATTENTION, _changed_elsewhere(unexplained, service)
-    if read_back.left == 0 and (ending.lost or ending.problem is None or not read_back.several_sessions):
+    if read_back.left == 0 and _is_complete(ending, read_back, only_connects=only_connects):
         return Decision.SUCCEEDED, None
     if ending.lost:
         return Decision.AGAIN, _lost(service)
@@ -80,6 +86,15 @@ def decide(ending: WorkerExit, read_back: ReadBack, service: str) -> tuple[Decis
     problem = Problem.of(**ending.problem, service=service)
     passes = problem.sqlstate in (LOCK_NOT_AVAILABLE, DEADLOCK, TOO_MANY_CONNECTIONS)
     return (Decision.AGAIN if passes else Decision.FAILED), problem
+
+
+def _is_complete(ending: WorkerExit, read_back: ReadBack, *, only_connects: bool) -> bool:
+    """Whether nothing is missing if no revision is left."""
+    if ending.problem is None and not ending.lost:
+        return True
+    if ending.problem is not None and not ending.lost and ending.problem["code"] == ENV_PY_FAILED:
+        return False
+    return only_connects and (ending.lost or not read_back.several_sessions)
 
 
 def unfinished_revision(rows: list[JournalRow]) -> JournalRow | None:

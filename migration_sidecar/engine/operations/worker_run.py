@@ -69,7 +69,7 @@ class WorkerRun:
                         self.execution.update(waiting_for=report["sentence"])
                     case "revision":
                         self.execution.revision = report["revision"]
-                    case "applied":
+                    case "executed":
                         self.execution.revision = None
                     case "done":
                         self.ending, self.reported_end = WorkerExit(), True
@@ -136,6 +136,8 @@ class WorkerRunner:
             "journal_table": self._settings.journal_table,
             "same_database": True,
             "default_schema": self._target_database.default_schema,
+            "reads_schema": not self._settings.uses_our_environment,
+            "transaction_per_revision": self._settings.transaction_per_revision,
             "agreed": execution.limits,
             "goals": execution.agreed.goals if execution.agreed is not None else [],
         }
@@ -154,7 +156,7 @@ def _exit_problem(code: int, revision: str | None) -> ProblemFacts:
     cause = f"ended its own process with exit code {code}"
     return {
         "code": "CM-401" if revision else "CM-407",
-        "detail": f"Revision {revision} {cause}; the database is at the revision before it."
+        "detail": f"Revision {revision} {cause}; its transaction was undone."
         if revision
         else f"The migration environment {cause}.",
         "next_step": f"Remove the exit from {'the revision file' if revision else 'env.py'} and migrate again.",

@@ -88,6 +88,10 @@ class StatusReader:
         self._database = database
         self._revision_files = revision_files
 
+    async def env_only_connects(self) -> bool:
+        """Whether env.py has no effect of its own, so that it need not be run at head. Raises as the target does."""
+        return (await self._target_database.resolve()).only_connects
+
     async def status(self, loading: LoadDeadline = UNLIMITED) -> ServiceStatus:
         """Never raises ProblemError: what could not be read is in `error`."""
         history, unreadable = self._revision_files.last_readable, None

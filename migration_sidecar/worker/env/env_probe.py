@@ -22,6 +22,7 @@ from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.protocol.results import ConfiguredDatabase, HistoryFacts
 from migration_sidecar.worker.dbapi import current_role, default_schema, in_autocommit
 from migration_sidecar.worker.env.engine_url import url_of_connection, url_of_parameters
+from migration_sidecar.worker.env.env_analysis import has_no_side_effects
 from migration_sidecar.worker.no_commit import run_without_commits
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.history_loader import inspect_config
@@ -44,7 +45,8 @@ def probe_env(config: Config, report: SendReport, seconds: float = 0) -> History
     before, until = set(sys.modules), monotonic() + seconds
     script = ScriptDirectory.from_config(config)
     # Before env.py runs, so that the service notices a change of one that never ends.
-    report({"event": "looking", "files": _files(script, before)})
+    only_connects = has_no_side_effects(Path(script.env_py_location))
+    report({"event": "looking", "files": _files(script, before), "only_connects": only_connects})
     _report_connections(report)
     places = _note_each_configure()
 

@@ -22,6 +22,14 @@ from migration_sidecar.worker.failure_report import describe_failure
 from migration_sidecar.worker.refusal import MigrationRefused
 
 
+class MigrationFailed(Exception):
+    """A migration failed; `facts` are those of its problem."""
+
+    def __init__(self, facts: ProblemFacts) -> None:
+        self.facts = facts
+        super().__init__(facts["code"])
+
+
 class Reporter:
     """Writes each report to the service as one line of JSON, and remembers the revision that is running."""
 
@@ -33,7 +41,7 @@ class Reporter:
         """Sends the report at once."""
         if report["event"] == "revision":
             self.revision = report["revision"]
-        elif report["event"] == "applied":
+        elif report["event"] == "executed":
             self.revision = None
         self.stream.write(json.dumps(report) + "\n")
         self.stream.flush()
@@ -48,6 +56,8 @@ def run_job(job: Job, channel: socket) -> None:
     report({"event": "process", "pid": os.getpid()})
     try:
         report({"event": "done", "result": _result(job, report, channel)})
+    except MigrationFailed as failed:
+        report({"event": "failed", "problem": failed.facts})
     except MigrationRefused as refusal:
         problem: ProblemFacts = {**refusal.facts, "revision": refusal.facts["revision"] or report.revision}
         report({"event": "failed", "problem": problem})
@@ -119,14 +129,21 @@ def _migrate(config: Any, job: OrderedJob, report: Reporter, channel: socket) ->
             command.upgrade(config, job["target"])
         else:
             command.downgrade(config, job["target"])
-    except CommandError as error:
-        raise MigrationRefused(
-            "CM-302",
-            "Alembic refused the history or the target.",
-            "Correct the history or the target, and try again.",
-            server_message=str(error).splitlines()[0].rstrip("."),
-        ) from None
-    guard.require_committed()
+        guard.require_completed()
+    except BaseException as error:  # env.py may have raised SystemExit for a failed revision
+        failure = guard.failure(error)
+        if failure.revision is None and isinstance(failure.error, CommandError):
+            raise _refused_by_alembic(failure.error) from None
+        raise MigrationFailed(failure.facts()) from error
+
+
+def _refused_by_alembic(error: BaseException) -> MigrationRefused:
+    return MigrationRefused(
+        "CM-302",
+        "Alembic refused the history or the target.",
+        "Correct the history or the target, and try again.",
+        server_message=str(error).splitlines()[0].rstrip("."),
+    )
 
 
 def _wait_for_orders(config: Any) -> bool:

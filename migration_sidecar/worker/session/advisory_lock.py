@@ -76,6 +76,18 @@ def release_on_return(connection: Connection, key: dict[str, int]) -> None:
     event.listen(pool, "checkin", returned)
 
 
+def require_held(connection: Connection, key: dict[str, int]) -> None:
+    """Raises MigrationRefused (CM-406) if this session no longer holds the lock. Called while it commits."""
+    # With the driver's cursor, because SQLAlchemy is in the middle of its commit.
+    held = HELD_BY_US.replace(":class_id", str(key["class_id"])).replace(":object_id", str(key["object_id"]))
+    cursor = driver_connection(connection).cursor()
+    cursor.execute(f"SELECT {held}")
+    (is_held_now,) = cursor.fetchone()
+    cursor.close()
+    if not is_held_now:
+        raise lock_lost(None)
+
+
 def lock_lost(revision: str | None) -> MigrationRefused:
     """The refusal (CM-406) when this session no longer holds the lock, for example after DISCARD ALL in a revision."""
     return MigrationRefused(

@@ -6,23 +6,25 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
 from alembic.runtime.environment import EnvironmentContext
 from alembic.util import to_tuple
 
+from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.journal_schema import PLAIN, history_key
-from migration_sidecar.protocol.lock_key import lock_key
 from migration_sidecar.protocol.orders import MigrationOrders
 from migration_sidecar.protocol.origin import Origin
 from migration_sidecar.protocol.reports import SendReport
+from migration_sidecar.protocol.version_table import VersionTable
 from migration_sidecar.protocol.version_tables import revision_fingerprint
 from migration_sidecar.worker.dbapi import default_schema
 from migration_sidecar.worker.failpoints import reach_after, watch_autocommit_blocks
 from migration_sidecar.worker.session import preconditions
 from migration_sidecar.worker.session.guarded_session import GuardedSession
+from migration_sidecar.worker.session.run_failure import RunFailure
 
 _unguarded = EnvironmentContext.configure
 
@@ -44,22 +46,31 @@ class GuardedSessions:
     def session(self, connection: Any, options: dict[str, Any], sources: dict[str, bytes]) -> GuardedSession:
         """Opens a guarded session on this connection. Raises MigrationRefused if a check fails or the lock is held."""
         orders = self._orders(connection)
-        table = options.get("version_table") or PLAIN
-        schema = options.get("version_table_schema") or _own_schema(connection, orders)
-        history = history_key(table, schema)
-        self._turns[history] += 1
-        attempt = replace(orders.attempt, version_table=history, turn=self._turns[history])
-        session = GuardedSession(
-            connection, orders, attempt, self._report, key=lock_key(table, schema), sources=sources
-        )
-        session.open()
+        session = GuardedSession(connection, orders, partial(self._attempt, orders), self._report, sources)
         self._sessions.append(session)
+        schema = options.get("version_table_schema") or _own_schema(connection, orders)
+        session.open(VersionTable(options.get("version_table") or PLAIN, schema))
         return session
 
-    def require_committed(self) -> None:
-        """Raises MigrationRefused (CM-410) if env.py ended without a commit of the transaction that it began."""
-        if any(session.uncommitted for session in self._sessions):
-            raise preconditions.uncommitted()
+    def _attempt(self, orders: MigrationOrders, version_table: VersionTable) -> Attempt:
+        history = history_key(version_table.name, version_table.schema)
+        self._turns[history] += 1
+        return replace(orders.attempt, version_table=history, turn=self._turns[history])
+
+    def failure(self, error: BaseException) -> RunFailure:
+        """Why the migration failed: `error`, or what made a revision fail if env.py raised another error for it."""
+        failed = [session.failure for session in self._sessions if session.failure is not None]
+        undone = tuple(revision for session in self._sessions for revision in session.rows.uncommitted)
+        ran = any(session.has_run for session in self._sessions)
+        return failed[-1] if failed else RunFailure(error, undone=undone, after_revisions=ran)
+
+    def require_completed(self) -> None:
+        """Raises the error of a revision that env.py caught, or MigrationRefused (CM-410) if nobody committed."""
+        for session in self._sessions:
+            if session.failure is not None:
+                raise session.failure.error
+            if session.rows.uncommitted:
+                raise preconditions.uncommitted(external=session.external)
 
 
 def install(orders: Callable[[Any], MigrationOrders], report: SendReport) -> GuardedSessions:
@@ -78,9 +89,11 @@ def install(orders: Callable[[Any], MigrationOrders], report: SendReport) -> Gua
         # Options of an earlier configure are valid for this one too: Alembic keeps them.
         session = guard.session(connection, {**self.context_opts, **options}, sources)
         self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session)
-        options["transaction_per_migration"] = True
+        if session.orders.transaction_per_revision:
+            options["transaction_per_migration"] = True
         options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.record_applied)
-        return _unguarded(self, connection, *args, **options)
+        _unguarded(self, connection, *args, **options)
+        return session.guard_run(self.get_context())
 
     EnvironmentContext.configure = configure  # type: ignore[method-assign]
     return guard
@@ -108,6 +121,7 @@ def _loaded(scripts: Any) -> dict[str, bytes]:
 def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable[..., Any]:
     original = getattr(plan, "unguarded", plan)  # an env.py may configure several times
 
+    @wraps(original)  # env.py may ask for its name: "upgrade"
     def guarded(heads: Any, context: Any) -> Any:
         # A stamp's step has no revision file; it only moves the version row.
         steps = list(_agreed_steps(original, heads, context, session))

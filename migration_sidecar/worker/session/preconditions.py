@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from migration_sidecar.protocol.attempt import session_name
 from migration_sidecar.protocol.journal_schema import JournalTables
 from migration_sidecar.protocol.orders import MigrationOrders
+from migration_sidecar.protocol.version_table import VersionTable
 from migration_sidecar.protocol.version_tables import (
     are_unowned,
     other_table_names,
@@ -19,7 +20,7 @@ from migration_sidecar.protocol.version_tables import (
     version_rows,
     version_tables,
 )
-from migration_sidecar.worker.dbapi import backend_pid, sqlstate_of
+from migration_sidecar.worker.dbapi import backend_pid, default_schema, sqlstate_of
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.session import journal_writer
 from migration_sidecar.worker.session.session_settings import set_config_sql
@@ -44,9 +45,12 @@ def check_session(connection: Connection, orders: MigrationOrders, attempt: Atte
         SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, current_user AS role,
                current_setting('transaction_read_only') = 'on' AS read_only,
                has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'INSERT') AS may_write,
+               CASE WHEN own.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+                    ELSE has_schema_privilege(own.oid, 'CREATE') END AS may_create,
                set_config('application_name', :application, false), {set_config_sql(orders.guards)}
         FROM (SELECT 1) AS one LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
-          ON n.nspname = '{orders.tables.schema}' AND c.relname = '{orders.tables.journal_name}'""")  # noqa: S608
+          ON n.nspname = '{orders.tables.schema}' AND c.relname = '{orders.tables.journal_name}'
+        LEFT JOIN pg_namespace own ON own.nspname = '{orders.tables.schema}'""")  # noqa: S608
     return connection.execute(statement, {"application": session_name(attempt.operation_id)}).first()
 
 
@@ -115,17 +119,35 @@ def _versions_elsewhere(connection: Connection, facts: dict[str, str]) -> list[l
 
 
 def require_direct_primary(connection: Connection, row: Any) -> None:
-    """Raises MigrationRefused: CM-521 for a read-only server, CM-541 for a pooler. `row` is from `check_session`."""
-    if row.standby or row.read_only:
-        raise MigrationRefused(
-            "CM-521", "The database is a standby or set to read-only, so nothing can be migrated here."
-        )
+    """Raises MigrationRefused: CM-521 for a standby, CM-541 for a pooler. `row` is from `check_session`."""
+    if row.standby:
+        raise _read_only()
     ours = backend_pid(connection)
     if ours is not None and ours != row.pid:
         raise MigrationRefused(
             "CM-541",
             "The session that answers is not the one that was opened; behind a pooler the lock protects nothing.",
         )
+
+
+def require_writable(row: Any) -> None:
+    """Raises MigrationRefused (CM-521) if the session is read-only. `row` is from `check_session`."""
+    if row.read_only:
+        raise _read_only()
+
+
+def _read_only() -> MigrationRefused:
+    return MigrationRefused("CM-521", "The database is a standby or set to read-only, so nothing can be migrated here.")
+
+
+def version_table_of(context: Any, orders: MigrationOrders) -> VersionTable:
+    """The version table that Alembic finds on its connection now. The schema is empty for the usual search_path."""
+    connection, schema = context.connection, context.version_table_schema
+    translated = connection.get_execution_options().get("schema_translate_map") or {}
+    schema = translated.get(schema, schema)
+    if not schema and orders.reads_schema:
+        schema = default_schema(connection)
+    return VersionTable(context.version_table, schema or "")
 
 
 @contextmanager
@@ -158,10 +180,17 @@ def other_database() -> MigrationRefused:
     )
 
 
-def uncommitted() -> MigrationRefused:
+def uncommitted(*, external: bool) -> MigrationRefused:
     """The refusal (CM-410) when env.py did not commit its transaction."""
+    if external:
+        return MigrationRefused(
+            "CM-410",
+            "It used the connection before context.configure, so every revision ran in that transaction, and nobody"
+            " committed it: nothing was kept.",
+        )
     return MigrationRefused(
         "CM-410",
-        "It used the connection before context.configure, so every revision ran in that transaction, and nobody"
-        " committed it: nothing was kept.",
+        "It calls context.run_migrations() outside of context.begin_transaction(), so nobody committed the revisions:"
+        " nothing was kept.",
+        "Let env.py call it inside: with context.begin_transaction().",
     )

@@ -11,8 +11,8 @@ from migration_sidecar.worker.refusal import MigrationRefused
 ACTIVE_SQL_TRANSACTION = "25001"
 
 
-def explain_transaction_error(error: Exception, revision: str, file: Path, *, external: bool) -> None:
-    """Raises MigrationRefused (CM-305) with file and line if a statement needs an autocommit_block; otherwise returns.
+def refusal_for(error: BaseException, revision: str, file: Path, *, external: bool) -> MigrationRefused | None:
+    """The refusal (CM-305) with file and line if a statement needs an autocommit_block; None for another error.
 
     `external` says that env.py began the transaction, which no autocommit_block can leave.
     """
@@ -26,7 +26,5 @@ def explain_transaction_error(error: Exception, revision: str, file: Path, *, ex
         said = str(getattr(error, "orig", error)).strip().splitlines()[0].rpartition(": ")[2]
         detail = f"{where}: PostgreSQL runs this statement outside a transaction only"
     else:
-        return
-    raise MigrationRefused(
-        "CM-305", f"{detail}; it was undone.", next_step, revision=revision, server_message=said
-    ) from error
+        return None
+    return MigrationRefused("CM-305", f"{detail}; it was undone.", next_step, revision=revision, server_message=said)

@@ -21,8 +21,7 @@ from migration_sidecar.engine.journal_events import EVENT_TYPES, audit_event
 from migration_sidecar.engine.operations.verdict import ReadBack, WorkerExit, decide
 from migration_sidecar.protocol.url import make_url
 from migration_sidecar.worker.failure_report import describe_failure
-from migration_sidecar.worker.refusal import MigrationRefused
-from migration_sidecar.worker.session.transaction_errors import explain_transaction_error
+from migration_sidecar.worker.session.transaction_errors import refusal_for
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 QUOTED = "Lovelace 4711"
@@ -77,9 +76,9 @@ def _judged(words: str, kind: str) -> Problem:
 
 
 def in_a_transaction(words: str) -> Problem:
-    with pytest.raises(MigrationRefused) as refusal:
-        explain_transaction_error(Wrapped(DriverError(words)), "a2", Path("a2.py"), external=False)
-    return Problem.of(**refusal.value.facts)
+    refusal = refusal_for(Wrapped(DriverError(words)), "a2", Path("a2.py"), external=False)
+    assert refusal is not None
+    return Problem.of(**refusal.facts)
 
 
 def of_a_short_session(words: str) -> Problem:
