@@ -36,6 +36,7 @@ class MigrationTarget:
     role: str = ""  # that env.py sets after login
     in_transaction: bool = False  # env.py began a transaction: all revisions are in it
     autocommit: bool = False  # env.py put its connection in AUTOCOMMIT: no revision is in a transaction
+    is_split: bool = False  # the settings ask for a transaction per revision, and env.py for one transaction
     certain: bool = True  # the probe of env.py succeeded
     reason: Problem | None = None  # why not; None if the service's own connection will show the reason
     tables: tuple[VersionTable, ...] = ()  # all version tables that env.py configures
@@ -146,6 +147,8 @@ class TargetDatabase:
             first["role"],
             first["in_transaction"],
             first["autocommit"],
+            is_split=self._settings.transaction_per_revision
+            and not (first["transaction_per_migration"] or first["in_transaction"] or first["autocommit"]),
             tables=tables,
         )
 

@@ -66,6 +66,7 @@ class ConfiguredDatabase(TypedDict):
     role: str  # set by env.py after it logged in, or empty
     migrates: bool  # env.py went on to run_migrations
     in_transaction: bool
+    transaction_per_migration: bool
     autocommit: bool
 
 

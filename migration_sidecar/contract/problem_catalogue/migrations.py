@@ -79,7 +79,7 @@ MIGRATION = (
         next_step="Nothing of this revision was kept; look for a statement that drops advisory locks, and try again."),
     ProblemKind(
         "CM-407", "The migration environment failed", 500, 2,
-        when="`env.py` raised or ended its process before any revision, or had not ended within `loading_seconds` (422 "
+        when="`env.py` raised or ended its process, or had not ended within `loading_seconds` (422 "
         "for a plan or operation); or, while a database is adopted, it did not configure within a minute",
         next_step="Correct env.py or the connection, and try again."),
     ProblemKind(
@@ -93,8 +93,8 @@ MIGRATION = (
         next_step="Look at the memory and process limits of this service, and at its log.", retryable=True),
     ProblemKind(
         "CM-410", "env.py did not commit", None, 1,
-        when="it used the connection before `context.configure`, so all revisions ran in a transaction that nobody "
-        "committed; nothing was kept",
+        when="it used the connection before `context.configure`, or ran the migrations outside of "
+        "`context.begin_transaction()`, so nobody committed the revisions; nothing was kept",
         next_step="Let env.py commit, or call connection.commit() before context.configure."),
     ProblemKind(
         "CM-411", "All revisions share one transaction", None, 0,
@@ -106,4 +106,8 @@ MIGRATION = (
         when="`env.py` keeps more than one in this database, such as one per tenant; status and plan tell the one with "
         "most to do",
         next_step="Upgrade: one operation brings all of them to its target."),
+    ProblemKind(
+        "CM-413", "Each revision gets a transaction of its own", None, 0,
+        when="a warning in a plan: `transaction_per_revision` is set, and `env.py` asks for one transaction",
+        next_step="Nothing, if that is meant; else remove transaction_per_revision."),
 )

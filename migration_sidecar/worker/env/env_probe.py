@@ -111,6 +111,7 @@ def _note_each_configure() -> list[ConfiguredDatabase]:
                     "role": "",
                     "migrates": False,  # until env.py calls run_migrations
                     "in_transaction": connection.in_transaction(),
+                    "transaction_per_migration": bool(all_options.get("transaction_per_migration")),
                     "autocommit": in_autocommit(connection),
                 }
             )

@@ -49,17 +49,26 @@ def downgrade():
 
 @dataclass
 class Environment:
-    """A folder with an alembic.ini and an env.py that nobody has touched; revisions are chained as they are written."""
+    """A folder with an alembic.ini and an env.py of a template; revisions are chained as they are written.
+
+    Each revision has a transaction of its own, because most tests ask what a failure leaves of the revisions before it.
+    With `one_transaction` env.py is as Alembic wrote it.
+    """
 
     folder: Path
     url: str
     template: str = "generic"
+    one_transaction: bool = False
     last: str | None = None
     numbers: Any = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
         command.init(Config(str(self.ini), stdout=StringIO()), str(self.folder / "alembic"), template=self.template)
         self.set_url(self.url)
+        if not self.one_transaction:
+            env_py = self.folder / "alembic" / "env.py"
+            said = "connection=connection, "
+            env_py.write_text(env_py.read_text().replace(said, f"{said}transaction_per_migration=True, "))
 
     @property
     def ini(self) -> Path:
