@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
+from migration_sidecar.protocol.ascii_json import UTF_8, from_ascii, to_ascii
 from migration_sidecar.protocol.url import URL
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ ASYNCPG_PARAMETERS = {
 async def connect(*arguments: Any, **options: Any) -> Connection:
     """Called by the pool to connect. Behind a connection pooler no prepared statements are kept.
 
-    A pooler may send a later query to another session, where the prepared statement does not exist.
+    A pooler may send a later query to another session, where the prepared statement does not exist. In a database whose
+    encoding is not UTF-8, JSON is written in ASCII and read back from it.
     """
     session: Connection = await asyncpg.connect(*arguments, statement_cache_size=STATEMENT_CACHE_SIZE, **options)
     try:
@@ -34,10 +36,12 @@ async def connect(*arguments: Any, **options: Any) -> Connection:
     except BaseException:
         session.terminate()
         raise
-    if direct:
-        return session
-    await session.close()
-    return await asyncpg.connect(*arguments, statement_cache_size=0, **options)
+    if not direct:
+        await session.close()
+        session = await asyncpg.connect(*arguments, statement_cache_size=0, **options)
+    if session.get_settings().server_encoding != UTF_8:
+        await session.set_type_codec("jsonb", schema="pg_catalog", encoder=to_ascii, decoder=from_ascii, format="text")
+    return session
 
 
 async def _is_direct(session: Connection) -> bool:

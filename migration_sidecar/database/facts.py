@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from migration_sidecar.contract.messages import LockHolder
 from migration_sidecar.database.records import MigrationRecords
-from migration_sidecar.protocol.invalid_indexes import INVALID_INDEXES
+from migration_sidecar.protocol.catalog.invalid_indexes import INVALID_INDEXES
 from migration_sidecar.protocol.journal_schema import HISTORY
 from migration_sidecar.protocol.lock_key import holder_of, lock_key
 from migration_sidecar.protocol.version_table import VersionTable

@@ -15,10 +15,15 @@ MAX_NAMES = 50
 _MAX_KNOWN = 2000
 _FUNCTION = re.compile(rb"^(?:async )?def (upgrade|downgrade)\b.*?(?=^\S|\Z)", re.DOTALL | re.MULTILINE)
 
+# In SQL_ASCII a name is any bytes, and not every driver can read them.
+_TABLE = """CASE WHEN getdatabaseencoding() <> 'SQL_ASCII' OR c.relname ~ '^[ -~]*$' AND n.nspname ~ '^[ -~]*$'
+                THEN n.nspname || '.' || c.relname
+                ELSE encode(convert_to(n.nspname || '.' || c.relname, 'SQL_ASCII'), 'escape') END"""
+
 # A dropped table still has its lock, but no name. So a revision that may drop one lists all names before it begins.
 KNOWN_BEFORE = f"""
     (SELECT CAST(jsonb_object_agg(k.oid, k.name) AS text) FROM (
-       SELECT c.oid, n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       SELECT c.oid, {_TABLE} AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
        WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        LIMIT {_MAX_KNOWN}) AS k) AS known"""  # noqa: S608 - our own text
 
@@ -29,7 +34,7 @@ def changed(tables: JournalTables) -> str:
         SELECT CASE WHEN count(*) = 0 THEN CAST('{{}}' AS jsonb) ELSE
                jsonb_build_object('tables', to_jsonb((array_agg(t.name ORDER BY t.name))[1:{MAX_NAMES}]),
                                   'tables_count', count(*)) END
-        FROM (SELECT DISTINCT coalesce(n.nspname || '.' || c.relname,
+        FROM (SELECT DISTINCT coalesce({_TABLE},
                                        CAST(:known AS jsonb) ->> CAST(l.relation AS text)) AS name
               FROM pg_locks l LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) ON c.oid = l.relation
               WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'

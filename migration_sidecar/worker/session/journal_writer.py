@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from migration_sidecar.protocol.ascii_json import UTF_8, to_ascii
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.journal_schema import JournalTables
 from migration_sidecar.worker.session.advisory_lock import HELD_BY_US
@@ -16,6 +17,9 @@ from migration_sidecar.worker.session.changed_tables import changed
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.sql.elements import TextClause
+
+_ENCODING = "migration_sidecar_server_encoding"  # in Connection.info, which lasts as long as the driver's connection
+_NUL = "\\u0000"  # jsonb refuses it whatever the encoding
 
 
 def insert(tables: JournalTables, *, where: str = "true", also: str = "", more: str = "") -> TextClause:
@@ -75,7 +79,18 @@ def write(
             "attempt": attempt.number,
             "revision": revision,
             "kind": kind,
-            "detail": json.dumps(attempt.detail(**detail)),
+            "detail": _storable(connection, json.dumps(attempt.detail(**detail))),
             **(parameters or {}),
         },
     ).first()
+
+
+def _storable(connection: Connection, document: str) -> str:
+    """The JSON as this database can hold it. Only text with an escape makes it ask for the encoding, once."""
+    if "\\u" not in document:
+        return document
+    encoding = connection.info.get(_ENCODING)
+    if encoding is None:
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+        connection.info[_ENCODING] = encoding
+    return document if encoding == UTF_8 and _NUL not in document else to_ascii(document)
