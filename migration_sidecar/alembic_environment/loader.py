@@ -96,7 +96,9 @@ class EnvironmentLoader:
     def stamps(self) -> FileStates:
         """The current stamps of all files that the history depends on."""
         environments = [folder.parent / "env.py" for folder in self._folders]
-        revisions = [file for folder in self._folders for file in folder.rglob("*.py")]
+        # With `sourceless`, compiled files stand for revisions; those in __pycache__ change whenever one is loaded.
+        found = [file for folder in self._folders for file in (*folder.rglob("*.py"), *folder.rglob("*.pyc"))]
+        revisions = [file for file in found if file.parent.name != "__pycache__"]
         return file_states_of([self._config.ini, self._config.toml, *environments, *revisions])
 
     def imported(self) -> FileStates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+IN_FAILED_TRANSACTION = "25P02"
 USUAL_SEARCH_PATH = '"$user", public'
 
 
@@ -41,18 +42,50 @@ def current_role(connection: Any) -> str:
 
 def sqlstate_of(error: BaseException) -> str | None:
     """The SQLSTATE of an error, from whichever wrapped error has it; None if PostgreSQL did not raise it."""
+    return next((code for each in _wrapped(error) if (code := _own_sqlstate(each))), None)
+
+
+def first_error(error: BaseException) -> BaseException:
+    """The error that made the transaction fail, where this one only says that it had failed already."""
+    first: BaseException | None = error
+    while first is not None and sqlstate_of(first) in (None, IN_FAILED_TRANSACTION):
+        first = first.__context__
+    return first if first is not None and sqlstate_of(error) == IN_FAILED_TRANSACTION else error
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """The driver's own error below SQLAlchemy's wrappers; an error that wraps none is returned itself."""
+    original = getattr(error, "orig", None) or error
+    cause = original.__cause__
+    # SQLAlchemy's asyncpg adapter wraps the driver's error twice.
+    return cause if original is not error and cause is not None and _own_sqlstate(cause) else original
+
+
+def server_sentence(error: BaseException) -> str:
+    """The first line of what the server or the driver said, without detail, hint and context: they quote rows."""
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)  # psycopg and psycopg2
+    primary = primary or _fields(error).get("M") or (_own_sqlstate(error) and getattr(error, "message", None))
+    lines = str(primary or error).strip().splitlines()
+    return lines[0] if lines else ""
+
+
+def _wrapped(error: BaseException) -> list[BaseException]:
     errors: list[BaseException] = []
     inner: BaseException | None = error
     while inner is not None and inner not in errors:
         errors.append(inner)
         inner = getattr(inner, "orig", None) or inner.__cause__
-    for each in errors:
-        code = getattr(each, "sqlstate", None) or getattr(each, "pgcode", None)
-        if code is None and each.args and isinstance(each.args[0], dict):
-            code = each.args[0].get("C")  # pg8000
-        if code:
-            return str(code)
-    return None
+    return errors
+
+
+def _own_sqlstate(error: BaseException) -> str | None:
+    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or _fields(error).get("C")
+    return str(code) if code else None
+
+
+def _fields(error: BaseException) -> dict[str, Any]:
+    """The fields of the server's answer, which pg8000 gives as a dictionary: C is the SQLSTATE, M the sentence."""
+    return error.args[0] if error.args and isinstance(error.args[0], dict) else {}
 
 
 def socket_of(connection: Any) -> int | None:

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import re
 from configparser import Error as IniError
+from errno import ENOMEM
 from pathlib import Path
+from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit
 from traceback import extract_tb
 
 from sqlalchemy.exc import ArgumentError
 
 from migration_sidecar.protocol.reports import ProblemFacts
+from migration_sidecar.worker.dbapi import driver_error, first_error, server_sentence, sqlstate_of
+from migration_sidecar.worker.failing_place import failing_place, failing_statement
 from migration_sidecar.worker.refusal import MigrationRefused
+from migration_sidecar.worker.source_text import read_source
 
 _ATTRIBUTE_LOOKUP = re.compile(r"""\.attributes(?:\.get\(|\[)\s*["'](\w+)["']""")
 _NO_CONNECTION = "Connection, url, or dialect_name is required."  # Alembic's message for context.configure(None)
@@ -23,6 +28,11 @@ _REMEDIES = {
     "42501": "Have the right granted and migrate again; what was applied before stays applied.",
     "55000": "Leave the database at its revision, or remove first what the server's message names as the reason.",
 }
+_OUT_OF_MEMORY = (
+    "A migration process may use {megabytes} MiB of address space, which is more than memory: raise memory_limit_mb in "
+    "[migration_sidecar]."
+)
+LONGEST_SENTENCE = 300
 _LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
 
 
@@ -40,35 +50,49 @@ def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts
         return missing
     if revision is None and isinstance(error, SystemExit) and isinstance(error.code, (int, type(None))):
         return _ended_itself(error.code or 0)
-    driver = _driver_error(error)
-    sqlstate = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
-    cause = f"stopped with {type(driver).__name__}"
+    error = first_error(error)
+    driver, sqlstate, place = driver_error(error), sqlstate_of(error), failing_place(error, revision)
+    cause = f"stopped with {type(driver).__name__}{f' at {place}' if place else ''}"
+    next_step = address_space_used_up(error) or (_REMEDIES.get(sqlstate or "") if revision else None)
     return {
         "code": "CM-401" if revision else "CM-407",
         "detail": f"Revision {revision} {cause}; its transaction was undone."
         if revision
         else f"The migration {cause} before any revision.",
-        "next_step": _REMEDIES.get(sqlstate or "") if revision else None,
+        "next_step": next_step,
         "revision": revision,
         "sqlstate": sqlstate,
-        "server_message": _LITERALS.sub("…", _first_sentence(driver)) or None,
+        "server_message": _words(error, driver),
         "cause": cause,
         "connection_lost": _connection_lost(error, sqlstate),
-        "unconnected": sqlstate is None and type(driver).__name__ == "OperationalError",
+        "unconnected": sqlstate is None and _opened_no_session(driver),
     }
 
 
-def _driver_error(error: BaseException) -> BaseException:
-    original = getattr(error, "orig", None) or error
-    cause = original.__cause__
-    # SQLAlchemy's asyncpg adapter wraps the driver's error twice.
-    return cause if cause is not None and getattr(cause, "sqlstate", None) else original
+def _words(error: BaseException, driver: BaseException) -> str | None:
+    """What was said, and in which statement, without literals, URLs and characters that a database cannot hold."""
+    said = _LITERALS.sub("…", server_sentence(driver)[:LONGEST_SENTENCE].rstrip("."))
+    statement = failing_statement(error)
+    words = f"{said}, in: {statement}" if said and statement else said
+    return "".join(each if each.isprintable() else "�" for each in words) or None
 
 
-def _first_sentence(error: BaseException) -> str:
-    primary = getattr(getattr(error, "diag", None), "message_primary", None)
-    lines = str(primary or error).strip().splitlines()
-    return lines[0][:300].rstrip(".") if lines else ""
+def _opened_no_session(driver: BaseException) -> bool:
+    kind = type(driver)
+    return kind.__name__ == "OperationalError" or (kind.__name__, kind.__module__) == (
+        "InterfaceError",
+        "pg8000.exceptions",
+    )
+
+
+def address_space_used_up(error: BaseException) -> str | None:
+    """The way out where our own limit may be the reason. A library that cannot be loaded raises ImportError for it."""
+    limit, _ = getrlimit(RLIMIT_AS)
+    library = isinstance(error, ImportError) and ".so" in Path(error.path or "").suffixes
+    refused = isinstance(error, MemoryError) or getattr(error, "errno", None) == ENOMEM or library
+    if limit == RLIM_INFINITY or not refused:
+        return None
+    return _OUT_OF_MEMORY.format(megabytes=limit >> 20)
 
 
 def _connection_lost(error: BaseException, sqlstate: str | None) -> bool:
@@ -107,7 +131,7 @@ def _needs_injected_connection(error: BaseException) -> ProblemFacts | None:
     """The problem of an env.py that needs `config.attributes['connection']`; `alembic` cannot run it either."""
     for frame in extract_tb(error.__traceback__):
         if Path(frame.filename).name == "env.py" and Path(frame.filename).is_file():
-            taken = _ATTRIBUTE_LOOKUP.findall(Path(frame.filename).read_text(encoding="utf-8", errors="replace"))
+            taken = _ATTRIBUTE_LOOKUP.findall(read_source(Path(frame.filename)))
             if isinstance(error, KeyError) and error.args[0] in taken:
                 return _missing(error.args[0])
             if taken and str(error) == _NO_CONNECTION:

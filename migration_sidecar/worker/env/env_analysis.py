@@ -26,7 +26,7 @@ _ESCAPED = [ast.dump(ast.Constant(text)) for text in ("%", "%%")]
 def has_no_side_effects(env_file: Path) -> bool:
     """Whether every call in env.py is one of _CALLS, as in the file of `alembic init`. False if it cannot be read."""
     try:
-        return _calls_nothing_else(ast.parse(env_file.read_text(encoding="utf-8")))
+        return _calls_nothing_else(ast.parse(env_file.read_bytes()))
     except (OSError, SyntaxError, ValueError):
         return False
 

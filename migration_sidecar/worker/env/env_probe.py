@@ -27,6 +27,7 @@ from migration_sidecar.worker.no_commit import run_without_commits
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.history_loader import inspect_config
 from migration_sidecar.worker.scripts.load_errors import env_py_timeout
+from migration_sidecar.worker.source_text import read_source
 from migration_sidecar.worker.time_limit import time_limit
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _files(script: ScriptDirectory, before: set[str]) -> list[str]:
 def _missing_x(env_file: Path, error: KeyError) -> BaseException:
     """A refusal that names the -x argument which env.py needs and did not get; otherwise the same error."""
     place = extract_tb(error.__traceback__)[-1]
-    text = env_file.read_text(encoding="utf-8", errors="replace")
+    text = read_source(env_file)
     if Path(place.filename).resolve() != env_file.resolve() or "get_x_argument" not in text:
         return error
     return MigrationRefused(

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
+from alembic.util.pyfiles import pyc_file_from_path
 
-from migration_sidecar.worker.failure_report import unusable_setting
+from migration_sidecar.worker.failure_report import address_space_used_up, unusable_setting
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.integrity import broken_file
+from migration_sidecar.worker.source_text import decode_source, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,20 +35,26 @@ def missing_folder(config_file: str, error: Exception) -> MigrationRefused:
 
 
 def require_env_file(path: Path) -> str:
-    """The text of env.py; raises MigrationRefused (CM-303, CM-304) if it is missing or not Python."""
+    """The text of env.py; raises MigrationRefused (CM-303, CM-304) if it is missing or not Python.
+
+    Of a compiled one, which Alembic takes where there is no other, the text is what can be read of its names.
+    """
+    compiled = None if path.exists() else pyc_file_from_path(path)
+    if compiled is not None:
+        return Path(compiled).read_bytes().decode("latin-1")
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        source = path.read_bytes()
     except OSError as error:
         reason = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise _unusable(
             f"{path.parent.name}/env.py {reason}.", "Put it into the image; alembic init makes one."
         ) from None
     try:
-        ast.parse(text)
+        ast.parse(source)
     except (SyntaxError, ValueError) as error:
-        line, reason = getattr(error, "lineno", 1), getattr(error, "msg", "null bytes")
+        line, reason = getattr(error, "lineno", None) or 1, getattr(error, "msg", "null bytes")
         raise _broken_file(f"env.py:{line}", f"it is not valid Python ({reason})") from None
-    return text
+    return decode_source(source)
 
 
 def no_revisions(folders: Sequence[Path]) -> MigrationRefused:
@@ -72,7 +80,7 @@ def no_revisions(folders: Sequence[Path]) -> MigrationRefused:
 
 def _text_of(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        return read_source(file)
     except OSError:
         return ""
 
@@ -97,7 +105,7 @@ def not_loaded(file: Path | None, error: BaseException) -> MigrationRefused:
     if isinstance(error, RevisionError):
         return broken_file(f"{file.name}: {error}.".replace("..", "."), "Use letters, digits, _ and . only.")
     if isinstance(error, SyntaxError):
-        where = f"{Path(error.filename or file).name}:{error.lineno}"
+        where = f"{Path(error.filename or file).name}:{error.lineno or 1}"
         return _broken_file(where, f"it is not valid Python ({error.msg})")
     line = _line_in(file, error)
     if line is None:
@@ -107,7 +115,7 @@ def not_loaded(file: Path | None, error: BaseException) -> MigrationRefused:
         return _broken_file(
             where, f"it imports {error.name}, which is not installed here", "Install it, or correct the import."
         )
-    return _broken_file(where, f"it raised {type(error).__name__} when it was loaded")
+    return _broken_file(where, f"it raised {type(error).__name__} when it was loaded", address_space_used_up(error))
 
 
 def load_timeout(where: str, seconds: float) -> MigrationRefused:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import event, text
 
-from migration_sidecar.protocol.invalid_indexes import INVALID_INDEXES
+from migration_sidecar.protocol.ascii_json import from_ascii
+from migration_sidecar.protocol.catalog.invalid_indexes import INVALID_INDEXES
 from migration_sidecar.worker.dbapi import in_autocommit
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.session import advisory_lock, journal_writer
 from migration_sidecar.worker.session.session_settings import set_config_sql
+from migration_sidecar.worker.source_text import decode_source
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -64,7 +66,7 @@ def drop_own_invalid_indexes(session: MigrationSession, context: Any, revision: 
     Returns the other INVALID indexes. Raises MigrationRefused (CM-405) if the revision names one it did not make.
     """
     invalid = _invalid(session.connection)
-    named = sorted((index for index in invalid if index.is_named_in(_text(source))), key=str)
+    named = sorted((index for index in invalid if index.is_named_in(decode_source(source))), key=str)
     if not named:
         return invalid
     earlier = _invalid_before_last_try(session, revision)
@@ -83,7 +85,7 @@ def refusing_new_invalid_indexes(
 
     An index that neither its file nor its statements can have made belongs to another session and is ignored.
     """
-    texts = [_text(source)]
+    texts = [decode_source(source)]
 
     def note_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if _CONCURRENTLY.search(statement):
@@ -101,10 +103,6 @@ def refusing_new_invalid_indexes(
 
 def _invalid(connection: Connection) -> set[Index]:
     return {Index(row.quoted, row.name, row.on_table) for row in connection.execute(INVALID)}
-
-
-def _text(source: bytes) -> str:
-    return source.decode("utf-8", errors="replace")  # a .pyc is not UTF-8
 
 
 def _names(source: str, name: str) -> bool:
@@ -126,7 +124,7 @@ def _invalid_before_last_try(session: MigrationSession, revision: str) -> set[st
     ).first()
     if row is None or row.ended:
         return None
-    detail = row.detail if isinstance(row.detail, dict) else json.loads(row.detail)
+    detail = json.loads(from_ascii(json.dumps(row.detail) if isinstance(row.detail, dict) else row.detail))
     return set(detail.get("invalid_before", []))
 
 
