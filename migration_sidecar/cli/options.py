@@ -104,6 +104,10 @@ class Options:
             return asyncio.run(run())
         except ProblemError as error:
             raise self.refused(error) from None
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            raise self.refused(_unforeseen(error)) from None
         except KeyboardInterrupt:
             typer.echo("Stopped.", err=True)
             raise typer.Exit(INTERRUPTED) from None
@@ -127,6 +131,15 @@ async def _show_loading_notice(engine: Engine) -> None:
     limit = engine.settings.loading_seconds
     notice = f"Waiting for env.py and the revision files, and all that they import; {limit:.0f} s at most."
     remarks.print(notice, soft_wrap=True)
+
+
+def _unforeseen(error: Exception) -> ProblemError:
+    """For a mistake of ours: where it happened, and not what it says, which may hold anything."""
+    from traceback import extract_tb
+
+    place = extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    return ProblemError("CM-901", f"{type(error).__name__} at {where}.", next_step="Read the status, and report this.")
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:

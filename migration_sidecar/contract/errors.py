@@ -126,6 +126,10 @@ class DatabaseUnreachable(ProblemError):
     always_status = 503
 
 
+class DatabaseRefused(DatabaseUnreachable):
+    """The server answered one of our own statements with an error; its sentence is in `server_message` (CM-505)."""
+
+
 class WorkerUnavailable(ProblemError):
     """Revision files are loaded and run in processes of their own, and none could be started."""
 

@@ -1,4 +1,4 @@
-"""The problem when a session cannot be opened or is lost: one row for each kind of error that asyncpg raises."""
+"""The problem when a session cannot be opened, is lost, or gets an error: one row for each kind that asyncpg raises."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import asyncpg
 
-from migration_sidecar.contract.errors import DatabaseUnreachable
+from migration_sidecar.contract.errors import DatabaseRefused, DatabaseUnreachable
+from migration_sidecar.protocol.journal_schema import ABOUT_THE_SERVER, JournalTables
 from migration_sidecar.protocol.url import URL
 
 CONNECT_SECONDS = 5.0
@@ -29,14 +30,37 @@ _NO_SESSION = (
 
 
 def unreachable(url: URL, error: Exception) -> DatabaseUnreachable | None:
-    """None for an error that says nothing about the server at `url` or the session with it."""
+    """None for an error that neither the server nor the session with it has raised."""
+    sqlstate = getattr(error, "sqlstate", None)
     for kinds, code, detail, next_step in _table(url):
         if isinstance(error, kinds):
             # Of a refused right the server names the table, of the others it says no more than we do.
-            said = str(error).partition("\n")[0].rstrip(".") if code == "CM-504" else None
-            sqlstate = getattr(error, "sqlstate", None)
+            said = _sentence(error) if code == "CM-504" else None
             return DatabaseUnreachable(code, detail, next_step=next_step, sqlstate=sqlstate, server_message=said)
+    if isinstance(error, asyncpg.PostgresError):
+        detail = f"PostgreSQL at {url.server} answered a statement of ours on database {url.database} with an error."
+        return _refused(error, detail, retryable=_passes(error))
     return None
+
+
+def journal_refused(tables: JournalTables, error: asyncpg.PostgresError) -> DatabaseRefused | None:
+    """For what the server said when the journal was to be made; None for an error that is not about the journal."""
+    if (error.sqlstate or "").startswith(ABOUT_THE_SERVER):
+        return None
+    where = f"{tables.schema}.{tables.journal_name}"
+    return _refused(error, f"The database does not let the journal be made in {where}; nothing was touched.")
+
+
+def _refused(error: asyncpg.PostgresError, detail: str, **facts: Any) -> DatabaseRefused:
+    return DatabaseRefused("CM-505", detail, sqlstate=error.sqlstate, server_message=_sentence(error), **facts)
+
+
+def _passes(error: asyncpg.PostgresError) -> bool:
+    return (error.sqlstate or "").startswith(("40", "55P03", "57014"))
+
+
+def _sentence(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
 
 
 def _table(url: URL) -> tuple[tuple[Any, str, str, str | None], ...]:

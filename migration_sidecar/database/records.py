@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asyncpg import InsufficientPrivilegeError, PostgresError
+
+from migration_sidecar.database.connection_errors import journal_refused
 from migration_sidecar.database.journal_table import JournalTable
 from migration_sidecar.database.operations_table import OperationsTable
 from migration_sidecar.protocol.journal_schema import AGREED, JournalTables, create_sql, history_key
@@ -37,9 +40,21 @@ class MigrationRecords:
         return JournalTable(self.tables, self.history)
 
     async def prepare(self, connection: AnyConnection) -> None:
-        """Creates missing tables and updates those of an older release. Several replicas may call it at once."""
-        if not await self._tables_exist(connection):
+        """Creates missing tables and updates those of an older release. Several replicas may call it at once.
+
+        Raises DatabaseRefused (CM-505) if the server forbids it, and InsufficientPrivilegeError.
+        """
+        if await self._tables_exist(connection):
+            return
+        try:
             await connection.execute(create_sql(self.tables))
+        except InsufficientPrivilegeError:
+            raise
+        except PostgresError as error:
+            refused = journal_refused(self.tables, error)
+            if refused is None:
+                raise
+            raise refused from None
 
     async def versions(self, connection: AnyConnection) -> list[str]:
         """The rows of the version table; empty if there is none, or if a table of this name is no version table."""

@@ -12,6 +12,9 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,44}")
 
 PLAIN = "alembic_version"
 HISTORY = "version_table"
+# SQLSTATEs that say nothing against the journal: lost connection, read-only server, conflict with others, resources,
+# lock timeout, shutdown, system error.
+ABOUT_THE_SERVER = ("08", "25006", "40", "53", "55P03", "57", "58")
 AGREED = "agreed"  # absent in what version 0.1 made
 
 

@@ -20,6 +20,13 @@ DATABASE = (
         "tables ([rights of the role](environments.md#rights-of-the-role))",
         next_step="Have the privilege granted that is named; or keep the journal in another table: --journal-table."),
     ProblemKind(
+        "CM-505", "The database refuses what the journal needs", 503, 3,
+        when="an event trigger, a rule or a limit of the server forbids the journal, or a statement with which it is "
+        "read or written; nothing was touched where the journal could not be made. `server_message` has the server's "
+        "own words ([rights of the role](environments.md#rights-of-the-role))",
+        next_step="Do what the server says; or keep the journal in a schema that exists: --journal-table "
+        "SCHEMA.TABLE."),
+    ProblemKind(
         "CM-511", "The database does not exist", 503, 3,
         when="the server has none of this name",
         next_step="Create it with createdb, or with ./scripts/setup_databases.sh for all."),

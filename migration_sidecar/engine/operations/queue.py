@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from migration_sidecar.alembic_environment.target_database import TargetDatabase
 from migration_sidecar.config.downgrade_permission import downgrade_refusal
 from migration_sidecar.config.settings import Settings
-from migration_sidecar.contract.errors import BadRequest, UnknownOperation, UnknownTarget
+from migration_sidecar.contract.errors import BadRequest, DatabaseRefused, UnknownOperation, UnknownTarget
 from migration_sidecar.contract.messages import Operation, OperationRequest, OperationState, Problem
 from migration_sidecar.contract.plan_agreement import require_agreed
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
@@ -189,7 +189,11 @@ class OperationQueue:
         self._on_journal_change()
 
     async def _give_up(self, execution: OperationExecution, problem: Problem) -> None:
-        await self._end(execution, execution.ended(OperationState.NEEDS_ATTENTION, error=problem))
+        ended = execution.ended(OperationState.NEEDS_ATTENTION, error=problem)
+        try:
+            await self._end(execution, ended)
+        except DatabaseRefused:  # the table is gone, for example: whoever waits here is told all the same
+            execution.record = ended
 
     @retry_unreachable_database
     async def _execute(self, execution: OperationExecution) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from asyncpg import InsufficientPrivilegeError
 
 from migration_sidecar.contract.errors import DatabaseUnreachable
+from migration_sidecar.database.connection_errors import journal_refused
 from migration_sidecar.database.facts import read_facts
 from migration_sidecar.engine.planning.preflight import missing_grant_problem
 
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def explain_missing_grant(connection: AnyConnection, records: MigrationRecords) -> AsyncIterator[None]:
-    """Turns a refusal in the block into DatabaseUnreachable (CM-504) if a GRANT is missing; otherwise re-raises it."""
+    """Turns a refusal in the block into DatabaseUnreachable (CM-504) if a GRANT is missing.
+
+    If none is missing, somebody's own rule refused, such as an event trigger: DatabaseRefused (CM-505).
+    """
     try:
         yield
-    except InsufficientPrivilegeError:
+    except InsufficientPrivilegeError as error:
         lacking = missing_grant_problem(await read_facts(connection, records))
-        if lacking is None:
-            raise
-        raise DatabaseUnreachable.of(lacking) from None
+        if lacking is not None:
+            raise DatabaseUnreachable.of(lacking) from None
+        raise (journal_refused(records.tables, error) or error) from None

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from migration_sidecar.protocol.attempt import session_name
-from migration_sidecar.protocol.journal_schema import JournalTables
+from migration_sidecar.protocol.journal_schema import ABOUT_THE_SERVER, JournalTables
 from migration_sidecar.protocol.orders import MigrationOrders
 from migration_sidecar.protocol.version_table import VersionTable
 from migration_sidecar.protocol.version_tables import (
@@ -20,7 +20,7 @@ from migration_sidecar.protocol.version_tables import (
     version_rows,
     version_tables,
 )
-from migration_sidecar.worker.dbapi import backend_pid, default_schema, sqlstate_of
+from migration_sidecar.worker.dbapi import backend_pid, default_schema, driver_error, server_sentence, sqlstate_of
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.session import journal_writer
 from migration_sidecar.worker.session.session_settings import set_config_sql
@@ -152,22 +152,32 @@ def version_table_of(context: Any, orders: MigrationOrders) -> VersionTable:
 
 @contextmanager
 def has_grants(tables: JournalTables, role: str) -> Iterator[None]:
-    """Turns PostgreSQL's refusal to create our tables into MigrationRefused (CM-504)."""
+    """Turns PostgreSQL's refusal to create our tables into MigrationRefused (CM-504, CM-505)."""
     try:
         yield
     except DBAPIError as error:
-        if sqlstate_of(error) != INSUFFICIENT_PRIVILEGE:
+        sqlstate = sqlstate_of(error)
+        if sqlstate is None or sqlstate.startswith(ABOUT_THE_SERVER):
             raise
-        raise missing_grant(tables, role) from None
+        said = server_sentence(driver_error(error)).rstrip(".")
+        if sqlstate == INSUFFICIENT_PRIVILEGE:
+            raise missing_grant(tables, role, said) from None
+        raise MigrationRefused(
+            "CM-505",
+            f"The database does not let the journal be made in {tables.schema}.{tables.journal_name}; nothing was"
+            " touched.",
+            server_message=said,
+        ) from None
 
 
-def missing_grant(tables: JournalTables, role: str) -> MigrationRefused:
+def missing_grant(tables: JournalTables, role: str, said: str | None = None) -> MigrationRefused:
     """The refusal (CM-504) for a role that may not write the journal, with the GRANT it needs."""
     return MigrationRefused(
         "CM-504",
         f"User {role} cannot keep the journal in {tables.schema}.{tables.journal_name}.",
         f"GRANT USAGE, CREATE ON SCHEMA {tables.schema} TO {role}, with SELECT, INSERT and UPDATE on its tables,"
         " or name a table with journal_table.",
+        server_message=said,
     )
 
 
