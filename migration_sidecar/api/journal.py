@@ -98,6 +98,7 @@ def _entry(row: Any, service: str, database: str, *, alone: bool) -> JournalEntr
         details = {
             "before": revisions_in(detail, "before"),
             "heads": revisions_in(detail, "heads"),
+            "heads_before": revisions_in(detail, "heads_before"),
             "event": audit_event(row, service, database) if shown.is_sent else None,
         }
     except Exception as error:

@@ -23,7 +23,7 @@ LIMITS = {
     "action": 20, "actor_basis": 160, "after": 1500, "applied": 2500, "approval": 20, "attempt": 10, "attempts": 10,
     "body_sha256": 66, "built_in": 100, "catalog_sha256": 66, "code": 10, "codes": 1000, "count": 12,
     "current_revisions": 1000, "cut": 200, "deadline": 200, "detail": 2100, "door": 40, "dropped": 2000, "dry_run": 5,
-    "error": 3000, "head_revisions": 1000, "max_parallel": 4, "message": 500, "next_step": 600,
+    "error": 3000, "head_revisions": 1000, "heads_before": 1000, "max_parallel": 4, "message": 500, "next_step": 600,
     "not_before": 200,
     "objects": 10, "obstacles": 6000, "on_failure": 20, "operation_id": 170, "operation_ms": 20, "plan_digest": 66,
     "planned": 2500, "reason": 3000, "request_digest": 66, "requested_by": 820, "retryable": 5, "revision": 260,
@@ -37,7 +37,7 @@ _STEP = {"after", "operation_id", "plan_digest", "planned", "target"}
 _STEP_END = _STEP | {"applied", "attempts", "error", "operation_ms", "started_at"}
 _ATTEMPT = {"attempt", "operation_id", "way_in"}
 _ATTEMPT_END = _ATTEMPT | {"error", "revision", "sqlstate"}
-_REVISION = _ATTEMPT | {"message", "revision", "sha256", "tables", "tables_count"}
+_REVISION = _ATTEMPT | {"heads_before", "message", "revision", "sha256", "tables", "tables_count"}
 
 _ALWAYS = {"actor_basis", "cut", "requested_by"}
 FACTS = {

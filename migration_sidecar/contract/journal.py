@@ -44,10 +44,11 @@ class JournalEntry(Message):
     operation_id: str
     attempt: int
     revision: str | None = None
-    before: list[str] | None = Field(
-        default=None, max_length=MAX_REVISIONS
-    )  # versions that an applied, reverted or stamped revision replaced
+    # What an applied revision builds on; of a reverted one itself; what a stamped one replaces.
+    before: list[str] | None = Field(default=None, max_length=MAX_REVISIONS)
     heads: list[str] | None = Field(default=None, max_length=MAX_REVISIONS)  # all that the version table held after it
+    # All that it held before it; None in rows of earlier releases, and after a purge.
+    heads_before: list[str] | None = Field(default=None, max_length=MAX_REVISIONS)
     operation_state: str | None = None  # how its operation stands now
     relayed: bool  # the audit has said that it has it
     seconds_ago: float

@@ -63,6 +63,7 @@ def audit_event(row: Any, service: str, database: str) -> AuditEvent:
                 "revision": row["revision"] or problem.get("revision"),
                 "way_in": detail.get("way_in"),
                 "actor_basis": ACTOR_BASIS.get(detail.get("way_in", ""), CLAIMED) if detail.get("actor") else None,
+                "heads_before": _heads_before(detail),
                 **{name: detail.get(name) for name in _REVISION_DETAILS},
                 **{name: detail.get("adopted", {}).get(name) for name in _ADOPTION_DETAILS},
                 "error": error_without_literals(problem["detail"]) if "detail" in problem else None,
@@ -92,6 +93,12 @@ def revisions_in(detail: dict[str, Any], name: str) -> list[str] | None:
     if len(revisions) > MAX_REVISIONS:
         raise ValueError(f"{name} has more than {MAX_REVISIONS} revisions")
     return revisions
+
+
+def _heads_before(detail: dict[str, Any]) -> list[str] | None:
+    """The heads that were there, unless `from_revision` has them: then an older audit takes the event as well."""
+    heads = revisions_in(detail, "heads_before")
+    return None if heads == revisions_in(detail, "before") else heads
 
 
 def _checked_duration(milliseconds: Any) -> Any:

@@ -1,7 +1,8 @@
 """Follows one version table through its journal: which heads each row must have left behind.
 
-A row of an upgrade names what its revision builds on, which need not be the heads that were there: of two revisions on
-one, the second finds the first as a head. So the revisions that the journal knows are kept as a graph.
+A row names the heads before and after it, and what its revision builds on, which need not be the same: of two revisions
+on one, the second finds the first as a head. Rows of earlier releases do not name the heads before. For them, and to
+tell whether the heads after a row can be true, the revisions that the journal knows are kept as a graph.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ class BuiltRevision(NamedTuple):
 
 
 class Move(NamedTuple):
-    """What one row says: heads before and after it, and what its revision builds on or replaces."""
+    """What one row says. `before` is what its revision builds on or replaces; `found` is None in an older row."""
 
     kind: str
     revision: str
     before: Revisions
+    found: Revisions | None  # the heads before it
     after: Revisions
     attempt: tuple[str, int]
     sha256: str | None
@@ -63,28 +65,35 @@ class VersionTable:
             self._count(entry.kind, entry.revision or "")
             return applied_twice
         move = _move(entry)
-        if self.heads is None:
-            fault = None
-            self.initial_heads = (
-                move.before | move.after - {move.revision} if self.initial_heads is None else self.initial_heads
-            )
-        else:
-            fault = applied_twice or self._contradiction(move, self.heads)
+        if self.initial_heads is None:
+            self.initial_heads = _first_heads(move)
+        fault = applied_twice if self.heads is not None else None
+        fault = fault or self._break(move) or self._contradiction(move)
         self._advance(move, is_discontinuous=fault is not None)
         return fault or applied_twice
 
-    def _contradiction(self, move: Move, heads: Revisions) -> Fault | None:
+    def _break(self, move: Move) -> Fault | None:
+        """Where the row did not find the heads that the row before it left."""
+        if self.heads is None or move.found is None or move.found == self.heads:
+            return None
+        return _unexpected_start(move, move.found, self.heads)
+
+    def _contradiction(self, move: Move) -> Fault | None:
+        """Where the heads after the row do not follow from those before it."""
+        heads = self.heads if move.found is None else move.found
+        if heads is None:
+            return None
         if move.kind == "applied":
             if not self._may_be_in_place(move.before, heads):
-                return _unexpected_start(move, heads)
+                return _unexpected_start(move, move.before, heads)
             fits = self._follows_upgrade(move, heads)
         elif move.kind == "reverted":
             if move.before != {move.revision} or not move.before <= heads:
-                return _unexpected_start(move, heads)
+                return _unexpected_start(move, move.before, heads)
             fits = self._follows_downgrade(move, heads)
         else:
             if not move.before <= heads | self._replaced_by_the_same(move):
-                return _unexpected_start(move, heads)
+                return _unexpected_start(move, move.before, heads)
             fits = _follows_stamp(move, heads)
         return None if fits else _unexpected_end(move, heads)
 
@@ -155,7 +164,8 @@ class VersionTable:
         return self._replaced if same else NONE
 
     def _advance(self, move: Move, *, is_discontinuous: bool) -> None:
-        removed = (move.before if self.heads is None else self.heads) - move.after
+        heads = self.heads if move.found is None else move.found
+        removed = (move.before if heads is None else heads) - move.after
         self._replaced = removed | self._replaced_by_the_same(move) if move.kind == "stamped" else NONE
         self.heads, self._last = move.after, move
         is_unknown = is_discontinuous or (move.kind == "reverted" and not self._is_known(move))
@@ -190,28 +200,34 @@ def named(revisions: Iterable[str]) -> str:
 def _move(entry: JournalEntry) -> Move:
     sha256 = entry.event.detail.get("sha256") if entry.event is not None else None
     before, after = frozenset(entry.before or ()), frozenset(entry.heads or ())
-    return Move(entry.kind, entry.revision or "", before, after, (entry.operation_id, entry.attempt), sha256)
+    found = None if entry.heads_before is None else frozenset(entry.heads_before)
+    return Move(entry.kind, entry.revision or "", before, found, after, (entry.operation_id, entry.attempt), sha256)
+
+
+def _first_heads(move: Move) -> Revisions:
+    return move.before | move.after - {move.revision} if move.found is None else move.found
 
 
 def _follows_stamp(move: Move, heads: Revisions) -> bool:
     if move.revision in move.before or not move.revision:
         return move.after == heads - move.before  # to base: the row names what it left
-    if not move.before and move.after == {move.revision}:
-        return True  # with --purge Alembic empties the table first and names nothing
+    if move.found is None and not move.before and move.after == {move.revision}:
+        return True  # with --purge Alembic empties the table first, so the row names nothing that was there
     return move.revision not in heads and move.after == heads - move.before | {move.revision}
 
 
-def _unexpected_start(move: Move, heads: Revisions) -> Fault:
-    ended = f"the row before it ended at {named(heads)}"
+def _unexpected_start(move: Move, start: Revisions, heads: Revisions) -> Fault:
+    where = "it found" if move.found == heads else "the row before it ended at"
     return Fault(
         Kind.HISTORY_BROKEN,
-        f"{move.revision} was {move.kind} from {named(move.before)}, and {ended}: {MOVE_DESCRIPTIONS}",
+        f"{move.revision} was {move.kind} from {named(start)}, and {where} {named(heads)}: {MOVE_DESCRIPTIONS}",
     )
 
 
 def _unexpected_end(move: Move, heads: Revisions) -> Fault:
+    where = "where the row before it ended" if move.found is None else "which it found"
     sentence = (
         f"{move.revision} was {move.kind} and left {named(move.after)}, and that does not follow from {named(heads)},"
-        f" where the row before it ended: {MOVE_DESCRIPTIONS}"
+        f" {where}: {MOVE_DESCRIPTIONS}"
     )
     return Fault(Kind.HISTORY_BROKEN, sentence)

@@ -123,6 +123,7 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
 
     @wraps(original)  # env.py may ask for its name: "upgrade"
     def guarded(heads: Any, context: Any) -> Any:
+        session.rows.heads = None if context.purge else set(heads)
         # A stamp's step has no revision file; it only moves the version row.
         steps = list(_agreed_steps(original, heads, context, session))
         if not heads and session.attempt.way_in == Origin.BY_HAND and any(hasattr(step, "revision") for step in steps):

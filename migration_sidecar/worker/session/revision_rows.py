@@ -40,6 +40,8 @@ class RevisionRows:
         self._known_before: str | None = None
         self.lock_was_checked = False  # by the last row, and no statement but ours came after it
         self.current: str | None = None  # the revision that runs
+        # In the version table before the next step. None if `alembic stamp --purge` has emptied it.
+        self.heads: set[str] | None = None
 
     @property
     def uncommitted(self) -> tuple[str, ...]:
@@ -69,7 +71,11 @@ class RevisionRows:
         revision = (step.destination_revision_ids or step.up_revision_ids)[0] if step.is_stamp else step.up_revision_id
         kind = "stamped" if step.is_stamp else "applied" if step.is_upgrade else "reverted"
         duration = round((monotonic() - self._started_at) * 1000) if not step.is_stamp else 0
+        # `before` is what the revision builds on, which need not be the heads that were there.
         detail = {"duration_ms": duration, "heads": sorted(heads), "before": sorted(step.source_revision_ids)}
+        if self.heads is not None:
+            detail["heads_before"] = sorted(self.heads)
+        self.heads = set(heads)
         if step.is_stamp:
             self._write(kind, journal_writer.insert_fenced(self._orders.tables), revision, **detail)
         else:

@@ -47,7 +47,10 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=10,
 )
-NAMES = ("before", "heads", "problem", "adopted", "service", "actor", "request_id", "duration_ms", "way_in", "tables")
+NAMES = (
+    "before", "heads", "heads_before", "problem", "adopted", "service", "actor", "request_id", "duration_ms", "way_in",
+    "tables",
+)  # fmt: skip
 DETAILS = st.one_of(
     st.dictionaries(st.sampled_from(NAMES), JSON, max_size=5).map(json.dumps),
     JSON.map(json.dumps),

@@ -50,6 +50,26 @@ def test_only_known_fields_are_passed_on() -> None:
     assert (event.from_revision, event.to_revision, event.actor) == (None, "a1", "ada")
 
 
+@pytest.mark.parametrize(
+    ("before", "heads_before", "told"),
+    [
+        (["a1"], ["a1"], None),
+        (["a1"], ["a1", "b1"], ["a1", "b1"]),
+        (["a1"], [], []),
+        ([], None, None),
+    ],
+    ids=["on the only head", "beside another head", "its parent lies under nothing", "of an earlier release"],
+)
+def test_the_heads_before_a_revision_are_told_where_it_is_not_built_on_just_them(
+    before: list[str], heads_before: list[str] | None, told: list[str] | None
+) -> None:
+    """An audit of an earlier release takes the events of histories of one line as they are."""
+    facts = {} if heads_before is None else {"heads_before": heads_before}
+    event = audit_event(row("applied", "a2", before=before, heads=["a2"], **facts), *HERE)
+    assert event.detail.get("heads_before") == told
+    assert validation_error(event) is None
+
+
 def test_a_row_says_itself_whose_it_is_whoever_relays_it() -> None:
     event = audit_event(row("applied", "a1", service="billing"), *HERE)
 
@@ -93,10 +113,11 @@ def test_the_largest_journal_row_gives_an_event_the_audit_takes() -> None:
     long = "é" * 100_000
     many = [f"a_schema.a_table_with_a_long_name_{number}" for number in range(5000)]
     problem = {"code": "CM-401", "detail": long, "sqlstate": "12345"}
-    facts = {"tables": many, "heads": many, "before": many, "message": long, "way_in": "by hand", "problem": problem}
+    revisions = {"heads": many, "before": many, "heads_before": many[1:]}
+    facts = {"tables": many, **revisions, "message": long, "way_in": "by hand", "problem": problem}
     event = audit_event(row("applied", "a" * 255, **facts), *HERE)
     assert validation_error(event) is None
-    assert event.detail["cut"] == ["message", "tables"]
+    assert event.detail["cut"] == ["heads_before", "message", "tables"]
 
 
 def test_the_same_row_gives_the_same_event_whoever_relays_it() -> None:
