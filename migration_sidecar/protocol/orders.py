@@ -43,6 +43,7 @@ class MigrationOrders:
     agreed: Mapping[str, str | None] | None = None
     # The full ids of the revisions that an upgrade ends at, because `head` may mean another now. Empty: see the target.
     goals: tuple[str, ...] = ()
+    handed_over: bool = False  # the connection belongs to a program that goes on with it; never sent to a worker
 
     @classmethod
     def read(cls, message: OrdersMessage) -> MigrationOrders:

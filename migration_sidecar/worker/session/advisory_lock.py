@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from migration_sidecar.protocol.reports import SendReport
 
 TRY = text("SELECT pg_try_advisory_lock(:class_id, :object_id)")
+TRY_IN_TRANSACTION = text("SELECT pg_try_advisory_xact_lock(:class_id, :object_id)")
+FREE = text("SELECT pg_advisory_unlock(:class_id, :object_id)")
 
 _KEY = (":class_id", ":object_id")
 HELD_BY_US = f"EXISTS (SELECT 1 FROM pg_locks WHERE pid = pg_backend_pid() AND {is_held(*_KEY)})"  # noqa: S608 - our own text
@@ -34,8 +36,11 @@ def acquire(
     wait_seconds: float,
     transaction: Callable[[], AbstractContextManager[Any]],
     report: SendReport,
+    in_transaction: bool = False,
 ) -> None:
     """Polls until this session has the lock. After `wait_seconds` raises MigrationRefused (CM-404) with the holder.
+
+    With `in_transaction` the lock ends with the transaction that is open, however that ends.
 
     A blocking wait would end by lock_timeout, and it deadlocks with CREATE INDEX CONCURRENTLY.
     """
@@ -44,7 +49,7 @@ def acquire(
     while True:
         # No transaction stays open between polls: CONCURRENTLY would wait for it. The lock outlives its transaction.
         with transaction():
-            if connection.execute(TRY, key).scalar():
+            if connection.execute(TRY_IN_TRANSACTION if in_transaction else TRY, key).scalar():
                 break
             who = _describe(connection, key)
         if who != reported:
@@ -55,6 +60,11 @@ def acquire(
         sleep(uniform(0.05, 0.2))
     if reported:
         report({"event": "waiting", "sentence": None})
+
+
+def release(connection: Connection, key: dict[str, int]) -> None:
+    """Frees the lock; it may be lost already."""
+    connection.execute(FREE, key)
 
 
 def release_on_return(connection: Connection, key: dict[str, int]) -> None:

@@ -38,6 +38,13 @@ def watch_commits(connection: Connection, watcher: CommitWatcher) -> None:
     watchers[id(driver)] = (driver, watcher)
 
 
+def stop_watching(connection: Connection) -> None:
+    """Nobody hears of this connection's commits any more."""
+    watchers = getattr(connection.dialect, "_migration_watchers", {})
+    if not connection.closed and not connection.invalidated:
+        watchers.pop(id(driver_connection(connection)), None)
+
+
 def _watched(do_commit: Any, watchers: dict[int, tuple[Any, CommitWatcher]]) -> Any:
     def commit(pooled: Any) -> None:
         driver = getattr(pooled, "dbapi_connection", None) or getattr(pooled, "connection", None) or pooled

@@ -52,6 +52,11 @@ class GuardedSessions:
         session.open(VersionTable(options.get("version_table") or PLAIN, schema))
         return session
 
+    def leave(self) -> None:
+        """Frees the locks of connections that stay open."""
+        for session in self._sessions:
+            session.leave()
+
     def _attempt(self, orders: MigrationOrders, version_table: VersionTable) -> Attempt:
         history = history_key(version_table.name, version_table.schema)
         self._turns[history] += 1
@@ -97,6 +102,11 @@ def install(orders: Callable[[Any], MigrationOrders], report: SendReport) -> Gua
 
     EnvironmentContext.configure = configure  # type: ignore[method-assign]
     return guard
+
+
+def remove() -> None:
+    """Ends what `install` began; a program may run several migrations in one process."""
+    EnvironmentContext.configure = _unguarded  # type: ignore[method-assign]
 
 
 def _changes_the_database(environment: EnvironmentContext) -> bool:

@@ -30,7 +30,7 @@ from migration_sidecar.worker.session import (
     transaction_errors,
 )
 from migration_sidecar.worker.session.changed_tables import may_drop
-from migration_sidecar.worker.session.commits import watch_commits
+from migration_sidecar.worker.session.commits import stop_watching, watch_commits
 from migration_sidecar.worker.session.revision_rows import RevisionRows
 from migration_sidecar.worker.session.run_failure import RunFailure
 
@@ -64,6 +64,7 @@ class GuardedSession:
         self._attempt_for = attempt_for
         self._is_prepared = False  # settings, checks and the row of the attempt are done
         self._checks_commits = False
+        self._held: list[dict[str, int]] = []  # keys of locks
         self._invalid_before: set[invalid_index_repair.Index] = set()
 
     def open(self, version_table: VersionTable) -> None:
@@ -77,8 +78,15 @@ class GuardedSession:
             self._prepare(may_wait=not self.external)
         reach("attempt_written", self.connection)
         self._acquire()
-        advisory_lock.release_on_return(self.connection, self.key)
         reach("lock_taken", self.connection)
+
+    def leave(self) -> None:
+        """Frees the lock on a connection that its program goes on with. One in its transaction ends with that."""
+        stop_watching(self.connection)
+        if not self.external and not self.connection.closed and not self.connection.invalidated:
+            with self.transaction():
+                for key in self._held:
+                    advisory_lock.release(self.connection, key)
 
     def transaction(self) -> AbstractContextManager[Any]:
         """A transaction for our own statements, if none is open. SQLAlchemy 1.4 begins none by itself."""
@@ -114,7 +122,6 @@ class GuardedSession:
         if version_table != self.version_table:
             self._use(version_table)
             self._acquire()
-            advisory_lock.release_on_return(self.connection, self.key)
         self._checks_commits = True
 
     def _use(self, version_table: VersionTable) -> None:
@@ -160,7 +167,11 @@ class GuardedSession:
             wait_seconds=self.orders.lock_wait_seconds,
             transaction=self.transaction,
             report=self.report,
+            in_transaction=self.external and self.orders.handed_over,
         )
+        self._held.append(self.key)
+        if not self.orders.handed_over:
+            advisory_lock.release_on_return(self.connection, self.key)
         self.report({"event": "locked"})
 
     def guard(self, step: Any, context: Any) -> Any:

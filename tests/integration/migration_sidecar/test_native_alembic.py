@@ -1,4 +1,4 @@
-"""`alembic …` in a folder whose env.py is our three lines: same lock, same journal, and no harm by looking."""
+"""`alembic …` in a folder whose env.py is our own: same lock, same journal, and no harm by looking."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from sqlalchemy import Column, Integer, MetaData, Table
 
 from migration_sidecar.environment import run
 
-metadata = MetaData()
-Table("t_a1", metadata, Column("id", Integer))
-run(metadata)
+target_metadata = MetaData()
+Table("t_a1", target_metadata, Column("id", Integer))
+run(target_metadata)
 """
 JOURNAL = """
 SELECT kind, revision, detail->>'way_in', detail->>'sqlstate' FROM migration_sidecar.journal ORDER BY seq
@@ -148,7 +148,7 @@ def test_a_history_of_its_own_begins_beside_a_neighbour_that_accounts_for_its_ta
 ) -> None:
     alembic(ours, "upgrade", "head")
     other = make_environment(name="other")
-    text = OURS.replace("run(metadata)", "run(metadata, version_table='other_version')")
+    text = OURS.replace("run(target_metadata)", "run(target_metadata, version_table='other_version')")
     (other.folder / "alembic" / "env.py").write_text(text)
     other.revision("b1")
     alembic(other, "upgrade", "head")
