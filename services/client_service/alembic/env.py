@@ -1,4 +1,6 @@
 from migration_sidecar.environment import run
 from services.client_service.models import Base
 
-run(Base.metadata)
+target_metadata = Base.metadata
+
+run(target_metadata)
