@@ -13,7 +13,18 @@ from tests.environments import ground
 from tests.environments.journeys import Journey, Once, Traveller, Views
 
 AT_ONCE = 3
+EXAMPLES = 25
 Arrive = Callable[[Journey], Views]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--examples", type=int, default=EXAMPLES, help="how many environments are generated")
+
+
+@pytest.fixture(scope="session")
+def examples(request: pytest.FixtureRequest) -> int:
+    # The option is there only if a folder of these was named to pytest.
+    return int(request.config.getoption("--examples", EXAMPLES))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
@@ -20,24 +21,29 @@ LIMIT_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Command:
-    """`program` is "alembic" or "migration-sidecar"; everything it says goes to `output`."""
+    """`program` is "alembic" or "migration-sidecar"; what it says goes to `output`, its stderr to `errors` if given."""
 
     program: str
     words: list[str]
     folder: str
     environment: dict[str, str]
     output: str
+    errors: str = ""
 
 
 @dataclass
 class Nursery:
-    """The parent's end; one for each thread, because a nursery waits for one child at a time."""
+    """The parent's end; one for each thread, because a nursery waits for one child at a time.
 
+    In an interpreter that lacks our package it starts bare Alembic only.
+    """
+
+    python: str = sys.executable
     _server: subprocess.Popen[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self._server = subprocess.Popen(
-            [sys.executable, "-m", __name__], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [self.python, "-m", __name__], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def begin(self, command: Command) -> int:
@@ -60,18 +66,20 @@ class Nursery:
 
 
 class Nurseries:
-    """One for each thread that asks."""
+    """One for each thread that asks, and for each interpreter."""
+
+    OWN = sys.executable
 
     def __init__(self) -> None:
         self._own = threading.local()
         self._all: list[Nursery] = []
 
-    def here(self) -> Nursery:
-        if not hasattr(self._own, "nursery"):
-            self._own.nursery = Nursery()
-            self._all.append(self._own.nursery)
-        nursery: Nursery = self._own.nursery
-        return nursery
+    def here(self, python: str = OWN) -> Nursery:
+        own: dict[str, Nursery] = vars(self._own)
+        if python not in own:
+            own[python] = Nursery(python)
+            self._all.append(own[python])
+        return own[python]
 
     def close(self) -> None:
         for nursery in self._all:
@@ -84,12 +92,15 @@ def main() -> None:
     import alembic.config
     import asyncpg  # noqa: F401
     import psycopg  # noqa: F401
-    import uvicorn  # noqa: F401
 
-    import migration_sidecar.cli
-    import migration_sidecar.service
+    programs: dict[str, Any] = {"alembic": alembic.config.main}
+    if find_spec("uvicorn"):
+        import uvicorn  # noqa: F401
 
-    programs = {"alembic": alembic.config.main, "migration-sidecar": migration_sidecar.cli.main}
+        import migration_sidecar.cli
+        import migration_sidecar.service
+
+        programs["migration-sidecar"] = migration_sidecar.cli.main
     for line in sys.stdin:
         request = json.loads(line)
         answer = _wait(request["wait"]) if "wait" in request else _begin(Command(**request["begin"]), programs)
@@ -117,14 +128,19 @@ def _begin(command: Command, programs: dict[str, Any]) -> int:
 
 
 def _become(command: Command) -> None:
-    nothing, output = os.open(os.devnull, os.O_RDONLY), os.open(command.output, os.O_WRONLY | os.O_CREAT, 0o600)
-    for descriptor, stands_for in ((nothing, 0), (output, 1), (output, 2)):
+    nothing, output = os.open(os.devnull, os.O_RDONLY), _opened(command.output)
+    errors = _opened(command.errors) if command.errors else output
+    for descriptor, stands_for in ((nothing, 0), (output, 1), (errors, 2)):
         os.dup2(descriptor, stands_for)
     os.chdir(command.folder)
     os.environ.clear()
     os.environ.update(command.environment)
     sys.argv = [command.program, *command.words]
     sys.path[0] = ""
+
+
+def _opened(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
 
 
 def _wait(pid: int) -> int:

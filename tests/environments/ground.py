@@ -70,9 +70,12 @@ def pythons() -> dict[int, Path]:
 
 
 def interpreter(folder: Path, lock: str) -> Path:
-    """A Python with Alembic, SQLAlchemy and drivers as the lock file has them, and nothing of ours."""
+    """A Python with Alembic, SQLAlchemy and drivers as the lock file has them, and nothing of ours.
+
+    `lock` is oldest or newest, which are also that of the Python, or drivers: every driver, in the Python of the tests.
+    """
     found = pythons()
-    program = found[min(found) if lock == "oldest" else max(found)]
+    program = {"oldest": found[min(found)], "newest": found[max(found)]}.get(lock, Path(sys.executable))
     _uv("venv", "--quiet", "--python", str(program), str(folder))
     python = folder / "bin" / "python"
     locked = ("--require-hashes", "-r", str(REQUIREMENTS / f"{lock}.lock"))

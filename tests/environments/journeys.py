@@ -62,7 +62,7 @@ class Traveller:
         self.nurseries = Nurseries()
         self.interpreters = {
             lock: Once(lambda lock=lock: interpreter(folder / lock, lock))  # type: ignore[misc]
-            for lock in ("oldest", "newest")
+            for lock in ("oldest", "newest", "drivers")
         }
 
     def travel(self, journey: Journey) -> Views:

@@ -39,11 +39,12 @@ _numbers = count(1)
 
 
 @contextmanager
-def fresh_database(server: PostgresServer) -> Iterator[Database]:
-    """Dropped at the end whoever is still connected."""
+def fresh_database(server: PostgresServer, options: str = "") -> Iterator[Database]:
+    """Dropped at the end whoever is still connected. `options` are more words of CREATE DATABASE."""
     name = f"test_{next(_numbers)}"
     with server.address.connect() as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ").format(sql.Identifier(name))
+        connection.execute(create + sql.SQL(options))  # type: ignore[arg-type]
     try:
         yield Database(name, server.address)
     finally:
