@@ -1,0 +1,145 @@
+"""Bare Alembic and migration-sidecar on a fresh database each, with a fresh copy of the project each."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+from migration_sidecar.config.settings import read_settings
+from migration_sidecar.contract.errors import ProblemError
+from migration_sidecar.contract.messages import OperationRequest, OperationState
+from migration_sidecar.engine.engine import Engine
+from migration_sidecar.forkserver.client import ForkserverClient
+from scripts.infrastructure.postgres import PostgresServer
+from tests.environments import snapshot
+from tests.environments.forking import Command, Nurseries
+from tests.environments.generated.environment import Generated
+from tests.integration.databases import fresh_database
+
+LIMIT_SECONDS = 120.0
+ROLES = (
+    "CREATE ROLE gardener NOLOGIN SUPERUSER",  # everything is its own, so that only the owner tells who was it
+    "CREATE ROLE visitor NOLOGIN",
+)
+# With a version table of its own, so that its tables are another history's. No sequence: it would count looks, too.
+DIARY = """
+CREATE SCHEMA diary;
+CREATE TABLE diary.alembic_version (version_num varchar(32) PRIMARY KEY);
+INSERT INTO diary.alembic_version VALUES ('d1');
+CREATE TABLE diary.log (
+  said text,
+  word text DEFAULT current_setting('garden.word', true),
+  who text DEFAULT current_user,
+  path text DEFAULT current_setting('search_path')
+);
+CREATE TABLE diary.parent (id int PRIMARY KEY);
+CREATE TABLE diary.child (id int REFERENCES diary.parent DEFERRABLE INITIALLY DEFERRED);
+"""
+VERSIONS = re.compile(r"^COPY (?!diary\.)\S+ \(version_num\) FROM stdin;\n((?:.*\n)*?)\\\.$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """`dump` is everything that stands in the database, without our own schema."""
+
+    step: str
+    done: bool
+    dump: str
+    said: str
+
+    def is_at(self, revision: str) -> bool:
+        """Whether every version table holds this revision and nothing else."""
+        held = [rows.split() for rows in VERSIONS.findall(self.dump)]
+        return bool(held) and all(rows == [revision] for rows in held)
+
+
+@dataclass(frozen=True)
+class Compared:
+    before: str
+    bare: list[Ended]
+    ours: list[Ended]
+
+
+Take = Callable[[Path, str], tuple[bool, str]]
+
+
+class Sides:
+    def __init__(self, server: PostgresServer, nurseries: Nurseries, forkserver: ForkserverClient) -> None:
+        self._server, self._nurseries, self._forkserver = server, nurseries, forkserver
+        self._pool = ThreadPoolExecutor(2)
+        with server.address.connect() as connection:
+            for role in ROLES:
+                connection.execute(role.encode())
+
+    def compare(self, example: Generated) -> Compared:
+        bare = self._pool.submit(self._run, example, self._by_alembic)
+        ours = self._pool.submit(self._run, example, self._by_hand if example.by_hand else self._by_endpoint)
+        (before, theirs), (_, our_own) = bare.result(), ours.result()
+        return Compared(before, theirs, our_own)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def _run(self, example: Generated, take: Take) -> tuple[str, list[Ended]]:
+        with fresh_database(self._server) as database, TemporaryDirectory() as folder:
+            with database.connect() as connection:
+                connection.execute(DIARY.encode())
+            scheme = f"postgresql+{example.env.driver}"
+            ini = example.place(Path(folder) / "garden", database.address.url(database.name, scheme=scheme))
+            before, ended = snapshot.dump(database), []
+            for step in example.steps:
+                done, said = take(ini, step)
+                ended.append(Ended(step, done, snapshot.dump(database), said))
+                if not done:
+                    break
+            return before, ended
+
+    def _by_alembic(self, ini: Path, step: str) -> tuple[bool, str]:
+        return self._command("alembic", ini, "-c", ini.name, *step.split())
+
+    def _by_hand(self, ini: Path, step: str) -> tuple[bool, str]:
+        return self._command("migration-sidecar", ini, *step.split(), "-c", ini.name)
+
+    def _command(self, program: str, ini: Path, *words: str) -> tuple[bool, str]:
+        output, nursery = ini.parent / f"{uuid4()}.log", self._nurseries.here()
+        environment = {"NO_COLOR": "1", "COLUMNS": "200"}
+        code = nursery.wait(nursery.begin(Command(program, list(words), str(ini.parent), environment, str(output))))
+        return code == 0, output.read_text(errors="replace")
+
+    def _by_endpoint(self, ini: Path, step: str) -> tuple[bool, str]:
+        return asyncio.run(self._operation(ini, *step.split()))
+
+    async def _operation(self, ini: Path, action: str, target: str) -> tuple[bool, str]:
+        engine = Engine(read_settings(ini, {}), forkserver=self._forkserver)
+        request = OperationRequest(operation_id=f"op-{uuid4()}", action=action, target=target, requested_by="ada")  # type: ignore[arg-type]
+        try:
+            await engine.operations.accept(request)
+            operation = await engine.operations.find(request.operation_id, wait_seconds=LIMIT_SECONDS)
+        except ProblemError as error:
+            return False, error.problem.model_dump_json(exclude_none=True)
+        finally:
+            await engine.close()
+        return operation.state is OperationState.SUCCEEDED, operation.model_dump_json(exclude_none=True)
+
+
+def disagreement(example: Generated, compared: Compared) -> str:
+    """What migration-sidecar did otherwise than bare Alembic, or nothing."""
+    for theirs, ours in zip(compared.bare, compared.ours, strict=False):
+        head = f"g{len(example.revisions)}" if ours.step.endswith("head") else ours.step.split()[1]
+        if ours.dump != theirs.dump:
+            what = "did" if ours.done else "stopped at"
+            return f"it {what} `{ours.step}` and left another database\n{snapshot.difference(theirs.dump, ours.dump)}"
+        if ours.done and not theirs.done:
+            return f"it did `{ours.step}`, at which bare Alembic fails"
+        # Bare Alembic says nothing where env.py lost what was done; to say so is better.
+        if theirs.done and not ours.done and theirs.is_at(head):
+            return f"it refuses `{ours.step}`, which bare Alembic does"
+        if theirs.done != ours.done:
+            return ""
+    return ""

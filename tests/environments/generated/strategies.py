@@ -1,0 +1,126 @@
+"""Which environments are generated: orders and kinds of statements, ways to begin a transaction, what fails."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from tests.environments.generated.environment import EnvFile, Generated
+
+LOG = "INSERT INTO diary.log (said) SELECT '{where}'"
+# In AUTOCOMMIT every look keeps what it writes, which is documented; so it may be written only once.
+LOG_ONCE = LOG + " WHERE NOT EXISTS (SELECT FROM diary.log WHERE said = '{where}')"
+HARMLESS = (
+    "SET LOCAL garden.word = 'local'",
+    "SET garden.word = 'of the session'",
+    "SET LOCAL ROLE gardener",
+    "SET ROLE gardener",
+    "RESET ROLE",
+    "SET LOCAL search_path TO shed, public",
+    "SET search_path TO shed, public",
+    "CREATE SCHEMA IF NOT EXISTS shed",
+    "GRANT SELECT ON ALL TABLES IN SCHEMA public TO visitor",
+    "SELECT 1",
+)
+
+
+def statements(where: str, *, autocommit: bool) -> st.SearchStrategy[tuple[str, ...]]:
+    log = (LOG_ONCE if autocommit else LOG).format(where=where)
+    return st.lists(st.sampled_from((log, *HARMLESS)), max_size=3).map(tuple)
+
+
+TABLE = 'op.execute("CREATE TABLE t{n} (id int)")'
+ROW = "op.execute(\"INSERT INTO diary.log (said) VALUES ('g{n}')\")"
+BLOCK = "with op.get_context().autocommit_block():\n"
+PIECES = (
+    TABLE,
+    ROW,
+    'op.create_table("made{n}", sa.Column("id", sa.Integer, primary_key=True), sa.Column("label", sa.Text))',
+    "op.execute(\"SET LOCAL garden.word = 'of g{n}'\")",
+    "op.execute(\"SET garden.word = 'of the session since g{n}'\")",
+    'op.execute("SET LOCAL ROLE gardener")',
+    'op.execute("CREATE TEMPORARY TABLE IF NOT EXISTS seen ON COMMIT DROP AS SELECT 1 AS id")',
+    "op.execute(\"INSERT INTO diary.log (said) SELECT 'g{n} finds ' || (to_regclass('pg_temp.seen') IS NOT NULL)\")",
+    'op.execute("INSERT INTO diary.child VALUES ({n})")\nop.execute("INSERT INTO diary.parent VALUES ({n})")',
+    'op.execute("INSERT INTO diary.parent SELECT id FROM diary.child ON CONFLICT DO NOTHING")',
+    "op.execute(\"CREATE TYPE mood{n} AS ENUM ('calm')\")",
+    "op.execute(\"CREATE FUNCTION f{n}() RETURNS int LANGUAGE sql AS 'SELECT {n}'\")",
+    BLOCK + "    op.execute(\"INSERT INTO diary.log (said) VALUES ('block of g{n}')\")",
+    BLOCK + '    op.execute("CREATE TABLE b{n} (id int)")\n    op.execute("CREATE INDEX CONCURRENTLY ON b{n} (id)")',
+    "op.execute(\"CREATE TYPE kind{n} AS ENUM ('a')\")\n"
+    + BLOCK
+    + "    op.execute(\"ALTER TYPE kind{n} ADD VALUE 'b'\")",
+)
+FAILURES = (
+    'op.execute("SELECT 1 / 0")',
+    'raise ValueError("a mistake of the program")',
+    'op.execute("INSERT INTO diary.child VALUES (100 + {n})")',  # fails at COMMIT, if nobody mends it
+    'op.execute("CREATE TABLE diary.log (id int)")',  # already exists
+    BLOCK + '    op.execute("SELECT 1 / 0")',
+)
+NAMED = ('version_table="garden_version"',)
+IN_SCHEMA = ('version_table_schema="shed"',)
+OPTIONS = (
+    (),
+    (),
+    ("transaction_per_migration=True",),
+    ("transaction_per_migration=True", *NAMED),
+    ("on_version_apply=noted",),
+    ("on_version_apply=noted", "transaction_per_migration=True"),
+    ("transactional_ddl=False",),
+    NAMED,
+    IN_SCHEMA,
+)
+
+
+@st.composite
+def env_files(draw: st.DrawFn) -> EnvFile:
+    opening = draw(st.sampled_from(("connect", "connect", "connect", "begin", "autocommit")))
+    autocommit, connects = opening == "autocommit", opening == "connect"
+
+    def said(where: str) -> tuple[str, ...]:
+        return draw(statements(where, autocommit=autocommit)) if draw(st.booleans()) else ()
+
+    tenants = draw(st.sampled_from(((), (), (), ("north", "south"))))
+    path = (
+        "CREATE SCHEMA IF NOT EXISTS {tenant}",
+        draw(st.sampled_from(("SET", "SET LOCAL"))) + " search_path TO {tenant}",
+    )
+    options = draw(st.sampled_from(OPTIONS))
+    schema = ("CREATE SCHEMA IF NOT EXISTS shed",) if options == IN_SCHEMA else ()
+    before = (*schema, *said("before"))
+    return EnvFile(
+        driver=draw(st.sampled_from(("psycopg", "psycopg", "asyncpg"))),
+        begins="begin" if opening == "begin" else "connect",
+        autocommit=autocommit,
+        null_pool=draw(st.booleans()),
+        options=options,
+        has_block=draw(st.sampled_from((True, True, True, False))),
+        tenants=tenants,
+        before=before,
+        commits_before=connects and bool(before) and draw(st.booleans()),
+        between=said("between"),
+        inside=(*(path if tenants else ()), *said("inside")),
+        inside_after=said("inside after"),
+        after=said("after"),
+        commits_after=connects and draw(st.booleans()),
+        catches=draw(st.sampled_from(("", "", "", "pass", "rollback"))),
+    )
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[tuple[str, ...], ...]:
+    bodies = draw(st.lists(st.lists(st.sampled_from(PIECES), max_size=3).map(tuple), min_size=1, max_size=4))
+    fails = draw(st.integers(0, 2 * len(bodies)))  # half of the time none
+    if 0 < fails <= len(bodies):
+        body = list(bodies[fails - 1])
+        body.insert(draw(st.integers(0, len(body))), draw(st.sampled_from(FAILURES)))
+        bodies[fails - 1] = tuple(body)
+    return tuple(bodies)
+
+
+@st.composite
+def environments(draw: st.DrawFn) -> Generated:
+    revisions = draw(histories())
+    again = [("upgrade head",), ("upgrade head", "upgrade head")]
+    again += [("upgrade head", "downgrade g1", "upgrade head")] if len(revisions) > 1 else []
+    return Generated(draw(env_files()), revisions, draw(st.sampled_from(again)), draw(st.booleans()))

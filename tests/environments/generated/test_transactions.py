@@ -1,0 +1,37 @@
+"""env.py decides where transactions begin and end: generated environments end as with bare Alembic, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+
+from migration_sidecar.forkserver.client import ForkserverClient
+from tests.environments.generated.environment import Generated
+from tests.environments.generated.sides import Sides, disagreement
+from tests.environments.generated.strategies import environments
+from tests.environments.journeys import Traveller
+
+
+@pytest.fixture(scope="module")
+def sides(traveller: Traveller) -> Iterator[Sides]:
+    forkserver = ForkserverClient()
+    made = Sides(traveller.servers["18"](), traveller.nurseries, forkserver)  # type: ignore[arg-type]
+    yield made
+    made.close()
+    forkserver.stop()
+
+
+@pytest.mark.timeout(0)  # to make a failing example small takes its time
+def test_what_is_left_is_what_bare_alembic_leaves(sides: Sides, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+    @given(environments())
+    def check(example: Generated) -> None:
+        note(str(example))
+        compared = sides.compare(example)
+        for who, ended in (("bare Alembic", compared.bare), ("migration-sidecar", compared.ours)):
+            note(f"{who}: " + "\n".join(f"{each.step} {each.done}: {each.said[-700:]}" for each in ended))
+        assert not (found := disagreement(example, compared)), found
+
+    check()
