@@ -19,6 +19,7 @@ Arrive = Callable[[Journey], Views]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--examples", type=int, default=EXAMPLES, help="how many environments are generated")
+    parser.addoption("--report", help="a file that tells what was generated and found; then no example ends the run")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,66 @@
+"""What a run of many examples has tried and found, as a report that can be kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from tests.environments.generated.environment import Generated
+from tests.environments.generated.sides import Compared
+
+
+@dataclass
+class Tally:
+    """`path` is where the report goes; it is written again after each example, because a long run may be ended."""
+
+    path: Path
+    tried: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    found: list[str] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
+
+    def note(self, example: Generated, compared: Compared, disagreement: str) -> None:
+        with self._lock:
+            self.tried += 1
+            self.kinds.update(_kinds(example, compared))
+            if disagreement:
+                said = "\n".join(f"{each.step}: {each.said[-1500:]}" for each in compared.ours)
+                self.found.append(f"{disagreement}\n\n{said}\n\n{example}")
+            self.path.write_text(self.text())
+
+    def text(self) -> str:
+        rows = "\n".join(f"| {kind} | {number} |" for kind, number in sorted(self.kinds.items()))
+        found = "\n\n".join(f"## {number}\n\n```\n{each}\n```" for number, each in enumerate(self.found, 1))
+        head = f"{self.tried} generated environments, {len(self.found)} that did not end as with bare Alembic."
+        return f"# Transactions of env.py\n\n{head}\n\n| what was in it | examples |\n|---|---|\n{rows}\n\n{found}\n"
+
+
+def _kinds(example: Generated, compared: Compared) -> list[str]:
+    env = example.env
+    facts = {
+        f"driver {env.driver}": True,
+        "by hand" if example.by_hand else "by the endpoint": True,
+        "a transaction of env.py's own": env.begins == "begin",
+        "AUTOCOMMIT": env.autocommit,
+        "no begin_transaction": not env.has_block,
+        "a transaction for each revision": "transaction_per_migration=True" in env.options,
+        "transactional_ddl=False": "transactional_ddl=False" in env.options,
+        "on_version_apply": "on_version_apply=noted" in env.options,
+        "a version table of another name or schema": any("version_table" in option for option in env.options),
+        "a loop over tenants": bool(env.tenants),
+        "statements before configure": bool(env.before),
+        "statements between configure and the block": bool(env.between),
+        "statements in the block, before the migrations": bool(env.inside),
+        "statements in the block, after the migrations": bool(env.inside_after),
+        "statements after the block": bool(env.after),
+        "errors that env.py keeps to itself": bool(env.catches),
+        "an autocommit block in a revision": any(
+            "autocommit_block" in each for body in example.revisions for each in body
+        ),
+        "bare Alembic fails": not compared.bare[-1].done,
+        "bare Alembic succeeds": compared.bare[-1].done,
+        f"{len(example.revisions)} revisions": True,
+    }
+    return [fact for fact, holds in facts.items() if holds]
