@@ -20,6 +20,11 @@ from migration_sidecar.worker.source_text import decode_source, read_source
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MORE_TIME = (
+    "If it only needs more time, raise loading_seconds (--loading-seconds, MIGRATION_LOADING_SECONDS); otherwise look "
+    "for a loop or a wait there."
+)
+
 
 def missing_folder(config_file: str, error: Exception) -> MigrationRefused:
     """For what `ScriptDirectory.from_config` raised. Its text is not used: it may hold a path or a password."""
@@ -119,18 +124,17 @@ def not_loaded(file: Path | None, error: BaseException) -> MigrationRefused:
 
 
 def load_timeout(where: str, seconds: float) -> MigrationRefused:
-    """For a file that was not loaded within the limit; `where` is file and line, or empty."""
-    reason = f"it was not loaded after {seconds:.0f} s"
-    return _broken_file(where or "A revision file", reason, "Look for a loop or a wait at that line.")
+    """For revision files that were not loaded within the limit; `where` is the place of that moment, or empty."""
+    return MigrationRefused("CM-304", _too_slow("The revision files were not loaded", where, seconds), MORE_TIME)
 
 
 def env_py_timeout(where: str, seconds: float) -> MigrationRefused:
     """The same for env.py and the modules it imports."""
-    return MigrationRefused(
-        "CM-407",
-        f"{where or 'env.py'}: env.py had not ended after {seconds:.0f} s; no database was touched.",
-        "Look for a loop or a wait at that line; if it only needs more time, raise loading_seconds.",
-    )
+    return MigrationRefused("CM-407", _too_slow("env.py had not ended", where, seconds), MORE_TIME)
+
+
+def _too_slow(what: str, where: str, seconds: float) -> str:
+    return f"{what} after {seconds:.0f} s{f', at {where}' if where else ''}; no database was touched."
 
 
 def _named(file: Path | None, error: BaseException) -> str:
