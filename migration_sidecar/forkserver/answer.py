@@ -20,6 +20,7 @@ class Answer(TypedDict, total=False):
     after_seconds: float  # the time limit that has passed
     code: int | None  # its exit code
     signal: int | None
+    over_memory: bool  # it used more than memory_limit_mb and was ended
     folders: list[str]  # of the revision files
     file: str  # the revision file that was loaded last
     # Of a probe only:
@@ -27,6 +28,9 @@ class Answer(TypedDict, total=False):
     files: list[str]
     only_connects: bool
     places: list[ConfiguredDatabase]
+    reached: list[str]  # the URLs, with password, to which a connection was opened
+    read_arguments: bool  # env.py asked with which command and target it runs
+    unseen: ProblemFacts  # met in the probe, and not necessarily in an upgrade
     tried: str | None  # the URL, with password, to which no connection was opened
     tried_at: float  # seconds of a monotonic clock
     ended_at: float
@@ -34,4 +38,8 @@ class Answer(TypedDict, total=False):
 
 def was_killed(answer: Answer) -> bool:
     """Whether somebody else killed the process or its forkserver; a process that ended itself has an exit code."""
-    return answer["event"] == "gone" and answer.get("code") is None and "after_seconds" not in answer
+    ended_by_us = "after_seconds" in answer or answer.get("over_memory", False)
+    return answer["event"] == "gone" and answer.get("code") is None and not ended_by_us
+
+
+OUT_OF_MEMORY = "Raise memory_limit_mb in [migration_sidecar], or let it use less memory."

@@ -12,11 +12,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from select import select
+from time import monotonic
 from typing import cast
 
 from migration_sidecar.contract.errors import WorkerUnavailable
 from migration_sidecar.forkserver.answer import Answer, was_killed
 from migration_sidecar.forkserver.launcher import ForkserverProcess, launch
+from migration_sidecar.protocol.busy_machine import seconds_without_processor
 from migration_sidecar.protocol.jobs import AskedJob, Job
 from migration_sidecar.protocol.orders import OrdersMessage
 from migration_sidecar.protocol.reports import Report
@@ -33,6 +35,7 @@ class WorkerProcess:
         self._reader = reader
         self._writer = writer
         self._handle: int | None = None  # a pidfd, because a pid may be used again for another process
+        self._pid: int | None = None
 
     async def read_pid(self) -> None:
         """Reads the first report, `process`, so that the process can be ended from now on.
@@ -40,17 +43,27 @@ class WorkerProcess:
         A process that was killed before it wrote this line leaves only a line break and `exited`.
         """
         with suppress(ProcessLookupError, ValueError):
-            self._handle = os.pidfd_open(json.loads(await self._reader.readline())["pid"])
+            pid = json.loads(await self._reader.readline())["pid"]
+            self._handle, self._pid = os.pidfd_open(pid), pid
 
     @property
     def has_exited(self) -> bool:
         """Whether the process has ended, which makes its pidfd readable. There may be unread reports."""
         return self._handle is None or bool(select([self._handle], [], [], 0)[0])
 
+    @property
+    def seconds_without_processor(self) -> float:
+        """How long the process has waited for a processor on a busy machine, as far as the kernel tells it."""
+        return seconds_without_processor(self._pid) if self._pid is not None else 0.0
+
     async def send_orders(self, orders: OrdersMessage) -> None:
         """Sends the orders of a migration. Raises nothing if the process is gone: its reports tell that."""
+        await self.send(orders)
+
+    async def send(self, message: object) -> None:
+        """Sends one line of JSON, as `send_orders`."""
         with suppress(ConnectionError):
-            self._writer.write(json.dumps(orders).encode() + b"\n")
+            self._writer.write(json.dumps(message).encode() + b"\n")
             await self._writer.drain()
 
     async def reports(self) -> AsyncGenerator[Report, None]:
@@ -149,25 +162,40 @@ class ForkserverClient:
             await process.kill()
             process.close()
 
-    async def ask(self, job: AskedJob, *, timeout_seconds: float) -> Answer:
+    async def ask(self, job: AskedJob, *, timeout_seconds: float, message: object = None) -> Answer:
         """Runs a job that needs no orders and returns its reports in one. After `timeout_seconds` it is killed.
 
-        A process that another program killed is replaced once: the job is not at fault. Raises WorkerUnavailable.
+        The time in which a busy machine gave it no processor does not count. `message` is sent to it as JSON. A process
+        that another program killed is replaced once: the job is not at fault. Raises WorkerUnavailable.
         """
-        answer = await self._ask_once(job, timeout_seconds)
-        return await self._ask_once(job, timeout_seconds) if was_killed(answer) else answer
+        answer = await self._ask_once(job, timeout_seconds, message)
+        return await self._ask_once(job, timeout_seconds, message) if was_killed(answer) else answer
 
-    async def _ask_once(self, job: AskedJob, timeout_seconds: float) -> Answer:
+    async def _ask_once(self, job: AskedJob, timeout_seconds: float, message: object) -> Answer:
         await self.start()  # before the timeout begins, because a start can take long
         answer: dict[str, object] = {"event": "gone"}
+        processes: list[WorkerProcess] = []
+        asking = asyncio.create_task(self._exchange(job, message, answer, processes))
         try:
-            async with asyncio.timeout(timeout_seconds), self.run(job) as process:
-                async for report in process.reports():
-                    ended = report["event"] in ("done", "failed")
-                    answer.update(report, event=report["event"] if ended else answer["event"])
-        except TimeoutError:
-            answer.update(event="gone", after_seconds=timeout_seconds)
+            if not await _ends_in_time(asking, processes, timeout_seconds):
+                answer.update(event="gone", after_seconds=timeout_seconds)
+        finally:
+            stopped = asking.cancel()  # the end of its block kills the process
+            await asyncio.wait({asking})
+        if not stopped:
+            asking.result()
         return cast(Answer, answer)
+
+    async def _exchange(
+        self, job: AskedJob, message: object, answer: dict[str, object], processes: list[WorkerProcess]
+    ) -> None:
+        async with self.run(job) as process:
+            processes.append(process)
+            if message is not None:
+                await process.send(message)
+            async for report in process.reports():
+                ended = report["event"] in ("done", "failed")
+                answer.update(report, event=report["event"] if ended else answer["event"])
 
     def stop(self) -> None:
         """Ends the forkserver. `start` may be called again."""
@@ -190,6 +218,16 @@ class ForkserverClient:
             else:
                 return
         raise WorkerUnavailable("The process that loads Alembic was stopped")
+
+
+async def _ends_in_time(asking: asyncio.Task[None], processes: list[WorkerProcess], seconds: float) -> bool:
+    """Whether the task ends in so many seconds and those in which its process got no processor."""
+    began, left = monotonic(), seconds
+    while left > 0 and not asking.done():
+        await asyncio.wait({asking}, timeout=left)
+        idle = sum(process.seconds_without_processor for process in processes)
+        left = seconds + idle - (monotonic() - began)
+    return asking.done()
 
 
 def _not_ready(answer: str) -> WorkerUnavailable:

@@ -108,6 +108,15 @@ class EnvFileRun(TypedDict):
     files: list[str]
     places: list[ConfiguredDatabase]
     ended_at: float
+    reached: list[str]  # the URLs, with password, to which a connection was opened
+    read_arguments: bool  # env.py asked with which command and target it runs
+
+
+class EnvFileUnseen(TypedDict):
+    """env.py met something that the upgrade need not meet, so it is not known what it does then."""
+
+    event: Literal["unseen"]
+    unseen: ProblemFacts
 
 
 class EnvFileUnderstood(TypedDict):
@@ -159,12 +168,16 @@ class Failed(TypedDict):
     problem: ProblemFacts
 
 
-class Exited(TypedDict):
-    """The process is gone: its exit code, or the number of the signal that ended it."""
-
+class _Exited(TypedDict):
     event: Literal["exited"]
     code: int | None
     signal: int | None
+
+
+class Exited(_Exited, total=False):
+    """The process is gone: its exit code, or the number of the signal that ended it."""
+
+    over_memory: bool  # it used more than memory_limit_mb and did not stop, so it was ended
 
 
 Report = Union[  # noqa: UP007 - evaluated by Python 3.9
@@ -179,6 +192,7 @@ Report = Union[  # noqa: UP007 - evaluated by Python 3.9
     Connecting,
     Connected,
     EnvFileRun,
+    EnvFileUnseen,
     EnvFileUnderstood,
     RevisionFolders,
     RevisionFileLoading,

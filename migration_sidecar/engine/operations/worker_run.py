@@ -14,6 +14,7 @@ from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.operations.execution import OperationExecution
 from migration_sidecar.engine.operations.prewarmed_worker import PrewarmedWorker
 from migration_sidecar.engine.operations.verdict import WorkerExit
+from migration_sidecar.forkserver.answer import OUT_OF_MEMORY
 from migration_sidecar.forkserver.client import WorkerProcess
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.jobs import MigrateJob
@@ -76,6 +77,8 @@ class WorkerRun:
                         return  # the last report; the end of the process is not waited for
                     case "failed":
                         self._record_failure(report["problem"])
+                    case "exited" if self._has_no_result and report.get("over_memory"):
+                        self.ending = WorkerExit(_memory_problem(self.execution.revision))
                     case "exited" if (
                         self._has_no_result and (code := report["code"]) is not None and code != EXIT_DID_NOTHING
                     ):
@@ -108,6 +111,7 @@ class WorkerRunner:
 
     def job(self, action: Action, target: str) -> MigrateJob:
         """The job for a worker process. The attempt itself is in the orders, which are sent later."""
+        target = self._settings.target if target == "head" and self._settings.target else target
         return {"kind": "migrate", "action": action, "target": target, **self._settings.job_environment}
 
     async def run(self, execution: OperationExecution, attempt: Attempt) -> WorkerRun:
@@ -150,6 +154,17 @@ class WorkerRunner:
                    WHERE pid = $1 AND datname = current_database() AND application_name LIKE 'migration-sidecar:%'""",
                 pid,
             )
+
+
+def _memory_problem(revision: str | None) -> ProblemFacts:
+    cause = "used more memory than memory_limit_mb allows, and was ended"
+    return {
+        "code": "CM-401" if revision else "CM-407",
+        "detail": f"Revision {revision} {cause}." if revision else f"The migration environment {cause}.",
+        "next_step": OUT_OF_MEMORY,
+        "revision": revision,
+        "cause": cause,
+    }
 
 
 def _exit_problem(code: int, revision: str | None) -> ProblemFacts:

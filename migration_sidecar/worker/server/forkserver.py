@@ -13,13 +13,15 @@ import gc
 import importlib
 import json
 import os
-import resource
 import select
 import signal
 import socket
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from migration_sidecar.worker.server import memory_watch
+from migration_sidecar.worker.server.memory_watch import MemoryWatch
 
 if TYPE_CHECKING:
     from migration_sidecar.protocol.jobs import Job
@@ -89,13 +91,15 @@ def _has(name: str, oldest: tuple[int, int]) -> bool:
 
 def _serve(server: socket.socket, still_to_load: list[str]) -> None:
     """Forks a worker per job and loads the rest in between, until the service closes its end of the socket."""
-    running: dict[
-        int, tuple[int, int]
-    ] = {}  # by pidfd of a worker: its pid, and our copy of its end of the socket pair
+    # By pidfd of a worker: its pid, our copy of its end of the socket pair, and the watch over its memory.
+    running: dict[int, tuple[int, int, MemoryWatch]] = {}
     while True:
-        ready, _, _ = select.select([server.fileno(), *running], [], [], 0 if still_to_load else None)
-        if not ready:
+        pause = 0 if still_to_load else memory_watch.WATCH_SECONDS if running else None
+        ready, _, _ = select.select([server.fileno(), *running], [], [], pause)
+        if not ready and still_to_load:
             _load(still_to_load)
+        for handle in running.keys() - set(ready):
+            running[handle][2].check(handle)
         for handle in running.keys() & set(ready):
             _reap(handle, *running.pop(handle))
         if server.fileno() in ready:
@@ -105,11 +109,12 @@ def _serve(server: socket.socket, still_to_load: list[str]) -> None:
             pid = os.fork()
             if pid == 0:
                 server.close()
-                for handle, (_, channel) in running.items():  # else their reports would not end while this one lives
+                for handle, (_, channel, _) in running.items():  # else their reports would not end while this one lives
                     os.close(handle)
                     os.close(channel)
                 _child(json.loads(message), descriptors[0])
-            running[os.pidfd_open(pid)] = (pid, descriptors[0])
+            watch = MemoryWatch(pid, json.loads(message)["memory_bytes"])
+            running[os.pidfd_open(pid)] = (pid, descriptors[0], watch)
 
 
 def _load(names: list[str]) -> None:
@@ -118,7 +123,7 @@ def _load(names: list[str]) -> None:
         importlib.import_module(names.pop(0))
 
 
-def _reap(handle: int, pid: int, channel: int) -> None:
+def _reap(handle: int, pid: int, channel: int, watch: MemoryWatch) -> None:
     os.close(handle)
     _, status = os.waitpid(pid, 0)
     killed = os.WIFSIGNALED(status)
@@ -127,6 +132,8 @@ def _reap(handle: int, pid: int, channel: int) -> None:
         "code": None if killed else os.WEXITSTATUS(status),
         "signal": os.WTERMSIG(status) if killed else None,
     }
+    if watch.has_ended_it:
+        end["over_memory"] = True
     with socket.socket(fileno=channel) as reports, suppress(OSError):
         # A line break first, because the worker may have died within a line. The forkserver never waits for a reader.
         reports.send(b"\n" + json.dumps(end).encode() + b"\n", socket.MSG_DONTWAIT)
@@ -142,7 +149,7 @@ def _child(job: Job, channel: int) -> None:
         gc.freeze()  # else the collector would touch, and so copy, all memory that is shared with the forkserver
         gc.enable()
         _redirect_output()
-        _limit(job["memory_bytes"])
+        memory_watch.limit_own_memory(job["memory_bytes"])
         from migration_sidecar.worker.server.job import run_job
         from migration_sidecar.worker.server.stale_bytecode import ignore_stale_bytecode
 
@@ -158,11 +165,3 @@ def _redirect_output() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     os.close(null)
-
-
-def _limit(memory_bytes: int) -> None:
-    """A revision that needs more memory gets a MemoryError. A crash writes no core file, which could hold data."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    if memory_bytes and (most == resource.RLIM_INFINITY or memory_bytes < most):
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, most))
