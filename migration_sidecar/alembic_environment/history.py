@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from migration_sidecar.alembic_environment.revision_order import topological_order
 from migration_sidecar.contract.errors import HistoryUnreadable, RevisionNotApplied, UnknownTarget
@@ -70,16 +71,28 @@ class History:
     revisions: Mapping[str, RevisionFile]
     # env.py may create the version table, with a column that is wider than Alembic's 32 characters.
     makes_version_table: bool = False
+    default_target: str = ""  # what `head` means, such as `main@head`; empty for the heads of the whole history
 
     @classmethod
-    def from_inspection(cls, result: HistoryFacts) -> History:
+    def from_inspection(cls, result: HistoryFacts, default_target: str = "") -> History:
         """From the result of an `inspect` or `look` job."""
         files = [_file(each) for each in result["revisions"]]
         return cls(
             heads=tuple(result["heads"]),
             revisions={file.id: file for file in files},
             makes_version_table=result["makes_version_table"],
+            default_target=default_target,
         )
+
+    @property
+    def status_target(self) -> str:
+        """The target whose revisions make a database at head."""
+        return self.default_target or "heads"
+
+    @property
+    def target_heads(self) -> tuple[str, ...]:
+        """The ids of the revisions that make a database at head."""
+        return self.resolve(self.default_target) if self.default_target else self.heads
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -119,20 +132,20 @@ class History:
         return reached
 
     def resolve(self, target: str) -> tuple[str, ...]:
-        """The ids for `head`, `heads`, `BRANCH@heads` or a full id.
+        """The ids for `head`, `heads`, one of these of a branch as in `BRANCH@head`, or a full id.
 
         Raises UnknownTarget, or HistoryUnreadable (CM-301) for `head` if there are several.
         """
+        target = self.default_target if target == "head" and self.default_target else target
         branch, _, name = target.rpartition("@")
         if target == "heads":
             depended_on = {each for file in self.revisions.values() for each in file.depends_on}
             return tuple(head for head in self.heads if head not in depended_on)
-        if name == "heads":
-            return tuple(head for head in self.heads if self._branch(branch) in self.lineage(head))
+        if name == "heads" or (branch and name == "head"):
+            heads = tuple(head for head in self.heads if self._branch(branch) in self.lineage(head))
+            return heads if name == "heads" else self._only_one(heads)
         if target == "head":
-            if len(self.heads) > 1:
-                raise self._several_heads()
-            return self.heads
+            return self._only_one(self.heads)
         if target not in self.revisions:
             raise UnknownTarget(target)
         return (target,)
@@ -149,8 +162,8 @@ class History:
 
     def goals(self, target: str, current: Iterable[str]) -> tuple[str, ...]:
         """The revisions at which an upgrade to `target` ends; raises as `resolve` does."""
-        if target == "head" and self.ancestors(current).issuperset(self.heads):
-            return self.heads  # also if there are several: all are applied already
+        if target == "head" and self.ancestors(current).issuperset(self.target_heads):
+            return self.target_heads  # also if there are several: all are applied already
         return self.resolve(target)
 
     def leading_to(self, goals: Collection[str], current: Iterable[str]) -> list[RevisionFile]:
@@ -194,12 +207,11 @@ class History:
                 return file.id
         raise UnknownTarget(name)
 
-    def _several_heads(self) -> HistoryUnreadable:
-        names = ", ".join(f"{head} ({self.revisions[head].name})" for head in self.heads)
-        return HistoryUnreadable(
-            "CM-301",
-            f"It ends in {names}, so head is not one revision.",
-        )
+    def _only_one(self, heads: tuple[str, ...]) -> tuple[str, ...]:
+        if len(heads) > 1:
+            names = ", ".join(f"{head} ({self.revisions[head].name})" for head in heads)
+            raise HistoryUnreadable("CM-301", f"It ends in {names}, so head is not one revision.")
+        return heads
 
     def heads_after(self, action: Action, current: Iterable[str], steps: list[RevisionFile]) -> list[str]:
         """The rows of the version table after the steps, as Alembic changes them."""
@@ -233,17 +245,7 @@ class History:
 
 
 def _file(described: RevisionFacts) -> RevisionFile:
-    return RevisionFile(
-        id=described["id"],
-        message=described["message"],
-        sha256=described["sha256"],
-        path=described["path"],
-        down=tuple(described["down"]),
-        depends_on=tuple(described["depends_on"]),
-        transactional=described["transactional"],
-        reversible=described["reversible"],
-        destructive_upgrade=described["destructive_upgrade"],
-        destructive_downgrade=described["destructive_downgrade"],
-        labels=tuple(described["labels"]),
-        findings=tuple(Finding(each["kind"], Action(each["action"]), each["line"]) for each in described["findings"]),
-    )
+    findings = tuple(Finding(each["kind"], Action(each["action"]), each["line"]) for each in described["findings"])
+    lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
+    facts: dict[str, Any] = {**described, **lists, "findings": findings}
+    return RevisionFile(**facts)

@@ -35,6 +35,7 @@ def plan(
 
     Example: migration-sidecar plan heads --sql
     """
+    options.runs("upgrade", target)
     options.begin()
     from migration_sidecar.cli import inspect_commands
 
@@ -46,6 +47,7 @@ def upgrade(options: Options, target: TargetArgument = "head") -> None:
 
     Example: migration-sidecar upgrade heads -c backend/alembic.ini -x tenant=acme
     """
+    options.runs("upgrade", target)
     options.begin()
     from migration_sidecar.cli import migrate_commands
 
@@ -57,6 +59,7 @@ def downgrade(options: Options, target: TargetArgument) -> None:
 
     Example: migration-sidecar downgrade -1
     """
+    options.runs("downgrade", target)
     options.begin()
     from migration_sidecar.cli import migrate_commands
 

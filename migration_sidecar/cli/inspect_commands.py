@@ -87,8 +87,10 @@ def _print(answer: MigrationPlan) -> None:
         table.add_row(each.id, first_line(each.message), *flags)
     out.print(table if answer.revisions else "Nothing to do.")
     for each in answer.revisions:
-        if each.sql:
-            out.print(f"\n-- {each.id}\n{plain(each.sql)}", markup=False)
+        if each.no_sql is not None:
+            typer.echo(f"\n-- {each.id}: no SQL can be shown, because {plain(each.no_sql)}.")
+        elif each.sql is not None:  # typer.echo never folds a line, so that it stays SQL
+            typer.echo(f"\n-- {each.id}\n{plain(each.sql)}" if each.sql else f"\n-- {each.id}: nothing to run")
     for problem in (*answer.obstacles, *answer.warnings):
         print_problem_details(problem)
 

@@ -55,8 +55,20 @@ class Options:
         str | None,
         typer.Option(metavar="SCHEMA.TABLE", help="Where the role may create no schema: the journal's table."),
     ] = None
+    default_target: Annotated[
+        str | None,
+        typer.Option(metavar="TARGET", help="What head means, such as main@head; the setting otherwise."),
+    ] = None
+    loading_seconds: Annotated[
+        int | None, typer.Option(min=1, help="How long env.py and the revision files may take to load.")
+    ] = None
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")] = False
     _launched: ForkserverProcess | None = field(default=None, init=False)
+    _command: tuple[str, str] | None = field(default=None, init=False)
+
+    def runs(self, action: str, target: str) -> None:
+        """Called by a command that carries out one action: env.py may behave by it, so it is previewed with it."""
+        self._command = (action, target)
 
     def settings(self) -> Settings:
         """The settings of the environment with these options. Raises Misconfigured or NoConfiguration."""
@@ -67,6 +79,9 @@ class Options:
             service=self.service,
             x=tuple(self.x or ()),
             journal_table=self.journal_table,
+            target=self.default_target,
+            loading_seconds=self.loading_seconds,
+            command=self._command,
         )
         try:
             return read_settings(self.config, overrides=overrides)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 
 import typer
@@ -14,7 +15,10 @@ from migration_sidecar.contract.messages import Problem
 from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
 from migration_sidecar.contract.strict_json import CONTROL_CHARACTERS
 
-out, remarks = Console(highlight=False), Console(stderr=True, highlight=False)
+# A file or a pipe gets each line whole, however long; a terminal folds what is too long for it.
+_WHOLE_LINES = 1_000_000
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _WHOLE_LINES)
+remarks = Console(stderr=True, highlight=False)
 CONTROL = re.compile(f"[{CONTROL_CHARACTERS}]")
 
 

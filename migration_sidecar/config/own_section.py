@@ -10,7 +10,16 @@ from pathlib import Path
 from migration_sidecar.config.alembic_files import OWN_SECTION, AlembicFiles
 from migration_sidecar.contract.errors import Misconfigured
 
-STRING_KEYS = ("service", "version_table", "version_table_schema", "audit", "journal_table", "python", "allowed_hosts")
+STRING_KEYS = (
+    "service",
+    "version_table",
+    "version_table_schema",
+    "audit",
+    "journal_table",
+    "python",
+    "allowed_hosts",
+    "target",
+)
 NUMBER_KEYS = ("memory_limit_mb", "patience_seconds", "loading_seconds")
 SWITCHES = ("endpoint_downgrades", "never_taken_back", "serve_openapi", "transaction_per_revision")
 SESSION_SETTINGS = (

@@ -39,6 +39,9 @@ class CommandLineOverrides:
     service: str | None = None
     x: tuple[str, ...] = ()
     journal_table: str | None = None
+    target: str | None = None
+    loading_seconds: int | None = None
+    command: tuple[str, str] | None = None  # action and target; None for a process that carries out several
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,10 @@ class Settings:
     guards: Mapping[str, str] = field(default_factory=dict)
     patience_seconds: float = 600.0
     loading_seconds: float = 120.0  # limit for loading env.py and the revision files
-    directory: Path = field(default_factory=Path.cwd)  # where the service was started
+    target: str = ""  # what `head` means, such as `main@head`; empty for the heads of the whole history
+    command: tuple[str, str] | None = None  # the action and target of the only command that this process carries out
+    directory: Path = field(default_factory=Path.cwd)  # where the command or the service was started
+    given_config: Path | None = None  # `config_file` as it was given, mostly relative to `directory`
     allowed_hosts: frozenset[str] = frozenset()  # host names the endpoint accepts, besides those of this machine
     serve_openapi: bool = False  # GET /openapi.json, for development
     endpoint_downgrades: bool = False  # the endpoint accepts downgrades; the command line always does
@@ -77,6 +83,7 @@ class Settings:
         url = self.configured_url.render_as_string(hide_password=False) if self.configured_url is not None else None
         return {
             "config_file": str(self.config_file),
+            "given_config": str(self.given_config) if self.given_config is not None else None,
             "section": self.section,
             "x": list(self.x),
             "url": url,
@@ -111,6 +118,7 @@ def read_settings(
     return Settings(
         service=overrides.service or section.string("service") or environment.get("APP_ID") or files.folder.name,
         config_file=files.named,
+        given_config=config_file,
         url=url,
         on_startup=OnStartup(startup),
         version_table=VersionTable(
@@ -129,7 +137,9 @@ def read_settings(
         memory_bytes=section.number("memory_limit_mb", 2048) << 20,
         guards=section.guards(),
         patience_seconds=float(section.number("patience_seconds", 600)),
-        loading_seconds=float(section.number("loading_seconds", 120)),
+        loading_seconds=_loading_seconds(overrides, environment, section),
+        target=_target(overrides, section),
+        command=overrides.command,
         allowed_hosts=_allowed_hosts(environment, section),
         serve_openapi=_serves_openapi(environment, section),
         endpoint_downgrades=section.boolean("endpoint_downgrades"),
@@ -169,6 +179,20 @@ def _serves_openapi(environment: Mapping[str, str], section: Section) -> bool:
     if value not in (None, "", "true", "false"):
         raise Misconfigured("MIGRATION_SERVE_OPENAPI", "it must be true or false")
     return value == "true" if value else section.boolean("serve_openapi")
+
+
+def _loading_seconds(overrides: CommandLineOverrides, environment: Mapping[str, str], section: Section) -> float:
+    if overrides.loading_seconds is not None:
+        return float(overrides.loading_seconds)
+    value = environment.get("MIGRATION_LOADING_SECONDS", "")
+    if value and not (value.isdecimal() and int(value) > 0):
+        raise Misconfigured("MIGRATION_LOADING_SECONDS", "it must be a whole number above 0")
+    return float(value or section.number("loading_seconds", 120))
+
+
+def _target(overrides: CommandLineOverrides, section: Section) -> str:
+    target = overrides.target or section.string("target") or ""
+    return "" if target == "head" else target.strip()
 
 
 def _journal_table(overrides: CommandLineOverrides, environment: Mapping[str, str], section: Section) -> str | None:

@@ -195,6 +195,7 @@ class PlannedRevision(Message):
     reversible: bool
     destructive: bool
     sql: str | None = None  # only when asked for with ?sql=true, and only where Alembic can render it
+    no_sql: str | None = None  # then the reason why there is none: which line needs a connection
 
 
 class MigrationPlan(Message):

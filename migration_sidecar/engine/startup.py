@@ -117,7 +117,8 @@ class Startup:
         if not due or _needs_attention(status) or is_done:
             log.info("start_up_done", extra={"service": self._settings.service, "state": status.state})
             return None
-        request = OperationRequest(operation_id=f"start-up-{uuid4()}", target="heads", requested_by="start-up")
+        target = "head" if self._settings.target else "heads"  # with that setting, head means what it names
+        request = OperationRequest(operation_id=f"start-up-{uuid4()}", target=target, requested_by="start-up")
         accepted = await self._operations.accept_alone(request, origin=Origin.START_UP)
         if accepted is None:  # another replica is first, or has just finished
             return [] if status.pending or status.state is DatabaseState.MIGRATING else None

@@ -12,10 +12,11 @@ class JobEnvironment(TypedDict):
     """The keys that every job has: which Alembic environment it is about, and the limits of its process."""
 
     config_file: str  # absolute path of alembic.ini or pyproject.toml
+    given_config: str | None  # the same as it was given, mostly relative to `directory`; None if it was not
     section: str  # alembic's --name
     x: list[str]  # alembic's -x arguments, KEY=VALUE
     url: str | None  # replaces every database URL of env.py; with password
-    directory: str  # where the service was started
+    directory: str  # where the command or the service was started; the worker's working directory
     memory_bytes: int
 
 
@@ -45,9 +46,11 @@ class SchemaBuildOrders(TypedDict):
 
 
 class ProbeJob(JobEnvironment):
-    """Runs env.py as `alembic current` does and reports what it configures. The result is a history."""
+    """Runs env.py as `alembic` does for this action, and reports what it configures. The result is a history."""
 
     kind: Literal["look"]
+    action: str
+    target: str
     seconds: float
 
 
@@ -59,18 +62,24 @@ class InspectJob(JobEnvironment):
     folders: list[str]  # version_locations that env.py set; empty for those of the configuration
 
 
+# A revision as it stands in its history: id, what it follows, what it depends on, its branch labels.
+RevisionLine = tuple[str, list[str], list[str], list[str]]
+
+
 class ResolveJob(JobEnvironment):
-    """Turns what a person wrote as a target into an absolute one. The result is a `ResolvedTarget`."""
+    """Turns what a person wrote as a target into an absolute one. The result is a `ResolvedTarget`.
+
+    A list of `RevisionLine`, in Alembic's order, follows as one line of JSON: it may be longer than a job.
+    """
 
     kind: Literal["resolve"]
     action: str
     target: str
     revisions: list[str]  # rows of the version table
-    folders: list[str]
 
 
 class RenderJob(JobEnvironment):
-    """Renders revisions as SQL without a database. The result is SQL by revision id."""
+    """Renders revisions as SQL without a database. The result is `RenderedSql` by revision id."""
 
     kind: Literal["render"]
     revisions: list[str]

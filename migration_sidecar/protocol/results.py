@@ -50,6 +50,13 @@ class ResolvedTarget(TypedDict):
     steps: list[str]
 
 
+class RenderedSql(TypedDict):
+    """The SQL of one revision, or the reason why there is none."""
+
+    sql: str | None
+    reason: str | None
+
+
 class BuiltSchema(TypedDict):
     """The revisions that the version table of a built schema holds."""
 
@@ -70,5 +77,5 @@ class ConfiguredDatabase(TypedDict):
     autocommit: bool
 
 
-# SQL by revision id for a render job; None for a migration, and for an env.py that configures nothing.
-Result = Union[HistoryFacts, ResolvedTarget, BuiltSchema, dict[str, str], None]  # noqa: UP007 - evaluated by Python 3.9
+# By revision id for a render job; None for a migration, and for an env.py that configures nothing.
+Result = Union[HistoryFacts, ResolvedTarget, BuiltSchema, dict[str, RenderedSql], None]  # noqa: UP007 - evaluated by Python 3.9

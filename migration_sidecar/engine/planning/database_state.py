@@ -26,7 +26,7 @@ def classify(facts: DatabaseFacts, history: History | None) -> DatabaseState:
         return DatabaseState.AHEAD if facts.is_ours else DatabaseState.FOREIGN
     if not facts.revisions:
         return DatabaseState.UNMANAGED if facts.is_unmanaged(history.file_hashes) else DatabaseState.EMPTY
-    at_head = set(history.heads) <= history.ancestors(facts.revisions)
+    at_head = set(history.target_heads) <= history.ancestors(facts.revisions)
     return DatabaseState.AT_HEAD if at_head else DatabaseState.BEHIND
 
 

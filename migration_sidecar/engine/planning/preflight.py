@@ -87,6 +87,8 @@ def warnings(
 ) -> Iterator[Problem]:
     """Remarks that do not prevent a migration, but matter for the person who decides."""
     yield from (_lock_warning(who) for who in waiting)
+    if migration_target.unseen is not None:
+        yield migration_target.unseen
     if migration_target.in_transaction and len(steps) > 1:
         yield Problem.of(
             "CM-411",

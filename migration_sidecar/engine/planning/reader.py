@@ -103,16 +103,16 @@ class StatusReader:
         try:
             facts, several, last, backlog = await self._facts_and_last(history or NO_HISTORY, loading)
         except ProblemError as error:
-            heads = list(history.heads) if history else []
+            heads = list(history.target_heads) if history else []
             return self._status(DatabaseState.UNREACHABLE, head_revisions=heads, error=error.problem)
         state = classify(facts, history)
         history = history or NO_HISTORY
-        pending = _steps(history, facts, Action.UPGRADE, "heads")
+        pending = _steps(history, facts, Action.UPGRADE, history.status_target)
         return self._status(
             state,
             facts.lock_holder,
             current_revisions=list(facts.revisions),
-            head_revisions=list(history.heads),
+            head_revisions=list(history.target_heads),
             pending=[step.id for step in pending],
             last_outcome=last,
             audit_backlog=backlog,
@@ -120,7 +120,8 @@ class StatusReader:
             or check_history(state, facts, history)
             or self._target_database.problem
             or (missing_grant_problem(facts) if state in TO_BE_MIGRATED else None)
-            or several,
+            or several
+            or self._target_database.unseen,
         )
 
     async def plan(self, action: Action, target: str, loading: LoadDeadline = UNLIMITED) -> MigrationPlan:
@@ -220,7 +221,7 @@ class StatusReader:
     ) -> tuple[DatabaseFacts, Problem | None, Operation | None, AuditBacklog | None]:
         tables = await self._target_database.all_records(loading)
         async with self._database.connection(loading=loading) as connection:
-            steps = partial(_steps, history, action=Action.UPGRADE, target="heads")
+            steps = partial(_steps, history, action=Action.UPGRADE, target=history.status_target)
             facts, several = await read_most_behind(connection, tables, pending_count(history, steps))
             readable = facts.has_journal and facts.missing_grant is None
             last = await tables[0].operations.last(connection) if readable else None

@@ -4,38 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alembic.script.revision import MultipleHeads, RangeNotAncestorError, ResolutionError, RevisionError
+from alembic.script.revision import (
+    MultipleHeads,
+    RangeNotAncestorError,
+    ResolutionError,
+    Revision,
+    RevisionError,
+    RevisionMap,
+)
 
 from migration_sidecar.protocol.results import ResolvedTarget
 from migration_sidecar.worker.refusal import MigrationRefused
-from migration_sidecar.worker.scripts.script_directory import ready_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alembic.config import Config
-    from alembic.script.revision import RevisionMap
+    from migration_sidecar.protocol.jobs import RevisionLine
 
 
-def resolve(
-    config: Config, action: str, target: str, rows: Sequence[str], folders: Sequence[str] = ()
-) -> ResolvedTarget:
+def resolve(lines: Sequence[RevisionLine], action: str, target: str, rows: Sequence[str]) -> ResolvedTarget:
     """The result of a `resolve` job. Raises MigrationRefused (CM-203, CM-205).
 
-    Relative targets count from `rows`, the revisions in the version table.
+    `lines` are all revisions; their files are not read, because some load only where env.py has prepared it. Relative
+    targets count from `rows`, the revisions in the version table.
     """
     if target[:1] in ("+", "-") and len(rows) > 1:
         raise _refused(
             f"The database is at {', '.join(rows)}, so {target!r} could mean several things.",
             f"Say from which one, as in {rows[0]}@{target}.",
         )
-    history = ready_folder(config, folders).revision_map
+    history = RevisionMap(lambda: [_revision(*line) for line in lines])
     find = _up if action == "upgrade" else _down
     try:
         absolute = find(history, target, tuple(rows))
         return {"target": absolute, "steps": _steps(history, action, absolute, tuple(rows))}
     except (RevisionError, AssertionError, KeyError) as error:
         raise _describe(target, error) from None
+
+
+def _revision(revision: str, down: list[str], depends_on: list[str], labels: list[str]) -> Revision:
+    return Revision(revision, tuple(down) or None, tuple(depends_on) or None, tuple(labels) or None)
 
 
 def _up(history: RevisionMap, target: str, rows: tuple[str, ...]) -> str:

@@ -74,7 +74,7 @@ def _result(job: Job, report: Reporter, channel: socket) -> Result:
     if job["kind"] == "resolve":
         from migration_sidecar.worker.scripts.target_resolution import resolve
 
-        return resolve(config, job["action"], job["target"], job["revisions"], job["folders"])
+        return resolve(json.loads(_next_line(channel, None)), job["action"], job["target"], job["revisions"])
     if job["kind"] == "render":
         from migration_sidecar.worker.scripts.offline_sql import render
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from migration_sidecar.alembic_environment.history import History, RevisionFile
@@ -129,3 +131,32 @@ def test_nothing_is_reverted_down_to_several_heads_at_once() -> None:
 def test_a_downgrade_ends_only_where_the_database_has_been(current: list[str]) -> None:
     with pytest.raises(RevisionNotApplied):
         history(BRANCHES).between(Action.DOWNGRADE, current, "c1")
+
+
+OF_TWO_BRANCHES = replace(history(BRANCHES, {"b1": ("left",), "c1": ("right",)}), default_target="right@head")
+
+
+def test_head_means_the_default_target() -> None:
+    assert OF_TWO_BRANCHES.target_heads == OF_TWO_BRANCHES.resolve("head") == ("c2",)
+    assert ids(OF_TWO_BRANCHES.between(Action.UPGRADE, [], "head")) == ["a1", "c1", "c2"]
+    assert OF_TWO_BRANCHES.between(Action.UPGRADE, ["c2"], OF_TWO_BRANCHES.status_target) == []
+    assert set(OF_TWO_BRANCHES.resolve("heads")) == {"b1", "c2"}
+
+
+@pytest.mark.parametrize(
+    ("target", "heads"), [("left@heads", ("b1",)), ("c1", ("c1",)), ("heads", ("b1", "c2")), ("c1@head", ("c2",))]
+)
+def test_a_default_target_may_be_a_branch_a_revision_or_all_heads(target: str, heads: tuple[str, ...]) -> None:
+    known = replace(OF_TWO_BRANCHES, default_target=target)
+    assert known.target_heads == known.goals("head", []) == heads
+
+
+def test_the_head_of_a_branch_with_several_is_refused() -> None:
+    with pytest.raises(HistoryUnreadable, match="CM-301"):
+        OF_TWO_BRANCHES.resolve("a1@head")
+    with pytest.raises(UnknownTarget):
+        OF_TWO_BRANCHES.resolve("middle@head")
+
+
+def test_without_a_default_target_every_head_counts() -> None:
+    assert (history(BRANCHES).status_target, history(BRANCHES).target_heads) == ("heads", ("b1", "c2"))

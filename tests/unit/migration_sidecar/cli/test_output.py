@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -28,3 +31,9 @@ def test_the_servers_own_words_have_a_line_of_their_own(capsys: pytest.CaptureFi
         Problem.of("CM-401", "Revision a1 stopped with UniqueViolation.", server_message="duplicate key")
     )
     assert "  said  duplicate key" in capsys.readouterr().err
+
+
+def test_a_table_in_a_pipe_is_as_wide_as_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [sys.executable, "-c", "from migration_sidecar.cli.output import out; out.print('word ' * 500)"]
+    printed = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "20"})
+    assert printed.stdout.splitlines() == [("word " * 500)]

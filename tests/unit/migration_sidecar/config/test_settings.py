@@ -129,6 +129,8 @@ OURS = {
     "allowed_hosts": "orders, 10.0.0.7",
     "endpoint_downgrades": "true",
     "never_taken_back": "True",
+    "target": "main@head",
+    "loading_seconds": "300",
 }
 
 
@@ -145,6 +147,22 @@ def test_every_setting_is_read_from_either_file(written_in: str, tmp_path: Path)
     assert settings.guards == {"lock_timeout": "500ms", "tcp_user_timeout": "20 s"}
     assert settings.allowed_hosts == {"orders", "10.0.0.7"}
     assert (settings.endpoint_downgrades, settings.never_taken_back) == (True, True)
+    assert (settings.target, settings.loading_seconds) == ("main@head", 300)
+
+
+def test_the_option_wins_over_the_variable_and_the_variable_over_the_file(tmp_path: Path) -> None:
+    file, variable = written(tmp_path, INI_URL, section(OURS)), {"MIGRATION_LOADING_SECONDS": "400"}
+    assert read_settings(file, variable).loading_seconds == 400
+    given = CommandLineOverrides(loading_seconds=500, target="left@head")
+    settings = read_settings(file, variable, given)
+    assert (settings.loading_seconds, settings.target) == (500, "left@head")
+    assert read_settings(file, {}, CommandLineOverrides(target="head")).target == ""
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon"])
+def test_a_number_of_seconds_that_cannot_be_used_is_refused(value: str, tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="MIGRATION_LOADING_SECONDS"):
+        read_settings(written(tmp_path, INI_URL), {"MIGRATION_LOADING_SECONDS": value})
 
 
 def section(values: dict[str, str]) -> str:

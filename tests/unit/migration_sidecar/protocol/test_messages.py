@@ -35,7 +35,7 @@ ORDERS: OrdersMessage = {
         {"event": "session", "pid": 7},
         {"event": "waiting", "sentence": None},
         {"event": "failed", "problem": {**PROBLEM, "revision": None}},
-        {"event": "done", "result": {"a1": "SELECT 1"}},
+        {"event": "done", "result": {"a1": {"sql": "SELECT 1", "reason": None}}},
     ],
 )
 def test_a_declared_report_passes(report: dict[str, Any]) -> None:

@@ -25,6 +25,12 @@ FILES = {
 }
 
 
+LINES = [
+    (revision, [down] if down else [], [depends_on] if depends_on else [], [label] if label else [])
+    for revision, (down, label, depends_on) in FILES.items()
+]
+
+
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     folder = tmp_path_factory.mktemp("environment")
@@ -71,10 +77,8 @@ def config_of(folder: Path) -> Config:
         ("downgrade", ["bbbb2"], "base", "base"),
     ],
 )
-def test_a_target_is_taken_as_alembic_takes_it(
-    action: str, rows: list[str], typed: str, absolute: str, config: Config
-) -> None:
-    assert resolve(config, action, typed, rows)["target"] == absolute
+def test_a_target_is_taken_as_alembic_takes_it(action: str, rows: list[str], typed: str, absolute: str) -> None:
+    assert resolve(LINES, action, typed, rows)["target"] == absolute
 
 
 @pytest.mark.parametrize(
@@ -91,14 +95,14 @@ def test_our_own_reading_of_the_history_finds_the_same_way(
     action: str, rows: list[str], typed: str, config: Config
 ) -> None:
     known = History.from_inspection(load_history(config, lambda _: None))
-    answer = resolve(config, action, typed, rows)
+    answer = resolve(LINES, action, typed, rows)
     ours = [step.id for step in known.between(Action(action), rows, answer["target"])]
     assert ours == answer["steps"] != []
 
 
-def test_a_repeat_goes_no_further(config: Config) -> None:
-    once = resolve(config, "upgrade", "+1", ["bbbb1"])["target"]
-    assert resolve(config, "upgrade", once, ["bbbb2"])["steps"] == []
+def test_a_repeat_goes_no_further() -> None:
+    once = resolve(LINES, "upgrade", "+1", ["bbbb1"])["target"]
+    assert resolve(LINES, "upgrade", once, ["bbbb2"])["steps"] == []
 
 
 @pytest.mark.parametrize(
@@ -124,10 +128,10 @@ def test_a_repeat_goes_no_further(config: Config) -> None:
     ],
 )
 def test_a_target_that_means_nothing_certain_is_refused_in_plain_words(
-    action: str, rows: list[str], typed: str, code: str, words: str, config: Config
+    action: str, rows: list[str], typed: str, code: str, words: str
 ) -> None:
     with pytest.raises(MigrationRefused) as refusal:
-        resolve(config, action, typed, rows)
+        resolve(LINES, action, typed, rows)
     facts = refusal.value.facts
     assert facts["code"] == code
     assert words in facts["detail"]
