@@ -147,14 +147,23 @@ class EnvironmentLoader:
         began, imported, folders = monotonic(), self._imported, self._folders
         environment = self._settings.job_environment
         try:
-            facts = await self._ask({"kind": "look", "seconds": self._settings.loading_seconds, **environment})
+            action, target = self._settings.command or ("upgrade", self._settings.target or "head")
+            facts = await self._ask(
+                {
+                    "kind": "look",
+                    "action": action,
+                    "target": target,
+                    "seconds": self._settings.loading_seconds,
+                    **environment,
+                }
+            )
         except WorkerUnavailable as error:  # a status is shown all the same
             facts = {"event": "failed", "problem": cast(ProblemFacts, error.problem.model_dump())}
         self._imported = [Path(file) for file in facts.get("files", [])] or imported
         # If a file changed while it was loaded, the stamps differ and the next caller loads again.
         stamps = before if self._imported == imported else self.imported()
         again = monotonic() + max(RETRY_SECONDS, monotonic() - began)
-        self._probe = LoadResult(facts, stamps, inf if facts.get("heard") else again)
+        self._probe = LoadResult(facts, stamps, inf if facts.get("heard") and "unseen" not in facts else again)
         if facts.get("heard"):
             self._store_history(facts, folders, history_before)
 

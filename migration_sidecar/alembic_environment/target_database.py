@@ -18,7 +18,7 @@ from migration_sidecar.contract.messages import Problem
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.database.records import MigrationRecords
 from migration_sidecar.database.same_database import is_same_database
-from migration_sidecar.forkserver.answer import Answer
+from migration_sidecar.forkserver.answer import OUT_OF_MEMORY, Answer
 from migration_sidecar.protocol.journal_schema import journal_tables
 from migration_sidecar.protocol.limits import CONNECT_SECONDS
 from migration_sidecar.protocol.results import ConfiguredDatabase
@@ -41,6 +41,7 @@ class MigrationTarget:
     reason: Problem | None = None  # why not; None if the service's own connection will show the reason
     tables: tuple[VersionTable, ...] = ()  # all version tables that env.py configures
     only_connects: bool = False  # env.py has no effect of its own, so nothing is missed if it is not run
+    unseen: Problem | None = None  # what the probe met and the upgrade need not meet, so that not all is known before
 
 
 class TargetDatabase:
@@ -80,6 +81,11 @@ class TargetDatabase:
     def problem(self) -> Problem | None:
         """Why the probe of env.py failed; None before the probe."""
         return self._target.reason if self._target else None
+
+    @property
+    def unseen(self) -> Problem | None:
+        """Why the probe of env.py could not see everything, though the upgrade may; None before the probe."""
+        return self._target.unseen if self._target else None
 
     async def records(self, loading: LoadDeadline = UNLIMITED) -> MigrationRecords:
         """The journal and the operations of this history."""
@@ -125,8 +131,11 @@ class TargetDatabase:
         return MigrationTarget(url, self._settings.version_table, certain=False, reason=reason)
 
     def _from_answer(self, answer: Answer) -> MigrationTarget:
+        unseen = self._unseen(answer)
         if answer.get("heard"):
-            return self._configured(answer["places"])
+            return replace(self._configured(answer["places"]), unseen=unseen)
+        if unseen is not None:
+            return self._as_far_as_seen(answer, unseen)
         tried = answer.get("tried")
         if tried and _has_server_timed_out(answer):
             no_answer = _server_timeout(make_url(tried))
@@ -136,6 +145,32 @@ class TargetDatabase:
             return MigrationTarget(url, self._settings.version_table, certain=False)
         problem = Problem.of(**answer["problem"]) if "problem" in answer else _incomplete_probe(answer)
         return self._declared(self.mask_problem(problem))
+
+    def _unseen(self, answer: Answer) -> Problem | None:
+        """The warning (CM-413) for what the probe met; None if the upgrade meets it too."""
+        met = answer.get("unseen")
+        # Another command or target may lead env.py elsewhere.
+        if met is None and answer.get("read_arguments") and self._settings.command is None:
+            met = answer.get("problem") if not answer.get("heard") else None
+        if met is None:
+            return None
+        problem = Problem.of(
+            "CM-413",
+            f"{met['detail']} An upgrade need not meet that.",
+            sqlstate=met.get("sqlstate"),
+            server_message=met.get("server_message"),
+        )
+        return self.mask_problem(problem)
+
+    def _as_far_as_seen(self, answer: Answer, unseen: Problem) -> MigrationTarget:
+        """The target by what env.py did before the probe ended; otherwise by the settings."""
+        reached = {(url.server, url.database): url for url in map(make_url, answer.get("reached", []))}
+        declared = self._declared(None)
+        places = answer.get("places")
+        if places:
+            return replace(self._configured(places), certain=False, unseen=unseen)
+        url = self._settings.configured_url or next(iter(reached.values() if len(reached) == 1 else ()), declared.url)
+        return replace(declared, url=url, unseen=unseen, reason=None if url is not None else unseen)
 
     def _configured(self, places: list[ConfiguredDatabase]) -> MigrationTarget:
         first = _only_one(places)
@@ -203,6 +238,9 @@ def _server_timeout(url: URL) -> Problem:
 def _incomplete_probe(answer: Answer) -> Problem:
     if answer["event"] == "done":
         return _without_configure("env.py configures no connection.")
+    if answer.get("over_memory"):
+        detail = "env.py used more memory than memory_limit_mb allows, and was ended."
+        return Problem.of("CM-407", detail, next_step=OUT_OF_MEMORY)
     if "after_seconds" in answer:
         return never_configured(answer["after_seconds"])
     return _without_configure("env.py ended its process before it got to context.configure.")

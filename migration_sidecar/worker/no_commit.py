@@ -2,62 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 
-# Without commits, one connection of env.py may wait for a lock of another one.
-SHORT_LOCK_TIMEOUT = "SET lock_timeout = '2s'"
+# A preview must not wait: what it wrote and did not commit may lock another connection of the same env.py, and another
+# process may hold a lock of env.py's own for as long as it migrates.
+SHORT_LOCK_TIMEOUT = "SET lock_timeout = '500ms'"
+_HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
+_COMMITS = {f"{word}{noise}" for word in ("COMMIT", "END") for noise in ("", " WORK", " TRANSACTION")}
 
 
-def run_without_commits(run: Callable[[], None], begin_again: Callable[[], None] = lambda: None) -> None:
-    """Runs env.py with commits disabled, so that a status does not create what env.py creates before it migrates.
+class DiscardedCommits:
+    """What a run of env.py wrote, or might have written, and did not keep."""
 
-    If that fails because env.py reads on one connection what it wrote on another, `begin_again` is called and env.py
-    runs once more with its commits.
-    """
-    try:
-        with discard_commits() as skipped_commits:
-            run()
-    except SQLAlchemyError:
-        if not skipped_commits:
-            raise
-        begin_again()
-        run()
+    def __init__(self) -> None:
+        self.writing = False  # a transaction that had written was not committed
+        self.had_autocommit = False
+        self._autocommits: list[Any] = []  # connections that env.py put into AUTOCOMMIT, and which are not
+        self._opened: list[Any] = []
 
+    def is_autocommit(self, driver: Any) -> bool:
+        """Whether this connection of a driver would be in AUTOCOMMIT."""
+        return any(each is driver for each in self._autocommits)
 
-@contextmanager
-def discard_commits() -> Iterator[list[Any]]:
-    """Disables commits in the block. The list that it gives gets an entry for every COMMIT that was not sent.
+    @property
+    def needed(self) -> bool:
+        """Whether env.py may have failed because what it wrote was not kept."""
+        for driver in self._autocommits:
+            self.note(driver)
+        return self.writing
 
-    A connection in AUTOCOMMIT still writes.
-    """
-    skipped_commits: list[Any] = []
-    opened: list[Any] = []
-    commit = DefaultDialect.do_commit
+    def note(self, driver: Any) -> bool:
+        """Called instead of a commit. Whether the transaction has written nothing, so that it may be committed."""
+        with suppress(Exception):  # a broken connection, or a transaction that failed
+            cursor = driver.cursor()
+            cursor.execute(_HAS_WRITTEN)
+            has_written = bool(cursor.fetchone()[0])
+            cursor.close()
+            self.writing = self.writing or has_written
+            return not has_written
+        return False
 
-    def skip(_: DefaultDialect, connection: Any) -> None:
-        skipped_commits.append(connection)
+    def set_autocommit(self, driver: Any, *, on: bool) -> None:
+        """Called when env.py chooses an isolation level."""
+        self.had_autocommit = self.had_autocommit or on
+        self._autocommits = [each for each in self._autocommits if each is not driver] + ([driver] if on else [])
 
-    def connected(driver: Any, _: Any) -> None:
-        opened.append(driver)
+    def opened(self, driver: Any) -> None:
+        """Called with each new session."""
+        self._opened.append(driver)
         driver.cursor().execute(SHORT_LOCK_TIMEOUT)
         driver.commit()
 
-    DefaultDialect.do_commit = skip  # type: ignore[method-assign]
-    event.listen(Pool, "connect", connected)
-    try:
-        yield skipped_commits
-    except Exception:
-        for driver in opened:  # a failed env.py may keep a session open, with the locks of what it wrote
+    def end_sessions(self) -> None:
+        """Ends what a failed env.py may have left open, with the locks of what it wrote."""
+        for driver in self._opened:
             with suppress(Exception):
                 getattr(driver, "terminate", driver.close)()
+
+
+@contextmanager
+def discard_commits() -> Iterator[DiscardedCommits]:
+    """Nothing that is written through SQLAlchemy in the block is kept, in AUTOCOMMIT neither.
+
+    A statement that PostgreSQL takes only outside a transaction fails in the block.
+    """
+    discarded = DiscardedCommits()
+    commit: Any = DefaultDialect.do_commit
+    rollback: Any = DefaultDialect.do_rollback
+
+    def skip(self: DefaultDialect, driver: Any) -> None:
+        if discarded.note(driver):
+            commit(self, driver)  # ends what env.py set with SET LOCAL, as it would in a migration
+
+    def undo(self: DefaultDialect, driver: Any) -> None:
+        if discarded.is_autocommit(driver):
+            discarded.note(driver)
+        rollback(self, driver)
+
+    def connecting(dialect: Any, *_: Any) -> None:
+        _without_autocommit(dialect, discarded)
+
+    def connected(driver: Any, _: Any) -> None:
+        discarded.opened(driver)
+
+    DefaultDialect.do_commit, DefaultDialect.do_rollback = skip, undo  # type: ignore[method-assign]
+    listeners: tuple[tuple[Any, str, Any, dict[str, Any]], ...] = (
+        (Engine, "do_connect", connecting, {}),
+        (Engine, "before_cursor_execute", _without_commit_statement(discarded), {"retval": True}),
+        (Pool, "connect", connected, {}),
+    )
+    for place, name, function, options in listeners:
+        event.listen(place, name, function, **options)
+    try:
+        yield discarded
+    except BaseException:
+        discarded.end_sessions()
         raise
     finally:
-        event.remove(Pool, "connect", connected)
-        DefaultDialect.do_commit = commit  # type: ignore[method-assign]
+        for place, name, function, _ in listeners:
+            event.remove(place, name, function)
+        DefaultDialect.do_commit, DefaultDialect.do_rollback = commit, rollback  # type: ignore[method-assign]
+
+
+def _without_autocommit(dialect: Any, discarded: DiscardedCommits) -> None:
+    """AUTOCOMMIT of this dialect's connections is only noted from now on."""
+    if hasattr(dialect, "chosen_isolation_level"):
+        return
+    dialect.chosen_isolation_level = set_level = dialect.set_isolation_level
+
+    def choose(driver: Any, level: str, *more: Any) -> None:
+        on = level.replace("_", " ") == "AUTOCOMMIT"
+        discarded.set_autocommit(driver, on=on)
+        if not on:
+            set_level(driver, level, *more)
+
+    dialect.set_isolation_level = choose
+
+
+def _without_commit_statement(discarded: DiscardedCommits) -> Any:
+    """A listener that replaces a statement which only commits."""
+
+    def execute(connection: Any, _: Any, statement: str, parameters: Any, *__: Any) -> tuple[str, Any]:
+        if " ".join(statement.upper().rstrip("; \n").split()) not in _COMMITS:
+            return statement, parameters
+        discarded.note(connection.connection)
+        return "SELECT 1", parameters
+
+    return execute

@@ -107,7 +107,13 @@ MIGRATION = (
         "most to do",
         next_step="Upgrade: one operation brings all of them to its target."),
     ProblemKind(
-        "CM-413", "Each revision gets a transaction of its own", None, 0,
+        "CM-413", "env.py could not be previewed to its end", None, 0,
+        when="a warning in a status or plan, which run `env.py` without keeping what it writes and without waiting for "
+        "locks: it met an error by that, or one that other arguments or the revisions still to run may prevent; what "
+        "it told before counts, and the upgrade goes on under guard",
+        next_step="Upgrade: what env.py does then is checked under the lock."),
+    ProblemKind(
+        "CM-414", "Each revision gets a transaction of its own", None, 0,
         when="a warning in a plan: `transaction_per_revision` is set, and `env.py` asks for one transaction",
         next_step="Nothing, if that is meant; else remove transaction_per_revision."),
 )

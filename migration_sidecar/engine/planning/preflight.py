@@ -95,7 +95,7 @@ def warnings(
             "env.py opens a transaction before context.configure, so they are applied or lost together.",
         )
     if migration_target.is_split and len(steps) > 1:
-        yield Problem.of("CM-413", "env.py asks for one transaction, and transaction_per_revision is set.")
+        yield Problem.of("CM-414", "env.py asks for one transaction, and transaction_per_revision is set.")
 
 
 READ_ONLY = Problem.of(

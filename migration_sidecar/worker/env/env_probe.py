@@ -1,9 +1,11 @@
-"""The probe: runs env.py as `alembic current` does, and reports what it configures, with the history."""
+"""The probe: runs env.py as `alembic upgrade` does, without a revision, and reports what it configures."""
 
 from __future__ import annotations
 
 import os
 import sys
+from argparse import Namespace
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from time import monotonic
@@ -18,40 +20,55 @@ from sqlalchemy.pool import Pool
 
 from migration_sidecar.protocol.journal_schema import PLAIN
 from migration_sidecar.protocol.limits import CONNECT_SECONDS
-from migration_sidecar.protocol.reports import SendReport
+from migration_sidecar.protocol.reports import ProblemFacts, SendReport
 from migration_sidecar.protocol.results import ConfiguredDatabase, HistoryFacts
-from migration_sidecar.worker.dbapi import current_role, default_schema, in_autocommit
+from migration_sidecar.worker.dbapi import current_role, default_schema, driver_connection, in_autocommit
+from migration_sidecar.worker.env.arguments import ArgumentsWatch
 from migration_sidecar.worker.env.engine_url import url_of_connection, url_of_parameters
 from migration_sidecar.worker.env.env_analysis import has_no_side_effects
-from migration_sidecar.worker.no_commit import run_without_commits
+from migration_sidecar.worker.env.preview_failure import PreviewErrors, WaitedTooLong
+from migration_sidecar.worker.failure_report import describe_failure
+from migration_sidecar.worker.no_commit import DiscardedCommits, discard_commits
 from migration_sidecar.worker.refusal import MigrationRefused
+from migration_sidecar.worker.scripts.env_preview import preview_context
 from migration_sidecar.worker.scripts.history_loader import inspect_config
 from migration_sidecar.worker.scripts.load_errors import env_py_timeout
 from migration_sidecar.worker.source_text import read_source
-from migration_sidecar.worker.time_limit import time_limit
+from migration_sidecar.worker.time_limit import TimeLimit, time_limit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from alembic.config import Config
 
 MAX_FILES = 500
 INSTALLED = str(Path(os.__file__).parent)
 
 
+WAITING_SECONDS = 5.0  # how long a connected env.py may wait for something before the preview ends
+
+
 def probe_env(config: Config, report: SendReport, seconds: float = 0) -> HistoryFacts | None:
     """Reports each configured database and returns the history. `seconds` limits env.py and then the revision files.
 
     Reports that were sent before env.py failed stay valid. A failure after `heard` is one of the revision files. The
-    history is read from env.py's own ScriptDirectory, because env.py may have set other folders.
+    history is read from env.py's own ScriptDirectory and while its context stands, because env.py may have set other
+    folders, or what revision files read.
     """
     before, until = set(sys.modules), monotonic() + seconds
     script = ScriptDirectory.from_config(config)
     # Before env.py runs, so that the service notices a change of one that never ends.
     only_connects = has_no_side_effects(Path(script.env_py_location))
     report({"event": "looking", "files": _files(script, before), "only_connects": only_connects})
-    _report_connections(report)
-    places = _note_each_configure()
+    watch = ArgumentsWatch(config.cmd_opts or Namespace())
+    config.cmd_opts = watch.options
+    errors = PreviewErrors()
+    places: list[ConfiguredDatabase] = []
+    found: list[str] = []  # what the version table holds
+    reached = _report_connections(report)
 
-    def nothing_to_do(_: Any, context: Any) -> list[Any]:
+    def nothing_to_do(heads: Any, context: Any) -> list[Any]:
+        found[:] = heads
         if context.connection is not None:
             connection = context.connection
             places[-1].update(
@@ -59,45 +76,82 @@ def probe_env(config: Config, report: SendReport, seconds: float = 0) -> History
             )
         return []
 
-    def run() -> None:
-        with EnvironmentContext(config, script, fn=nothing_to_do, dont_mutate=True):
-            script.run_env()
+    def is_behind() -> bool:
+        return any(place["migrates"] for place in places) and not _is_at_head(script, found)
 
-    try:
-        with time_limit(seconds, lambda where: env_py_timeout(where, seconds), report):
-            run_without_commits(run, places.clear)
-    except KeyError as error:
-        raise _missing_x(Path(script.env_py_location), error) from error
-    finally:
-        # env.py may configure another database only to read it.
-        migrated = [place for place in places if place["migrates"]]
-        files = _files(script, before)
-        report({"event": "looked", "files": files, "places": migrated or places, "ended_at": monotonic()})
-    if not places:
-        return None
-    report({"event": "heard", "heard": True})
-    return inspect_config(script, report, max(1.0, until - monotonic()) if seconds else 0)
+    with discard_commits() as discarded, preview_context(config, script, nothing_to_do):
+        _note_each_configure(places, discarded)
+        only_here: ProblemFacts | None = None
+        try:
+            with time_limit(seconds, lambda where: env_py_timeout(where, seconds), report) as limit:
+                _limit_waiting(limit)
+                script.run_env()
+        except BaseException as error:
+            if not errors.are_only_here(error, discarded, unmigrated=is_behind()):
+                raise (_missing_x(Path(script.env_py_location), error) or error) from None
+            only_here = describe_failure(error, None)
+            discarded.end_sessions()
+        else:
+            if not places and errors.of_the_moment:
+                only_here = _never_configured()
+        finally:
+            # env.py may configure another database only to read it.
+            migrated = [place for place in places if place["migrates"]]
+            report(
+                {
+                    "event": "looked",
+                    "files": _files(script, before),
+                    "places": migrated or places,
+                    "ended_at": monotonic(),
+                    "reached": reached,
+                    "read_arguments": watch.were_read,
+                }
+            )
+        if only_here is not None:
+            report({"event": "unseen", "unseen": only_here})
+        if not places or (only_here is not None and not migrated):
+            return None
+        report({"event": "heard", "heard": True})
+        return inspect_config(script, report, max(1.0, until - monotonic()) if seconds else 0)
 
 
-def _report_connections(report: SendReport) -> None:
-    """Reports `tried`, the URL to which env.py connects, and None once it is connected."""
+def _is_at_head(script: ScriptDirectory, found: Sequence[str]) -> bool:
+    with suppress(Exception):
+        return set(script.get_heads()) <= set(found)
+    return False
+
+
+def _limit_waiting(limit: TimeLimit) -> None:
+    """From the first connection on: imports come before it, and they may take long."""
+    event.listen(Pool, "connect", lambda *_: limit.watch_waiting(WAITING_SECONDS, WaitedTooLong))
+
+
+def _report_connections(report: SendReport) -> list[str]:
+    """Reports `tried`, the URL to which env.py connects, and None once it is connected; those are in the list."""
+    tried: list[str] = []
+    reached: list[str] = []
 
     def connecting(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
         if dialect.name == "postgresql":
             url = url_of_parameters(dialect, parameters)
+            tried.append(url)
             report({"event": "connecting", "tried": url, "tried_at": monotonic()})
             # A server may accept the connection and never answer; a status must not wait for it.
             parameters.setdefault(
                 "connect_timeout" if dialect.driver.startswith("psycopg") else "timeout", CONNECT_SECONDS
             )
 
+    def connected(*_: Any) -> None:
+        reached.extend(url for url in tried[-1:] if url not in reached)
+        report({"event": "connected", "tried": None})
+
     event.listen(Engine, "do_connect", connecting)
-    event.listen(Pool, "connect", lambda *_: report({"event": "connected", "tried": None}))
+    event.listen(Pool, "connect", connected)
+    return reached
 
 
-def _note_each_configure() -> list[ConfiguredDatabase]:
+def _note_each_configure(places: list[ConfiguredDatabase], discarded: DiscardedCommits) -> None:
     configure = EnvironmentContext.configure
-    places: list[ConfiguredDatabase] = []
 
     @wraps(configure)
     def noting(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
@@ -113,13 +167,12 @@ def _note_each_configure() -> list[ConfiguredDatabase]:
                     "migrates": False,  # until env.py calls run_migrations
                     "in_transaction": connection.in_transaction(),
                     "transaction_per_migration": bool(all_options.get("transaction_per_migration")),
-                    "autocommit": in_autocommit(connection),
+                    "autocommit": in_autocommit(connection) or discarded.is_autocommit(driver_connection(connection)),
                 }
             )
         return configure(self, connection, *args, **options)
 
     EnvironmentContext.configure = noting  # type: ignore[method-assign]
-    return places
 
 
 def _files(script: ScriptDirectory, before: set[str]) -> list[str]:
@@ -131,12 +184,18 @@ def _files(script: ScriptDirectory, before: set[str]) -> list[str]:
     return [str(Path(script.env_py_location).absolute()), *own[:MAX_FILES]]
 
 
-def _missing_x(env_file: Path, error: KeyError) -> BaseException:
-    """A refusal that names the -x argument which env.py needs and did not get; otherwise the same error."""
+def _never_configured() -> ProblemFacts:
+    return MigrationRefused("CM-407", "env.py met a lock that somebody holds, and configured no connection.").facts
+
+
+def _missing_x(env_file: Path, error: BaseException) -> BaseException | None:
+    """A refusal that names the -x argument which env.py needs and did not get; None for another error."""
+    if not isinstance(error, KeyError):
+        return None
     place = extract_tb(error.__traceback__)[-1]
     text = read_source(env_file)
     if Path(place.filename).resolve() != env_file.resolve() or "get_x_argument" not in text:
-        return error
+        return None
     return MigrationRefused(
         "CM-701",
         f"env.py asks in line {place.lineno} for -x {error.args[0]}=…, which was not given.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,10 @@ from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.protocol.results import HistoryFacts, RevisionFacts
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts import integrity, load_errors, static_analysis
-from migration_sidecar.worker.scripts.script_directory import (
-    must_run_env_py,
-    script_directory,
-    script_directory_from_env,
-)
+from migration_sidecar.worker.scripts.script_directory import open_prepared_directory, script_directory
 from migration_sidecar.worker.time_limit import time_limit
+
+NO_MIGRATION_FOLDER = "CM-303"
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,10 +38,20 @@ def load_history(config: Config, report: SendReport, seconds: float = 0, folders
     try:
         return inspect_config(directory, report, seconds)
     except MigrationRefused as refusal:
-        prepared = script_directory_from_env(config) if must_run_env_py(refusal) else None
-        if prepared is None:
+        if not _may_need_env_py(refusal):
             raise
-    return inspect_config(prepared, report, seconds)
+        with ExitStack() as stack:
+            prepared = open_prepared_directory(config, stack)
+            if prepared is None:
+                raise  # the first error, without env.py, says more
+            return inspect_config(prepared, report, seconds)
+
+
+def _may_need_env_py(refusal: MigrationRefused) -> bool:
+    """Whether it may be otherwise after env.py: a file raised an error, or no revision is where Alembic looks."""
+    met = refusal.__context__
+    is_error = isinstance(met, Exception) and not isinstance(met, (SyntaxError, CommandError, RevisionError))
+    return is_error or refusal.facts["code"] == NO_MIGRATION_FOLDER
 
 
 def inspect_config(directory: ScriptDirectory, report: SendReport, seconds: float = 0) -> HistoryFacts:

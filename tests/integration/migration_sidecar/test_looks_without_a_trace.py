@@ -84,8 +84,8 @@ async def test_a_status_makes_nothing_and_the_database_stays_empty(
 
 
 @pytest.mark.parametrize("more", [READS_IT, WAITS_FOR_IT], ids=["reads it", "waits for it"])
-async def test_an_env_py_that_needs_what_it_wrote_is_heard_all_the_same(
-    more: str, make_environment: MakeEnvironment, start_engine: StartEngine
+async def test_an_env_py_that_needs_what_it_wrote_leaves_nothing_either_and_the_status_says_what_it_could_not_see(
+    more: str, make_environment: MakeEnvironment, database: Database, start_engine: StartEngine
 ) -> None:
     environment = make_environment()
     environment.revision("a")
@@ -93,5 +93,7 @@ async def test_an_env_py_that_needs_what_it_wrote_is_heard_all_the_same(
     (environment.folder / "alembic" / "env.py").write_text(text)
     engine = start_engine(environment)
     status = await engine.reader.status()
-    assert status.state is DatabaseState.UNMANAGED
-    assert (await engine.target_database.resolve()).certain
+    assert status.error is not None
+    assert (status.state, status.error.code) == (DatabaseState.EMPTY, "CM-413")
+    assert rows(database, MADE) == [(None, None)]
+    assert (await carry_out(engine)).state is OperationState.SUCCEEDED
