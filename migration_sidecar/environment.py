@@ -30,6 +30,7 @@ from migration_sidecar.protocol.orders import MigrationOrders
 from migration_sidecar.protocol.origin import Origin
 from migration_sidecar.protocol.reports import Report
 from migration_sidecar.protocol.url import URL
+from migration_sidecar.worker.env.autogenerate import without_journal
 from migration_sidecar.worker.failure_report import describe_failure
 from migration_sidecar.worker.refusal import MigrationRefused, sentence
 from migration_sidecar.worker.session import configure_hook, journal_writer
@@ -58,9 +59,10 @@ def run(metadata: MetaData, **options: Any) -> None:
             context.run_migrations()
         return
     with _guarded(config_file, handed_over=handed is not None) as by_hand:
+        seen = without_journal(options, by_hand.orders.tables) if by_hand is not None else options
 
         def migrate(connection: Connection) -> None:
-            _migrate(connection, by_hand, {"target_metadata": metadata, **options})
+            _migrate(connection, by_hand, {"target_metadata": metadata, **seen})
 
         if handed is None:
             _migrate_url(_url(config_file), migrate, by_hand)

@@ -75,6 +75,8 @@ async def adopt(engine: Engine, request: AdoptionRequest, tell: Callable[[str], 
         if facts.revisions:
             return _already_managed(engine, facts, wanted)
         await _require_usable(engine, facts, request)
+        if (problem := await engine.reader.journal_problem(facts)) is not None:
+            raise NotAdopted.of(problem)
         tell(f"Building {', '.join(wanted)} beside the database.")
         if await may_create_databases(connection):
             (built,) = await build(engine, connection, [request.target])

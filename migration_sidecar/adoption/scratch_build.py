@@ -14,12 +14,15 @@ from migration_sidecar.contract.messages import Operation, OperationRequest, Ope
 from migration_sidecar.database.facts import read_facts
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.protocol.catalog.snapshot import CatalogObject
+from migration_sidecar.protocol.journal_schema import JOURNAL_SCHEMA
 from migration_sidecar.protocol.origin import Origin
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
 
 # Schemas and extensions that an administrator may have created before the first revision.
+# Named, so that nobody is asked about a place that goes away with the scratch database.
+SCRATCH_JOURNAL = f"{JOURNAL_SCHEMA}.journal"
 _PREPARED = """
 SELECT 'schema ' || n.nspname AS name, format('CREATE SCHEMA IF NOT EXISTS %I', n.nspname) AS statement, 1 AS turn
 FROM pg_namespace n
@@ -63,7 +66,7 @@ async def _build_in_database(
 ) -> list[BuiltCatalog]:
     async with scratch_database(connection) as name:
         url = (await engine.target_database.url()).set(database=name)
-        settings = replace(engine.settings, configured_url=url, journal_table=None)
+        settings = replace(engine.settings, configured_url=url, journal_table=SCRATCH_JOURNAL)
         scratch = Engine(settings, forkserver=engine.forkserver)
         try:
             async with scratch.database.connection() as session:

@@ -18,7 +18,7 @@ from migration_sidecar.protocol.version_tables import revision_fingerprint
 class Finding:
     """A line of a revision file that cannot do what its author meant when the revision runs in this direction."""
 
-    kind: str  # concurrently | autocommit_block | offline_only | raises | missing
+    kind: str  # concurrently | autocommit_block | offline_only | drops_journal | raises | missing
     action: Action
     line: int
 

@@ -40,6 +40,8 @@ class MigrationTarget:
     certain: bool = True  # the probe of env.py succeeded
     reason: Problem | None = None  # why not; None if the service's own connection will show the reason
     tables: tuple[VersionTable, ...] = ()  # all version tables that env.py configures
+    sees_journal: bool = False  # `alembic check` and --autogenerate would take the journal for a table to drop
+    is_journal_chosen: bool = False  # the settings name the journal's table
     only_connects: bool = False  # env.py has no effect of its own, so nothing is missed if it is not run
     unseen: Problem | None = None  # what the probe met and the upgrade need not meet, so that not all is known before
 
@@ -184,6 +186,8 @@ class TargetDatabase:
             first["autocommit"],
             is_split=self._settings.transaction_per_revision
             and not (first["transaction_per_migration"] or first["in_transaction"] or first["autocommit"]),
+            sees_journal=any(place["sees_journal"] for place in places),
+            is_journal_chosen=self._settings.journal_table is not None,
             tables=tables,
         )
 

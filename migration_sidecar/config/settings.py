@@ -89,6 +89,7 @@ class Settings:
             "url": url,
             "directory": str(self.directory),
             "memory_bytes": self.memory_bytes,
+            "journal_table": self.journal_table,
         }
 
 

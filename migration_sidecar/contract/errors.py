@@ -130,6 +130,12 @@ class DatabaseRefused(DatabaseUnreachable):
     """The server answered one of our own statements with an error; its sentence is in `server_message` (CM-505)."""
 
 
+class JournalInSight(ProblemError):
+    """Autogenerate would take the journal for a table to drop (CM-415); it was not made."""
+
+    always_status = 409
+
+
 class WorkerUnavailable(ProblemError):
     """Revision files are loaded and run in processes of their own, and none could be started."""
 

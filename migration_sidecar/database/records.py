@@ -44,7 +44,7 @@ class MigrationRecords:
 
         Raises DatabaseRefused (CM-505) if the server forbids it, and InsufficientPrivilegeError.
         """
-        if await self._tables_exist(connection):
+        if await self.exist(connection):
             return
         try:
             await connection.execute(create_sql(self.tables))
@@ -65,7 +65,8 @@ class MigrationRecords:
         rows = await connection.fetch(f"SELECT to_jsonb(v) ->> 'version_num' AS revision FROM {table} v")  # noqa: S608
         return sorted(row["revision"] for row in rows if row["revision"] is not None)
 
-    async def _tables_exist(self, connection: AnyConnection) -> bool:
+    async def exist(self, connection: AnyConnection) -> bool:
+        """Whether the tables are there as this release makes them."""
         exist: bool = await connection.fetchval(
             """SELECT EXISTS (
                  SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

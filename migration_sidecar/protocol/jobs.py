@@ -18,6 +18,7 @@ class JobEnvironment(TypedDict):
     url: str | None  # replaces every database URL of env.py; with password
     directory: str  # where the command or the service was started; the worker's working directory
     memory_bytes: int
+    journal_table: str | None  # None for the default place
 
 
 class ExcludedObjects(TypedDict):

@@ -10,6 +10,7 @@ from migration_sidecar.protocol.lock_key import DDL_LOCK
 # The names of its indexes are longer, and PostgreSQL cuts names at 63 bytes.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,44}")
 
+JOURNAL_SCHEMA = "migration_sidecar"  # unless a setting names another table
 PLAIN = "alembic_version"
 HISTORY = "version_table"
 # SQLSTATEs that say nothing against the journal: lost connection, read-only server, conflict with others, resources,
@@ -35,7 +36,7 @@ def journal_tables(name: str | None = None) -> JournalTables:
     Raises ValueError for a name with other characters, or with more than 45.
     """
     if name is None:
-        return _named("migration_sidecar", "journal", "operations")
+        return _named(JOURNAL_SCHEMA, "journal", "operations")
     parts = name.split(".")
     if len(parts) > 2 or not all(_NAME.fullmatch(part) for part in parts):
         raise ValueError("it must be a table, or schema.table, of letters, digits and _, at most 45 each")

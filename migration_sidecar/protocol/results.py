@@ -8,7 +8,7 @@ from typing import TypedDict, Union
 class FindingFacts(TypedDict):
     """A line of a revision file that cannot do what its author meant."""
 
-    kind: str  # concurrently | autocommit_block | offline_only | raises | missing
+    kind: str  # concurrently | autocommit_block | offline_only | drops_journal | raises | missing
     action: str  # upgrade | downgrade
     line: int
 
@@ -75,6 +75,7 @@ class ConfiguredDatabase(TypedDict):
     in_transaction: bool
     transaction_per_migration: bool
     autocommit: bool
+    sees_journal: bool  # autogenerate would compare our tables with env.py's metadata
 
 
 # By revision id for a render job; None for a migration, and for an env.py that configures nothing.

@@ -9,7 +9,7 @@ import re
 from configparser import Error as IniError
 from errno import ENOMEM
 from pathlib import Path
-from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit
+from resource import RLIM_INFINITY, RLIMIT_DATA, getrlimit
 from traceback import extract_tb
 
 from sqlalchemy.exc import ArgumentError
@@ -28,10 +28,7 @@ _REMEDIES = {
     "42501": "Have the right granted and migrate again; what was applied before stays applied.",
     "55000": "Leave the database at its revision, or remove first what the server's message names as the reason.",
 }
-_OUT_OF_MEMORY = (
-    "A migration process may use {megabytes} MiB of address space, which is more than memory: raise memory_limit_mb in "
-    "[migration_sidecar]."
-)
+_OUT_OF_MEMORY = "Raise memory_limit_mb in [migration_sidecar], which limits what a migration process may use."
 LONGEST_SENTENCE = 300
 _LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
 
@@ -53,7 +50,7 @@ def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts
     error = first_error(error)
     driver, sqlstate, place = driver_error(error), sqlstate_of(error), failing_place(error, revision)
     cause = f"stopped with {type(driver).__name__}{f' at {place}' if place else ''}"
-    next_step = address_space_used_up(error) or (_REMEDIES.get(sqlstate or "") if revision else None)
+    next_step = memory_limit_reached(error) or (_REMEDIES.get(sqlstate or "") if revision else None)
     return {
         "code": "CM-401" if revision else "CM-407",
         "detail": f"Revision {revision} {cause}; its transaction was undone."
@@ -85,14 +82,11 @@ def _opened_no_session(driver: BaseException) -> bool:
     )
 
 
-def address_space_used_up(error: BaseException) -> str | None:
+def memory_limit_reached(error: BaseException) -> str | None:
     """The way out where our own limit may be the reason. A library that cannot be loaded raises ImportError for it."""
-    limit, _ = getrlimit(RLIMIT_AS)
     library = isinstance(error, ImportError) and ".so" in Path(error.path or "").suffixes
     refused = isinstance(error, MemoryError) or getattr(error, "errno", None) == ENOMEM or library
-    if limit == RLIM_INFINITY or not refused:
-        return None
-    return _OUT_OF_MEMORY.format(megabytes=limit >> 20)
+    return _OUT_OF_MEMORY if refused and getrlimit(RLIMIT_DATA)[0] != RLIM_INFINITY else None
 
 
 def _connection_lost(error: BaseException, sqlstate: str | None) -> bool:

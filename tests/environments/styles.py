@@ -110,7 +110,15 @@ STYLES = (
     Style("neutron", "kilo"),
     Style("on_version_apply", "v1"),
     Style("own_schema", "001", variables=(("DB_URI", "{url}"),)),
-    Style("prefect", "25f4b90a7a42", scheme=ASYNC, variables=(("PREFECT_API_DATABASE_CONNECTION_URL", "{url}"),)),
+    Style(
+        "prefect",
+        "25f4b90a7a42",
+        scheme=ASYNC,
+        variables=(
+            ("PREFECT_API_DATABASE_CONNECTION_URL", "{url}"),
+            ("MIGRATION_JOURNAL_TABLE", "migration_sidecar.journal"),
+        ),
+    ),
     Style("rucio", "1a29d6a9504c", before=("CREATE SCHEMA dev",)),
     Style("superset", "4e6a06bad7a8"),
     Style("warehouse", "283c68f2ab2"),

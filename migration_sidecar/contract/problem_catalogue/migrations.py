@@ -116,4 +116,12 @@ MIGRATION = (
         "CM-414", "Each revision gets a transaction of its own", None, 0,
         when="a warning in a plan: `transaction_per_revision` is set, and `env.py` asks for one transaction",
         next_step="Nothing, if that is meant; else remove transaction_per_revision."),
+    ProblemKind(
+        "CM-415", "Alembic's autogenerate takes the journal for a table to drop", 409, 2,
+        when="`env.py` passes `include_schemas` and metadata, and no filter leaves out the journal: `alembic check` "
+        "would fail, and `alembic revision --autogenerate` would drop it. Nothing was made. Only a warning where the "
+        "journal is there already or `journal_table` names its place. Or a revision file drops the journal "
+        "([what autogenerate sees](environments.md#what-autogenerate-sees))",
+        next_step="Pass a filter to context.configure: include_name=lambda name, kind, parents: (kind, name) != "
+        "('schema', 'migration_sidecar'). Where nobody uses autogenerate: --journal-table migration_sidecar.journal."),
 )

@@ -22,6 +22,7 @@ from migration_sidecar.engine.operations.executor import OperationExecutor
 from migration_sidecar.engine.operations.monitor import monitored
 from migration_sidecar.engine.operations.read_back import read_back_from_plan
 from migration_sidecar.engine.operations.retry import retry_unreachable_database, run_until_done
+from migration_sidecar.engine.planning import journal_place
 from migration_sidecar.engine.planning.missing_grant import explain_missing_grant
 from migration_sidecar.engine.planning.reader import StatusReader
 from migration_sidecar.protocol.origin import Origin, origin_of
@@ -74,7 +75,7 @@ class OperationQueue:
         no = downgrade_refusal(self._settings, request.action, request.target) if origin == Origin.ENDPOINT else None
         async with self._connected(loading) as (connection, records):
             if no is None:  # a refused request creates no tables
-                await records.prepare(connection)
+                await journal_place.prepare(connection, records, await self._target_database.resolve(loading))
             if (known := await records.operations.find_repeated(connection, request)) is not None:
                 return self._follow(request, known, origin)
             if no is not None:
@@ -87,7 +88,7 @@ class OperationQueue:
     async def accept_alone(self, request: OperationRequest, *, origin: Origin) -> Operation | None:
         """As `accept`, for start-up. None if another operation is unfinished, a replica was first, or none is due."""
         async with self._connected(UNLIMITED) as (connection, records):
-            await records.prepare(connection)
+            await journal_place.prepare(connection, records, await self._target_database.resolve())
             if not await records.operations.claim_startup(connection):
                 return None
             if await records.operations.unfinished(connection):

@@ -57,6 +57,12 @@ def check_database(facts: DatabaseFacts, history_problem: Problem | None) -> Ite
         yield lacking
 
 
+def journal_in_sight(migration_target: MigrationTarget, *, has_journal: bool) -> Problem | None:
+    """The problem if autogenerate would see a journal that is not there yet, and nobody chose its place."""
+    is_obstacle = migration_target.sees_journal and not migration_target.is_journal_chosen and not has_journal
+    return JOURNAL_IN_SIGHT if is_obstacle else None
+
+
 def check_revision_files(
     steps: Sequence[RevisionFile],
     action: Action,
@@ -83,7 +89,11 @@ def _applies(finding: Finding, migration_target: MigrationTarget) -> bool:
 
 
 def warnings(
-    steps: Sequence[RevisionFile], migration_target: MigrationTarget, waiting: Sequence[LockHolder]
+    steps: Sequence[RevisionFile],
+    migration_target: MigrationTarget,
+    waiting: Sequence[LockHolder],
+    *,
+    has_journal: bool,
 ) -> Iterator[Problem]:
     """Remarks that do not prevent a migration, but matter for the person who decides."""
     yield from (_lock_warning(who) for who in waiting)
@@ -96,8 +106,14 @@ def warnings(
         )
     if migration_target.is_split and len(steps) > 1:
         yield Problem.of("CM-414", "env.py asks for one transaction, and transaction_per_revision is set.")
+    if migration_target.sees_journal and journal_in_sight(migration_target, has_journal=has_journal) is None:
+        yield JOURNAL_IN_SIGHT
 
 
+JOURNAL_IN_SIGHT = Problem.of(
+    "CM-415",
+    "env.py passes include_schemas and no filter for the journal's schema; nothing was made.",
+)
 READ_ONLY = Problem.of(
     "CM-521",
     "The database is a standby or set to read-only.",
@@ -192,6 +208,15 @@ def _missing_function(step: RevisionFile, finding: Finding) -> Problem:
     )
 
 
+def _drops_journal(step: RevisionFile, finding: Finding) -> Problem:
+    return Problem.of(
+        "CM-415",
+        f"{step.name}:{finding.line} drops the journal of migrations, as autogenerate writes it.",
+        next_step="Remove what that file says about schema migration_sidecar, in downgrade() too.",
+        revision=step.id,
+    )
+
+
 def _revision_id_too_long(step: RevisionFile, width: int) -> Problem:
     return Problem.of(
         "CM-302",
@@ -207,6 +232,7 @@ _FINDINGS = {
     "offline_only": _offline_only,
     "raises": _irreversible,
     "missing": _missing_function,
+    "drops_journal": _drops_journal,
 }
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from migration_sidecar.alembic_environment.agreed_revisions import AgreedPlan
 from migration_sidecar.alembic_environment.history import History, RevisionFile
 from migration_sidecar.alembic_environment.revision_files import RevisionFiles
-from migration_sidecar.alembic_environment.target_database import MigrationTarget, TargetDatabase
+from migration_sidecar.alembic_environment.target_database import TargetDatabase
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import (
     EnvironmentStillLoading,
@@ -39,10 +39,10 @@ from migration_sidecar.database.facts import DatabaseFacts, long_transactions
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.planning.database_state import NO_HISTORY, classify, is_settled
+from migration_sidecar.engine.planning.obstacles import find_obstacles
 from migration_sidecar.engine.planning.preflight import (
-    check_database,
     check_history,
-    check_revision_files,
+    journal_in_sight,
     missing_grant_problem,
     warnings,
 )
@@ -65,16 +65,6 @@ def digest(service: str, action: Action, before: list[str], after: list[str], fi
 def _steps(history: History, facts: DatabaseFacts, action: Action, target: str) -> list[RevisionFile]:
     """The revisions to run; empty for a database at a revision that these files do not know."""
     return history.between(action, facts.revisions, target) if history.knows(facts.revisions) else []
-
-
-def _obstacles(
-    history: History, facts: DatabaseFacts, migration_target: MigrationTarget, action: Action, steps: list[RevisionFile]
-) -> list[Problem]:
-    history_problem = check_history(classify(facts, history), facts, history)
-    file_problems = check_revision_files(steps, action, history, facts, migration_target)
-    # Where the probe of env.py failed, the migration would fail in the same way.
-    probe_problem = [migration_target.reason] if migration_target.reason else []
-    return [*check_database(facts, history_problem), *probe_problem, *file_problems]
 
 
 class StatusReader:
@@ -119,10 +109,15 @@ class StatusReader:
             error=unreadable
             or check_history(state, facts, history)
             or self._target_database.problem
-            or (missing_grant_problem(facts) if state in TO_BE_MIGRATED else None)
+            or (await self.journal_problem(facts, loading) if state in TO_BE_MIGRATED else None)
             or several
             or self._target_database.unseen,
         )
+
+    async def journal_problem(self, facts: DatabaseFacts, loading: LoadDeadline = UNLIMITED) -> Problem | None:
+        """Why the journal cannot be kept in this database; None if it can."""
+        migration_target = await self._target_database.resolve(loading)
+        return missing_grant_problem(facts) or journal_in_sight(migration_target, has_journal=facts.has_journal)
 
     async def plan(self, action: Action, target: str, loading: LoadDeadline = UNLIMITED) -> MigrationPlan:
         """Raises DatabaseUnreachable, HistoryUnreadable or UnknownTarget; anything less is an obstacle in the plan."""
@@ -159,8 +154,11 @@ class StatusReader:
             to_revisions=after,
             digest=digest(self._settings.service, action, before, after, [step.sha256 for step in steps]),
             revisions=[step.planned(action, autocommit=migration_target.autocommit) for step in steps],
-            obstacles=_obstacles(history, facts, migration_target, action, steps),
-            warnings=[*warnings(steps, migration_target, waiting), *([several] if several else [])],
+            obstacles=find_obstacles(history, facts, migration_target, action, steps),
+            warnings=[
+                *warnings(steps, migration_target, waiting, has_journal=facts.has_journal),
+                *([several] if several else []),
+            ],
         )
         return plan, agreed
 
@@ -207,14 +205,16 @@ class StatusReader:
             history = await self._revision_files.history(loading)
             if history.knows(facts.revisions):
                 steps = agreed.remaining(history, facts.revisions)
-                return len(steps), _obstacles(
+                return len(steps), find_obstacles(
                     history, facts, await self._target_database.resolve(loading), agreed.action, steps
                 )
         except (HistoryUnreadable, RevisionNotApplied, PlanChanged, UnknownTarget) as error:
             return len(undone), [error.problem]
         if agreed.revisions and not undone:
             return 0, []
-        return len(undone), _obstacles(history, facts, await self._target_database.resolve(loading), agreed.action, [])
+        return len(undone), find_obstacles(
+            history, facts, await self._target_database.resolve(loading), agreed.action, []
+        )
 
     async def _facts_and_last(
         self, history: History, loading: LoadDeadline

@@ -18,12 +18,13 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
-from migration_sidecar.protocol.journal_schema import PLAIN
+from migration_sidecar.protocol.journal_schema import PLAIN, JournalTables, journal_tables
 from migration_sidecar.protocol.limits import CONNECT_SECONDS
 from migration_sidecar.protocol.reports import ProblemFacts, SendReport
 from migration_sidecar.protocol.results import ConfiguredDatabase, HistoryFacts
 from migration_sidecar.worker.dbapi import current_role, default_schema, driver_connection, in_autocommit
 from migration_sidecar.worker.env.arguments import ArgumentsWatch
+from migration_sidecar.worker.env.autogenerate import sees_journal
 from migration_sidecar.worker.env.engine_url import url_of_connection, url_of_parameters
 from migration_sidecar.worker.env.env_analysis import has_no_side_effects
 from migration_sidecar.worker.env.preview_failure import PreviewErrors, WaitedTooLong
@@ -48,7 +49,9 @@ INSTALLED = str(Path(os.__file__).parent)
 WAITING_SECONDS = 5.0  # how long a connected env.py may wait for something before the preview ends
 
 
-def probe_env(config: Config, report: SendReport, seconds: float = 0) -> HistoryFacts | None:
+def probe_env(
+    config: Config, report: SendReport, seconds: float = 0, journal_table: str | None = None
+) -> HistoryFacts | None:
     """Reports each configured database and returns the history. `seconds` limits env.py and then the revision files.
 
     Reports that were sent before env.py failed stay valid. A failure after `heard` is one of the revision files. The
@@ -80,7 +83,7 @@ def probe_env(config: Config, report: SendReport, seconds: float = 0) -> History
         return any(place["migrates"] for place in places) and not _is_at_head(script, found)
 
     with discard_commits() as discarded, preview_context(config, script, nothing_to_do):
-        _note_each_configure(places, discarded)
+        _note_each_configure(places, discarded, journal_tables(journal_table))
         only_here: ProblemFacts | None = None
         try:
             with time_limit(seconds, lambda where: env_py_timeout(where, seconds), report) as limit:
@@ -150,7 +153,7 @@ def _report_connections(report: SendReport) -> list[str]:
     return reached
 
 
-def _note_each_configure(places: list[ConfiguredDatabase], discarded: DiscardedCommits) -> None:
+def _note_each_configure(places: list[ConfiguredDatabase], discarded: DiscardedCommits, tables: JournalTables) -> None:
     configure = EnvironmentContext.configure
 
     @wraps(configure)
@@ -168,6 +171,7 @@ def _note_each_configure(places: list[ConfiguredDatabase], discarded: DiscardedC
                     "in_transaction": connection.in_transaction(),
                     "transaction_per_migration": bool(all_options.get("transaction_per_migration")),
                     "autocommit": in_autocommit(connection) or discarded.is_autocommit(driver_connection(connection)),
+                    "sees_journal": sees_journal(connection, all_options, tables),
                 }
             )
         return configure(self, connection, *args, **options)

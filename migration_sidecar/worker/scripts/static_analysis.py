@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from migration_sidecar.protocol.journal_schema import JOURNAL_SCHEMA
 from migration_sidecar.protocol.results import ChangeFacts
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ _DESTRUCTIVE_CALLS = {"drop_table", "drop_column", "drop_table_comment", "bulk_d
 _DESTRUCTIVE_SQL = re.compile(r"\b(drop\s+(table|column|schema|database)|truncate|delete\s+from)\b", re.IGNORECASE)
 _CONCURRENTLY = re.compile(r"\b((create(\s+unique)?|drop)\s+index|reindex\s+\w+)\s+concurrently\b", re.IGNORECASE)
 _ENDS_TRANSACTION = re.compile(r"^\s*(commit|end|rollback)\b|autocommit", re.IGNORECASE)
+_DROPS_JOURNAL = re.compile(rf"\bdrop\s+(table|schema)\b[^;]*\b{JOURNAL_SCHEMA}\b", re.IGNORECASE)
 _SQL_NOISE = re.compile(r"--[^\n]*|/\*.*?\*/|'[^']*'", re.DOTALL)
 _RUNS_SQL = {"execute", "exec_driver_sql", "text", "DDL"}
 # Code that manages connections or transactions itself is not judged.
@@ -73,6 +75,9 @@ def _findings(function: ast.FunctionDef) -> Iterator[tuple[str, int]]:
     line = _offline_only(function)
     if line:
         yield "offline_only", line
+    line = _drops_journal(function)
+    if line:
+        yield "drops_journal", line
     line = _enters_block(function)
     if line:
         yield "autocommit_block", line
@@ -156,6 +161,20 @@ def _is_concurrent(call: ast.Call) -> bool:
             return True
     name = getattr(call.func, "attr", getattr(call.func, "id", None))
     return name in _RUNS_SQL and any(_CONCURRENTLY.search(_SQL_NOISE.sub(" ", text)) for text in _texts(call))
+
+
+def _drops_journal(function: ast.FunctionDef) -> int | None:
+    """The line that drops something in the journal's own schema, as autogenerate writes it."""
+    for call in _calls(function):
+        name = str(getattr(call.func, "attr", getattr(call.func, "id", "")))
+        in_schema = any(
+            each.arg == "schema" and getattr(each.value, "value", None) == JOURNAL_SCHEMA for each in call.keywords
+        )
+        if name.startswith("drop_") and in_schema:
+            return call.lineno
+        if name in _RUNS_SQL and any(_DROPS_JOURNAL.search(_SQL_NOISE.sub(" ", text)) for text in _texts(call)):
+            return call.lineno
+    return None
 
 
 def _offline_only(function: ast.FunctionDef) -> int | None:

@@ -7,10 +7,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from migration_sidecar.protocol.ascii_json import UTF_8, to_ascii
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.journal_schema import JournalTables
+from migration_sidecar.worker.dbapi import sqlstate_of
+from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.session.advisory_lock import HELD_BY_US
 from migration_sidecar.worker.session.changed_tables import changed
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.sql.elements import TextClause
 
+_NO_SUCH_TABLE = ("42P01", "3F000")  # undefined table, undefined schema
 _ENCODING = "migration_sidecar_server_encoding"  # in Connection.info, which lasts as long as the driver's connection
 _NUL = "\\u0000"  # jsonb refuses it whatever the encoding
 
@@ -68,21 +72,24 @@ def write(
 ) -> Any:
     """Executes one of these statements in the current transaction. Returns the row, or None if its condition was false.
 
-    `parameters` are those of the statement besides the row, such as the lock's key.
+    `parameters` are those of the statement besides the row, such as the lock's key. Raises MigrationRefused (CM-415) if
+    the journal is gone: the revision that ran before dropped it.
     """
-    return connection.execute(
-        statement,
-        {
-            "event_id": str(attempt.event_id(revision, kind)),
-            "operation_id": attempt.operation_id,
-            "version_table": attempt.version_table,
-            "attempt": attempt.number,
-            "revision": revision,
-            "kind": kind,
-            "detail": _storable(connection, json.dumps(attempt.detail(**detail))),
-            **(parameters or {}),
-        },
-    ).first()
+    row = {
+        "event_id": str(attempt.event_id(revision, kind)),
+        "operation_id": attempt.operation_id,
+        "version_table": attempt.version_table,
+        "attempt": attempt.number,
+        "revision": revision,
+        "kind": kind,
+        "detail": _storable(connection, json.dumps(attempt.detail(**detail))),
+    }
+    try:
+        return connection.execute(statement, {**row, **(parameters or {})}).first()
+    except DBAPIError as error:
+        if sqlstate_of(error) not in _NO_SUCH_TABLE:
+            raise
+        raise _dropped(revision) from error
 
 
 def _storable(connection: Connection, document: str) -> str:
@@ -94,3 +101,14 @@ def _storable(connection: Connection, document: str) -> str:
         encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
         connection.info[_ENCODING] = encoding
     return document if encoding == UTF_8 and _NUL not in document else to_ascii(document)
+
+
+def _dropped(revision: str | None) -> MigrationRefused:
+    return MigrationRefused(
+        "CM-415",
+        f"Revision {revision} dropped the journal of migrations; it was undone as far as it ran in a transaction."
+        if revision
+        else "The journal of migrations was dropped meanwhile.",
+        "Remove what that revision says about the journal's tables, in downgrade() too.",
+        revision=revision,
+    )

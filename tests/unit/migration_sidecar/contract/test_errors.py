@@ -28,6 +28,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "EnvironmentStillLoading": (12.0, 120.0),
     "NoConfiguration": ("alembic.ini",),
     "DatabaseUnreachable": ("CM-513", "A detail."),
+    "JournalInSight": ("CM-415", "A detail."),
     "DatabaseRefused": ("CM-505", "A detail."),
     "WorkerUnavailable": ("The process did not start",),
     "LockBusy": (LockHolder(pid=7, application="x"),),

@@ -10,7 +10,7 @@ import pytest
 from migration_sidecar.alembic_environment.history import Finding, History, RevisionFile
 from migration_sidecar.alembic_environment.target_database import MigrationTarget
 from migration_sidecar.contract.messages import Action
-from migration_sidecar.engine.planning.preflight import check_revision_files, warnings
+from migration_sidecar.engine.planning.preflight import check_revision_files, journal_in_sight, warnings
 from migration_sidecar.protocol.version_table import VersionTable
 from tests.unit.migration_sidecar.alembic_environment.test_history import LINE, history
 from tests.unit.migration_sidecar.engine.planning.test_reader import facts
@@ -52,8 +52,8 @@ def test_a_transaction_that_env_py_opened_cannot_be_left() -> None:
 
 @pytest.mark.parametrize(("steps", "expected"), [(1, []), (2, ["CM-411"])])
 def test_revisions_that_share_one_transaction_are_told_of(steps: int, expected: list[str]) -> None:
-    assert [problem.code for problem in warnings([step()] * steps, ENV_PY_BEGINS, [])] == expected
-    assert list(warnings([step()] * steps, PLAIN, [])) == []
+    assert [problem.code for problem in warnings([step()] * steps, ENV_PY_BEGINS, [], has_journal=True)] == expected
+    assert list(warnings([step()] * steps, PLAIN, [], has_journal=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,24 @@ def test_each_finding_has_its_code_and_names_its_file(kind: str, action: Action,
     assert problem.code == code
     assert "a1.py" in problem.detail
     assert problem.revision == "a1"
+
+
+SEEN = MigrationTarget(None, VersionTable(), sees_journal=True)
+
+
+@pytest.mark.parametrize(
+    ("migration_target", "has_journal", "stops", "warns"),
+    [
+        (SEEN, False, True, False),
+        (SEEN, True, False, True),
+        (replace(SEEN, is_journal_chosen=True), False, False, True),
+        (PLAIN, False, False, False),
+    ],
+)
+def test_a_journal_that_autogenerate_would_see_is_not_made_before_somebody_chose(
+    migration_target: MigrationTarget, has_journal: bool, stops: bool, warns: bool
+) -> None:
+    obstacle = journal_in_sight(migration_target, has_journal=has_journal)
+    assert (obstacle is not None) is stops
+    told = [problem.code for problem in warnings([step()], migration_target, [], has_journal=has_journal)]
+    assert told == (["CM-415"] if warns else [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import py_compile
 from pathlib import Path
 from textwrap import indent
 
@@ -379,3 +380,32 @@ def test_an_env_py_that_makes_the_version_table_itself_is_noticed(text: str, ver
     write(versions)
     (versions.parent / "env.py").write_text(f"# {text}\n")
     assert load(versions)["makes_version_table"] is bool(text)
+
+
+@pytest.mark.parametrize(
+    ("body", "finds"),
+    [
+        ('op.drop_table("journal", schema="migration_sidecar")', True),
+        ('op.drop_index("journal_to_relay", table_name="journal", schema="migration_sidecar")', True),
+        ('op.execute("DROP SCHEMA IF EXISTS migration_sidecar CASCADE")', True),
+        ('op.execute("drop table migration_sidecar.journal")', True),
+        ('op.drop_table("journal")', False),
+        ('op.drop_table("journal", schema="accounting")', False),
+        ('op.execute("DROP TABLE t; -- and not migration_sidecar")', False),
+        ('op.execute("DROP TABLE t; GRANT USAGE ON SCHEMA migration_sidecar TO r")', False),
+    ],
+)
+def test_a_revision_that_drops_the_journal_as_autogenerate_writes_it_is_found(
+    body: str, finds: bool, versions: Path
+) -> None:
+    assert ("drops_journal" in [kind for kind, _, _ in found(versions, body)]) is finds
+
+
+def test_a_compiled_revision_is_described_by_what_can_be_read(versions: Path) -> None:
+    file = write(versions, 'with op.get_context().autocommit_block(): op.execute("SELECT 1")')
+    py_compile.compile(str(file), cfile=str(file.with_suffix(".pyc")))
+    file.unlink()
+    config = config_for(versions)
+    config.set_main_option("sourceless", "true")
+    (revision,) = load_history(config, lambda _: None)["revisions"]
+    assert (revision["id"], revision["transactional"], revision["findings"]) == ("a1", False, [])
