@@ -125,8 +125,8 @@ class BadSelection(CoordinatorError):
 class BadTarget(CoordinatorError):
     code = "CM-203"
     next_step = (
-        'Use "head" or "heads" (all of several heads), or an object that gives one of them or a full revision id for'
-        " services of this request."
+        'Use "head" or "heads" (all of several heads), or an object that gives one of them, BRANCH@head or a full'
+        " revision id for services of this request."
     )
 
 

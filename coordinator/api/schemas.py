@@ -21,10 +21,10 @@ from migration_sidecar.contract.messages import (
     Operation,
     PlainText,
     Problem,
-    Revision,
 )
 from migration_sidecar.contract.query_parameters import QueryParameters, TrueOrFalse, WholeNumber
 from migration_sidecar.contract.request_id import REQUEST_ID
+from migration_sidecar.contract.target import RequestableTarget
 
 PAGE = 50
 # Less than the 30 s after which Dapr's resiliency policy ends a call.
@@ -68,7 +68,7 @@ class MigrationRequestBody(Document):
         | Annotated[list[PlainText], Field(min_length=1, max_length=200, json_schema_extra={"uniqueItems": True})]
     )
     action: Literal["upgrade"] | None = None
-    target: Literal["head", "heads"] | Annotated[dict[str, Revision], Field(min_length=1)] | None = None
+    target: Literal["head", "heads"] | Annotated[dict[str, RequestableTarget], Field(min_length=1)] | None = None
     on_failure: Literal["stop"] | None = None
     max_parallel: Annotated[int, Field(ge=1, le=16)] | None = None
     approval: Literal["none"] | None = None

@@ -9,8 +9,7 @@ import typer
 
 from coordinator.client.errors import BadInput
 from migration_sidecar.contract.request_id import REQUEST_ID
-
-ENDS = ("head", "heads")
+from migration_sidecar.contract.target import ENDS
 
 Services = Annotated[list[str] | None, typer.Argument(metavar="SERVICE", help="Names as in fleet.toml.")]
 All = Annotated[bool, typer.Option("--all", help="Every service of the fleet that has a database.")]
@@ -30,8 +29,8 @@ Targets = Annotated[
     typer.Option(
         "--target",
         metavar="[SERVICE=]TARGET",
-        help="SERVICE=REVISION: a full revision id, head, or heads if there are several heads; repeatable. "
-        "Without a service, head or heads for all named services.",
+        help="SERVICE=TARGET: a full revision id, head, heads if there are several heads, or BRANCH@head for one of "
+        "them; repeatable. Without a service, head or heads for all named services.",
     ),
 ]
 
@@ -88,7 +87,7 @@ def _target(text: str) -> tuple[str, str]:
     if not (service and equals and revision):
         raise BadInput(
             "This is not a target",
-            f"{text!r} is neither SERVICE=REVISION nor head nor heads",
+            f"{text!r} is neither SERVICE=TARGET nor head nor heads",
             "write --target cds-client=0a1b2c3d",
             "CM-203",
         )

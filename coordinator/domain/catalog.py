@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from coordinator.domain.request import MigrationRequest
+from coordinator.domain.request import NO_TARGET, MigrationRequest, is_absolute
 from coordinator.errors import BadCatalog, RenamedService, ServiceLeft, ServiceWithoutDatabase, UnknownService
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -33,6 +33,18 @@ class Service(CatalogModel):
     former_databases: list[DatabaseName] = []
     depends_on: list[Name] = []
     no_database: str | None = Field(default=None, min_length=1)
+    target: str = "head"  # what `head` means for it; of `head` itself the service decides
+
+    @model_validator(mode="after")
+    def _validate_target(self) -> Self:
+        if not is_absolute(self.target):
+            raise ValueError(f"target is {NO_TARGET}")
+        return self
+
+    def target_in(self, request: MigrationRequest) -> str:
+        """What a request asks of this service; where it says `head` or nothing, what the catalog says."""
+        target = request.target_of(self.name)
+        return self.target if target == "head" else target
 
 
 class FormerService(CatalogModel):

@@ -23,8 +23,10 @@ class FleetPlan(BaseModel):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over services, from, to, and each plan's own digest, which covers the revision files."""
-        facts = [[plan.service, plan.from_revisions, plan.to_revisions, plan.digest] for plan in self.plans]
+        """SHA-256 over services, targets, from, to, and each plan's own digest, which covers the revision files."""
+        facts = [
+            [plan.service, plan.target, plan.from_revisions, plan.to_revisions, plan.digest] for plan in self.plans
+        ]
         return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
 
     def of(self, service: str) -> MigrationPlan | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import uuid
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from coordinator.errors import (
     BadField,
@@ -21,13 +20,14 @@ from coordinator.errors import (
 )
 from migration_sidecar.contract.messages import Action
 from migration_sidecar.contract.request_id import REQUEST_ID
+from migration_sidecar.contract.target import RequestableTarget, is_end
 
-FULL_REVISION = re.compile(r"[A-Za-z0-9_.]{1,255}")  # as a service accepts it
-ENDS = ("head", "heads")  # of a history: its one head, or all of them
+AS_A_SERVICE_TAKES_IT = TypeAdapter(RequestableTarget)
 # Words that mean a place in the history to Alembic, and not a revision.
 RELATIVE_TARGETS = {"base", "head", "heads", "current"}
 EVENT_ID_NAMESPACE = uuid.UUID("6f0e9b9c-52f5-5d0e-9a53-0d3c1d1b7a11")
 
+NO_TARGET = "neither a full revision id nor head, heads, BRANCH@head or BRANCH@heads"
 SELECTION_REQUIRED = '"services" is neither "all" nor a list of names.'
 
 ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
@@ -64,7 +64,7 @@ class MigrationRequest(BaseModel):
         return Action(self.action)
 
     def target_of(self, service: str) -> str:
-        """The target of one service: a revision id, `head` or `heads`."""
+        """The target that is asked of one service: a revision id, or an end of its history or of a branch."""
         return self.target if isinstance(self.target, str) else self.target.get(service, "head")
 
     @property
@@ -123,13 +123,17 @@ def _check_target(target: str | dict[str, str], services: str | list[str]) -> No
     for service, revision in target.items():
         if services != "all" and service not in services:
             raise BadTarget(f"There is a target for {quote_for_message(service)}, but the request does not name it.")
-        if not _is_absolute(revision):
-            raise BadTarget(f"{quote_for_message(revision)} is neither a full revision id nor head or heads.")
+        if not is_absolute(revision):
+            raise BadTarget(f"{quote_for_message(revision)} is {NO_TARGET}.")
 
 
-def _is_absolute(target: str) -> bool:
-    """Whether it means the same place however often it is asked for."""
-    return target in ENDS or (bool(FULL_REVISION.fullmatch(target)) and target.lower() not in RELATIVE_TARGETS)
+def is_absolute(target: str) -> bool:
+    """Whether a service takes it, and it means the same place however often it is asked for."""
+    try:
+        AS_A_SERVICE_TAKES_IT.validate_python(target)
+    except ValidationError:
+        return False
+    return is_end(target) or target.lower() not in RELATIVE_TARGETS
 
 
 def _check_is_supported(request: MigrationRequest) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from coordinator.client.audit_views import AuditEventView
 from coordinator.client.views import RunView, StepView
+from migration_sidecar.contract.target import is_end
 
 STYLES = {
     "accepted": "cyan",
@@ -65,7 +66,7 @@ def revisions(ids: list[str]) -> str:
 
 def is_beyond(target: str, current: list[str]) -> bool:
     """For a database with nothing to do: whether it is at a later revision than `target`, the revision asked for."""
-    return target not in ("", "head", "heads") and target not in current
+    return bool(target) and not is_end(target) and target not in current
 
 
 def change(step: StepView) -> str:

@@ -39,7 +39,7 @@ async def plan_run(
             service,
             plan.of(service.name),
             after=catalog.dependencies(service, chosen),
-            target=run.request.target_of(service.name),
+            target=service.target_in(run.request),
         )
         for service in chosen
     ]
@@ -73,7 +73,7 @@ async def _ask(
             plan = await messenger.plan(
                 address,
                 action=request.alembic_action,
-                target=request.target_of(service.name),
+                target=service.target_in(request),
                 with_sql=with_sql,
             )
             return _checked_plan(plan)

@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from migration_sidecar.alembic_environment.revision_order import topological_order
+from migration_sidecar.alembic_environment.version_rows import rows_after_downgrade, rows_after_upgrade
 from migration_sidecar.contract.errors import HistoryUnreadable, RevisionNotApplied, UnknownTarget
 from migration_sidecar.contract.messages import Action, PlannedRevision
+from migration_sidecar.contract.target import is_end
 from migration_sidecar.protocol.results import HistoryFacts, RevisionFacts
 from migration_sidecar.protocol.version_tables import revision_fingerprint
 
@@ -132,20 +134,18 @@ class History:
         return reached
 
     def resolve(self, target: str) -> tuple[str, ...]:
-        """The ids for `head`, `heads`, one of these of a branch as in `BRANCH@head`, or a full id.
+        """The ids for `head`, `heads`, `BRANCH@head`, `BRANCH@heads` or a full id.
 
-        Raises UnknownTarget, or HistoryUnreadable (CM-301) for `head` if there are several.
+        Raises UnknownTarget, or HistoryUnreadable (CM-301) for a `head` if there are several.
         """
-        target = self.default_target if target == "head" and self.default_target else target
-        branch, _, name = target.rpartition("@")
-        if target == "heads":
-            depended_on = {each for file in self.revisions.values() for each in file.depends_on}
-            return tuple(head for head in self.heads if head not in depended_on)
-        if name == "heads" or (branch and name == "head"):
-            heads = tuple(head for head in self.heads if self._branch(branch) in self.lineage(head))
-            return heads if name == "heads" else self._only_one(heads)
-        if target == "head":
-            return self._only_one(self.heads)
+        target = self._meant(target)
+        if is_end(target):
+            branch, _, name = target.rpartition("@")
+            heads = self._heads_of(branch)
+            if name == "head" and len(heads) > 1:
+                raise self._several_heads(target, heads)
+            implied = self.strictly_below(heads)  # a head may depend on another one
+            return tuple(head for head in heads if head not in implied)
         if target not in self.revisions:
             raise UnknownTarget(target)
         return (target,)
@@ -162,8 +162,10 @@ class History:
 
     def goals(self, target: str, current: Iterable[str]) -> tuple[str, ...]:
         """The revisions at which an upgrade to `target` ends; raises as `resolve` does."""
-        if target == "head" and self.ancestors(current).issuperset(self.target_heads):
-            return self.target_heads  # also if there are several: all are applied already
+        target = self._meant(target)
+        branch, _, name = target.rpartition("@")
+        if name == "head" and self.ancestors(current).issuperset(heads := self._heads_of(branch)):
+            return heads  # also if there are several: all are applied already
         return self.resolve(target)
 
     def leading_to(self, goals: Collection[str], current: Iterable[str]) -> list[RevisionFile]:
@@ -200,6 +202,13 @@ class History:
             raise UnknownTarget(target)
         return goals[0]
 
+    def _heads_of(self, branch: str) -> tuple[str, ...]:
+        """The heads of one branch; of the whole history if no branch is named."""
+        if not branch:
+            return self.heads
+        first = self._branch(branch)
+        return tuple(head for head in self.heads if first in self.lineage(head))
+
     def _branch(self, name: str) -> str:
         """The revision with this branch label or, as in Alembic, with this id."""
         for file in self.revisions.values():
@@ -207,40 +216,28 @@ class History:
                 return file.id
         raise UnknownTarget(name)
 
-    def _only_one(self, heads: tuple[str, ...]) -> tuple[str, ...]:
-        if len(heads) > 1:
-            names = ", ".join(f"{head} ({self.revisions[head].name})" for head in heads)
-            raise HistoryUnreadable("CM-301", f"It ends in {names}, so head is not one revision.")
-        return heads
+    def _several_heads(self, target: str, heads: Iterable[str]) -> HistoryUnreadable:
+        names = ", ".join(f"{head} ({self.revisions[head].name})" for head in heads)
+        return HistoryUnreadable("CM-301", f"It ends in {names}, so {target} is not one revision.")
+
+    def _meant(self, target: str) -> str:
+        return self.default_target if target == "head" and self.default_target else target
 
     def heads_after(self, action: Action, current: Iterable[str], steps: list[RevisionFile]) -> list[str]:
         """The rows of the version table after the steps, as Alembic changes them."""
         rows = set(current)
+        after = rows_after_upgrade if action is Action.UPGRADE else rows_after_downgrade
         for step in steps:
-            rows = (
-                self._heads_after_upgrade(rows, step)
-                if action is Action.UPGRADE
-                else self._heads_after_downgrade(rows, step)
-            )
+            rows = after(self, rows, step)
         return sorted(rows)
-
-    def _heads_after_upgrade(self, rows: set[str], step: RevisionFile) -> set[str]:
-        replaced = rows.intersection(self.below[step.id])
-        if len(replaced) > 1:
-            replaced -= self.ancestors(rows.difference(self.below[step.id]))
-        return rows - replaced | {step.id}
-
-    def _heads_after_downgrade(self, rows: set[str], step: RevisionFile) -> set[str]:
-        others, under = rows - {step.id}, set(self.below[step.id])
-        implied = self.ancestors(others) if others else self._strictly_below(under)
-        return others | (under - implied)
 
     def _needs(self, file: RevisionFile) -> tuple[str, ...]:
         line = self.lineage(file.id) - {file.id} if file.depends_on else set()
         implied = {each for revision in line for each in self.revisions[revision].depends_on} | set(file.down)
         return file.down + tuple(each for each in file.depends_on if each not in implied)
 
-    def _strictly_below(self, revisions: set[str]) -> set[str]:
+    def strictly_below(self, revisions: Iterable[str]) -> set[str]:
+        """All that these revisions build on; one of them only if another one builds on it."""
         return self.ancestors(below for revision in revisions for below in self.revisions[revision].before)
 
 

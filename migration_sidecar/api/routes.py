@@ -21,6 +21,7 @@ from migration_sidecar.contract.messages import (
 )
 from migration_sidecar.contract.query_parameters import NoParameters, Number, QueryParameters, TrueOrFalse
 from migration_sidecar.contract.strict_json import read_object
+from migration_sidecar.contract.target import RequestableTarget
 from migration_sidecar.database.load_deadline import LoadDeadline
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.http_server.liveness import Liveness
@@ -45,7 +46,7 @@ class PlanQuery(QueryParameters):
     """The parameters of GET /migrations/plan."""
 
     action: RequestableAction = Action.UPGRADE
-    target: str = Field(default="head", pattern=r"^[A-Za-z0-9_.]{1,255}$")
+    target: RequestableTarget = "head"
     sql: TrueOrFalse = False
 
 
@@ -79,6 +80,8 @@ async def status(request: Request, _: Annotated[NoParameters, Query()], loading:
 @router.get("/migrations/plan", response_model_exclude_none=True, responses=problems(409, 422, 503))
 async def plan(request: Request, query: Annotated[PlanQuery, Query()], loading: Loading) -> MigrationPlan:
     """What a migration would do. If it has revisions and no obstacle, a worker process is prepared."""
+    if query.action is Action.DOWNGRADE and "@" in query.target:
+        raise UnknownTarget(query.target)  # as for an operation: only the command line takes one branch down
     engine = _engine(request)
     current = await engine.reader.plan(query.action, query.target, loading)
     engine.prewarm(current)

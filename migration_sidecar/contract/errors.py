@@ -61,7 +61,7 @@ class UnknownTarget(ProblemError):
 
     def __init__(self, target: str) -> None:
         shown = target if len(target) <= LONGEST_SHOWN else f"{target[:LONGEST_SHOWN]}…"
-        super().__init__("CM-203", f"{shown!r} is no full revision id of this service.")
+        super().__init__("CM-203", f"{shown!r} is no full revision id and no branch of this service.")
 
 
 class RevisionNotApplied(ProblemError):

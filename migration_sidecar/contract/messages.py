@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
 from migration_sidecar.contract.request_id import REQUEST_ID
 from migration_sidecar.contract.strict_json import CONTROL_CHARACTERS
+from migration_sidecar.contract.target import Revision, Target, is_end
 
 # A bound on what is read from somebody else: far above what anybody has, far below what fills a memory.
 MAX_REVISIONS = 10_000
@@ -21,9 +22,6 @@ MAX_REVISIONS = 10_000
 OperationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,160}$")]
 # PostgreSQL text holds no NUL, and nobody's control characters belong into a journal or a terminal.
 PlainText = Annotated[str, StringConstraints(pattern=f"^[^{CONTROL_CHARACTERS}]*$")]
-Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]{1,255}$")]
-# head, heads, base or a full id; by hand also of one branch only. Never relative: a repeat must not go further.
-Target = Annotated[str, StringConstraints(pattern=r"^([^@\x00-\x1f\x7f-\x9f]{1,255}@)?[A-Za-z0-9_.]{1,255}$")]
 
 
 class Message(BaseModel):
@@ -134,8 +132,9 @@ class OperationRequest(Message):
 
     @property
     def requires_operator(self) -> bool:
-        """Taking everything down, or one branch, is for a person at the database."""
-        return self.target == "base" or "@" in self.target
+        """Taking everything down, or one branch, is for a person at the database, and so is a part of a branch."""
+        is_of_branch = "@" in self.target
+        return self.target == "base" or (is_of_branch and (self.action != Action.UPGRADE or not is_end(self.target)))
 
     @property
     def digest(self) -> str:

@@ -9,8 +9,9 @@ REVISION_FILES = (
     ProblemKind(
         "CM-301", "The history has several heads", 422, 2,
         when="the target is `head`, there is more than one (two revisions build on the same one, or none builds on "
-        "both), and the database is not at all of them. `heads` is all of them: `coordinator request --all --target "
-        "heads`, or `--target SERVICE=heads` for one; `migration-sidecar upgrade heads`",
+        "both), and the database is not at all of them; or the same of `BRANCH@head`. `heads` is all of them: "
+        "`coordinator request --all --target heads`, or `--target SERVICE=heads` for one; `migration-sidecar upgrade "
+        "heads`. Where it stays so, `target = \"heads\"` or `\"BRANCH@head\"` in the service's entry in `fleet.toml`",
         next_step="Create a merge revision (alembic merge heads), or name the target: heads for all of them."),
     ProblemKind(
         "CM-302", "The history does not hold together", 422, 2,

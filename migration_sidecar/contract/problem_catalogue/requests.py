@@ -49,10 +49,10 @@ REQUEST = (
         next_step='Give "all", or name between 1 and 200 services, each one once.'),
     ProblemKind(
         "CM-203", "The target cannot be used", 422, 2,
-        when="not `head`, `heads` or a full revision id, a target for a service not named, unknown to this history; by "
-        "hand also a relative target that leads beyond the history or could mean several things, and none where "
-        "`adopt` needs one",
-        next_step="Name a full revision id, or head; heads for all of several heads."),
+        when="not `head`, `heads`, `BRANCH@head`, `BRANCH@heads` or a full revision id, a target for a service not "
+        "named, unknown to this history; by hand also a relative target that leads beyond the history or could mean "
+        "several things, and none where `adopt` needs one",
+        next_step="Name a full revision id, or head; heads for all of several heads, BRANCH@head for one of them."),
     ProblemKind(
         "CM-204", "The run was not started, because something stands in its way", 422, 2,
         when="pre-flight found obstacles, each named with its own code",

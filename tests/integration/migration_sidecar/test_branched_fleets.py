@@ -158,6 +158,29 @@ async def test_all_heads_can_be_asked_of_the_whole_fleet(branched: Branched) -> 
     assert await branched.gaps() == []
 
 
+async def test_one_branch_of_a_service_is_a_target_in_a_request_and_in_the_catalog(branched: Branched) -> None:
+    with (branched.environments["stock"].versions / "s0002a.py").open("a") as file:
+        file.write('branch_labels = ("fast lane",)\n')
+    lane = await branched.request(target={"stock": "fast lane@head"})
+    assert steps(lane)["stock"] == ("succeeded", ["s0002a"])
+    again = await branched.request(target={"stock": "fast lane@head"})
+    assert steps(again)["stock"] == ("unchanged", ["s0002a"])
+    orders, stock = branched.world.catalog.services
+    services = [orders, stock.model_copy(update={"target": "s0002b@heads"})]
+    branched.world.catalog = branched.world.catalog.model_copy(update={"services": services})
+    other = await branched.request()
+    assert [step.target for step in other.steps] == ["head", "s0002b@heads"]
+    assert steps(other)["stock"] == ("succeeded", ["s0002a", "s0002b"])
+    assert await branched.gaps() == []
+
+
+async def test_the_digest_of_a_plan_covers_what_was_asked_for(branched: Branched) -> None:
+    await branched.request(target="heads")
+    runs = [await branched.request(target=target) for target in ("head", "heads", {"stock": "s0001"})]
+    assert all(run.state.value == "succeeded" for run in runs)
+    assert len({run.plan_digest for run in runs}) == 3
+
+
 async def test_an_operation_for_head_at_all_of_several_heads_changes_nothing(
     branched: Branched, start_engine: StartEngine
 ) -> None:

@@ -148,7 +148,9 @@ REFUSED = {
     "a target that is SQL": (json.dumps(wanted(target="'; drop table t")).encode(), 422, "CM-203"),
     "a relative target": (json.dumps(wanted(target="-1")).encode(), 422, "CM-203"),
     "a relative target of a branch": (json.dumps(wanted(target="a1@-1")).encode(), 422, "CM-203"),
-    "a head of a branch": (json.dumps(wanted(target="a1@head")).encode(), 422, "CM-203"),
+    "a head of no branch": (json.dumps(wanted(target="a@head")).encode(), 422, "CM-203"),
+    "a revision of a branch": (json.dumps(wanted(target="a1@a1")).encode(), 422, "CM-203"),
+    "one branch down": (json.dumps(wanted(target="a1@head", action="downgrade")).encode(), 422, "CM-203"),
     "a target of 60 KiB": (json.dumps(wanted(target="x" * 60 * 1024)).encode(), 422, "CM-203"),
     "a target that is no text": (json.dumps(wanted(target=1)).encode(), 422, "CM-603"),
     "base": (json.dumps(wanted(target="base")).encode(), 422, "CM-203"),
@@ -173,10 +175,13 @@ async def test_bodies_that_are_not_of_the_agreed_form_are_refused_with_a_problem
 async def test_a_plan_is_asked_for_by_the_same_targets(door: OpenDoor, environment: Environment) -> None:
     environment.revision("a1")
     async with door(MIGRATE_ON_STARTUP="check") as client:
-        for target in ("-1", "+1", "a", "base", "a1@head", "a1@-1", "head-1", "'; drop table t", "x" * 60_000):
+        for target in ("-1", "+1", "a", "base", "a@head", "a1@a1", "a1@-1", "head-1", "'; drop table t", "x" * 60_000):
             answer = await client.get("/migrations/plan", params={"target": target})
             assert (target[:20], answer.status_code, answer.json()["code"]) == (target[:20], 422, "CM-203")
             assert len(answer.text) < 1000
+        for target in ("a1@head", "a1@base"):
+            answer = await client.get("/migrations/plan", params={"target": target, "action": "downgrade"})
+            assert (target, answer.status_code, answer.json()["code"]) == (target, 422, "CM-203")
 
 
 @pytest.mark.parametrize(

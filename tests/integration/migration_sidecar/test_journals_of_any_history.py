@@ -71,11 +71,7 @@ def gaps(page: JournalPage, entries: list[JournalEntry]) -> list[Discrepancy]:
     return list(continuity.gaps(page.positions))
 
 
-@settings(
-    max_examples=10,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(told=journeys())
 def test_the_journal_of_any_history_is_accounted_for_and_each_row_is_missed(
     told: tuple[Graph, Labels, Journey],

@@ -69,7 +69,7 @@ def test_a_step_that_nobody_could_tell_the_end_of_is_shown_where_it_was(
     assert "was at 0f0" in command("status", "release-41").stdout
 
 
-@pytest.mark.parametrize(("target", "beyond"), [("0f1", True), ("0f2", False), ("head", False)])
+@pytest.mark.parametrize(("target", "beyond"), [("0f1", True), ("0f2", False), ("head", False), ("main@head", False)])
 def test_a_target_that_the_database_has_passed_is_said(
     coordinator: ScriptedCoordinator, command: RunCommand, target: str, beyond: bool
 ) -> None:

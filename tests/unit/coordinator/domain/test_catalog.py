@@ -61,6 +61,9 @@ def test_the_audit_cannot_wait_for_anybody() -> None:
         (FLEET + service("a") + '[[services]]\nname = "b"\n', "why it has none"),
         (FLEET + service("a") + '[[services]]\nname = "B/../x"\ndatabase = "b"\n', "services.1.name"),
         (FLEET + service("a") + "port = 1\n", "services.0.port"),
+        (FLEET + service("a") + 'target = "base"\n', "services.0: .*neither a full revision id nor head"),
+        (FLEET + service("a") + 'target = "main@-1"\n', "services.0: .*neither a full revision id nor head"),
+        (FLEET + service("a") + "target = 1\n", "services.0.target"),
         (FLEET + service("a") + renamed("b", "a"), "service a more than once"),
         (FLEET + service("a") + renamed("b", "b"), "service b more than once"),
         (FLEET + service("a") + renamed("b", "c", "c"), "service c more than once"),
@@ -151,3 +154,26 @@ def test_a_service_that_left_is_refused_with_when_and_why() -> None:
 def test_a_service_has_left_at_a_moment_or_at_the_end_of_a_day(when: str, until: str) -> None:
     (former,) = read_catalog(FLEET + service("a") + left("old", when)).former_services
     assert former.until.isoformat() == until
+
+
+@pytest.mark.parametrize(
+    ("asked", "target"),
+    [
+        ({}, "main@head"),
+        ({"target": "head"}, "main@head"),
+        ({"target": {"b": "heads"}}, "main@head"),
+        ({"target": "heads"}, "heads"),
+        ({"target": {"a": "heads"}}, "heads"),
+        ({"target": {"a": "r1"}}, "r1"),
+    ],
+    ids=["nothing", "head", "for another", "heads for all", "heads for it", "a revision"],
+)
+def test_the_catalog_says_what_head_means_for_a_service(asked: dict[str, object], target: str) -> None:
+    catalog = read_catalog(FLEET + service("a") + 'target = "main@head"\n' + service("b"))
+    request = read_request({"services": "all", **asked}, default_request_id="r")
+    assert catalog.find("a").target_in(request) == target
+
+
+def test_where_the_catalog_says_nothing_the_service_is_asked_for_its_own_head() -> None:
+    request = read_request({"services": "all"}, default_request_id="r")
+    assert read_catalog(FLEET + service("a")).find("a").target_in(request) == "head"

@@ -11,8 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from coordinator.domain.request import RELATIVE_TARGETS, MigrationRequest, read_request, request_id_for_event
 from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.errors import CoordinatorError
-from migration_sidecar.contract.messages import OperationRequest, Revision
+from migration_sidecar.contract.messages import OperationRequest
 from migration_sidecar.contract.request_id import REQUEST_ID
+from migration_sidecar.contract.target import RequestableTarget
 
 
 def read(**body: Any) -> MigrationRequest:
@@ -54,7 +55,15 @@ def test_only_the_services_must_be_given() -> None:
         ({"services": "all", "target": {}}, "CM-203"),
         ({"services": "all", "target": {"a": "base"}}, "CM-203"),
         ({"services": "all", "target": {"a": "-1"}}, "CM-203"),
-        ({"services": "all", "target": {"a": "branch@head"}}, "CM-203"),
+        ({"services": "all", "target": "branch@head"}, "CM-203"),
+        ({"services": "all", "target": {"a": "branch@base"}}, "CM-203"),
+        ({"services": "all", "target": {"a": "branch@-1"}}, "CM-203"),
+        ({"services": "all", "target": {"a": "branch@r1"}}, "CM-203"),
+        ({"services": "all", "target": {"a": "branch@HEAD"}}, "CM-203"),
+        ({"services": "all", "target": {"a": "@head"}}, "CM-203"),
+        ({"services": "all", "target": {"a": "a@b@head"}}, "CM-203"),
+        ({"services": "all", "target": {"a": "a\nb@head"}}, "CM-203"),
+        ({"services": "all", "target": {"a": "b" * 256 + "@head"}}, "CM-203"),
         ({"services": "all", "target": {"a": "x'; drop table y"}}, "CM-203"),
         ({"services": "all", "target": {"a": "r" * 256}}, "CM-203"),
         ({"services": ["a"], "target": {"b": "r1"}}, "CM-203"),
@@ -78,17 +87,25 @@ def test_what_cannot_be_used_is_refused_by_name(body: dict[str, Any], code: str)
     assert code_of(**body) == code
 
 
-@pytest.mark.parametrize("target", ["head", "heads", "2024.03.01_add_fees", "r" * 255, "r.1"])
+@pytest.mark.parametrize(
+    "target",
+    ["head", "heads", "2024.03.01_add_fees", "r" * 255, "r.1", "main@head", "a label-2@heads", "b" * 255 + "@head"],
+)
 def test_an_end_of_the_history_or_any_id_that_a_service_takes_is_a_target(target: str) -> None:
     request = read(services="all", target={"stock": target})
     assert (request.target_of("stock"), request.target_of("another")) == (target, "head")
     OperationRequest(operation_id="op", target=target)
 
 
-@given(target=st.one_of(st.text(max_size=5), st.from_regex(r"[A-Za-z0-9_.]{1,260}", fullmatch=True)))
-def test_what_may_be_asked_for_is_what_a_service_takes_as_a_revision(target: str) -> None:
+IDS = st.from_regex(r"[A-Za-z0-9_.]{1,260}", fullmatch=True)
+
+
+@given(
+    target=st.one_of(st.text(max_size=5), IDS, st.builds("{}@{}".format, st.text(max_size=5), st.just("head") | IDS))
+)
+def test_what_may_be_asked_for_is_what_a_service_takes_as_a_target(target: str) -> None:
     try:
-        TypeAdapter(Revision).validate_python(target)
+        TypeAdapter(RequestableTarget).validate_python(target)
     except ValidationError:
         assert code_of(services="all", target={"a": target}) == "CM-203"
     else:

@@ -112,8 +112,27 @@ def test_a_branch_is_named_by_its_label_or_by_a_revision_of_it() -> None:
     for name in ("right", "c2"):
         assert ids(branches.between(Action.DOWNGRADE, ["b1", "c2"], f"{name}@a1")) == ["c2", "c1"]
     assert set(ids(branches.between(Action.DOWNGRADE, ["b1", "c2"], "a1"))) == {"b1", "c1", "c2"}
-    with pytest.raises(UnknownTarget):
-        branches.between(Action.UPGRADE, [], "middle@heads")
+    for target in ("right@head", "c1@head"):
+        assert ids(branches.between(Action.UPGRADE, [], target)) == ["a1", "c1", "c2"]
+    for target in ("middle@heads", "middle@head", "c@head"):
+        with pytest.raises(UnknownTarget):
+            branches.between(Action.UPGRADE, [], target)
+
+
+def test_the_head_of_a_branch_that_ends_in_several_is_refused_unless_all_are_applied() -> None:
+    branches = history(BRANCHES, {"a1": ("main",)})
+    with pytest.raises(HistoryUnreadable) as refusal:
+        branches.between(Action.UPGRADE, ["b1"], "main@head")
+    assert (refusal.value.problem.code, "so main@head is not one" in refusal.value.problem.detail) == ("CM-301", True)
+    assert ids(branches.between(Action.UPGRADE, ["b1"], "main@heads")) == ["c1", "c2"]
+    assert branches.between(Action.UPGRADE, ["b1", "c2"], "main@head") == []
+
+
+def test_of_the_heads_of_a_branch_one_that_another_depends_on_is_implied() -> None:
+    """Alembic refuses both at once. The other one leads to the same."""
+    fork = history({"a1": ((), ()), "b1": (("a1",), ()), "c1": (("a1",), ("b1",))}, {"a1": ("main",)})
+    assert fork.resolve("main@heads") == fork.resolve("heads") == ("c1",)
+    assert ids(fork.between(Action.UPGRADE, [], "main@heads")) == ["a1", "b1", "c1"]
 
 
 def test_one_of_two_histories_is_taken_down_to_its_own_base() -> None:
