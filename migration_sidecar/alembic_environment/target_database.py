@@ -158,7 +158,9 @@ class TargetDatabase:
             return None
         problem = Problem.of(
             "CM-413",
-            f"{met['detail']} An upgrade need not meet that.",
+            f"env.py {met['cause']}, which an upgrade need not meet."
+            if "cause" in met
+            else f"{met['detail']} An upgrade need not meet that.",
             sqlstate=met.get("sqlstate"),
             server_message=met.get("server_message"),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -62,6 +63,7 @@ class DiscardedCommits:
 
     def end_sessions(self) -> None:
         """Ends what a failed env.py may have left open, with the locks of what it wrote."""
+        gc.collect()  # else a connection that nobody uses any more is returned at any later moment, and fails
         for driver in self._opened:
             with suppress(Exception):
                 getattr(driver, "terminate", driver.close)()

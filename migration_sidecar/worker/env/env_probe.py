@@ -32,6 +32,7 @@ from migration_sidecar.worker.failure_report import describe_failure
 from migration_sidecar.worker.no_commit import DiscardedCommits, discard_commits
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.env_preview import preview_context
+from migration_sidecar.worker.scripts.held_locks import passing_held_locks
 from migration_sidecar.worker.scripts.history_loader import inspect_config
 from migration_sidecar.worker.scripts.load_errors import env_py_timeout
 from migration_sidecar.worker.source_text import read_source
@@ -65,7 +66,6 @@ def probe_env(
     report({"event": "looking", "files": _files(script, before), "only_connects": only_connects})
     watch = ArgumentsWatch(config.cmd_opts or Namespace())
     config.cmd_opts = watch.options
-    errors = PreviewErrors()
     places: list[ConfiguredDatabase] = []
     found: list[str] = []  # what the version table holds
     reached = _report_connections(report)
@@ -82,8 +82,10 @@ def probe_env(
     def is_behind() -> bool:
         return any(place["migrates"] for place in places) and not _is_at_head(script, found)
 
-    with discard_commits() as discarded, preview_context(config, script, nothing_to_do):
+    context = preview_context(config, script, nothing_to_do)
+    with discard_commits() as discarded, passing_held_locks() as held, context:
         _note_each_configure(places, discarded, journal_tables(journal_table))
+        errors = PreviewErrors(held)
         only_here: ProblemFacts | None = None
         try:
             with time_limit(seconds, lambda where: env_py_timeout(where, seconds), report) as limit:
@@ -93,7 +95,6 @@ def probe_env(
             if not errors.are_only_here(error, discarded, unmigrated=is_behind()):
                 raise (_missing_x(Path(script.env_py_location), error) or error) from None
             only_here = describe_failure(error, None)
-            discarded.end_sessions()
         else:
             if not places and errors.of_the_moment:
                 only_here = _never_configured()
@@ -111,6 +112,7 @@ def probe_env(
                 }
             )
         if only_here is not None:
+            discarded.end_sessions()
             report({"event": "unseen", "unseen": only_here})
         if not places or (only_here is not None and not migrated):
             return None

@@ -9,9 +9,10 @@ from sqlalchemy.engine import Engine
 
 from migration_sidecar.worker.dbapi import sqlstate_of
 from migration_sidecar.worker.no_commit import DiscardedCommits
+from migration_sidecar.worker.scripts.held_locks import LOCK_NOT_AVAILABLE, HeldLocks
 
 # What others did at that moment: no lock within the short time of a preview (the upgrade waits), a deadlock.
-_OF_THE_MOMENT = {"55P03", "40P01"}
+_OF_THE_MOMENT = {LOCK_NOT_AVAILABLE, "40P01"}
 _ONLY_OUTSIDE_A_TRANSACTION = "25001"  # in a preview AUTOCOMMIT is none
 # These are mistakes in the code, whatever the database holds.
 _MISTAKES = (ImportError, SyntaxError, NameError)
@@ -24,7 +25,8 @@ class WaitedTooLong(BaseException):
 class PreviewErrors:
     """The SQLSTATEs that statements of env.py met, also those that env.py caught."""
 
-    def __init__(self) -> None:
+    def __init__(self, held: HeldLocks) -> None:
+        self._held = held
         self._states: set[str] = set()
         event.listen(Engine, "handle_error", self._note)
 
@@ -35,7 +37,7 @@ class PreviewErrors:
     @property
     def of_the_moment(self) -> bool:
         """Whether env.py met a lock that somebody holds, which the upgrade waits for."""
-        return bool(self._states & _OF_THE_MOMENT)
+        return self._held.were_met or bool(self._states & _OF_THE_MOMENT)
 
     def are_only_here(self, error: BaseException, discarded: DiscardedCommits, *, unmigrated: bool) -> bool:
         """Whether the upgrade need not meet this error. `unmigrated`: env.py relies on revisions that did not run."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from alembic.runtime.environment import EnvironmentContext
 
 from migration_sidecar.worker.no_commit import discard_commits
+from migration_sidecar.worker.scripts.held_locks import passing_held_locks
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -49,6 +50,6 @@ def preview_context(
 @contextmanager
 def previewed(config: Config, script: ScriptDirectory) -> Iterator[None]:
     """Runs env.py first; what it set up holds in the block, as it does when Alembic loads the revision files."""
-    with discard_commits(), preview_context(config, script):
+    with discard_commits(), passing_held_locks(), preview_context(config, script):
         script.run_env()
         yield

@@ -83,9 +83,11 @@ async def test_a_status_makes_nothing_and_the_database_stays_empty(
     assert rows(database, MADE) == [("stock", "settings")]
 
 
-@pytest.mark.parametrize("more", [READS_IT, WAITS_FOR_IT], ids=["reads it", "waits for it"])
+@pytest.mark.parametrize(
+    ("more", "code"), [(READS_IT, "CM-413"), (WAITS_FOR_IT, None)], ids=["reads it", "waits for it"]
+)
 async def test_an_env_py_that_needs_what_it_wrote_leaves_nothing_either_and_the_status_says_what_it_could_not_see(
-    more: str, make_environment: MakeEnvironment, database: Database, start_engine: StartEngine
+    more: str, code: str | None, make_environment: MakeEnvironment, database: Database, start_engine: StartEngine
 ) -> None:
     environment = make_environment()
     environment.revision("a")
@@ -93,7 +95,6 @@ async def test_an_env_py_that_needs_what_it_wrote_leaves_nothing_either_and_the_
     (environment.folder / "alembic" / "env.py").write_text(text)
     engine = start_engine(environment)
     status = await engine.reader.status()
-    assert status.error is not None
-    assert (status.state, status.error.code) == (DatabaseState.EMPTY, "CM-413")
+    assert (status.state, status.error and status.error.code) == (DatabaseState.EMPTY, code)
     assert rows(database, MADE) == [(None, None)]
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED

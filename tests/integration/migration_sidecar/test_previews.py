@@ -61,19 +61,21 @@ async def obstacles(engine: Engine) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("before", "hold"),
+    ("before", "hold", "codes"),
     [
-        (LOCKS.format(lock="SELECT pg_advisory_lock(4711)"), "SELECT pg_advisory_lock(4711)"),
-        (LOCKS.format(lock="LOCK TABLE turns IN EXCLUSIVE MODE"), "BEGIN; LOCK TABLE turns IN EXCLUSIVE MODE"),
-        ("guard = engine.connect()\n" + ASKS, "SELECT pg_advisory_lock(4711)"),
+        (LOCKS.format(lock="SELECT pg_advisory_lock(4711)"), "SELECT pg_advisory_lock(4711)", []),
+        (LOCKS.format(lock="LOCK TABLE turns IN EXCLUSIVE MODE"), "BEGIN; LOCK TABLE turns IN EXCLUSIVE MODE", []),
+        (LOCKS.format(lock="SELECT * FROM turns FOR UPDATE"), "BEGIN; SELECT * FROM turns FOR UPDATE", []),
+        ("guard = engine.connect()\n" + ASKS, "SELECT pg_advisory_lock(4711)", ["CM-413"]),
     ],
-    ids=["an advisory lock", "a table", "a lock that it asks for again and again"],
+    ids=["an advisory lock", "a table", "a row", "a lock that it asks for again and again"],
 )
 async def test_a_lock_of_env_py_s_own_is_waited_for_by_the_upgrade_and_not_by_a_preview(
-    before: str, hold: str, start_with: Any, database: Database
+    before: str, hold: str, codes: list[str], start_with: Any, database: Database
 ) -> None:
     with database.connect() as connection:
         connection.execute("CREATE TABLE turns (id int)")
+        connection.execute("INSERT INTO turns VALUES (1)")
         connection.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
         connection.execute("INSERT INTO alembic_version VALUES ('a0')")
     engine = start_with(before)
@@ -81,7 +83,7 @@ async def test_a_lock_of_env_py_s_own_is_waited_for_by_the_upgrade_and_not_by_a_
     environment_of(engine).revision("a0", below=None)
     with database.connect() as holder:
         holder.execute(hold)
-        assert await warned(engine) == ["CM-413"]
+        assert await warned(engine) == codes
         accepted = await engine.operations.accept(request())
         await asyncio.sleep(1)
         assert not (await engine.operations.find(accepted.operation_id)).state.ended
