@@ -169,6 +169,8 @@ class TargetDatabase:
     def _as_far_as_seen(self, answer: Answer, unseen: Problem) -> MigrationTarget:
         """The target by what env.py did before the probe ended; otherwise by the settings."""
         reached = {(url.server, url.database): url for url in map(make_url, answer.get("reached", []))}
+        if self._target is not None and self._target.certain:
+            return replace(self._target, unseen=unseen)
         declared = self._declared(None)
         places = answer.get("places")
         if places:
