@@ -106,6 +106,7 @@ class GuardedSession:
                 raise
             finally:
                 self.has_run = True
+                self.rows.lock_was_checked = False  # env.py may execute statements of its own before it commits
 
         context.run_migrations = run
 
