@@ -12,6 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from coordinator.domain.reconciliation.journal_continuity import JournalContinuity
+from migration_sidecar.contract.journal import HistoryPosition, JournalEntry
 from migration_sidecar.contract.messages import OperationState
 from migration_sidecar.protocol.lock_key import lock_key
 from tests.integration.databases import Database
@@ -38,6 +40,12 @@ run(target_metadata)
 """
 JOURNAL = """
 SELECT kind, revision, detail->>'way_in', detail->>'sqlstate' FROM migration_sidecar.journal ORDER BY seq
+"""
+
+# `stamp --purge` empties the version table before Alembic looks at it, so there are no heads to tell.
+BRANCHED = "upgrade heads;downgrade a2;stamp base;stamp a1;stamp a2 b1;stamp a2 b1 --purge;downgrade a1;upgrade b1;upgrade heads"
+TOLD = """
+SELECT kind, operation_id, attempt, revision, detail FROM migration_sidecar.journal ORDER BY seq
 """
 
 
@@ -71,6 +79,35 @@ def alembic(environment: Environment, *arguments: str, code: int = 0) -> str:
     output, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
     return output + errors
+
+
+def test_branches_stamps_and_a_purge_make_a_journal_that_is_accounted_for(
+    ours: Environment, database: Database
+) -> None:
+    ours.revision("b1", below="a1")
+    ours.revision("m1", below=("a2", "b1"))
+    for line in BRANCHED.split(";"):
+        alembic(ours, *line.split())
+    continuity = JournalContinuity("orders")
+    for seq, (kind, operation, attempt, revision, told) in enumerate(rows(database, TOLD), start=1):
+        facts = {name: told.get(name) for name in ("before", "heads", "heads_before")}
+        continuity.add(
+            JournalEntry(
+                seq=seq,
+                kind=kind,
+                history="alembic_version",
+                operation_id=operation,
+                attempt=attempt,
+                revision=revision,
+                relayed=True,
+                seconds_ago=100,
+                **facts,
+            )
+        )
+    at = [HistoryPosition(history="alembic_version", revisions=version(database))]
+    assert list(continuity.gaps(at)) == []
+    stamps = [told.get("heads_before") for kind, *_, told in rows(database, TOLD) if kind == "stamped"]
+    assert (stamps[0], stamps.count(None)) == (["a2", "b1"], 1)
 
 
 @BOTH_DRIVERS
