@@ -137,16 +137,17 @@ def disagreement(example: Generated, compared: Compared) -> str:
     """What migration-sidecar did otherwise than bare Alembic, or nothing."""
     prior = compared.before
     for theirs, ours in zip(compared.bare, compared.ours, strict=False):
-        if not theirs.done and not ours.done and ours.dump == prior and FORESEEN in ours.said:
-            return ""
         head = f"g{len(example.revisions)}" if ours.step.endswith("head") else ours.step.split()[1]
+        bare_does_it = theirs.done and theirs.is_at(head)
+        if not bare_does_it and not ours.done and ours.dump == prior and FORESEEN in ours.said:
+            return ""
         if ours.dump != theirs.dump:
             what = "did" if ours.done else "stopped at"
             return f"it {what} `{ours.step}` and left another database\n{snapshot.difference(theirs.dump, ours.dump)}"
         if ours.done and not theirs.done:
             return f"it did `{ours.step}`, at which bare Alembic fails"
         # Bare Alembic says nothing where env.py lost what was done, or a part of it; to say so is better.
-        if theirs.done and not ours.done and theirs.is_at(head) and NOT_COMMITTED not in ours.said:
+        if bare_does_it and not ours.done and NOT_COMMITTED not in ours.said:
             return f"it refuses `{ours.step}`, which bare Alembic does"
         if theirs.done != ours.done:
             return ""
