@@ -14,6 +14,7 @@ from traceback import extract_tb
 
 from sqlalchemy.exc import ArgumentError
 
+from migration_sidecar.protocol.limits import RESERVED_PER_USED
 from migration_sidecar.protocol.reports import ProblemFacts
 from migration_sidecar.worker.dbapi import driver_error, first_error, server_sentence, sqlstate_of
 from migration_sidecar.worker.failing_place import failing_place, failing_statement
@@ -28,7 +29,10 @@ _REMEDIES = {
     "42501": "Have the right granted and migrate again; what was applied before stays applied.",
     "55000": "Leave the database at its revision, or remove first what the server's message names as the reason.",
 }
-_OUT_OF_MEMORY = "Raise memory_limit_mb in [migration_sidecar], which limits what a migration process may use."
+_OUT_OF_MEMORY = (
+    "A migration process may use {megabytes} MiB of memory, and reserve {times} times as much: raise memory_limit_mb "
+    "in [migration_sidecar]."
+)
 LONGEST_SENTENCE = 300
 _LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
 
@@ -50,7 +54,7 @@ def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts
     error = first_error(error)
     driver, sqlstate, place = driver_error(error), sqlstate_of(error), failing_place(error, revision)
     cause = f"stopped with {type(driver).__name__}{f' at {place}' if place else ''}"
-    next_step = memory_limit_reached(error) or (_REMEDIES.get(sqlstate or "") if revision else None)
+    next_step = memory_used_up(error) or (_REMEDIES.get(sqlstate or "") if revision else None)
     return {
         "code": "CM-401" if revision else "CM-407",
         "detail": f"Revision {revision} {cause}; its transaction was undone."
@@ -82,11 +86,14 @@ def _opened_no_session(driver: BaseException) -> bool:
     )
 
 
-def memory_limit_reached(error: BaseException) -> str | None:
+def memory_used_up(error: BaseException) -> str | None:
     """The way out where our own limit may be the reason. A library that cannot be loaded raises ImportError for it."""
+    limit, _ = getrlimit(RLIMIT_DATA)
     library = isinstance(error, ImportError) and ".so" in Path(error.path or "").suffixes
     refused = isinstance(error, MemoryError) or getattr(error, "errno", None) == ENOMEM or library
-    return _OUT_OF_MEMORY if refused and getrlimit(RLIMIT_DATA)[0] != RLIM_INFINITY else None
+    if limit == RLIM_INFINITY or not refused:
+        return None
+    return _OUT_OF_MEMORY.format(megabytes=(limit >> 20) // RESERVED_PER_USED, times=RESERVED_PER_USED)
 
 
 def _connection_lost(error: BaseException, sqlstate: str | None) -> bool:

@@ -12,7 +12,7 @@ from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from alembic.util.pyfiles import pyc_file_from_path
 
-from migration_sidecar.worker.failure_report import memory_limit_reached, unusable_setting
+from migration_sidecar.worker.failure_report import memory_used_up, unusable_setting
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.integrity import broken_file
 from migration_sidecar.worker.source_text import decode_source, read_source
@@ -120,7 +120,7 @@ def not_loaded(file: Path | None, error: BaseException) -> MigrationRefused:
         return _broken_file(
             where, f"it imports {error.name}, which is not installed here", "Install it, or correct the import."
         )
-    return _broken_file(where, f"it raised {type(error).__name__} when it was loaded", memory_limit_reached(error))
+    return _broken_file(where, f"it raised {type(error).__name__} when it was loaded", memory_used_up(error))
 
 
 def load_timeout(where: str, seconds: float) -> MigrationRefused:

@@ -7,9 +7,10 @@ import signal
 from time import monotonic
 from typing import Any
 
+from migration_sidecar.protocol.limits import RESERVED_PER_USED
+
 WATCH_SECONDS = 0.1
 GRACE_SECONDS = 2.0  # then a process that is still over its limit is ended
-RESERVED_PER_USED = 8
 _OVER_LIMIT = signal.SIGUSR2
 _PAGE_BYTES = resource.getpagesize()
 

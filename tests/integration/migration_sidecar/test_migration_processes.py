@@ -117,6 +117,40 @@ async def test_a_revision_that_takes_all_memory_harms_only_itself(
     assert version(database) == ["one"]
 
 
+USES = "hog.append(bytearray(b'x' * (1 << 20)))"
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        (f"for _ in range(300): {USES}\ntime.sleep(60)", "MemoryError"),
+        (f"for _ in range(300):\n    try: {USES}\n    except MemoryError: pass\ntime.sleep(60)", "and was ended"),
+    ],
+    ids=["stops", "goes on"],
+)
+async def test_memory_that_is_used_is_limited_and_the_setting_is_named(
+    body: str, cause: str, environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    environment.ini.write_text(environment.ini.read_text() + "memory_limit_mb = 200\n")
+    environment.revision("one")
+    environment.revision("two", "import time\nhog = []\n" + body)
+    operation = await carry_out(start_engine(environment))
+
+    assert operation.state is OperationState.FAILED
+    assert operation.error is not None
+    assert (operation.error.code, operation.error.revision) == ("CM-401", "two")
+    assert cause in operation.error.detail
+    assert "memory_limit_mb" in operation.error.next_step
+    assert version(database) == ["one"]
+
+
+async def test_memory_that_is_only_reserved_is_no_matter(environment: Environment, start_engine: StartEngine) -> None:
+    environment.ini.write_text(environment.ini.read_text() + "memory_limit_mb = 700\n")
+    reserve = "import mmap\narena = mmap.mmap(-1, 4 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)"
+    environment.revision("one", reserve)
+    assert (await carry_out(start_engine(environment))).state is OperationState.SUCCEEDED
+
+
 async def test_an_env_py_that_takes_all_memory_is_named(environment: Environment, start_engine: StartEngine) -> None:
     environment.ini.write_text(environment.ini.read_text() + "memory_limit_mb = 700\n")
     environment.revision("one")
