@@ -17,6 +17,7 @@ _NOT_WRITABLE = (
     asyncpg.CannotConnectNowError,
     asyncpg.ObjectNotInPrerequisiteStateError,  # ALLOW_CONNECTIONS false
 )
+_ONLY_BUSY = (asyncpg.LockNotAvailableError, asyncpg.ObjectInUseError)  # asyncpg derives them from the last one
 _NO_FREE_CONNECTION = asyncpg.TooManyConnectionsError
 _OUT_OF_RESOURCES = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
 _NO_SESSION = (
@@ -33,7 +34,7 @@ def unreachable(url: URL, error: Exception) -> DatabaseUnreachable | None:
     """None for an error that neither the server nor the session with it has raised."""
     sqlstate = getattr(error, "sqlstate", None)
     for kinds, code, detail, next_step in _table(url):
-        if isinstance(error, kinds):
+        if isinstance(error, kinds) and not isinstance(error, _ONLY_BUSY):
             # Of a refused right the server names the table, of the others it says no more than we do.
             said = _sentence(error) if code == "CM-504" else None
             return DatabaseUnreachable(code, detail, next_step=next_step, sqlstate=sqlstate, server_message=said)
