@@ -95,7 +95,7 @@ async def test_a_journal_that_was_dropped_meanwhile_is_told_and_made_again(
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED
 
 
-TITLE = "注文 – Größe 🎉 \\u0041"
+TITLE = "注文 → Größe 🎉 \\u0041"
 PLAIN = "locale_provider libc locale 'C'"
 ENCODINGS = ["SQL_ASCII", "LATIN1", "EUC_JP", "WIN1251"]
 
