@@ -34,7 +34,8 @@ class ProblemError(Exception):
         """The error for a problem that arrived as data."""
         error = cls.__new__(cls)
         Exception.__init__(error, f"{problem.code} {problem.title}: {problem.detail} {problem.next_step}")
-        error.problem, error.status = problem, cls.always_status or 500
+        kind = PROBLEM_KINDS.get(problem.code)  # None for a code of a later release
+        error.problem, error.status = problem, cls.always_status or (kind and kind.status) or 500
         return error
 
 

@@ -7,7 +7,7 @@ from migration_sidecar.contract.problem_catalogue.kind import ProblemKind
 # fmt: off
 CONFIGURATION = (
     ProblemKind(
-        "CM-701", "The configuration cannot be used", 500, 2,
+        "CM-701", "The configuration cannot be used", 422, 2,
         when="`fleet.toml` (a name that two services have, had or had until one left, too), `alembic.ini`, "
         "`pyproject.toml`, an unknown or malformed setting of ours, `DATABASE_URL`, `MIGRATE_ON_STARTUP`, "
         "`POSTGRES_PORT`, `MIGRATION_FAILPOINTS` outside a test, an option of the command line, or `env.py`: it asks "

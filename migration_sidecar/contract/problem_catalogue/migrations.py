@@ -53,7 +53,8 @@ MIGRATION = (
     ProblemKind(
         "CM-401", "A revision failed", None, 1,
         when="it raised, or ended its own process; its transaction was rolled back, and the database is at the "
-        "revision before; SQLSTATE and the server's own words (`server_message`) are in the answer",
+        "revision before. The message has file and line; SQLSTATE, and in `server_message` the server's own words with "
+        "the statement, each literal in it as `…`, are in the answer",
         next_step="Correct the revision file and migrate again; what was applied before stays applied."),
     ProblemKind(
         "CM-402", "A revision ended its own transaction", None, 4,
@@ -79,9 +80,9 @@ MIGRATION = (
         when="a statement in the revision dropped it (`DISCARD ALL`, `pg_advisory_unlock_all`)",
         next_step="Nothing of this revision was kept; look for a statement that drops advisory locks, and try again."),
     ProblemKind(
-        "CM-407", "The migration environment failed", 500, 2,
-        when="`env.py` raised or ended its process, or had not ended within `loading_seconds` (422 "
-        "for a plan or operation); or, while a database is adopted, it did not configure within a minute",
+        "CM-407", "The migration environment failed", 422, 2,
+        when="`env.py` raised or ended its process, or had not ended within `loading_seconds`; or, while a database is "
+        "adopted, it did not configure within a minute. The message has file and line of an error",
         next_step="Correct env.py or the connection, and try again."),
     ProblemKind(
         "CM-408", "The operation was cancelled", None, 1,
