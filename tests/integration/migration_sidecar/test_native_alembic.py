@@ -43,7 +43,10 @@ SELECT kind, revision, detail->>'way_in', detail->>'sqlstate' FROM migration_sid
 """
 
 # `stamp --purge` empties the version table before Alembic looks at it, so there are no heads to tell.
-BRANCHED = "upgrade heads;downgrade a2;stamp base;stamp a1;stamp a2 b1;stamp a2 b1 --purge;downgrade a1;upgrade b1;upgrade heads"
+BRANCHED = (
+    "upgrade heads;downgrade a2;stamp base;stamp a1;stamp a2 b1;stamp a2 b1 --purge;downgrade a1;upgrade b1;"
+    "upgrade heads"
+)
 TOLD = """
 SELECT kind, operation_id, attempt, revision, detail FROM migration_sidecar.journal ORDER BY seq
 """
