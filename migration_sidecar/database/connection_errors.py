@@ -8,6 +8,7 @@ import asyncpg
 
 from migration_sidecar.contract.errors import DatabaseRefused, DatabaseUnreachable
 from migration_sidecar.protocol.journal_schema import ABOUT_THE_SERVER, JournalTables
+from migration_sidecar.protocol.reports import without_literals
 from migration_sidecar.protocol.url import URL
 
 CONNECT_SECONDS = 5.0
@@ -61,7 +62,7 @@ def _passes(error: asyncpg.PostgresError) -> bool:
 
 
 def _sentence(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".")
+    return without_literals(str(error).partition("\n")[0].rstrip("."))
 
 
 def _table(url: URL) -> tuple[tuple[Any, str, str, str | None], ...]:

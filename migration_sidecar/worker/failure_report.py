@@ -15,7 +15,7 @@ from traceback import extract_tb
 from sqlalchemy.exc import ArgumentError
 
 from migration_sidecar.protocol.limits import RESERVED_PER_USED
-from migration_sidecar.protocol.reports import ProblemFacts
+from migration_sidecar.protocol.reports import ProblemFacts, without_literals
 from migration_sidecar.worker.dbapi import driver_error, first_error, server_sentence, sqlstate_of
 from migration_sidecar.worker.failing_place import failing_place, failing_statement
 from migration_sidecar.worker.refusal import MigrationRefused
@@ -34,7 +34,6 @@ _OUT_OF_MEMORY = (
     "in [migration_sidecar]."
 )
 LONGEST_SENTENCE = 300
-_LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
 
 
 def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts:
@@ -72,7 +71,7 @@ def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts
 
 def _words(error: BaseException, driver: BaseException) -> str | None:
     """What was said, and in which statement, without literals, URLs and characters that a database cannot hold."""
-    said = _LITERALS.sub("…", server_sentence(driver)[:LONGEST_SENTENCE].rstrip("."))
+    said = without_literals(server_sentence(driver)[:LONGEST_SENTENCE].rstrip("."))
     statement = failing_statement(error)
     words = f"{said}, in: {statement}" if said and statement else said
     return "".join(each if each.isprintable() else "�" for each in words) or None

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from migration_sidecar.protocol.attempt import session_name
 from migration_sidecar.protocol.journal_schema import ABOUT_THE_SERVER, JournalTables
 from migration_sidecar.protocol.orders import MigrationOrders
+from migration_sidecar.protocol.reports import without_literals
 from migration_sidecar.protocol.version_table import VersionTable
 from migration_sidecar.protocol.version_tables import (
     are_unowned,
@@ -159,7 +160,7 @@ def has_grants(tables: JournalTables, role: str) -> Iterator[None]:
         sqlstate = sqlstate_of(error)
         if sqlstate is None or sqlstate.startswith(ABOUT_THE_SERVER):
             raise
-        said = server_sentence(driver_error(error)).rstrip(".")
+        said = without_literals(server_sentence(driver_error(error)).rstrip("."))
         if sqlstate == INSUFFICIENT_PRIVILEGE:
             raise missing_grant(tables, role, said) from None
         raise MigrationRefused(

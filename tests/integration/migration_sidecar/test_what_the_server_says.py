@@ -8,17 +8,19 @@ from typing import Any
 import pytest
 
 from migration_sidecar.contract.errors import ProblemError
-from migration_sidecar.contract.messages import OperationState
+from migration_sidecar.contract.messages import Action, OperationState
 from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.engine import Engine
 from scripts.infrastructure.postgres import PostgresServer
 from tests.integration.databases import Database, fresh_database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
-from tests.integration.migration_sidecar.environments import Environment, carry_out, ended, request, rows
+from tests.integration.migration_sidecar.environments import Environment, applied, carry_out, ended, request, rows
 
 FORBIDS = """
 CREATE FUNCTION public.forbid() RETURNS event_trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION 'schemas are made by the DBA team' USING ERRCODE = '{sqlstate}', DETAIL = 'row of Meyer'; END $$;
+BEGIN
+  RAISE EXCEPTION 'schemas are made by the DBA team, not by ''Meyer''' USING ERRCODE = '{sqlstate}', DETAIL = 'Meyer';
+END $$;
 CREATE EVENT TRIGGER forbid ON ddl_command_end WHEN TAG IN ('{tag}') EXECUTE FUNCTION public.forbid();
 """
 
@@ -43,7 +45,7 @@ async def test_a_rule_of_the_database_that_forbids_the_journal_is_told_in_its_ow
         await engine.operations.accept(request())
     problem = refused.value.problem
     assert (problem.code, problem.sqlstate, refused.value.status) == ("CM-505", sqlstate, 503)
-    assert problem.server_message == "schemas are made by the DBA team"
+    assert problem.server_message == "schemas are made by the DBA team, not by …"
     assert "--journal-table" in problem.next_step
     assert not has_journal(database)
 
@@ -124,3 +126,48 @@ async def titles(engine: Engine, operation_id: str) -> list[Any]:
         found = await records.journal.read(connection, operation_id)
     assert json.dumps([row.detail for row in found])
     return [row.detail["message"] for row in found if row.kind == "applied"]
+
+
+async def test_an_operation_whose_own_table_was_dropped_ends_and_says_so(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1", 'op.execute("DROP TABLE migration_" + "sidecar.operations")')
+    operation = await carry_out(engine)
+    assert operation.state is OperationState.NEEDS_ATTENTION
+    assert operation.error is not None
+    assert (operation.error.code, operation.error.sqlstate) == ("CM-505", "42P01")
+    assert operation.error.server_message == 'relation "migration_sidecar.operations" does not exist'
+
+
+async def test_a_revision_that_drops_the_journal_in_words_that_no_file_shows_is_undone(
+    engine: Engine, environment: Environment, database: Database
+) -> None:
+    environment.revision("a1")
+    await carry_out(engine)
+    environment.revision("a2", 'op.execute("DROP SCHEMA migration_" + "sidecar CASCADE")')
+    operation = await carry_out(engine)
+    assert operation.state is OperationState.FAILED
+    assert operation.error is not None
+    assert (operation.error.code, operation.error.revision) == ("CM-415", "a2")
+    assert applied(database) == ["a1"]
+
+
+async def test_a_journal_that_autogenerate_would_drop_is_made_only_where_somebody_chose_its_place(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    environment.revision("a1")
+    file = environment.folder / "alembic" / "env.py"
+    metadata = "import sqlalchemy; target_metadata = sqlalchemy.MetaData()"
+    text = file.read_text().replace("target_metadata = None", metadata)
+    file.write_text(text.replace("connection=connection,", "connection=connection, include_schemas=True,"))
+    engine = start_engine(environment)
+    with pytest.raises(ProblemError) as refused:
+        await engine.operations.accept(request())
+    assert (refused.value.problem.code, refused.value.status) == ("CM-415", 409)
+    plan = await engine.reader.plan(Action.UPGRADE, "head")
+    assert [each.code for each in plan.obstacles] == ["CM-415"]
+    assert not has_journal(database)
+    chosen = start_engine(environment, MIGRATION_JOURNAL_TABLE="migration_sidecar.journal")
+    assert (await carry_out(chosen)).state is OperationState.SUCCEEDED
+    plan = await engine.reader.plan(Action.UPGRADE, "head")  # the journal is there now
+    assert (plan.obstacles, [each.code for each in plan.warnings]) == ([], ["CM-415"])
