@@ -67,16 +67,23 @@ def obstacles(facts: RunFacts) -> list[Block]:
 
 
 def _row(facts: RunFacts, step: ReportedStep) -> list[Line]:
-    target = step.planned[-1:] or (
-        [] if _is_unchanged(facts, step) and step.state != "unchanged" else step.to_revisions
-    )
     return [
         code(step.database),
         text(step.service),
         revision_list(step.from_revisions),
-        revision_list(target),
+        revision_list(_planned_end(facts, step)),
         text(len(step.planned) or "none"),
     ]
+
+
+def _planned_end(facts: RunFacts, step: ReportedStep) -> list[str]:
+    """Where the plan leads, which may be several heads. A step that has ended names where its database is instead."""
+    for event in facts.of_step(step.service, "migration.step_planned", "migration.step_started"):
+        if event.to_revision:
+            return event.to_revision.split(",")
+    if step.planned:
+        return step.planned[-1:]
+    return [] if _is_unchanged(facts, step) and step.state != "unchanged" else step.to_revisions
 
 
 def _is_unchanged(facts: RunFacts, step: ReportedStep) -> bool:

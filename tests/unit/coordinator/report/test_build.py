@@ -65,6 +65,14 @@ def test_the_plan_names_every_database_with_from_and_to() -> None:
     assert DIGEST in said
 
 
+def test_a_plan_that_leads_to_several_heads_names_all_of_them() -> None:
+    """The run record has only where the database ended, and that is another place after a failure."""
+    failed = step("cds-fork", "failed", planned=["0b1", "0b2"], error=ERROR)
+    started = event(104, "migration.step_started", "cds-fork", from_revision="0a1", to_revision="0b1,0b2")
+    said = section(RunFacts(run(failed), [started]), "What was planned")
+    assert "cds_fork | cds-fork | 0a1 | 0b1, 0b2 | 2" in said
+
+
 def test_revisions_are_told_as_the_database_itself_recorded_them() -> None:
     said = section(facts(), HAPPENED)
     assert f"0b2  Make 0b2\n{FILE} | 2026-11-22 15:00:45.123 | 412 ms" in said
