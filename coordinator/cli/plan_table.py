@@ -48,7 +48,7 @@ def _headline(plan: PlanView) -> Text:
     line = safe(plan.service, "bold").append_text(safe(f" ({plan.database})  ", "dim"))
     if not plan.revisions:
         current = f"nothing to do, at {revisions(plan.from_revisions)}"
-        if plan.from_revisions == plan.to_revisions and is_beyond(plan.target, plan.from_revisions):
+        if sorted(plan.from_revisions) == sorted(plan.to_revisions) and is_beyond(plan.target, plan.from_revisions):
             return line.append_text(safe(f"{current}, already beyond the target {plan.target}", "yellow"))
         return line.append_text(safe(current, "green"))
     steps = count(len(plan.revisions), "revision")

@@ -49,7 +49,7 @@ class Outcome(BaseModel):
         }
         if self.state.ended:
             # Not the planned revisions: a reader of the audit would think that the database is there.
-            facts["to_revisions"] = self.current_revisions or []
+            facts["to_revisions"] = sorted(self.current_revisions or [])
         return facts
 
 

@@ -25,7 +25,8 @@ class FleetPlan(BaseModel):
     def digest(self) -> str:
         """SHA-256 over services, targets, from, to, and each plan's own digest, which covers the revision files."""
         facts = [
-            [plan.service, plan.target, plan.from_revisions, plan.to_revisions, plan.digest] for plan in self.plans
+            [plan.service, plan.target, sorted(plan.from_revisions), sorted(plan.to_revisions), plan.digest]
+            for plan in self.plans
         ]
         return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
 
@@ -59,8 +60,8 @@ def step_of(service: Service, plan: MigrationPlan | None, *, after: list[str], t
         return step
     return step.model_copy(
         update={
-            "from_revisions": plan.from_revisions,
-            "to_revisions": plan.to_revisions,
+            "from_revisions": sorted(plan.from_revisions),  # whatever order the service gives several heads in
+            "to_revisions": sorted(plan.to_revisions),
             "planned": [revision.id for revision in plan.revisions],
             "plan_digest": plan.digest,
         },

@@ -102,6 +102,7 @@ class Branched:
 
 @pytest.fixture
 async def branched(
+    request: pytest.FixtureRequest,
     create_database: CreateDatabase,
     make_environment: MakeEnvironment,
     shared_processes: SharedProcesses,
@@ -112,7 +113,8 @@ async def branched(
     databases = {name: create_database() for name in SERVICES}
     environments = {name: make_environment(url=databases[name].url, name=name) for name in SERVICES}
     stock = environments["stock"].ini
-    stock.write_text(stock.read_text().replace("service = orders", "service = stock"))
+    own_settings = getattr(request, "param", "")
+    stock.write_text(stock.read_text().replace("service = orders", "service = stock") + own_settings)
     environments["orders"].revision("o0001")
     environments["stock"].revision("s0001")
     for side in ("s0002a", "s0002b"):
@@ -206,4 +208,17 @@ async def test_a_journal_with_a_fork_a_merge_and_a_way_back_is_accounted_for(
     await carry_out(engine, action=Action.DOWNGRADE, target="s0001")
     await carry_out(engine, target="s0002b")
     await carry_out(engine)
+    assert await branched.gaps() == []
+
+
+@pytest.mark.parametrize("branched", ["target = s0002a@head\n"], indirect=True)
+async def test_where_a_service_has_a_default_target_head_means_that_for_the_coordinator_too(branched: Branched) -> None:
+    done = await branched.request()
+    assert steps(done)["stock"] == ("succeeded", ["s0002a"])
+    stock = branched.world.catalog.find("stock")
+    status = await branched.fleet.status(ServiceAddress(stock.name, stock.database or ""))
+    assert (status.state.value, status.head_revisions, status.pending) == ("at_head", ["s0002a"], [])
+    assert steps(await branched.request())["stock"] == ("unchanged", ["s0002a"])
+    assert steps(await branched.request(target="heads"))["stock"] == ("succeeded", ["s0002a", "s0002b"])
+    assert steps(await branched.request())["stock"] == ("unchanged", ["s0002a", "s0002b"])
     assert await branched.gaps() == []
