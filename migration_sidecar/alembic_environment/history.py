@@ -144,7 +144,7 @@ class History:
             heads = self._heads_of(branch)
             if name == "head" and len(heads) > 1:
                 raise self._several_heads(target, heads)
-            implied = self.strictly_below(heads)  # a head may depend on another one
+            implied = self._strictly_below(heads)  # a head may depend on another one
             return tuple(head for head in heads if head not in implied)
         if target not in self.revisions:
             raise UnknownTarget(target)
@@ -228,7 +228,7 @@ class History:
         rows = set(current)
         after = rows_after_upgrade if action is Action.UPGRADE else rows_after_downgrade
         for step in steps:
-            rows = after(self, rows, step)
+            rows = after(rows, step.id, self.below, self.ancestors)
         return sorted(rows)
 
     def _needs(self, file: RevisionFile) -> tuple[str, ...]:
@@ -236,7 +236,7 @@ class History:
         implied = {each for revision in line for each in self.revisions[revision].depends_on} | set(file.down)
         return file.down + tuple(each for each in file.depends_on if each not in implied)
 
-    def strictly_below(self, revisions: Iterable[str]) -> set[str]:
+    def _strictly_below(self, revisions: Iterable[str]) -> set[str]:
         """All that these revisions build on; one of them only if another one builds on it."""
         return self.ancestors(below for revision in revisions for below in self.revisions[revision].before)
 

@@ -1,23 +1,26 @@
-"""What the version table holds after a step, as Alembic changes its rows."""
+"""What the version table holds after a step, as Alembic changes its rows.
+
+`below` has what each revision follows and depends on; `under` returns revisions with all that they build on.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
 
-if TYPE_CHECKING:
-    from migration_sidecar.alembic_environment.history import History, RevisionFile
+Below = Mapping[str, tuple[str, ...]]
+Under = Callable[[Iterable[str]], set[str]]
 
 
-def rows_after_upgrade(history: History, rows: set[str], step: RevisionFile) -> set[str]:
-    """The rows after the step was applied."""
-    replaced = rows.intersection(history.below[step.id])
+def rows_after_upgrade(rows: set[str], revision: str, below: Below, under: Under) -> set[str]:
+    """The rows after the revision was applied."""
+    replaced = rows.intersection(below[revision])
     if len(replaced) > 1:
-        replaced -= history.ancestors(rows.difference(history.below[step.id]))
-    return rows - replaced | {step.id}
+        replaced -= under(rows.difference(below[revision]))
+    return rows - replaced | {revision}
 
 
-def rows_after_downgrade(history: History, rows: set[str], step: RevisionFile) -> set[str]:
-    """The rows after the step was reverted."""
-    others, under = rows - {step.id}, set(history.below[step.id])
-    implied = history.ancestors(others) if others else history.strictly_below(under)
-    return others | (under - implied)
+def rows_after_downgrade(rows: set[str], revision: str, below: Below, under: Under) -> set[str]:
+    """The rows after the revision was reverted."""
+    others, restored = rows - {revision}, set(below[revision])
+    implied = under(others) if others else under(lower for each in restored for lower in below[each])
+    return others | (restored - implied)
