@@ -41,6 +41,7 @@ class RevisionFile:
     destructive_downgrade: bool
     labels: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    may_widen_version: bool = False  # the column of the version table
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -67,6 +67,14 @@ class EnvironmentLoader:
         if not self._is_valid(self._probe, self.imported()):
             await self._wait_for_fresh_result(loading, lambda: self._probe.stamps == self.imported())
         return self._probe
+
+    async def probe_again(self, loading: LoadDeadline = UNLIMITED) -> bool:
+        """Probes once more, although no file has changed. False if that failed; then the last result stays valid."""
+        before, self._probe = self._probe, replace(self._probe, valid_until=0.0)
+        heard = bool((await self.probe_env(loading)).facts.get("heard"))
+        if not heard and before.facts.get("heard"):
+            self._probe = before
+        return heard
 
     async def history(self, loading: LoadDeadline = UNLIMITED) -> LoadResult:
         """The last valid answer about the revision files. Raises EnvironmentStillLoading or WorkerUnavailable."""

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 from migration_sidecar.alembic_environment.loader import EnvironmentLoader, LoadResult
+from migration_sidecar.alembic_environment.migration_target import (
+    NAME_IT,
+    UNKNOWN_ADDRESS,
+    MigrationTarget,
+    one_address,
+    target_of,
+)
 from migration_sidecar.config.database_url import mask_password
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import (
@@ -17,33 +25,13 @@ from migration_sidecar.contract.errors import (
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.database.records import MigrationRecords
-from migration_sidecar.database.same_database import is_same_database
 from migration_sidecar.forkserver.answer import OUT_OF_MEMORY, Answer
+from migration_sidecar.protocol.catalog.database_identity import DatabaseIdentity, is_same, may_have_restarted
 from migration_sidecar.protocol.journal_schema import journal_tables
 from migration_sidecar.protocol.limits import CONNECT_SECONDS
-from migration_sidecar.protocol.results import ConfiguredDatabase
+from migration_sidecar.protocol.results import ConfiguredDatabase, SeenVersionTable
 from migration_sidecar.protocol.url import URL, make_url
 from migration_sidecar.protocol.version_table import VersionTable
-
-
-@dataclass(frozen=True)
-class MigrationTarget:
-    """The target that a probe of env.py reported, or that the settings declare."""
-
-    url: URL | None = field(repr=False)
-    table: VersionTable
-    default_schema: str = ""  # of an unqualified version table; empty if search_path has PostgreSQL's default value
-    role: str = ""  # that env.py sets after login
-    in_transaction: bool = False  # env.py began a transaction: all revisions are in it
-    autocommit: bool = False  # env.py put its connection in AUTOCOMMIT: no revision is in a transaction
-    is_split: bool = False  # the settings ask for a transaction per revision, and env.py for one transaction
-    certain: bool = True  # the probe of env.py succeeded
-    reason: Problem | None = None  # why not; None if the service's own connection will show the reason
-    tables: tuple[VersionTable, ...] = ()  # all version tables that env.py configures
-    sees_journal: bool = False  # `alembic check` and --autogenerate would take the journal for a table to drop
-    is_journal_chosen: bool = False  # the settings name the journal's table
-    only_connects: bool = False  # env.py has no effect of its own, so nothing is missed if it is not run
-    unseen: Problem | None = None  # what the probe met and the upgrade need not meet, so that not all is known before
 
 
 class TargetDatabase:
@@ -59,11 +47,11 @@ class TargetDatabase:
     @property
     def database(self) -> str:
         """The name of the database as far as it is known without a probe."""
-        url = self._settings.configured_url or (self._target.url if self._target else None) or self._settings.url
+        url = self._settings.configured_url or (self._target.url if self._target else self._settings.url)
         return (url.database or "") if url is not None else ""
 
     async def url(self, loading: LoadDeadline = UNLIMITED) -> URL:
-        """Raises OtherDatabase (CM-702), Misconfigured, DatabaseUnreachable, or the reason why the probe failed."""
+        """Raises Misconfigured, DatabaseUnreachable, or the reason why the probe failed."""
         target = await self.resolve(loading)
         if target.url is None:
             raise _error(target.reason) if target.reason else Misconfigured("env.py", self._settings.no_url)
@@ -75,9 +63,51 @@ class TargetDatabase:
         return self._target.default_schema if self._target else ""
 
     @property
-    def role(self) -> str:
-        """The role that env.py sets after login; empty if it sets none, and before the probe."""
-        return self._target.role if self._target else ""
+    def prepared(self) -> Mapping[VersionTable, SeenVersionTable]:
+        """The version tables as the last probe found them, where env.py wrote something before it migrates."""
+        return self._target.prepared if self._target else {}
+
+    @property
+    def identity(self) -> DatabaseIdentity | None:
+        """The database that env.py's connection reached; None if it is not known, and before the probe."""
+        return self._target.identity if self._target else None
+
+    @property
+    def session_settings(self) -> dict[str, str]:
+        """The settings that our own sessions take from env.py's session; none before the probe."""
+        return self._target.session_settings if self._target else {}
+
+    async def renew(self, found: DatabaseIdentity | None = None, loading: LoadDeadline = UNLIMITED) -> None:
+        """Asks env.py again, because a session reached another database than before, `found`, or was refused.
+
+        Raises ProblemError if `found` is still another one. A server that was restarted has a new identity; where
+        env.py cannot be asked at this moment, the cluster's own identifier decides.
+        """
+        before = self._target
+        heard = await self.ask_again(loading)
+        if found is None or self.identity is None or is_same(self.identity, found):
+            return
+        if heard and (before is None or self._target is None or self._target.url == before.url):
+            raise self._other_database()
+        if heard:
+            return  # env.py connects elsewhere by now, and so do our next sessions
+        if before is None or before.identity is None or not may_have_restarted(before.identity, found):
+            raise DatabaseUnreachable("CM-513", "The server was restarted, and env.py could not be asked again.")
+        self._target = replace(before, identity=found)
+
+    async def ask_again(self, loading: LoadDeadline = UNLIMITED) -> bool:
+        """Probes env.py once more, although no file has changed. False if it could not be asked; then all stays."""
+        heard = await self._loader.probe_again(loading)
+        await self.resolve(loading)
+        return heard
+
+    def _other_database(self) -> ProblemError:
+        url = self._target.url if self._target else None
+        name = f"{url.database} at {url.server}" if url is not None else ""
+        if self._settings.configured_url is not None:
+            return OtherDatabase(name)
+        detail = f"It seems to be {name}, and that is another database; nothing was touched."
+        return ProblemError("CM-703", detail, next_step=NAME_IT)
 
     @property
     def problem(self) -> Problem | None:
@@ -99,7 +129,7 @@ class TargetDatabase:
         return [MigrationRecords(self._tables, table) for table in target.tables or (target.table,)]
 
     async def resolve(self, loading: LoadDeadline = UNLIMITED) -> MigrationTarget:
-        """Raises EnvironmentStillLoading, or OtherDatabase (CM-702) if env.py connects elsewhere than DATABASE_URL."""
+        """Raises EnvironmentStillLoading, or Misconfigured if env.py migrates no database of PostgreSQL, or several."""
         if self._settings.uses_our_environment:
             url = self._settings.configured_url or self._settings.url
             return MigrationTarget(url, self._settings.version_table, only_connects=True)
@@ -111,7 +141,6 @@ class TargetDatabase:
             return self._target or self._declared(error.problem)
         if answer is not self._last_probe or self._target is None:
             target = replace(self._from_answer(answer.facts), only_connects=answer.facts.get("only_connects", False))
-            await self._require_same_database(target)
             self._target, self._last_probe = target, answer
         return self._target
 
@@ -168,66 +197,21 @@ class TargetDatabase:
 
     def _as_far_as_seen(self, answer: Answer, unseen: Problem) -> MigrationTarget:
         """The target by what env.py did before the probe ended; otherwise by the settings."""
-        reached = {(url.server, url.database): url for url in map(make_url, answer.get("reached", []))}
         if self._target is not None and self._target.certain:
             return replace(self._target, unseen=unseen)
-        declared = self._declared(None)
-        places = answer.get("places")
-        if places:
+        if places := answer.get("places"):
             return replace(self._configured(places), certain=False, unseen=unseen)
-        url = self._settings.configured_url or next(iter(reached.values() if len(reached) == 1 else ()), declared.url)
-        return replace(declared, url=url, unseen=unseen, reason=None if url is not None else unseen)
+        declared, reached = self._declared(None), answer.get("reached", [])
+        url = self._settings.configured_url or (one_address(reached) if reached else declared.url)
+        return replace(declared, url=url, unseen=unseen, reason=None if url else UNKNOWN_ADDRESS if reached else unseen)
 
     def _configured(self, places: list[ConfiguredDatabase]) -> MigrationTarget:
-        first = _only_one(places)
-        tables = tuple(dict.fromkeys(_table(place) for place in places))
-        return MigrationTarget(
-            self._settings.configured_url or make_url(first["url"]),
-            tables[0],
-            first["default_schema"],
-            first["role"],
-            first["in_transaction"],
-            first["autocommit"],
-            is_split=self._settings.transaction_per_revision
-            and not (first["transaction_per_migration"] or first["in_transaction"] or first["autocommit"]),
-            sees_journal=any(place["sees_journal"] for place in places),
-            is_journal_chosen=self._settings.journal_table is not None,
-            tables=tables,
-        )
-
-    async def _require_same_database(self, target: MigrationTarget) -> None:
-        """Raises OtherDatabase if DATABASE_URL and env.py mean different databases."""
-        url, declared = target.url, self._settings.url
-        if url is None or self._settings.configured_url is not None:
-            return
-        if url.get_backend_name() != "postgresql":
-            raise Misconfigured("env.py", f"it connects to {url.get_backend_name()}, and only PostgreSQL is supported")
-        if not self._settings.from_environment or declared is None:
-            return
-        if url.database != declared.database:
-            raise OtherDatabase(declared.database or "", url.database or "")
-        same = not target.certain or await is_same_database(declared, url)
-        if same is None:
-            raise _error(_server_timeout(declared))
-        if not same:
-            raise OtherDatabase(_with_server(declared), _with_server(url))
-
-
-def _only_one(places: list[ConfiguredDatabase]) -> ConfiguredDatabase:
-    """The first configured database. Raises Misconfigured if there are several: one operation changes one database."""
-    databases = {(url.server, url.database) for url in (make_url(place["url"]) for place in places)}
-    if len(databases) > 1:
-        names = ", ".join(sorted(str(name) for _, name in databases))
-        raise Misconfigured("env.py", f"it migrates several databases ({names}); choose one with --name or -x")
-    return places[0]
-
-
-def _table(place: ConfiguredDatabase) -> VersionTable:
-    return VersionTable(place["version_table"], place["version_table_schema"] or place["default_schema"])
-
-
-def _with_server(url: URL) -> str:
-    return f"{url.database} at {url.server}"
+        target = target_of(places, self._settings)
+        if target.url is not None and target.url.get_backend_name() != "postgresql":
+            raise Misconfigured(
+                "env.py", f"it connects to {target.url.get_backend_name()}, and only PostgreSQL is supported"
+            )
+        return target
 
 
 def _error(problem: Problem) -> ProblemError:

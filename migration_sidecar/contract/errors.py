@@ -162,8 +162,9 @@ class Misconfigured(ProblemError):
 class OtherDatabase(ProblemError):
     """The service was sent to one database and its env.py migrates another; neither was touched."""
 
-    def __init__(self, declared: str, configured: str) -> None:
+    def __init__(self, declared: str) -> None:
         super().__init__(
             "CM-702",
-            f"DATABASE_URL names database {declared}, and env.py connects to {configured}; nothing was touched.",
+            f"The option --database-url names {declared}, and env.py's own connection leads to another database;"
+            " nothing was touched.",
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import asyncpg
 
 from migration_sidecar.protocol.ascii_json import UTF_8, from_ascii, to_ascii
+from migration_sidecar.protocol.catalog.database_identity import IDENTITY, MAY_READ_SYSTEM, SYSTEM, DatabaseIdentity
 from migration_sidecar.protocol.url import URL
 
 if TYPE_CHECKING:
@@ -48,6 +49,20 @@ async def _is_direct(session: Connection) -> bool:
     """Whether the server process that answers is the one to which asyncpg connected."""
     # Without parameters, so that asyncpg prepares nothing for it; the answer is the number of rows.
     return await session.execute(f"SELECT WHERE pg_backend_pid() = {session.get_server_pid()}") == "SELECT 1"
+
+
+async def reaches(session: Connection, expected: DatabaseIdentity) -> bool:
+    """Whether the session is in this database of this running server."""
+    started, database = expected["started"], expected["database"]
+    query = f"SELECT FROM (SELECT {IDENTITY}) AS here WHERE started = {started:d} AND database = {database:d}"
+    return await session.execute(query) == "SELECT 1"  # without parameters, so that nothing is prepared
+
+
+async def identity_of(session: Connection) -> DatabaseIdentity:
+    """The database that the session is in."""
+    row: Any = await session.fetchrow(f"SELECT {IDENTITY}")
+    system = await session.fetchval(SYSTEM) if await session.fetchval(MAY_READ_SYSTEM) else None
+    return {"started": row["started"], "database": row["database"], "system": system}
 
 
 def asyncpg_dsn(url: URL) -> str:

@@ -66,6 +66,7 @@ class DatabaseFacts:
     pooled: bool  # a connection pooler is in between: another session answered than the one opened
     lock_holder: LockHolder | None
     has_version_column: bool = True  # false if a table of this name is no version table
+    is_prepared: bool = False  # the version table is told as env.py will have changed it, which is not committed
     version_width: int | None = None  # maximum length of a revision id, in characters; None for no limit
     other_version_tables: tuple[
         frozenset[str], ...

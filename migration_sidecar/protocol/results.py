@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TypedDict, Union
 
+from migration_sidecar.protocol.catalog.database_identity import DatabaseIdentity
+
 
 class FindingFacts(TypedDict):
     """A line of a revision file that cannot do what its author meant."""
@@ -17,6 +19,7 @@ class ChangeFacts(TypedDict):
     """What the text of a revision file says about the change it makes."""
 
     transactional: bool
+    may_widen_version: bool  # the column of the version table, in which Alembic keeps the id
     reversible: bool
     destructive_upgrade: bool
     destructive_downgrade: bool
@@ -63,19 +66,31 @@ class BuiltSchema(TypedDict):
     revisions: list[str]
 
 
+class SeenVersionTable(TypedDict):
+    """A version table as Alembic finds it after all that env.py did before, committed or not."""
+
+    oid: int | None  # None if the table does not exist
+    revisions: list[str]
+    width: int | None  # of its column, in characters; None for no limit
+
+
 class ConfiguredDatabase(TypedDict):
     """One call of context.configure in env.py: which database and which version table it is for."""
 
-    url: str  # with password
+    url: str  # with password; empty if the driver's connection does not show its address
     version_table: str
-    version_table_schema: str  # empty where env.py names none
+    version_table_schema: str  # as Alembic uses it; empty where env.py names none
     default_schema: str  # of an unqualified version table; empty if search_path has PostgreSQL's default value
     role: str  # set by env.py after it logged in, or empty
-    migrates: bool  # env.py went on to run_migrations
+    migrates: bool  # env.py went on to run_migrations; the fields below are known only then
     in_transaction: bool
     transaction_per_migration: bool
     autocommit: bool
     sees_journal: bool  # autogenerate would compare our tables with env.py's metadata
+    identity: DatabaseIdentity | None
+    seen: SeenVersionTable | None
+    prepares: bool  # env.py wrote before run_migrations, so the version table may be another one by then
+    access: str  # by env.py's own choice: read_write | read_only; empty if the server's default counts
 
 
 # By revision id for a render job; None for a migration, and for an env.py that configures nothing.

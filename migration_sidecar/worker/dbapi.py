@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 IN_FAILED_TRANSACTION = "25P02"
-USUAL_SEARCH_PATH = '"$user", public'
 
 
 def backend_pid(connection: Any) -> int | None:
@@ -23,21 +22,6 @@ def backend_pid(connection: Any) -> int | None:
 def in_autocommit(connection: Any) -> bool:
     """Whether env.py or its engine set AUTOCOMMIT, so that each statement is a transaction of its own."""
     return bool(getattr(driver_connection(connection), "autocommit", False))
-
-
-def default_schema(connection: Any) -> str:
-    """The schema of an unqualified version table; empty if search_path has PostgreSQL's default value."""
-    path, schema = connection.exec_driver_sql("SELECT current_setting('search_path'), current_schema()").one()
-    if path == USUAL_SEARCH_PATH:
-        return ""
-    # A schema that env.py or a revision will create is not yet in current_schema().
-    return str(schema or path.split(",")[0].strip().strip('"'))
-
-
-def current_role(connection: Any) -> str:
-    """The role that env.py or its engine set with SET ROLE; otherwise an empty text."""
-    session, current = connection.exec_driver_sql("SELECT session_user::text, current_user::text").one()
-    return "" if session == current else str(current)
 
 
 def sqlstate_of(error: BaseException) -> str | None:

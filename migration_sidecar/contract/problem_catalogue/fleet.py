@@ -17,8 +17,15 @@ CONFIGURATION = (
         next_step="Correct it and start again."),
     ProblemKind(
         "CM-702", "env.py migrates another database", 409, 2,
-        when="than `DATABASE_URL` names, or one of that name on another server; found before anything was touched",
-        next_step="Let env.py use DATABASE_URL, correct or unset it, or name the database with --database-url."),
+        when="than `--database-url` names, because its connection is opened by a `creator` or connector that takes no "
+        "URL; or it turned to another one after the operation was accepted; found before anything was touched",
+        next_step="Let env.py's connection follow the URL of its engine, or name the database that it leads to."),
+    ProblemKind(
+        "CM-703", "The address of env.py's connection cannot be told", 409, 2,
+        when="a `creator`, a connector or a tunnel opens it, and the driver shows no address, or one that leads to "
+        "another database or does not let our own sessions in. `DATABASE_URL` and PostgreSQL's defaults are not tried "
+        "instead; nothing was touched",
+        next_step="Name the same database with --database-url: both are compared before anything is done."),
 )
 OTHERS = (
     ProblemKind(

@@ -126,4 +126,9 @@ MIGRATION = (
         "([what autogenerate sees](environments.md#what-autogenerate-sees))",
         next_step="Pass a filter to context.configure: include_name=lambda name, kind, parents: (kind, name) != "
         "('schema', 'migration_sidecar'). Where nobody uses autogenerate: --journal-table migration_sidecar.journal."),
+    ProblemKind(
+        "CM-416", "Something is known only when it runs", None, 0,
+        when="a warning in a plan: `env.py` changes the version table before it migrates, or a revision may widen it; "
+        "what is wrong then is refused before the first change, or directly before that revision",
+        next_step="Nothing, if that is meant."),
 )

@@ -8,7 +8,7 @@ from migration_sidecar.contract.errors import JournalInSight
 from migration_sidecar.engine.planning.preflight import journal_in_sight
 
 if TYPE_CHECKING:
-    from migration_sidecar.alembic_environment.target_database import MigrationTarget
+    from migration_sidecar.alembic_environment.migration_target import MigrationTarget
     from migration_sidecar.database.records import AnyConnection, MigrationRecords
 
 

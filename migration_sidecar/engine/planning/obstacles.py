@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migration_sidecar.alembic_environment.history import History, RevisionFile
-from migration_sidecar.alembic_environment.target_database import MigrationTarget
+from migration_sidecar.alembic_environment.migration_target import MigrationTarget
 from migration_sidecar.contract.messages import Action, Problem
 from migration_sidecar.database.facts import DatabaseFacts
 from migration_sidecar.engine.planning.database_state import classify
@@ -23,4 +23,4 @@ def find_obstacles(
     file_problems = check_revision_files(steps, action, history, facts, migration_target)
     # Where the probe of env.py failed, the migration would fail in the same way.
     of_env_py = (migration_target.reason, journal_in_sight(migration_target, has_journal=facts.has_journal))
-    return [*check_database(facts, history_problem), *filter(None, of_env_py), *file_problems]
+    return [*check_database(facts, history_problem, migration_target), *filter(None, of_env_py), *file_problems]

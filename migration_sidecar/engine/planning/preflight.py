@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from migration_sidecar.alembic_environment.history import Finding, History, RevisionFile
-from migration_sidecar.alembic_environment.target_database import MigrationTarget
+from migration_sidecar.alembic_environment.migration_target import MigrationTarget
 from migration_sidecar.contract.messages import Action, DatabaseState, LockHolder, Problem
 from migration_sidecar.database.facts import DatabaseFacts
-
-ALEMBIC_VERSION_WIDTH = 32  # of the version column, if Alembic creates the table
+from migration_sidecar.engine.planning import version_width
 
 
 def check_history(state: DatabaseState, facts: DatabaseFacts, history: History) -> Problem | None:
@@ -45,11 +44,13 @@ def _unmanaged(facts: DatabaseFacts) -> Problem:
     return Problem.of("CM-552", f"The database has tables but no revision. {detail}", next_step=next_step)
 
 
-def check_database(facts: DatabaseFacts, history_problem: Problem | None) -> Iterator[Problem]:
+def check_database(
+    facts: DatabaseFacts, history_problem: Problem | None, migration_target: MigrationTarget
+) -> Iterator[Problem]:
     """The problems of the database itself. `history_problem` is the result of `check_history`."""
     if history_problem is not None:
         yield history_problem
-    if facts.read_only:
+    if facts.read_only or migration_target.access == "read_only":
         yield READ_ONLY
     if facts.pooled:
         yield POOLED
@@ -71,14 +72,12 @@ def check_revision_files(
     migration_target: MigrationTarget,
 ) -> Iterator[Problem]:
     """The problems of the revision files to run."""
-    width = facts.version_width if facts.has_version_table else ALEMBIC_VERSION_WIDTH
     for step in steps:
         for finding in step.findings:
             if finding.action is action and _applies(finding, migration_target):
                 yield _FINDINGS[finding.kind](step, finding)
-        is_wider = history.makes_version_table and not facts.has_version_table
-        if action is Action.UPGRADE and width is not None and len(step.id) > width and not is_wider:
-            yield _revision_id_too_long(step, width)
+    if action is Action.UPGRADE:
+        yield from version_width.obstacles(steps, history, facts)
 
 
 def _applies(finding: Finding, migration_target: MigrationTarget) -> bool:
@@ -213,15 +212,6 @@ def _drops_journal(step: RevisionFile, finding: Finding) -> Problem:
         "CM-415",
         f"{step.name}:{finding.line} drops the journal of migrations, as autogenerate writes it.",
         next_step="Remove what that file says about schema migration_sidecar, in downgrade() too.",
-        revision=step.id,
-    )
-
-
-def _revision_id_too_long(step: RevisionFile, width: int) -> Problem:
-    return Problem.of(
-        "CM-302",
-        f"{step.name} has a revision id of {len(step.id)} characters; the version column holds {width}.",
-        next_step="Shorten the id, or make the column wider.",
         revision=step.id,
     )
 

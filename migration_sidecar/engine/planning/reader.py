@@ -39,6 +39,7 @@ from migration_sidecar.database.facts import DatabaseFacts, long_transactions
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.planning.database_state import NO_HISTORY, classify, is_settled
+from migration_sidecar.engine.planning.known_when_it_runs import known_when_it_runs
 from migration_sidecar.engine.planning.obstacles import find_obstacles
 from migration_sidecar.engine.planning.preflight import (
     check_history,
@@ -46,7 +47,8 @@ from migration_sidecar.engine.planning.preflight import (
     missing_grant_problem,
     warnings,
 )
-from migration_sidecar.engine.planning.version_tables import pending_count, read_most_behind
+from migration_sidecar.engine.planning.prepared_facts import PreparedFacts
+from migration_sidecar.engine.planning.version_tables import pending_count
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
@@ -77,6 +79,7 @@ class StatusReader:
         self._target_database = target_database
         self._database = database
         self._revision_files = revision_files
+        self._prepared_facts = PreparedFacts(target_database)
 
     async def env_only_connects(self) -> bool:
         """Whether env.py has no effect of its own, so that it need not be run at head. Raises as the target does."""
@@ -157,6 +160,7 @@ class StatusReader:
             obstacles=find_obstacles(history, facts, migration_target, action, steps),
             warnings=[
                 *warnings(steps, migration_target, waiting, has_journal=facts.has_journal),
+                *known_when_it_runs(steps, action, history, facts),
                 *([several] if several else []),
             ],
         )
@@ -169,7 +173,7 @@ class StatusReader:
         tables = await self._target_database.all_records(loading)
         history = await self._revision_files.history(loading) if len(tables) > 1 else NO_HISTORY
         steps = partial(_steps, history, action=action, target=target)
-        return await read_most_behind(connection, tables, pending_count(history, steps))
+        return await self._prepared_facts.read_most_behind(connection, tables, pending_count(history, steps), loading)
 
     async def agreed(self, record: Operation, loading: LoadDeadline = UNLIMITED) -> AgreedPlan:
         """The agreed plan of an operation that an older release accepted without storing it, from the current files."""
@@ -184,11 +188,10 @@ class StatusReader:
         if len(tables) > 1:
             with suppress(HistoryUnreadable):
                 history = await self._revision_files.history(loading)
-        left, is_there = (
-            (lambda at: agreed.remaining(history, at.revisions)),
-            (lambda at: agreed.is_reached(at.revisions)),
+        distance = pending_count(
+            history, lambda at: agreed.remaining(history, at.revisions), lambda at: agreed.is_reached(at.revisions)
         )
-        return (await read_most_behind(connection, tables, pending_count(history, left, is_there)))[0]
+        return (await self._prepared_facts.read_most_behind(connection, tables, distance, loading))[0]
 
     async def read_back(
         self, facts: DatabaseFacts, agreed: AgreedPlan, done: Collection[str] = (), loading: LoadDeadline = UNLIMITED
@@ -222,7 +225,8 @@ class StatusReader:
         tables = await self._target_database.all_records(loading)
         async with self._database.connection(loading=loading) as connection:
             steps = partial(_steps, history, action=Action.UPGRADE, target=history.status_target)
-            facts, several = await read_most_behind(connection, tables, pending_count(history, steps))
+            distance = pending_count(history, steps)
+            facts, several = await self._prepared_facts.read_most_behind(connection, tables, distance, loading)
             readable = facts.has_journal and facts.missing_grant is None
             last = await tables[0].operations.last(connection) if readable else None
             # Without a Dapr sidecar no rows are sent, so there is no backlog.

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
 
 from migration_sidecar.alembic_environment.history import History, RevisionFile
 from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.contract.messages import Problem
-from migration_sidecar.database.facts import DatabaseFacts, read_facts
+from migration_sidecar.database.facts import DatabaseFacts
 from migration_sidecar.database.records import MigrationRecords
-
-if TYPE_CHECKING:
-    from migration_sidecar.database.records import AnyConnection
 
 
 async def read_most_behind(
-    connection: AnyConnection,
+    read: Callable[[MigrationRecords], Awaitable[DatabaseFacts]],
     tables: Sequence[MigrationRecords],
     distance: Callable[[DatabaseFacts], tuple[bool, int]],
 ) -> tuple[DatabaseFacts, Problem | None]:
     """The facts of the table with the greatest `distance`, and a warning if the others are at other revisions."""
-    all_facts = [await read_facts(connection, records) for records in tables]
+    all_facts = [await read(records) for records in tables]
     if len(all_facts) == 1:
         return all_facts[0], None
     distances = [distance(facts) for facts in all_facts]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from socket import getaddrinfo
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
 
+from migration_sidecar.worker.dbapi import driver_connection
+
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.engine import Connection
 
+NOTHING: Mapping[str, Any] = {}
 TLS_PARAMETERS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
 
 
@@ -50,7 +54,7 @@ def url_of_parameters(dialect: Any, parameters: Mapping[str, Any]) -> str:
     if isinstance(file := parameters.get("unix_sock"), str):  # pg8000
         host, port = _of_socket(file)
     return _as_text(
-        dialect,
+        drivername_of(dialect),
         host=host,
         port=port,
         user=parameters.get("user"),
@@ -60,28 +64,86 @@ def url_of_parameters(dialect: Any, parameters: Mapping[str, Any]) -> str:
     )
 
 
-def url_of_connection(connection: Connection) -> str:
-    """The URL, with password, of an open connection. The driver knows also what came from PGHOST or a password file."""
-    url, driver = connection.engine.url, connection.connection.dbapi_connection
-    options = {name: value for name in TLS_PARAMETERS if isinstance(value := url.query.get(name), str)}
-    dialect, info = connection.dialect, getattr(driver, "info", None)
+def url_of_connection(connection: Connection, database: str | None = None) -> str:
+    """The URL, with password, of an open connection, as its driver shows it; empty if it shows no address.
+
+    The engine's URL alone says nothing: a `creator`, a listener or PGHOST may have led the connection elsewhere.
+    `database` is the name that the server gave, for a driver that does not keep it.
+    """
+    dialect, url = connection.dialect, connection.engine.url
     _, parameters = dialect.create_connect_args(url)
-    # The URL keeps all of several hosts, because after a failover another one answers.
-    if "unix_sock" in parameters or "," in _in_one(parameters.get("host")):
-        return url_of_parameters(dialect, {"password": getattr(info, "password", None), **parameters})
-    if info is not None and hasattr(info, "dbname"):  # psycopg and psycopg2
-        return _as_text(dialect, info.host, info.port, info.user, info.password or url.password, info.dbname, options)
-    inner = getattr(driver, "driver_connection", None)
-    known, address = getattr(inner, "_params", None), getattr(inner, "_addr", None)
-    if known is not None and address is not None:  # asyncpg
-        host, port = address if isinstance(address, tuple) else _of_socket(address)
-        password = known.password if isinstance(known.password, str) else url.password
-        return _as_text(dialect, host, port, known.user, password, known.database, options)
-    return url.render_as_string(hide_password=False)
+    return url_of_driver(driver_connection(connection), drivername_of(dialect), parameters, database or url.database)
+
+
+def url_of_driver(
+    driver: Any, drivername: str, parameters: Mapping[str, Any] = NOTHING, database: str | None = None
+) -> str:
+    """As `url_of_connection`, for a driver's own connection. `parameters` are those of the engine's URL, if known."""
+    inner = getattr(driver, "driver_connection", None)  # of an asynchronous driver
+    info = getattr(driver, "info", None) or getattr(inner, "info", None)
+    if info is not None and hasattr(info, "dbname"):
+        return _of_libpq(drivername, info, parameters)
+    if hasattr(inner, "_params") and hasattr(inner, "_addr"):
+        return _of_asyncpg(drivername, inner, parameters)
+    if hasattr(driver, "_usock"):
+        return _of_pg8000(drivername, driver, parameters, database)
+    return ""
+
+
+def drivername_of(dialect: Any) -> str:
+    """The first part of a URL, such as `postgresql+psycopg`."""
+    return f"{dialect.name}+{dialect.driver}"
+
+
+def _of_libpq(drivername: str, info: Any, parameters: Mapping[str, Any]) -> str:
+    """Of psycopg and psycopg2. A service file and the environment are resolved already."""
+    used = info.dsn_parameters if hasattr(info, "dsn_parameters") else info.get_parameters()
+    options = {name: used[name] for name in TLS_PARAMETERS if used.get(name)}
+    host, port = _all_hosts(used, *_all_hosts(parameters, info.host, info.port))
+    return _as_text(drivername, host, port, info.user, info.password or None, info.dbname, options)
+
+
+def _of_asyncpg(drivername: str, inner: Any, parameters: Mapping[str, Any]) -> str:
+    known, address = inner._params, inner._addr
+    host, port = address if isinstance(address, tuple) else _of_socket(address)
+    password = known.password if isinstance(known.password, str) else parameters.get("password")
+    host, port = _all_hosts(parameters, host, port)
+    options = {name: parameters[name] for name in TLS_PARAMETERS if isinstance(parameters.get(name), str)}
+    return _as_text(drivername, host, port, known.user, password, known.database, options)
+
+
+def _of_pg8000(drivername: str, driver: Any, parameters: Mapping[str, Any], database: str | None) -> str:
+    """It keeps the socket, the user and the password."""
+    peer = driver._usock.getpeername()
+    host, port = peer[:2] if isinstance(peer, tuple) else _of_socket(_decoded(peer))
+    if not host or not database:  # a connector's own end of a tunnel has no address
+        return ""
+    named = parameters.get("host")
+    if isinstance(peer, tuple) and named and _leads_to(named, port, host):
+        host = named
+    return _as_text(drivername, host, port, _decoded(driver.user), _decoded(driver.password), database, {})
+
+
+def _all_hosts(parameters: Mapping[str, Any], host: Any, port: Any) -> tuple[Any, Any]:
+    """All of several hosts, if the connection is with one of them: after a failover another one answers."""
+    hosts = _in_one(parameters.get("host")).split(",")
+    return (hosts, parameters.get("port")) if len(hosts) > 1 and host in hosts else (host, port)
+
+
+def _leads_to(name: str, port: int, address: str) -> bool:
+    """Whether the host name stands for the address; TLS may need the name."""
+    try:
+        return any(found[4][0] == address for found in getaddrinfo(name, port))
+    except OSError:
+        return False
+
+
+def _decoded(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _as_text(
-    dialect: Any,
+    drivername: str,
     host: Any,
     port: Any,
     user: str | None,
@@ -93,7 +155,7 @@ def _as_text(
     if hosts.startswith("/") or "," in hosts:
         query = {"host": hosts, **({"port": _in_one(port)} if port else {})}
     return URL.create(
-        f"{dialect.name}+{dialect.driver}",
+        drivername,
         username=user,
         password=str(password) if password is not None else None,
         host=None if query else host,

@@ -22,12 +22,14 @@ from migration_sidecar.protocol.journal_schema import PLAIN, JournalTables, jour
 from migration_sidecar.protocol.limits import CONNECT_SECONDS
 from migration_sidecar.protocol.reports import ProblemFacts, SendReport
 from migration_sidecar.protocol.results import ConfiguredDatabase, HistoryFacts
-from migration_sidecar.worker.dbapi import current_role, default_schema, driver_connection, in_autocommit
+from migration_sidecar.worker.dbapi import driver_connection, in_autocommit
 from migration_sidecar.worker.env.arguments import ArgumentsWatch
 from migration_sidecar.worker.env.autogenerate import sees_journal
-from migration_sidecar.worker.env.engine_url import url_of_connection, url_of_parameters
+from migration_sidecar.worker.env.engine_url import url_of_connection, url_of_driver, url_of_parameters
 from migration_sidecar.worker.env.env_analysis import has_no_side_effects
 from migration_sidecar.worker.env.preview_failure import PreviewErrors, WaitedTooLong
+from migration_sidecar.worker.env.run_facts import facts_of_run
+from migration_sidecar.worker.env.written_versions import WrittenVersions
 from migration_sidecar.worker.failure_report import describe_failure
 from migration_sidecar.worker.no_commit import DiscardedCommits, discard_commits
 from migration_sidecar.worker.refusal import MigrationRefused
@@ -68,15 +70,12 @@ def probe_env(
     config.cmd_opts = watch.options
     places: list[ConfiguredDatabase] = []
     found: list[str] = []  # what the version table holds
-    reached = _report_connections(report)
+    reached, written = _report_connections(report), WrittenVersions()
 
     def nothing_to_do(heads: Any, context: Any) -> list[Any]:
         found[:] = heads
         if context.connection is not None:
-            connection = context.connection
-            places[-1].update(
-                {"default_schema": default_schema(connection), "role": current_role(connection), "migrates": True}
-            )
+            places[-1].update(facts_of_run(context, heads, written))  # type: ignore[typeddict-item]
         return []
 
     def is_behind() -> bool:
@@ -132,22 +131,26 @@ def _limit_waiting(limit: TimeLimit) -> None:
 
 
 def _report_connections(report: SendReport) -> list[str]:
-    """Reports `tried`, the URL to which env.py connects, and None once it is connected; those are in the list."""
+    """Reports `tried`, the URL to which env.py connects, and None once it is connected; those are in the list.
+
+    The list holds an empty text for a connection whose address is not known.
+    """
     tried: list[str] = []
     reached: list[str] = []
 
     def connecting(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
         if dialect.name == "postgresql":
             url = url_of_parameters(dialect, parameters)
-            tried.append(url)
+            tried[:] = [url]
             report({"event": "connecting", "tried": url, "tried_at": monotonic()})
             # A server may accept the connection and never answer; a status must not wait for it.
             parameters.setdefault(
                 "connect_timeout" if dialect.driver.startswith("psycopg") else "timeout", CONNECT_SECONDS
             )
 
-    def connected(*_: Any) -> None:
-        reached.extend(url for url in tried[-1:] if url not in reached)
+    def connected(driver: Any, _record: Any) -> None:
+        url = url_of_driver(driver, "postgresql") or (tried.pop() if tried else "")
+        reached.extend([url] if url not in reached else [])
         report({"event": "connected", "tried": None})
 
     event.listen(Engine, "do_connect", connecting)
@@ -174,6 +177,10 @@ def _note_each_configure(places: list[ConfiguredDatabase], discarded: DiscardedC
                     "transaction_per_migration": bool(all_options.get("transaction_per_migration")),
                     "autocommit": in_autocommit(connection) or discarded.is_autocommit(driver_connection(connection)),
                     "sees_journal": sees_journal(connection, all_options, tables),
+                    "identity": None,
+                    "seen": None,
+                    "prepares": False,
+                    "access": "",
                 }
             )
         return configure(self, connection, *args, **options)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from migration_sidecar.protocol.journal_schema import JOURNAL_SCHEMA
 from migration_sidecar.protocol.results import ChangeFacts
+from migration_sidecar.worker.scripts.version_column import may_widen_version_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,7 @@ def analyse_revision(path: Path, source: bytes) -> ChangeFacts:
     upgrade, downgrade = _function(tree, "upgrade"), _function(tree, "downgrade")
     return {
         "transactional": stays_in_transaction(source),
+        "may_widen_version": may_widen_version_column(source),
         "reversible": downgrade is None or not _does_nothing(downgrade) or _is_empty(upgrade, downgrade),
         "destructive_upgrade": upgrade is not None and _destructive(upgrade),
         "destructive_downgrade": downgrade is not None and _destructive(downgrade),

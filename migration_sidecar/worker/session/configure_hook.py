@@ -20,11 +20,11 @@ from migration_sidecar.protocol.origin import Origin
 from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.protocol.version_table import VersionTable
 from migration_sidecar.protocol.version_tables import revision_fingerprint
-from migration_sidecar.worker.dbapi import default_schema
 from migration_sidecar.worker.failpoints import reach_after, watch_autocommit_blocks
-from migration_sidecar.worker.session import preconditions
+from migration_sidecar.worker.session import preconditions, version_width
 from migration_sidecar.worker.session.guarded_session import GuardedSession
 from migration_sidecar.worker.session.run_failure import RunFailure
+from migration_sidecar.worker.version_table import default_schema_of, find, named_schema
 
 _unguarded = EnvironmentContext.configure
 
@@ -48,8 +48,9 @@ class GuardedSessions:
         orders = self._orders(connection)
         session = GuardedSession(connection, orders, partial(self._attempt, orders), self._report, sources)
         self._sessions.append(session)
-        schema = options.get("version_table_schema") or _own_schema(connection, orders)
-        session.open(VersionTable(options.get("version_table") or PLAIN, schema))
+        table = options.get("version_table") or PLAIN
+        schema = named_schema(connection, options.get("version_table_schema")) or _own_schema(connection, orders, table)
+        session.open(VersionTable(table, schema))
         return session
 
     def leave(self) -> None:
@@ -115,12 +116,12 @@ def _changes_the_database(environment: EnvironmentContext) -> bool:
     return bool(options.get("destination_rev")) and not options.get("as_sql") and not options.get("dont_mutate")
 
 
-def _own_schema(connection: Any, orders: MigrationOrders) -> str:
+def _own_schema(connection: Any, orders: MigrationOrders, table: str) -> str:
     """The schema of an unqualified version table. env.py may set a different search_path for each tenant."""
     if not orders.default_schema:
         return ""
     with nullcontext() if connection.in_transaction() else connection.begin():
-        return default_schema(connection) or orders.default_schema
+        return default_schema_of(find(connection, table, "")) or orders.default_schema
 
 
 def _loaded(scripts: Any) -> dict[str, bytes]:
@@ -144,6 +145,7 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
         # This session has the lock here, so no other migration changes the database from now on.
         revisions = [step.revision.revision for step in steps if hasattr(step, "revision")]
         preconditions.require_agreed({revision: session.files[revision] for revision in revisions}, session.orders)
+        version_width.require_width(context, [step for step in steps if hasattr(step, "revision")], session.sources)
         guarded_steps = [session.guard(step, context) if hasattr(step, "revision") else step for step in steps]
         return reach_after("all_done", guarded_steps, session.connection)
 

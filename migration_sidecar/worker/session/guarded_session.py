@@ -28,6 +28,7 @@ from migration_sidecar.worker.session import (
     journal_writer,
     preconditions,
     transaction_errors,
+    version_width,
 )
 from migration_sidecar.worker.session.changed_tables import may_drop
 from migration_sidecar.worker.session.commits import stop_watching, watch_commits
@@ -205,6 +206,8 @@ class GuardedSession:
         reach("revision_begun", self.connection)
         with nullcontext() if transactional else self._none_left_invalid(revision, source):
             apply()
+            if step.is_upgrade:
+                version_width.require_width_now(context, revision)
             reach("statements_done", self.connection)
 
     def _none_left_invalid(self, revision: str, source: bytes) -> AbstractContextManager[None]:

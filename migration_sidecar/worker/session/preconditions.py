@@ -21,10 +21,11 @@ from migration_sidecar.protocol.version_tables import (
     version_rows,
     version_tables,
 )
-from migration_sidecar.worker.dbapi import backend_pid, default_schema, driver_error, server_sentence, sqlstate_of
+from migration_sidecar.worker.dbapi import backend_pid, driver_error, server_sentence, sqlstate_of
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.session import journal_writer
 from migration_sidecar.worker.session.session_settings import set_config_sql
+from migration_sidecar.worker.version_table import default_schema_of, find, named_schema
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -143,12 +144,11 @@ def _read_only() -> MigrationRefused:
 
 def version_table_of(context: Any, orders: MigrationOrders) -> VersionTable:
     """The version table that Alembic finds on its connection now. The schema is empty for the usual search_path."""
-    connection, schema = context.connection, context.version_table_schema
-    translated = connection.get_execution_options().get("schema_translate_map") or {}
-    schema = translated.get(schema, schema)
+    connection, name = context.connection, context.version_table
+    schema = named_schema(connection, context.version_table_schema)
     if not schema and orders.reads_schema:
-        schema = default_schema(connection)
-    return VersionTable(context.version_table, schema or "")
+        schema = default_schema_of(find(connection, name, ""))
+    return VersionTable(name, schema)
 
 
 @contextmanager

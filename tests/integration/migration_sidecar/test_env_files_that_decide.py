@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy.engine import make_url
 
 from migration_sidecar.cli.target_argument import full_target
-from migration_sidecar.contract.errors import ProblemError
 from migration_sidecar.contract.messages import Action, DatabaseState, OperationState
 from migration_sidecar.engine.engine import Engine
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, tables, version
 from tests.integration.migration_sidecar.test_places import FROM_ENVIRONMENT, OpenEngine, open_engine, written
-from tests.integration.migration_sidecar.troubled_servers import database_of, running, server_in
 
 __all__ = ["open_engine"]
 
@@ -92,29 +88,3 @@ async def test_one_database_may_be_named_in_two_ways(
     named = make_url(database.url).set(host="localhost").render_as_string(hide_password=False)
     engine = open_engine(written(environment, FROM_ENVIRONMENT), {"ORDERS_DSN": database.url, "DATABASE_URL": named})
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED
-
-
-async def test_a_database_of_the_same_name_on_another_server_is_another_one(
-    environment: Environment, postgres: object, tmp_path: Path, open_engine: OpenEngine
-) -> None:
-    with running(server_in(tmp_path / "server")) as server, running(server_in(tmp_path / "other")) as other:
-        urls = {"ORDERS_DSN": database_of(server).url, "DATABASE_URL": database_of(other).url}
-        engine = open_engine(written(environment, FROM_ENVIRONMENT), urls)
-        status = await engine.reader.status()
-        assert status.error is not None
-        assert status.error.code == "CM-702"
-        with pytest.raises(ProblemError, match="CM-702"):
-            await carry_out(engine)
-        for each in (server, other):
-            assert tables(database_of(each)) == set()
-
-
-async def test_a_database_url_that_leads_nowhere_is_waited_for(
-    environment: Environment, database: Database, open_engine: OpenEngine
-) -> None:
-    nowhere = make_url(database.url).set(port=9).render_as_string(hide_password=False)
-    engine = open_engine(written(environment, FROM_ENVIRONMENT), {"ORDERS_DSN": database.url, "DATABASE_URL": nowhere})
-    status = await engine.reader.status()
-    assert status.error is not None
-    assert (status.state, status.error.code, status.error.retryable) == (DatabaseState.UNREACHABLE, "CM-513", True)
-    assert "127.0.0.1:9" in status.error.detail

@@ -159,21 +159,20 @@ async def test_env_py_is_asked_again_only_when_a_file_changed(
     assert asked == 2
 
 
-async def test_a_service_that_was_sent_to_one_database_migrates_no_other(
+async def test_a_database_url_that_env_py_does_not_use_is_not_looked_at(
     environment: Environment, database: Database, create_database: CreateDatabase, open_engine: OpenEngine
 ) -> None:
     other = create_database()
+    nowhere = make_url(other.url).set(port=9).render_as_string(hide_password=False)
     written(environment, FROM_ENVIRONMENT)
-    engine = open_engine(environment, {"ORDERS_DSN": database.url, "DATABASE_URL": other.url})
-
-    assert (await engine.reader.status()).error.code == "CM-702"  # type: ignore[union-attr]
-    for question in (engine.reader.plan("upgrade", "head"), carry_out(engine)):  # type: ignore[arg-type]
-        with pytest.raises(ProblemError, match="CM-702") as refusal:
-            await question
-        assert database.name in refusal.value.problem.detail
-        assert other.name in refusal.value.problem.detail
-    for untouched in (database, other):
-        assert rows(untouched, "SELECT count(*) FROM pg_namespace WHERE nspname = 'migration_sidecar'") == [(0,)]
+    for declared in (other.url, nowhere):
+        engine = open_engine(environment, {"ORDERS_DSN": database.url, "DATABASE_URL": declared})
+        assert (await engine.reader.status()).database == database.name
+        assert (await carry_out(engine)).state is OperationState.SUCCEEDED
+        assert (await engine.reader.status()).state is DatabaseState.AT_HEAD
+    assert version(database) == ["one"]
+    assert rows(other, "SELECT count(*) FROM pg_namespace WHERE nspname = 'migration_sidecar'") == [(0,)]
+    assert tables(other) == set()
 
 
 async def test_an_address_by_option_holds_for_any_env_py(

@@ -27,14 +27,18 @@ async def test_an_env_py_that_turns_to_another_database_between_look_and_migrati
         neighbour.revision("another_history")
         await carry_out(start_engine(neighbour))
     before = rows(other, "SELECT relname FROM pg_class ORDER BY 1")
-    env = environment.folder / "alembic" / "env.py"
+    env, moved = environment.folder / "alembic" / "env.py", environment.folder / "moved.txt"
     turning = f"""
-if "destination_rev" in context._proxy.context_opts:
+from pathlib import Path
+if Path({str(moved)!r}).exists():
     config.set_main_option("sqlalchemy.url", {other.url!r})
 """
     env.write_text(env.read_text().replace("target_metadata = None\n", f"target_metadata = None\n{turning}"))
-    assert "destination_rev" in env.read_text()
-    operation = await carry_out(start_engine(environment))
+    assert "moved.txt" in env.read_text()
+    engine = start_engine(environment)
+    await engine.reader.status()
+    moved.touch()
+    operation = await carry_out(engine)
     assert operation.error is not None
     assert (operation.state, operation.error.code) == (OperationState.FAILED, "CM-702")
     assert rows(other, "SELECT relname FROM pg_class ORDER BY 1") == before

@@ -37,10 +37,16 @@ def database_of(server: PostgresServer) -> Database:
 
 def standby_of(stopped: PostgresServer, directory: Path) -> PostgresServer:
     """A hot standby as it is after a failover went elsewhere: it answers, and takes no writes."""
+    standby = copy_of(stopped, directory)
+    (directory / "data" / "standby.signal").touch()
+    return standby
+
+
+def copy_of(stopped: PostgresServer, directory: Path) -> PostgresServer:
+    """Another server with the same system identifier, databases and oids."""
     directory.mkdir()
     # With ownership, because PostgreSQL refuses a folder that is somebody else's.
     subprocess.run(["cp", "-a", str(stopped.data), str(directory / "data")], check=True)
-    (directory / "data" / "standby.signal").touch()
     return server_in(directory)
 
 

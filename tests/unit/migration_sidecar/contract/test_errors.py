@@ -33,7 +33,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "WorkerUnavailable": ("The process did not start",),
     "LockBusy": (LockHolder(pid=7, application="x"),),
     "Misconfigured": ("KEY", "it is not good"),
-    "OtherDatabase": ("orders", "payments"),
+    "OtherDatabase": ("orders at db:5432",),
 }
 KINDS = {
     name: kind

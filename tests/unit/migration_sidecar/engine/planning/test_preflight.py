@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from migration_sidecar.alembic_environment.history import Finding, History, RevisionFile
-from migration_sidecar.alembic_environment.target_database import MigrationTarget
+from migration_sidecar.alembic_environment.migration_target import MigrationTarget
 from migration_sidecar.contract.messages import Action
+from migration_sidecar.engine.planning.known_when_it_runs import known_when_it_runs
 from migration_sidecar.engine.planning.preflight import check_revision_files, journal_in_sight, warnings
 from migration_sidecar.protocol.version_table import VersionTable
 from tests.unit.migration_sidecar.alembic_environment.test_history import LINE, history
@@ -70,6 +71,23 @@ def test_a_long_id_needs_a_wide_column(known: dict[str, Any], expected: list[str
     assert codes([step("a" * 33)], **known) == expected
     assert codes([step("a" * 33)], action=Action.DOWNGRADE, **known) == []
     assert codes([step("a" * 32)], **known) == []
+
+
+@pytest.mark.parametrize(
+    ("widening", "refused"),
+    [([False, False], True), ([True, False], False), ([False, True], False)],
+    ids=["nobody widens it", "a revision before", "the revision itself"],
+)
+def test_a_long_id_is_only_a_remark_where_a_revision_may_widen_the_column(widening: list[bool], refused: bool) -> None:
+    steps = [step(each, may_widen_version=widens) for each, widens in zip(("a1", "a" * 33), widening, strict=True)]
+    assert codes(steps) == (["CM-302"] if refused else [])
+    remarks = [problem.code for problem in known_when_it_runs(steps, Action.UPGRADE, history(LINE), facts())]
+    assert remarks == ([] if refused else ["CM-416"])
+    assert list(known_when_it_runs(steps, Action.DOWNGRADE, history(LINE), facts())) == []
+
+
+def test_a_revision_after_the_long_id_cannot_widen_the_column_in_time() -> None:
+    assert codes([step("a" * 33), step("a2", may_widen_version=True)]) == ["CM-302"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+"""The database and the version tables that an environment migrates, as its env.py configured them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from migration_sidecar.config.settings import Settings
+from migration_sidecar.contract.errors import Misconfigured
+from migration_sidecar.contract.messages import Problem
+from migration_sidecar.protocol.catalog.database_identity import DatabaseIdentity, is_same
+from migration_sidecar.protocol.results import ConfiguredDatabase, SeenVersionTable
+from migration_sidecar.protocol.url import URL, make_url
+from migration_sidecar.protocol.version_table import VersionTable
+
+
+@dataclass(frozen=True)
+class MigrationTarget:
+    """The target that a probe of env.py reported, or that the settings declare."""
+
+    url: URL | None = field(repr=False)
+    table: VersionTable
+    default_schema: str = ""  # of an unqualified version table; empty if search_path has PostgreSQL's default value
+    role: str = ""  # that env.py sets after login
+    in_transaction: bool = False  # env.py began a transaction: all revisions are in it
+    autocommit: bool = False  # env.py put its connection in AUTOCOMMIT: no revision is in a transaction
+    is_split: bool = False  # the settings ask for a transaction per revision, and env.py for one transaction
+    certain: bool = True  # the probe of env.py succeeded
+    reason: Problem | None = None  # why not; None if the service's own connection will show the reason
+    tables: tuple[VersionTable, ...] = ()  # all version tables that env.py configures
+    sees_journal: bool = False  # `alembic check` and --autogenerate would take the journal for a table to drop
+    is_journal_chosen: bool = False  # the settings name the journal's table
+    only_connects: bool = False  # env.py has no effect of its own, so nothing is missed if it is not run
+    unseen: Problem | None = None  # what the probe met and the upgrade need not meet, so that not all is known before
+    identity: DatabaseIdentity | None = None  # of the database that env.py's connection reached; None if not known
+    access: str = ""  # read_write or read_only, where env.py decides that and not the server's default
+    # The version tables as Alembic would find them, where env.py wrote something before it migrates.
+    prepared: Mapping[VersionTable, SeenVersionTable] = field(default_factory=dict)
+
+    @property
+    def session_settings(self) -> dict[str, str]:
+        """The settings of env.py's session that our own sessions take too, because each reads what the other made."""
+        settings = {"role": self.role} if self.role else {}
+        if self.access == "read_write":
+            settings["default_transaction_read_only"] = "off"
+        return settings
+
+
+def target_of(places: Sequence[ConfiguredDatabase], settings: Settings) -> MigrationTarget:
+    """The target of an env.py that configured these. Raises Misconfigured if they are in several databases."""
+    first = _only_one(places)
+    tables = [VersionTable(place["version_table"], _schema(place)) for place in places]
+    told = make_url(first["url"]) if first["url"] else None
+    return MigrationTarget(
+        settings.configured_url or told,
+        tables[0],
+        first["default_schema"],
+        first["role"],
+        first["in_transaction"],
+        first["autocommit"],
+        is_split=settings.transaction_per_revision
+        and not (first["transaction_per_migration"] or first["in_transaction"] or first["autocommit"]),
+        tables=tuple(dict.fromkeys(tables)),
+        sees_journal=any(place["sees_journal"] for place in places),
+        is_journal_chosen=settings.journal_table is not None,
+        identity=first["identity"],
+        reason=None if settings.configured_url or told else UNKNOWN_ADDRESS,
+        access=first["access"],
+        prepared={
+            table: place["seen"]
+            for table, place in zip(tables, places, strict=True)
+            if place["prepares"] and place["seen"]
+        },
+    )
+
+
+NAME_IT = "Name the same database with --database-url, for our own sessions: both are compared before anything is done."
+UNKNOWN_ADDRESS = Problem.of(
+    "CM-703",
+    "Its driver does not show to which database it connected, or there are several; nothing was touched.",
+    next_step=NAME_IT,
+)
+
+
+def one_address(reached: Sequence[str]) -> URL | None:
+    """The address of all connections that env.py opened; None if they differ, or one of them is not known."""
+    urls = [make_url(each) if each else None for each in reached]
+    addresses = {(url.server, url.database) if url is not None else None for url in urls}
+    return urls[0] if len(addresses) == 1 else None
+
+
+def _only_one(places: Sequence[ConfiguredDatabase]) -> ConfiguredDatabase:
+    """The first configured database. Raises Misconfigured if there are several: one operation changes one database."""
+    first = places[0]
+    if others := [place for place in places if not _is_same(first, place)]:
+        names = ", ".join(sorted({make_url(place["url"]).database or "" for place in (first, *others) if place["url"]}))
+        raise Misconfigured("env.py", f"it migrates several databases ({names}); choose one with --name or -x")
+    return first
+
+
+def _is_same(one: ConfiguredDatabase, other: ConfiguredDatabase) -> bool:
+    if one["identity"] is not None and other["identity"] is not None:
+        return is_same(one["identity"], other["identity"])
+    first, second = (make_url(place["url"]) if place["url"] else None for place in (one, other))
+    return first is None or second is None or (first.server, first.database) == (second.server, second.database)
+
+
+def _schema(place: ConfiguredDatabase) -> str:
+    return place["version_table_schema"] or place["default_schema"]
