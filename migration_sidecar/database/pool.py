@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
 STATEMENT_SECONDS = 10.0
+CLOSE_SECONDS = 1.0
 _NO_SESSION = {"CM-501", "CM-502", "CM-511", "CM-513"}
 _LOGIN_REFUSED = asyncpg.InvalidAuthorizationSpecificationError
 
@@ -110,10 +112,15 @@ class DatabasePool:
             raise problem from None
 
     async def close(self) -> None:
-        """Ends all sessions at once."""
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool = None
+        """Ends all sessions. One that is still in use after CLOSE_SECONDS is cut off."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()  # a session that is just being returned would fail in the background
+        except Exception:
+            pool.terminate()
 
     async def _acquired(self, loading: LoadDeadline) -> tuple[asyncpg.Pool[asyncpg.Record], PoolConnectionProxy]:
         try:

@@ -26,7 +26,7 @@ _NO_CONNECTION = "Connection, url, or dialect_name is required."  # Alembic's me
 
 # Where the revision file is not at fault. 55000 is what a guard raises that keeps a revision from being taken back.
 _REMEDIES = {
-    "42501": "Have the right granted and migrate again; what was applied before stays applied.",
+    "42501": "Have the right granted and migrate again.",
     "55000": "Leave the database at its revision, or remove first what the server's message names as the reason.",
 }
 _OUT_OF_MEMORY = (

@@ -76,7 +76,7 @@ class GuardedSessions:
             if session.failure is not None:
                 raise session.failure.error
             if session.rows.uncommitted:
-                raise preconditions.uncommitted(external=session.external)
+                raise preconditions.uncommitted(session.rows.uncommitted, external=session.external)
 
 
 def install(orders: Callable[[Any], MigrationOrders], report: SendReport) -> GuardedSessions:

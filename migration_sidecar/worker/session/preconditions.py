@@ -191,17 +191,13 @@ def other_database() -> MigrationRefused:
     )
 
 
-def uncommitted(*, external: bool) -> MigrationRefused:
-    """The refusal (CM-410) when env.py did not commit its transaction."""
+def uncommitted(revisions: Collection[str], *, external: bool) -> MigrationRefused:
+    """The refusal (CM-410) when env.py did not commit the transaction of these revisions."""
+    what = f"Nobody committed {', '.join(revisions)}, so they were undone"
     if external:
-        return MigrationRefused(
-            "CM-410",
-            "It used the connection before context.configure, so every revision ran in that transaction, and nobody"
-            " committed it: nothing was kept.",
-        )
+        return MigrationRefused("CM-410", f"{what}: env.py used the connection before context.configure.")
     return MigrationRefused(
         "CM-410",
-        "It calls context.run_migrations() outside of context.begin_transaction(), so nobody committed the revisions:"
-        " nothing was kept.",
+        f"{what}: env.py called context.run_migrations() outside of a transaction that it commits.",
         "Let env.py call it inside: with context.begin_transaction().",
     )
