@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from migration_sidecar.alembic_environment.loader import EnvironmentLoader, LoadResult
@@ -143,6 +143,12 @@ class TargetDatabase:
             target = replace(self._from_answer(answer.facts), only_connects=answer.facts.get("only_connects", False))
             self._target, self._last_probe = target, answer
         return self._target
+
+    def learn(self, version_tables: Sequence[VersionTable]) -> None:
+        """Takes over the version tables that a worker migrated, if the probe could not tell them."""
+        if self._target is not None and not self._target.certain and version_tables:
+            tables = tuple(dict.fromkeys(version_tables))
+            self._target = replace(self._target, table=tables[0], tables=tables)
 
     def mask_passwords(self, text: str) -> str:
         """The text without the passwords of the URLs that are known here."""

@@ -63,6 +63,14 @@ class Locked(TypedDict):
     event: Literal["locked"]
 
 
+class VersionTableFound(TypedDict):
+    """Where Alembic keeps the revisions, by its own connection when the migrations run."""
+
+    event: Literal["migrating"]
+    version_table: str
+    version_table_schema: str  # empty with the usual search_path
+
+
 class RevisionBegun(TypedDict):
     """A revision is next; failures from here on are its own."""
 
@@ -193,6 +201,7 @@ Report = Union[  # noqa: UP007 - evaluated by Python 3.9
     Session,
     Waiting,
     Locked,
+    VersionTableFound,
     RevisionBegun,
     RevisionExecuted,
     RevisionApplied,

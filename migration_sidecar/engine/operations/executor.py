@@ -86,6 +86,7 @@ class OperationExecutor:
             if not read_back.left and only_connects:
                 return execution.ended(OperationState.SUCCEEDED, read_back)
             worker_run = await self._worker_runner.run(execution, execution.next_attempt())
+            self._target_database.learn(worker_run.version_tables)
             read_back = await self._read_back_reader.read(
                 execution, unclear=None if worker_run.is_conclusive else execution.number
             )

@@ -19,7 +19,8 @@ from migration_sidecar.forkserver.client import WorkerProcess
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.jobs import MigrateJob
 from migration_sidecar.protocol.orders import EXIT_DID_NOTHING, OrdersMessage
-from migration_sidecar.protocol.reports import ProblemFacts
+from migration_sidecar.protocol.reports import Exited, ProblemFacts, Report
+from migration_sidecar.protocol.version_table import VersionTable
 
 
 @dataclass
@@ -30,6 +31,7 @@ class WorkerRun:
     ending: WorkerExit = field(default_factory=lambda: WorkerExit(lost=True))
     reported_end: bool = False  # it reported `done` or `failed`
     had_session: bool = False  # it had a session with the database
+    version_tables: list[VersionTable] = field(default_factory=list)  # those that it migrated
     unconnected: bool = False  # the driver got no session and no SQLSTATE
 
     @property
@@ -63,26 +65,36 @@ class WorkerRun:
         async with process as worker, aclosing(worker.reports()) as reports:
             await worker.send_orders(orders)
             async for report in reports:
-                match report["event"]:
-                    case "session":
-                        self.had_session, self.execution.session = True, report["pid"]
-                    case "waiting":
-                        self.execution.update(waiting_for=report["sentence"])
-                    case "revision":
-                        self.execution.revision = report["revision"]
-                    case "executed":
-                        self.execution.revision = None
-                    case "done":
-                        self.ending, self.reported_end = WorkerExit(), True
-                        return  # the last report; the end of the process is not waited for
-                    case "failed":
-                        self._record_failure(report["problem"])
-                    case "exited" if self._has_no_result and report.get("over_memory"):
-                        self.ending = WorkerExit(_memory_problem(self.execution.revision))
-                    case "exited" if (
-                        self._has_no_result and (code := report["code"]) is not None and code != EXIT_DID_NOTHING
-                    ):
-                        self.ending = WorkerExit(_exit_problem(code, self.execution.revision))
+                if report["event"] == "done":
+                    self.ending, self.reported_end = WorkerExit(), True
+                    return  # the last report; the end of the process is not waited for
+                if report["event"] == "exited":
+                    self._record_exit(report)
+                else:
+                    self._note(report)
+
+    def _note(self, report: Report) -> None:
+        match report["event"]:
+            case "session":
+                self.had_session, self.execution.session = True, report["pid"]
+            case "waiting":
+                self.execution.update(waiting_for=report["sentence"])
+            case "migrating":
+                self.version_tables.append(VersionTable(report["version_table"], report["version_table_schema"]))
+            case "revision":
+                self.execution.revision = report["revision"]
+            case "executed":
+                self.execution.revision = None
+            case "failed":
+                self._record_failure(report["problem"])
+
+    def _record_exit(self, report: Exited) -> None:
+        if not self._has_no_result:
+            return
+        if report.get("over_memory"):
+            self.ending = WorkerExit(_memory_problem(self.execution.revision))
+        elif (code := report["code"]) is not None and code != EXIT_DID_NOTHING:
+            self.ending = WorkerExit(_exit_problem(code, self.execution.revision))
 
     @property
     def _has_no_result(self) -> bool:

@@ -125,6 +125,8 @@ class GuardedSession:
             self._use(version_table)
             self._acquire()
         self._checks_commits = True
+        table = self.version_table
+        self.report({"event": "migrating", "version_table": table.name, "version_table_schema": table.schema})
 
     def _use(self, version_table: VersionTable) -> None:
         self.version_table = version_table

@@ -22,7 +22,7 @@ async def test_jobs_that_ask_and_a_migration_send_what_is_declared(
     assert {report["event"] for report in messages.reports} == {
         *("done", "exited"),
         *("looking", "connecting", "connected", "looked", "heard", "folders", "loading"),
-        *("session", "locked", "revision", "applied"),
+        *("session", "locked", "migrating", "revision", "executed", "applied"),
     }
 
 
