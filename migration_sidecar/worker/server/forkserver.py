@@ -70,7 +70,10 @@ def main() -> None:
     from migration_sidecar.worker.server import job as process
 
     process.parser()
-    server.send(b"ready")
+    try:
+        server.send(b"ready")
+    except BrokenPipeError:
+        return  # the service has ended meanwhile
     _serve(server, [*THEN, *_modules_of(sys.argv[2])])
 
 
