@@ -25,6 +25,7 @@ from sqlalchemy.pool import NullPool
 from migration_sidecar.config.alembic_files import AlembicFiles
 from migration_sidecar.config.database_url import InvalidDatabaseUrl, database_url, mask_password
 from migration_sidecar.protocol.attempt import Attempt
+from migration_sidecar.protocol.first_upgrade.rule import OTHER_TABLES
 from migration_sidecar.protocol.journal_schema import journal_tables
 from migration_sidecar.protocol.orders import MigrationOrders
 from migration_sidecar.protocol.origin import Origin
@@ -172,7 +173,9 @@ class NativeAlembicRun:
         self.sessions: configure_hook.GuardedSessions | None = None
         settings = files.own() if files.named.exists() else {}
         person = f"{getpass.getuser()}@{os.uname().nodename}"
-        facts = {"service": settings.get("service") or os.environ.get("APP_ID") or files.folder.name}
+        beside = OTHER_TABLES if str(settings.get("beside_other_tables")).lower() == "true" else None
+        service = settings.get("service") or os.environ.get("APP_ID") or files.folder.name
+        facts = {"service": service, "beside": beside}
         self.attempt = Attempt(f"by-hand-{uuid4()}", number=1, actor=person, way_in=Origin.BY_HAND, facts=facts)
         named = os.environ.get("MIGRATION_JOURNAL_TABLE") or settings.get("journal_table")
         try:
@@ -182,6 +185,7 @@ class NativeAlembicRun:
                 configured(settings),
                 journal_tables(named),
                 handed_over=handed_over,
+                beside=beside,
             )
         except ValueError as error:
             raise CommandError(f"journal_table: {error}") from None

@@ -120,6 +120,7 @@ class StampExecutor:
             "default_schema": "",
             "agreed": None,
             "goals": [],
+            "beside": None,
         }
         try:
             async with asyncio.timeout(CONFIGURES_SECONDS) as limit, self._engine.forkserver.run(job) as process:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from migration_sidecar.alembic_environment.history import History, RevisionFile
 from migration_sidecar.contract.errors import PlanChanged
 from migration_sidecar.contract.messages import Action, Message
+from migration_sidecar.protocol.first_upgrade.rule import Beside
 
 
 class AgreedRevision(Message):
@@ -24,6 +25,8 @@ class AgreedPlan(Message):
     to_revisions: list[str]  # what the version table holds afterwards
     goals: list[str]  # what the target of an upgrade means, by full ids
     revisions: list[AgreedRevision]  # in their order
+    # What it stands beside at a first upgrade, if that was judged.
+    beside: Beside | None = None
 
     @classmethod
     def by(cls, history: History, action: Action, rows: Iterable[str], target: str) -> AgreedPlan:

@@ -12,7 +12,7 @@ from migration_sidecar.alembic_environment.version_rows import rows_after_downgr
 from migration_sidecar.contract.errors import HistoryUnreadable, RevisionNotApplied, UnknownTarget
 from migration_sidecar.contract.messages import Action, PlannedRevision
 from migration_sidecar.contract.target import is_end
-from migration_sidecar.protocol.results import HistoryFacts, RevisionFacts
+from migration_sidecar.protocol.results import HistoryFacts, MadeTables, RevisionFacts
 from migration_sidecar.protocol.version_tables import revision_fingerprint
 
 
@@ -72,9 +72,9 @@ class History:
 
     heads: tuple[str, ...]
     revisions: Mapping[str, RevisionFile]
-    # env.py may create the version table, with a column that is wider than Alembic's 32 characters.
-    makes_version_table: bool = False
+    makes_version_table: bool = False  # env.py may, with a column that is wider than Alembic's 32 characters
     default_target: str = ""  # what `head` means, such as `main@head`; empty for the heads of the whole history
+    makes: MadeTables | None = None  # None if the files could not be read
 
     @classmethod
     def from_inspection(cls, result: HistoryFacts, default_target: str = "") -> History:
@@ -85,6 +85,7 @@ class History:
             revisions={file.id: file for file in files},
             makes_version_table=result["makes_version_table"],
             default_target=default_target,
+            makes=result["makes"],
         )
 
     @property

@@ -9,6 +9,8 @@ from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import Misconfigured
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.protocol.catalog.database_identity import DatabaseIdentity, is_same
+from migration_sidecar.protocol.first_upgrade.rule import OwnTable
+from migration_sidecar.protocol.limits import CONNECT_SECONDS
 from migration_sidecar.protocol.results import ConfiguredDatabase, SeenVersionTable
 from migration_sidecar.protocol.url import URL, make_url
 from migration_sidecar.protocol.version_table import VersionTable
@@ -32,6 +34,7 @@ class MigrationTarget:
     is_journal_chosen: bool = False  # the settings name the journal's table
     only_connects: bool = False  # env.py has no effect of its own, so nothing is missed if it is not run
     unseen: Problem | None = None  # what the probe met and the upgrade need not meet, so that not all is known before
+    own_tables: frozenset[OwnTable] = frozenset()  # that env.py makes by itself
     identity: DatabaseIdentity | None = None  # of the database that env.py's connection reached; None if not known
     access: str = ""  # read_write or read_only, where env.py decides that and not the server's default
     # The version tables as Alembic would find them, where env.py wrote something before it migrates.
@@ -49,7 +52,7 @@ class MigrationTarget:
 def target_of(places: Sequence[ConfiguredDatabase], settings: Settings) -> MigrationTarget:
     """The target of an env.py that configured these. Raises Misconfigured if they are in several databases."""
     first = _only_one(places)
-    tables = [VersionTable(place["version_table"], _schema(place)) for place in places]
+    tables = [VersionTable(place["version_table"], _schema(place), place["default_schema"]) for place in places]
     told = make_url(first["url"]) if first["url"] else None
     return MigrationTarget(
         settings.configured_url or told,
@@ -107,3 +110,13 @@ def _is_same(one: ConfiguredDatabase, other: ConfiguredDatabase) -> bool:
 
 def _schema(place: ConfiguredDatabase) -> str:
     return place["version_table_schema"] or place["default_schema"]
+
+
+def has_server_timed_out(tried_at: float, ended_at: float) -> bool:
+    """Whether the server accepted the connection and did not answer. Another try would take as long again."""
+    return ended_at - tried_at > CONNECT_SECONDS * 0.9
+
+
+def server_timeout(url: URL) -> Problem:
+    """The problem of such a server."""
+    return Problem.of("CM-513", f"No session with PostgreSQL at {url.server} within {CONNECT_SECONDS} s.")

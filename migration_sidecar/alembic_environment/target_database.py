@@ -10,7 +10,9 @@ from migration_sidecar.alembic_environment.migration_target import (
     NAME_IT,
     UNKNOWN_ADDRESS,
     MigrationTarget,
+    has_server_timed_out,
     one_address,
+    server_timeout,
     target_of,
 )
 from migration_sidecar.config.database_url import mask_password
@@ -27,8 +29,8 @@ from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.database.records import MigrationRecords
 from migration_sidecar.forkserver.answer import OUT_OF_MEMORY, Answer
 from migration_sidecar.protocol.catalog.database_identity import DatabaseIdentity, is_same, may_have_restarted
+from migration_sidecar.protocol.first_upgrade.rule import OwnTable
 from migration_sidecar.protocol.journal_schema import journal_tables
-from migration_sidecar.protocol.limits import CONNECT_SECONDS
 from migration_sidecar.protocol.results import ConfiguredDatabase, SeenVersionTable
 from migration_sidecar.protocol.url import URL, make_url
 from migration_sidecar.protocol.version_table import VersionTable
@@ -121,12 +123,15 @@ class TargetDatabase:
 
     async def records(self, loading: LoadDeadline = UNLIMITED) -> MigrationRecords:
         """The journal and the operations of this history."""
-        return MigrationRecords(self._tables, (await self.resolve(loading)).table)
+        return self._records(await self.resolve(loading))[0]
 
     async def all_records(self, loading: LoadDeadline = UNLIMITED) -> list[MigrationRecords]:
         """The same for every version table that env.py configures."""
-        target = await self.resolve(loading)
-        return [MigrationRecords(self._tables, table) for table in target.tables or (target.table,)]
+        return self._records(await self.resolve(loading))
+
+    def _records(self, target: MigrationTarget) -> list[MigrationRecords]:
+        tables, beside = target.tables or (target.table,), self._settings.beside_other_tables
+        return [MigrationRecords(self._tables, table, target.own_tables, beside) for table in tables]
 
     async def resolve(self, loading: LoadDeadline = UNLIMITED) -> MigrationTarget:
         """Raises EnvironmentStillLoading, or Misconfigured if env.py migrates no database of PostgreSQL, or several."""
@@ -140,7 +145,11 @@ class TargetDatabase:
                 raise
             return self._target or self._declared(error.problem)
         if answer is not self._last_probe or self._target is None:
-            target = replace(self._from_answer(answer.facts), only_connects=answer.facts.get("only_connects", False))
+            target = replace(
+                self._from_answer(answer.facts),
+                only_connects=answer.facts.get("only_connects", False),
+                own_tables=frozenset(OwnTable(*each) for each in answer.facts.get("own_tables", ())),
+            )
             self._target, self._last_probe = target, answer
         return self._target
 
@@ -174,8 +183,8 @@ class TargetDatabase:
         if unseen is not None:
             return self._as_far_as_seen(answer, unseen)
         tried = answer.get("tried")
-        if tried and _has_server_timed_out(answer):
-            no_answer = _server_timeout(make_url(tried))
+        if tried and has_server_timed_out(answer.get("tried_at", 0), answer.get("ended_at", 0)):
+            no_answer = server_timeout(make_url(tried))
             return MigrationTarget(None, self._settings.version_table, certain=False, reason=no_answer)
         if tried:  # the service's own connection gets a clearer answer than env.py's traceback
             url = self._settings.configured_url or make_url(tried)
@@ -222,15 +231,6 @@ class TargetDatabase:
 
 def _error(problem: Problem) -> ProblemError:
     return (DatabaseUnreachable if problem.code == "CM-513" else ProblemError).of(problem)
-
-
-def _has_server_timed_out(answer: Answer) -> bool:
-    """Whether the server accepted the connection and did not answer. Another try would take as long again."""
-    return answer.get("ended_at", 0) - answer.get("tried_at", 0) > CONNECT_SECONDS * 0.9
-
-
-def _server_timeout(url: URL) -> Problem:
-    return Problem.of("CM-513", f"No session with PostgreSQL at {url.server} within {CONNECT_SECONDS} s.")
 
 
 def _incomplete_probe(answer: Answer) -> Problem:

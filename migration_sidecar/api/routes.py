@@ -48,6 +48,7 @@ class PlanQuery(QueryParameters):
     action: RequestableAction = Action.UPGRADE
     target: RequestableTarget = "head"
     sql: TrueOrFalse = False
+    beside_other_tables: TrueOrFalse = False
 
 
 class WaitQuery(QueryParameters):
@@ -83,7 +84,9 @@ async def plan(request: Request, query: Annotated[PlanQuery, Query()], loading: 
     if query.action is Action.DOWNGRADE and "@" in query.target:
         raise UnknownTarget(query.target)  # as for an operation: only the command line takes one branch down
     engine = _engine(request)
-    current = await engine.reader.plan(query.action, query.target, loading)
+    current = await engine.reader.plan(
+        query.action, query.target, loading, beside_other_tables=query.beside_other_tables
+    )
     engine.prewarm(current)
     if (no := downgrade_refusal(engine.settings, query.action, query.target)) is not None:
         current = current.model_copy(update={"obstacles": [no.problem, *current.obstacles]})

@@ -33,7 +33,8 @@ def downgrade(options: Options, target: str) -> None:
 
 def _migrate(options: Options, action: Action, target: str) -> None:
     async def ask(engine: Engine) -> tuple[Operation, bool]:
-        return await _execute(engine, _request(action, await full_target(engine, action, target)))
+        absolute = await full_target(engine, action, target)
+        return await _execute(engine, _request(action, absolute, beside_other_tables=options.beside_other_tables))
 
     answer, interrupted = options.ask(ask)
     if options.as_json:
@@ -78,9 +79,15 @@ def _print(answer: Operation) -> None:
     print_problem_details(answer.error)
 
 
-def _request(action: Action, target: str) -> OperationRequest:
+def _request(action: Action, target: str, *, beside_other_tables: bool) -> OperationRequest:
     who = f"{getpass.getuser()}@{os.uname().nodename}"
     try:
-        return OperationRequest(operation_id=f"by-hand-{uuid4()}", action=action, target=target, requested_by=who)
+        return OperationRequest(
+            operation_id=f"by-hand-{uuid4()}",
+            action=action,
+            target=target,
+            beside_other_tables=beside_other_tables,
+            requested_by=who,
+        )
     except ValidationError:
         raise UnknownTarget(target) from None

@@ -62,6 +62,12 @@ class Options:
     loading_seconds: Annotated[
         int | None, typer.Option(min=1, help="How long env.py and the revision files may take to load.")
     ] = None
+    beside_other_tables: Annotated[
+        bool,
+        typer.Option(
+            "--beside-other-tables", help="The tables in a database without a version row are other people's (CM-552)."
+        ),
+    ] = False
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")] = False
     _launched: ForkserverProcess | None = field(default=None, init=False)
     _command: tuple[str, str] | None = field(default=None, init=False)
@@ -82,6 +88,7 @@ class Options:
             target=self.default_target,
             loading_seconds=self.loading_seconds,
             command=self._command,
+            beside_other_tables=self.beside_other_tables,
         )
         try:
             return read_settings(self.config, overrides=overrides)

@@ -21,7 +21,13 @@ STRING_KEYS = (
     "target",
 )
 NUMBER_KEYS = ("memory_limit_mb", "patience_seconds", "loading_seconds")
-SWITCHES = ("endpoint_downgrades", "never_taken_back", "serve_openapi", "transaction_per_revision")
+SWITCHES = (
+    "endpoint_downgrades",
+    "never_taken_back",
+    "serve_openapi",
+    "transaction_per_revision",
+    "beside_other_tables",
+)
 SESSION_SETTINGS = (
     "lock_timeout",
     "patient_lock_timeout",

@@ -42,6 +42,7 @@ class CommandLineOverrides:
     target: str | None = None
     loading_seconds: int | None = None
     command: tuple[str, str] | None = None  # action and target; None for a process that carries out several
+    beside_other_tables: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Settings:
     serve_openapi: bool = False  # GET /openapi.json, for development
     endpoint_downgrades: bool = False  # the endpoint accepts downgrades; the command line always does
     transaction_per_revision: bool = False  # each revision gets its own transaction, whatever env.py says
+    beside_other_tables: bool = False  # a first upgrade takes all tables in the database for other people's
     never_taken_back: bool = False  # the endpoint never accepts one, because it would lose data that must be kept
 
     @property
@@ -144,6 +146,7 @@ def read_settings(
         allowed_hosts=_allowed_hosts(environment, section),
         serve_openapi=_serves_openapi(environment, section),
         endpoint_downgrades=section.boolean("endpoint_downgrades"),
+        beside_other_tables=overrides.beside_other_tables or section.boolean("beside_other_tables"),
         never_taken_back=section.boolean("never_taken_back"),
         transaction_per_revision=section.boolean("transaction_per_revision"),
     )

@@ -126,6 +126,8 @@ class OperationRequest(Message):
     # Refuse when the database is elsewhere, or the plan is another one.
     expected_revisions: list[Revision] | None = Field(default=None, max_length=MAX_REVISIONS)
     plan_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    # The tables in a database without a version row are other people's, whatever this history makes (CM-552).
+    beside_other_tables: bool = False
     deadline_seconds: int = Field(default=3600, ge=1, le=86_400)
     requested_by: PlainText = Field(default="unknown", max_length=200)
     request_id: str | None = Field(default=None, pattern=f"^{REQUEST_ID.pattern}$")
@@ -139,7 +141,8 @@ class OperationRequest(Message):
     @property
     def digest(self) -> str:
         """The same for the same body, however it was spelt; stored, to tell a repeat from another body (CM-601)."""
-        return sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        newer = {"beside_other_tables"} if not self.beside_other_tables else set()  # an older release has none of it
+        return sha256(json.dumps(self.model_dump(mode="json", exclude=newer), sort_keys=True).encode()).hexdigest()
 
 
 class Operation(Message):

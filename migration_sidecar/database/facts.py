@@ -9,12 +9,28 @@ from typing import TYPE_CHECKING, Any
 from migration_sidecar.contract.messages import LockHolder
 from migration_sidecar.database.records import MigrationRecords
 from migration_sidecar.protocol.catalog.invalid_indexes import INVALID_INDEXES
+from migration_sidecar.protocol.first_upgrade.relations import (
+    Relation,
+    exists_other_relation,
+    first_upgrade_record,
+    other_relations,
+)
+from migration_sidecar.protocol.first_upgrade.rule import (
+    NOTHING,
+    OTHER_TABLES,
+    Beside,
+    InTheWay,
+    OwnTable,
+    in_the_way,
+    stands_alone,
+    unread,
+)
 from migration_sidecar.protocol.journal_schema import HISTORY
 from migration_sidecar.protocol.lock_key import holder_of, lock_key
+from migration_sidecar.protocol.results import MadeTables
 from migration_sidecar.protocol.version_table import VersionTable
 from migration_sidecar.protocol.version_tables import (
     are_unowned,
-    other_table_names,
     other_version_tables,
     version_rows,
     version_tables,
@@ -40,7 +56,7 @@ SELECT to_regclass($1)::oid AS version_table,
               THEN format('GRANT SELECT, INSERT, UPDATE ON %I.%I, %I.%I TO %I', $4::text, $5::text, $4::text, $6::text,
                           current_user)
        END AS missing_grant,
-       {other_table_names("$1", "$7::text", "$4", "$5", "$6")} AS has_tables,
+       {exists_other_relation("$1", "$4", "$5", "$6")} AS has_tables,
        holder.pid AS holder_pid, holder.application AS holder_application, holder.since AS holder_since,
        pg_backend_pid() AS backend_pid
 FROM (SELECT 1) AS one
@@ -60,7 +76,6 @@ class DatabaseFacts:
     has_version_table: bool
     has_journal: bool
     is_ours: bool  # the journal has rows of this history, so unknown revisions come from a newer image
-    has_tables: bool
     read_only: bool
     missing_grant: str | None  # the GRANT without which the journal cannot be written
     pooled: bool  # a connection pooler is in between: another session answered than the one opened
@@ -75,26 +90,51 @@ class DatabaseFacts:
         default_factory=dict
     )  # rows of other version tables, likewise
 
-    def is_unmanaged(self, known: Collection[str]) -> bool:
-        """Whether there are tables that neither this history, with its file marks `known`, nor another one made."""
-        return (
-            not self.revisions
-            and self.has_tables
-            and are_unowned(self.other_version_tables, self.other_histories.values(), known)
+    relations: tuple[Relation, ...] = ()  # tables that may be this history's; read only where there is no revision
+    own_tables: frozenset[OwnTable] = frozenset()  # that env.py makes by itself
+    began_alone: bool = False  # a first upgrade began while none of this history's tables were there
+    beside_other_tables: bool = False  # somebody said that all tables are other people's
+
+    def in_the_way(self, known: Collection[str], made: MadeTables | None) -> list[InTheWay]:
+        """The tables because of which a first upgrade is refused. `known` are the file marks of this history."""
+        if self.beside_other_tables:
+            return []
+        unowned = are_unowned(self.other_version_tables, self.other_histories.values(), known)
+        history = made or unread()
+        return in_the_way(
+            self.relations, history, has_neighbours=not unowned, own=self.own_tables, began_alone=self.began_alone
         )
+
+    def beside(self, made: MadeTables | None, *, of_several: bool) -> Beside | None:
+        """What a first upgrade stands beside, for the worker and the journal. None if the worker has to judge.
+
+        Of several version tables, which may be in several schemas, these are the facts of one only.
+        """
+        if self.revisions or self.is_prepared:
+            return None
+        if not of_several and stands_alone(self.relations, made or unread(), own=self.own_tables):
+            return NOTHING
+        return OTHER_TABLES if self.beside_other_tables else None
 
 
 async def read_facts(connection: AnyConnection, records: MigrationRecords) -> DatabaseFacts:
-    """Reads the facts in one to five queries, without changing anything."""
+    """Reads the facts in one to six queries, without changing anything."""
     table, tables = records.version_table, records.tables
     key = lock_key(table.name, table.schema)
-    names = (tables.schema, tables.journal_name, tables.operations_name, table.schema)
+    names = (tables.schema, tables.journal_name, tables.operations_name)
     (row,) = await connection.fetch(_FACTS, table.qualified, key["class_id"], key["object_id"], *names)
     revisions, is_ours = await _version_rows(connection, records, row) if row["has_version_column"] else ([], False)
     others: list[Any] = []
-    unexplained = row["has_tables"] and not revisions
+    relations: tuple[Relation, ...] = ()
+    unexplained, began_alone = row["has_tables"] and not revisions, False
     if unexplained and row["has_journal"] and not row["missing_grant"]:
+        (record,) = await connection.fetch(first_upgrade_record(tables.journal, "$1"), records.history)
+        unexplained, began_alone = not record["is_base"], record["began_alone"]
         others = await connection.fetch(other_version_tables(tables, "$1"), records.history)
+    if unexplained:
+        query = other_relations("$1", "$2::text", "$3::text", "$4", "$5", "$6")
+        found = await connection.fetch(query, table.qualified, table.schema, table.default_schema, *names)
+        relations = tuple(Relation(**each) for each in found)
     holder = None
     if row["holder_pid"] is not None:
         holder = LockHolder(pid=row["holder_pid"], application=row["holder_application"], since=row["holder_since"])
@@ -103,7 +143,6 @@ async def read_facts(connection: AnyConnection, records: MigrationRecords) -> Da
         has_version_table=row["version_table"] is not None,
         has_journal=row["has_journal"],
         is_ours=is_ours,
-        has_tables=row["has_tables"],
         read_only=row["read_only"],
         missing_grant=row["missing_grant"],
         pooled=row["backend_pid"] != connection.get_server_pid(),
@@ -112,6 +151,10 @@ async def read_facts(connection: AnyConnection, records: MigrationRecords) -> Da
         version_width=row["version_width"],
         other_version_tables=tuple(frozenset(each["files"]) for each in others),
         other_histories=await _versions_elsewhere(connection, table) if unexplained else {},
+        relations=relations,
+        own_tables=records.own_tables,
+        began_alone=began_alone,
+        beside_other_tables=records.beside_other_tables,
     )
 
 

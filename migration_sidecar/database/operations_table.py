@@ -89,7 +89,7 @@ class OperationsTable:
             request.model_dump_json(),
             record.state,
             record.model_dump_json(),
-            agreed.model_dump_json() if agreed is not None else None,
+            agreed.model_dump_json(exclude_defaults=True) if agreed is not None else None,
         )
         return bool(row["body_digest"] == digest and row["version_table"] == self.history)
 

@@ -10,6 +10,7 @@ from asyncpg import InsufficientPrivilegeError, PostgresError
 from migration_sidecar.database.connection_errors import journal_refused
 from migration_sidecar.database.journal_table import JournalTable
 from migration_sidecar.database.operations_table import OperationsTable
+from migration_sidecar.protocol.first_upgrade.rule import OwnTable
 from migration_sidecar.protocol.journal_schema import AGREED, JournalTables, create_sql, history_key
 from migration_sidecar.protocol.version_table import VersionTable
 
@@ -23,6 +24,8 @@ class MigrationRecords:
 
     tables: JournalTables
     version_table: VersionTable
+    own_tables: frozenset[OwnTable] = frozenset()  # that env.py makes by itself
+    beside_other_tables: bool = False  # the operator says that all tables are other people's
 
     @property
     def history(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from migration_sidecar.contract.audit_detail import error_without_literals, revision_list, truncate_detail
 from migration_sidecar.contract.messages import MAX_REVISIONS, AuditEvent
 from migration_sidecar.contract.strict_json import is_deep
+from migration_sidecar.protocol.first_upgrade.rule import OTHER_TABLES
 from migration_sidecar.protocol.origin import Origin
 
 EVENT_TYPES = {
@@ -68,6 +69,7 @@ def audit_event(row: Any, service: str, database: str) -> AuditEvent:
                 **{name: detail.get("adopted", {}).get(name) for name in _ADOPTION_DETAILS},
                 "error": error_without_literals(problem["detail"]) if "detail" in problem else None,
                 "sqlstate": problem.get("sqlstate"),
+                "beside_other_tables": True if detail.get("beside") == OTHER_TABLES else None,
             },
         ),
     )

@@ -31,6 +31,7 @@ class Answer(TypedDict, total=False):
     reached: list[str]  # the URLs, with password, to which a connection was opened
     read_arguments: bool  # env.py asked with which command and target it runs
     unseen: ProblemFacts  # met in the probe, and not necessarily in an upgrade
+    own_tables: list[tuple[str, str]]
     tried: str | None  # the URL, with password, to which no connection was opened
     tried_at: float  # seconds of a monotonic clock
     ended_at: float

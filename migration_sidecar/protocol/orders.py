@@ -25,6 +25,7 @@ class OrdersMessage(TypedDict):
     transaction_per_revision: bool
     agreed: dict[str, str | None] | None
     goals: list[str]
+    beside: str | None
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class MigrationOrders:
     # The full ids of the revisions that an upgrade ends at, because `head` may mean another now. Empty: see the target.
     goals: tuple[str, ...] = ()
     handed_over: bool = False  # the connection belongs to a program that goes on with it; never sent to a worker
+    # What a first upgrade stands beside, if the service has judged it (`first_upgrade.rule`). None: the worker judges.
+    beside: str | None = None
 
     @classmethod
     def read(cls, message: OrdersMessage) -> MigrationOrders:
@@ -59,4 +62,5 @@ class MigrationOrders:
             transaction_per_revision=message["transaction_per_revision"],
             agreed=message["agreed"],
             goals=tuple(message["goals"]),
+            beside=message["beside"],
         )

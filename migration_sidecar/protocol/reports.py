@@ -123,6 +123,7 @@ class EnvFileRun(TypedDict):
     event: Literal["looked"]
     files: list[str]
     places: list[ConfiguredDatabase]
+    own_tables: list[tuple[str, str]]  # schema and name of each table that env.py makes by itself
     ended_at: float
     reached: list[str]  # the URLs, with password, to which a connection was opened
     read_arguments: bool  # env.py asked with which command and target it runs

@@ -38,12 +38,21 @@ class RevisionFacts(ChangeFacts):
     labels: list[str]
 
 
+class MadeTables(TypedDict):
+    """What the revisions can have made, as far as their files say. A schema is empty if none is named, * for any."""
+
+    tables: list[tuple[str, str, str]]  # schema, table or view, revision
+    columns: list[tuple[str, str, str, str]]  # schema, table, column that is added to it, revision
+    unread: list[str]  # revisions that may make tables whose names cannot be read in their files
+
+
 class HistoryFacts(TypedDict):
     """Every revision in the order in which Alembic loaded the files."""
 
     heads: list[str]
     revisions: list[RevisionFacts]
     makes_version_table: bool  # env.py mentions the version table's column
+    makes: MadeTables
 
 
 class ResolvedTarget(TypedDict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -11,6 +11,8 @@ class VersionTable:
 
     name: str = "alembic_version"
     schema: str = ""
+    # That names without one mean in env.py's session; empty if its search_path has PostgreSQL's default value.
+    default_schema: str = field(default="", compare=False)
 
     @property
     def qualified(self) -> str:

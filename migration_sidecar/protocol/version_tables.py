@@ -7,25 +7,8 @@ from collections.abc import Collection, Iterable
 from migration_sidecar.protocol.journal_schema import HISTORY, JournalTables
 
 # True for a table `c` of pg_class that has the form of a version table.
-_HOLDS_VERSIONS = """(c.relkind = 'r' AND c.relnatts = 1 AND EXISTS (
+HOLDS_VERSIONS = """(c.relkind = 'r' AND c.relnatts = 1 AND EXISTS (
     SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = 1 AND a.attname = 'version_num'))"""
-
-
-def other_table_names(version_table: str, own_schema: str, schema: str, journal: str, operations: str) -> str:
-    """An SQL expression: whether there are tables other than Alembic's and ours. The arguments are SQL, too.
-
-    Tables in another schema do not count if that schema has its own version table, as for a tenant. Tables of an
-    extension such as PostGIS do not count either.
-    """
-    return f"""EXISTS (
-        SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'migration_sidecar')
-          AND left(n.nspname, 3) <> 'pg_' AND c.oid <> coalesce(to_regclass({version_table}), 0)
-          AND NOT {_HOLDS_VERSIONS}
-          AND NOT (n.nspname = {schema} AND c.relname IN ({journal}, {operations}))
-          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
-          AND (n.nspname = coalesce(nullif({own_schema}, ''), current_schema()) OR NOT EXISTS (
-            SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND {_HOLDS_VERSIONS})))"""  # noqa: S608 - our own text
 
 
 def other_version_tables(tables: JournalTables, version_table: str) -> str:
@@ -40,7 +23,7 @@ def version_tables(version_table: str, own_schema: str) -> str:
     return f"""SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = coalesce(nullif({own_schema}, ''), current_schema())
-                 AND c.oid <> coalesce(to_regclass({version_table}), 0) AND {_HOLDS_VERSIONS}
+                 AND c.oid <> coalesce(to_regclass({version_table}), 0) AND {HOLDS_VERSIONS}
                  AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1"""  # noqa: S608 - our own text
 
 

@@ -105,8 +105,13 @@ class OperationExecution:
             actor=self.request.requested_by,
             way_in=self.origin,
             request_id=self.request.request_id,
-            facts={"service": self.record.service},
+            facts={"service": self.record.service, "beside": self.beside},
         )
+
+    @property
+    def beside(self) -> str | None:
+        """What a first upgrade stands beside; see `AgreedPlan`."""
+        return self.agreed.beside if self.agreed is not None else None
 
     @property
     def limits(self) -> dict[str, str | None] | None:

@@ -80,7 +80,9 @@ class OperationQueue:
                 return self._follow(request, known, origin)
             if no is not None:
                 raise no
-            plan, agreed = await self._reader.agreed_plan_on(connection, request.action, request.target, loading)
+            plan, agreed = await self._reader.agreed_plan_on(
+                connection, request.action, request.target, loading, beside_other_tables=request.beside_other_tables
+            )
             require_agreed(request, plan)
             record = await records.operations.accept(connection, request, plan, agreed)
         return self._begin(OperationExecution(request, record, origin, read_back_from_plan(plan)))

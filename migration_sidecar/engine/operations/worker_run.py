@@ -156,6 +156,7 @@ class WorkerRunner:
             "transaction_per_revision": self._settings.transaction_per_revision,
             "agreed": execution.limits,
             "goals": execution.agreed.goals if execution.agreed is not None else [],
+            "beside": execution.beside,
         }
 
     async def _end_session(self, pid: int) -> None:

@@ -25,7 +25,7 @@ def classify(facts: DatabaseFacts, history: History | None) -> DatabaseState:
         # Our journal has rows of this history, so this image is older than the database.
         return DatabaseState.AHEAD if facts.is_ours else DatabaseState.FOREIGN
     if not facts.revisions:
-        return DatabaseState.UNMANAGED if facts.is_unmanaged(history.file_hashes) else DatabaseState.EMPTY
+        return DatabaseState.UNMANAGED if facts.in_the_way(history.file_hashes, history.makes) else DatabaseState.EMPTY
     at_head = set(history.target_heads) <= history.ancestors(facts.revisions)
     return DatabaseState.AT_HEAD if at_head else DatabaseState.BEHIND
 

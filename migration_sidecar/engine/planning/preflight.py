@@ -9,6 +9,7 @@ from migration_sidecar.alembic_environment.migration_target import MigrationTarg
 from migration_sidecar.contract.messages import Action, DatabaseState, LockHolder, Problem
 from migration_sidecar.database.facts import DatabaseFacts
 from migration_sidecar.engine.planning import version_width
+from migration_sidecar.protocol.first_upgrade.rule import WAYS_OUT, describe
 
 
 def check_history(state: DatabaseState, facts: DatabaseFacts, history: History) -> Problem | None:
@@ -22,26 +23,19 @@ def check_history(state: DatabaseState, facts: DatabaseFacts, history: History) 
             f"The version table holds {', '.join(facts.revisions)}, and that includes {twice} twice."
         )
     if state is DatabaseState.UNMANAGED:
-        return _unmanaged(facts)
+        return _unmanaged(facts, history)
     return None
 
 
-def _unmanaged(facts: DatabaseFacts) -> Problem:
-    elsewhere = [(name, held) for name, held in facts.other_histories.items() if held]
-    if elsewhere:  # whose it is cannot be decided; otherwise `facts` would not be unmanaged
-        name, held = elsewhere[0]
-        detail = f"Table {name} holds {', '.join(sorted(held))}, an id that this history has too."
-        next_step = (
-            "If it is this history's, let env.py name it: version_table. If it is another's, give one of the two"
-            " a schema of its own, or let bare Alembic make the first upgrade."
-        )
-    else:
-        detail = "It was not made by this history, or its version row is gone, so nothing can be assumed."
-        next_step = (
-            "Prove which revision it is at: migration-sidecar adopt --revision REVISION; "
-            "or start from an empty database, or in a schema with a version table of its own."
-        )
-    return Problem.of("CM-552", f"The database has tables but no revision. {detail}", next_step=next_step)
+def _unmanaged(facts: DatabaseFacts, history: History) -> Problem:
+    detail = describe(facts.in_the_way(history.file_hashes, history.makes))
+    elsewhere = [(name, held) for name, held in facts.other_histories.items() if held & set(history.revisions)]
+    if not elsewhere:
+        return Problem.of("CM-552", detail, next_step=WAYS_OUT)
+    name, held = elsewhere[0]
+    detail += f" Table {name} holds {', '.join(sorted(held))}, an id that this history has too."
+    rename = f"If {name} is this history's, let env.py name it: version_table."
+    return Problem.of("CM-552", detail, next_step=f"{rename} {WAYS_OUT}")
 
 
 def check_database(

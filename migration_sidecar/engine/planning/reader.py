@@ -122,10 +122,13 @@ class StatusReader:
         migration_target = await self._target_database.resolve(loading)
         return missing_grant_problem(facts) or journal_in_sight(migration_target, has_journal=facts.has_journal)
 
-    async def plan(self, action: Action, target: str, loading: LoadDeadline = UNLIMITED) -> MigrationPlan:
+    async def plan(
+        self, action: Action, target: str, loading: LoadDeadline = UNLIMITED, *, beside_other_tables: bool = False
+    ) -> MigrationPlan:
         """Raises DatabaseUnreachable, HistoryUnreadable or UnknownTarget; anything less is an obstacle in the plan."""
         async with self._database.connection(loading=loading) as connection:
-            plan, _ = await self.agreed_plan_on(connection, action, target, loading, with_waiting=True)
+            words = {"with_waiting": True, "beside_other_tables": beside_other_tables}
+            plan, _ = await self.agreed_plan_on(connection, action, target, loading, **words)
             return plan
 
     async def agreed_plan_on(
@@ -135,18 +138,18 @@ class StatusReader:
         target: str,
         loading: LoadDeadline = UNLIMITED,
         *,
-        with_waiting: bool = False,
+        with_waiting: bool = False,  # adds warnings about long transactions, for which the migration would wait
+        beside_other_tables: bool = False,
     ) -> tuple[MigrationPlan, AgreedPlan]:
-        """The plan, and the agreed plan that an operation accepted now is limited to, both from the same files.
-
-        `with_waiting` adds warnings about long transactions, for which the migration would wait.
-        """
+        """The plan, and the agreed plan that an operation accepted now is limited to, both from the same files."""
         history = await self._revision_files.history(loading)
         migration_target = await self._target_database.resolve(loading)
         facts, several = await self._facts(connection, action, target, loading)
+        facts = replace(facts, beside_other_tables=facts.beside_other_tables or beside_other_tables)
         waiting = [facts.lock_holder] if facts.lock_holder else []
         waiting += await long_transactions(connection, LONG_TRANSACTION_SECONDS) if with_waiting else []
         before, agreed = list(facts.revisions), AgreedPlan.by(history, action, facts.revisions, target)
+        beside = facts.beside(history.makes, of_several=len(migration_target.tables) > 1)
         after, steps = agreed.to_revisions, [history.revisions[each.id] for each in agreed.revisions]
         plan = MigrationPlan(
             service=self._settings.service,
@@ -164,7 +167,7 @@ class StatusReader:
                 *([several] if several else []),
             ],
         )
-        return plan, agreed
+        return plan, agreed.model_copy(update={"beside": beside})
 
     async def _facts(
         self, connection: AnyConnection, action: Action, target: str, loading: LoadDeadline
@@ -191,7 +194,9 @@ class StatusReader:
         distance = pending_count(
             history, lambda at: agreed.remaining(history, at.revisions), lambda at: agreed.is_reached(at.revisions)
         )
-        return (await self._prepared_facts.read_most_behind(connection, tables, distance, loading))[0]
+        facts, _ = await self._prepared_facts.read_most_behind(connection, tables, distance, loading)
+        # What was judged when the operation was accepted is not judged by what it has made since.
+        return replace(facts, beside_other_tables=facts.beside_other_tables or agreed.beside is not None)
 
     async def read_back(
         self, facts: DatabaseFacts, agreed: AgreedPlan, done: Collection[str] = (), loading: LoadDeadline = UNLIMITED

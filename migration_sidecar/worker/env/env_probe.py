@@ -32,6 +32,7 @@ from migration_sidecar.worker.env.run_facts import facts_of_run
 from migration_sidecar.worker.env.written_versions import WrittenVersions
 from migration_sidecar.worker.failure_report import describe_failure
 from migration_sidecar.worker.no_commit import DiscardedCommits, discard_commits
+from migration_sidecar.worker.own_tables import note_own_tables
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.env_preview import preview_context
 from migration_sidecar.worker.scripts.held_locks import passing_held_locks
@@ -70,6 +71,7 @@ def probe_env(
     config.cmd_opts = watch.options
     places: list[ConfiguredDatabase] = []
     found: list[str] = []  # what the version table holds
+    own_tables = note_own_tables()
     reached, written = _report_connections(report), WrittenVersions()
 
     def nothing_to_do(heads: Any, context: Any) -> list[Any]:
@@ -105,6 +107,7 @@ def probe_env(
                     "event": "looked",
                     "files": _files(script, before),
                     "places": migrated or places,
+                    "own_tables": [(each.schema, each.name) for each in sorted(own_tables)],
                     "ended_at": monotonic(),
                     "reached": reached,
                     "read_arguments": watch.were_read,

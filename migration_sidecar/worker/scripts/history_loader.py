@@ -16,6 +16,7 @@ from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.protocol.results import HistoryFacts, RevisionFacts
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts import integrity, load_errors, static_analysis
+from migration_sidecar.worker.scripts.made_tables import made_by
 from migration_sidecar.worker.scripts.script_directory import open_prepared_directory, script_directory
 from migration_sidecar.worker.time_limit import time_limit
 
@@ -75,6 +76,7 @@ def inspect_config(directory: ScriptDirectory, report: SendReport, seconds: floa
     return {
         "heads": heads,
         "revisions": [describe(script) for script in scripts],
+        "makes": made_by({script.revision: Path(script.path).read_bytes() for script in scripts}),
         "makes_version_table": "version_num" in env_file or "version_table_impl" in env_file,
     }
 

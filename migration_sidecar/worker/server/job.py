@@ -104,6 +104,7 @@ def _migrate(config: Any, job: OrderedJob, report: Reporter, channel: socket) ->
     from alembic import command
     from alembic.util import CommandError
 
+    from migration_sidecar.worker.own_tables import before_first_write
     from migration_sidecar.worker.server.warmup import warm_up
     from migration_sidecar.worker.session import configure_hook
 
@@ -115,6 +116,7 @@ def _migrate(config: Any, job: OrderedJob, report: Reporter, channel: socket) ->
         return received[0]
 
     guard = configure_hook.install(orders, report)
+    before_first_write(orders)
     if not _has_orders(channel):
         with suppress(Exception):  # only preparation: with another version of Alembic it may fail
             warm_up()

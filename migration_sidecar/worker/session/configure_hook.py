@@ -14,14 +14,14 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.util import to_tuple
 
 from migration_sidecar.protocol.attempt import Attempt
+from migration_sidecar.protocol.first_upgrade.rule import OwnTable
 from migration_sidecar.protocol.journal_schema import PLAIN, history_key
 from migration_sidecar.protocol.orders import MigrationOrders
-from migration_sidecar.protocol.origin import Origin
 from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.protocol.version_table import VersionTable
-from migration_sidecar.protocol.version_tables import revision_fingerprint
 from migration_sidecar.worker.failpoints import reach_after, watch_autocommit_blocks
-from migration_sidecar.worker.session import preconditions, version_width
+from migration_sidecar.worker.own_tables import note_own_tables
+from migration_sidecar.worker.session import first_upgrade, preconditions, version_width
 from migration_sidecar.worker.session.guarded_session import GuardedSession
 from migration_sidecar.worker.session.run_failure import RunFailure
 from migration_sidecar.worker.version_table import default_schema_of, find, named_schema
@@ -42,6 +42,8 @@ class GuardedSessions:
         self._report = report
         self._turns: Counter[str] = Counter()
         self._sessions: list[GuardedSession] = []
+        self._noted = note_own_tables()
+        self._own_tables: frozenset[OwnTable] | None = None
 
     def session(self, connection: Any, options: dict[str, Any], sources: dict[str, bytes]) -> GuardedSession:
         """Opens a guarded session on this connection. Raises MigrationRefused if a check fails or the lock is held."""
@@ -57,6 +59,12 @@ class GuardedSessions:
         """Frees the locks of connections that stay open."""
         for session in self._sessions:
             session.leave()
+
+    def own_tables(self) -> frozenset[OwnTable]:
+        """The tables that env.py made by itself before the first revision; called before that one runs."""
+        if self._own_tables is None:
+            self._own_tables = frozenset(self._noted)
+        return self._own_tables
 
     def _attempt(self, orders: MigrationOrders, version_table: VersionTable) -> Attempt:
         history = history_key(version_table.name, version_table.schema)
@@ -94,7 +102,7 @@ def install(orders: Callable[[Any], MigrationOrders], report: SendReport) -> Gua
         sources = _loaded(self.script)  # it takes time, so do it before the orders arrive
         # Options of an earlier configure are valid for this one too: Alembic keeps them.
         session = guard.session(connection, {**self.context_opts, **options}, sources)
-        self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session)
+        self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session, guard.own_tables)
         if session.orders.transaction_per_revision:
             options["transaction_per_migration"] = True
         options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.record_applied)
@@ -129,7 +137,9 @@ def _loaded(scripts: Any) -> dict[str, bytes]:
     return {each.revision: Path(each.path).read_bytes() for each in scripts.walk_revisions()}
 
 
-def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable[..., Any]:
+def _guarded_plan(
+    plan: Callable[..., Any], session: GuardedSession, own_tables: Callable[[], frozenset[OwnTable]]
+) -> Callable[..., Any]:
     original = getattr(plan, "unguarded", plan)  # an env.py may configure several times
 
     @wraps(original)  # env.py may ask for its name: "upgrade"
@@ -137,11 +147,9 @@ def _guarded_plan(plan: Callable[..., Any], session: GuardedSession) -> Callable
         session.rows.heads = None if context.purge else set(heads)
         # A stamp's step has no revision file; it only moves the version row.
         steps = list(_agreed_steps(original, heads, context, session))
-        if not heads and session.attempt.way_in == Origin.BY_HAND and any(hasattr(step, "revision") for step in steps):
-            known = {
-                revision_fingerprint(*each) for each in session.files.items()
-            }  # by hand there was no pre-flight check
-            preconditions.require_managed(session.connection, session.orders, session.attempt, known)
+        own = own_tables()
+        if not heads and any(hasattr(step, "revision") for step in steps):
+            first_upgrade.require_own_base(session, own)
         # This session has the lock here, so no other migration changes the database from now on.
         revisions = [step.revision.revision for step in steps if hasattr(step, "revision")]
         preconditions.require_agreed({revision: session.files[revision] for revision in revisions}, session.orders)

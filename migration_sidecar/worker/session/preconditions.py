@@ -14,13 +14,6 @@ from migration_sidecar.protocol.journal_schema import ABOUT_THE_SERVER, JournalT
 from migration_sidecar.protocol.orders import MigrationOrders
 from migration_sidecar.protocol.reports import without_literals
 from migration_sidecar.protocol.version_table import VersionTable
-from migration_sidecar.protocol.version_tables import (
-    are_unowned,
-    other_table_names,
-    other_version_tables,
-    version_rows,
-    version_tables,
-)
 from migration_sidecar.worker.dbapi import backend_pid, driver_error, server_sentence, sqlstate_of
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.session import journal_writer
@@ -34,7 +27,6 @@ if TYPE_CHECKING:
     from migration_sidecar.protocol.attempt import Attempt
 
 INSUFFICIENT_PRIVILEGE = "42501"
-_NAMES = (":schema", ":journal", ":operations")
 
 
 def check_session(connection: Connection, orders: MigrationOrders, attempt: Attempt) -> Any:
@@ -66,30 +58,6 @@ def attempt_statement(orders: MigrationOrders) -> TextClause:
     return journal_writer.insert(orders.tables, where=operation_is_here)
 
 
-def require_managed(connection: Connection, orders: MigrationOrders, attempt: Attempt, known: Collection[str]) -> None:
-    """Raises MigrationRefused (CM-552) if there are tables that neither this history nor another one can have made."""
-    tables = orders.tables
-    *schema, name = attempt.version_table.split(".", 1)
-    facts = {
-        "version_table": ".".join(f'"{part}"' for part in (*schema, name)),
-        "own_schema": "".join(schema),
-        "schema": tables.schema,
-        "journal": tables.journal_name,
-        "operations": tables.operations_name,
-    }
-    if not connection.execute(
-        text(f"SELECT {other_table_names(':version_table', ':own_schema', *_NAMES)}"), facts
-    ).scalar():
-        return
-    others = connection.execute(text(other_version_tables(tables, ":history")), {"history": attempt.version_table})
-    if are_unowned([row.files for row in others], _versions_elsewhere(connection, facts), known):
-        raise MigrationRefused(
-            "CM-552",
-            "The database has tables but no revision: it was not made by this history, or its version row is gone.",
-            "Adopt it: migration-sidecar adopt --revision …, or start from an empty database.",
-        )
-
-
 def require_agreed(files: Mapping[str, str], orders: MigrationOrders) -> None:
     """Raises MigrationRefused (CM-306) if others migrated meanwhile, or if a file is not the agreed one.
 
@@ -111,13 +79,6 @@ def require_there(files: Mapping[str, str], goals: Collection[str]) -> None:
 
 def _plan_changed(detail: str) -> MigrationRefused:
     return MigrationRefused("CM-306", detail)
-
-
-def _versions_elsewhere(connection: Connection, facts: dict[str, str]) -> list[list[str]]:
-    names = [row.name for row in connection.execute(text(version_tables(":version_table", ":own_schema")), facts)]
-    # Quoted names may hold a colon, which text() would take for a parameter.
-    rows = connection.execute(text(version_rows(names).replace(":", "\\:"))).fetchall() if names else []
-    return [[row.held for row in rows if row.place == place] for place in range(len(names))]
 
 
 def require_direct_primary(connection: Connection, row: Any) -> None:

@@ -26,6 +26,7 @@ ORDERS: OrdersMessage = {
     "default_schema": "tenant",
     "agreed": {"a1": None},
     "goals": ["a1"],
+    "beside": None,
 }
 
 

@@ -19,6 +19,7 @@ from migration_sidecar.database.facts import DatabaseFacts
 from migration_sidecar.engine.planning.database_state import classify, is_settled
 from migration_sidecar.engine.planning.reader import digest
 from migration_sidecar.protocol.attempt import session_name
+from migration_sidecar.protocol.first_upgrade.relations import Relation
 from tests.unit.migration_sidecar.alembic_environment.test_history import BRANCHES, LINE, history
 
 NOTHING: dict[str, Any] = {
@@ -26,12 +27,12 @@ NOTHING: dict[str, Any] = {
     "has_version_table": False,
     "has_journal": False,
     "is_ours": False,
-    "has_tables": False,
     "read_only": False,
     "missing_grant": None,
     "pooled": False,
     "lock_holder": None,
 }
+ORDERS = Relation("public", "orders", on_path=True, has_neighbour=False, is_filled=False, columns=())
 HOLDER = LockHolder(pid=1, application="x", since=datetime.now(UTC))
 
 
@@ -44,10 +45,11 @@ def facts(**known: Any) -> DatabaseFacts:
     [
         ({}, DatabaseState.EMPTY),
         ({"has_version_table": True}, DatabaseState.EMPTY),
-        ({"has_tables": True}, DatabaseState.UNMANAGED),
-        ({"has_tables": True, "has_version_table": True}, DatabaseState.UNMANAGED),
-        ({"revisions": ("a1",), "has_tables": True}, DatabaseState.BEHIND),
-        ({"revisions": ("a3",), "has_tables": True}, DatabaseState.AT_HEAD),
+        ({"relations": (ORDERS,)}, DatabaseState.UNMANAGED),
+        ({"relations": (ORDERS,), "has_version_table": True}, DatabaseState.UNMANAGED),
+        ({"relations": (ORDERS,), "beside_other_tables": True}, DatabaseState.EMPTY),
+        ({"revisions": ("a1",)}, DatabaseState.BEHIND),
+        ({"revisions": ("a3",)}, DatabaseState.AT_HEAD),
         ({"revisions": ("z9",), "has_journal": True, "is_ours": True}, DatabaseState.AHEAD),
         ({"revisions": ("z9",), "has_journal": True}, DatabaseState.FOREIGN),
         ({"revisions": ("z9",)}, DatabaseState.FOREIGN),
@@ -64,7 +66,7 @@ def test_a_database_stands_where_its_facts_say(known: dict[str, Any], state: Dat
     ("known", "state"),
     [
         ({}, DatabaseState.EMPTY),
-        ({"has_tables": True}, DatabaseState.UNMANAGED),
+        ({"relations": (ORDERS,)}, DatabaseState.UNMANAGED),
         ({"revisions": ("a1",)}, DatabaseState.UNKNOWN),
         ({"revisions": ("a1",), "has_journal": True, "is_ours": True}, DatabaseState.UNKNOWN),
         ({"has_version_table": True, "has_version_column": False}, DatabaseState.FOREIGN),
@@ -125,6 +127,7 @@ def test_a_body_has_one_digest_however_it_was_spelt() -> None:
     )
     assert short.digest == long.digest
     assert short.digest != short.model_copy(update={"target": "heads"}).digest
+    assert short.digest != short.model_copy(update={"beside_other_tables": True}).digest
 
 
 LONG_ID = "release-41." + "x" * 80

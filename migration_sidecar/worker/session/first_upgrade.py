@@ -1,0 +1,79 @@
+"""Refuses a first upgrade of tables that this history can have made. The session has the lock by then."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from migration_sidecar.protocol.first_upgrade.relations import (
+    Relation,
+    exists_other_relation,
+    first_upgrade_record,
+    other_relations,
+)
+from migration_sidecar.protocol.first_upgrade.rule import WAYS_OUT, OwnTable, describe, in_the_way
+from migration_sidecar.protocol.version_tables import (
+    are_unowned,
+    other_version_tables,
+    revision_fingerprint,
+    version_rows,
+    version_tables,
+)
+from migration_sidecar.worker.refusal import MigrationRefused
+from migration_sidecar.worker.scripts.made_tables import made_by
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from migration_sidecar.worker.session.guarded_session import GuardedSession
+
+_NAMES = (":schema", ":journal", ":operations")
+
+
+def require_own_base(session: GuardedSession, own: Collection[OwnTable]) -> None:
+    """Raises MigrationRefused (CM-552) if there is no version row, but tables that this history can have made.
+
+    `own` are the tables that env.py made or looked for by itself.
+    """
+    connection, tables, history = session.connection, session.orders.tables, session.attempt.version_table
+    if session.orders.beside is not None:
+        return
+    facts = {
+        "version_table": session.version_table.qualified,
+        "own_schema": session.version_table.schema,
+        "landing": _translated(connection),
+        "schema": tables.schema,
+        "journal": tables.journal_name,
+        "operations": tables.operations_name,
+    }
+    if not connection.execute(text(f"SELECT {exists_other_relation(':version_table', *_NAMES)}"), facts).scalar():
+        return
+    recorded = text(first_upgrade_record(tables.journal, ":history"))
+    record: Any = connection.execute(recorded, {"history": history}).first()
+    if record.is_base:
+        return
+    query = other_relations(":version_table", ":own_schema", "CAST(:landing AS text)", *_NAMES)
+    relations = [Relation(**row._mapping) for row in connection.execute(text(query), facts)]
+    others = connection.execute(text(other_version_tables(tables, ":history")), {"history": history})
+    known = {revision_fingerprint(*each) for each in session.files.items()}
+    unowned = are_unowned([row.files for row in others], _versions_elsewhere(connection, facts), known)
+    found = in_the_way(
+        relations, made_by(session.sources), has_neighbours=not unowned, own=own, began_alone=record.began_alone
+    )
+    if found:
+        raise MigrationRefused("CM-552", describe(found), WAYS_OUT)
+
+
+def _translated(connection: Connection) -> str:
+    """The schema that env.py lets SQLAlchemy put in place of none; empty if search_path decides."""
+    translated = connection.get_execution_options().get("schema_translate_map") or {}
+    return translated.get(None) or ""
+
+
+def _versions_elsewhere(connection: Connection, facts: dict[str, str]) -> list[list[str]]:
+    names = [row.name for row in connection.execute(text(version_tables(":version_table", ":own_schema")), facts)]
+    # Quoted names may hold a colon, which text() would take for a parameter.
+    rows = connection.execute(text(version_rows(names).replace(":", "\\:"))).fetchall() if names else []
+    return [[row.held for row in rows if row.place == place] for place in range(len(names))]
