@@ -95,7 +95,7 @@ def test_a_status_that_is_not_whole_does_not_end_with_0(shell: Any, two_revision
     shell("status", "--json", code=2)
 
 
-@pytest.mark.parametrize("made", ["CREATE TABLE orders (id int)", ANOTHER_HISTORY], ids=["unmanaged", "foreign"])
+@pytest.mark.parametrize("made", ["CREATE TABLE t_a1 (id int)", ANOTHER_HISTORY], ids=["unmanaged", "foreign"])
 def test_a_database_that_is_not_this_history_s_is_a_case_for_a_person(
     made: str, shell: Any, two_revisions: Environment, database: Database
 ) -> None:

@@ -114,11 +114,12 @@ async def test_a_history_under_a_new_name_is_not_taken_for_a_neighbour(
     assert (operation.state, operation.error.code) == (OperationState.FAILED, "CM-552")
 
 
-async def test_tables_that_no_history_accounts_for_stop_the_second_history_too(
-    theirs: Environment, database: Database, start_engine: StartEngine
+async def test_a_table_of_this_history_is_not_explained_by_another_history(
+    ours: Environment, theirs: Environment, database: Database, start_engine: StartEngine
 ) -> None:
+    await carry_out(start_engine(ours))
     with database.connect() as connection:
-        connection.execute("CREATE TABLE somebodys (id int)")
+        connection.execute("CREATE TABLE t_theirs (id int)")
     operation = await carry_out(start_engine(theirs))
     assert (operation.state, operation.error.code) == (OperationState.FAILED, "CM-552")
 
@@ -158,6 +159,7 @@ async def test_one_that_holds_an_id_of_ours_may_be_ours_under_another_name(
     ours: Environment, theirs: Environment, database: Database, start_engine: StartEngine
 ) -> None:
     """Ids such as 0001 are in every other history: nobody but a person knows, so the person is told."""
+    theirs.revision("hidden", "getattr(op, 'execute')(open('schema.sql').read())")
     migrates_bare(ours, "shared_id")
     operation = await carry_out(start_engine(theirs))
     assert (operation.state, operation.error.code) == (OperationState.FAILED, "CM-552")
@@ -173,18 +175,18 @@ async def test_an_empty_version_table_accounts_for_nothing(
         connection.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
         engine = start_engine(theirs)
         assert (await engine.reader.status()).state is DatabaseState.EMPTY
-        connection.execute("CREATE TABLE somebodys (id int)")
+        connection.execute("CREATE TABLE t_theirs (id int)")
         assert (await engine.reader.status()).state is DatabaseState.UNMANAGED
 
 
-@pytest.mark.parametrize(("held", "code"), [("of_bare", 0), ("shared_id", 255)])
-def test_by_hand_the_same_is_asked(held: str, code: int, theirs: Environment, database: Database) -> None:
+@pytest.mark.parametrize(("made", "code"), [("somebodys", 0), ("t_theirs", 255)])
+def test_by_hand_the_same_is_asked(made: str, code: int, theirs: Environment, database: Database) -> None:
     (theirs.folder / "alembic" / "env.py").write_text(
         "from migration_sidecar.environment import run\n\nrun(None, version_table='their_version')\n"
     )
     with database.connect() as connection:
-        connection.execute("CREATE TABLE somebodys (id int); CREATE TABLE alembic_version (version_num text)")
-        connection.execute("INSERT INTO alembic_version VALUES (%s)", (held,))
+        connection.execute(f"CREATE TABLE {made} (id int); CREATE TABLE alembic_version (version_num text)")
+        connection.execute("INSERT INTO alembic_version VALUES ('shared_id')")
     words = [sys.executable, "-m", "alembic", "-c", str(theirs.ini), "upgrade", "head"]
     ended = subprocess.run(words, cwd=theirs.folder, capture_output=True, text=True, timeout=60)
     assert ended.returncode == code, ended.stderr
