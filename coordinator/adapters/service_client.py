@@ -71,7 +71,7 @@ class HttpServices:
             "POST",
             "/migrations/operations",
             Operation,
-            body=order.model_dump(mode="json", exclude_none=True),
+            body=order.model_dump(mode="json", exclude_none=True, exclude=order.newer),
             parameters={"wait_seconds": str(wait_seconds)},
             seconds=wait_seconds + CALL_SECONDS,
         )

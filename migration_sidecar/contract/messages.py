@@ -123,11 +123,9 @@ class OperationRequest(Message):
     operation_id: OperationId
     action: RequestableAction = Action.UPGRADE
     target: Target
-    # Refuse when the database is elsewhere, or the plan is another one.
-    expected_revisions: list[Revision] | None = Field(default=None, max_length=MAX_REVISIONS)
+    expected_revisions: list[Revision] | None = Field(default=None, max_length=MAX_REVISIONS)  # refuse elsewhere
     plan_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    # The tables in a database without a version row are other people's, whatever this history makes (CM-552).
-    beside_other_tables: bool = False
+    beside_other_tables: bool = Field(default=False, strict=True)  # where no version row says whose they are (CM-552)
     deadline_seconds: int = Field(default=3600, ge=1, le=86_400)
     requested_by: PlainText = Field(default="unknown", max_length=200)
     request_id: str | None = Field(default=None, pattern=f"^{REQUEST_ID.pattern}$")
@@ -141,8 +139,12 @@ class OperationRequest(Message):
     @property
     def digest(self) -> str:
         """The same for the same body, however it was spelt; stored, to tell a repeat from another body (CM-601)."""
-        newer = {"beside_other_tables"} if not self.beside_other_tables else set()  # an older release has none of it
-        return sha256(json.dumps(self.model_dump(mode="json", exclude=newer), sort_keys=True).encode()).hexdigest()
+        return sha256(json.dumps(self.model_dump(mode="json", exclude=self.newer), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def newer(self) -> set[str]:
+        """Fields that release 0.2 refuses, unless they are used: left out of what it may read."""
+        return set() if self.beside_other_tables else {"beside_other_tables"}
 
 
 class Operation(Message):

@@ -86,7 +86,7 @@ class OperationsTable:
             request.operation_id,
             self.history,
             digest,
-            request.model_dump_json(),
+            request.model_dump_json(exclude=request.newer),
             record.state,
             record.model_dump_json(),
             agreed.model_dump_json(exclude_defaults=True) if agreed is not None else None,

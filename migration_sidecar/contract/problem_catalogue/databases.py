@@ -87,9 +87,10 @@ DATABASE = (
         next_step="Deploy an image that knows that revision."),
     ProblemKind(
         "CM-552", "The database is not what this history made", None, 4,
-        when="tables without a revision; another history; a version table that is not Alembic's or says one thing "
-        "twice; the version moved without a journal row, or is not where it was left. `migration-sidecar adopt` proves "
-        "which revision tables are at",
+        when="tables that this history can have made, without a revision; another history; a version table that is not "
+        "Alembic's or says one thing twice; the version moved without a journal row, or is not where it was left. "
+        "`migration-sidecar adopt` proves which revision tables are at; `--beside-other-tables` says that they are "
+        "other people's",
         next_step="Find out who changed it; then correct the version row, or adopt the database."),
     ProblemKind(
         "CM-553", "The database has a revision already", None, 1,
