@@ -121,6 +121,7 @@ async def test_the_service_is_a_header_and_the_path_is_fixed() -> None:
     ]
     assert {given["headers"]["dapr-app-id"] for _, _, given in daprd.asked} == {"first"}
     assert daprd.asked[2][2]["body"]["operation_id"] == "r-1.first.1"
+    assert "beside_other_tables" not in daprd.asked[2][2]["body"]  # a service of release 0.2 refuses it
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,14 @@ def test_the_ini_is_used_when_nothing_else_is_said(ini: Path) -> None:
     assert url(read_settings(ini, {})) == INI_URL
 
 
+def test_that_tables_are_other_people_s_is_said_by_option_or_setting(tmp_path: Path) -> None:
+    plain = written(tmp_path, INI_URL)
+    assert read_settings(plain, {}).beside_other_tables is False
+    assert read_settings(plain, {}, CommandLineOverrides(beside_other_tables=True)).beside_other_tables is True
+    said = written(tmp_path, INI_URL, "[migration_sidecar]\nbeside_other_tables = true\n")
+    assert read_settings(said, {}).beside_other_tables is True
+
+
 def test_database_url_wins_over_everything(ini: Path) -> None:
     wins = "postgresql+asyncpg://env_user:env_word@env_host:2222/other"
     settings = read_settings(ini, {"DATABASE_URL": wins, "POSTGRES_HOST": "nowhere", "POSTGRES_PORT": "3"})

@@ -43,6 +43,16 @@ def test_a_failed_attempt_names_its_revision_and_its_sqlstate() -> None:
     }
 
 
+@pytest.mark.parametrize(("beside", "told"), [("other_tables", True), ("nothing", None), (None, None)])
+def test_that_somebody_called_the_tables_other_people_s_is_told_once_with_the_attempt(
+    beside: str | None, told: bool | None
+) -> None:
+    began = audit_event(row("attempt", beside=beside), *HERE)
+    assert began.detail.get("beside_other_tables") is told
+    assert validation_error(began) is None
+    assert "beside_other_tables" not in audit_event(row("applied", "a1", beside=beside), *HERE).detail
+
+
 def test_only_known_fields_are_passed_on() -> None:
     event = audit_event(row("applied", "a1", sha256="ab", heads=["a1"], before=[], client_name="Ada Lovelace"), *HERE)
 
