@@ -72,9 +72,10 @@ def gaps(page: JournalPage, entries: list[JournalEntry]) -> list[Discrepancy]:
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(told=journeys())
+@given(told=journeys(), one_transaction=st.booleans())
 def test_the_journal_of_any_history_is_accounted_for_and_each_row_is_missed(
     told: tuple[Graph, Labels, Journey],
+    one_transaction: bool,
     postgres: PostgresServer,
     shared_processes: SharedProcesses,
     tmp_path_factory: pytest.TempPathFactory,
@@ -90,7 +91,7 @@ def test_the_journal_of_any_history_is_accounted_for_and_each_row_is_missed(
 
     with fresh_database(postgres) as database:
         folder: Path = tmp_path_factory.mktemp("history") / "orders"
-        environment = Environment(folder, database.url, "generic")
+        environment = Environment(folder, database.url, one_transaction=one_transaction)
         write(environment, graph, given_labels)
         page = asyncio.run(journal(environment))
     assert gaps(page, page.entries) == []

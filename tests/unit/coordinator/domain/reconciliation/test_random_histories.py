@@ -157,6 +157,15 @@ def test_whatever_alembic_does_is_left_in_peace(walk: Walk) -> None:
     assert walk.gaps() == []
 
 
+@settings(max_examples=100)
+@given(walk=walks(tells_heads=True), data=st.data())
+def test_a_journal_that_an_earlier_release_began_is_left_in_peace_too(walk: Walk, data: st.DataObject) -> None:
+    """Or wrote into between: in a rolling update both write."""
+    older = data.draw(st.sets(st.integers(0, len(walk.rows) - 1)))
+    rows = [row.model_copy(update={"heads_before": None}) if at in older else row for at, row in enumerate(walk.rows)]
+    assert walk.gaps(rows) == []
+
+
 @settings(max_examples=200)
 @given(walk=walks(), data=st.data())
 def test_a_row_that_is_removed_is_missed(walk: Walk, data: st.DataObject) -> None:
