@@ -57,6 +57,7 @@ def test_naming_a_target_names_its_service(coordinator: ScriptedCoordinator, com
         (["--all", "--target", "head"], "head"),
         (["stock", "--target", "stock=heads"], {"stock": "heads"}),
         (["--target", "stock=heads"], {"stock": "heads"}),
+        (["--target", "stock=a lane=1@head"], {"stock": "a lane=1@head"}),
     ],
 )
 def test_all_heads_are_a_target_for_all_or_for_one(
