@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
-from migration_sidecar.protocol.ascii_json import UTF_8, from_ascii, to_ascii
 from migration_sidecar.protocol.catalog.database_identity import IDENTITY, MAY_READ_SYSTEM, SYSTEM, DatabaseIdentity
+from migration_sidecar.protocol.journal_schema import UTF_8, from_ascii, to_ascii
 from migration_sidecar.protocol.url import URL
 
 if TYPE_CHECKING:

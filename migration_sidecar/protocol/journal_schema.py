@@ -1,4 +1,8 @@
-"""The tables of the journal and of the operations: their names, and the SQL that creates them."""
+"""The tables of the journal and of the operations: their names, the SQL that creates them, and the JSON in them.
+
+In a database whose encoding is not UTF-8 every byte of that JSON is ASCII. There PostgreSQL refuses a letter that its
+encoding lacks, and in `jsonb` also its escape. So the letter is stored as the six characters of its escape.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,11 @@ HISTORY = "version_table"
 # lock timeout, shutdown, system error.
 ABOUT_THE_SERVER = ("08", "25006", "40", "53", "55P03", "57", "58")
 AGREED = "agreed"  # absent in what version 0.1 made
+
+UTF_8 = "UTF8"  # PostgreSQL's name for it; such a database needs nothing of this
+
+_TO_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|(\\\\)(?=u)|\\.|[^\x00-\x7f]")
+_ESCAPED = re.compile(r"\\\\u([0-9a-f]{4})|\\.")
 
 
 @dataclass(frozen=True)
@@ -95,5 +104,28 @@ END $create$
 """  # noqa: S608 - quoted
 
 
+def to_ascii(document: str) -> str:
+    """The JSON text with each other letter, and U+0000, as the characters of its escape."""
+    return _TO_ESCAPE.sub(_escaped, document)
+
+
+def from_ascii(document: str) -> str:
+    """The JSON text as it was before `to_ascii`; other JSON stays as it is."""
+    return _ESCAPED.sub(lambda match: rf"\u{match[1]}" if match[1] else match[0], document)
+
+
 def _named(schema: str, journal: str, operations: str) -> JournalTables:
     return JournalTables(f'"{schema}"."{journal}"', f'"{schema}"."{operations}"', schema, journal, operations)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    found = match[0]
+    if match[1]:
+        needs_it = not 0 < int(match[1], 16) < 0x80
+        return rf"\\u{match[1].lower()}" if needs_it else found
+    if match[2]:  # somebody's own text that looks like an escape
+        return r"\\u005c"
+    if found[0] == "\\":
+        return found
+    units = found.encode("utf-16-be", "surrogatepass")
+    return "".join(rf"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import event, text
 
-from migration_sidecar.protocol.ascii_json import from_ascii
 from migration_sidecar.protocol.catalog.invalid_indexes import INVALID_INDEXES
+from migration_sidecar.protocol.journal_schema import from_ascii
 from migration_sidecar.worker.dbapi import in_autocommit
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.session import advisory_lock, journal_writer

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from migration_sidecar.protocol.ascii_json import UTF_8, to_ascii
 from migration_sidecar.protocol.attempt import Attempt
-from migration_sidecar.protocol.journal_schema import JournalTables
+from migration_sidecar.protocol.journal_schema import UTF_8, JournalTables, to_ascii
 from migration_sidecar.worker.dbapi import sqlstate_of
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.session.advisory_lock import HELD_BY_US

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from migration_sidecar.protocol.ascii_json import from_ascii, to_ascii
+from migration_sidecar.protocol.journal_schema import from_ascii, to_ascii
 
 TEXTS = [
     "orders",
