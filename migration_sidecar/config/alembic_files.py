@@ -27,9 +27,13 @@ class ConfigFileError(ValueError):
 
 @dataclass(frozen=True)
 class AlembicFiles:
-    """The configuration of one environment. `named` is the file that was asked for; the other one is in its folder."""
+    """The configuration of one environment. `named` is the file that was asked for; the other one is in its folder.
+
+    With `project`, the folder of a Flask application, `named` need not exist, and pyproject.toml is in that folder.
+    """
 
     named: Path
+    project: Path | None = None
 
     @classmethod
     def locate(cls, named: Path | None, environment: Mapping[str, str] = os.environ) -> AlembicFiles:
@@ -44,7 +48,7 @@ class AlembicFiles:
     @property
     def folder(self) -> Path:
         """The folder that %(here)s means."""
-        return self.named.parent
+        return self.project or self.named.parent
 
     @property
     def ini(self) -> Path:
@@ -87,7 +91,7 @@ class AlembicFiles:
 
     @cached_property
     def _ini_text(self) -> str:
-        if self.ini != self.named and not self.ini.exists():
+        if (self.project or self.ini != self.named) and not self.ini.exists():
             return ""
         return _text(self.ini)
 

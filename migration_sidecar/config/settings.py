@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from migration_sidecar.config import flask_application
 from migration_sidecar.config.alembic_files import AlembicFiles, ConfigFileError
 from migration_sidecar.config.database_url import InvalidDatabaseUrl, database_url, parse_url
 from migration_sidecar.config.env_py import uses_our_environment
 from migration_sidecar.config.own_section import Section
-from migration_sidecar.contract.errors import Misconfigured, NoConfiguration
+from migration_sidecar.contract.errors import Misconfigured, NoConfiguration, NoEnvironment
 from migration_sidecar.contract.host_names import allowed_hosts
 from migration_sidecar.protocol import failpoint_spec
-from migration_sidecar.protocol.jobs import JobEnvironment
+from migration_sidecar.protocol.jobs import FlaskApplication, JobEnvironment
 from migration_sidecar.protocol.journal_schema import journal_tables
 from migration_sidecar.protocol.url import URL
 from migration_sidecar.protocol.version_table import VersionTable
@@ -42,7 +43,11 @@ class CommandLineOverrides:
     target: str | None = None
     loading_seconds: int | None = None
     command: tuple[str, str] | None = None  # action and target; None for a process that carries out several
+<<<<<<< HEAD
     beside_other_tables: bool = False
+=======
+    app: str | None = None
+>>>>>>> b575a18 (Make Alembic's Config as flask db does where Flask-Migrate keeps it)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,11 @@ class Settings:
     serve_openapi: bool = False  # GET /openapi.json, for development
     endpoint_downgrades: bool = False  # the endpoint accepts downgrades; the command line always does
     transaction_per_revision: bool = False  # each revision gets its own transaction, whatever env.py says
+<<<<<<< HEAD
     beside_other_tables: bool = False  # a first upgrade takes all tables in the database for other people's
+=======
+    flask: FlaskApplication | None = None  # Flask-Migrate keeps the environment
+>>>>>>> b575a18 (Make Alembic's Config as flask db does where Flask-Migrate keeps it)
     never_taken_back: bool = False  # the endpoint never accepts one, because it would lose data that must be kept
 
     @property
@@ -92,6 +101,7 @@ class Settings:
             "directory": str(self.directory),
             "memory_bytes": self.memory_bytes,
             "journal_table": self.journal_table,
+            "flask": self.flask,
         }
 
 
@@ -106,16 +116,14 @@ def read_settings(
         raise Misconfigured("MIGRATE_ON_STARTUP", "it must be apply, check or off")
     _require_no_failpoints_outside_tests(environment)
     try:
-        files = AlembicFiles.locate(config_file, environment)
-        if not files.named.exists():
+        files, flask = flask_application.locate(config_file, environment, overrides.app)
+        if flask is None and not files.named.exists():
             raise NoConfiguration(files.named.name)
         section = Section(files)
-        if not files.has_section(overrides.section):
-            raise Misconfigured(files.named.name, f"it has no section [{overrides.section}]")
-        our_own = uses_our_environment(files, overrides.section)
+        our_own = False if flask is not None else _uses_our_environment(files, overrides.section)
         override_url = parse_url(overrides.database_url, "--database-url") if overrides.database_url else None
         needed = our_own is not False and override_url is None
-        url, no_url = _declared(files, environment, overrides.section, needed=needed)
+        url, no_url = _declared(files, environment, overrides.section, needed=needed, found=our_own is not None)
     except (InvalidDatabaseUrl, ConfigFileError) as error:
         raise Misconfigured(error.key, error.reason) from None
     return Settings(
@@ -145,6 +153,7 @@ def read_settings(
         command=overrides.command,
         allowed_hosts=_allowed_hosts(environment, section),
         serve_openapi=_serves_openapi(environment, section),
+        flask=flask,
         endpoint_downgrades=section.boolean("endpoint_downgrades"),
         beside_other_tables=overrides.beside_other_tables or section.boolean("beside_other_tables"),
         never_taken_back=section.boolean("never_taken_back"),
@@ -159,14 +168,26 @@ def _require_no_failpoints_outside_tests(environment: Mapping[str, str]) -> None
         raise Misconfigured(error.key, error.reason) from None
 
 
+def _uses_our_environment(files: AlembicFiles, section: str) -> bool | None:
+    if not files.has_section(section):
+        raise Misconfigured(files.named.name, f"it has no section [{section}]")
+    return uses_our_environment(files, section)
+
+
 def _declared(
-    files: AlembicFiles, environment: Mapping[str, str], section: str, *, needed: bool
+    files: AlembicFiles, environment: Mapping[str, str], section: str, *, needed: bool, found: bool
 ) -> tuple[URL | None, str]:
-    """The URL and '', or None and the reason. Only our own env.py needs one here: another may get it elsewhere."""
+    """The URL and '', or None and the reason. Only our own env.py needs one here: another may get it elsewhere.
+
+    Raises NoEnvironment where nothing names a URL, and no env.py was `found` that could.
+    """
     try:
         return database_url(files.named, environment, section), ""
     except InvalidDatabaseUrl as error:
-        if needed or error.malformed or (error.key == "DATABASE_URL" and environment.get("DATABASE_URL")):
+        is_unset = error.key == "DATABASE_URL" and not environment.get("DATABASE_URL")
+        if needed and is_unset and not found:
+            raise NoEnvironment(files.named.name, named=bool(files.alembic("script_location", section))) from None
+        if needed or error.malformed or (error.key == "DATABASE_URL" and not is_unset):
             raise
         return None, str(error)
 

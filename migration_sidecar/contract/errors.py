@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from migration_sidecar.contract.problem_catalogue.catalogue import PROBLEM_KINDS
+from migration_sidecar.contract.problem_catalogue.migrations import NO_SCRIPT_LOCATION
 
 if TYPE_CHECKING:
     from migration_sidecar.contract.messages import LockHolder, Problem
@@ -119,6 +120,16 @@ class NoConfiguration(ProblemError):
     def __init__(self, name: str) -> None:
         next_step = "Name it with --config, or put it into the image; alembic init makes one."
         super().__init__("CM-303", f"The file {name} is not there.", next_step=next_step)
+
+
+class NoEnvironment(ProblemError):
+    """The configuration file leads to no env.py."""
+
+    def __init__(self, name: str, *, named: bool) -> None:
+        if named:
+            super().__init__("CM-303", f"There is no env.py in the script_location that {name} names.")
+        else:
+            super().__init__("CM-303", f"{name} names no script_location.", next_step=NO_SCRIPT_LOCATION)
 
 
 class DatabaseUnreachable(ProblemError):

@@ -8,6 +8,13 @@ from __future__ import annotations
 from typing import Literal, TypedDict, Union, final
 
 
+class FlaskApplication(TypedDict):
+    """How to find the Flask application whose Flask-Migrate keeps the environment."""
+
+    app: str | None  # as in flask --app; None: as Flask finds it
+    directory: str | None  # the folder of the environment; None: the application names it
+
+
 class JobEnvironment(TypedDict):
     """The keys that every job has: which Alembic environment it is about, and the limits of its process."""
 
@@ -19,6 +26,7 @@ class JobEnvironment(TypedDict):
     directory: str  # where the command or the service was started; the worker's working directory
     memory_bytes: int
     journal_table: str | None  # None for the default place
+    flask: FlaskApplication | None  # instead of `config_file`
 
 
 class ExcludedObjects(TypedDict):

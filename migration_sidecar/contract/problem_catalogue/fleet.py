@@ -13,7 +13,8 @@ CONFIGURATION = (
         "`POSTGRES_PORT`, `MIGRATION_FAILPOINTS` outside a test, an option of the command line, or `env.py`: it asks "
         "for an `-x` nobody gave, for a module the interpreter lacks or for a connection that only a program of its "
         "own hands over, works only with a connection that a program hands it, migrates several databases, or none of "
-        "PostgreSQL; the message names the key, never the value",
+        "PostgreSQL; or a Flask application: it is not found, or has no Flask-Migrate; the message names the key, "
+        "never the value",
         next_step="Correct it and start again."),
     ProblemKind(
         "CM-702", "env.py migrates another database", 409, 2,

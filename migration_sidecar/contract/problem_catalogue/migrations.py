@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from migration_sidecar.contract.problem_catalogue.kind import ProblemKind
 
+NO_SCRIPT_LOCATION = (
+    "Write script_location into it. Where a Flask application names the folder: leave --config out, in the folder where"
+    " flask is started, or name the application with --app."
+)
+
 # fmt: off
 REVISION_FILES = (
     ProblemKind(
@@ -20,9 +25,9 @@ REVISION_FILES = (
         next_step="Correct the revision files and try again."),
     ProblemKind(
         "CM-303", "The migration folder or its configuration file cannot be used", 422, 2,
-        when="the configuration file is not there, `script_location` names nothing, `env.py` is missing, no revision "
-        "is there, only compiled ones, or only in subfolders that are not looked into, a file among them is no "
-        "revision or cannot be read",
+        when="the configuration file is not there, `script_location` is missing or names nothing, `env.py` is missing, "
+        "no revision is there, only compiled ones, or only in subfolders that are not looked into, a file among them "
+        "is no revision or cannot be read",
         next_step="Correct script_location, or put the folder into the image."),
     ProblemKind(
         "CM-304", "A revision file cannot be loaded", 422, 2,

@@ -12,16 +12,25 @@ from typing import Any
 from alembic.config import Config
 
 from migration_sidecar.protocol.jobs import Job
+from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.worker.refusal import MigrationRefused
 
 TOML_NAME = "pyproject.toml"
 
 
-def make_config(job: Job, parser: ArgumentParser) -> Config:
+def make_config(job: Job, parser: ArgumentParser, report: SendReport) -> Config:
     """The Config for a job. Changes working directory and sys.argv, and with a `url` the target of every connection.
 
     Raises MigrationRefused (CM-701) for a pyproject.toml that this version of Alembic cannot read.
     """
+    flask = job["flask"]
+    if flask is not None:
+        from migration_sidecar.worker.env.engine_url import redirect_engines
+        from migration_sidecar.worker.env.flask_application import flask_config
+
+        if job["url"]:
+            redirect_engines(job["url"])  # the application may connect while it is loaded
+        return flask_config(job, flask, report)
     os.chdir(job["directory"])
     config = _config(job, job["given_config"], parser)
     folder = Path(job["config_file"]).parent

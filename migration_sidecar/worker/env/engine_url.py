@@ -22,10 +22,16 @@ TLS_PARAMETERS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session
 
 def override_engine_url(text: str, config: Config) -> None:
     """From now on every PostgreSQL engine of this process connects to this URL, whatever its own URL is."""
-    url = _with_driver(make_url(text), config)
+    declared = config.file_config.get(config.config_ini_section, "sqlalchemy.url", raw=True, fallback="") or ""
+    written = redirect_engines(text, declared)
+    config.set_main_option("sqlalchemy.url", written.replace("%", "%%"))
+
+
+def redirect_engines(text: str, declared: str = "") -> str:
+    """The same before there is a Config; returns the URL with its driver, that of `declared` if it names none."""
+    url = _with_driver(make_url(text), declared)
     written = url.render_as_string(hide_password=False)
     os.environ["DATABASE_URL"] = written
-    config.set_main_option("sqlalchemy.url", written.replace("%", "%%"))
 
     def redirect(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
         if dialect.name == "postgresql":
@@ -35,13 +41,13 @@ def override_engine_url(text: str, config: Config) -> None:
             parameters.update(ours)
 
     event.listen(Engine, "do_connect", redirect)
+    return written
 
 
-def _with_driver(url: URL, config: Config) -> URL:
+def _with_driver(url: URL, declared: str) -> URL:
     """A URL without a driver gets the driver that env.py uses, which may be asynchronous."""
     if "+" in url.drivername:
         return url
-    declared = config.file_config.get(config.config_ini_section, "sqlalchemy.url", raw=True, fallback="") or ""
     for scheme in (declared.partition("://")[0], os.environ.get("DATABASE_URL", "").partition("://")[0]):
         if scheme.startswith("postgresql+"):
             return url.set(drivername=scheme)

@@ -13,7 +13,6 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
@@ -36,15 +35,16 @@ from migration_sidecar.worker.own_tables import note_own_tables
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.env_preview import preview_context
 from migration_sidecar.worker.scripts.held_locks import passing_held_locks
-from migration_sidecar.worker.scripts.history_loader import inspect_config
+from migration_sidecar.worker.scripts.history_loader import inspect_config, open_script_directory
 from migration_sidecar.worker.scripts.load_errors import env_py_timeout
 from migration_sidecar.worker.source_text import read_source
 from migration_sidecar.worker.time_limit import TimeLimit, time_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
 MAX_FILES = 500
 INSTALLED = str(Path(os.__file__).parent)
@@ -54,16 +54,22 @@ WAITING_SECONDS = 5.0  # how long a connected env.py may wait for something befo
 
 
 def probe_env(
-    config: Config, report: SendReport, seconds: float = 0, journal_table: str | None = None
+    config: Config,
+    report: SendReport,
+    seconds: float = 0,
+    journal_table: str | None = None,
+    imported: Iterable[str] = (),
 ) -> HistoryFacts | None:
     """Reports each configured database and returns the history. `seconds` limits env.py and then the revision files.
+
+    `imported` are the modules that had been loaded when nothing of the environment was.
 
     Reports that were sent before env.py failed stay valid. A failure after `heard` is one of the revision files. The
     history is read from env.py's own ScriptDirectory and while its context stands, because env.py may have set other
     folders, or what revision files read.
     """
-    before, until = set(sys.modules), monotonic() + seconds
-    script = ScriptDirectory.from_config(config)
+    before, until = set(imported or sys.modules), monotonic() + seconds
+    script = open_script_directory(config)
     # Before env.py runs, so that the service notices a change of one that never ends.
     only_connects = has_no_side_effects(Path(script.env_py_location))
     report({"event": "looking", "files": _files(script, before), "only_connects": only_connects})

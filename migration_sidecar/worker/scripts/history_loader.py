@@ -16,8 +16,12 @@ from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.protocol.results import HistoryFacts, RevisionFacts
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts import integrity, load_errors, static_analysis
+<<<<<<< HEAD
 from migration_sidecar.worker.scripts.made_tables import made_by
 from migration_sidecar.worker.scripts.script_directory import open_prepared_directory, script_directory
+=======
+from migration_sidecar.worker.scripts.script_directory import open_prepared_directory, script_directory, script_location
+>>>>>>> b575a18 (Make Alembic's Config as flask db does where Flask-Migrate keeps it)
 from migration_sidecar.worker.time_limit import time_limit
 
 NO_MIGRATION_FOLDER = "CM-303"
@@ -86,7 +90,8 @@ def open_script_directory(config: Config, folders: Sequence[str] = ()) -> Script
     try:
         return script_directory(config, folders)
     except Exception as error:
-        raise load_errors.missing_folder(Path(config.config_file_name or "alembic.ini").name, error) from None
+        name = Path(config.config_file_name or "alembic.ini").name
+        raise load_errors.missing_folder(name, error, named=bool(script_location(config))) from None
 
 
 def describe(script: Script) -> RevisionFacts:

@@ -12,6 +12,7 @@ from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from alembic.util.pyfiles import pyc_file_from_path
 
+from migration_sidecar.contract.problem_catalogue.migrations import NO_SCRIPT_LOCATION
 from migration_sidecar.worker.failure_report import memory_used_up, unusable_setting
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.integrity import broken_file
@@ -26,14 +27,17 @@ MORE_TIME = (
 )
 
 
-def missing_folder(config_file: str, error: Exception) -> MigrationRefused:
-    """For what `ScriptDirectory.from_config` raised. Its text is not used: it may hold a path or a password."""
+def missing_folder(config_file: str, error: Exception, *, named: bool) -> MigrationRefused:
+    """For what `ScriptDirectory.from_config` raised. Its text is not used: it may hold a path or a password.
+
+    `named` is whether the configuration has a script_location.
+    """
     if isinstance(error, IniError):
         return unusable_setting(error)
     if isinstance(error, ImportError):
         reason = f"names a package that cannot be imported ({error.name})"
-    elif isinstance(error, CommandError) and "No 'script_location'" in str(error):
-        reason = "names no script_location"
+    elif not named:
+        return _unusable(f"{config_file} names no script_location.", NO_SCRIPT_LOCATION)
     else:
         reason = "names a script_location that is not there"
     return _unusable(f"{config_file} {reason}.", "Correct script_location, or put the folder into the image.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from configparser import Error as IniError
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from alembic.config import Config
+
+
+def script_location(config: Config) -> str:
+    """The folder that the configuration names, or an empty text."""
+    option = getattr(config, "get_alembic_option", config.get_main_option)  # since Alembic 1.16 also pyproject.toml's
+    try:
+        return option("script_location") or ""
+    except IniError:
+        return ""
 
 
 def script_directory(config: Config, folders: Sequence[str] = ()) -> ScriptDirectory:

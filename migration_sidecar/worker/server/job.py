@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from argparse import ArgumentParser
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from select import select
-from socket import socket
+from socket import MSG_PEEK, socket
 from typing import Any, TextIO
 
 from migration_sidecar.protocol.jobs import Job, OrderedJob
@@ -66,7 +67,10 @@ def run_job(job: Job, channel: socket) -> None:
 
 
 def _result(job: Job, report: Reporter, channel: socket) -> Result:
-    config = make_config(job, parser())
+    imported = set(sys.modules)
+    if job["flask"] is not None and job["kind"] == "migrate" and "rehearsal" not in job:
+        _wait_for_line(channel)  # the application runs with the migration: it may write while it is loaded
+    config = make_config(job, parser(), report)
     if job["kind"] == "inspect":
         from migration_sidecar.worker.scripts.history_loader import load_history
 
@@ -82,7 +86,7 @@ def _result(job: Job, report: Reporter, channel: socket) -> Result:
     if job["kind"] == "look":
         from migration_sidecar.worker.env.env_probe import probe_env
 
-        return probe_env(config, report, job["seconds"], job["journal_table"])
+        return probe_env(config, report, job["seconds"], job["journal_table"], imported)
     if "rehearsal" in job:
         from migration_sidecar.worker.adoption.schema_build import build_in_schema
 
@@ -155,6 +159,12 @@ def _wait_for_orders(config: Any) -> bool:
     from migration_sidecar.worker.env.env_analysis import has_no_side_effects
 
     return has_no_side_effects(Path(ScriptDirectory.from_config(config).env_py_location))
+
+
+def _wait_for_line(channel: socket) -> None:
+    select([channel], [], [])
+    if not channel.recv(1, MSG_PEEK):
+        os._exit(EXIT_DID_NOTHING)
 
 
 def _has_orders(channel: socket) -> bool:

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from migration_sidecar.config.database_url import mask_password
+from migration_sidecar.config.env_py import MARK
 from migration_sidecar.config.settings import CommandLineOverrides, OnStartup, Settings, read_settings
-from migration_sidecar.contract.errors import Misconfigured, NoConfiguration
+from migration_sidecar.contract.errors import Misconfigured, NoConfiguration, NoEnvironment
 from migration_sidecar.protocol.version_table import VersionTable
 
 INI_URL = "postgresql://ini_user:ini_word@ini_host:1111/orders"
@@ -102,8 +103,27 @@ def test_a_wrong_ini_is_named_and_not_shown(address: str, tmp_path: Path) -> Non
 
 
 def test_no_address_at_all_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "alembic").mkdir()
+    (tmp_path / "alembic" / "env.py").write_text(f"{MARK}\n")
     with pytest.raises(Misconfigured, match="DATABASE_URL"):
         read_settings(written(tmp_path, ""), {})
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("", r"alembic\.ini names no script_location"),
+        ("script_location = nowhere", r"no env\.py in the script_location"),
+    ],
+)
+def test_a_file_that_leads_to_no_env_py_is_refused_for_that_and_not_for_the_address(
+    location: str, reason: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "alembic.ini"
+    file.write_text(f"[alembic]\n{location}\n")
+    with pytest.raises(NoEnvironment, match=f"CM-303 .*{reason}"):
+        read_settings(file, {})
+    assert read_settings(file, {"DATABASE_URL": INI_URL}).url is not None  # a status needs no env.py
 
 
 @pytest.mark.parametrize("text", ["[alembic", "no section\n"])
