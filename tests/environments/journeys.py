@@ -62,13 +62,18 @@ class Traveller:
         self.nurseries = Nurseries()
         self.interpreters = {
             lock: Once(lambda lock=lock: interpreter(folder / lock, lock))  # type: ignore[misc]
+<<<<<<< HEAD
             for lock in ("oldest", "newest", "drivers")
+=======
+            for lock in ("oldest", "newest", "flask_oldest", "flask_newest")
+>>>>>>> 2b3e293 (Let the style flask_migrate be a real Flask-Migrate)
         }
 
     def travel(self, journey: Journey) -> Views:
         """Raises DidNotMigrate."""
         style = BY_NAME[journey.style]
         way, lock = WAYS[journey.way]
+        lock = f"flask_{lock or 'newest'}" if style.flask else lock
         python = self.interpreters[lock]() if lock else None
         with fresh_database(self.servers[journey.server]()) as database:
             with database.connect() as connection:
@@ -78,5 +83,7 @@ class Traveller:
             config = style.place(folder, database.address.url(database.name, scheme=style.scheme))
             views: Views = {}
             place = Place(style, config, database, self.nurseries.here(), python)
+            if style.flask:
+                ways.init_flask_migrate(place)
             way(place, lambda where: views.update({where: snapshot.take(database)}))
             return views

@@ -25,6 +25,7 @@ class Style:
     x: tuple[str, ...] = ()
     before: tuple[str, ...] = ()  # what the database holds already, in SQL
     needs_alembic: tuple[int, int] = (1, 7)
+    flask: bool = False  # its folder is made by `flask db init`, in interpreters that have Flask-Migrate
     write: Callable[[Path], None] | None = None  # for what would be too many files to keep
 
     def place(self, folder: Path, url: str) -> Path:
@@ -90,8 +91,9 @@ STYLES = (
     Style(
         "flask_migrate",
         "e517276bb1c2",
-        config="migrations/alembic.ini",
-        variables=(("SQLALCHEMY_DATABASE_URI", "{url}"),),
+        config="pyproject.toml",
+        variables=(("MICROBLOG_DATABASE", "{url}"),),
+        flask=True,
     ),
     Style(
         "group_role",

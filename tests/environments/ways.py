@@ -21,6 +21,7 @@ from tests.integration.databases import Database
 
 LIMIT_SECONDS = 120.0
 START_SECONDS = 60.0
+STILL_LOADING = "CM-308"
 
 
 class DidNotMigrate(AssertionError):
@@ -62,7 +63,7 @@ class Place:
 
     def options(self, section: str) -> list[str]:
         """What our commands take to be pointed at this environment."""
-        words = ["--config", str(self.config), *self.x()]
+        words = [*(["--config", str(self.config)] if not self.style.flask else []), *self.x()]
         words += ["--name", section] if section != "alembic" else []
         return [*words, "--python", str(self.python)] if self.python else words
 
@@ -81,8 +82,20 @@ class Place:
 See = Callable[[str], None]  # is told "top", "floor" and "bottom" when the database is there
 
 
+def init_flask_migrate(place: Place) -> None:
+    """The folder as `flask db init` makes it, with the revisions of the style."""
+    place.run("python", str(place.python), "-m", "flask", "db", "init")
+    for file in (place.config.parent / "revisions").iterdir():
+        file.rename(place.config.parent / "migrations" / "versions" / file.name)
+
+
 def by_bare_alembic(place: Place, see: See) -> None:
+    """Or, where only Flask-Migrate can run it, by its own command."""
+
     def run(section: str, *words: str) -> None:
+        if place.style.flask:
+            place.run("python", str(place.python), "-m", "flask", "db", *words)
+            return
         place.run("alembic", "-c", place.config.name, "-n", section, *place.x(), *words)
 
     _by_commands(place, see, run, floor=True)
@@ -147,10 +160,11 @@ def served(place: Place, section: str) -> Iterator[httpx.Client]:
 
 
 def _wait_until_it_answers(client: httpx.Client, said: Path) -> None:
+    """And until it has loaded what a status needs, which takes longer than a status waits on a busy machine."""
     end = monotonic() + START_SECONDS
     while monotonic() < end:
         try:
-            if client.get("/healthz").status_code == 200:
+            if client.get("/migrations").json().get("error", {}).get("code") != STILL_LOADING:
                 return
         except httpx.TransportError:
             sleep(0.05)

@@ -1,26 +1,21 @@
-"""Stands for a Flask application: what env.py asks `current_app` for, and nothing else."""
-
 import os
 
-from sqlalchemy import MetaData, create_engine
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+
+db = SQLAlchemy()
+migrate = Migrate()
+
+from microblog import models  # noqa: E402, F401
 
 
-class Database:
-    def __init__(self, uri):
-        self.engine = create_engine(uri, pool_pre_ping=True)
-        self.metadata = MetaData()
-
-
-class Migrate:
-    def __init__(self, db, **configure_args):
-        self.db = db
-        self.configure_args = configure_args
-
-
-class Application:
-    def __init__(self):
-        uri = os.environ["SQLALCHEMY_DATABASE_URI"]
-        self.extensions = {"migrate": Migrate(Database(uri), compare_type=True, render_as_batch=True)}
-
-
-current_app = Application()
+def create_app(kind="development"):
+    if kind != "production":
+        raise ValueError(f"there is no settings file for {kind}")
+    app = Flask(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["MICROBLOG_DATABASE"]
+    app.config["SQLALCHEMY_TRACK_MODIFICATIONS"] = False
+    db.init_app(app)
+    migrate.init_app(app, db, compare_type=True, render_as_batch=True)
+    return app
