@@ -161,6 +161,7 @@ class EnvironmentLoader:
                     "kind": "look",
                     "action": action,
                     "target": target,
+                    "is_exact": self._settings.command is not None,
                     "seconds": self._settings.loading_seconds,
                     **environment,
                 }

@@ -195,9 +195,6 @@ class TargetDatabase:
     def _unseen(self, answer: Answer) -> Problem | None:
         """The warning (CM-413) for what the probe met; None if the upgrade meets it too."""
         met = answer.get("unseen")
-        # Another command or target may lead env.py elsewhere.
-        if met is None and answer.get("read_arguments") and self._settings.command is None:
-            met = answer.get("problem") if not answer.get("heard") else None
         if met is None:
             return None
         problem = Problem.of(
@@ -218,7 +215,10 @@ class TargetDatabase:
             return replace(self._configured(places), certain=False, unseen=unseen)
         declared, reached = self._declared(None), answer.get("reached", [])
         url = self._settings.configured_url or (one_address(reached) if reached else declared.url)
-        return replace(declared, url=url, unseen=unseen, reason=None if url else UNKNOWN_ADDRESS if reached else unseen)
+        reason = None if url else UNKNOWN_ADDRESS if reached else unseen
+        name, schema = answer.get("written_table", ("", ""))
+        table = VersionTable(name or declared.table.name, schema or declared.table.schema)
+        return replace(declared, url=url, table=table, unseen=unseen, reason=reason)
 
     def _configured(self, places: list[ConfiguredDatabase]) -> MigrationTarget:
         target = target_of(places, self._settings)

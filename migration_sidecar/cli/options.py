@@ -62,18 +62,15 @@ class Options:
     loading_seconds: Annotated[
         int | None, typer.Option(min=1, help="How long env.py and the revision files may take to load.")
     ] = None
-<<<<<<< HEAD
     beside_other_tables: Annotated[
         bool,
         typer.Option(
             "--beside-other-tables", help="The tables in a database without a version row are other people's (CM-552)."
         ),
     ] = False
-=======
     app: Annotated[
         str | None, typer.Option(help="The Flask application, as in flask --app, where Flask-Migrate keeps the folder.")
     ] = None
->>>>>>> b575a18 (Make Alembic's Config as flask db does where Flask-Migrate keeps it)
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")] = False
     _launched: ForkserverProcess | None = field(default=None, init=False)
     _command: tuple[str, str] | None = field(default=None, init=False)
@@ -94,11 +91,8 @@ class Options:
             target=self.default_target,
             loading_seconds=self.loading_seconds,
             command=self._command,
-<<<<<<< HEAD
             beside_other_tables=self.beside_other_tables,
-=======
             app=self.app,
->>>>>>> b575a18 (Make Alembic's Config as flask db does where Flask-Migrate keeps it)
         )
         try:
             return read_settings(self.config, overrides=overrides)

@@ -43,11 +43,8 @@ class CommandLineOverrides:
     target: str | None = None
     loading_seconds: int | None = None
     command: tuple[str, str] | None = None  # action and target; None for a process that carries out several
-<<<<<<< HEAD
     beside_other_tables: bool = False
-=======
     app: str | None = None
->>>>>>> b575a18 (Make Alembic's Config as flask db does where Flask-Migrate keeps it)
 
 
 @dataclass(frozen=True)
@@ -81,11 +78,8 @@ class Settings:
     serve_openapi: bool = False  # GET /openapi.json, for development
     endpoint_downgrades: bool = False  # the endpoint accepts downgrades; the command line always does
     transaction_per_revision: bool = False  # each revision gets its own transaction, whatever env.py says
-<<<<<<< HEAD
     beside_other_tables: bool = False  # a first upgrade takes all tables in the database for other people's
-=======
     flask: FlaskApplication | None = None  # Flask-Migrate keeps the environment
->>>>>>> b575a18 (Make Alembic's Config as flask db does where Flask-Migrate keeps it)
     never_taken_back: bool = False  # the endpoint never accepts one, because it would lose data that must be kept
 
     @property

@@ -29,7 +29,7 @@ class Answer(TypedDict, total=False):
     only_connects: bool
     places: list[ConfiguredDatabase]
     reached: list[str]  # the URLs, with password, to which a connection was opened
-    read_arguments: bool  # env.py asked with which command and target it runs
+    written_table: tuple[str, str]  # then: name and schema of the version table in the text of env.py, or empty
     unseen: ProblemFacts  # met in the probe, and not necessarily in an upgrade
     own_tables: list[tuple[str, str]]
     tried: str | None  # the URL, with password, to which no connection was opened

@@ -60,6 +60,7 @@ class ProbeJob(JobEnvironment):
     kind: Literal["look"]
     action: str
     target: str
+    is_exact: bool  # no other action or target will be asked for
     seconds: float
 
 

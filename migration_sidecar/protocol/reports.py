@@ -126,7 +126,6 @@ class EnvFileRun(TypedDict):
     own_tables: list[tuple[str, str]]  # schema and name of each table that env.py makes by itself
     ended_at: float
     reached: list[str]  # the URLs, with password, to which a connection was opened
-    read_arguments: bool  # env.py asked with which command and target it runs
 
 
 class EnvFileUnseen(TypedDict):
@@ -134,6 +133,7 @@ class EnvFileUnseen(TypedDict):
 
     event: Literal["unseen"]
     unseen: ProblemFacts
+    written_table: tuple[str, str]  # name and schema of the version table in the text of env.py, or empty
 
 
 class EnvFileUnderstood(TypedDict):

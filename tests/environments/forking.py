@@ -21,14 +21,10 @@ LIMIT_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Command:
-<<<<<<< HEAD
-    """`program` is "alembic" or "migration-sidecar"; what it says goes to `output`, its stderr to `errors` if given."""
-=======
     """`program` is "alembic", "migration-sidecar" or "python", whose first word is the interpreter.
 
-    Everything it says goes to `output`.
+    What it says goes to `output`, its stderr to `errors` if given.
     """
->>>>>>> 2b3e293 (Let the style flask_migrate be a real Flask-Migrate)
 
     program: str
     words: list[str]
@@ -100,22 +96,17 @@ def main() -> None:
     import asyncpg  # noqa: F401
     import psycopg  # noqa: F401
 
-    programs: dict[str, Any] = {"alembic": alembic.config.main}
+    programs: dict[str, Any] = {
+        "alembic": alembic.config.main,
+        "python": lambda: os.execv(sys.argv[1], sys.argv[1:]),
+    }
     if find_spec("uvicorn"):
         import uvicorn  # noqa: F401
 
-<<<<<<< HEAD
         import migration_sidecar.cli
         import migration_sidecar.service
 
         programs["migration-sidecar"] = migration_sidecar.cli.main
-=======
-    programs = {
-        "alembic": alembic.config.main,
-        "migration-sidecar": migration_sidecar.cli.main,
-        "python": lambda: os.execv(sys.argv[1], sys.argv[1:]),
-    }
->>>>>>> 2b3e293 (Let the style flask_migrate be a real Flask-Migrate)
     for line in sys.stdin:
         request = json.loads(line)
         answer = _wait(request["wait"]) if "wait" in request else _begin(Command(**request["begin"]), programs)

@@ -75,11 +75,10 @@ def interpreter(folder: Path, lock: str) -> Path:
     `lock` is oldest or newest, which are also that of the Python, or drivers: every driver, in the Python of the tests.
     """
     found = pythons()
-<<<<<<< HEAD
-    program = {"oldest": found[min(found)], "newest": found[max(found)]}.get(lock, Path(sys.executable))
-=======
-    program = found[min(found) if lock.endswith("oldest") else max(found)]
->>>>>>> 2b3e293 (Let the style flask_migrate be a real Flask-Migrate)
+    if lock == "drivers":
+        program = Path(sys.executable)
+    else:
+        program = found[min(found) if lock.endswith("oldest") else max(found)]
     _uv("venv", "--quiet", "--python", str(program), str(folder))
     python = folder / "bin" / "python"
     locked = ("--require-hashes", "-r", str(REQUIREMENTS / f"{lock}.lock"))

@@ -62,11 +62,7 @@ class Traveller:
         self.nurseries = Nurseries()
         self.interpreters = {
             lock: Once(lambda lock=lock: interpreter(folder / lock, lock))  # type: ignore[misc]
-<<<<<<< HEAD
-            for lock in ("oldest", "newest", "drivers")
-=======
-            for lock in ("oldest", "newest", "flask_oldest", "flask_newest")
->>>>>>> 2b3e293 (Let the style flask_migrate be a real Flask-Migrate)
+            for lock in ("oldest", "newest", "drivers", "flask_oldest", "flask_newest")
         }
 
     def travel(self, journey: Journey) -> Views:

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
 from migration_sidecar.protocol.journal_schema import PLAIN, JournalTables, journal_tables
-from migration_sidecar.protocol.limits import CONNECT_SECONDS
 from migration_sidecar.protocol.reports import ProblemFacts, SendReport
 from migration_sidecar.protocol.results import ConfiguredDatabase, HistoryFacts
 from migration_sidecar.worker.dbapi import driver_connection, in_autocommit
 from migration_sidecar.worker.env.arguments import ArgumentsWatch
 from migration_sidecar.worker.env.autogenerate import sees_journal
-from migration_sidecar.worker.env.engine_url import url_of_connection, url_of_driver, url_of_parameters
+from migration_sidecar.worker.env.configure_text import written_version_table
+from migration_sidecar.worker.env.engine_url import url_of_connection
 from migration_sidecar.worker.env.env_analysis import has_no_side_effects
 from migration_sidecar.worker.env.preview_failure import PreviewErrors, WaitedTooLong
+from migration_sidecar.worker.env.reported_connections import ReportedConnections
 from migration_sidecar.worker.env.run_facts import facts_of_run
 from migration_sidecar.worker.env.written_versions import WrittenVersions
 from migration_sidecar.worker.failure_report import describe_failure
@@ -59,14 +59,15 @@ def probe_env(
     seconds: float = 0,
     journal_table: str | None = None,
     imported: Iterable[str] = (),
+    *,
+    is_exact: bool = True,
 ) -> HistoryFacts | None:
     """Reports each configured database and returns the history. `seconds` limits env.py and then the revision files.
 
-    `imported` are the modules that had been loaded when nothing of the environment was.
-
-    Reports that were sent before env.py failed stay valid. A failure after `heard` is one of the revision files. The
-    history is read from env.py's own ScriptDirectory and while its context stands, because env.py may have set other
-    folders, or what revision files read.
+    `imported` are the modules that had been loaded when nothing of the environment was. `is_exact` says that an upgrade
+    has no other arguments. Reports that were sent before env.py failed stay valid. A failure after `heard` is one of
+    the revision files. The history is read from env.py's own ScriptDirectory and while its context stands, because
+    env.py may have set other folders, or what revision files read.
     """
     before, until = set(imported or sys.modules), monotonic() + seconds
     script = open_script_directory(config)
@@ -78,7 +79,7 @@ def probe_env(
     places: list[ConfiguredDatabase] = []
     found: list[str] = []  # what the version table holds
     own_tables = note_own_tables()
-    reached, written = _report_connections(report), WrittenVersions()
+    connections, written = ReportedConnections(report), WrittenVersions()
 
     def nothing_to_do(heads: Any, context: Any) -> list[Any]:
         found[:] = heads
@@ -86,22 +87,25 @@ def probe_env(
             places[-1].update(facts_of_run(context, heads, written))  # type: ignore[typeddict-item]
         return []
 
-    def is_behind() -> bool:
-        return any(place["migrates"] for place in places) and not _is_at_head(script, found)
-
     context = preview_context(config, script, nothing_to_do)
     with discard_commits() as discarded, passing_held_locks() as held, context:
         _note_each_configure(places, discarded, journal_tables(journal_table))
         errors = PreviewErrors(held)
         only_here: ProblemFacts | None = None
+        written_table = ("", "")
         try:
             with time_limit(seconds, lambda where: env_py_timeout(where, seconds), report) as limit:
                 _limit_waiting(limit)
                 script.run_env()
         except BaseException as error:
-            if not errors.are_only_here(error, discarded, unmigrated=is_behind()):
-                raise (_missing_x(Path(script.env_py_location), error) or error) from None
+            may_differ = watch.were_read and not is_exact and not connections.is_waiting
+            error = _missing_x(Path(script.env_py_location), error) or error
+            if not errors.are_only_here(
+                error, discarded, unmigrated=_is_behind(script, places, found), other_arguments=may_differ
+            ):
+                raise error from None
             only_here = describe_failure(error, None)
+            written_table = written_version_table(Path(script.env_py_location), error.__traceback__)
         else:
             if not places and errors.of_the_moment:
                 only_here = _never_configured()
@@ -115,56 +119,29 @@ def probe_env(
                     "places": migrated or places,
                     "own_tables": [(each.schema, each.name) for each in sorted(own_tables)],
                     "ended_at": monotonic(),
-                    "reached": reached,
-                    "read_arguments": watch.were_read,
+                    "reached": connections.reached,
                 }
             )
         if only_here is not None:
             discarded.end_sessions()
-            report({"event": "unseen", "unseen": only_here})
+            report({"event": "unseen", "unseen": only_here, "written_table": written_table})
         if not places or (only_here is not None and not migrated):
             return None
         report({"event": "heard", "heard": True})
         return inspect_config(script, report, max(1.0, until - monotonic()) if seconds else 0)
 
 
-def _is_at_head(script: ScriptDirectory, found: Sequence[str]) -> bool:
+def _is_behind(script: ScriptDirectory, places: list[ConfiguredDatabase], found: Sequence[str]) -> bool:
+    """Whether env.py got to run_migrations, and there are revisions that would have run."""
     with suppress(Exception):
-        return set(script.get_heads()) <= set(found)
-    return False
+        if set(script.get_heads()) <= set(found):
+            return False
+    return any(place["migrates"] for place in places)
 
 
 def _limit_waiting(limit: TimeLimit) -> None:
     """From the first connection on: imports come before it, and they may take long."""
     event.listen(Pool, "connect", lambda *_: limit.watch_waiting(WAITING_SECONDS, WaitedTooLong))
-
-
-def _report_connections(report: SendReport) -> list[str]:
-    """Reports `tried`, the URL to which env.py connects, and None once it is connected; those are in the list.
-
-    The list holds an empty text for a connection whose address is not known.
-    """
-    tried: list[str] = []
-    reached: list[str] = []
-
-    def connecting(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
-        if dialect.name == "postgresql":
-            url = url_of_parameters(dialect, parameters)
-            tried[:] = [url]
-            report({"event": "connecting", "tried": url, "tried_at": monotonic()})
-            # A server may accept the connection and never answer; a status must not wait for it.
-            parameters.setdefault(
-                "connect_timeout" if dialect.driver.startswith("psycopg") else "timeout", CONNECT_SECONDS
-            )
-
-    def connected(driver: Any, _record: Any) -> None:
-        url = url_of_driver(driver, "postgresql") or (tried.pop() if tried else "")
-        reached.extend([url] if url not in reached else [])
-        report({"event": "connected", "tried": None})
-
-    event.listen(Engine, "do_connect", connecting)
-    event.listen(Pool, "connect", connected)
-    return reached
 
 
 def _note_each_configure(places: list[ConfiguredDatabase], discarded: DiscardedCommits, tables: JournalTables) -> None:

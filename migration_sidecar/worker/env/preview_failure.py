@@ -9,6 +9,7 @@ from sqlalchemy.engine import Engine
 
 from migration_sidecar.worker.dbapi import sqlstate_of
 from migration_sidecar.worker.no_commit import DiscardedCommits
+from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.held_locks import LOCK_NOT_AVAILABLE, HeldLocks
 
 # What others did at that moment: no lock within the short time of a preview (the upgrade waits), a deadlock.
@@ -39,10 +40,18 @@ class PreviewErrors:
         """Whether env.py met a lock that somebody holds, which the upgrade waits for."""
         return self._held.were_met or bool(self._states & _OF_THE_MOMENT)
 
-    def are_only_here(self, error: BaseException, discarded: DiscardedCommits, *, unmigrated: bool) -> bool:
-        """Whether the upgrade need not meet this error. `unmigrated`: env.py relies on revisions that did not run."""
+    def are_only_here(
+        self, error: BaseException, discarded: DiscardedCommits, *, unmigrated: bool, other_arguments: bool
+    ) -> bool:
+        """Whether the upgrade need not meet this error.
+
+        `unmigrated`: env.py may rely on revisions that did not run. `other_arguments`: it asked for its arguments, and
+        the upgrade may have others.
+        """
         if isinstance(error, _MISTAKES):
             return False
+        if other_arguments and not isinstance(error, MigrationRefused):
+            return True
         if isinstance(error, WaitedTooLong) or self.of_the_moment or unmigrated:
             return True
         return (discarded.had_autocommit and _ONLY_OUTSIDE_A_TRANSACTION in self._states) or discarded.needed

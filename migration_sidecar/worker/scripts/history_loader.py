@@ -16,12 +16,8 @@ from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.protocol.results import HistoryFacts, RevisionFacts
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts import integrity, load_errors, static_analysis
-<<<<<<< HEAD
 from migration_sidecar.worker.scripts.made_tables import made_by
-from migration_sidecar.worker.scripts.script_directory import open_prepared_directory, script_directory
-=======
 from migration_sidecar.worker.scripts.script_directory import open_prepared_directory, script_directory, script_location
->>>>>>> b575a18 (Make Alembic's Config as flask db does where Flask-Migrate keeps it)
 from migration_sidecar.worker.time_limit import time_limit
 
 NO_MIGRATION_FOLDER = "CM-303"

@@ -86,7 +86,7 @@ def _result(job: Job, report: Reporter, channel: socket) -> Result:
     if job["kind"] == "look":
         from migration_sidecar.worker.env.env_probe import probe_env
 
-        return probe_env(config, report, job["seconds"], job["journal_table"], imported)
+        return probe_env(config, report, job["seconds"], job["journal_table"], imported, is_exact=job["is_exact"])
     if "rehearsal" in job:
         from migration_sidecar.worker.adoption.schema_build import build_in_schema
 

@@ -24,7 +24,14 @@ def inspect_job(engine: Engine) -> InspectJob:
 
 
 def probe_job(engine: Engine) -> ProbeJob:
-    return {"kind": "look", "action": "upgrade", "target": "head", "seconds": 0, **engine.settings.job_environment}
+    return {
+        "kind": "look",
+        "action": "upgrade",
+        "target": "head",
+        "is_exact": True,
+        "seconds": 0,
+        **engine.settings.job_environment,
+    }
 
 
 def upgrade_job(engine: Engine) -> MigrateJob:

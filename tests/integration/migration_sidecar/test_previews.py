@@ -149,6 +149,26 @@ async def test_what_only_a_preview_meets_is_a_warning(
     assert (await engine.reader.status()).state is DatabaseState.AT_HEAD
 
 
+SPACE = "SPACE = 'ops'\nengine.connect().execute(text('SELECT * FROM settings'))\n"
+
+
+async def test_the_version_table_is_read_in_the_text_where_a_preview_does_not_get_there(
+    make_environment: MakeEnvironment, start_engine: StartEngine, database: Database
+) -> None:
+    environment = make_environment()
+    environment.revision("a1")
+    run = RUN.replace("connection=connection", "connection=connection, version_table='v', version_table_schema=SPACE")
+    writes = WRITES + "    first.execute(text('CREATE SCHEMA IF NOT EXISTS ops'))\n"
+    text = BEGIN.format(url=environment.url) + writes + SPACE + run
+    (environment.folder / "alembic" / "env.py").write_text(text)
+    engine = start_engine(environment)
+    assert await warned(engine) == ["CM-413"]
+    operation = await carry_out(engine)
+    assert operation.state is OperationState.SUCCEEDED, operation.error
+    assert rows(database, "SELECT version_num FROM ops.v") == [("a1",)]
+    assert (await engine.reader.status()).state is DatabaseState.AT_HEAD
+
+
 @pytest.mark.parametrize(
     "before",
     [
