@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from migration_sidecar.alembic_environment.target_database import never_configured
+from migration_sidecar.alembic_environment.probe_problems import never_configured
 from migration_sidecar.contract.errors import NotAdopted
 from migration_sidecar.contract.messages import Action, Operation, OperationRequest, OperationState, Problem
 from migration_sidecar.database.facts import read_facts

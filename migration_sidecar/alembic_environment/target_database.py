@@ -15,6 +15,7 @@ from migration_sidecar.alembic_environment.migration_target import (
     server_timeout,
     target_of,
 )
+from migration_sidecar.alembic_environment.probe_problems import incomplete_probe
 from migration_sidecar.config.database_url import mask_password
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import (
@@ -27,7 +28,7 @@ from migration_sidecar.contract.errors import (
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.database.records import MigrationRecords
-from migration_sidecar.forkserver.answer import OUT_OF_MEMORY, Answer
+from migration_sidecar.forkserver.answer import Answer
 from migration_sidecar.protocol.catalog.database_identity import DatabaseIdentity, is_same, may_have_restarted
 from migration_sidecar.protocol.first_upgrade.rule import OwnTable
 from migration_sidecar.protocol.journal_schema import journal_tables
@@ -189,7 +190,7 @@ class TargetDatabase:
         if tried:  # the service's own connection gets a clearer answer than env.py's traceback
             url = self._settings.configured_url or make_url(tried)
             return MigrationTarget(url, self._settings.version_table, certain=False)
-        problem = Problem.of(**answer["problem"]) if "problem" in answer else _incomplete_probe(answer)
+        problem = Problem.of(**answer["problem"]) if "problem" in answer else incomplete_probe(answer)
         return self._declared(self.mask_problem(problem))
 
     def _unseen(self, answer: Answer) -> Problem | None:
@@ -231,23 +232,3 @@ class TargetDatabase:
 
 def _error(problem: Problem) -> ProblemError:
     return (DatabaseUnreachable if problem.code == "CM-513" else ProblemError).of(problem)
-
-
-def _incomplete_probe(answer: Answer) -> Problem:
-    if answer["event"] == "done":
-        return _without_configure("env.py configures no connection.")
-    if answer.get("over_memory"):
-        detail = "env.py used more memory than memory_limit_mb allows, and was ended."
-        return Problem.of("CM-407", detail, next_step=OUT_OF_MEMORY)
-    if "after_seconds" in answer:
-        return never_configured(answer["after_seconds"])
-    return _without_configure("env.py ended its process before it got to context.configure.")
-
-
-def never_configured(seconds: float) -> Problem:
-    """The problem of an env.py that did not call context.configure in time; for adoptions too."""
-    return _without_configure(f"env.py did not get to context.configure within {seconds:.0f} s.")
-
-
-def _without_configure(detail: str) -> Problem:
-    return Problem.of("CM-407", detail, next_step="Try `alembic current` with the same options; it does the same.")

@@ -240,12 +240,5 @@ class StatusReader:
             return is_settled(facts, last), several, last, backlog
 
     def _status(self, state: DatabaseState, holder: LockHolder | None = None, **more: object) -> ServiceStatus:
-        return ServiceStatus.model_validate(
-            {
-                "service": self._settings.service,
-                "database": self._target_database.database,
-                "state": state,
-                "lock_holder": holder,
-                **more,
-            }
-        )
+        facts = {"service": self._settings.service, "database": self._target_database.database, "lock_holder": holder}
+        return ServiceStatus.model_validate({**facts, "state": state, **more})
