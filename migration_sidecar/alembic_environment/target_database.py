@@ -223,10 +223,9 @@ class TargetDatabase:
 
     def _configured(self, places: list[ConfiguredDatabase]) -> MigrationTarget:
         target = target_of(places, self._settings)
-        if target.url is not None and target.url.get_backend_name() != "postgresql":
-            raise Misconfigured(
-                "env.py", f"it connects to {target.url.get_backend_name()}, and only PostgreSQL is supported"
-            )
+        backend = target.url.get_backend_name() if target.url is not None else "postgresql"
+        if backend != "postgresql":
+            raise Misconfigured("env.py", f"it connects to {backend}, and only PostgreSQL is supported")
         return target
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -105,14 +105,14 @@ class DatabaseFacts:
             self.relations, history, has_neighbours=not unowned, own=self.own_tables, began_alone=self.began_alone
         )
 
-    def beside(self, made: MadeTables | None, *, of_several: bool) -> Beside | None:
+    def beside(self, made: MadeTables | None, tables: Sequence[VersionTable]) -> Beside | None:
         """What a first upgrade stands beside, for the worker and the journal. None if the worker has to judge.
 
-        Of several version tables, which may be in several schemas, these are the facts of one only.
+        Of several `tables` that env.py configures, perhaps in several schemas, these are the facts of one only.
         """
         if self.revisions or self.is_prepared:
             return None
-        if not of_several and stands_alone(self.relations, made or unread(), own=self.own_tables):
+        if len(tables) <= 1 and stands_alone(self.relations, made or unread(), own=self.own_tables):
             return NOTHING
         return OTHER_TABLES if self.beside_other_tables else None
 

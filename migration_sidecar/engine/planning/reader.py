@@ -149,7 +149,6 @@ class StatusReader:
         waiting = [facts.lock_holder] if facts.lock_holder else []
         waiting += await long_transactions(connection, LONG_TRANSACTION_SECONDS) if with_waiting else []
         before, agreed = list(facts.revisions), AgreedPlan.by(history, action, facts.revisions, target)
-        beside = facts.beside(history.makes, of_several=len(migration_target.tables) > 1)
         after, steps = agreed.to_revisions, [history.revisions[each.id] for each in agreed.revisions]
         plan = MigrationPlan(
             service=self._settings.service,
@@ -167,7 +166,7 @@ class StatusReader:
                 *([several] if several else []),
             ],
         )
-        return plan, agreed.model_copy(update={"beside": beside})
+        return plan, agreed.model_copy(update={"beside": facts.beside(history.makes, migration_target.tables)})
 
     async def _facts(
         self, connection: AnyConnection, action: Action, target: str, loading: LoadDeadline
