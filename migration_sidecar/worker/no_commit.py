@@ -60,6 +60,8 @@ class DiscardedCommits:
         self._opened.append(driver)
         driver.cursor().execute(SHORT_LOCK_TIMEOUT)
         driver.commit()
+        with suppress(AttributeError):  # psycopg2 and SQLAlchemy's adapter of asyncpg do not let it be replaced
+            driver.commit = lambda: self.note(driver)
 
     def end_sessions(self) -> None:
         """Ends what a failed env.py may have left open, with the locks of what it wrote."""

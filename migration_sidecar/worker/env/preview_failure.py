@@ -32,7 +32,10 @@ class PreviewErrors:
         event.listen(Engine, "handle_error", self._note)
 
     def _note(self, context: Any) -> None:
-        if state := sqlstate_of(context.original_exception):
+        self._add(context.original_exception)
+
+    def _add(self, error: BaseException) -> None:
+        if state := sqlstate_of(error):
             self._states.add(state)
 
     @property
@@ -50,6 +53,7 @@ class PreviewErrors:
         """
         if isinstance(error, _MISTAKES):
             return False
+        self._add(error)  # it may come from the driver itself
         if other_arguments and not isinstance(error, MigrationRefused):
             return True
         if isinstance(error, WaitedTooLong) or self.of_the_moment or unmigrated:

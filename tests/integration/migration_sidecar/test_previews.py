@@ -176,8 +176,9 @@ async def test_the_version_table_is_read_in_the_text_where_a_preview_does_not_ge
         WRITES.replace("engine.begin()", "engine.connect().execution_options(isolation_level='AUTOCOMMIT')"),
         WRITES.replace("engine.begin()", "engine.connect()") + "    first.execute(text('COMMIT'))\n",
         "engine = create_engine(engine.url, isolation_level='AUTOCOMMIT')\n" + WRITES,
+        "raw = engine.raw_connection()\nraw.cursor().execute('CREATE TABLE settings (id int)')\nraw.commit()\n",
     ],
-    ids=["committed", "in AUTOCOMMIT", "committed by a statement", "in an engine's AUTOCOMMIT"],
+    ids=["committed", "in AUTOCOMMIT", "committed by a statement", "in an engine's AUTOCOMMIT", "by the driver"],
 )
 async def test_nothing_that_env_py_writes_in_a_preview_is_kept(
     before: str, start_with: Any, database: Database
