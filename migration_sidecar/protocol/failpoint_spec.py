@@ -22,7 +22,7 @@ NAMES = {
     "commit_sent": "F15: COMMIT is sent, its answer is not read",
     "autocommit_begins": "F16: before an autocommit_block",
     "autocommit_inside": "F17: inside one, after its beginning (1st) and before its end (2nd)",
-    "all_done": "F18: every revision is committed, the lock is not released",
+    "all_done": "F18: after the last revision; a transaction for the whole run is not yet committed",
 }
 _POINT = re.compile(r"(?P<name>[a-z_]+):(?P<action>kill|stop|raise|drop|delay:\d+)@(?P<nth>\d+)")
 
