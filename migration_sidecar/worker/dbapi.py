@@ -26,7 +26,7 @@ def in_autocommit(connection: Any) -> bool:
 
 def sqlstate_of(error: BaseException) -> str | None:
     """The SQLSTATE of an error, from whichever wrapped error has it; None if PostgreSQL did not raise it."""
-    return next((code for each in _wrapped(error) if (code := _own_sqlstate(each))), None)
+    return next((code for each in wrapped_errors(error) if (code := _own_sqlstate(each))), None)
 
 
 def first_error(error: BaseException) -> BaseException:
@@ -53,7 +53,8 @@ def server_sentence(error: BaseException) -> str:
     return lines[0] if lines else ""
 
 
-def _wrapped(error: BaseException) -> list[BaseException]:
+def wrapped_errors(error: BaseException) -> list[BaseException]:
+    """The error, the one that it wraps, and so on down to the driver's own."""
     errors: list[BaseException] = []
     inner: BaseException | None = error
     while inner is not None and inner not in errors:

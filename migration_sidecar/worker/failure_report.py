@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 from configparser import Error as IniError
-from errno import ENOMEM
+from errno import EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOMEM
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_DATA, getrlimit
+from socket import gaierror
 from traceback import extract_tb
 
 from sqlalchemy.exc import ArgumentError
 
 from migration_sidecar.protocol.limits import RESERVED_PER_USED
 from migration_sidecar.protocol.reports import ProblemFacts, without_literals
-from migration_sidecar.worker.dbapi import driver_error, first_error, server_sentence, sqlstate_of
+from migration_sidecar.worker.dbapi import driver_error, first_error, server_sentence, sqlstate_of, wrapped_errors
 from migration_sidecar.worker.failing_place import failing_place, failing_statement
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.source_text import read_source
@@ -33,6 +34,7 @@ _OUT_OF_MEMORY = (
     "A migration process may use {megabytes} MiB of memory, and reserve {times} times as much: raise memory_limit_mb "
     "in [migration_sidecar]."
 )
+_NETWORK_ERRNOS = (EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH)
 LONGEST_SENTENCE = 300
 
 
@@ -40,7 +42,7 @@ def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts
     """Facts of a problem (CM-401, CM-407 or CM-701); from the driver's words literals and URLs are taken out.
 
     Beside the fields of Problem: `cause` says in our words how it ended, `connection_lost` that the session is gone,
-    and `unconnected` that the driver got no session and gave no SQLSTATE for the reason.
+    and `unconnected` that the driver got no session, or the network failed, and no SQLSTATE gives the reason.
     """
     if isinstance(error, ModuleNotFoundError) and revision is None:
         return _missing_module(error)
@@ -65,7 +67,7 @@ def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts
         "server_message": _words(error, driver),
         "cause": cause,
         "connection_lost": _connection_lost(error, sqlstate),
-        "unconnected": sqlstate is None and _opened_no_session(driver),
+        "unconnected": revision is None and sqlstate is None and _opened_no_session(error),
     }
 
 
@@ -77,12 +79,22 @@ def _words(error: BaseException, driver: BaseException) -> str | None:
     return "".join(each if each.isprintable() else "�" for each in words) or None
 
 
-def _opened_no_session(driver: BaseException) -> bool:
-    kind = type(driver)
-    return kind.__name__ == "OperationalError" or (kind.__name__, kind.__module__) == (
-        "InterfaceError",
-        "pg8000.exceptions",
-    )
+def _opened_no_session(error: BaseException) -> bool:
+    """Whether this, or what it wraps, is a driver's error for a session that it did not get, or one of the network."""
+    return any(_is_of_the_network(each) or _is_a_drivers_refusal(each) for each in wrapped_errors(error))
+
+
+def _is_of_the_network(error: BaseException) -> bool:
+    # asyncpg connects with asyncio and passes its errors on. Before Python 3.11 asyncio has its own TimeoutError.
+    if isinstance(error, (ConnectionError, TimeoutError, gaierror)) or type(error).__name__ == "TimeoutError":
+        return True
+    # For a name with several addresses asyncio joins their errors in an OSError without a number.
+    return type(error) is OSError and error.errno in (None, *_NETWORK_ERRNOS)
+
+
+def _is_a_drivers_refusal(error: BaseException) -> bool:
+    names = [kind.__name__ for kind in type(error).__mro__]
+    return "OperationalError" in names or (names[0], type(error).__module__) == ("InterfaceError", "pg8000.exceptions")
 
 
 def memory_used_up(error: BaseException) -> str | None:

@@ -236,4 +236,8 @@ class GuardedSession:
         """A deferred constraint fails here, and the connection may break."""
         if self.rows.uncommitted:
             *others, last = self.rows.uncommitted
-            self.failure = RunFailure(error, last, at_commit=True, undone=tuple(others))
+            dialect: Any = self.connection.dialect
+            driver = getattr(self.connection.connection, "dbapi_connection", None)
+            # The driver's error is not wrapped yet, so SQLAlchemy has not judged it.
+            lost = isinstance(error, dialect.dbapi.Error) and bool(dialect.is_disconnect(error, driver, None))
+            self.failure = RunFailure(error, last, at_commit=True, undone=tuple(others), connection_lost=lost)

@@ -18,12 +18,14 @@ class RunFailure:
     at_commit: bool = False
     undone: tuple[str, ...] = ()
     after_revisions: bool = False  # env.py had run its revisions
+    connection_lost: bool = False  # the driver says so; another error may say it itself
 
     def facts(self) -> ProblemFacts:
         """The facts of its problem."""
         if isinstance(self.error, MigrationRefused):
             return {**self.error.facts, "revision": self.error.facts["revision"] or self.revision}
         facts = describe_failure(self.error, self.revision)
+        facts["connection_lost"] = self.connection_lost or facts.get("connection_lost", False)
         cause = facts.get("cause")
         return {**facts, "detail": self._detail(cause)} if cause else facts
 
