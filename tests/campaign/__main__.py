@@ -108,10 +108,18 @@ def _summed_up(outcomes: list[Outcome], plan: list[Quota], found: list[Found], s
 
 def _line(outcome: Outcome, hits: int, wanted: int) -> str:
     spec = Spec(**{**outcome.spec, "nemeses": tuple(outcome.spec["nemeses"])})
-    verdict = "VIOLATION" if outcome.violations else "ok" if outcome.hit else "not hit"
-    told = " | ".join(outcome.violations[:3])
+    verdict = (
+        "VIOLATION"
+        if outcome.violations
+        else "not judged"
+        if not outcome.judged
+        else "ok"
+        if outcome.hit
+        else "not hit"
+    )
+    told = " | ".join([*outcome.violations, *outcome.own_troubles, *outcome.set_aside][:3])
     return (
-        f"[{hits}/{wanted}] {verdict:9} {outcome.seconds:5.1f} s  {spec}  {'/'.join(outcome.states)}  {told}".rstrip()
+        f"[{hits}/{wanted}] {verdict:10} {outcome.seconds:5.1f} s  {spec}  {'/'.join(outcome.states)}  {told}".rstrip()
     )
 
 

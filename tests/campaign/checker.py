@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
-from tests.campaign.corpus import CONCURRENT_INDEX, FAILS_FIRST, REVISIONS, STUMBLE, TRANSACTIONAL
+from tests.campaign.corpus import CONCURRENT_INDEX, FAILS_FIRST, REVISIONS, STUMBLE, TRANSACTIONAL, Corpus
 from tests.campaign.course import Course, Ended, reached, version
 from tests.campaign.ground import CANARY, Database, Ground, schema_hash
 from tests.campaign.outcome import Spec
@@ -17,6 +17,7 @@ from tests.campaign.sampler import FORKSERVER, Sampler
 
 GONE_WITHIN_SECONDS = 6.0
 EXCUSES = {"disk full", "no connection free"}
+LOCK_LOST, LOCK_LOST_CODE = "lock lost", "CM-406"
 
 
 @dataclass(frozen=True)
@@ -36,22 +37,27 @@ class ServerLog:
         restarted = self.file.stat().st_ino != self.number
         before = self.file.with_suffix(".log.previous") if restarted else self.file
         with before.open("rb") as log:
-            log.seek(self.start)
+            log.seek(self.start if before.stat().st_ino == self.number else 0)  # it was started again twice
             text = log.read().decode(errors="replace")
         text += self.file.read_text(errors="replace") if restarted else ""
         return [line for line in text.splitlines() if f"@{self.database} " in line]
 
 
-def check_between(ended: Ended, database: Database, ground: Ground) -> list[str]:
-    """After an operation ended: the database is at a whole revision, and the record says which."""
-    found = [*_whole(database), *_schema(database, ground)]
+def check_between(ended: Ended, database: Database, ground: Ground, corpus: Corpus) -> list[str]:
+    """After an operation ended: the database is where a transaction may end, and the record says where."""
+    found = [*_whole(database), *_schema(database, ground), *_only_what_is_there(database)]
+    if not corpus.may_stop_at(ended.version):
+        found.append(f"I1: at {ended.version}, which is within the one transaction of the run")
     said = tuple(sorted(ended.record.get("current_revisions", ())))
     if said != ended.version:
         found.append(f"I2: the record says {said or 'base'}, the database {ended.version or 'base'}")
     if ended.state != "needs_attention":
         found += _half_done(database)
-    if STUMBLE in ended.error and ended.version != ("c4",):
-        found.append(f"P4: {FAILS_FIRST} failed, but the database is at {ended.version or 'base'} and not at c4")
+    if STUMBLE in ended.error and ended.version != corpus.after_the_stumble:
+        expected = corpus.after_the_stumble or "base"
+        found.append(
+            f"P4: {FAILS_FIRST} failed, but the database is at {ended.version or 'base'} and not at {expected}"
+        )
     applied = {each["revision"] for each in ended.record.get("applied", ())}
     if missing := applied - set(reached(ended.version)):
         found.append(f"I2: the record calls {sorted(missing)} applied, the version row does not")
@@ -63,6 +69,8 @@ def check_reasons(course: Course, spec: Spec) -> list[str]:
     if spec.action == "raise" or EXCUSES & set(spec.nemeses):
         return []
     failed = [each for each in course.operations if each.state == "failed" and STUMBLE not in each.error]
+    if LOCK_LOST in spec.nemeses:
+        failed = [each for each in failed if each.code != LOCK_LOST_CODE]
     return [f"P6: {each.operation_id} failed and was not tried again: {each.error}" for each in failed]
 
 
@@ -73,7 +81,7 @@ def check_at_the_end(course: Course, database: Database, ground: Ground) -> list
     found = [*_whole(database), *_half_done(database)]
     if schema_hash(database) != ground.clean[REVISIONS[-1]]:
         found.append("I2: the schema is not that of a clean build")
-    return [*found, *_journalled(database), *_closed(database)]
+    return [*found, *_journalled(database), *_closed(database), *check_committed_under_lock(database)]
 
 
 def check_nothing_is_left(database: Database) -> list[str]:
@@ -118,6 +126,27 @@ def journal_text(database: Database) -> str:
     tables = ("migration_sidecar.journal", "migration_sidecar.operations")
     there = [name for name in tables if database.rows("SELECT to_regclass(%s) IS NOT NULL", name)[0][0]]
     return "\n".join(str(row) for name in there for row in database.rows(f"SELECT row_to_json(t)::text FROM {name} t"))
+
+
+def check_committed_under_lock(database: Database) -> list[str]:
+    """Whoever lost the lock commits no more; see the corpus."""
+    committed = database.rows("SELECT to_regclass('campaign.committed_without_lock') IS NOT NULL")[0][0]
+    return ["I9: a transaction was committed after its session had lost the migration lock"] if committed else []
+
+
+def _only_what_is_there(database: Database) -> list[str]:
+    """At base there is nothing of any revision, and the journal calls applied only what the version row does."""
+    at, found = version(database), []
+    tables = database.rows(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+    )
+    if not at and tables and _index_state(database) is None:
+        found.append(f"I2: at base there is {sorted(name for (name,) in tables)}")
+    if database.rows("SELECT to_regclass('migration_sidecar.journal') IS NOT NULL")[0][0]:
+        rows = database.rows("SELECT DISTINCT revision FROM migration_sidecar.journal WHERE kind = 'applied'")
+        if missing := {name for (name,) in rows} - set(reached(at)):
+            found.append(f"I4: the journal calls {sorted(missing)} applied at {at or 'base'}")
+    return found
 
 
 def _whole(database: Database) -> list[str]:

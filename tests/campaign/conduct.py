@@ -58,7 +58,9 @@ def conduct(
                     continue
                 broken += 1
                 if broken >= MOST_BROKEN_WORKERS:
-                    raise InfrastructureError(f"{broken} workers broke one after the other: {outcome.violations[0]}")
+                    raise InfrastructureError(
+                        f"{broken} workers broke one after the other: {[*outcome.violations, *outcome.own_troubles][0]}"
+                    )
                 worker.end()
                 workers[workers.index(worker)] = Worker(subject, folder / f"worker-{next(names)}")
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from tests.campaign.corpus import CONCURRENT_INDEX, REVISIONS
-from tests.campaign.ground import Database
+from tests.campaign.ground import Database, patient
 from tests.campaign.service import Service
 
 ENDED = {"succeeded", "failed", "cancelled", "needs_attention"}
@@ -98,6 +98,9 @@ class Course:
 
     def as_a_person_would(self) -> None:
         """Looks at what the unfinished revision left, and removes it, while nobody else migrates."""
+        patient(self._drop_unfinished_index, "the person's look at the unfinished revision")
+
+    def _drop_unfinished_index(self) -> None:
         with self.database.address.connect(self.database.name) as connection:
             # Without the lock it may be the index of somebody who has gone on with the revision. Polled, because a
             # blocking wait deadlocks with CREATE INDEX CONCURRENTLY.

@@ -6,21 +6,21 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import psycopg
 from psycopg import sql
 
 from scripts.infrastructure import ports
-from scripts.infrastructure.errors import NotOurs
+from scripts.infrastructure.errors import InfrastructureError, NotOurs
 from scripts.infrastructure.postgres import Address, PostgresServer, binaries
 from scripts.infrastructure.unprivileged import own
 from tests.campaign.corpus import GROUND, REVISIONS, Corpus, cleared
@@ -28,6 +28,28 @@ from tests.campaign.corpus import GROUND, REVISIONS, Corpus, cleared
 # Every character that one encoding or another stumbles over; it must never be seen again.
 AWAY_SECONDS = 30.0
 CANARY = "Canary7 %@:/'\"\\+&#é"
+
+
+Result = TypeVar("Result")
+
+
+class GroundFailed(Exception):
+    """The campaign's own server is away, and no fault of a run keeps it away: the run says nothing about the engine."""
+
+
+def patient(work: Callable[[], Result], what: str) -> Result:
+    """Repeats what may be repeated while a fault keeps the server away. Raises GroundFailed."""
+    deadline = time.monotonic() + AWAY_SECONDS
+    while True:
+        try:
+            return work()
+        except (psycopg.OperationalError, subprocess.CalledProcessError, InfrastructureError) as error:
+            if isinstance(error, NotOurs):
+                raise
+            if time.monotonic() > deadline:
+                words = getattr(error, "stderr", None) or error
+                raise GroundFailed(f"{what}: {type(error).__name__}: {words}") from error
+            time.sleep(0.05)
 
 
 @dataclass(frozen=True)
@@ -52,23 +74,22 @@ class Database:
         return replace(self.address, user="migrator").url(self.name)
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Waits for a server that a fault took away."""
-        with self._connected() as connection:
-            return connection.execute(query, parameters or None).fetchall()
+        """Waits for a server that a fault took away, and asks again where it was taken away meanwhile."""
+
+        def ask() -> list[tuple[Any, ...]]:
+            with self.address.connect(self.name) as connection:
+                return connection.execute(query, parameters or None).fetchall()
+
+        return patient(ask, "a question to the run's database")
 
     def command(self, statement: str) -> None:
-        with self._connected() as connection:
-            connection.execute(statement)
+        """As patiently; of a statement that may be repeated."""
 
-    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
-        deadline = time.monotonic() + AWAY_SECONDS
-        while True:
-            try:
-                return self.address.connect(self.name)
-            except psycopg.OperationalError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        def do() -> None:
+            with self.address.connect(self.name) as connection:
+                connection.execute(statement)
+
+        patient(do, "a command to the run's database")
 
 
 class Ground:
@@ -86,8 +107,13 @@ class Ground:
         self._starter = ThreadPoolExecutor(1)
 
     def start_again(self) -> None:
-        """After a fault stopped it."""
-        self._starter.submit(self.cluster.start).result()
+        """After a fault stopped it; where it cannot start yet, as on a full disk, it is tried again."""
+        patient(lambda: self._starter.submit(self.cluster.start).result(), "the start of the server")
+
+    def heal(self) -> None:
+        """Starts the server again that could not recover by itself from a crash, because the disk was full."""
+        if self.cluster.program.process() is None:
+            self.start_again()
 
     def open(self) -> None:
         self.start_again()
@@ -126,9 +152,14 @@ class Ground:
         return self.cluster.program.log
 
     def _create(self, name: str, template: str = "template0") -> None:
-        self._on_our_own(f"CREATE DATABASE {name} TEMPLATE {template}")
+        with suppress(psycopg.errors.DuplicateDatabase):  # the answer was lost, and it was repeated
+            self._on_our_own(f"CREATE DATABASE {name} TEMPLATE {template}")
 
     def _on_our_own(self, statement: str) -> None:
+        patient(lambda: self._once_on_our_own(statement), statement)
+
+    def _once_on_our_own(self, statement: str) -> None:
+        self.heal()
         self.cluster.prove_ours()
         with self.cluster.address.connect() as connection:
             row = (
@@ -166,7 +197,13 @@ def _with_url(line: str, url: str) -> str:
 
 def schema_hash(database: Database) -> str:
     """Of everything but our own journal's schema."""
-    dump = subprocess.run(
+    dump = patient(lambda: _dump(database), "pg_dump")
+    lines = [line for line in dump.splitlines() if not line.startswith(("--", "\\restrict", "\\unrestrict"))]
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _dump(database: Database) -> str:
+    return subprocess.run(
         [str(binaries() / "pg_dump"), "-s", "-N", "migration_sidecar", "-N", "campaign"],
         check=True,
         capture_output=True,
@@ -176,5 +213,3 @@ def schema_hash(database: Database) -> str:
             **{"PGUSER": database.address.user, "PGPASSWORD": database.address.password},
         },
     ).stdout
-    lines = [line for line in dump.splitlines() if not line.startswith(("--", "\\restrict", "\\unrestrict"))]
-    return sha256("\n".join(lines).encode()).hexdigest()

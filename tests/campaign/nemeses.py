@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.campaign import network_nemeses, server_nemeses
+from tests.campaign.checker import LOCK_LOST
 from tests.campaign.faults import TARGETS, Attack, random_kill
 from tests.campaign.stage import Prepared, Stage, can_mount, some_time_after_it_began
 
@@ -74,6 +75,21 @@ def clock(stage: Stage, prepared: Prepared) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def lock_lost(_: Stage, prepared: Prepared) -> Iterator[None]:
+    """The migrating session gives its lock away before a COMMIT, as a pooler's DISCARD ALL does. Not one of the pairs:
+    whoever is killed then leaves a session behind that nobody waits for, because it has no lock."""
+    prepared.loses_lock = True
+
+    def work(attack: Attack) -> None:
+        if attack.until(lambda: attack.database.rows("SELECT is_called FROM campaign.first_loss") == [(True,)], 60.0):
+            attack.did("the migrating session gave its lock away")
+
+    prepared.works.append(work)
+    yield
+
+
+ALONE = {LOCK_LOST: lock_lost}
 ALL = {
     "kill": kill,
     "kill in a statement": kill_in_a_statement,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.infrastructure.errors import InfrastructureError
+from tests.campaign.checker import LOCK_LOST
 from tests.campaign.conduct import conduct, copied
+from tests.campaign.corpus import EACH, ONE
 from tests.campaign.outcome import Outcome, Spec
 from tests.campaign.races import BY_HAND
 from tests.campaign.schedule import Quota
@@ -25,19 +27,34 @@ class PlantedBug:
     runs: int
     spec: Spec
     sign: str
+    patch: str = ""  # the name of another bug that has the same patch
 
 
-ORPHAN = Spec("C", nemeses=("kill in a statement",))
+ORPHAN = Spec("C", nemeses=("kill in a statement",), form=EACH)
+# Somebody who waits for the lock within a statement keeps an index from being built concurrently.
+WAITING = Spec("D", nemeses=(BY_HAND,), form=EACH)
 JOURNALLED = Spec("B", failpoint="journal_written", action="kill")
-KILLED = Spec("B", failpoint="between_statements", action="kill")
+UNANSWERED = Spec("B", failpoint="commit_sent", action="kill")
+KILLED = Spec("B", failpoint="between_statements", action="kill", form=EACH)
 CUT_OFF = Spec("B", failpoint="between_statements", action="drop")
+LOST = Spec("B", nemeses=(LOCK_LOST,))
 BUGS = (
     PlantedBug("M1", "the lock on a second connection", 20, ORPHAN, "I8"),
-    PlantedBug("M4", "a lock that is waited for in a statement", 10, Spec("D", nemeses=(BY_HAND,)), "D"),
-    PlantedBug("M5", "the journal row outside the revision's transaction", 20, JOURNALLED, ""),
+    PlantedBug("M4", "a lock that is waited for in a statement", 10, WAITING, "D"),
+    PlantedBug("M5", "the journal row outside the revision's transaction", 20, JOURNALLED, "I4"),
     PlantedBug("M6", "a new attempt after a lost connection without asking the database", 10, CUT_OFF, "I5"),
     PlantedBug("M7", "threads instead of processes", 1, Spec("D"), "P3"),
-    PlantedBug("M8", "one transaction for all revisions", 5, KILLED, "P4"),
+    PlantedBug("M8", "one transaction for all revisions where env.py wants one each", 5, KILLED, "P4"),
+    PlantedBug("M9", "the journal row after the COMMIT of the one transaction", 5, replace(UNANSWERED, form=ONE), "I4"),
+    PlantedBug(
+        "M10",
+        "the lock checked before a revision, not before COMMIT (one transaction)",
+        5,
+        replace(LOST, form=ONE),
+        "I9",
+    ),
+    PlantedBug("M11", "the same with a transaction for each revision", 5, replace(LOST, form=EACH), "I9", patch="M10"),
+    PlantedBug("M12", "a retry that repeats a committed revision", 5, replace(UNANSWERED, form=EACH, nth=4), "I4"),
 )
 
 
@@ -80,10 +97,10 @@ def planted(bug: PlantedBug, sound: Path, into: Path) -> Path:
     into.mkdir(parents=True)
     subject = copied(into, sound)
     done = subprocess.run(
-        ["git", "apply"], cwd=subject, input=PATCHES[bug.name], capture_output=True, text=True, check=False
+        ["git", "apply"], cwd=subject, input=PATCHES[bug.patch or bug.name], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        raise InfrastructureError(f"{bug.name}.patch no longer fits: {done.stderr}")
+        raise InfrastructureError(f"{bug.patch or bug.name}.patch no longer fits: {done.stderr}")
     return subject
 
 

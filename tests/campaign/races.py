@@ -11,7 +11,7 @@ import httpx
 from tests.campaign import checker
 from tests.campaign.corpus import CONCURRENTLY, REVISIONS, Corpus, cleared
 from tests.campaign.course import Course
-from tests.campaign.ground import Database, Ground
+from tests.campaign.ground import Database, Ground, GroundFailed
 from tests.campaign.outcome import Outcome, Spec
 from tests.campaign.sampler import Sampler
 from tests.campaign.service import Service, Zygote
@@ -32,7 +32,8 @@ def race(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
     replicas = spec.replicas or random.randint(3, 10)
     with ground.database() as database:
         log = checker.ServerLog.from_now(ground.log, database)
-        corpus = replace(Corpus.drawn(random, stumbles=False), longer=WAITED_FOR)
+        corpus = replace(Corpus.drawn(random, spec.form, stumbles=False), longer=WAITED_FOR)
+        outcome.spec["form"] = corpus.form
         ini = corpus.write(folder, database.url, {})
         services = [Service(zygote, ini, folder / f"replica-{number}.log") for number in range(replicas)]
         try:
@@ -49,6 +50,8 @@ def race(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
             _judge(outcome, database, ground, log, sampler, services)
             outcome.violations += [] if all(ended) else ["I7: a replica did not end within ten seconds of SIGTERM"]
             outcome.violations += checker.check_nothing_is_left(database)
+        except GroundFailed as error:
+            outcome.own_troubles.append(str(error))
         except Exception as error:
             outcome.violations.append(f"the race broke off: {type(error).__name__}: {error}")
         finally:
@@ -57,6 +60,7 @@ def race(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
         if outcome.violations:
             outcome.server_log = log.lines()[-200:]
     outcome.hit = True
+    outcome.set_aside_if_not_judged()
     outcome.faults = [{"what": f"{replicas} replicas, {'existing' if spec.number % 2 else 'fresh'}"}]
     outcome.seconds = round(time.monotonic() - began, 2)
     return outcome

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.infrastructure.postgres import binaries
-from tests.campaign.nemeses import LEFT_OUT
+from tests.campaign.corpus import FORMS
+from tests.campaign.nemeses import LEFT_OUT, NEMESES
 from tests.campaign.outcome import Outcome
 from tests.campaign.planted import Found
-from tests.campaign.schedule import Quota
+from tests.campaign.schedule import Quota, pairs
 
 TITLES = {
     "A": "kill -9 of the service, the forkserver, the migration process or a backend, at a random moment",
@@ -27,7 +28,7 @@ TITLES = {
     "D": "3 to 10 replicas start at once, on a fresh and on an existing database",
     "E": "100 operations on one service, which must not grow",
 }
-COUNTS = ("planned", "hit", "ok", "resolved", "violations")
+COUNTS = ("planned", "hit", "ok", "resolved", "violations", "not_judged")
 KNOWN_LIMITS = (
     "One service, one machine, PostgreSQL on loopback and with fsync off: the machine itself never loses power.",
     "Services are forked from a process that has the code loaded; `migration-sidecar` is not started anew each time.",
@@ -65,6 +66,7 @@ def write_report(
 
 def summary(outcomes: list[Outcome], quotas: list[Quota], planted: list[Found], session: Session) -> dict[str, Any]:
     hit = [each for each in outcomes if each.hit]
+    pairs_hit = {tuple(each.spec["nemeses"]) for each in hit if each.spec["part"] == "C"}
     bad = [each for each in outcomes if each.violations]
     return {
         **{"tier": "T1: the migration engine on real PostgreSQL, without Dapr", "seed": session.seed},
@@ -73,8 +75,11 @@ def summary(outcomes: list[Outcome], quotas: list[Quota], planted: list[Found], 
         "versions": versions(),
         "parts": {part: _part([each for each in outcomes if each.spec["part"] == part], quotas) for part in TITLES},
         "cells": {quota.name: {"planned": quota.wanted, "hit": quota.hits} for quota in quotas},
+        "forms": {form: sum(each.spec.get("form") == form for each in hit) for form in FORMS},
+        "pairs": {"of": len(pairs(tuple(NEMESES))), "hit": len(pairs_hit)},
         "hit": len(hit),
         "violations": len(bad),
+        "not_judged": sum(not each.judged for each in outcomes),
         "bound": f"{3 / len(hit):.2%}" if hit else None,  # 95 %: zero of n seen
         "lock_free_after_kill_seconds": spread(each.lock_free_seconds for each in hit if each.spec["action"] != "stop"),
         "fenced_after_stop_seconds": spread(each.lock_free_seconds for each in hit if each.spec["action"] == "stop"),
@@ -103,17 +108,24 @@ def page(document: dict[str, Any]) -> str:
         if each["runs"]
     ]
     limits = [*document["known_limits"], *(f"{name}: {why}." for name, why in document["left_out"].items())]
+    troubles = "\n".join(f"- {text}" for part in document["parts"].values() for text in part["own_troubles"]) or "None."
     found = "\n".join(f"- {text}" for part in document["parts"].values() for text in part["found"]) or "None."
     return f"""# Fault campaign on the engine, {document["date"]}, commit {document["commit"]}
 
 {document["hit"]} runs were hit while a migration was under way; {document["violations"]} runs ended with a violation.
-Where that is zero, it bounds the true rate at about 3/n = {document["bound"]} with 95 % confidence, and proves no more.
+{_missing(document)}
+Where the violations are zero, that bounds the true rate at about 3/n = {document["bound"]}
+with 95 % confidence, and proves no more.
 
 - Tier: {document["tier"]}.
 - Replay: `scripts/campaign engine --seed {document["seed"]}`. It took {_duration(document)}.
 
-| part | | planned | hit | ok | of them resolved after being unknown | violations |
-|---|---|---|---|---|---|---|
+env.py asked for a transaction for each revision in {document["forms"]["each"]} of the hit runs, and left Alembic's one
+transaction for the whole run in {document["forms"]["one"]}.
+Of {document["pairs"]["of"]} pairs of troubles in part C {document["pairs"]["hit"]} were hit.
+
+| part | | planned | hit | ok | of them resolved after being unknown | violations | not judged |
+|---|---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
 | measured | p50 | p95 | max | of |
@@ -132,6 +144,12 @@ Where that is zero, it bounds the true rate at about 3/n = {document["bound"]} w
 
 {found}
 
+## Not judged
+
+Runs in which the campaign's own server or fault maker failed; they are no hits, and others were made for them.
+
+{troubles}
+
 ## Known limits
 
 {chr(10).join(f"- {text}" for text in limits)}
@@ -149,10 +167,31 @@ def _part(outcomes: list[Outcome], quotas: list[Quota]) -> dict[str, Any]:
         "ok": sum(each.hit and not each.violations for each in outcomes),
         "resolved": sum(each.resolved for each in outcomes),
         "violations": sum(bool(each.violations) for each in outcomes),
+        "not_judged": sum(not each.judged for each in outcomes),
+        "own_troubles": [
+            f"{each.spec['quota']} {each.spec['number']}: {'; '.join(each.own_troubles)}"
+            + (f" (set aside: {'; '.join(each.set_aside)})" if each.set_aside else "")
+            for each in outcomes
+            if not each.judged
+        ],
         "found": [
             f"{each.spec['quota']} {each.spec['number']}: {text}" for each in outcomes for text in each.violations
         ],
     }
+
+
+def _missing(document: dict[str, Any]) -> str:
+    """What a reader might take for tried and was not."""
+    parts = document["parts"]
+    gone = [part for part, each in parts.items() if not each["runs"]]
+    few = [
+        f"{part} ({each['hit']} of {each['planned']})" for part, each in parts.items() if each["hit"] < each["planned"]
+    ]
+    said = [f"**Part {part} was left out.**" for part in gone]
+    said += [f"**Not hit as often as planned: {', '.join(few)}.**"] if few else []
+    said += [f"**{name} was left out: {why}.**" for name, why in document["left_out"].items()]
+    said += [] if document["planted"] else ["**No planted bug was looked for.**"]
+    return " ".join(said) or "Nothing was left out."
 
 
 def _duration(document: dict[str, Any]) -> str:

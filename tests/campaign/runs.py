@@ -11,11 +11,11 @@ from random import Random
 from shutil import rmtree
 
 from tests.campaign import checker
-from tests.campaign.corpus import Corpus, cleared
+from tests.campaign.corpus import ONE, Corpus, cleared
 from tests.campaign.course import Course
 from tests.campaign.faults import Attack, HitLog, continue_the_stopped, random_kill, watch_hits
-from tests.campaign.ground import Database, Ground
-from tests.campaign.nemeses import NEMESES
+from tests.campaign.ground import Database, Ground, GroundFailed
+from tests.campaign.nemeses import ALONE, NEMESES
 from tests.campaign.outcome import Outcome, Spec
 from tests.campaign.sampler import Sampler
 from tests.campaign.service import Service, Zygote
@@ -39,31 +39,37 @@ class Scene:
     ini: Path
     spec: Spec
     random: Random
+    corpus: Corpus
 
     def service(self, environment: dict[str, str]) -> Service:
         return Service(self.zygote, self.ini, self.folder / "service.log", {"MIGRATE_ON_STARTUP": "off", **environment})
 
 
 def carry_out(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
-    """Never raises for what the run did: what cannot be carried out is a violation."""
+    """What the run did and what cannot be carried out is a violation; the campaign's own troubles are told apart."""
     began, outcome = time.monotonic(), Outcome(asdict(spec))
     random = Random(spec.seed)
     folder = cleared(ground.folder / f"run-{spec.seed}")
     with ground.database() as database:
         log = checker.ServerLog.from_now(ground.log, database)
         try:
-            corpus = Corpus.drawn(random, **({"template": "generic"} if spec.action == "raise" else {}))
+            corpus = Corpus.drawn(random, spec.form, **({"template": "generic"} if spec.action == "raise" else {}))
+            outcome.spec["form"] = corpus.form
             with ExitStack() as stack:
                 prepared = Prepared(database.url)
                 for name in spec.nemeses:
-                    stack.enter_context(NEMESES[name](Stage(ground, database, folder, random), prepared))
-                ini = replace(corpus, longer=prepared.longer).write(folder, prepared.url, GUARDS)
-                _faulted(Scene(ground, database, zygote, folder, ini, spec, random), prepared, outcome, log)
+                    stack.enter_context({**NEMESES, **ALONE}[name](Stage(ground, database, folder, random), prepared))
+                corpus = replace(corpus, longer=prepared.longer, loses_lock=prepared.loses_lock)
+                ini = corpus.write(folder, prepared.url, GUARDS)
+                _faulted(Scene(ground, database, zygote, folder, ini, spec, random, corpus), prepared, outcome, log)
+        except GroundFailed as error:
+            outcome.own_troubles.append(str(error))
         except Exception as error:
             outcome.violations.append(f"the run broke off: {type(error).__name__}: {error}")
-        if outcome.violations:
+        outcome.set_aside_if_not_judged()
+        if outcome.violations or outcome.set_aside:
             outcome.server_log = log.lines()[-200:]
-    if not outcome.violations:
+    if not outcome.violations and outcome.judged:
         rmtree(folder, ignore_errors=True)
     outcome.seconds = round(time.monotonic() - began, 2)
     return outcome
@@ -74,7 +80,7 @@ def _faulted(scene: Scene, prepared: Prepared, outcome: Outcome, log: checker.Se
     service = scene.service({**prepared.environment, **_failpoints(scene, hits)})
     course = Course(service, scene.database, f"{spec.part}{spec.number}")
     if spec.action != "stop" and "kill in a statement" not in spec.nemeses:  # there a rival may be at work
-        course.between = lambda ended: checker.check_between(ended, scene.database, scene.ground)
+        course.between = lambda ended: checker.check_between(ended, scene.database, scene.ground, scene.corpus)
     service.start()
     try:
         with Sampler(scene.database, [service]) as sampler:
@@ -84,7 +90,7 @@ def _faulted(scene: Scene, prepared: Prepared, outcome: Outcome, log: checker.Se
             attack.end()
             outcome.violations += attack.rivals_ended()
             service.heal()
-            outcome.violations += attack.broken
+            outcome.own_troubles += attack.broken
             _check(scene, course, outcome)
             in_time = service.stop()
             _measure(outcome, course, attack, sampler)
@@ -101,23 +107,17 @@ def _failpoints(scene: Scene, hits: HitLog) -> dict[str, str]:
     spec = scene.spec
     if not spec.failpoint:
         return {}
-    nth = scene.random.randint(1, _arrivals(spec.failpoint))
+    nth = spec.nth or scene.random.randint(1, _arrivals(spec.failpoint, scene.corpus.form))
     asked = f"{spec.failpoint}:{spec.action}@{nth}"
     return {"MIGRATION_TEST": "1", "MIGRATION_FAILPOINTS": asked, "MIGRATION_FAILPOINTS_LOG": str(hits.file)}
 
 
-def _arrivals(failpoint: str) -> int:
+def _arrivals(failpoint: str, form: str) -> int:
     """How often the place is surely passed before the first stumble of the corpus, or at all."""
     once = {"attempt_written", "lock_taken", "autocommit_begins", "all_done"}
-    return (
-        1
-        if failpoint in once
-        else 2
-        if failpoint == "autocommit_inside"
-        else 4
-        if failpoint != "between_statements"
-        else 3
-    )
+    if failpoint in once or (failpoint == "commit_sent" and form == ONE):
+        return 1
+    return {"autocommit_inside": 2, "between_statements": 3}.get(failpoint, 4)
 
 
 def _work(scene: Scene, hits: HitLog) -> Callable[[Attack], None]:

@@ -33,7 +33,8 @@ SELECT coalesce(array_agg(DISTINCT l.pid) FILTER (WHERE l.locktype = 'advisory' 
          AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                          WHERE c.oid = l.relation AND n.nspname NOT IN ('public'))), '{}'),
        coalesce(array_agg(DISTINCT a.client_port) FILTER (WHERE l.locktype = 'advisory' AND l.classid = 19785
-                                                   AND l.objsubid = 2), '{}')
+                                                   AND l.objsubid = 2), '{}'),
+       coalesce(array_agg(DISTINCT l.pid) FILTER (WHERE a.application_name LIKE 'migration-sidecar:by-hand-%'), '{}')
 FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND l.pid <> pg_backend_pid()
@@ -45,6 +46,12 @@ class Sample:
     at: float
     holders: tuple[int, ...]  # sessions with the migration lock
     changing: tuple[int, ...]  # sessions of ours that change something
+    by_hand: tuple[int, ...] = ()  # sessions of a rival, who may be a holder
+
+    @property
+    def own_holders(self) -> set[int]:
+        """Those of the service: what is done to the service does not end a rival's session."""
+        return set(self.holders) - set(self.by_hand)
 
 
 class Sampler:
@@ -76,10 +83,10 @@ class Sampler:
         """
         before = [each for each in self.samples if moment - LOOK_BACK_SECONDS < each.at <= moment]
         after = [each for each in self.samples if each.at > moment]
-        holders = before[-1].holders if before else ()
+        holders = before[-1].own_holders if before else set()
         if not holders and surely_held and after:
-            holders = after[0].holders or (NOBODY,)
-        return next((each.at - moment for each in after if holders and not set(holders) & set(each.holders)), None)
+            holders = after[0].own_holders or {NOBODY}
+        return next((each.at - moment for each in after if holders and not holders & set(each.holders)), None)
 
     def overlaps(self) -> list[Sample]:
         return [each for each in self.samples if len(each.holders) > 1 or len(each.changing) > 1]
@@ -91,7 +98,7 @@ class Sampler:
                     while not self._ended.wait(EVERY_SECONDS):
                         row = connection.execute(_LOOK).fetchone()
                         assert row is not None
-                        self.samples.append(Sample(time.time(), tuple(row[0]), tuple(row[1])))
+                        self.samples.append(Sample(time.time(), *(tuple(row[each]) for each in (0, 1, 3))))
                         self._ask_whose(row[2])
             except psycopg.Error:
                 self._ended.wait(EVERY_SECONDS)

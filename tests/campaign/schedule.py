@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from random import Random
 
 from migration_sidecar.protocol.failpoint_spec import NAMES
+from tests.campaign.checker import LOCK_LOST
+from tests.campaign.corpus import EACH, FORMS
 from tests.campaign.nemeses import NEMESES
 from tests.campaign.outcome import Outcome, Spec
 
+TABLE_IN_USE = "table in use"
 ACTIONS = ("kill", "stop", "drop", "raise")
 PARTS = ("A", "B", "C", "D", "E")
 
@@ -41,7 +45,7 @@ class Quota:
 
     def came_back(self, outcome: Outcome) -> None:
         self.in_flight -= 1
-        self.hits += outcome.hit
+        self.hits += outcome.hit  # one that is not judged is none
 
     def remember(self, outcome: Outcome) -> None:
         """One that an earlier session of this campaign had made."""
@@ -63,29 +67,41 @@ class Size:
 def quotas(size: Size, seed: int) -> list[Quota]:
     found = []
     if "A" in size.parts:
-        found.append(Quota("A", size.runs, lambda *_: Spec("A"), seed))
+        found.append(Quota("A", size.runs, lambda _, random: Spec("A", form=random.choice(FORMS)), seed))
     if "B" in size.parts:
         cells = [(name, action) for name in NAMES for action in size.actions]
         found += [Quota(f"B {name} {action}", size.each, _cell(name, action), seed) for name, action in cells]
+        lost = Spec("B", nemeses=(LOCK_LOST,))
+        found.append(
+            Quota(f"B {LOCK_LOST}", size.each, lambda _, random: replace(lost, form=random.choice(FORMS)), seed)
+        )
     if "C" in size.parts:
-        found.append(Quota("C", size.runs, _mix(size.nemeses), seed))
+        found.append(Quota("C", size.runs, _mix(size.nemeses, seed), seed))
     if "D" in size.parts:
-        found.append(Quota("D", size.runs, lambda *_: Spec("D"), seed))
+        found.append(Quota("D", size.runs, lambda _, random: Spec("D", form=random.choice(FORMS)), seed))
     if "E" in size.parts:
         found.append(Quota("E", 1, lambda *_: Spec("E"), seed))
     return found
 
 
 def _cell(name: str, action: str) -> Callable[[int, Random], Spec]:
-    return lambda *_: Spec("B", failpoint=name, action=action)
+    forms = (EACH,) if name.startswith("autocommit_") else FORMS
+    return lambda _, random: Spec("B", failpoint=name, action=action, form=random.choice(forms))
 
 
-def _mix(nemeses: tuple[str, ...]) -> Callable[[int, Random], Spec]:
-    """Two at once: every one in turn, with any other."""
+def pairs(nemeses: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Every two of them."""
+    return list(combinations(sorted(nemeses), 2))
+
+
+def _mix(nemeses: tuple[str, ...], seed: int) -> Callable[[int, Random], Spec]:
+    """Two at once: every pair in turn, in an order that the seed decides."""
+    order = pairs(nemeses)
+    Random(seed).shuffle(order)
 
     def draw(number: int, random: Random) -> Spec:
-        first = nemeses[(number - 1) % len(nemeses)]
-        second = random.choice([each for each in nemeses if each != first])
-        return Spec("C", nemeses=tuple(sorted((first, second))))
+        pair, drawn = order[(number - 1) % len(order)], random.choice(FORMS)
+        # Its table is seen by others only when the revision that makes it is committed.
+        return Spec("C", nemeses=pair, form=EACH if TABLE_IN_USE in pair else drawn)
 
     return draw

@@ -6,10 +6,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
+
 from tests.campaign.faults import Attack
+from tests.campaign.ground import patient
 from tests.campaign.stage import Prepared, Stage, some_time_after_it_began
 
 
@@ -21,9 +24,9 @@ def restart(stage: Stage, prepared: Prepared) -> Iterator[None]:
         if some_time_after_it_began(attack):
             attack.did("immediate stop of PostgreSQL")
             process = stage.ground.cluster.program.process()
-            assert process is not None
-            process.send_signal(signal.SIGQUIT)
-            process.wait(20)
+            if process is not None:  # a full disk may have stopped it before
+                process.send_signal(signal.SIGQUIT)
+                process.wait(20)
             time.sleep(attack.random.uniform(0, 1.5))
             stage.ground.start_again()
 
@@ -65,12 +68,15 @@ def disk_full(stage: Stage, prepared: Prepared) -> Iterator[None]:
                 _fill(filler)
                 time.sleep(attack.random.uniform(0.5, 2))
                 filler.unlink(missing_ok=True)
+                # A server that crashed meanwhile gives up where it finds no room to recover.
+                while attack.wait(0.5):
+                    stage.ground.heal()
 
         prepared.works.append(work)
         yield
     finally:
         stage.ground.leave_disk(stage.database)
-        subprocess.run(["umount", str(disk)], check=True)
+        patient(lambda: subprocess.run(["umount", str(disk)], check=True, capture_output=True), "umount")
 
 
 def _fill(file: Path) -> None:
@@ -88,7 +94,10 @@ def table_in_use(_: Stage, prepared: Prepared) -> Iterator[None]:
 
     def work(attack: Attack) -> None:
         if attack.until(lambda: attack.database.rows("SELECT to_regclass('hot') IS NOT NULL") == [(True,)]):
-            with attack.database.address.connect(attack.database.name) as connection:
+            with (
+                suppress(psycopg.OperationalError),  # another trouble took the server away, and the reader with it
+                attack.database.address.connect(attack.database.name) as connection,
+            ):
                 connection.execute("BEGIN; SELECT count(*) FROM hot")
                 attack.did("a reader keeps the table hot")
                 time.sleep(attack.random.uniform(1, 4))

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from tests.campaign import checker
-from tests.campaign.corpus import Corpus, cleared
+from tests.campaign.corpus import EACH, Corpus, cleared
 from tests.campaign.ground import Database, Ground
 from tests.campaign.outcome import Outcome, Spec
 from tests.campaign.sampler import Sampler
@@ -62,7 +62,7 @@ def soak(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
     folder = cleared(ground.folder / "soak")
     with ground.database() as database:
         log = checker.ServerLog.from_now(ground.log, database)
-        ini = Corpus.drawn(Random(spec.seed)).write(folder, database.url, {"endpoint_downgrades": "true"})
+        ini = Corpus.drawn(Random(spec.seed), EACH).write(folder, database.url, {"endpoint_downgrades": "true"})
         for file in (folder / "alembic" / "versions").glob("*.py"):
             file.unlink()
         for revision, below in (("s1", None), ("s2", "s1"), ("s3", "s2")):

@@ -21,6 +21,7 @@ class Prepared:
     url: str
     environment: dict[str, str] = field(default_factory=dict)
     works: list[Callable[[Attack], None]] = field(default_factory=list)
+    loses_lock: bool = False  # the migration gives its lock away before a COMMIT
     longer: tuple[str, float] = ("", 0.0)  # a revision, and the seconds that one of its statements takes longer
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.campaign.ground import Ground
+from tests.campaign.ground import Ground, GroundFailed
 from tests.campaign.outcome import Outcome, Spec
 from tests.campaign.races import race
 from tests.campaign.runs import carry_out
@@ -57,7 +57,7 @@ class Worker:
         return self.spec is not None and time.monotonic() - self._began > limit
 
     def outcome(self) -> Outcome | None:
-        """None while the run is under way; a worker that died or is overdue gives a violation and is of no more use."""
+        """None while the run is under way. A worker that died or is overdue (a violation) is of no more use."""
         assert self.spec is not None
         if self.overdue:
             return self._broken(f"did not end within {RUN_SECONDS:.0f} s")
@@ -66,7 +66,7 @@ class Worker:
         try:
             outcome: Outcome = self.channel.recv()
         except (EOFError, OSError):
-            return self._broken(f"its worker ended; see {self.folder}/worker.log")
+            return self._broken(self._last_words(), own=True)
         self.spec, self._fresh = None, False
         return outcome
 
@@ -87,9 +87,16 @@ class Worker:
             time.sleep(0.02)
         self.channel.close()
 
-    def _broken(self, why: str) -> Outcome:
+    def _last_words(self) -> str:
+        """A worker that ends is the campaign's fault; its log is gone when the campaign ends."""
+        log = self.folder / "worker.log"
+        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+        return f"its worker ended: {lines[-1] if lines else 'it said nothing'}"
+
+    def _broken(self, why: str, *, own: bool = False) -> Outcome:
         assert self.spec is not None
-        return Outcome(asdict(self.spec), violations=[why], seconds=round(time.monotonic() - self._began, 2))
+        seconds = round(time.monotonic() - self._began, 2)
+        return Outcome(asdict(self.spec), seconds=seconds, **{"own_troubles" if own else "violations": [why]})
 
 
 def _alive(process: psutil.Process) -> bool:
@@ -126,7 +133,11 @@ def _work(channel: Connection, subject: Path, folder: Path) -> None:
             spec: Spec = channel.recv()
         except EOFError:
             return
-        channel.send(ways.get(spec.part, carry_out)(spec, ground, zygote))
+        try:
+            outcome = ways.get(spec.part, carry_out)(spec, ground, zygote)
+        except GroundFailed as error:
+            outcome = Outcome(asdict(spec), own_troubles=[str(error)])
+        channel.send(outcome)
 
 
 def _keep_mounts_to_ourselves() -> None:
