@@ -228,7 +228,8 @@ class NativeAlembicRun:
         facts = {name: text and mask_password(text, connection.engine.url) for name, text in facts.items()}
         facts["sqlstate"] = problem.get("sqlstate")
         statement = journal_writer.insert_unfenced(self.orders.tables)
-        with suppress(DBAPIError), self._own_transaction(connection):  # the role may not write the journal at all
+        # There may be no journal, and the role may not make one.
+        with suppress(DBAPIError, MigrationRefused), self._own_transaction(connection):
             journal_writer.write(connection, self.attempt, "failed", statement, **facts)
 
     def _own_transaction(self, connection: Connection) -> AbstractContextManager[Any]:
