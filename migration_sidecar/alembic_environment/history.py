@@ -12,8 +12,8 @@ from migration_sidecar.alembic_environment.version_rows import rows_after_downgr
 from migration_sidecar.contract.errors import HistoryUnreadable, RevisionNotApplied, UnknownTarget
 from migration_sidecar.contract.messages import Action, PlannedRevision
 from migration_sidecar.contract.target import is_end
+from migration_sidecar.protocol.first_upgrade.other_histories import revision_fingerprint
 from migration_sidecar.protocol.results import HistoryFacts, MadeTables, RevisionFacts
-from migration_sidecar.protocol.version_tables import revision_fingerprint
 
 
 @dataclass(frozen=True)

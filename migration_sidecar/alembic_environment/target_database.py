@@ -146,11 +146,9 @@ class TargetDatabase:
                 raise
             return self._target or self._declared(error.problem)
         if answer is not self._last_probe or self._target is None:
-            target = replace(
-                self._from_answer(answer.facts),
-                only_connects=answer.facts.get("only_connects", False),
-                own_tables=frozenset(OwnTable(*each) for each in answer.facts.get("own_tables", ())),
-            )
+            told = answer.facts
+            own = frozenset(OwnTable(*each) for each in told.get("own_tables", ()))
+            target = replace(self._from_answer(told), only_connects=told.get("only_connects", False), own_tables=own)
             self._target, self._last_probe = target, answer
         return self._target
 

@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Any
 from migration_sidecar.contract.messages import LockHolder
 from migration_sidecar.database.records import MigrationRecords
 from migration_sidecar.protocol.catalog.invalid_indexes import INVALID_INDEXES
+from migration_sidecar.protocol.first_upgrade.other_histories import (
+    are_unowned,
+    other_version_tables,
+    version_rows,
+    version_tables,
+)
 from migration_sidecar.protocol.first_upgrade.relations import (
     Relation,
     exists_other_relation,
@@ -29,12 +35,6 @@ from migration_sidecar.protocol.journal_schema import HISTORY
 from migration_sidecar.protocol.lock_key import holder_of, lock_key
 from migration_sidecar.protocol.results import MadeTables
 from migration_sidecar.protocol.version_table import VersionTable
-from migration_sidecar.protocol.version_tables import (
-    are_unowned,
-    other_version_tables,
-    version_rows,
-    version_tables,
-)
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection

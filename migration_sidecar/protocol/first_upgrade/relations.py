@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from migration_sidecar.protocol.version_tables import HOLDS_VERSIONS
+from migration_sidecar.protocol.first_upgrade.other_histories import HOLDS_VERSIONS
 
 
 class Relation(NamedTuple):

@@ -20,8 +20,9 @@ from migration_sidecar.protocol.orders import MigrationOrders
 from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.protocol.version_table import VersionTable
 from migration_sidecar.worker.failpoints import reach_after, watch_autocommit_blocks
+from migration_sidecar.worker.first_upgrade import require_own_base
 from migration_sidecar.worker.own_tables import note_own_tables
-from migration_sidecar.worker.session import first_upgrade, preconditions, version_width
+from migration_sidecar.worker.session import preconditions, version_width
 from migration_sidecar.worker.session.guarded_session import GuardedSession
 from migration_sidecar.worker.session.run_failure import RunFailure
 from migration_sidecar.worker.version_table import default_schema_of, find, named_schema
@@ -149,7 +150,7 @@ def _guarded_plan(
         steps = list(_agreed_steps(original, heads, context, session))
         own = own_tables()
         if not heads and any(hasattr(step, "revision") for step in steps):
-            first_upgrade.require_own_base(session, own)
+            require_own_base(session.connection, session.orders, session.version_table, session.sources, own)
         # This session has the lock here, so no other migration changes the database from now on.
         revisions = [step.revision.revision for step in steps if hasattr(step, "revision")]
         preconditions.require_agreed({revision: session.files[revision] for revision in revisions}, session.orders)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from migration_sidecar.protocol.first_upgrade.other_histories import (
+    are_unowned,
+    other_version_tables,
+    revision_fingerprint,
+    version_rows,
+    version_tables,
+)
 from migration_sidecar.protocol.first_upgrade.relations import (
     Relation,
     exists_other_relation,
@@ -14,35 +22,36 @@ from migration_sidecar.protocol.first_upgrade.relations import (
     other_relations,
 )
 from migration_sidecar.protocol.first_upgrade.rule import WAYS_OUT, OwnTable, describe, in_the_way
-from migration_sidecar.protocol.version_tables import (
-    are_unowned,
-    other_version_tables,
-    revision_fingerprint,
-    version_rows,
-    version_tables,
-)
+from migration_sidecar.protocol.journal_schema import history_key
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.made_tables import made_by
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from migration_sidecar.worker.session.guarded_session import GuardedSession
+    from migration_sidecar.protocol.orders import MigrationOrders
+    from migration_sidecar.protocol.version_table import VersionTable
 
 _NAMES = (":schema", ":journal", ":operations")
 
 
-def require_own_base(session: GuardedSession, own: Collection[OwnTable]) -> None:
-    """Raises MigrationRefused (CM-552) if there is no version row, but tables that this history can have made.
+def require_own_base(
+    connection: Connection,
+    orders: MigrationOrders,
+    version_table: VersionTable,
+    sources: Mapping[str, bytes],
+    own: Collection[OwnTable],
+) -> None:
+    """Raises MigrationRefused (CM-552) if there are tables that this history can have made; there is no version row.
 
-    `own` are the tables that env.py made or looked for by itself.
+    `sources` are the texts of its revision files by id, `own` the tables that env.py made or looked for by itself.
     """
-    connection, tables, history = session.connection, session.orders.tables, session.attempt.version_table
-    if session.orders.beside is not None:
+    tables, history = orders.tables, history_key(version_table.name, version_table.schema)
+    if orders.beside is not None:
         return
     facts = {
-        "version_table": session.version_table.qualified,
-        "own_schema": session.version_table.schema,
+        "version_table": version_table.qualified,
+        "own_schema": version_table.schema,
         "landing": _translated(connection),
         "schema": tables.schema,
         "journal": tables.journal_name,
@@ -57,11 +66,9 @@ def require_own_base(session: GuardedSession, own: Collection[OwnTable]) -> None
     query = other_relations(":version_table", ":own_schema", "CAST(:landing AS text)", *_NAMES)
     relations = [Relation(**row._mapping) for row in connection.execute(text(query), facts)]
     others = connection.execute(text(other_version_tables(tables, ":history")), {"history": history})
-    known = {revision_fingerprint(*each) for each in session.files.items()}
+    known = {revision_fingerprint(revision, sha256(source).hexdigest()) for revision, source in sources.items()}
     unowned = are_unowned([row.files for row in others], _versions_elsewhere(connection, facts), known)
-    found = in_the_way(
-        relations, made_by(session.sources), has_neighbours=not unowned, own=own, began_alone=record.began_alone
-    )
+    found = in_the_way(relations, made_by(sources), has_neighbours=not unowned, own=own, began_alone=record.began_alone)
     if found:
         raise MigrationRefused("CM-552", describe(found), WAYS_OUT)
 
