@@ -137,7 +137,7 @@ class GuardedSession:
     def _prepare(self, *, may_wait: bool) -> None:
         """Settings, checks and the row of the attempt. With `may_wait` a role that may not write yet is no error.
 
-        env.py may take another role, or leave read-only mode, in its own transaction.
+        env.py may take another role, or leave read-only mode, in its own transaction. Or it only reads this database.
         """
         row = preconditions.check_session(self.connection, self.orders, self.attempt)
         preconditions.require_direct_primary(self.connection, row)
@@ -148,11 +148,13 @@ class GuardedSession:
         self._require_journal(row)
         statement = preconditions.attempt_statement(self.orders)
         if journal_writer.write(self.connection, self.attempt, "attempt", statement, pid=row.pid) is None:
+            if may_wait:
+                return
             raise preconditions.other_database()
         self._is_prepared = True
 
     def _can_keep_journal(self, row: Any) -> bool:
-        return row.may_write or (row.may_write is None and (self.orders.same_database or row.may_create))
+        return row.may_write or (row.may_write is None and not self.orders.same_database and row.may_create)
 
     def _require_journal(self, row: Any) -> None:
         if row.may_write:

@@ -6,8 +6,8 @@ import pytest
 
 from migration_sidecar.contract.messages import Action, DatabaseState, OperationState
 from migration_sidecar.engine.engine import Engine
-from tests.integration.databases import Database
-from tests.integration.migration_sidecar.conftest import StartEngine
+from tests.integration.databases import CreateDatabase, Database
+from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, tables
 
 ENV = """
@@ -121,6 +121,38 @@ async def test_a_version_table_further_back_in_the_search_path_is_the_one(
     assert (await engine.reader.status()).current_revisions == ["a1"]
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED
     assert rows(database, "SELECT version_num FROM public.alembic_version") == [("a2",)]
+
+
+@pytest.mark.parametrize("has_journal", [True, False], ids=["with a journal", "without one"])
+async def test_a_database_that_env_py_configures_only_to_read_it_is_left_alone(
+    has_journal: bool,
+    make_environment: MakeEnvironment,
+    create_database: CreateDatabase,
+    environment: Environment,
+    database: Database,
+    start_engine: StartEngine,
+) -> None:
+    other = create_database()
+    if has_journal:
+        neighbour = make_environment(url=other.url, name="neighbour")
+        neighbour.revision("b1")
+        await carry_out(start_engine(neighbour))
+    before = rows(other, "SELECT relname FROM pg_class ORDER BY 1")
+    environment.revision("a1")
+    reads = f"""
+with create_engine({other.url!r}).connect() as first:
+    context.configure(connection=first)
+    context.get_context().get_current_heads()
+"""
+    writes(environment, before=reads)
+    engine = start_engine(environment)
+    assert (await engine.reader.status()).database == database.name
+    operation = await carry_out(engine)
+    assert (operation.state, operation.error) == (OperationState.SUCCEEDED, None)
+    assert rows(database, "SELECT version_num FROM alembic_version") == [("a1",)]
+    assert rows(other, "SELECT relname FROM pg_class ORDER BY 1") == before
+    if has_journal:
+        assert rows(other, "SELECT count(DISTINCT operation_id) FROM migration_sidecar.journal") == [(1,)]
 
 
 @pytest.mark.parametrize("own_file", [True, False], ids=["in its own file", "in the one before"])
