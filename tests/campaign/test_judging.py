@@ -8,16 +8,18 @@ from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import quote, quote_plus
 
+import psycopg
 import pytest
 
 from tests.campaign.checker import ServerLog, check_own_process, check_reasons, check_secrets
+from tests.campaign.corpus import EACH, ONE, Corpus
 from tests.campaign.course import Course, Ended
-from tests.campaign.ground import CANARY, Database
+from tests.campaign.ground import CANARY, Database, GroundFailed, patient
 from tests.campaign.outcome import Outcome, Spec
 from tests.campaign.record import Record
 from tests.campaign.report import spread
 from tests.campaign.sampler import FORKSERVER, MIGRATION_PROCESS, Sample, Sampler
-from tests.campaign.schedule import Quota, Size, quotas
+from tests.campaign.schedule import Quota, Size, pairs, quotas
 
 
 def sampler(*samples: tuple[float, list[int], list[int]]) -> Sampler:
@@ -69,6 +71,39 @@ def test_an_operation_that_failed_of_a_fault_is_a_violation_and_one_of_the_corpu
     assert failed("RuntimeError: it stumbles the first time") == []
 
 
+def test_one_transaction_leaves_base_or_head_and_one_each_leaves_any_revision() -> None:
+    one, each = (Corpus((0.0,) * 12, form=form) for form in (ONE, EACH))
+    assert [one.may_stop_at(version) for version in ((), ("c4",), ("c6",))] == [True, False, True]
+    assert all(each.may_stop_at(version) for version in ((), ("c4",), ("c6",)))
+    assert not each.may_stop_at(("c1", "c2"))
+    assert (one.after_the_stumble, each.after_the_stumble) == ((), ("c4",))
+
+
+def test_what_is_found_while_the_campaigns_own_server_is_away_is_set_aside() -> None:
+    outcome = Outcome({"part": "C"}, hit=True, violations=["I1: not at head"], own_troubles=["pg_dump: it is away"])
+    outcome.set_aside_if_not_judged()
+    assert (outcome.hit, outcome.violations, outcome.set_aside) == (False, [], ["I1: not at head"])
+    sound = Outcome({"part": "C"}, hit=True, violations=["I1: not at head"])
+    sound.set_aside_if_not_judged()
+    assert (sound.hit, sound.violations) == (True, ["I1: not at head"])
+
+
+def test_a_server_that_stays_away_is_a_trouble_of_the_campaign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.campaign.ground.AWAY_SECONDS", 0.1)
+
+    def away() -> None:
+        raise psycopg.OperationalError("the server is starting up")
+
+    with pytest.raises(GroundFailed, match="starting up"):
+        patient(away, "a question")
+
+
+def test_a_lock_that_a_rival_has_is_not_one_of_the_process_that_was_killed() -> None:
+    seen = sampler((1.0, [7], []), (1.1, [7], []), (1.5, [8], []))
+    seen.samples = [Sample(each.at, each.holders, each.changing, by_hand=(7,)) for each in seen.samples]
+    assert seen.freed_after(1.05) is None
+
+
 def test_the_log_of_a_server_that_was_restarted_is_read_on_both_sides(tmp_path: Path) -> None:
     file = tmp_path / "postgres.log"
     file.write_text("before @run_1 x\n")
@@ -94,10 +129,10 @@ def test_the_same_seed_draws_the_same_runs() -> None:
     assert first == second
 
 
-def test_every_nemesis_has_its_turn() -> None:
-    size = Size(runs=4, parts=("C",), nemeses=("a", "b", "c", "d"))
+def test_every_pair_of_nemeses_has_its_turn() -> None:
+    size = Size(runs=6, parts=("C",), nemeses=("a", "b", "c", "d"))
     (quota,) = quotas(size, 5)
-    assert {name for spec in quota.specs() for name in spec.nemeses} == set("abcd")
+    assert {spec.nemeses for spec in quota.specs()} == set(pairs(tuple("abcd")))
 
 
 def test_outcomes_are_taken_up_once_and_a_torn_line_and_other_code_are_passed_over(tmp_path: Path) -> None:
