@@ -16,8 +16,6 @@ from alembic.util import CommandError
 from migration_sidecar.protocol.failpoint_spec import Failpoint, parse_failpoints
 from migration_sidecar.worker.dbapi import socket_of
 
-_WATCHED = "migration_sidecar_watched_commit"  # in Connection.info
-
 
 class FailpointReached(Exception):
     """Raised by the action `raise`."""
@@ -30,16 +28,9 @@ def reach(name: str, connection: Any = None) -> None:
 
 
 def watch_commit(connection: Any) -> None:
-    """Makes this connection's next COMMIT reach `commit_sent`, if a test uses that failpoint.
-
-    It may be called for each revision of one transaction.
-    """
-    if any(point.name == "commit_sent" for point in _ACTIVE) and not connection.info.get(_WATCHED):
-        from sqlalchemy import event
-
-        connection.info[_WATCHED] = True
-        # A new function each time: with `once`, SQLAlchemy never calls the same function twice.
-        event.listen(connection, "commit", lambda committing: _drop_answer(committing), once=True)
+    """Makes this connection's next statement, which is COMMIT, reach `commit_sent`, if a test uses that failpoint."""
+    if any(point.name == "commit_sent" for point in _ACTIVE):
+        _drop_answer(connection)
 
 
 def reach_after(name: str, steps: list[Any], connection: Any) -> Iterable[Any]:
@@ -116,8 +107,7 @@ def _shut_down_socket(connection: Any) -> None:
 
 
 def _drop_answer(connection: Any) -> None:
-    """Called before SQLAlchemy commits; the failpoint is reached when the driver waits for the answer to COMMIT."""
-    connection.info.pop(_WATCHED, None)
+    """The failpoint is reached when the driver waits for the answer to its next statement."""
     driver = connection.connection.dbapi_connection
     inner = getattr(driver, "driver_connection", driver)
     if hasattr(inner, "get_server_pid"):  # asyncpg

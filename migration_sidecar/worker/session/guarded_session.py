@@ -20,7 +20,7 @@ from migration_sidecar.protocol.lock_key import lock_key
 from migration_sidecar.protocol.orders import MigrationOrders
 from migration_sidecar.protocol.version_table import VersionTable
 from migration_sidecar.worker.dbapi import in_autocommit
-from migration_sidecar.worker.failpoints import reach
+from migration_sidecar.worker.failpoints import reach, watch_commit
 from migration_sidecar.worker.scripts.static_analysis import stays_in_transaction
 from migration_sidecar.worker.session import (
     advisory_lock,
@@ -229,6 +229,8 @@ class GuardedSession:
         """Called for every COMMIT of this connection. Raises MigrationRefused (CM-406) if the lock is lost."""
         if self._checks_commits and not self.rows.lock_was_checked:
             advisory_lock.require_held(self.connection, self.key)
+        if self.rows.uncommitted:
+            watch_commit(self.connection)
 
     def after_commit(self) -> None:
         """What ran in the transaction is committed now."""

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from migration_sidecar.worker.dbapi import in_autocommit
-from migration_sidecar.worker.failpoints import reach, watch_commit
+from migration_sidecar.worker.failpoints import reach
 from migration_sidecar.worker.session import advisory_lock, journal_writer
 from migration_sidecar.worker.session.changed_tables import KNOWN_BEFORE
 from migration_sidecar.worker.session.session_settings import set_config_sql
@@ -86,8 +86,6 @@ class RevisionRows:
         reach("journal_written", self._connection)
         if in_autocommit(self._connection) or not self._connection.in_transaction():
             self.committed()  # each statement was its own transaction
-        else:
-            watch_commit(self._connection)
 
     def committed(self) -> None:
         """Reports the revisions that are committed now."""
