@@ -34,7 +34,9 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "LockBusy": (LockHolder(pid=7, application="x"),),
     "Misconfigured": ("KEY", "it is not good"),
     "OtherDatabase": ("orders at db:5432",),
+    "NoEnvironment": ("alembic.ini",),
 }
+OPTIONS: dict[str, dict[str, Any]] = {"NoEnvironment": {"named": False}}
 KINDS = {
     name: kind
     for name, kind in vars(errors).items()
@@ -48,7 +50,7 @@ def test_every_kind_of_error_is_looked_at_here() -> None:
 
 @pytest.mark.parametrize("name", sorted(KINDS))
 def test_an_error_is_made_of_whole_sentences_and_a_stable_code(name: str) -> None:
-    error = KINDS[name](*ARGUMENTS[name])
+    error = KINDS[name](*ARGUMENTS[name], **OPTIONS.get(name, {}))
     problem: Problem = error.problem
     assert problem.code.startswith("CM-")
     assert 400 <= error.status < 600

@@ -24,6 +24,8 @@ ORDERS: OrdersMessage = {
     "journal_table": "ops.migrations",
     "same_database": True,
     "default_schema": "tenant",
+    "reads_schema": True,
+    "transaction_per_revision": True,
     "agreed": {"a1": None},
     "goals": ["a1"],
     "beside": None,
@@ -64,6 +66,7 @@ def test_orders_arrive_as_they_were_sent() -> None:
     check(ORDERS, OrdersMessage)
     orders = MigrationOrders.read(ORDERS)
     assert orders.attempt == ATTEMPT
+    assert (orders.reads_schema, orders.transaction_per_revision) == (True, True)
     assert (orders.tables.journal, orders.goals, orders.agreed) == ('"ops"."migrations"', ("a1",), {"a1": None})
 
 
