@@ -36,7 +36,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "OtherDatabase": ("orders at db:5432",),
     "NoEnvironment": ("alembic.ini",),
 }
-OPTIONS: dict[str, dict[str, Any]] = {"NoEnvironment": {"named": False}}
+OPTIONS: dict[str, dict[str, Any]] = {"NoEnvironment": {"named": True}}
 KINDS = {
     name: kind
     for name, kind in vars(errors).items()
