@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # An interpreter older than 3.11 that runs Alembic for a service brings it if it needs it.
-BROUGHT_BY_THE_SERVICE = {"tomli"}
+BROUGHT_BY_THE_SERVICE = {"tomli", "flask"}
 EXTRAS = {
     "audit_verifier": ["audit"],
     "coordinator": ["coordinator", "report"],
