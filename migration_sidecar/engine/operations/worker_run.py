@@ -19,7 +19,7 @@ from migration_sidecar.forkserver.client import WorkerProcess
 from migration_sidecar.protocol.attempt import Attempt
 from migration_sidecar.protocol.jobs import MigrateJob
 from migration_sidecar.protocol.orders import EXIT_DID_NOTHING, OrdersMessage
-from migration_sidecar.protocol.reports import Exited, ProblemFacts, Report
+from migration_sidecar.protocol.reports import Exited, ProblemFacts
 from migration_sidecar.protocol.version_table import VersionTable
 
 
@@ -65,28 +65,25 @@ class WorkerRun:
         async with process as worker, aclosing(worker.reports()) as reports:
             await worker.send_orders(orders)
             async for report in reports:
-                if report["event"] == "done":
-                    self.ending, self.reported_end = WorkerExit(), True
-                    return  # the last report; the end of the process is not waited for
-                if report["event"] == "exited":
-                    self._record_exit(report)
-                else:
-                    self._note(report)
-
-    def _note(self, report: Report) -> None:
-        match report["event"]:
-            case "session":
-                self.had_session, self.execution.session = True, report["pid"]
-            case "waiting":
-                self.execution.update(waiting_for=report["sentence"])
-            case "migrating":
-                self.version_tables.append(VersionTable(report["version_table"], report["version_table_schema"]))
-            case "revision":
-                self.execution.revision = report["revision"]
-            case "executed":
-                self.execution.revision = None
-            case "failed":
-                self._record_failure(report["problem"])
+                match report["event"]:
+                    case "session":
+                        self.had_session, self.execution.session = True, report["pid"]
+                    case "waiting":
+                        self.execution.update(waiting_for=report["sentence"])
+                    case "migrating":
+                        table, schema = report["version_table"], report["version_table_schema"]
+                        self.version_tables.append(VersionTable(table, schema))
+                    case "revision":
+                        self.execution.revision = report["revision"]
+                    case "executed":
+                        self.execution.revision = None
+                    case "done":
+                        self.ending, self.reported_end = WorkerExit(), True
+                        return  # the last report; the end of the process is not waited for
+                    case "failed":
+                        self._record_failure(report["problem"])
+                    case "exited":
+                        self._record_exit(report)
 
     def _record_exit(self, report: Exited) -> None:
         if not self._has_no_result:
