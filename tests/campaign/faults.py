@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from tests.campaign.ground import Database
-from tests.campaign.service import Service, signal_to
+from tests.campaign.service import Service, ports_of, signal_to
 
 EARLY = 0.2
 TARGETS = ("service", "forkserver", "migration process", "backend")
@@ -93,9 +93,15 @@ class Attack:
         if target == "forkserver":
             return self.service.forkserver()
         if target == "migration process":
-            return self.service.migration_process()
+            return self._migrating_process()
         rows = self.database.rows(SESSIONS)
         return rows[0][0] if rows else None
+
+    def _migrating_process(self) -> int | None:
+        """The one that has a session: beside it another may be prepared, or look at env.py."""
+        found = self.service.migration_processes()
+        ports = {port for (port,) in self.database.rows(SESSIONS.replace("pid", "client_port"))}
+        return next((pid for pid in found if ports & ports_of(pid)), next(iter(found), None))
 
     def did(self, what: str) -> None:
         self.faults.append(Fault(what, time.time()))

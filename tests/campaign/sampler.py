@@ -6,14 +6,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
 import psycopg
 
 from tests.campaign.ground import Database
-from tests.campaign.service import Service
+from tests.campaign.service import Service, ports_of
 
 EVERY_SECONDS = 0.02
 HEALTH_EVERY_SECONDS = 0.1
@@ -113,7 +112,7 @@ class Sampler:
         """At once, while the lock is held: the kernel forgets a connection that was closed."""
         for port in ports:
             if self._looks_for[port] < LOOKS_FOR_EACH_HOLDER:
-                owner = next((each for each in self._processes() if port in _ports_of(each[0])), None)
+                owner = next((each for each in self._processes() if port in ports_of(each[0])), None)
                 self._looks_for[port] += LOOKS_FOR_EACH_HOLDER if owner else 1
                 self.holders |= {(port, owner[1])} if owner else set()
 
@@ -130,9 +129,3 @@ class Sampler:
                 self.command_lines.add(" ".join(process.cmdline()))
             except psutil.Error:
                 continue
-
-
-def _ports_of(pid: int) -> set[int]:
-    with suppress(psutil.Error):
-        return {each.laddr.port for each in psutil.Process(pid).net_connections("tcp")}
-    return set()

@@ -187,3 +187,10 @@ def signal_to(pid: int | None, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def ports_of(pid: int) -> set[int]:
+    """The local ports of its connections; none when it has ended."""
+    with suppress(psutil.Error):
+        return {each.laddr.port for each in psutil.Process(pid).net_connections("tcp")}
+    return set()
