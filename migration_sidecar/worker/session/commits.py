@@ -25,17 +25,23 @@ class CommitWatcher(Protocol):
         """Called with the driver's error, which is then raised."""
 
 
+_Watchers = dict[int, tuple[Any, list[CommitWatcher]]]  # by id of the driver's connection, which is kept with them
+
+
 def watch_commits(connection: Connection, watcher: CommitWatcher) -> None:
-    """From now on `watcher` hears of this connection's commits, instead of the one that was named before."""
+    """From now on `watcher` hears of this connection's commits, until it is returned or another one is named.
+
+    If another one is named, `watcher` still hears of the next commit: several may have run in one transaction.
+    """
     dialect, driver = connection.dialect, driver_connection(connection)
     # One replaced method for each dialect object: an env.py may configure a thousand connections of one engine.
-    watchers: dict[int, tuple[Any, CommitWatcher]] | None = getattr(dialect, "_migration_watchers", None)
+    watchers: _Watchers | None = getattr(dialect, "_migration_watchers", None)
     if watchers is None:
         watchers = dialect._migration_watchers = {}  # type: ignore[attr-defined]
         dialect.do_commit = _watched(dialect.do_commit, watchers)  # type: ignore[method-assign]
         # A pool may give the same session to env.py again, for another purpose.
         event.listen(connection.engine.pool, "checkin", lambda returned, _: watchers.pop(id(returned), None))
-    watchers[id(driver)] = (driver, watcher)
+    watchers.setdefault(id(driver), (driver, []))[1].append(watcher)
 
 
 def stop_watching(connection: Connection) -> None:
@@ -45,19 +51,20 @@ def stop_watching(connection: Connection) -> None:
         watchers.pop(id(driver_connection(connection)), None)
 
 
-def _watched(do_commit: Any, watchers: dict[int, tuple[Any, CommitWatcher]]) -> Any:
+def _watched(do_commit: Any, watchers: _Watchers) -> Any:
     def commit(pooled: Any) -> None:
         driver = getattr(pooled, "dbapi_connection", None) or getattr(pooled, "connection", None) or pooled
-        _, watcher = watchers.get(id(driver), (None, None))
-        if watcher is None:
-            do_commit(pooled)
-            return
-        watcher.before_commit()
+        _, told = watchers.get(id(driver), (None, []))
+        for watcher in told:
+            watcher.before_commit()
         try:
             do_commit(pooled)
         except BaseException as error:
-            watcher.commit_failed(error)
+            for watcher in told:
+                watcher.commit_failed(error)
             raise
-        watcher.after_commit()
+        for watcher in told:
+            watcher.after_commit()
+        del told[:-1]
 
     return commit

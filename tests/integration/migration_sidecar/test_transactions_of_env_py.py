@@ -195,3 +195,29 @@ async def test_a_lock_that_env_py_gives_away_after_the_revisions_undoes_them(
     assert failed.error is not None
     assert failed.error.code == "CM-406"
     assert tables(database) == set()
+
+
+TENANTS = """\
+for tenant in ("one", "two"):
+            context.configure(
+                connection=connection, target_metadata=target_metadata, version_table_schema=tenant
+            )
+            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {tenant}")
+            connection.exec_driver_sql(f"SET LOCAL search_path TO {tenant}")
+            context.run_migrations()
+        connection.commit()"""
+
+
+async def test_two_tenants_in_one_transaction_are_both_called_committed(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    opened = "with connectable.connect() as connection:"
+    change(environment, opened, f"{opened}\n        connection.begin()")
+    change(environment, BLOCK, TENANTS)
+    environment.revision("a1", 'op.execute("CREATE TABLE orders (id int)")')
+    done = await carry_out(start_engine(environment))
+
+    assert done.state is OperationState.SUCCEEDED, done.error
+    assert applied(database) == ["a1", "a1"]
+    at = "SELECT version_num FROM one.alembic_version UNION ALL SELECT version_num FROM two.alembic_version"
+    assert rows(database, at) == [("a1",)] * 2
