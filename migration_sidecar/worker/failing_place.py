@@ -37,7 +37,9 @@ def failing_statement(error: BaseException) -> str | None:
     inner: Any = error
     while inner is not None and not isinstance(getattr(inner, "statement", None), str):
         inner = inner.__cause__
-    return mask_statement(inner.statement) if inner is not None else None
+    masked = mask_statement(inner.statement) if inner is not None else ""
+    # Of a DO block nothing is left to tell: all of it is one literal.
+    return masked if masked and not masked.upper().startswith("DO ") else None
 
 
 def mask_statement(statement: str) -> str:

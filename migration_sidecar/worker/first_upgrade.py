@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from migration_sidecar.protocol.orders import MigrationOrders
     from migration_sidecar.protocol.version_table import VersionTable
 
+TableName = tuple[str, str]  # schema and name
 _NAMES = (":schema", ":journal", ":operations")
 
 
@@ -41,14 +42,17 @@ def require_own_base(
     version_table: VersionTable,
     sources: Mapping[str, bytes],
     own: Collection[OwnTable],
-) -> None:
+    there: frozenset[TableName] | None = None,
+) -> frozenset[TableName]:
     """Raises MigrationRefused (CM-552) if there are tables that this history can have made; there is no version row.
 
     `sources` are the texts of its revision files by id, `own` the tables that env.py made or looked for by itself.
+    Returns the tables that are there. For a further version table of the same env.py they are given as `there`: what
+    its first one made does not count.
     """
     tables, history = orders.tables, history_key(version_table.name, version_table.schema)
     if orders.beside is not None:
-        return
+        return frozenset()
     facts = {
         "version_table": version_table.qualified,
         "own_schema": version_table.schema,
@@ -58,19 +62,23 @@ def require_own_base(
         "operations": tables.operations_name,
     }
     if not connection.execute(text(f"SELECT {exists_other_relation(':version_table', *_NAMES)}"), facts).scalar():
-        return
+        return frozenset()
     recorded = text(first_upgrade_record(tables.journal, ":history"))
     record: Any = connection.execute(recorded, {"history": history}).first()
-    if record.is_base:
-        return
     query = other_relations(":version_table", ":own_schema", "CAST(:landing AS text)", *_NAMES)
     relations = [Relation(**row._mapping) for row in connection.execute(text(query), facts)]
+    if there is not None:
+        relations = [each for each in relations if (each.schema, each.name) in there]
+    names = frozenset((each.schema, each.name) for each in relations)
+    if record.is_base:
+        return names
     others = connection.execute(text(other_version_tables(tables, ":history")), {"history": history})
     known = {revision_fingerprint(revision, sha256(source).hexdigest()) for revision, source in sources.items()}
     unowned = are_unowned([row.files for row in others], _versions_elsewhere(connection, facts), known)
     found = in_the_way(relations, made_by(sources), has_neighbours=not unowned, own=own, began_alone=record.began_alone)
     if found:
         raise MigrationRefused("CM-552", describe(found), WAYS_OUT)
+    return names
 
 
 def _translated(connection: Connection) -> str:

@@ -60,8 +60,9 @@ class DiscardedCommits:
         self._opened.append(driver)
         driver.cursor().execute(SHORT_LOCK_TIMEOUT)
         driver.commit()
+        commit = driver.commit
         with suppress(AttributeError):  # psycopg2 and SQLAlchemy's adapter of asyncpg do not let it be replaced
-            driver.commit = lambda: self.note(driver)
+            driver.commit = lambda: commit() if self.note(driver) else None
 
     def end_sessions(self) -> None:
         """Ends what a failed env.py may have left open, with the locks of what it wrote."""
@@ -136,7 +137,6 @@ def _without_commit_statement(discarded: DiscardedCommits) -> Any:
     def execute(connection: Any, _: Any, statement: str, parameters: Any, *__: Any) -> tuple[str, Any]:
         if " ".join(statement.upper().rstrip("; \n").split()) not in _COMMITS:
             return statement, parameters
-        discarded.note(connection.connection)
-        return "SELECT 1", parameters
+        return (statement if discarded.note(connection.connection) else "SELECT 1"), parameters
 
     return execute

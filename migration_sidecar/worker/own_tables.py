@@ -28,6 +28,12 @@ def note_own_tables() -> set[OwnTable]:
     return _noted
 
 
+def forget_own_tables() -> None:
+    """Called after a run: a program may run several migrations in one process, of different databases."""
+    if _noted is not None:
+        _noted.clear()
+
+
 def before_first_write(wait: Callable[[Any], Any]) -> None:
     """Calls `wait` with the connection before every statement through SQLAlchemy that may write.
 

@@ -20,8 +20,8 @@ from migration_sidecar.protocol.orders import MigrationOrders
 from migration_sidecar.protocol.reports import SendReport
 from migration_sidecar.protocol.version_table import VersionTable
 from migration_sidecar.worker.failpoints import reach_after, watch_autocommit_blocks
-from migration_sidecar.worker.first_upgrade import require_own_base
-from migration_sidecar.worker.own_tables import note_own_tables
+from migration_sidecar.worker.first_upgrade import TableName, require_own_base
+from migration_sidecar.worker.own_tables import forget_own_tables, note_own_tables
 from migration_sidecar.worker.session import preconditions, version_width
 from migration_sidecar.worker.session.guarded_session import GuardedSession
 from migration_sidecar.worker.session.run_failure import RunFailure
@@ -45,6 +45,7 @@ class GuardedSessions:
         self._sessions: list[GuardedSession] = []
         self._noted = note_own_tables()
         self._own_tables: frozenset[OwnTable] | None = None
+        self._there: frozenset[TableName] | None = None  # the tables before the first revision of this process ran
 
     def session(self, connection: Any, options: dict[str, Any], sources: dict[str, bytes]) -> GuardedSession:
         """Opens a guarded session on this connection. Raises MigrationRefused if a check fails or the lock is held."""
@@ -66,6 +67,12 @@ class GuardedSessions:
         if self._own_tables is None:
             self._own_tables = frozenset(self._noted)
         return self._own_tables
+
+    def require_own_base(self, session: GuardedSession) -> None:
+        """Raises MigrationRefused (CM-552); called if there is no version row."""
+        table, own = session.version_table, self.own_tables()
+        found = require_own_base(session.connection, session.orders, table, session.sources, own, self._there)
+        self._there = found if self._there is None else self._there
 
     def _attempt(self, orders: MigrationOrders, version_table: VersionTable) -> Attempt:
         history = history_key(version_table.name, version_table.schema)
@@ -103,7 +110,7 @@ def install(orders: Callable[[Any], MigrationOrders], report: SendReport) -> Gua
         sources = _loaded(self.script)  # it takes time, so do it before the orders arrive
         # Options of an earlier configure are valid for this one too: Alembic keeps them.
         session = guard.session(connection, {**self.context_opts, **options}, sources)
-        self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session, guard.own_tables)
+        self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session, guard)
         if session.orders.transaction_per_revision:
             options["transaction_per_migration"] = True
         options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.record_applied)
@@ -117,6 +124,7 @@ def install(orders: Callable[[Any], MigrationOrders], report: SendReport) -> Gua
 def remove() -> None:
     """Ends what `install` began; a program may run several migrations in one process."""
     EnvironmentContext.configure = _unguarded  # type: ignore[method-assign]
+    forget_own_tables()
 
 
 def _changes_the_database(environment: EnvironmentContext) -> bool:
@@ -138,9 +146,7 @@ def _loaded(scripts: Any) -> dict[str, bytes]:
     return {each.revision: Path(each.path).read_bytes() for each in scripts.walk_revisions()}
 
 
-def _guarded_plan(
-    plan: Callable[..., Any], session: GuardedSession, own_tables: Callable[[], frozenset[OwnTable]]
-) -> Callable[..., Any]:
+def _guarded_plan(plan: Callable[..., Any], session: GuardedSession, guard: GuardedSessions) -> Callable[..., Any]:
     original = getattr(plan, "unguarded", plan)  # an env.py may configure several times
 
     @wraps(original)  # env.py may ask for its name: "upgrade"
@@ -148,9 +154,9 @@ def _guarded_plan(
         session.rows.heads = None if context.purge else set(heads)
         # A stamp's step has no revision file; it only moves the version row.
         steps = list(_agreed_steps(original, heads, context, session))
-        own = own_tables()
+        guard.own_tables()  # noted before the first revision runs
         if not heads and any(hasattr(step, "revision") for step in steps):
-            require_own_base(session.connection, session.orders, session.version_table, session.sources, own)
+            guard.require_own_base(session)
         # This session has the lock here, so no other migration changes the database from now on.
         revisions = [step.revision.revision for step in steps if hasattr(step, "revision")]
         preconditions.require_agreed({revision: session.files[revision] for revision in revisions}, session.orders)

@@ -154,7 +154,10 @@ async def test_an_environment_that_ends_itself_is_told_as_such(
     environment.revision("a1")
     await carry_out(engine)
     environment.revision("a2")
-    breaks(environment, f"if context.get_x_argument() is not None and 'upgrade' in str(config.cmd_opts): {ending}")
+    breaks(
+        environment,
+        f"if context.get_x_argument() is not None and not context._proxy.context_opts.get('dont_mutate'): {ending}",
+    )
     operation = await failed_at_a1(engine, database, "CM-407")
     assert operation.error is not None
     assert operation.error.revision is None
@@ -166,7 +169,7 @@ async def test_an_environment_that_never_ends_is_ended_at_the_deadline(
     environment.revision("a1")
     await carry_out(engine)
     environment.revision("a2")
-    breaks(environment, "while 'upgrade' in str(config.cmd_opts): pass")
+    breaks(environment, "while not context._proxy.context_opts.get('dont_mutate'): pass")
     operation = await carry_out(engine, deadline_seconds=1)
     assert operation.state is OperationState.FAILED
     assert operation.error is not None

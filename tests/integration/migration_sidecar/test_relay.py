@@ -289,7 +289,7 @@ async def test_what_an_error_quotes_stays_in_the_service(
     ((_, failed),) = audit.batches
     assert "c4n4ry" not in json.dumps(audit.batches)
     assert failed["detail"]["error"].startswith("Revision a1 stopped with ")
-    assert failed["detail"]["error"].endswith("; its transaction was undone.")
+    assert failed["detail"]["error"].endswith("; it was undone.")
 
 
 async def test_a_conflict_is_told_loudly_and_holds_nothing_up(

@@ -11,7 +11,7 @@ from migration_sidecar.contract.messages import OperationState
 from migration_sidecar.database import facts
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.engine.operations import execution, monitor
-from migration_sidecar.engine.planning import version_tables
+from migration_sidecar.engine.planning import prepared_facts
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.environments import Environment, applied, carry_out, ended, request, rows
 
@@ -43,7 +43,7 @@ async def test_where_a_database_is_is_read_when_the_operation_is_accepted_and_wh
         times.append(arguments)
         return await facts.read_facts(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(version_tables, "read_facts", counted)
+    monkeypatch.setattr(prepared_facts, "read_facts", counted)
     environment.revision("one")
     await carry_out(engine)
 

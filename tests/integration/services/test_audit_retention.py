@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 import psycopg
 import pytest
 from psycopg import sql
 
+from migration_sidecar.contract.errors import DatabaseRefused
 from services.cas_service.segment_sealing import RetentionRefused, Sealed, retire, seal
 from tests.integration.databases import Database
 from tests.integration.services.evidence import Evidence
@@ -143,8 +143,9 @@ async def test_a_file_that_was_changed_retires_nothing(evidence: Evidence) -> No
 async def test_a_whole_export_that_was_never_sealed_retires_nothing(evidence: Evidence) -> None:
     await seal_all(evidence)
     other = await evidence.export(1, 10)
-    with pytest.raises(asyncpg.DataError, match="no segment"):
+    with pytest.raises(DatabaseRefused) as refused:
         await retire(evidence.engine.database, other, evidence.keys_file)
+    assert "no segment" in (refused.value.problem.server_message or "")
     assert evidence.ask("SELECT count(*) FROM audit_events") == [(13,)]
 
 
@@ -158,8 +159,9 @@ async def test_the_younger_segment_does_not_go_before_the_older(evidence: Eviden
     evidence.record(5)
     await evidence.sign()
     younger = await seal_all(evidence)
-    with pytest.raises(asyncpg.DataError, match="the oldest goes first"):
+    with pytest.raises(DatabaseRefused) as refused:
         await retire(evidence.engine.database, younger.file, evidence.keys_file)
+    assert "the oldest goes first" in (refused.value.problem.server_message or "")
 
 
 @pytest.mark.parametrize("role", ["cas_ingest", "cas_reader", "cas_witness"])
