@@ -245,4 +245,6 @@ def versions() -> dict[str, str]:
         "Python": platform.python_version(),
         **{name: version(name) for name in packages},
         "cores": str(os.cpu_count()),
+        # Runs on a busy machine are slow, and what waits for an answer in seconds may not get it.
+        "processes that wanted a core, mean of the last 15 minutes": f"{os.getloadavg()[2]:.0f}",
     }
