@@ -73,7 +73,9 @@ def summary(outcomes: list[Outcome], quotas: list[Quota], planted: list[Found], 
         **{"date": datetime.now(UTC).date().isoformat(), "commit": session.commit},
         **{"seconds": round(time.monotonic() - session.began), "resumed": session.resumed},
         "versions": versions(),
-        "parts": {part: _part([each for each in outcomes if each.spec["part"] == part], quotas) for part in TITLES},
+        "parts": {
+            part: _part(part, [each for each in outcomes if each.spec["part"] == part], quotas) for part in TITLES
+        },
         "cells": {quota.name: {"planned": quota.wanted, "hit": quota.hits} for quota in quotas},
         "forms": {form: sum(each.spec.get("form") == form for each in hit) for form in FORMS},
         "pairs": {"of": len(pairs(tuple(NEMESES))), "hit": len(pairs_hit)},
@@ -158,10 +160,9 @@ Versions: {", ".join(f"{name} {text}" for name, text in document["versions"].ite
 """
 
 
-def _part(outcomes: list[Outcome], quotas: list[Quota]) -> dict[str, Any]:
-    names = {each.spec["quota"] for each in outcomes}
+def _part(part: str, outcomes: list[Outcome], quotas: list[Quota]) -> dict[str, Any]:
     return {
-        "planned": sum(quota.wanted for quota in quotas if quota.name in names),
+        "planned": sum(quota.wanted for quota in quotas if quota.name.split()[0] == part),
         "runs": len(outcomes),
         "hit": sum(each.hit for each in outcomes),
         "ok": sum(each.hit and not each.violations for each in outcomes),
