@@ -99,8 +99,8 @@ class GuardedSession:
 
         @wraps(run_migrations)
         def run(**arguments: Any) -> None:
-            self._begin_run(context)
             try:
+                self._begin_run(context)  # an env.py may catch its refusal, too
                 run_migrations(**arguments)
             except BaseException as error:
                 self.failure = self.failure or RunFailure(error, self.rows.current, undone=self.rows.uncommitted)
