@@ -25,6 +25,7 @@ from migration_sidecar.protocol.first_upgrade.rule import WAYS_OUT, OwnTable, de
 from migration_sidecar.protocol.journal_schema import history_key
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts.made_tables import made_by
+from migration_sidecar.worker.scripts.source_tree import SourceTree
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -75,7 +76,8 @@ def require_own_base(
     others = connection.execute(text(other_version_tables(tables, ":history")), {"history": history})
     known = {revision_fingerprint(revision, sha256(source).hexdigest()) for revision, source in sources.items()}
     unowned = are_unowned([row.files for row in others], _versions_elsewhere(connection, facts), known)
-    found = in_the_way(relations, made_by(sources), has_neighbours=not unowned, own=own, began_alone=record.began_alone)
+    made = made_by({revision: SourceTree.parsed(source) for revision, source in sources.items()})
+    found = in_the_way(relations, made, has_neighbours=not unowned, own=own, began_alone=record.began_alone)
     if found:
         raise MigrationRefused("CM-552", describe(found), WAYS_OUT)
     return names

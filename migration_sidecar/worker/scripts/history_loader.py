@@ -18,6 +18,7 @@ from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.scripts import integrity, load_errors, static_analysis
 from migration_sidecar.worker.scripts.made_tables import made_by
 from migration_sidecar.worker.scripts.script_directory import open_prepared_directory, script_directory, script_location
+from migration_sidecar.worker.scripts.source_tree import SourceTree
 from migration_sidecar.worker.time_limit import time_limit
 
 NO_MIGRATION_FOLDER = "CM-303"
@@ -73,10 +74,12 @@ def inspect_config(directory: ScriptDirectory, report: SendReport, seconds: floa
         raise integrity.find_cycle(error.revisions, scripts) from None
     except (CommandError, RevisionError) as error:
         raise integrity.broken_file(str(error).splitlines()[0].rstrip(".") + ".") from None
+    sources = {script.revision: Path(script.path).read_bytes() for script in scripts}
+    trees = {revision: SourceTree.parsed(source) for revision, source in sources.items()}
     return {
         "heads": heads,
-        "revisions": [describe(script) for script in scripts],
-        "makes": made_by({script.revision: Path(script.path).read_bytes() for script in scripts}),
+        "revisions": [describe(each, sources[each.revision], trees[each.revision]) for each in scripts],
+        "makes": made_by(trees),
         "makes_version_table": "version_num" in env_file or "version_table_impl" in env_file,
     }
 
@@ -90,11 +93,9 @@ def open_script_directory(config: Config, folders: Sequence[str] = ()) -> Script
         raise load_errors.missing_folder(name, error, named=bool(script_location(config))) from None
 
 
-def describe(script: Script) -> RevisionFacts:
+def describe(script: Script, source: bytes, tree: SourceTree | None) -> RevisionFacts:
     """The facts about one loaded revision for a plan."""
-    path = Path(script.path)
-    source = path.read_bytes()
-    described = static_analysis.analyse_revision(path, source)
+    described = static_analysis.analyse_revision(source, tree)
     for name in ("upgrade", "downgrade"):
         if not hasattr(script.module, name):
             described["findings"].append({"kind": "missing", "action": name, "line": 1})
@@ -103,7 +104,7 @@ def describe(script: Script) -> RevisionFacts:
         "id": script.revision,
         "message": (script.doc or "").strip(),
         "sha256": sha256(source).hexdigest(),
-        "path": str(path),
+        "path": str(Path(script.path)),
         "down": list(script._versioned_down_revisions),
         "depends_on": list(script._resolved_dependencies),
         "labels": list(script._orig_branch_labels),

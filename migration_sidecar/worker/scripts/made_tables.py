@@ -6,7 +6,7 @@ A file that may make a table whose name cannot be read in it is `unread`: then n
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from migration_sidecar.worker.scripts.imported_names import imported_names, names, root
@@ -14,6 +14,7 @@ from migration_sidecar.worker.scripts.sql_names import ANY_SCHEMA, DYNAMIC, Name
 
 if TYPE_CHECKING:
     from migration_sidecar.protocol.results import MadeTables
+    from migration_sidecar.worker.scripts.source_tree import SourceTree
 
 _READS = {
     *("open", "read_text", "read_bytes", "open_text", "get_data", "exec", "eval", "__import__", "import_module"),
@@ -54,11 +55,11 @@ _NOT_TABLES = (
 )
 
 
-def made_by(sources: Mapping[str, bytes]) -> MadeTables:
-    """What the revisions can have made, by the text of their files. `sources` are the texts by id."""
+def made_by(trees: Mapping[str, SourceTree | None]) -> MadeTables:
+    """What the revisions can have made, by their files. `trees` are these by id, None for a compiled one."""
     made: MadeTables = {"tables": [], "columns": [], "unread": []}
-    for revision, source in sources.items():
-        found, is_whole = read_source(source)
+    for revision, tree in trees.items():
+        found, is_whole = read_tree(tree)
         made["tables"] += [(each.schema, each.table, revision) for each in found if not each.column]
         made["columns"] += [(*each, revision) for each in found if each.column]
         if not is_whole:
@@ -66,23 +67,22 @@ def made_by(sources: Mapping[str, bytes]) -> MadeTables:
     return made
 
 
-def read_source(source: bytes) -> tuple[list[Name], bool]:
+def read_tree(tree: SourceTree | None) -> tuple[list[Name], bool]:
     """The names that one file makes, and whether these are all."""
-    try:
-        reader = _Reader(ast.parse(source))
-    except (SyntaxError, ValueError):  # a compiled file
+    if tree is None:
         return [], False
+    reader = _Reader(tree)
     return sorted(set(reader.names)), reader.is_whole
 
 
 class _Reader:
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: SourceTree) -> None:
         self.names: list[Name] = []
-        self.is_whole = any(isinstance(node, ast.FunctionDef) and node.name == "upgrade" for node in tree.body)
+        self.is_whole = any(isinstance(node, ast.FunctionDef) and node.name == "upgrade" for node in tree.module.body)
         self._tree = tree
-        self._nodes = list(ast.walk(tree))
+        self._nodes = tree.nodes
         self._foreign, self._own = imported_names(self._nodes)
-        self._texts = dict(_texts(tree))
+        self._texts = dict(_texts(self._nodes))
         self._makes_models = self._calls_any({"create_all", "create", "CreateTable"})
         self._read()
 
@@ -160,7 +160,7 @@ class _Reader:
             if not isinstance(call, ast.Call) or _path(call.func)[-1] != "batch_alter_table":
                 continue
             batch, table = root(item.optional_vars), _argument(call, 0, "table_name")
-            for each in ast.walk(block):
+            for each in self._tree.walk(block):
                 if isinstance(each, ast.Call) and _path(each.func) == [batch, "add_column"] and each.args:
                     self._add_column(table, each.args[0], _schema(call))
 
@@ -189,10 +189,10 @@ class _Reader:
         return any(isinstance(node, joins) for node in self._nodes) or self._calls_any({"format", "join", "format_map"})
 
 
-def _texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def _texts(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
     """Every text but docstrings, with DYNAMIC where a value is put in."""
     inside: set[int] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             inside.add(id(node.value))  # a docstring
         elif isinstance(node, ast.JoinedStr):

@@ -12,7 +12,9 @@ from migration_sidecar.protocol.results import ChangeFacts
 from migration_sidecar.worker.scripts.version_column import may_widen_version_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from migration_sidecar.worker.scripts.source_tree import SourceTree
 
 _DESTRUCTIVE_CALLS = {"drop_table", "drop_column", "drop_table_comment", "bulk_delete"}
 _DESTRUCTIVE_SQL = re.compile(r"\b(drop\s+(table|column|schema|database)|truncate|delete\s+from)\b", re.IGNORECASE)
@@ -27,21 +29,20 @@ _OFFLINE = {"is_offline_mode", "as_sql"}
 _KNOWS_MODE = _OFFLINE | {"in_transaction", "autocommit_block", "isolation_level", "get_isolation_level"}
 
 
-def analyse_revision(path: Path, source: bytes) -> ChangeFacts:
-    """The facts about a revision's change. Of a compiled file almost nothing can be read."""
-    tree = ast.parse(source) if path.suffix == ".py" else ast.Module(body=[], type_ignores=[])
+def analyse_revision(source: bytes, tree: SourceTree | None) -> ChangeFacts:
+    """The facts about a revision's change. Of a compiled file, which has no tree, almost nothing can be read."""
     upgrade, downgrade = _function(tree, "upgrade"), _function(tree, "downgrade")
     return {
         "transactional": stays_in_transaction(source),
-        "may_widen_version": may_widen_version_column(source),
+        "may_widen_version": may_widen_version_column(source, tree),
         "reversible": downgrade is None or not _does_nothing(downgrade) or _is_empty(upgrade, downgrade),
-        "destructive_upgrade": upgrade is not None and _destructive(upgrade),
-        "destructive_downgrade": downgrade is not None and _destructive(downgrade),
+        "destructive_upgrade": _destructive(tree, upgrade),
+        "destructive_downgrade": _destructive(tree, downgrade),
         "findings": [
             {"kind": kind, "action": function.name, "line": line}
             for function in (upgrade, downgrade)
-            if function is not None
-            for kind, line in _findings(function)
+            if tree is not None and function is not None
+            for kind, line in _findings(tree, function)
         ],
     }
 
@@ -70,17 +71,17 @@ def stays_in_transaction(source: bytes) -> bool:
     return not any(isinstance(node, ast.Attribute) and node.attr == "autocommit_block" for node in ast.walk(tree))
 
 
-def _findings(function: ast.FunctionDef) -> Iterator[tuple[str, int]]:
-    line = _concurrently(function)
+def _findings(tree: SourceTree, function: ast.FunctionDef) -> Iterator[tuple[str, int]]:
+    line = _concurrently(tree, function)
     if line:
         yield "concurrently", line
     line = _offline_only(function)
     if line:
         yield "offline_only", line
-    line = _drops_journal(function)
+    line = _drops_journal(tree, function)
     if line:
         yield "drops_journal", line
-    line = _enters_block(function)
+    line = _enters_block(tree, function)
     if line:
         yield "autocommit_block", line
     body = _effective(function)
@@ -88,8 +89,9 @@ def _findings(function: ast.FunctionDef) -> Iterator[tuple[str, int]]:
         yield "raises", body[0].lineno
 
 
-def _function(tree: ast.Module, name: str) -> ast.FunctionDef | None:
-    return next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name), None)
+def _function(tree: SourceTree | None, name: str) -> ast.FunctionDef | None:
+    body = tree.module.body if tree is not None else []
+    return next((node for node in body if isinstance(node, ast.FunctionDef) and node.name == name), None)
 
 
 def _effective(function: ast.FunctionDef) -> list[ast.stmt]:
@@ -106,8 +108,8 @@ def _is_empty(upgrade: ast.FunctionDef | None, downgrade: ast.FunctionDef) -> bo
     return all(f is not None and all(isinstance(node, ast.Pass) for node in _effective(f)) for f in both)
 
 
-def _destructive(function: ast.FunctionDef) -> bool:
-    for node in ast.walk(function):
+def _destructive(tree: SourceTree | None, function: ast.FunctionDef | None) -> bool:
+    for node in tree.walk(function) if tree is not None and function is not None else ():
         if isinstance(node, ast.Attribute) and node.attr in _DESTRUCTIVE_CALLS:
             return True
         if isinstance(node, ast.keyword) and node.arg == "type_":
@@ -117,64 +119,70 @@ def _destructive(function: ast.FunctionDef) -> bool:
     return False
 
 
-def _concurrently(function: ast.FunctionDef) -> int | None:
-    for statement in _plain(function.body):
-        if _manages_connection(statement):
+def _concurrently(tree: SourceTree, function: ast.FunctionDef) -> int | None:
+    for statement in _plain(tree, function.body):
+        nodes = tree.walk(statement)
+        if _manages_connection(statement, nodes):
             return None
-        for call in _calls(statement):
-            if _is_concurrent(call):
+        for call in _calls(nodes):
+            if _is_concurrent(tree, call):
                 return call.lineno
     return None
 
 
-def _enters_block(function: ast.FunctionDef) -> int | None:
+def _enters_block(tree: SourceTree, function: ast.FunctionDef) -> int | None:
     """The line of the first autocommit_block, unless the revision ends its transaction by itself before."""
     for statement in function.body:
-        if _manages_connection(statement):
+        nodes = tree.walk(statement)
+        if _manages_connection(statement, nodes):
             return None
-        for node in ast.walk(statement):
+        for node in nodes:
             if isinstance(node, ast.Attribute) and node.attr == "autocommit_block":
                 return node.lineno
     return None
 
 
-def _plain(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+def _plain(tree: SourceTree, body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """Statements that run in the revision's own transaction, in the order of the text."""
     for statement in body:
-        if isinstance(statement, ast.If) and not _names(statement.test) & _KNOWS_MODE:
-            yield from _plain(statement.body + statement.orelse)
+        if isinstance(statement, ast.If) and not _names(tree.walk(statement.test)) & _KNOWS_MODE:
+            yield from _plain(tree, statement.body + statement.orelse)
         elif isinstance(statement, ast.For):
-            yield from _plain(statement.body)
+            yield from _plain(tree, statement.body)
         elif not isinstance(statement, (ast.With, ast.If, ast.FunctionDef)):
             yield statement
 
 
-def _manages_connection(statement: ast.stmt) -> bool:
+def _manages_connection(statement: ast.stmt, nodes: Sequence[ast.AST]) -> bool:
     return (
         isinstance(statement, (ast.Try, ast.Return, ast.Raise))
-        or bool(_names(statement) & _MANAGES_CONNECTION)
-        or any(_ENDS_TRANSACTION.search(text) for text in _texts(statement))
+        or bool(_names(nodes) & _MANAGES_CONNECTION)
+        or any(_ENDS_TRANSACTION.search(text) for text in _texts(nodes))
     )
 
 
-def _is_concurrent(call: ast.Call) -> bool:
+def _is_concurrent(tree: SourceTree, call: ast.Call) -> bool:
     for each in call.keywords:
         if each.arg == "postgresql_concurrently" and getattr(each.value, "value", None) is True:
             return True
     name = getattr(call.func, "attr", getattr(call.func, "id", None))
-    return name in _RUNS_SQL and any(_CONCURRENTLY.search(_SQL_NOISE.sub(" ", text)) for text in _texts(call))
+    return name in _RUNS_SQL and any(
+        _CONCURRENTLY.search(_SQL_NOISE.sub(" ", text)) for text in _texts(tree.walk(call))
+    )
 
 
-def _drops_journal(function: ast.FunctionDef) -> int | None:
+def _drops_journal(tree: SourceTree, function: ast.FunctionDef) -> int | None:
     """The line that drops something in the journal's own schema, as autogenerate writes it."""
-    for call in _calls(function):
+    for call in _calls(tree.walk(function)):
         name = str(getattr(call.func, "attr", getattr(call.func, "id", "")))
         in_schema = any(
             each.arg == "schema" and getattr(each.value, "value", None) == JOURNAL_SCHEMA for each in call.keywords
         )
         if name.startswith("drop_") and in_schema:
             return call.lineno
-        if name in _RUNS_SQL and any(_DROPS_JOURNAL.search(_SQL_NOISE.sub(" ", text)) for text in _texts(call)):
+        if name in _RUNS_SQL and any(
+            _DROPS_JOURNAL.search(_SQL_NOISE.sub(" ", text)) for text in _texts(tree.walk(call))
+        ):
             return call.lineno
     return None
 
@@ -205,14 +213,14 @@ def _asks_offline(test: ast.expr) -> bool:
     return getattr(asked, "attr", getattr(asked, "id", None)) in _OFFLINE
 
 
-def _calls(node: ast.AST) -> Iterator[ast.Call]:
-    return (each for each in ast.walk(node) if isinstance(each, ast.Call))
+def _calls(nodes: Sequence[ast.AST]) -> Iterator[ast.Call]:
+    return (each for each in nodes if isinstance(each, ast.Call))
 
 
-def _texts(node: ast.AST) -> Iterator[str]:
-    return (each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str))
+def _texts(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    return (each.value for each in nodes if isinstance(each, ast.Constant) and isinstance(each.value, str))
 
 
-def _names(node: ast.AST) -> set[str]:
-    named = {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
-    return named | {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+def _names(nodes: Sequence[ast.AST]) -> set[str]:
+    named = {each.attr for each in nodes if isinstance(each, ast.Attribute)}
+    return named | {each.id for each in nodes if isinstance(each, ast.Name)}

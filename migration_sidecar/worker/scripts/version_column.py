@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import ast
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from migration_sidecar.worker.scripts.source_tree import SourceTree
 
 _KNOWN_MODULES = {"alembic", "sqlalchemy", "__future__", *getattr(sys, "stdlib_module_names", ("typing", "datetime"))}
 _RUNS_OTHER_TEXT = {"open", "read_text", "read_bytes", "exec", "eval", "import_module", "__import__"}
 
 
-def may_widen_version_column(source: bytes) -> bool:
+def may_widen_version_column(source: bytes, tree: SourceTree | None) -> bool:
     """Whether the file names the column of the version table, or runs code or SQL that is in another file."""
-    if b"version_num" in source:
+    if b"version_num" in source or tree is None:  # None: a compiled file
         return True
-    try:
-        nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError):  # a compiled file
-        return True
-    return any(_is_imported_from_elsewhere(node) or _runs_other_text(node) for node in nodes)
+    return any(_is_imported_from_elsewhere(node) or _runs_other_text(node) for node in tree.nodes)
 
 
 def _is_imported_from_elsewhere(node: ast.AST) -> bool:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from migration_sidecar.worker.refusal import MigrationRefused
+from migration_sidecar.worker.scripts.source_tree import SourceTree
 from migration_sidecar.worker.scripts.version_column import may_widen_version_column
 from migration_sidecar.worker.version_table import find, named_schema
 
 ALEMBIC_WIDTH = 32  # of the column that Alembic makes
 
 
-def require_width(context: Any, steps: Iterable[Any], sources: Mapping[str, bytes]) -> None:
+def require_width(context: Any, steps: Collection[Any], sources: Mapping[str, bytes]) -> None:
     """Called before the first change. Raises MigrationRefused (CM-302) for an id that no revision before makes fit."""
     width = _width(context)
+    if all(_fits(step.revision.revision, width) for step in steps):
+        return  # as nearly always, and then no file need be read
     for step in steps:
-        if not step.is_upgrade or may_widen_version_column(sources[step.revision.revision]):
+        source = sources[step.revision.revision]
+        if not step.is_upgrade or may_widen_version_column(source, SourceTree.parsed(source)):
             return  # from here on it is known only when it runs
         _require(step.revision.revision, width)
 
@@ -33,8 +37,12 @@ def _width(context: Any) -> int | None:
     return found.width if found.oid is not None else ALEMBIC_WIDTH
 
 
+def _fits(revision: str, width: int | None) -> bool:
+    return width is None or len(revision) <= width
+
+
 def _require(revision: str, width: int | None) -> None:
-    if width is not None and len(revision) > width:
+    if not _fits(revision, width):
         raise MigrationRefused(
             "CM-302",
             f"The id {revision} has {len(revision)} characters, and the version column holds {width}.",

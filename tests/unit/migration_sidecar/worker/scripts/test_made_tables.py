@@ -6,14 +6,15 @@ from textwrap import indent
 
 import pytest
 
-from migration_sidecar.worker.scripts.made_tables import made_by, read_source
+from migration_sidecar.worker.scripts.made_tables import made_by, read_tree
+from migration_sidecar.worker.scripts.source_tree import SourceTree
 
 HEAD = "from alembic import op\nimport sqlalchemy as sa\n"
 
 
 def read(body: str, head: str = "") -> tuple[set[str], bool]:
     source = f"{HEAD}{head}\n\ndef upgrade():\n{indent(body, '    ')}\n"
-    names, is_whole = read_source(source.encode())
+    names, is_whole = read_tree(SourceTree(source.encode()))
     return {".".join(part for part in name if part) for name in names}, is_whole
 
 
@@ -106,11 +107,12 @@ def test_what_another_module_does_is_not_read(head: str, body: str, is_whole: bo
 
 @pytest.mark.parametrize("source", [b"", b"from app.base import upgrade\n", b"def upgrade(:\n", b"\x00\x01"])
 def test_a_file_without_a_readable_upgrade_is_unread(source: bytes) -> None:
-    assert read_source(source) == ([], False)
+    assert read_tree(SourceTree.parsed(source)) == ([], False)
 
 
 def test_a_history_says_which_of_its_revisions_makes_what() -> None:
     first = b"from alembic import op\ndef upgrade():\n    op.create_table('orders')\n"
-    made = made_by({"a1": first, "a2": b"", "a3": first.replace(b"'orders'", b"'invoices', schema='shop'")})
+    third = first.replace(b"'orders'", b"'invoices', schema='shop'")
+    made = made_by({"a1": SourceTree(first), "a2": SourceTree(b""), "a3": SourceTree(third)})
     assert made["tables"] == [("", "orders", "a1"), ("shop", "invoices", "a3")]
     assert (made["columns"], made["unread"]) == ([], ["a2"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from migration_sidecar.worker.scripts.source_tree import SourceTree
 from migration_sidecar.worker.scripts.version_column import may_widen_version_column
 
 
@@ -21,4 +22,4 @@ from migration_sidecar.worker.scripts.version_column import may_widen_version_co
     ],
 )
 def test_a_file_may_widen_the_column_if_it_names_it_or_runs_what_is_not_in_it(text: str, may_widen: bool) -> None:
-    assert may_widen_version_column(text.encode()) is may_widen
+    assert may_widen_version_column(text.encode(), SourceTree.parsed(text.encode())) is may_widen
