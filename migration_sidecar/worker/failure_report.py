@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from configparser import Error as IniError
-from errno import EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOMEM
+from errno import EADDRNOTAVAIL, EHOSTDOWN, EHOSTUNREACH, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_DATA, getrlimit
 from socket import gaierror
@@ -34,7 +34,10 @@ _OUT_OF_MEMORY = (
     "A migration process may use {megabytes} MiB of memory, and reserve {times} times as much: raise memory_limit_mb "
     "in [migration_sidecar]."
 )
-_NETWORK_ERRNOS = (EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH)
+_NETWORK_ERRNOS = (
+    *(EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH),
+    *(EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS),  # no port, descriptor or buffer was free at that moment
+)
 LONGEST_SENTENCE = 300
 
 

@@ -69,7 +69,10 @@ def clock(stage: Stage, prepared: Prepared) -> Iterator[None]:
     def work(attack: Attack) -> None:
         if some_time_after_it_began(attack):
             attack.did("the clock jumps")
-            file.write_text(attack.random.choice(("+0", "-1h", "+2h")))
+            # By a new file: libfaketime reads it at every call, and must never read half of it.
+            other = file.with_suffix(".new")
+            other.write_text(attack.random.choice(("+0", "-1h", "+2h")))
+            other.replace(file)
 
     prepared.works.append(work)
     yield

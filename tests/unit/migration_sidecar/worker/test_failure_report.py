@@ -39,6 +39,8 @@ NO_SESSION = [
     gaierror(-3, "temporary failure in name resolution"),
     OSError("Multiple exceptions: [Errno 111] refused, [Errno 111] refused"),
     OSError(errno.EHOSTUNREACH, "no route to host"),
+    OSError(errno.EMFILE, "too many open files"),
+    OSError(errno.EADDRNOTAVAIL, "cannot assign requested address"),
     caused_by(TimeoutError()),
 ]
 SOMETHING_ELSE = [
