@@ -97,7 +97,8 @@ def warnings(
             "CM-411",
             "env.py opens a transaction before context.configure, so they are applied or lost together.",
         )
-    if migration_target.is_split and len(steps) > 1:
+    # A single revision makes no difference, unless env.py executes something behind it in the same transaction.
+    if migration_target.is_split and (len(steps) > 1 or (steps and not migration_target.only_connects)):
         yield Problem.of("CM-414", "env.py asks for one transaction, and transaction_per_revision is set.")
     if migration_target.sees_journal and journal_in_sight(migration_target, has_journal=has_journal) is None:
         yield JOURNAL_IN_SIGHT

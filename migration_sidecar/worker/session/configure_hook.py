@@ -25,6 +25,7 @@ from migration_sidecar.worker.own_tables import forget_own_tables, note_own_tabl
 from migration_sidecar.worker.session import preconditions, version_width
 from migration_sidecar.worker.session.guarded_session import GuardedSession
 from migration_sidecar.worker.session.run_failure import RunFailure
+from migration_sidecar.worker.session.split_transaction import split_transaction
 from migration_sidecar.worker.version_table import default_schema_of, find, named_schema
 
 _unguarded = EnvironmentContext.configure
@@ -106,16 +107,20 @@ def install(orders: Callable[[Any], MigrationOrders], report: SendReport) -> Gua
     @wraps(_unguarded)
     def configure(self: EnvironmentContext, connection: Any = None, *args: Any, **options: Any) -> None:
         if connection is None or not _changes_the_database(self):
-            return _unguarded(self, connection, *args, **options)
+            _unguarded(self, connection, *args, **options)
+            return
         sources = _loaded(self.script)  # it takes time, so do it before the orders arrive
         # Options of an earlier configure are valid for this one too: Alembic keeps them.
         session = guard.session(connection, {**self.context_opts, **options}, sources)
         self.context_opts["fn"] = _guarded_plan(self.context_opts["fn"], session, guard)
-        if session.orders.transaction_per_revision:
+        is_split = session.orders.transaction_per_revision and not options.get("transaction_per_migration")
+        if is_split:
             options["transaction_per_migration"] = True
         options["on_version_apply"] = (*to_tuple(options.get("on_version_apply"), default=()), session.record_applied)
         _unguarded(self, connection, *args, **options)
-        return session.guard_run(self.get_context())
+        session.guard_run(self.get_context())
+        if is_split:
+            split_transaction(self.get_context(), connection)
 
     EnvironmentContext.configure = configure  # type: ignore[method-assign]
     return guard

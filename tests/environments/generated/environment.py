@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HEAD = """\
@@ -19,6 +19,27 @@ def noted(ctx, step, heads, run_args, **_):
 
 def say(connection, statement):
     connection.execute(sa.text(statement))
+
+
+"""
+# What an operator's transaction for each revision means, in Alembic's own words: what env.py executes in its block
+# after the last revision is committed at the end of the block.
+SPLIT = """\
+from contextlib import contextmanager
+
+
+@contextmanager
+def block(connection):
+    is_ours = not context.get_context()._in_external_transaction
+    try:
+        with context.begin_transaction():
+            yield
+    except BaseException:
+        if is_ours:
+            connection.rollback()
+        raise
+    if is_ours and connection.in_transaction():
+        connection.commit()
 
 
 """
@@ -42,10 +63,23 @@ with engine.{begins}() as connection:
     migrate(connection)
 """
 
+NESTED = "nested: "
+RUN = "context.run_migrations()"
+WITHIN = ("with connection.begin_nested():", f"    {RUN}")
+SAVEPOINTS = {
+    "": (RUN,),
+    "kept": WITHIN,
+    "caught": ("try:", *(f"    {line}" for line in WITHIN), "except Exception as error:", "    print(error)"),
+    "undone": ("point = connection.begin_nested()", RUN, "point.rollback()"),
+}
+
 
 @dataclass(frozen=True)
 class EnvFile:
-    """Statements are SQL; in a loop over tenants they may name {tenant}."""
+    """Statements are SQL, or Python that begins with `connection.`; in a loop over tenants they may name {tenant}.
+
+    SQL after `nested: ` is executed in a savepoint of its own.
+    """
 
     driver: str = "psycopg"
     begins: str = "connect"  # or begin: the transaction is env.py's own
@@ -62,13 +96,23 @@ class EnvFile:
     after: tuple[str, ...] = ()
     commits_after: bool = False
     catches: str = ""  # "pass" or "rollback": what follows an error in the block
+    savepoint: str = ""  # around the migrations: "kept", "caught" (and their error) or "undone"
+    is_split: bool = False  # a transaction for each revision, as an operator chooses it
 
     def text(self) -> str:
         arguments = ", poolclass=sa.pool.NullPool" if self.null_pool else ""
         arguments += ', isolation_level="AUTOCOMMIT"' if self.autocommit else ""
         tail = ASYNC if self.driver == "asyncpg" else SYNC
         body = "\n".join(f"    {line}" for line in self._function())
-        return f"{HEAD}def migrate(connection):\n{body}\n\n\n{tail.format(arguments=arguments, begins=self.begins)}"
+        head = HEAD + (SPLIT if self.is_split else "")
+        return f"{head}def migrate(connection):\n{body}\n\n\n{tail.format(arguments=arguments, begins=self.begins)}"
+
+    def split(self) -> EnvFile:
+        """The one that does with bare Alembic what this one does with transaction_per_revision."""
+        own = ("transaction_per_migration=True", "transactional_ddl=False")
+        if any(option in own for option in self.options):
+            return self
+        return replace(self, options=(*self.options, own[0]), is_split=True)
 
     def _function(self) -> Iterator[str]:
         if not self.tenants:
@@ -95,9 +139,9 @@ class EnvFile:
             yield "connection.commit()"
 
     def _block(self) -> Iterator[str]:
-        lines = [*self._said(self.inside), "context.run_migrations()", *self._said(self.inside_after)]
+        lines = [*self._said(self.inside), *SAVEPOINTS[self.savepoint], *self._said(self.inside_after)]
         if self.has_block:
-            yield "with context.begin_transaction():"
+            yield "with block(connection):" if self.is_split else "with context.begin_transaction():"
             yield from _indented(lines)
         else:
             yield from lines
@@ -105,7 +149,13 @@ class EnvFile:
     def _said(self, statements: tuple[str, ...]) -> Iterator[str]:
         letter = "f" if self.tenants else ""
         for statement in statements:
-            yield f'say(connection, {letter}"{statement}")'
+            if statement.startswith("connection."):
+                yield statement
+            elif statement.startswith(NESTED):
+                yield "with connection.begin_nested():"
+                yield f'    say(connection, {letter}"{statement.removeprefix(NESTED)}")'
+            else:
+                yield f'say(connection, {letter}"{statement}")'
 
 
 def _indented(lines: Iterator[str] | list[str]) -> Iterator[str]:
@@ -121,6 +171,7 @@ class Generated:
     revisions: tuple[tuple[str, ...], ...]
     steps: tuple[str, ...] = ("upgrade head",)
     by_hand: bool = False  # by the command line, otherwise as the endpoint does
+    per_revision: bool = False  # the operator has chosen transaction_per_revision
 
     def __repr__(self) -> str:
         return "the environment that follows"
@@ -130,22 +181,26 @@ class Generated:
         revisions = {f"versions/g{n}.py": _revision(n, body) for n, body in enumerate(self.revisions, 1)}
         return {"env.py": self.env.text(), **revisions}
 
-    def place(self, folder: Path, url: str) -> Path:
-        """Writes the project, and gives its alembic.ini."""
+    def place(self, folder: Path, url: str, python: Path | None) -> Path:
+        """Writes the project, and gives its alembic.ini. `python` has its driver, if ours has not."""
         (folder / "migrations" / "versions").mkdir(parents=True)
         for name, text in self.files().items():
             (folder / "migrations" / name).write_text(text)
         ini = folder / "alembic.ini"
+        settings = "transaction_per_revision = true\n" if self.per_revision else ""
+        settings += f"python = {python}\n" if python else ""
         ini.write_text(
             f"[alembic]\nscript_location = %(here)s/migrations\nsqlalchemy.url = {url.replace('%', '%%')}\n\n"
-            "[migration_sidecar]\nservice = generated\nendpoint_downgrades = true\n"
+            f"[migration_sidecar]\nservice = generated\nendpoint_downgrades = true\n{settings}"
         )
         return ini
 
     def __str__(self) -> str:
         """As somebody would read it who has to repeat it by hand."""
         files = "\n".join(f"# ---- {name}\n{text}" for name, text in self.files().items())
-        return f"{'by hand' if self.by_hand else 'by the endpoint'}: {', '.join(self.steps)}\n{files}"
+        way = "by hand" if self.by_hand else "by the endpoint"
+        choice = ", with transaction_per_revision" if self.per_revision else ""
+        return f"{way}: {', '.join(self.steps)}{choice}, {self.env.driver}\n{files}"
 
 
 def _revision(number: int, body: tuple[str, ...]) -> str:

@@ -7,14 +7,14 @@ import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from migration_sidecar.config.settings import read_settings
 from migration_sidecar.contract.errors import ProblemError
-from migration_sidecar.contract.messages import OperationRequest, OperationState
+from migration_sidecar.contract.messages import Action, OperationRequest, OperationState
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.forkserver.client import ForkserverClient
 from scripts.infrastructure.postgres import PostgresServer
@@ -26,6 +26,8 @@ from tests.integration.databases import fresh_database
 LIMIT_SECONDS = 120.0
 FORESEEN = "CM-305"  # a statement that cannot run in a transaction: seen in the file, and refused before anything
 NOT_COMMITTED = "CM-410"
+SPLIT = "CM-414"  # the plan's word for a transaction for each revision that env.py does not ask for
+OURS = ("psycopg", "asyncpg")  # drivers that our own interpreter has
 ROLES = (
     "CREATE ROLE gardener NOLOGIN SUPERUSER",  # everything is its own, so that only the owner tells who was it
     "CREATE ROLE visitor NOLOGIN",
@@ -49,12 +51,13 @@ VERSIONS = re.compile(r"^COPY (?!diary\.)\S+ \(version_num\) FROM stdin;\n((?:.*
 
 @dataclass(frozen=True)
 class Ended:
-    """`dump` is everything that stands in the database, without our own schema."""
+    """`dump` is everything that stands in the database, without our own schema. `warned`: the plan told CM-414."""
 
     step: str
     done: bool
     dump: str
     said: str
+    warned: bool = False
 
     def is_at(self, revision: str) -> bool:
         """Whether every version table holds this revision and nothing else."""
@@ -64,17 +67,23 @@ class Ended:
 
 @dataclass(frozen=True)
 class Compared:
+    """`as_is` is bare Alembic where `bare` got an env.py that does what the operator chose."""
+
     before: str
     bare: list[Ended]
     ours: list[Ended]
+    as_is: list[Ended] | None = None
 
 
 Take = Callable[[Path, str], tuple[bool, str]]
 
 
 class Sides:
-    def __init__(self, server: PostgresServer, nurseries: Nurseries, forkserver: ForkserverClient) -> None:
-        self._server, self._nurseries, self._forkserver = server, nurseries, forkserver
+    """`drivers` gives an interpreter that has every driver."""
+
+    def __init__(self, server: PostgresServer, nurseries: Nurseries, drivers: Callable[[], Path]) -> None:
+        self._server, self._nurseries, self._drivers = server, nurseries, drivers
+        self._forkservers: dict[Path | None, ForkserverClient] = {}
         self._pool = ThreadPoolExecutor(2)
         self._before = ""
         with server.address.connect() as connection:
@@ -82,37 +91,52 @@ class Sides:
                 connection.execute(role.encode())
 
     def compare(self, example: Generated) -> Compared:
-        bare = self._pool.submit(self._run, example, self._by_alembic)
+        wanted = replace(example, env=example.env.split()) if example.per_revision else example
+        bare = self._pool.submit(self._run, wanted, self._by_alembic)
         ours = self._pool.submit(self._run, example, self._by_hand if example.by_hand else self._by_endpoint)
+        as_is = self._pool.submit(self._run, example, self._by_alembic) if wanted != example else None
         (before, theirs), (_, our_own) = bare.result(), ours.result()
-        return Compared(before, theirs, our_own)
+        return Compared(before, theirs, our_own, as_is.result()[1] if as_is else None)
 
     def close(self) -> None:
         self._pool.shutdown()
+        for forkserver in self._forkservers.values():
+            forkserver.stop()
+
+    def _python(self, example: Generated) -> Path | None:
+        return self._drivers() if example.env.driver not in OURS else None
+
+    def _forkserver(self, python: Path | None) -> ForkserverClient:
+        if python not in self._forkservers:
+            self._forkservers[python] = ForkserverClient(None, python)
+        return self._forkservers[python]
 
     def _run(self, example: Generated, take: Take) -> tuple[str, list[Ended]]:
+        python = self._python(example)
         with fresh_database(self._server) as database, TemporaryDirectory() as folder:
             with database.connect() as connection:
                 connection.execute(DIARY.encode())
             scheme = f"postgresql+{example.env.driver}"
-            ini = example.place(Path(folder) / "garden", database.address.url(database.name, scheme=scheme))
+            ini = example.place(Path(folder) / "garden", database.address.url(database.name, scheme=scheme), python)
             before, ended = self._before or snapshot.dump(database), []
             self._before = before  # every database begins as this one did
             for step in example.steps:
+                warned = take != self._by_alembic and example.per_revision and asyncio.run(self._warned(ini, step))
                 done, said = take(ini, step)
-                ended.append(Ended(step, done, snapshot.dump(database), said))
+                ended.append(Ended(step, done, snapshot.dump(database), said, warned))
                 if not done:
                     break
             return before, ended
 
     def _by_alembic(self, ini: Path, step: str) -> tuple[bool, str]:
-        return self._command("alembic", ini, "-c", ini.name, *step.split())
+        return self._command("alembic", ini, "-c", ini.name, *step.split(), python=_python_of(ini))
 
     def _by_hand(self, ini: Path, step: str) -> tuple[bool, str]:
         return self._command("migration-sidecar", ini, *step.split(), "-c", ini.name)
 
-    def _command(self, program: str, ini: Path, *words: str) -> tuple[bool, str]:
-        output, nursery = ini.parent / f"{uuid4()}.log", self._nurseries.here()
+    def _command(self, program: str, ini: Path, *words: str, python: Path | None = None) -> tuple[bool, str]:
+        output = ini.parent / f"{uuid4()}.log"
+        nursery = self._nurseries.here(str(python) if python else self._nurseries.OWN)
         environment = {"NO_COLOR": "1", "COLUMNS": "200", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
         code = nursery.wait(nursery.begin(Command(program, list(words), str(ini.parent), environment, str(output))))
         return code == 0, output.read_text(errors="replace")
@@ -120,8 +144,22 @@ class Sides:
     def _by_endpoint(self, ini: Path, step: str) -> tuple[bool, str]:
         return asyncio.run(self._operation(ini, *step.split()))
 
+    def _engine(self, ini: Path) -> Engine:
+        return Engine(read_settings(ini, {}), forkserver=self._forkserver(_python_of(ini)))
+
+    async def _warned(self, ini: Path, step: str) -> bool:
+        action, target = step.split()
+        engine = self._engine(ini)
+        try:
+            plan = await engine.reader.plan(Action(action), target)
+        except ProblemError:
+            return False
+        finally:
+            await engine.close()
+        return SPLIT in [warning.code for warning in plan.warnings]
+
     async def _operation(self, ini: Path, action: str, target: str) -> tuple[bool, str]:
-        engine = Engine(read_settings(ini, {}), forkserver=self._forkserver)
+        engine = self._engine(ini)
         request = OperationRequest(operation_id=f"op-{uuid4()}", action=action, target=target, requested_by="ada")  # type: ignore[arg-type]
         try:
             await engine.operations.accept(request)
@@ -133,8 +171,25 @@ class Sides:
         return operation.state is OperationState.SUCCEEDED, operation.model_dump_json(exclude_none=True)
 
 
+def _python_of(ini: Path) -> Path | None:
+    return read_settings(ini, {}).python
+
+
 def disagreement(example: Generated, compared: Compared) -> str:
     """What migration-sidecar did otherwise than bare Alembic, or nothing."""
+    return _against_bare(example, compared) or _unwarned(compared)
+
+
+def _unwarned(compared: Compared) -> str:
+    """What the operator's choice has changed, although the plan did not say so."""
+    for theirs, ours in zip(compared.as_is or (), compared.ours, strict=False):
+        if ours.dump != theirs.dump:
+            lines = snapshot.difference(theirs.dump, ours.dump)
+            return "" if ours.warned else f"transaction_per_revision made another `{ours.step}`, unsaid\n{lines}"
+    return ""
+
+
+def _against_bare(example: Generated, compared: Compared) -> str:
     prior = compared.before
     for theirs, ours in zip(compared.bare, compared.ours, strict=False):
         head = f"g{len(example.revisions)}" if ours.step.endswith("head") else ours.step.split()[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from hypothesis import strategies as st
 
 from tests.environments.generated.environment import EnvFile, Generated
@@ -25,9 +27,37 @@ HARMLESS = (
 SETTINGS = (*HARMLESS[:5], "SELECT 1")
 
 
-def statements(where: str, *, autocommit: bool) -> st.SearchStrategy[tuple[str, ...]]:
-    each = SETTINGS if autocommit else (LOG.format(where=where), *HARMLESS)
-    return st.lists(st.sampled_from(each), max_size=3).map(tuple)
+# env.py ends transactions by itself, by SQL that SQLAlchemy does not understand or by its connection.
+BY_ITSELF = (
+    "COMMIT",
+    "ROLLBACK",
+    "BEGIN",
+    "COMMIT AND CHAIN",
+    "END TRANSACTION",
+    "connection.commit()",
+    "connection.rollback()",
+)
+IN_SAVEPOINTS = (
+    "SAVEPOINT point",
+    "ROLLBACK TO SAVEPOINT point",
+    "RELEASE SAVEPOINT point",
+    "nested: SET LOCAL garden.word = 'of a savepoint'",
+    "nested: CREATE SCHEMA IF NOT EXISTS shed",
+)
+
+
+@dataclass(frozen=True)
+class Daring:
+    """What env.py and the revisions of this example do besides."""
+
+    by_itself: bool
+    savepoints: bool
+    autocommit: bool
+
+    def statements(self, where: str) -> st.SearchStrategy[tuple[str, ...]]:
+        each = SETTINGS if self.autocommit else (LOG.format(where=where), *HARMLESS)
+        more = (*(BY_ITSELF if self.by_itself else ()), *(IN_SAVEPOINTS if self.savepoints else ()))
+        return st.lists(st.sampled_from((*each, *more)), max_size=3).map(tuple)
 
 
 TABLE = 'op.execute("CREATE TABLE t{n} (id int)")'
@@ -52,6 +82,29 @@ PIECES = (
     + BLOCK
     + "    op.execute(\"ALTER TYPE kind{n} ADD VALUE 'b'\")",
 )
+PIECES_BY_THEMSELVES = (
+    'op.execute("COMMIT")',
+    'op.execute("ROLLBACK")',
+    'op.execute("BEGIN")',
+    'op.execute("COMMIT")\nop.execute("BEGIN")',
+    'op.execute("COMMIT AND CHAIN")',
+    'op.get_bind().exec_driver_sql("COMMIT")',
+    "op.get_bind().commit()",
+    "op.get_bind().rollback()",
+)
+POINT = "with op.get_bind().begin_nested():\n"
+CAUGHT = "try:\n    with op.get_bind().begin_nested():\n"
+PIECES_IN_SAVEPOINTS = (
+    POINT + "    op.execute(\"INSERT INTO diary.log (said) VALUES ('savepoint of g{n}')\")",
+    CAUGHT + '        op.execute("CREATE TABLE s{n} (id int)")\n        op.execute("SELECT 1 / 0")\n'
+    "except sa.exc.DBAPIError:\n    op.execute(\"INSERT INTO diary.log (said) VALUES ('g{n} went on')\")",
+    'point = op.get_bind().begin_nested()\nop.execute("CREATE TABLE u{n} (id int)")\npoint.rollback()',
+    'op.execute("SAVEPOINT point")',
+    'op.execute("ROLLBACK TO SAVEPOINT point")',
+    'op.execute("SAVEPOINT mine")\nop.execute("CREATE TABLE m{n} (id int)")\n'
+    'op.execute("ROLLBACK TO SAVEPOINT mine")\nop.execute("RELEASE SAVEPOINT mine")',
+    POINT + '    op.execute("SET LOCAL ROLE gardener")',
+)
 FAILURES = (
     'op.execute("SELECT 1 / 0")',
     'raise ValueError("a mistake of the program")',
@@ -74,13 +127,18 @@ OPTIONS = (
 )
 
 
+DRIVERS = ("psycopg", "psycopg", "asyncpg", "psycopg2", "pg8000")
+RARELY = st.sampled_from((False, False, True))
+
+
 @st.composite
-def env_files(draw: st.DrawFn) -> EnvFile:
+def env_files(draw: st.DrawFn, *, by_itself: bool, savepoints: bool) -> EnvFile:
     opening = draw(st.sampled_from(("connect", "connect", "connect", "begin", "autocommit")))
     autocommit, connects = opening == "autocommit", opening == "connect"
+    daring = Daring(by_itself, savepoints, autocommit)
 
     def said(where: str) -> tuple[str, ...]:
-        return draw(statements(where, autocommit=autocommit)) if draw(st.booleans()) else ()
+        return draw(daring.statements(where)) if draw(st.booleans()) else ()
 
     tenants = () if autocommit else draw(st.sampled_from(((), (), (), ("north", "south"))))
     path = (
@@ -91,7 +149,7 @@ def env_files(draw: st.DrawFn) -> EnvFile:
     schema = ("CREATE SCHEMA IF NOT EXISTS shed",) if options == IN_SCHEMA else ()
     before = (*schema, *said("before"))
     return EnvFile(
-        driver=draw(st.sampled_from(("psycopg", "psycopg", "asyncpg"))),
+        driver=draw(st.sampled_from(DRIVERS)),
         begins="begin" if opening == "begin" else "connect",
         autocommit=autocommit,
         null_pool=draw(st.booleans()),
@@ -106,12 +164,14 @@ def env_files(draw: st.DrawFn) -> EnvFile:
         after=said("after"),
         commits_after=connects and draw(st.booleans()),
         catches=draw(st.sampled_from(("", "", "", "pass", "rollback"))),
+        savepoint=draw(st.sampled_from(("", "", "kept", "caught", "undone"))) if savepoints else "",
     )
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[tuple[str, ...], ...]:
-    bodies = draw(st.lists(st.lists(st.sampled_from(PIECES), max_size=3).map(tuple), min_size=1, max_size=4))
+def histories(draw: st.DrawFn, *, by_itself: bool, savepoints: bool) -> tuple[tuple[str, ...], ...]:
+    pieces = (*PIECES, *(PIECES_BY_THEMSELVES if by_itself else ()), *(PIECES_IN_SAVEPOINTS if savepoints else ()))
+    bodies = draw(st.lists(st.lists(st.sampled_from(pieces), max_size=3).map(tuple), min_size=1, max_size=4))
     fails = draw(st.integers(0, 2 * len(bodies)))  # half of the time none
     if 0 < fails <= len(bodies):
         body = list(bodies[fails - 1])
@@ -122,7 +182,9 @@ def histories(draw: st.DrawFn) -> tuple[tuple[str, ...], ...]:
 
 @st.composite
 def environments(draw: st.DrawFn) -> Generated:
-    revisions = draw(histories())
+    besides = {"by_itself": draw(RARELY), "savepoints": draw(RARELY)}
+    revisions = draw(histories(**besides))
     again = [("upgrade head",), ("upgrade head", "upgrade head")]
     again += [("upgrade head", "downgrade g1", "upgrade head")] if len(revisions) > 1 else []
-    return Generated(draw(env_files()), revisions, draw(st.sampled_from(again)), draw(st.booleans()))
+    env = draw(env_files(**besides))
+    return Generated(env, revisions, draw(st.sampled_from(again)), draw(st.booleans()), draw(RARELY))

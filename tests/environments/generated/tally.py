@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from tests.environments.generated.environment import Generated
+from tests.environments.generated.environment import EnvFile, Generated
 from tests.environments.generated.sides import Compared
+from tests.environments.generated.strategies import (
+    BY_ITSELF,
+    IN_SAVEPOINTS,
+    PIECES_BY_THEMSELVES,
+    PIECES_IN_SAVEPOINTS,
+)
 
 
 @dataclass
@@ -59,8 +65,23 @@ def _kinds(example: Generated, compared: Compared) -> list[str]:
         "an autocommit block in a revision": any(
             "autocommit_block" in each for body in example.revisions for each in body
         ),
+        "the operator chose transaction_per_revision": example.per_revision,
+        "and that is not what env.py asks for": compared.as_is is not None,
+        "COMMIT, BEGIN or ROLLBACK by env.py": _says(BY_ITSELF, env),
+        "COMMIT, BEGIN or ROLLBACK by a revision": _has(PIECES_BY_THEMSELVES, example),
+        "savepoints of env.py": bool(env.savepoint) or _says(IN_SAVEPOINTS, env),
+        "savepoints of a revision": _has(PIECES_IN_SAVEPOINTS, example),
         "bare Alembic fails": not compared.bare[-1].done,
         "bare Alembic succeeds": compared.bare[-1].done,
         f"{len(example.revisions)} revisions": True,
     }
     return [fact for fact, holds in facts.items() if holds]
+
+
+def _says(statements: tuple[str, ...], env: EnvFile) -> bool:
+    said = {*env.before, *env.between, *env.inside, *env.inside_after, *env.after}
+    return not said.isdisjoint(statements)
+
+
+def _has(pieces: tuple[str, ...], example: Generated) -> bool:
+    return any(piece in pieces for body in example.revisions for piece in body)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 
-from migration_sidecar.forkserver.client import ForkserverClient
 from tests.environments.generated.environment import Generated
 from tests.environments.generated.sides import Sides, disagreement
 from tests.environments.generated.strategies import environments
@@ -18,11 +17,10 @@ from tests.environments.journeys import Traveller
 
 @pytest.fixture(scope="module")
 def sides(traveller: Traveller) -> Iterator[Sides]:
-    forkserver = ForkserverClient()
-    made = Sides(traveller.servers["18"](), traveller.nurseries, forkserver)  # type: ignore[arg-type]
+    drivers = traveller.interpreters["drivers"]
+    made = Sides(traveller.servers["18"](), traveller.nurseries, drivers)  # type: ignore[arg-type]
     yield made
     made.close()
-    forkserver.stop()
 
 
 @pytest.fixture(scope="module")
