@@ -12,11 +12,13 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.pool import Pool
 
+from migration_sidecar.worker.dbapi import IN_FAILED_TRANSACTION, in_autocommit, sqlstate_of
+from migration_sidecar.worker.transaction_statements import replace_ends
+
 # A preview must not wait: what it wrote and did not commit may lock another connection of the same env.py, and another
 # process may hold a lock of env.py's own for as long as it migrates.
 SHORT_LOCK_TIMEOUT = "SET lock_timeout = '500ms'"
 _HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
-_COMMITS = {f"{word}{noise}" for word in ("COMMIT", "END") for noise in ("", " WORK", " TRANSACTION")}
 
 
 class DiscardedCommits:
@@ -132,11 +134,30 @@ def _without_autocommit(dialect: Any, discarded: DiscardedCommits) -> None:
 
 
 def _without_commit_statement(discarded: DiscardedCommits) -> Any:
-    """A listener that replaces a statement which only commits."""
+    """A listener that lets no statement commit what was written, or leave the connection without a transaction.
+
+    psycopg2 and asyncpg do not notice that a statement has ended their transaction; each that follows would be kept.
+    """
 
     def execute(connection: Any, _: Any, statement: str, parameters: Any, *__: Any) -> tuple[str, Any]:
-        if " ".join(statement.upper().rstrip("; \n").split()) not in _COMMITS:
+        if connection.dialect.name != "postgresql" or in_autocommit(connection):
             return statement, parameters
-        return (statement if discarded.note(connection.connection) else "SELECT 1"), parameters
+
+        def instead(commits: bool) -> str:
+            driver = connection.connection
+            if not commits or _has_failed(driver):
+                return "ROLLBACK AND CHAIN"
+            return "COMMIT AND CHAIN" if discarded.note(driver) else "SELECT 1"
+
+        return replace_ends(statement, instead), parameters
 
     return execute
+
+
+def _has_failed(driver: Any) -> bool:
+    """Whether the transaction has failed, so that a COMMIT rolls it back."""
+    try:
+        driver.cursor().execute("SELECT 1")
+    except Exception as error:
+        return sqlstate_of(error) == IN_FAILED_TRANSACTION
+    return False

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy.engine.default import DefaultDialect
 
 from migration_sidecar.worker.dbapi import sqlstate_of
+from migration_sidecar.worker.transaction_statements import manages_transactions
 
 LOCK_NOT_AVAILABLE = "55P03"
 _INSTEAD = "SELECT NULL"  # one row, for code that reads the answer of a function that locks
@@ -44,8 +45,7 @@ def _passing(execute: Any, held: HeldLocks) -> Any:
     @wraps(execute)
     def run(self: Any, cursor: Any, statement: str, *more: Any, **options: Any) -> None:
         driver = getattr(cursor, "connection", None) or getattr(cursor, "_adapt_connection", None)
-        # SET TRANSACTION does not work after a savepoint, and SET waits for no lock.
-        if driver is None or self.name != "postgresql" or statement.lstrip()[:4].upper() == "SET ":
+        if driver is None or self.name != "postgresql" or _needs_no_savepoint(statement):
             execute(self, cursor, statement, *more, **options)
             return
         beside = driver.cursor()  # the other one may be a cursor of the server
@@ -63,3 +63,8 @@ def _passing(execute: Any, held: HeldLocks) -> Any:
                 beside.execute("RELEASE SAVEPOINT before_a_lock")
 
     return run
+
+
+def _needs_no_savepoint(statement: str) -> bool:
+    """Whether it waits for no lock, and would lose its meaning behind a savepoint or end that one itself."""
+    return statement.lstrip()[:4].upper() == "SET " or manages_transactions(statement)  # SET TRANSACTION comes first

@@ -98,3 +98,73 @@ async def test_an_env_py_that_needs_what_it_wrote_leaves_nothing_either_and_the_
     assert (status.state, status.error and status.error.code) == (DatabaseState.EMPTY, code)
     assert rows(database, MADE) == [(None, None)]
     assert (await carry_out(engine)).state is OperationState.SUCCEEDED
+
+
+MIGRATES = """
+from alembic import context
+from sqlalchemy import create_engine, text
+
+
+def migrate(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+    for statement in {statements!r}:
+        connection.execute(text(statement))
+    {more}
+    connection.execute(text("CREATE TABLE IF NOT EXISTS settings (id int)"))
+    connection.commit()
+
+"""
+SYNC_TAIL = """
+with create_engine({url!r}).connect() as connection:
+    migrate(connection)
+"""
+ASYNC_TAIL = """
+import asyncio
+from sqlalchemy.ext.asyncio import create_async_engine
+
+
+async def main():
+    async with create_async_engine({url!r}).connect() as connection:
+        await connection.run_sync(migrate)
+
+
+asyncio.run(main())
+"""
+SCHEMA = "CREATE SCHEMA IF NOT EXISTS stock"
+IN_A_SAVEPOINT = f"with connection.begin_nested(): connection.execute(text({SCHEMA!r}))"
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+@pytest.mark.parametrize(
+    ("statements", "more"),
+    [
+        ((SCHEMA, "COMMIT"), ""),
+        ((SCHEMA, "COMMIT AND CHAIN"), ""),
+        (("ROLLBACK", SCHEMA), ""),
+        (("SELECT 1", "COMMIT", SCHEMA), ""),
+        (("SAVEPOINT point", SCHEMA, "RELEASE SAVEPOINT point"), ""),
+        ((SCHEMA, "SAVEPOINT point", "ROLLBACK TO SAVEPOINT point"), ""),
+        ((), IN_A_SAVEPOINT),
+    ],
+)
+async def test_an_env_py_that_handles_its_transactions_by_itself_leaves_nothing_either(
+    statements: tuple[str, ...],
+    more: str,
+    driver: str,
+    make_environment: MakeEnvironment,
+    database: Database,
+    start_engine: StartEngine,
+) -> None:
+    environment = make_environment("async" if driver == "asyncpg" else "generic")
+    environment.revision("a")
+    tail = (ASYNC_TAIL if driver == "asyncpg" else SYNC_TAIL).format(url=environment.url)
+    (environment.folder / "alembic" / "env.py").write_text(MIGRATES.format(statements=statements, more=more) + tail)
+    engine = start_engine(environment)
+    status = await engine.reader.status()
+    assert (status.state, status.error) == (DatabaseState.EMPTY, None)
+    assert rows(database, MADE) == [(None, None)]
+    operation = await carry_out(engine)
+    assert operation.state is OperationState.SUCCEEDED, operation.error
+    assert rows(database, MADE) == [("stock", "settings")]

@@ -85,6 +85,21 @@ async def test_with_the_operators_choice_the_two_before_it_stay_and_the_plan_say
     assert tables(database) == {"t_a1", "t_a2"}
 
 
+async def test_with_the_operators_choice_what_env_py_executes_behind_a_revision_in_its_block_is_kept(
+    environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    change(environment, BLOCK, f'{BLOCK}\n            connection.exec_driver_sql("INSERT INTO runs VALUES (1)")')
+    environment.ini.write_text(environment.ini.read_text() + "transaction_per_revision = true\n")
+    environment.revision("a1", 'op.execute("CREATE TABLE runs (id int)")')
+    engine = start_engine(environment)
+    plan = await engine.reader.plan(Action.UPGRADE, "head")
+    states = [(await carry_out(engine)).state for _ in range(2)]
+
+    assert "CM-414" in [warning.code for warning in plan.warnings]
+    assert states == [OperationState.SUCCEEDED] * 2
+    assert rows(database, "SELECT count(*) FROM runs") == [(2,)]
+
+
 async def test_a_retry_after_a_lock_timeout_repeats_what_was_undone(
     environment: Environment, start_engine: StartEngine, database: Database
 ) -> None:
