@@ -180,12 +180,21 @@ def disagreement(example: Generated, compared: Compared) -> str:
     return _against_bare(example, compared) or _unwarned(compared)
 
 
+def _refused(ours: Ended, prior: str) -> bool:
+    """Whether it was refused, before anything was touched, for a statement that cannot run in a transaction."""
+    return not ours.done and ours.dump == prior and FORESEEN in ours.said
+
+
 def _unwarned(compared: Compared) -> str:
     """What the operator's choice has changed, although the plan did not say so."""
+    prior = compared.before
     for theirs, ours in zip(compared.as_is or (), compared.ours, strict=False):
-        if ours.dump != theirs.dump:
+        if ours.dump != theirs.dump and not ours.warned and not _refused(ours, prior):
             lines = snapshot.difference(theirs.dump, ours.dump)
-            return "" if ours.warned else f"transaction_per_revision made another `{ours.step}`, unsaid\n{lines}"
+            return f"transaction_per_revision made another `{ours.step}`, unsaid\n{lines}"
+        if ours.dump != theirs.dump:
+            return ""
+        prior = ours.dump
     return ""
 
 
@@ -194,7 +203,7 @@ def _against_bare(example: Generated, compared: Compared) -> str:
     for theirs, ours in zip(compared.bare, compared.ours, strict=False):
         head = f"g{len(example.revisions)}" if ours.step.endswith("head") else ours.step.split()[1]
         bare_does_it = theirs.done and theirs.is_at(head)
-        if not bare_does_it and not ours.done and ours.dump == prior and FORESEEN in ours.said:
+        if not bare_does_it and _refused(ours, prior):
             return ""
         if ours.dump != theirs.dump:
             what = "did" if ours.done else "stopped at"
