@@ -92,6 +92,8 @@ class GuardedSessions:
         for session in self._sessions:
             if session.failure is not None:
                 raise session.failure.error
+            if session.rows.undone:
+                raise preconditions.undone(session.rows.undone)
             if session.rows.uncommitted:
                 raise preconditions.uncommitted(session.rows.uncommitted, external=session.external)
 

@@ -34,6 +34,7 @@ from migration_sidecar.worker.session.changed_tables import may_drop
 from migration_sidecar.worker.session.commits import stop_watching, watch_commits
 from migration_sidecar.worker.session.revision_rows import RevisionRows
 from migration_sidecar.worker.session.run_failure import RunFailure
+from migration_sidecar.worker.session.savepoints import watch_savepoints
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -75,6 +76,7 @@ class GuardedSession:
         """
         self._use(version_table)
         watch_commits(self.connection, self)
+        watch_savepoints(self.connection, lambda: self.rows)
         with self.transaction():
             self._prepare(may_wait=not self.external)
         reach("attempt_written", self.connection)
@@ -117,6 +119,7 @@ class GuardedSession:
         if self.failure is not None:
             self.failure = None  # env.py tries again
             self.rows.forget_undone()
+        self.rows.undone.clear()  # env.py may have tried them first
         with self.transaction():
             version_table = preconditions.version_table_of(context, self.orders)
             if not self._is_prepared:

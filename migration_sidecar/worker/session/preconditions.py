@@ -162,3 +162,12 @@ def uncommitted(revisions: Collection[str], *, external: bool) -> MigrationRefus
         f"{what}: env.py called context.run_migrations() outside of a transaction that it commits.",
         "Let env.py call it inside: with context.begin_transaction().",
     )
+
+
+def undone(revisions: Collection[str]) -> MigrationRefused:
+    """The refusal (CM-410) when env.py rolled back to a savepoint from before these revisions."""
+    return MigrationRefused(
+        "CM-410",
+        f"env.py rolled back to a savepoint from before {', '.join(revisions)}, so they were undone.",
+        "Let env.py keep what it ran: release the savepoint.",
+    )

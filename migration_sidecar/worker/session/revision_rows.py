@@ -36,6 +36,8 @@ class RevisionRows:
         self._connection, self._orders, self._attempt, self._key = connection, orders, attempt, key
         self._report = report
         self._uncommitted: list[RevisionApplied] = []
+        self._before_savepoint: dict[str, int] = {}  # how many of them there were, by the savepoint's name
+        self.undone: list[str] = []  # revisions that env.py ran and undid by a savepoint
         self._started_at = 0.0
         self._known_before: str | None = None
         self.lock_was_checked = False  # by the last row, and no statement but ours came after it
@@ -87,9 +89,20 @@ class RevisionRows:
         if in_autocommit(self._connection) or not self._connection.in_transaction():
             self.committed()  # each statement was its own transaction
 
+    def note_savepoint(self, name: str) -> None:
+        """Called when the transaction gets a savepoint."""
+        self._before_savepoint[name] = len(self._uncommitted)
+
+    def undo_savepoint(self, name: str) -> None:
+        """Called when it is rolled back to a savepoint: the revisions since then are undone."""
+        kept = self._before_savepoint.get(name, len(self._uncommitted))
+        self.undone += [each["revision"] for each in self._uncommitted[kept:]]
+        del self._uncommitted[kept:]
+
     def committed(self) -> None:
         """Reports the revisions that are committed now."""
         self.lock_was_checked = False
+        self._before_savepoint.clear()
         for each in self._uncommitted:
             self._report(each)
         self._uncommitted.clear()

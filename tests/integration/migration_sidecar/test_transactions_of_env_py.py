@@ -179,6 +179,42 @@ async def test_a_run_that_nobody_commits_is_no_success(
     assert tables(database) == set()
 
 
+SAVEPOINT = """with context.begin_transaction():
+            {begin}
+            context.run_migrations()
+            {end}"""
+BY_SQL = 'connection.exec_driver_sql("{} SAVEPOINT point")'
+
+
+@pytest.mark.parametrize(
+    ("begin", "undo", "keep"),
+    [
+        ("point = connection.begin_nested()", "point.rollback()", "point.commit()"),
+        (BY_SQL.format(""), BY_SQL.format("ROLLBACK TO"), BY_SQL.format("RELEASE")),
+    ],
+    ids=["SQLAlchemy", "SQL"],
+)
+async def test_a_run_that_env_py_undoes_by_a_savepoint_is_no_success(
+    begin: str, undo: str, keep: str, environment: Environment, start_engine: StartEngine, database: Database
+) -> None:
+    undone = SAVEPOINT.format(begin=begin, end=undo)
+    change(environment, BLOCK, undone)
+    environment.revision("a1", "op.get_bind().begin_nested().rollback()")
+    environment.revision("a2", "op.get_bind().begin_nested().rollback()")
+    failed = await carry_out(start_engine(environment))
+
+    assert failed.state is OperationState.FAILED
+    assert failed.error is not None
+    assert failed.error.code == "CM-410"
+    assert "before a1, a2" in failed.error.detail
+    assert tables(database) == set()
+
+    change(environment, undone, SAVEPOINT.format(begin=begin, end=keep))
+    done = await carry_out(start_engine(environment))
+    assert done.state is OperationState.SUCCEEDED, done.error
+    assert applied(database) == ["a1", "a2"]
+
+
 async def test_what_env_py_does_after_the_revisions_is_done_at_head_too_and_its_failure_is_no_success(
     environment: Environment, start_engine: StartEngine, database: Database
 ) -> None:
