@@ -101,7 +101,8 @@ MIGRATION = (
     ProblemKind(
         "CM-410", "env.py did not commit", None, 1,
         when="it used the connection before `context.configure`, or ran the migrations outside of "
-        "`context.begin_transaction()`, so nobody committed the revisions; nothing was kept",
+        "`context.begin_transaction()`, so nobody committed the revisions, or it rolled them back to a savepoint; "
+        "nothing was kept",
         next_step="Let env.py commit, or call connection.commit() before context.configure."),
     ProblemKind(
         "CM-411", "All revisions share one transaction", None, 0,
