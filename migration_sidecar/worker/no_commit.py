@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,6 +19,10 @@ from migration_sidecar.worker.transaction_statements import replace_ends
 # A preview must not wait: what it wrote and did not commit may lock another connection of the same env.py, and another
 # process may hold a lock of env.py's own for as long as it migrates.
 SHORT_LOCK_TIMEOUT = "SET lock_timeout = '500ms'"
+_UNNOTICED = ("psycopg2", "asyncpg")  # drivers that do not see a statement end their transaction
+_CHAINS = re.compile(r"\band\s+chain\b", re.IGNORECASE)
+_BEGINS = re.compile(r"\s*(begin|start\s+transaction)\b", re.IGNORECASE)
+_SET_LOCAL = re.compile(r"\s*set\s+local\b", re.IGNORECASE)
 _HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
 
 
@@ -29,6 +34,7 @@ class DiscardedCommits:
         self.had_autocommit = False
         self._autocommits: list[Any] = []  # connections that env.py put into AUTOCOMMIT, and which are not
         self._opened: list[Any] = []
+        self._left: list[Any] = []  # connections whose driver would not begin a transaction for the next statement
 
     def is_autocommit(self, driver: Any) -> bool:
         """Whether this connection of a driver would be in AUTOCOMMIT."""
@@ -56,6 +62,14 @@ class DiscardedCommits:
         """Called when env.py chooses an isolation level."""
         self.had_autocommit = self.had_autocommit or on
         self._autocommits = [each for each in self._autocommits if each is not driver] + ([driver] if on else [])
+
+    def leave_transaction(self, driver: Any, *, left: bool) -> None:
+        """Called when a statement has ended the driver's transaction unnoticed, and when another one begins."""
+        self._left = [each for each in self._left if each is not driver] + ([driver] if left else [])
+
+    def has_left_transaction(self, driver: Any) -> bool:
+        """Whether a migration would execute the next statement outside a transaction."""
+        return any(each is driver for each in self._left)
 
     def opened(self, driver: Any) -> None:
         """Called with each new session."""
@@ -85,10 +99,12 @@ def discard_commits() -> Iterator[DiscardedCommits]:
     rollback: Any = DefaultDialect.do_rollback
 
     def skip(self: DefaultDialect, driver: Any) -> None:
+        discarded.leave_transaction(_session(driver), left=False)
         if discarded.note(driver):
             commit(self, driver)  # ends what env.py set with SET LOCAL, as it would in a migration
 
     def undo(self: DefaultDialect, driver: Any) -> None:
+        discarded.leave_transaction(_session(driver), left=False)
         if discarded.is_autocommit(driver):
             discarded.note(driver)
         rollback(self, driver)
@@ -137,21 +153,36 @@ def _without_commit_statement(discarded: DiscardedCommits) -> Any:
     """A listener that lets no statement commit what was written, or leave the connection without a transaction.
 
     psycopg2 and asyncpg do not notice that a statement has ended their transaction; each that follows would be kept.
+    A SET LOCAL that follows has no effect in a migration, so it has none here either.
     """
 
     def execute(connection: Any, _: Any, statement: str, parameters: Any, *__: Any) -> tuple[str, Any]:
         if connection.dialect.name != "postgresql" or in_autocommit(connection):
             return statement, parameters
 
+        driver = connection.connection
+
         def instead(commits: bool) -> str:
-            driver = connection.connection
             if not commits or _has_failed(driver):
                 return "ROLLBACK AND CHAIN"
             return "COMMIT AND CHAIN" if discarded.note(driver) else "SELECT 1"
 
-        return replace_ends(statement, instead), parameters
+        replaced, session = replace_ends(statement, instead), _session(driver)
+        if replaced != statement:
+            goes_on = _CHAINS.search(statement) or connection.dialect.driver not in _UNNOTICED
+            discarded.leave_transaction(session, left=not goes_on)
+        elif _BEGINS.match(statement):
+            discarded.leave_transaction(session, left=False)
+        elif discarded.has_left_transaction(session) and _SET_LOCAL.match(statement):
+            replaced = "SELECT 1"
+        return replaced, parameters
 
     return execute
+
+
+def _session(driver: Any) -> Any:
+    """The driver's own connection, whichever of SQLAlchemy's objects stands for it."""
+    return getattr(driver, "dbapi_connection", None) or driver
 
 
 def _has_failed(driver: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import text
+
 from migration_sidecar.worker.dbapi import in_autocommit
 from migration_sidecar.worker.failpoints import reach
 from migration_sidecar.worker.session import advisory_lock, journal_writer
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from migration_sidecar.protocol.orders import MigrationOrders
     from migration_sidecar.protocol.reports import RevisionApplied, SendReport
 
+ENDS_BY_SQL = "migration_sidecar_ends_by_sql"  # in Connection.info: a statement like COMMIT was executed
+_IN_NO_TRANSACTION = text("SELECT pg_current_xact_id_if_assigned() IS NULL")  # asked after a row was written
 LONGEST_MESSAGE = 100  # the first line of a revision's docstring, as Alembic shows it
 
 
@@ -86,8 +90,12 @@ class RevisionRows:
         self._uncommitted.append({"event": "applied", "revision": revision, "kind": kind, "duration_ms": duration})
         self._report({"event": "executed", "revision": revision})
         reach("journal_written", self._connection)
-        if in_autocommit(self._connection) or not self._connection.in_transaction():
+        if in_autocommit(self._connection) or not self._connection.in_transaction() or self._is_committed():
             self.committed()  # each statement was its own transaction
+
+    def _is_committed(self) -> bool:
+        """psycopg2 and asyncpg begin no transaction after a COMMIT that they did not see."""
+        return ENDS_BY_SQL in self._connection.info and bool(self._connection.execute(_IN_NO_TRANSACTION).scalar())
 
     def note_savepoint(self, name: str) -> None:
         """Called when the transaction gets a savepoint."""

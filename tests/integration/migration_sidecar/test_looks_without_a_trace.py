@@ -168,3 +168,23 @@ async def test_an_env_py_that_handles_its_transactions_by_itself_leaves_nothing_
     operation = await carry_out(engine)
     assert operation.state is OperationState.SUCCEEDED, operation.error
     assert rows(database, MADE) == [("stock", "settings")]
+
+
+@pytest.mark.parametrize("block", [True, False])
+async def test_what_asyncpg_does_behind_a_commit_that_it_did_not_see_is_foreseen_and_called_done(
+    block: bool, make_environment: MakeEnvironment, database: Database, start_engine: StartEngine
+) -> None:
+    environment = make_environment("async")
+    environment.revision("a")
+    text = MIGRATES.format(statements=(), more="").replace(
+        "    with context",
+        f"    for statement in ({SCHEMA!r}, 'COMMIT', 'SET LOCAL search_path TO stock'):\n"
+        "        connection.execute(text(statement))\n    with context",
+    )
+    text = text if block else text.replace("with context.begin_transaction()", "if True")
+    text = text[: text.index("    for statement in ():")] + ASYNC_TAIL.format(url=environment.url)
+    (environment.folder / "alembic" / "env.py").write_text(text)
+    operation = await carry_out(start_engine(environment))
+    assert operation.state is OperationState.SUCCEEDED, operation.error
+    assert [each.revision for each in operation.applied] == ["a"]
+    assert rows(database, "SELECT version_num FROM public.alembic_version") == [("a",)]
