@@ -18,6 +18,8 @@ from migration_sidecar.contract.messages import DatabaseState, ServiceStatus
 log = logging.getLogger(__name__)
 
 DRIFTED = {DatabaseState.AHEAD, DatabaseState.FOREIGN, DatabaseState.UNMANAGED, DatabaseState.UNKNOWN}
+# With these a state is unknown because env.py, or a process for it, did not tell; that says nothing of the database.
+UNTOLD = {"CM-308", "CM-407", "CM-409", "CM-701", "CM-703"}
 # The codes of obstacles by which a plan reports drift.
 CODES = {"CM-551", "CM-552"}
 
@@ -33,7 +35,8 @@ class DriftRecorder:
     def record(self, status: ServiceStatus) -> None:
         """Records a status that shows drift, in the background: the caller does not wait for the audit."""
         event = audit_events.drift_event(status, self.clock())
-        if status.state in DRIFTED and not self.spool.is_known(event.event_id):
+        is_untold = status.state is DatabaseState.UNKNOWN and status.error is not None and status.error.code in UNTOLD
+        if status.state in DRIFTED and not is_untold and not self.spool.is_known(event.event_id):
             task = asyncio.create_task(self._record(status))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

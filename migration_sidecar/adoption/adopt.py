@@ -69,6 +69,7 @@ async def adopt(engine: Engine, request: AdoptionRequest, tell: Callable[[str], 
     """
     history = await engine.revision_files.history()
     wanted = history.heads_after(Action.UPGRADE, [], history.between(Action.UPGRADE, [], request.target))
+    await engine.target_database.require_named()
     records = _require_single_table(await engine.target_database.all_records())
     async with engine.database.connection() as connection:
         facts = await _require_idle(connection, records, tell)

@@ -36,6 +36,7 @@ async def matches(engine: Engine, request: AdoptionRequest, tell: Callable[[str]
     `tell` shows a sentence about the progress.
     """
     history = await engine.revision_files.history()
+    await engine.target_database.require_named()
     records = await engine.target_database.records()
     line = list(history.order)
     async with engine.database.connection() as connection:

@@ -57,6 +57,7 @@ class EnvironmentLoader:
         self._forkserver = forkserver
         self._config = AlembicFiles(settings.config_file)
         self._probe = self._history = NO_RESULT
+        self._wanted = self._probed_for = settings.command  # the arguments of the next probe, and of the last
         self._imported: list[Path] = []
         self._folders: list[Path] = []
         self._task: asyncio.Task[None] | None = None
@@ -76,6 +77,13 @@ class EnvironmentLoader:
             self._probe = before
         return heard
 
+    async def probe_for(self, command: tuple[str, str], loading: LoadDeadline = UNLIMITED) -> None:
+        """Probes with this action and target, unless they were those of a probe that is still valid."""
+        for _ in range(2):  # a probe that was under way had other arguments
+            if self._probed_for != command or not self._is_valid(self._probe, self.imported()):
+                self._wanted, self._probe = command, replace(self._probe, valid_until=0.0)
+                await self.probe_env(loading)
+
     async def history(self, loading: LoadDeadline = UNLIMITED) -> LoadResult:
         """The last valid answer about the revision files. Raises EnvironmentStillLoading or WorkerUnavailable."""
         if not self._is_valid(self._history, self.stamps()):
@@ -83,6 +91,11 @@ class EnvironmentLoader:
         if self._history.error is not None:
             raise self._history.error.with_traceback(None)
         return self._history
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the last probe had the arguments of one operation, so that another one may get further."""
+        return self._probed_for is not None
 
     @property
     def named_folders(self) -> list[str]:
@@ -155,13 +168,14 @@ class EnvironmentLoader:
         began, imported, folders = monotonic(), self._imported, self._folders
         environment = self._settings.job_environment
         try:
-            action, target = self._settings.command or ("upgrade", self._settings.target or "head")
+            self._probed_for, self._wanted = self._wanted, self._settings.command
+            action, target = self._probed_for or ("upgrade", "head")
             facts = await self._ask(
                 {
                     "kind": "look",
                     "action": action,
-                    "target": target,
-                    "is_exact": self._settings.command is not None,
+                    "target": self._settings.target or target if target == "head" else target,
+                    "is_exact": self._probed_for is not None,
                     "seconds": self._settings.loading_seconds,
                     **environment,
                 }

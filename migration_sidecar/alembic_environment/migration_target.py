@@ -33,6 +33,7 @@ class MigrationTarget:
     sees_journal: bool = False  # `alembic check` and --autogenerate would take the journal for a table to drop
     is_journal_chosen: bool = False  # the settings name the journal's table
     only_connects: bool = False  # env.py has no effect of its own, so nothing is missed if it is not run
+    is_assumed: bool = False  # env.py named no database that it migrates; only `reason` may be told of this one
     unseen: Problem | None = None  # what the probe met and the upgrade need not meet, so that not all is known before
     own_tables: frozenset[OwnTable] = frozenset()  # that env.py makes by itself
     identity: DatabaseIdentity | None = None  # of the database that env.py's connection reached; None if not known
@@ -83,6 +84,21 @@ UNKNOWN_ADDRESS = Problem.of(
     "Its driver does not show to which database it connected, or there are several; nothing was touched.",
     next_step=NAME_IT,
 )
+
+
+def assumed_target(reason: Problem, reached: Sequence[str], settings: Settings) -> MigrationTarget:
+    """The target of an env.py that configured no connection: to be looked at, and nothing more.
+
+    What `--database-url` names is not assumed, because every connection of env.py goes there.
+    """
+    if settings.configured_url is not None:
+        return MigrationTarget(settings.configured_url, settings.version_table, certain=False, reason=reason)
+    url = one_address(reached) if reached else settings.url
+    source = "DATABASE_URL" if settings.from_environment else "sqlalchemy.url"
+    only = f"is only assumed to be what it migrates: {'it connected there' if reached else f'{source} names it'}"
+    detail = reason.detail if url is None else f"{reason.detail} Database {url.database} at {url.server} {only}."
+    reason = reason.model_copy(update={"detail": detail})
+    return MigrationTarget(url, settings.version_table, certain=False, reason=reason, is_assumed=True)
 
 
 def one_address(reached: Sequence[str]) -> URL | None:

@@ -10,12 +10,13 @@ from migration_sidecar.alembic_environment.migration_target import (
     NAME_IT,
     UNKNOWN_ADDRESS,
     MigrationTarget,
+    assumed_target,
     has_server_timed_out,
     one_address,
     server_timeout,
     target_of,
 )
-from migration_sidecar.alembic_environment.probe_problems import incomplete_probe
+from migration_sidecar.alembic_environment.probe_problems import incomplete_probe, unconnected_probe, unseen_by_probe
 from migration_sidecar.config.database_url import mask_password
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import (
@@ -104,6 +105,20 @@ class TargetDatabase:
         await self.resolve(loading)
         return heard
 
+    async def ask_for(self, action: str, target: str, loading: LoadDeadline = UNLIMITED) -> None:
+        """Asks env.py with the arguments of one operation, if it named no database where it had others."""
+        found = await self.resolve(loading)
+        may_tell = found.unseen is not None or self._loader.is_exact
+        if found.is_assumed and may_tell and self._settings.command is None:
+            await self._loader.probe_for((action, target), loading)
+            await self.resolve(loading)
+
+    async def require_named(self, loading: LoadDeadline = UNLIMITED) -> None:
+        """Raises the reason if env.py named no database; called before anything is kept in one, or told of its rows."""
+        target = await self.resolve(loading)
+        if target.is_assumed and target.reason is not None:
+            raise _error(target.reason)
+
     def _other_database(self) -> ProblemError:
         url = self._target.url if self._target else None
         name = f"{url.database} at {url.server}" if url is not None else ""
@@ -111,6 +126,11 @@ class TargetDatabase:
             return OtherDatabase(name)
         detail = f"It seems to be {name}, and that is another database; nothing was touched."
         return ProblemError("CM-703", detail, next_step=NAME_IT)
+
+    @property
+    def is_assumed(self) -> bool:
+        """Whether env.py named no database by now, so that what is read may be another one's."""
+        return self._target is not None and self._target.is_assumed
 
     @property
     def problem(self) -> Problem | None:
@@ -144,7 +164,7 @@ class TargetDatabase:
         except EnvironmentStillLoading as error:
             if not loading.allow_unprobed:
                 raise
-            return self._target or self._declared(error.problem)
+            return self._target or assumed_target(error.problem, (), self._settings)
         if answer is not self._last_probe or self._target is None:
             told = answer.facts
             own = frozenset(OwnTable(*each) for each in told.get("own_tables", ()))
@@ -170,54 +190,40 @@ class TargetDatabase:
         texts = {"detail": problem.detail, "server_message": problem.server_message}
         return problem.model_copy(update={name: text and self.mask_passwords(text) for name, text in texts.items()})
 
-    def _declared(self, reason: Problem | None) -> MigrationTarget:
-        """The target by the settings alone."""
-        url = self._settings.configured_url or self._settings.url
-        return MigrationTarget(url, self._settings.version_table, certain=False, reason=reason)
-
     def _from_answer(self, answer: Answer) -> MigrationTarget:
-        unseen = self._unseen(answer)
+        unseen = self.mask_problem(unseen_by_probe(answer["unseen"])) if "unseen" in answer else None
         if answer.get("heard"):
             return replace(self._configured(answer["places"]), unseen=unseen)
-        if unseen is not None:
-            return self._as_far_as_seen(answer, unseen)
         tried = answer.get("tried")
-        if tried and has_server_timed_out(answer.get("tried_at", 0), answer.get("ended_at", 0)):
+        if unseen is None and tried and has_server_timed_out(answer.get("tried_at", 0), answer.get("ended_at", 0)):
             no_answer = server_timeout(make_url(tried))
             return MigrationTarget(None, self._settings.version_table, certain=False, reason=no_answer)
-        if tried:  # the service's own connection gets a clearer answer than env.py's traceback
+        if unseen is None and tried:  # the service's own connection gets a clearer answer than env.py's traceback
             url = self._settings.configured_url or make_url(tried)
             return MigrationTarget(url, self._settings.version_table, certain=False)
+        if unseen is not None:
+            return self._as_far_as_seen(answer, unseen, is_obstacle=False)
         problem = Problem.of(**answer["problem"]) if "problem" in answer else incomplete_probe(answer)
-        return self._declared(self.mask_problem(problem))
+        return self._as_far_as_seen(answer, self.mask_problem(problem), is_obstacle=True)
 
-    def _unseen(self, answer: Answer) -> Problem | None:
-        """The warning (CM-413) for what the probe met; None if the upgrade meets it too."""
-        met = answer.get("unseen")
-        if met is None:
-            return None
-        problem = Problem.of(
-            "CM-413",
-            f"env.py {met['cause']}, which an upgrade need not meet."
-            if "cause" in met
-            else f"{met['detail']} An upgrade need not meet that.",
-            sqlstate=met.get("sqlstate"),
-            server_message=met.get("server_message"),
-        )
-        return self.mask_problem(problem)
-
-    def _as_far_as_seen(self, answer: Answer, unseen: Problem) -> MigrationTarget:
-        """The target by what env.py did before the probe ended; otherwise by the settings."""
+    def _as_far_as_seen(self, answer: Answer, problem: Problem, *, is_obstacle: bool) -> MigrationTarget:
+        """The target by what env.py did earlier, or before the `problem`; otherwise an assumed one."""
+        reason, unseen = (problem, None) if is_obstacle else (None, problem)
         if self._target is not None and self._target.certain:
-            return replace(self._target, unseen=unseen)
+            return replace(self._target, reason=reason, unseen=unseen)
         if places := answer.get("places"):
-            return replace(self._configured(places), certain=False, unseen=unseen)
-        declared, reached = self._declared(None), answer.get("reached", [])
-        url = self._settings.configured_url or (one_address(reached) if reached else declared.url)
-        reason = None if url else UNKNOWN_ADDRESS if reached else unseen
+            known = self._configured(places)
+            return replace(known, certain=False, reason=reason or known.reason, unseen=unseen)
+        settings, reached = self._settings, answer.get("reached", [])
+        if is_obstacle or not (reached or settings.configured_url):
+            target = assumed_target(reason or unconnected_probe(problem), reached, settings)
+        else:  # it waits for something of this database, such as a lock of its own, and so does the upgrade
+            url = settings.configured_url or one_address(reached)
+            unknown = None if url else UNKNOWN_ADDRESS
+            target = MigrationTarget(url, settings.version_table, certain=False, reason=unknown)
         name, schema = answer.get("written_table", ("", ""))
-        table = VersionTable(name or declared.table.name, schema or declared.table.schema)
-        return replace(declared, url=url, table=table, unseen=unseen, reason=reason)
+        table = VersionTable(name or target.table.name, schema or target.table.schema)
+        return replace(target, table=table, unseen=unseen)
 
     def _configured(self, places: list[ConfiguredDatabase]) -> MigrationTarget:
         target = target_of(places, self._settings)

@@ -33,6 +33,7 @@ router = APIRouter(dependencies=[EACH_PARAMETER_ONCE])
 async def journal(request: Request, query: Annotated[JournalQuery, Query()]) -> JournalPage:
     """One page of the journal, and the revisions that the database is at, from one snapshot."""
     engine: Engine = request.app.state.engine
+    await engine.target_database.require_named()
     every = await engine.target_database.all_records()
     # One snapshot, so that it has both a version row and the journal row of its revision, or neither.
     async with (

@@ -105,6 +105,7 @@ def history(options: Options) -> None:
     if options.as_json:
         print_json_list([known.revisions[name].planned(Action.UPGRADE) for name in reversed(known.order)])
         return
+    here = [] if at.state is DatabaseState.UNKNOWN else at.current_revisions
     for name in reversed(known.order):
-        mark = "→" if name in at.current_revisions else " "
+        mark = "→" if name in here else " "
         out.print(f"{mark} {name}  {first_line(known.revisions[name].message)}", soft_wrap=True)

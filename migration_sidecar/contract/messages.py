@@ -80,7 +80,7 @@ class DatabaseState(StrEnum):
     UNMANAGED = "unmanaged"  # tables, but no version row
     MIGRATING = "migrating"
     UNREACHABLE = "unreachable"
-    UNKNOWN = "unknown"  # at a revision, and no history can be read that would tell what it is
+    UNKNOWN = "unknown"  # no history can be read that would tell what it is, or env.py did not name its database
 
 
 class LockHolder(Message):

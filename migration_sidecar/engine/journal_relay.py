@@ -131,6 +131,7 @@ class JournalRelay:
             self._retry_times.pop(seq, None)
 
     async def _unrelayed(self) -> list[Any]:
+        await self._target_database.require_named()
         records = await self._target_database.records()
         aside = [seq for seq, until in self._retry_times.items() if until > monotonic()]
         async with self._database.connection() as connection:

@@ -49,6 +49,10 @@ class Startup:
         self._attempted_heads: list[str] | None = None  # the target of the last of them
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def _target(self) -> str:
+        return "head" if self._settings.target else "heads"  # with that setting, head means what it names
+
     async def run(self) -> None:
         """Continues unfinished operations, then migrates if the setting is `apply`. Waits for an unreachable database.
 
@@ -92,7 +96,7 @@ class Startup:
         for operation_id in previous_ids:
             if self._is_final(await self._operations.ended(operation_id)):
                 return None
-        unfinished = await self._operations.resume()
+        unfinished = await self._operations.resume(self._target)
         if self._settings.on_startup is not OnStartup.APPLY:
             return None
         # An unfinished operation may bring the database to head; a second one would be superfluous.
@@ -117,8 +121,7 @@ class Startup:
         if not due or _needs_attention(status) or is_done:
             log.info("start_up_done", extra={"service": self._settings.service, "state": status.state})
             return None
-        target = "head" if self._settings.target else "heads"  # with that setting, head means what it names
-        request = OperationRequest(operation_id=f"start-up-{uuid4()}", target=target, requested_by="start-up")
+        request = OperationRequest(operation_id=f"start-up-{uuid4()}", target=self._target, requested_by="start-up")
         accepted = await self._operations.accept_alone(request, origin=Origin.START_UP)
         if accepted is None:  # another replica is first, or has just finished
             return [] if status.pending or status.state is DatabaseState.MIGRATING else None

@@ -24,8 +24,9 @@ CONFIGURATION = (
     ProblemKind(
         "CM-703", "The address of env.py's connection cannot be told", 409, 2,
         when="a `creator`, a connector or a tunnel opens it, and the driver shows no address, or one that leads to "
-        "another database or does not let our own sessions in. `DATABASE_URL` and PostgreSQL's defaults are not tried "
-        "instead; nothing was touched",
+        "another database or does not let our own sessions in; or a look at `env.py` ended before it connected to any, "
+        "for a reason that the upgrade need not meet. `DATABASE_URL` and PostgreSQL's defaults are not tried instead; "
+        "nothing was touched",
         next_step="Name the same database with --database-url: both are compared before anything is done."),
 )
 OTHERS = (

@@ -13,7 +13,7 @@ from migration_sidecar.alembic_environment.target_database import TargetDatabase
 from migration_sidecar.config.downgrade_permission import downgrade_refusal
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import BadRequest, DatabaseRefused, UnknownOperation, UnknownTarget
-from migration_sidecar.contract.messages import Operation, OperationRequest, OperationState, Problem
+from migration_sidecar.contract.messages import Action, Operation, OperationRequest, OperationState, Problem
 from migration_sidecar.contract.plan_agreement import require_agreed
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.database.pool import DatabasePool
@@ -73,6 +73,8 @@ class OperationQueue:
         if origin == Origin.ENDPOINT and origin_of(request.operation_id) != Origin.ENDPOINT:
             raise BadRequest("operation_id: it begins like one that the service or a person gives; take another.")
         no = downgrade_refusal(self._settings, request.action, request.target) if origin == Origin.ENDPOINT else None
+        await self._target_database.ask_for(request.action, request.target, loading)
+        await self._target_database.require_named(loading)
         async with self._connected(loading) as (connection, records):
             if no is None:  # a refused request creates no tables
                 await journal_place.prepare(connection, records, await self._target_database.resolve(loading))
@@ -89,6 +91,7 @@ class OperationQueue:
 
     async def accept_alone(self, request: OperationRequest, *, origin: Origin) -> Operation | None:
         """As `accept`, for start-up. None if another operation is unfinished, a replica was first, or none is due."""
+        await self._target_database.require_named()
         async with self._connected(UNLIMITED) as (connection, records):
             await journal_place.prepare(connection, records, await self._target_database.resolve())
             if not await records.operations.claim_startup(connection):
@@ -143,8 +146,10 @@ class OperationQueue:
             await asyncio.sleep(WATCH_SECONDS)
         return record
 
-    async def resume(self) -> list[str]:
-        """Called at start-up: continues the operations that were not finished, and returns their ids."""
+    async def resume(self, target: str) -> list[str]:
+        """Called at start-up, which upgrades to `target`: continues the unfinished operations and returns their ids."""
+        await self._target_database.ask_for(Action.UPGRADE, target)
+        await self._target_database.require_named()
         records = await self._target_database.records()
         async with self._database.connection() as connection:
             if unfinished := await records.operations.unfinished(connection):

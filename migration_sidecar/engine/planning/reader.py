@@ -98,6 +98,13 @@ class StatusReader:
         except ProblemError as error:
             heads = list(history.target_heads) if history else []
             return self._status(DatabaseState.UNREACHABLE, head_revisions=heads, error=error.problem)
+        if self._target_database.is_assumed:
+            return self._status(
+                DatabaseState.UNKNOWN,
+                current_revisions=list(facts.revisions),
+                head_revisions=list(history.target_heads) if history else [],
+                error=self._target_database.problem,
+            )
         state = classify(facts, history)
         history = history or NO_HISTORY
         pending = _steps(history, facts, Action.UPGRADE, history.status_target)
@@ -126,6 +133,7 @@ class StatusReader:
         self, action: Action, target: str, loading: LoadDeadline = UNLIMITED, *, beside_other_tables: bool = False
     ) -> MigrationPlan:
         """Raises DatabaseUnreachable, HistoryUnreadable or UnknownTarget; anything less is an obstacle in the plan."""
+        await self._target_database.ask_for(action, target, loading)
         async with self._database.connection(loading=loading) as connection:
             words = {"with_waiting": True, "beside_other_tables": beside_other_tables}
             plan, _ = await self.agreed_plan_on(connection, action, target, loading, **words)

@@ -178,7 +178,7 @@ async def test_a_stored_operation_that_nobody_can_read_does_not_keep_the_service
             " VALUES ('by-hand', 'x', '[]', 'accepted', '{}', '0044-01-01 BC'), "
             "('by-hand-too', 'x', '{}', 'running', '1', 'infinity')"
         )
-    await door.__dict__["app"].state.engine.operations.resume()
+    await door.__dict__["app"].state.engine.operations.resume("heads")
     assert (await door.get("/migrations")).json()["state"] == "at_head"
     environment.revision("a2")
     await migrate(door, "run-2:orders")

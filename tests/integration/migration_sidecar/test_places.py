@@ -246,16 +246,17 @@ async def test_an_argument_that_env_py_asks_for_in_vain_is_named(
     assert status.head_revisions == ["one"]
 
 
-async def test_an_env_py_that_fails_does_not_break_the_status_of_a_database_that_is_known(
+async def test_an_env_py_that_fails_does_not_break_the_status_of_the_database_that_is_declared(
     environment: Environment, database: Database, open_engine: OpenEngine
 ) -> None:
     engine = open_engine(written(environment, "raise ZeroDivisionError('on purpose')"), {"DATABASE_URL": database.url})
     status = await engine.reader.status()
 
-    assert (status.state, status.database) == (DatabaseState.EMPTY, database.name)
+    assert (status.state, status.database, status.head_revisions) == (DatabaseState.UNKNOWN, database.name, ["one"])
     assert status.error is not None
     assert status.error.code == "CM-407"
     assert "ZeroDivisionError" in status.error.detail
+    assert "DATABASE_URL names it" in status.error.detail
 
 
 async def test_a_server_that_is_away_is_named_as_such_and_not_as_a_fault_of_env_py(

@@ -144,7 +144,7 @@ async def test_an_operation_that_was_under_way_is_taken_up(
 ) -> None:
     record = stored(database, OperationState.RUNNING)
     engine = start_engine(environment)
-    await engine.operations.resume()
+    await engine.operations.resume("heads")
     found = await engine.operations.find(record.operation_id, wait_seconds=30)
     assert found.state is OperationState.SUCCEEDED, found.error
 
