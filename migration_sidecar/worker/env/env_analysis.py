@@ -6,8 +6,9 @@ It may read attributes of imported modules, because the probe of env.py has read
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
+
+from migration_sidecar.worker.scripts.imported_names import assignments, names
 
 # Packages that an env.py may import. They were imported already when env.py was probed.
 _KNOWN = {"alembic", "sqlalchemy", "logging", "asyncio", "os", "migration_sidecar"}
@@ -75,25 +76,10 @@ def _foreign(nodes: list[ast.AST]) -> set[str]:
     """Names that are imported from unknown packages, and names that are assigned from those."""
     imported = [pair for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for pair in _imports(node)]
     foreign = {name for name, package in imported if package not in _KNOWN}
-    assigned = [(_path(value)[0], _names(target)) for value, target in _assignments(nodes)]
-    assigned = [(source, names) for source, names in assigned if names]
-    while more := {name for source, names in assigned if source in foreign | {"os"} for name in names} - foreign:
+    assigned = [(_path(value)[0], names(target)) for value, target in assignments(nodes)]
+    while more := {name for source, stored in assigned if source in foreign | {"os"} for name in stored} - foreign:
         foreign |= more
     return foreign
-
-
-def _assignments(nodes: list[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
-    for node in nodes:
-        if isinstance(node, ast.Assign):
-            yield from ((node.value, target) for target in node.targets)
-        elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
-            yield node.value, node.target
-        elif isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
-            yield node.iter, node.target
-
-
-def _names(target: ast.expr) -> set[str]:
-    return {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
 
 
 def _imports(node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:

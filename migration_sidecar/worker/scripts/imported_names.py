@@ -36,7 +36,7 @@ def imported_names(nodes: list[ast.AST]) -> tuple[set[str], set[str]]:
                 own.add(name)
             elif package not in _STANDARD:
                 foreign.add(name)
-    assigned = [(names(value), value, names(target)) for value, target in _assignments(nodes)]
+    assigned = [(names(value), value, names(target)) for value, target in assignments(nodes)]
     assigned = [each for each in assigned if not (isinstance(each[1], ast.Call) and root(each[1]) in own)]
     while more := {name for used, _, stored in assigned if used & foreign for name in stored} - foreign - own:
         foreign |= more
@@ -54,7 +54,8 @@ def _imports(node: ast.AST) -> Iterator[tuple[str, str]]:
             yield alias.asname or alias.name, "" if node.level else (node.module or "").partition(".")[0]
 
 
-def _assignments(nodes: list[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
+def assignments(nodes: list[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Each value with what it is assigned to, also by a loop."""
     for node in nodes:
         if isinstance(node, ast.Assign):
             yield from ((node.value, target) for target in node.targets)
