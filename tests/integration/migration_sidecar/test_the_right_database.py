@@ -152,3 +152,20 @@ async def test_an_env_py_that_breaks_later_leaves_the_database_that_it_named(
     assert status.error is not None
     assert status.error.code == "CM-407"
     assert rows(other, RELATIONS.replace("pg_class", "pg_class WHERE relname = 'journal'")) == []
+
+
+async def test_a_refusal_that_env_py_catches_is_told_all_the_same(
+    engine_for: Any, database: Database, other: Database
+) -> None:
+    """It comes when env.py calls run_migrations, and an env.py that goes on after it ends well."""
+    environment, engine = engine_for("")
+    file, moved = environment.folder / "alembic" / "env.py", environment.folder / "moved.txt"
+    turning = f"import os\nif os.path.exists({str(moved)!r}):\n    engine = create_engine({other.url!r})\n"
+    caught = "try:\n            context.run_migrations()\n        except Exception:\n            pass\n"
+    text = file.read_text().replace("context.run_migrations()\n", caught)
+    file.write_text(text.replace("with engine.connect()", f"{turning}with engine.connect()"))
+    assert (await engine.reader.plan(Action.UPGRADE, "head")).obstacles == []
+    moved.touch()
+    operation = await carry_out(engine)
+    assert (operation.state, operation.error and operation.error.code) == (OperationState.FAILED, "CM-702")
+    assert rows(database, "SELECT to_regclass('t_a1')::text") == [(None,)]
