@@ -54,6 +54,7 @@ class StampExecutor:
     def __init__(self, engine: Engine, actor: str, tell: Callable[[str], None]) -> None:
         self._engine = engine
         self._tell = tell
+        self._sessions: set[int] = set()  # pids of the worker's server processes
         self._request = OperationRequest(operation_id=f"adopt-{uuid4()}", target="head", requested_by=actor)
 
     async def execute(self, proof: AdoptionProof) -> None:
@@ -73,9 +74,10 @@ class StampExecutor:
             await records.operations.insert(connection, self._request, record)
         problem = await self._run_worker(proof, attempt)
         async with self._engine.database.connection() as connection:
-            if problem is None:
-                await self._wait_for_session_end(connection, records)
+            is_final = await self._wait_for_session_end(connection, records)
             ended = await self._read_back(connection, records, proof, record, problem)
+            if ended.error is not None and not is_final:
+                ended = ended.model_copy(update={"state": OperationState.NEEDS_ATTENTION})
             if ended.error is not None:
                 facts = ended.error.model_dump(exclude_none=True)
                 await records.journal.append(connection, attempt, "refused", problem=facts)
@@ -127,6 +129,7 @@ class StampExecutor:
                 await process.send_orders(orders)
                 async for report in process.reports():
                     if report["event"] == "session":
+                        self._sessions.add(report["pid"])
                         limit.reschedule(None)  # from now on lock_wait_seconds and the guards limit it
                     if report["event"] == "waiting" and report["sentence"]:
                         self._tell(report["sentence"])
@@ -136,14 +139,17 @@ class StampExecutor:
             return never_configured(CONFIGURES_SECONDS)
         return problem
 
-    async def _wait_for_session_end(self, connection: AnyConnection, records: MigrationRecords) -> None:
-        """Waits until the session has ended: the server may still execute a COMMIT of a lost process."""
+    async def _wait_for_session_end(self, connection: AnyConnection, records: MigrationRecords) -> bool:
+        """Waits until the session has ended, and says whether it has.
+
+        The server may still execute a COMMIT of a lost process.
+        """
         deadline = monotonic() + SESSION_END_SECONDS
-        operation_id = self._request.operation_id
-        while monotonic() < deadline and await records.journal.read(connection, operation_id):
-            if await records.journal.backend_is_gone(connection, operation_id, 1):
-                return
+        while await records.journal.live_sessions(connection, self._request.operation_id, 1, self._sessions):
+            if monotonic() > deadline:
+                return False
             await asyncio.sleep(0.05)
+        return True
 
     async def _read_back(
         self,

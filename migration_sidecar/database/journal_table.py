@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from migration_sidecar.contract.messages import AuditBacklog
 from migration_sidecar.database.journal_columns import DETAIL, MAX_TEXT_BYTES, MOMENT, WHEN, word
-from migration_sidecar.protocol.attempt import Attempt
+from migration_sidecar.protocol.attempt import Attempt, session_name
 from migration_sidecar.protocol.journal_schema import HISTORY, PLAIN, JournalTables
 
 if TYPE_CHECKING:
@@ -60,18 +61,29 @@ class JournalTable:
             json.dumps(attempt.detail(**detail)),
         )
 
-    async def backend_is_gone(self, connection: AnyConnection, operation_id: str, attempt: int) -> bool:
-        """Whether every session that wrote a row of the attempt has ended; False when there is no such row."""
-        gone: bool | None = await connection.fetchval(
-            # Pids are used again: a session that began after the row is another one.
-            f"""SELECT bool_and(NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = (j.detail->>'pid')::int
-                                            AND coalesce(a.backend_start <= j.at, true)))
-                FROM {self.tables.journal} j
-                WHERE j.operation_id = $1 AND j.attempt = $2 AND j.kind = 'attempt' AND j.detail ? 'pid'""",  # noqa: S608
+    async def live_sessions(
+        self, connection: AnyConnection, operation_id: str, attempt: int, reported: Collection[int] | None = None
+    ) -> list[int] | None:
+        """Pids of the attempt's sessions that have not ended: of those that wrote a row, and of those `reported`.
+
+        None if nothing is reported and there is no row: a session may not have written it yet.
+        """
+        name = session_name(operation_id)
+        (row,) = await connection.fetch(
+            # Pids are used again: a session that began after the row is another one. Every role sees pids and names.
+            f"""WITH wrote AS (SELECT (detail->>'pid')::int AS pid, at FROM {self.tables.journal}
+                               WHERE operation_id = $1 AND attempt = $2 AND kind = 'attempt' AND detail ? 'pid')
+                SELECT EXISTS (SELECT FROM wrote) AS has_row, coalesce(array_agg(a.pid), '{{}}') AS live
+                FROM pg_stat_activity a
+                WHERE a.pid = ANY($3::int[]) OR (a.datname = current_database() AND a.application_name = $4)
+                   OR EXISTS (SELECT FROM wrote w
+                              WHERE w.pid = a.pid AND coalesce(a.backend_start <= w.at, true))""",  # noqa: S608
             operation_id,
             attempt,
+            list(reported or ()),
+            name if name.endswith(operation_id) else None,  # a name that was cut may be another operation's, too
         )
-        return bool(gone)
+        return list(row["live"]) if row["has_row"] or reported is not None else None
 
     async def recorded_revisions(self, connection: AnyConnection, revisions: list[str]) -> set[str]:
         """The revisions among these that the journal shows as applied, reverted or stamped."""

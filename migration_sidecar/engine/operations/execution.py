@@ -55,6 +55,7 @@ class OperationExecution:
     began_at: float = 0.0  # likewise
     claim_connection: HeldConnection = field(default_factory=HeldConnection)  # the session that claimed the operation
     number: int = 0  # of the last attempt of any process
+    is_unread: bool = False  # what the last attempt did was not read from the database yet
     lost: int = 0  # number of attempts whose process or connection was lost
     session: int | None = None  # pid of the server process that migrates
     revision: str | None = None  # the one that runs now
@@ -77,7 +78,7 @@ class OperationExecution:
         """Resets the fields of the last execution. Attempts of other processes count, and the time since the first."""
         self.began_at = monotonic()
         self.deadline = self.began_at + self.request.deadline_seconds
-        self.number = self.lost = 0
+        self.number, self.lost, self.is_unread = 0, 0, False
         self.session = self.revision = self.last_problem = self.blocked_by = None
         if stored is None or not stored.is_untouched or self.began_at - self.created_at >= FRESH_SECONDS:
             self.planned = None
@@ -87,7 +88,7 @@ class OperationExecution:
             self.cancelled.set()
         self.agreed = AgreedPlan.model_validate_json(stored.agreed) if stored.agreed is not None else None
         # Journal rows with the same attempt number count as repeats of one row.
-        self.number = stored.attempts
+        self.number, self.is_unread = stored.attempts, not stored.is_untouched
         self.deadline -= stored.began_seconds_ago
         self.record = stored.record.model_copy(update={"attempts": stored.attempts})
 

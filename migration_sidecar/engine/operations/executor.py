@@ -11,9 +11,9 @@ from migration_sidecar.alembic_environment.revision_files import RevisionFiles
 from migration_sidecar.alembic_environment.target_database import TargetDatabase
 from migration_sidecar.config.downgrade_permission import downgrade_refusal
 from migration_sidecar.config.settings import Settings
-from migration_sidecar.contract.errors import DatabaseUnreachable, LockBusy, ProblemError
+from migration_sidecar.contract.errors import DatabaseUnreachable, ProblemError
 from migration_sidecar.contract.messages import Operation, OperationState, Problem
-from migration_sidecar.database.load_deadline import LoadDeadline
+from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.operations.execution import (
     CANCELLED,
@@ -23,6 +23,7 @@ from migration_sidecar.engine.operations.execution import (
 )
 from migration_sidecar.engine.operations.read_back import ReadBackReader
 from migration_sidecar.engine.operations.retry import retry_unreachable_database
+from migration_sidecar.engine.operations.session_end import UnclearEnd
 from migration_sidecar.engine.operations.verdict import TOO_MANY_CONNECTIONS, Decision, ReadBack, WorkerExit, decide
 from migration_sidecar.engine.operations.worker_run import WorkerRunner
 from migration_sidecar.protocol.origin import Origin
@@ -54,28 +55,32 @@ class OperationExecutor:
         self._read_back_reader = read_back_reader
 
     async def execute(self, execution: OperationExecution) -> Operation:
-        """Returns the ended operation. Raises no ProblemError: every problem becomes the end of the operation."""
+        """Returns the ended operation. A problem becomes its end, but one that passes does not end an attempt.
+
+        Raises DatabaseUnreachable for such a problem: the caller waits, and what the attempt did is read later.
+        """
         try:
             return await self._run_attempts(execution)
-        except (DatabaseUnreachable, LockBusy) as error:
-            # After an attempt, the state of an unreachable database is unknown, so this is not `failed`.
-            state = OperationState.NEEDS_ATTENTION if execution.number else OperationState.FAILED
-            return execution.ended(state, error=self._with_service(error.problem))
+        except DatabaseUnreachable as error:
+            if execution.number and error.problem.retryable:
+                raise
+            return execution.ended(_end_of(begun=bool(execution.number)), error=self._with_service(error.problem))
         except ProblemError as error:
-            return execution.ended(OperationState.FAILED, error=self._with_service(error.problem))
+            return execution.ended(_end_of(begun=execution.is_unread), error=self._with_service(error.problem))
 
     async def _run_attempts(self, execution: OperationExecution) -> Operation:
         # Limits only the first read: after an attempt the result is waited for.
-        loading = LoadDeadline.after(execution.request.deadline_seconds)
+        loading = UNLIMITED if execution.is_unread else LoadDeadline.after(execution.request.deadline_seconds)
         read_back = execution.planned or await self._read_back_reader.read(execution, loading=loading)
         execution.number = max(execution.number, read_back.last_attempt)
         if read_back.unclosed_attempt:
             # The process that ran this attempt died; the database says how it ended.
-            read_back = await self._read_back_reader.read(execution, unclear=execution.number)
+            read_back = await self._read_back_reader.read(execution, unclear=UnclearEnd(execution.number))
             verdict, problem = decide(WorkerExit(lost=True), read_back, self._settings.service)
             if verdict is Decision.ATTENTION:
                 return await self._needs_attention(execution, self._with_service(problem), read_back)
             await self._close_attempt(execution, "resolved", None)
+        execution.is_unread = False
         # Like `alembic upgrade head` at head: env.py may grant rights, or refresh views, on every run.
         only_connects = (await self._target_database.resolve(loading)).only_connects
         while True:
@@ -87,9 +92,9 @@ class OperationExecutor:
                 return execution.ended(OperationState.SUCCEEDED, read_back)
             worker_run = await self._worker_runner.run(execution, execution.next_attempt())
             self._target_database.learn(worker_run.version_tables)
-            read_back = await self._read_back_reader.read(
-                execution, unclear=None if worker_run.is_conclusive else execution.number
-            )
+            execution.is_unread = True
+            read_back = await self._read_back_reader.read(execution, unclear=worker_run.unclear_end)
+            execution.is_unread = False
             verdict, problem = decide(worker_run.ending, read_back, self._settings.service, only_connects=only_connects)
             if verdict is Decision.FAILED and worker_run.unconnected:
                 verdict, problem = await self._explain_no_session(execution, problem)
@@ -186,3 +191,8 @@ class OperationExecutor:
         await execution.sleep_or_cancel(
             max(CONNECTION_LIMIT_PAUSE_SECONDS if crowded else 0.0, uniform(longest / 2, longest))
         )
+
+
+def _end_of(*, begun: bool) -> OperationState:
+    """How an operation ends whose database was not read back: `failed` would say that it is at a whole revision."""
+    return OperationState.NEEDS_ATTENTION if begun else OperationState.FAILED

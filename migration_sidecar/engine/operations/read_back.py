@@ -1,35 +1,28 @@
-"""Reads from the database what an attempt did. If its end is unclear, it first takes the migration lock."""
+"""Reads from the database what an attempt did. If its end is unclear, it first waits until that is final."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from migration_sidecar.alembic_environment.agreed_revisions import AgreedPlan
 from migration_sidecar.alembic_environment.target_database import TargetDatabase
-from migration_sidecar.contract.errors import LockBusy
 from migration_sidecar.contract.messages import Action, MigrationPlan, Operation
-from migration_sidecar.database.facts import invalid_indexes, read_facts
+from migration_sidecar.database.facts import invalid_indexes
 from migration_sidecar.database.journal_table import JournalRow
 from migration_sidecar.database.load_deadline import UNLIMITED, LoadDeadline
 from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.operations.execution import OperationExecution
 from migration_sidecar.engine.operations.retry import retry_unreachable_database
+from migration_sidecar.engine.operations.session_end import UnclearEnd, without_further_effect
 from migration_sidecar.engine.operations.verdict import FINISHED, ReadBack, unfinished_revision
 from migration_sidecar.engine.planning.reader import StatusReader
-from migration_sidecar.protocol.lock_key import lock_key
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection, MigrationRecords
 
-SESSION_END_SECONDS = 60.0  # the guards of an abandoned session end it within seconds
-
 
 class ReadBackReader:
-    """Reads version rows and journal. If the end of an attempt is unclear, it takes the migration lock first."""
+    """Reads version rows and journal. If the end of an attempt is unclear, its sessions are waited for first."""
 
     def __init__(self, database: DatabasePool, reader: StatusReader, target_database: TargetDatabase) -> None:
         self._database = database
@@ -38,9 +31,9 @@ class ReadBackReader:
 
     @retry_unreachable_database
     async def read(
-        self, execution: OperationExecution, *, unclear: int | None = None, loading: LoadDeadline = UNLIMITED
+        self, execution: OperationExecution, *, unclear: UnclearEnd | None = None, loading: LoadDeadline = UNLIMITED
     ) -> ReadBack:
-        """Waits for an unreachable server, and for the session of the attempt `unclear`. Raises LockBusy."""
+        """Waits for an unreachable server, and for the end of the attempt `unclear`. Raises LockBusy."""
         if execution.agreed is None:  # an older release accepted it
             execution.agreed = await self._reader.agreed(execution.record, loading)
         agreed, record = execution.agreed, execution.record
@@ -49,7 +42,8 @@ class ReadBackReader:
             execution.claim_connection if unclear is None else None, loading
         ) as connection:
             if unclear is not None:
-                async with self._wait_for_session_end(connection, record.operation_id, unclear):
+                tables = await self._target_database.all_records()
+                async with without_further_effect(connection, tables, execution, unclear):
                     return await self._read_on(connection, record, agreed, loading)
             return await self._read_on(connection, record, agreed, loading)
 
@@ -72,28 +66,6 @@ class ReadBackReader:
             obstacles=obstacles,
             invalid_indexes=await invalid_indexes(connection) if unfinished_revision(rows) else [],
         )
-
-    @asynccontextmanager
-    async def _wait_for_session_end(
-        self, connection: AnyConnection, operation_id: str, attempt: int
-    ) -> AsyncIterator[None]:
-        """Waits until the attempt has no more effect: we have the lock, or its session is gone. Raises LockBusy."""
-        deadline, held = monotonic() + SESSION_END_SECONDS, []
-        try:
-            for records in await self._target_database.all_records():
-                key = lock_key(records.version_table.name, records.version_table.schema)
-                while not await connection.fetchval("SELECT pg_try_advisory_lock($1::int, $2::int)", *key.values()):
-                    if await records.journal.backend_is_gone(connection, operation_id, attempt):
-                        break
-                    if monotonic() > deadline:
-                        raise LockBusy((await read_facts(connection, records)).lock_holder)
-                    await asyncio.sleep(0.1)
-                else:
-                    held.append(key)
-            yield
-        finally:
-            for key in held:
-                await connection.fetchval("SELECT pg_advisory_unlock($1::int, $2::int)", *key.values())
 
 
 def read_back_from_plan(plan: MigrationPlan) -> ReadBack:

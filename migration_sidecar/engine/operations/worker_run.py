@@ -13,6 +13,7 @@ from migration_sidecar.contract.messages import Action
 from migration_sidecar.database.pool import DatabasePool
 from migration_sidecar.engine.operations.execution import OperationExecution
 from migration_sidecar.engine.operations.prewarmed_worker import PrewarmedWorker
+from migration_sidecar.engine.operations.session_end import UnclearEnd, end_sessions
 from migration_sidecar.engine.operations.verdict import WorkerExit
 from migration_sidecar.forkserver.answer import OUT_OF_MEMORY
 from migration_sidecar.forkserver.client import WorkerProcess
@@ -22,6 +23,8 @@ from migration_sidecar.protocol.orders import EXIT_DID_NOTHING, OrdersMessage
 from migration_sidecar.protocol.reports import Exited, ProblemFacts
 from migration_sidecar.protocol.version_table import VersionTable
 
+LAST_REPORTS_SECONDS = 10.0  # a killed process is gone in milliseconds, on a busy machine in a second
+
 
 @dataclass
 class WorkerRun:
@@ -30,28 +33,49 @@ class WorkerRun:
     execution: OperationExecution
     ending: WorkerExit = field(default_factory=lambda: WorkerExit(lost=True))
     reported_end: bool = False  # it reported `done` or `failed`
-    had_session: bool = False  # it had a session with the database
+    sessions: set[int] = field(default_factory=set)  # pids of the server processes that migrated for it
+    has_all_reports: bool = False  # every report was read that the process wrote before it ended
     version_tables: list[VersionTable] = field(default_factory=list)  # those that it migrated
     unconnected: bool = False  # the driver got no session and no SQLSTATE
+    _process: WorkerProcess | None = None  # since it may have read its orders
+
+    @property
+    def had_session(self) -> bool:
+        """Whether it had a session with the database."""
+        return bool(self.sessions)
+
+    @property
+    def wrote_nothing(self) -> bool:
+        """Whether it surely wrote nothing: it reports each session before it writes with it, and it is dead."""
+        return not self.had_session and (self._process is None or self.has_all_reports)
+
+    @property
+    def unclear_end(self) -> UnclearEnd | None:
+        """None if the attempt has no more effect. After a failure a COMMIT may have been sent without an answer."""
+        if self.wrote_nothing or (self.reported_end and (self.ending.problem is None or not self.had_session)):
+            return None
+        knows_sessions = self.has_all_reports or self.reported_end
+        return UnclearEnd(self.execution.number, frozenset(self.sessions) if knows_sessions else None)
 
     @property
     def session_may_live(self) -> bool:
         """Whether the session may still be open, because the process did not close it."""
         return not self.reported_end or self.ending.lost
 
-    @property
-    def is_conclusive(self) -> bool:
-        """Whether the session has no more effect. After a failure a COMMIT may have been sent without an answer."""
-        return self.reported_end and (self.ending.problem is None or not self.had_session)
-
     async def run(self, process: AbstractAsyncContextManager[WorkerProcess], orders: OrdersMessage) -> None:
-        """Returns when the process ends, the operation is cancelled, or its deadline passes. Then kills the process."""
+        """Returns when the process ends, the operation is cancelled, or its deadline passes.
+
+        Then kills the process, and reads what it had reported before: that tells whether it had a session.
+        """
         exchange = asyncio.create_task(self._exchange_messages(process, orders))
         cancelled = asyncio.create_task(self.execution.cancelled.wait())
         try:
             await asyncio.wait(
                 {exchange, cancelled}, timeout=self.execution.seconds_left, return_when=asyncio.FIRST_COMPLETED
             )
+            if self._process is not None and not exchange.done():
+                await self._process.kill()
+                await asyncio.wait({exchange}, timeout=LAST_REPORTS_SECONDS)
         finally:
             cancelled.cancel()
             stopped = exchange.cancel()  # the end of its block kills the process
@@ -63,11 +87,13 @@ class WorkerRun:
         self, process: AbstractAsyncContextManager[WorkerProcess], orders: OrdersMessage
     ) -> None:
         async with process as worker, aclosing(worker.reports()) as reports:
+            self._process = worker
             await worker.send_orders(orders)
             async for report in reports:
                 match report["event"]:
                     case "session":
-                        self.had_session, self.execution.session = True, report["pid"]
+                        self.sessions.add(report["pid"])
+                        self.execution.session = report["pid"]
                     case "waiting":
                         self.execution.update(waiting_for=report["sentence"])
                     case "migrating":
@@ -84,6 +110,8 @@ class WorkerRun:
                         self._record_failure(report["problem"])
                     case "exited":
                         self._record_exit(report)
+                        break  # a process that the revision started may keep the connection open
+            self.has_all_reports = True
 
     def _record_exit(self, report: Exited) -> None:
         if not self._has_no_result:
@@ -126,8 +154,9 @@ class WorkerRunner:
     async def run(self, execution: OperationExecution, attempt: Attempt) -> WorkerRun:
         """Runs one attempt. If the process was lost before it had a session, a new process repeats it once."""
         worker_run = await self._run_once(execution, attempt, fresh=False)
-        if worker_run.ending.lost and not worker_run.had_session and not execution.cancelled.is_set():
-            # A prepared process may have lost its connection before it had orders, so it changed nothing.
+        goes_on = execution.seconds_left and not execution.cancelled.is_set()
+        if worker_run.ending.lost and worker_run.wrote_nothing and goes_on:
+            # A prepared process may have lost its connection before it had orders.
             worker_run = await self._run_once(execution, attempt, fresh=True)
         return worker_run
 
@@ -135,10 +164,11 @@ class WorkerRunner:
         job = self.job(execution.request.action, execution.request.target)
         worker_run = WorkerRun(execution)
         await worker_run.run(self._prewarmed_worker.take(job, fresh=fresh), self._orders(execution, attempt))
-        session, execution.session = execution.session, None
-        if worker_run.session_may_live and session is not None:
+        execution.session = None
+        if worker_run.session_may_live and worker_run.sessions:
             with suppress(ProblemError):  # without it the server frees the lock a second later
-                await self._end_session(session)
+                async with self._database.connection() as connection:
+                    await end_sessions(connection, execution.request.operation_id, worker_run.sessions)
         return worker_run
 
     def _orders(self, execution: OperationExecution, attempt: Attempt) -> OrdersMessage:
@@ -155,15 +185,6 @@ class WorkerRunner:
             "goals": execution.agreed.goals if execution.agreed is not None else [],
             "beside": execution.beside,
         }
-
-    async def _end_session(self, pid: int) -> None:
-        """Ends the session of a killed process, so that its lock is free at once and not a second later."""
-        async with self._database.connection() as connection:
-            await connection.execute(
-                """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                   WHERE pid = $1 AND datname = current_database() AND application_name LIKE 'migration-sidecar:%'""",
-                pid,
-            )
 
 
 def _memory_problem(revision: str | None) -> ProblemFacts:

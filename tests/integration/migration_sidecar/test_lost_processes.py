@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-import migration_sidecar.engine.operations.read_back
+import migration_sidecar.engine.operations.session_end
 from migration_sidecar.contract.errors import WorkerUnavailable
 from migration_sidecar.contract.messages import OperationState
 from migration_sidecar.engine.engine import Engine
@@ -57,7 +57,7 @@ async def test_a_session_that_outlives_its_process_and_keeps_the_lock_is_a_perso
     """Whoever tried again would wait for it, and whoever called it failed would not know what it still does."""
     environment.ini.write_text(environment.ini.read_text() + "client_connection_check_interval = 60s\n")
     environment.revision("a1", HIDES)
-    monkeypatch.setattr(migration_sidecar.engine.operations.read_back, "SESSION_END_SECONDS", 1.0)
+    monkeypatch.setattr(migration_sidecar.engine.operations.session_end, "SESSION_END_SECONDS", 1.0)
     engine = start_engine(environment)
     accepted = await engine.operations.accept(request())
     ((session,),) = await until(lambda: rows(database, SLEEPERS))

@@ -13,6 +13,7 @@ from migration_sidecar.contract.messages import Action, DatabaseState, Operation
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.engine.operations.execution import OperationExecution
 from migration_sidecar.engine.operations.read_back import ReadBackReader
+from migration_sidecar.engine.operations.session_end import UnclearEnd
 from migration_sidecar.protocol.lock_key import lock_key
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
@@ -152,7 +153,7 @@ async def test_what_an_attempt_did_is_not_judged_while_its_session_holds_the_loc
         )
         execution = OperationExecution(request(operation_id=record.operation_id), record, "endpoint")
         truth = ReadBackReader(migrated.database, migrated.reader, migrated.target_database)
-        reading = asyncio.create_task(truth.read(execution, unclear=1))
+        reading = asyncio.create_task(truth.read(execution, unclear=UnclearEnd(1)))
         await asyncio.sleep(0.5)
         assert not reading.done()
     assert (await reading).left == 0
