@@ -14,6 +14,7 @@ from tests.campaign.faults import TARGETS, Attack, random_kill
 from tests.campaign.stage import Prepared, Stage, can_mount, some_time_after_it_began
 
 LIBFAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+FAKED_CLOCK = Path(__file__).with_name("faked_clock")
 
 
 @contextmanager
@@ -61,10 +62,7 @@ def clock(stage: Stage, prepared: Prepared) -> Iterator[None]:
     """N10: the service's and the migration's clock is wrong, and jumps."""
     file = stage.folder / "clock"
     file.write_text(stage.random.choice(("+1h", "-1h", "+10y")))
-    prepared.environment |= {
-        **{"LD_PRELOAD": str(LIBFAKETIME), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1"},
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
+    prepared.environment |= faked_clock(file, stage.ground.subject)
 
     def work(attack: Attack) -> None:
         if some_time_after_it_began(attack):
@@ -76,6 +74,16 @@ def clock(stage: Stage, prepared: Prepared) -> Iterator[None]:
 
     prepared.works.append(work)
     yield
+
+
+def faked_clock(file: Path, subject: Path) -> dict[str, str]:
+    """The environment of a process whose wall clock is as far off as the file says, and nothing else."""
+    return {
+        **{"LD_PRELOAD": str(LIBFAKETIME), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1"},
+        # A monotonic clock never jumps. With libfaketime's "fix" for it each wait for Python's GIL becomes a busy loop.
+        **{"FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_FORCE_MONOTONIC_FIX": "0"},
+        "PYTHONPATH": f"{FAKED_CLOCK}:{subject}",
+    }
 
 
 @contextmanager

@@ -42,6 +42,7 @@ class Outcome:
     recovery_seconds: float | None = None
     lock_free_seconds: float | None = None
     slowest_health_seconds: float = 0.0
+    looks_not_judged: int = 0  # at live health: late, and the machine had no processor for the service
     repeated: int = 0  # orders that were sent again because no answer came
     seconds: float = 0.0
     server_log: list[str] = field(default_factory=list)  # an excerpt, kept where something is wrong

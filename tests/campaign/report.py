@@ -87,6 +87,7 @@ def summary(outcomes: list[Outcome], quotas: list[Quota], planted: list[Found], 
         "fenced_after_stop_seconds": spread(each.lock_free_seconds for each in hit if each.spec["action"] == "stop"),
         "recovery_seconds": spread(each.recovery_seconds for each in hit if each.spec["part"] != "D"),
         "ready_seconds_of_the_last_replica": spread(each.recovery_seconds for each in hit if each.spec["part"] == "D"),
+        "looks_at_live_health_not_judged": sum(each.looks_not_judged for each in outcomes),
         "slowest_live_health_seconds": max((each.slowest_health_seconds for each in outcomes), default=None),
         "orders_repeated_without_effect": sum(each.repeated for each in outcomes),
         "unknown_outcomes_resolved": sum(each.resolved for each in outcomes),
@@ -139,7 +140,8 @@ Of {document["pairs"]["of"]} pairs of troubles in part C {document["pairs"]["hit
 
 - Orders repeated because no answer came, without a second effect: {document["orders_repeated_without_effect"]}
 - Operations that asked a person to look, with reason: {document["needs_attention_told"]}
-- Slowest answer of live health, on cores that were kept busy: {document["slowest_live_health_seconds"]} s
+- Slowest answer of live health, on cores that were kept busy: {document["slowest_live_health_seconds"]} s;
+  looks that came late and are not judged: {document["looks_at_live_health_not_judged"]} (no processor for the service)
 
 {_planted(document["planted"])}
 ## Violations

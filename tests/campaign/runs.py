@@ -141,6 +141,7 @@ def _check(scene: Scene, course: Course, outcome: Outcome) -> None:
 def _measure(outcome: Outcome, course: Course, attack: Attack, sampler: Sampler) -> None:
     outcome.faults = [asdict(each) for each in attack.faults]
     outcome.slowest_health_seconds = round(attack.service.slowest_look, 3)
+    outcome.looks_not_judged = attack.service.starved_looks
     flown = [(fault, op) for fault in attack.faults for op in course.operations if op.began <= fault.at < op.ended]
     outcome.hit = bool(flown)
     outcome.recovery_seconds = max((round(op.ended - fault.at, 3) for fault, op in flown), default=None)

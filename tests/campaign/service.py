@@ -19,6 +19,7 @@ import psutil
 
 from scripts.infrastructure import ports
 from scripts.infrastructure.supervise import dying_with_us
+from tests.campaign.live_health import look
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -90,6 +91,7 @@ class Service:
     pid: int = 0
     expected_alive: bool = False
     failed_looks: list[str] = field(default_factory=list)
+    starved_looks: int = 0  # no judgement: the machine had no processor for the service
     slowest_look: float = 0.0
     bodies: list[str] = field(default_factory=list)
 
@@ -101,7 +103,7 @@ class Service:
         """Returns when live health answers."""
         self.start_unseen(self.environment)
         deadline = time.monotonic() + READY_SECONDS
-        while not self._looks_alive():
+        while not look(self.port, self.pid).answered:
             if self.zygote.code(self.pid) is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the service did not start; see {self.log}")
             time.sleep(0.02)
@@ -164,18 +166,14 @@ class Service:
 
     def look(self) -> None:
         """One look at live health, which must not fail unless we harmed the process."""
-        expected, pid, began = self.expected_alive, self.pid, time.monotonic()
-        answered = self._looks_alive()
+        expected, pid = self.expected_alive, self.pid
+        found = look(self.port, pid)
         if expected and self.expected_alive and pid == self.pid:
-            self.slowest_look = max(self.slowest_look, time.monotonic() - began)
-            if not answered:
-                self.failed_looks.append(f"{time.time():.3f}")
-
-    def _looks_alive(self) -> bool:
-        try:
-            return httpx.get(self.url + "/healthz", timeout=3.0).status_code == 200
-        except httpx.HTTPError:
-            return False
+            self.slowest_look = max(self.slowest_look, found.seconds)
+            self.starved_looks += not found.is_judged
+            if found.is_judged and not found.is_in_time:
+                waited = f"{found.waited_seconds:.1f} of {found.seconds:.1f} s without a processor"
+                self.failed_looks.append(f"{time.time():.3f}, {waited}")
 
 
 def signal_to(pid: int | None, number: signal.Signals) -> bool:

@@ -77,6 +77,7 @@ def soak(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
             outcome.violations += [*checker.check_alone(log, sampler), *checker.check_nothing_is_left(database)]
             outcome.violations += [f"I14: live health failed at {at}" for at in service.failed_looks]
             outcome.slowest_health_seconds = round(service.slowest_look, 3)
+            outcome.looks_not_judged = service.starved_looks
         except Exception as error:
             outcome.violations.append(f"the soak broke off: {type(error).__name__}: {error}")
         finally:
