@@ -51,10 +51,12 @@ class MigrationTarget:
 
 
 def target_of(places: Sequence[ConfiguredDatabase], settings: Settings) -> MigrationTarget:
-    """The target of an env.py that configured these. Raises Misconfigured if they are in several databases."""
+    """The target of an env.py that configured these. Raises Misconfigured unless it is one of PostgreSQL."""
     first = _only_one(places)
     tables = [VersionTable(place["version_table"], _schema(place), place["default_schema"]) for place in places]
     told = make_url(first["url"]) if first["url"] else None
+    if told is not None and (backend := told.get_backend_name()) != "postgresql":
+        raise Misconfigured("env.py", f"it connects to {backend}, and only PostgreSQL is supported")
     return MigrationTarget(
         settings.configured_url or told,
         tables[0],
@@ -133,6 +135,17 @@ def has_server_timed_out(tried_at: float, ended_at: float) -> bool:
     return ended_at - tried_at > CONNECT_SECONDS * 0.9
 
 
+def unreachable_target(reason: Problem, settings: Settings) -> MigrationTarget:
+    """The target of an env.py that got no session, or lost it."""
+    return MigrationTarget(None, settings.version_table, certain=False, reason=reason)
+
+
 def server_timeout(url: URL) -> Problem:
     """The problem of such a server."""
     return Problem.of("CM-513", f"No session with PostgreSQL at {url.server} within {CONNECT_SECONDS} s.")
+
+
+def session_lost(url: URL | None) -> Problem:
+    """The problem of a probe whose session ended, because the server stopped or the network failed."""
+    server = f"PostgreSQL at {url.server}" if url is not None else "the server"
+    return Problem.of("CM-513", f"The session of env.py with {server} ended before env.py had configured anything.")

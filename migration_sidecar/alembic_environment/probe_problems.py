@@ -8,6 +8,11 @@ from migration_sidecar.forkserver.answer import OUT_OF_MEMORY, Answer
 from migration_sidecar.protocol.reports import ProblemFacts
 
 
+def is_lost_session(met: ProblemFacts) -> bool:
+    """Whether the probe lost its session, or got none: env.py may be right, and is asked again soon."""
+    return bool(met.get("connection_lost") or met.get("unconnected"))
+
+
 def unseen_by_probe(met: ProblemFacts) -> Problem:
     """The warning (CM-413) for what the probe met and the upgrade need not meet."""
     what = f"env.py {met['cause']}, which an upgrade" if "cause" in met else f"{met['detail']} An upgrade"

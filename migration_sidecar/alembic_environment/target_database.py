@@ -14,9 +14,16 @@ from migration_sidecar.alembic_environment.migration_target import (
     has_server_timed_out,
     one_address,
     server_timeout,
+    session_lost,
     target_of,
+    unreachable_target,
 )
-from migration_sidecar.alembic_environment.probe_problems import incomplete_probe, unconnected_probe, unseen_by_probe
+from migration_sidecar.alembic_environment.probe_problems import (
+    incomplete_probe,
+    is_lost_session,
+    unconnected_probe,
+    unseen_by_probe,
+)
 from migration_sidecar.config.database_url import mask_password
 from migration_sidecar.config.settings import Settings
 from migration_sidecar.contract.errors import (
@@ -33,7 +40,7 @@ from migration_sidecar.forkserver.answer import Answer
 from migration_sidecar.protocol.catalog.database_identity import DatabaseIdentity, is_same, may_have_restarted
 from migration_sidecar.protocol.first_upgrade.rule import OwnTable
 from migration_sidecar.protocol.journal_schema import journal_tables
-from migration_sidecar.protocol.results import ConfiguredDatabase, SeenVersionTable
+from migration_sidecar.protocol.results import SeenVersionTable
 from migration_sidecar.protocol.url import URL, make_url
 from migration_sidecar.protocol.version_table import VersionTable
 
@@ -193,18 +200,26 @@ class TargetDatabase:
     def _from_answer(self, answer: Answer) -> MigrationTarget:
         unseen = self.mask_problem(unseen_by_probe(answer["unseen"])) if "unseen" in answer else None
         if answer.get("heard"):
-            return replace(self._configured(answer["places"]), unseen=unseen)
+            return replace(target_of(answer["places"], self._settings), unseen=unseen)
         tried = answer.get("tried")
         if unseen is None and tried and has_server_timed_out(answer.get("tried_at", 0), answer.get("ended_at", 0)):
-            no_answer = server_timeout(make_url(tried))
-            return MigrationTarget(None, self._settings.version_table, certain=False, reason=no_answer)
+            return unreachable_target(server_timeout(make_url(tried)), self._settings)
         if unseen is None and tried:  # the service's own connection gets a clearer answer than env.py's traceback
             url = self._settings.configured_url or make_url(tried)
             return MigrationTarget(url, self._settings.version_table, certain=False)
         if unseen is not None:
             return self._as_far_as_seen(answer, unseen, is_obstacle=False)
+        if "problem" in answer and is_lost_session(answer["problem"]):  # that tells nothing about env.py
+            return self._before_lost_session(answer)
         problem = Problem.of(**answer["problem"]) if "problem" in answer else incomplete_probe(answer)
         return self._as_far_as_seen(answer, self.mask_problem(problem), is_obstacle=True)
+
+    def _before_lost_session(self, answer: Answer) -> MigrationTarget:
+        """The target as an earlier probe found it, or one that cannot be reached at this moment."""
+        if self._target is not None and self._target.certain:
+            return self._target
+        url = self._settings.configured_url or one_address(answer.get("reached", []))
+        return unreachable_target(session_lost(url), self._settings)
 
     def _as_far_as_seen(self, answer: Answer, problem: Problem, *, is_obstacle: bool) -> MigrationTarget:
         """The target by what env.py did earlier, or before the `problem`; otherwise an assumed one."""
@@ -212,7 +227,7 @@ class TargetDatabase:
         if self._target is not None and self._target.certain:
             return replace(self._target, reason=reason, unseen=unseen)
         if places := answer.get("places"):
-            known = self._configured(places)
+            known = target_of(places, self._settings)
             return replace(known, certain=False, reason=reason or known.reason, unseen=unseen)
         settings, reached = self._settings, answer.get("reached", [])
         if is_obstacle or not (reached or settings.configured_url):
@@ -224,13 +239,6 @@ class TargetDatabase:
         name, schema = answer.get("written_table", ("", ""))
         table = VersionTable(name or target.table.name, schema or target.table.schema)
         return replace(target, table=table, unseen=unseen)
-
-    def _configured(self, places: list[ConfiguredDatabase]) -> MigrationTarget:
-        target = target_of(places, self._settings)
-        backend = target.url.get_backend_name() if target.url is not None else "postgresql"
-        if backend != "postgresql":
-            raise Misconfigured("env.py", f"it connects to {backend}, and only PostgreSQL is supported")
-        return target
 
 
 def _error(problem: Problem) -> ProblemError:
