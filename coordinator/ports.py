@@ -97,7 +97,13 @@ class FleetMessenger(Protocol):
         ...
 
     async def plan(
-        self, address: ServiceAddress, *, action: Action, target: str, with_sql: bool = False
+        self,
+        address: ServiceAddress,
+        *,
+        action: Action,
+        target: str,
+        with_sql: bool = False,
+        beside_other_tables: bool = False,
     ) -> MigrationPlan:
         """What the service would do for this target; nothing is touched."""
         ...

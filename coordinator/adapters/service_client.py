@@ -47,10 +47,18 @@ class HttpServices:
         return _require_service(address, answer)
 
     async def plan(
-        self, address: ServiceAddress, *, action: Action, target: str, with_sql: bool = False
+        self,
+        address: ServiceAddress,
+        *,
+        action: Action,
+        target: str,
+        with_sql: bool = False,
+        beside_other_tables: bool = False,
     ) -> MigrationPlan:
         """What a service would do; it has 60 seconds."""
-        parameters = {"action": action.value, "target": target} | ({"sql": "true"} if with_sql else {})
+        # A service of an earlier release refuses a parameter that it does not know.
+        flags = {"sql": with_sql, "beside_other_tables": beside_other_tables}
+        parameters = {"action": action.value, "target": target} | {name: "true" for name, said in flags.items() if said}
         answer = await request(
             self._daprd,
             address.service,

@@ -72,6 +72,7 @@ class MigrationRequestBody(Document):
     on_failure: Literal["stop"] | None = None
     max_parallel: Annotated[int, Field(ge=1, le=16)] | None = None
     approval: Literal["none"] | None = None
+    beside_other_tables: list[PlainText] | None = None
     dry_run: bool | None = None
     not_before: None = None
     deadline: None = None

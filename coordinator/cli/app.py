@@ -72,12 +72,13 @@ def request(
     reason: Annotated[str | None, typer.Option(help="Why, for the audit.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check everything, change nothing.")] = False,
     target: options.Targets = None,
+    beside_other_tables: options.Beside = None,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
     """Asks for a migration. Without --watch it returns as soon as the request is accepted (exit code 0)."""
     with session(url, as_json=as_json) as client:
-        chosen = options.selection(services, everything, target)
+        chosen = options.selection(services, everything, target, beside_other_tables)
         # The id is made here, so that a repeat after a lost answer is the same request.
         identity = options.request_id(request_id if request_id is not None else str(uuid4()))
         details = {"requested_by": _user_name(), "reason": reason, "dry_run": dry_run or None}
@@ -144,13 +145,14 @@ def plan(
     services: options.Services = None,
     everything: options.All = False,
     target: options.Targets = None,
+    beside_other_tables: options.Beside = None,
     sql: Annotated[bool, typer.Option("--sql", help="Also show the SQL, if it can be rendered.")] = False,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
     """Shows what a request would do. Changes nothing and records nothing; exit code 4 if there are obstacles."""
     with session(url, as_json=as_json) as client:
-        chosen = options.selection(services, everything, target)
+        chosen = options.selection(services, everything, target, beside_other_tables)
         document = client.plan(chosen, with_sql=sql)
         fleet_plan = read(FleetPlanView, document)
         print_json(document) if as_json else show_fleet_plan(stdout(), fleet_plan, with_sql=sql)

@@ -33,6 +33,14 @@ Targets = Annotated[
         "them; repeatable. Without a service, head or heads for all named services.",
     ),
 ]
+Beside = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--beside-other-tables",
+        metavar="SERVICE",
+        help="The tables in this service's database, without a version row, are other people's (CM-552); repeatable.",
+    ),
+]
 
 
 def examples(*commands: str) -> str:
@@ -52,8 +60,10 @@ def request_id(value: str) -> str:
     return value
 
 
-def selection(services: list[str] | None, everything: bool, targets: list[str] | None = None) -> dict[str, Any]:
-    """The `services` and `target` of a request. A service named in a target need not be named again.
+def selection(
+    services: list[str] | None, everything: bool, targets: list[str] | None = None, beside: list[str] | None = None
+) -> dict[str, Any]:
+    """`services`, `target` and `beside_other_tables` of a request. What a target names need not be named again.
 
     Raises BadInput if nothing is selected, or if the arguments contradict each other.
     """
@@ -66,7 +76,7 @@ def selection(services: list[str] | None, everything: bool, targets: list[str] |
             "No service was named", "nothing is migrated by default", "name services, or use --all", "CM-202"
         )
     chosen: dict[str, Any] = {"services": "all" if everything else names}
-    return chosen | {"target": target} if target else chosen
+    return chosen | without_empty({"target": target, "beside_other_tables": beside})
 
 
 def _targets(texts: list[str]) -> str | dict[str, str]:
@@ -92,6 +102,11 @@ def _target(text: str) -> tuple[str, str]:
             "CM-203",
         )
     return service, revision
+
+
+def without_empty(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that say something, so that a coordinator of an earlier release takes the others."""
+    return {name: value for name, value in fields.items() if value}
 
 
 def without_unset(parameters: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Service(CatalogModel):
     depends_on: list[Name] = []
     no_database: str | None = Field(default=None, min_length=1)
     target: str = "head"  # what `head` means for it; of `head` itself the service decides
+    beside_other_tables: bool = False  # the tables in its database without a version row are other people's
 
     @model_validator(mode="after")
     def _validate_target(self) -> Self:
@@ -45,6 +46,10 @@ class Service(CatalogModel):
         """What a request asks of this service; where it says `head` or nothing, what the catalog says."""
         target = request.target_of(self.name)
         return self.target if target == "head" else target
+
+    def is_beside_other_tables_in(self, request: MigrationRequest) -> bool:
+        """Whether the catalog or a request says that tables without a version row are other people's."""
+        return self.beside_other_tables or self.name in request.beside_other_tables
 
 
 class FormerService(CatalogModel):
@@ -115,7 +120,7 @@ class Catalog(CatalogModel):
         """The services of a request in migration order; raises CM-201 for an unknown name."""
         targets = [] if isinstance(request.target, str) else list(request.target)
         named = None if request.services == "all" else [self.find(name) for name in request.services]
-        for name in targets:
+        for name in (*targets, *request.beside_other_tables):
             self.find(name)
         return [service for service in self.databases if named is None or service in named]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict
 
 from coordinator.domain.catalog import Service
+from coordinator.domain.request import MigrationRequest
 from coordinator.domain.step import Step
 from migration_sidecar.contract.messages import MigrationPlan, Problem
 
@@ -53,9 +54,15 @@ def assemble(answers: Iterable[MigrationPlan | Problem]) -> FleetPlan:
     return FleetPlan(plans=plans, obstacles=obstacles)
 
 
-def step_of(service: Service, plan: MigrationPlan | None, *, after: list[str], target: str) -> Step:
+def step_of(service: Service, plan: MigrationPlan | None, request: MigrationRequest, *, after: list[str]) -> Step:
     """The pending step of one service; without a plan it has no revisions."""
-    step = Step(service=service.name, database=service.database or "", after=after, target=target)
+    step = Step(
+        service=service.name,
+        database=service.database or "",
+        after=after,
+        target=service.target_in(request),
+        beside_other_tables=service.is_beside_other_tables_in(request),
+    )
     if plan is None:
         return step
     return step.model_copy(

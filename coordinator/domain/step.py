@@ -69,6 +69,8 @@ class Step(BaseModel):
     database: str
     state: StepState = StepState.PENDING
     target: str = "head"
+    # The tables in a database without a version row are other people's. Left out while it is false.
+    beside_other_tables: bool = Field(default=False, exclude_if=lambda said: not said)
     after: list[str] = []  # services of this run whose steps must have reached their target before
     from_revisions: list[str] = []
     to_revisions: list[str] = []  # where it is meant to be; once ended, where the database is, empty if unknown

@@ -35,12 +35,7 @@ async def plan_run(
         return FleetPlan(plans=[], obstacles=[error.problem()]), []
     plan = await collect_fleet_plan(messenger, chosen, run.request, patience_seconds=patience_seconds)
     return plan, [
-        step_of(
-            service,
-            plan.of(service.name),
-            after=catalog.dependencies(service, chosen),
-            target=service.target_in(run.request),
-        )
+        step_of(service, plan.of(service.name), run.request, after=catalog.dependencies(service, chosen))
         for service in chosen
     ]
 
@@ -75,6 +70,7 @@ async def _ask(
                 action=request.alembic_action,
                 target=service.target_in(request),
                 with_sql=with_sql,
+                beside_other_tables=service.is_beside_other_tables_in(request),
             )
             return _checked_plan(plan)
         except ServiceUnreachable as error:

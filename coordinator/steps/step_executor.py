@@ -87,6 +87,7 @@ class StepExecutor:
             target=step.target,
             expected_revisions=step.from_revisions,
             plan_digest=step.plan_digest,
+            beside_other_tables=step.beside_other_tables,
             deadline_seconds=round(self.limits.operation_deadline.total_seconds()),
             requested_by=run.request.requested_by,
             request_id=run.request_id,
@@ -142,7 +143,12 @@ class StepExecutor:
         return from_refusal(error.problem(), plan.from_revisions)
 
     async def _plan(self, run: Run, step: Step, target: str) -> MigrationPlan:
-        return await self.messenger.plan(_address(step), action=run.request.alembic_action, target=target)
+        return await self.messenger.plan(
+            _address(step),
+            action=run.request.alembic_action,
+            target=target,
+            beside_other_tables=step.beside_other_tables,
+        )
 
 
 def _address(step: Step) -> ServiceAddress:

@@ -18,9 +18,9 @@ OTHER_TABLES: Beside = "other_tables"
 MOST_NAMED = 3
 WAYS_OUT = (
     "If they are other people's (another library's, a platform's, made by hand), say so once, and it runs as with bare"
-    " alembic: --beside-other-tables, or beside_other_tables = true in the settings or in the request. If they are this"
-    " history's own and the row is lost: migration-sidecar adopt --revision REVISION, which compares, writes the row,"
-    " and changes no table."
+    " alembic: --beside-other-tables, or beside_other_tables in the settings, in the request or in fleet.toml. If they"
+    " are this history's own and the row is lost: migration-sidecar adopt --revision REVISION, which compares, writes"
+    " the row, and changes no table."
 )
 
 

@@ -177,6 +177,34 @@ async def test_one_branch_of_a_service_is_a_target_in_a_request_and_in_the_catal
     assert await branched.gaps() == []
 
 
+@pytest.mark.parametrize("place", ["request", "catalog"])
+async def test_other_peoples_tables_are_in_the_way_until_the_request_or_the_catalog_says_whose_they_are(
+    branched: Branched, place: str
+) -> None:
+    stock = branched.environments["stock"]
+    (stock.versions / "s0002b.py").unlink()
+    stock.revision("s0001", "op.execute('CREATE TABLE IF NOT EXISTS items (id int)')", below=None)
+    with psycopg.connect(stock.url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("CREATE TABLE items (id int)")
+    refused = await branched.request()
+    (obstacle,) = refused.obstacles
+    assert (obstacle.service, obstacle.code) == ("stock", "CM-552")
+    assert "beside_other_tables" in obstacle.next_step
+    assert "--beside-other-tables" in obstacle.next_step
+    body = {"beside_other_tables": ["stock"]} if place == "request" else {}
+    if place == "catalog":
+        orders, other = branched.world.catalog.services
+        services = [orders, other.model_copy(update={"beside_other_tables": True})]
+        branched.world.catalog = branched.world.catalog.model_copy(update={"services": services})
+    done = await branched.request(**body)
+    assert steps(done)["stock"] == ("succeeded", ["s0002a"])
+    assert [step.beside_other_tables for step in done.steps] == [False, True]
+    with psycopg.connect(stock.url.replace("+psycopg", "")) as connection:
+        beside = "SELECT DISTINCT detail ->> 'beside' FROM migration_sidecar.journal WHERE kind = 'attempt'"
+        assert connection.execute(beside).fetchall() == [("other_tables",)]
+    assert await branched.gaps() == []
+
+
 async def test_the_digest_of_a_plan_covers_what_was_asked_for(branched: Branched) -> None:
     await branched.request(target="heads")
     runs = [await branched.request(target=target) for target in ("head", "heads", {"stock": "s0001"})]

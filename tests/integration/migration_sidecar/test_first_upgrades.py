@@ -180,7 +180,7 @@ async def test_the_refusal_names_the_word_that_is_the_answer(disputed: Environme
     refused = await carry_out(engine)
     assert refused.error.code == "CM-552"
     assert "public.t_a1" in refused.error.detail
-    for word in ("--beside-other-tables", "beside_other_tables = true", "adopt --revision"):
+    for word in ("--beside-other-tables", "beside_other_tables", "adopt --revision"):
         assert word in refused.error.next_step
 
 

@@ -202,6 +202,9 @@ class MemoryTopic:
             self.published.append((announcement.value, event_id))
 
 
+UNMANAGED = Problem(code="CM-552", title="t", detail="Tables are there.", next_step="--beside-other-tables")
+
+
 @dataclass
 class FakeService:
     """A database that remembers every revision that was ever applied to it."""
@@ -219,8 +222,9 @@ class FakeService:
     polled: int = 0
     answers: list[Operation | Exception] = field(default_factory=list)  # given before anything true
     history: list[str] = field(default_factory=lambda: list(HISTORY))
+    has_other_tables: bool = False  # in the way, until somebody says that they are other people's
 
-    def plan(self, target: str) -> MigrationPlan:
+    def plan(self, target: str, *, beside_other_tables: bool = False) -> MigrationPlan:
         goal = self.history[-1] if target == "head" else target
         if goal not in self.history:
             unknown = Problem(code="CM-203", title="t", detail=f"{goal} is unknown.", next_step="n")
@@ -236,10 +240,11 @@ class FakeService:
             to_revisions=[goal] if todo else self.current,
             digest=sha256(f"{self.address.service}:{self.current}->{goal}".encode()).hexdigest(),
             revisions=[_revision(one) for one in todo],
-            obstacles=self.obstacles,
+            obstacles=[*self.obstacles, *([UNMANAGED] if self.has_other_tables and not beside_other_tables else [])],
         )
 
     def begin(self, order: OperationRequest) -> Operation:
+        self.has_other_tables = self.has_other_tables and not order.beside_other_tables
         operation = Operation(
             operation_id=order.operation_id,
             service=self.address.service,
@@ -296,10 +301,16 @@ class FakeFleet:
         )
 
     async def plan(
-        self, address: ServiceAddress, *, action: Action, target: str, with_sql: bool = False
+        self,
+        address: ServiceAddress,
+        *,
+        action: Action,
+        target: str,
+        with_sql: bool = False,
+        beside_other_tables: bool = False,
     ) -> MigrationPlan:
         async with self.fate.effect():
-            return self._up(address).plan(target)
+            return self._up(address).plan(target, beside_other_tables=beside_other_tables)
 
     async def start(self, address: ServiceAddress, order: OperationRequest, *, wait_seconds: int) -> Operation:
         async with self.fate.effect():

@@ -108,6 +108,7 @@ async def test_the_service_is_a_header_and_the_path_is_fixed() -> None:
     for ask in (
         services.status(HERE),
         services.plan(HERE, action=Action.UPGRADE, target="head", with_sql=True),
+        services.plan(HERE, action=Action.UPGRADE, target="head", beside_other_tables=True),
         services.start(HERE, OperationRequest(operation_id="r-1.first.1", target="head"), wait_seconds=5),
         services.operation(HERE, "r-1.first.1", wait_seconds=5),
     ):
@@ -116,12 +117,13 @@ async def test_the_service_is_a_header_and_the_path_is_fixed() -> None:
     assert [(method, path, given["parameters"]) for method, path, given in daprd.asked] == [
         ("GET", "/migrations", None),
         ("GET", "/migrations/plan", {"action": "upgrade", "target": "head", "sql": "true"}),
+        ("GET", "/migrations/plan", {"action": "upgrade", "target": "head", "beside_other_tables": "true"}),
         ("POST", "/migrations/operations", {"wait_seconds": "5"}),
         ("GET", "/migrations/operations/r-1.first.1", {"wait_seconds": "5"}),
     ]
     assert {given["headers"]["dapr-app-id"] for _, _, given in daprd.asked} == {"first"}
-    assert daprd.asked[2][2]["body"]["operation_id"] == "r-1.first.1"
-    assert "beside_other_tables" not in daprd.asked[2][2]["body"]  # a service of release 0.2 refuses it
+    assert daprd.asked[3][2]["body"]["operation_id"] == "r-1.first.1"
+    assert "beside_other_tables" not in daprd.asked[3][2]["body"]  # a service of release 0.2 refuses it
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,17 @@ def test_naming_a_target_names_its_service(coordinator: ScriptedCoordinator, com
     assert (body["services"], body["target"]) == (["cds-client", "cds-task"], {"cds-client": "0c3", "cds-task": "0f1"})
 
 
+@pytest.mark.parametrize("door", [("request", "POST /migrations"), ("plan", "POST /plans")])
+def test_whose_tables_are_other_peoples_is_said_by_the_name_of_the_service(
+    coordinator: ScriptedCoordinator, command: RunCommand, door: tuple[str, str]
+) -> None:
+    word, route = door
+    plan = {"digest": "0", "services": [], "obstacles": []}
+    coordinator.answers(route, (202, run_record("accepted")) if word == "request" else (200, plan))
+    command(word, "--all", "--beside-other-tables", "cds-client", "--beside-other-tables", "cds-task")
+    assert coordinator.asked[0].body["beside_other_tables"] == ["cds-client", "cds-task"]
+
+
 @pytest.mark.parametrize(
     ("words", "target"),
     [

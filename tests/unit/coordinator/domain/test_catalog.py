@@ -119,6 +119,16 @@ def test_a_target_for_a_service_outside_the_catalog_is_refused() -> None:
         catalog.select(asked)
 
 
+def test_whose_tables_are_other_peoples_is_said_in_the_catalog_or_in_a_request() -> None:
+    catalog = read_catalog(FLEET + service("a") + service("b") + "beside_other_tables = true\n")
+    for named, told in ([], ["b"]), (["a"], ["a", "b"]):
+        asked = read_request({"services": "all", "beside_other_tables": named}, default_request_id="r")
+        assert [each.name for each in catalog.select(asked) if each.is_beside_other_tables_in(asked)] == told
+    asked = read_request({"services": "all", "beside_other_tables": ["zz"]}, default_request_id="r")
+    with pytest.raises(UnknownService):
+        catalog.select(asked)
+
+
 @pytest.mark.parametrize("body", [{"services": ["old"]}, {"services": "all", "target": {"old": "heads"}}])
 def test_a_former_name_is_answered_with_the_name_of_today(body: dict[str, object]) -> None:
     catalog = read_catalog(FLEET + service("a") + renamed("new", "older", "old"))

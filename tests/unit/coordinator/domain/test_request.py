@@ -68,6 +68,9 @@ def test_only_the_services_must_be_given() -> None:
         ({"services": "all", "target": {"a": "r" * 256}}, "CM-203"),
         ({"services": ["a"], "target": {"b": "r1"}}, "CM-203"),
         ({"services": ["a"], "target": {"b": "heads"}}, "CM-203"),
+        ({"services": ["a"], "beside_other_tables": ["b"]}, "CM-603"),
+        ({"services": "all", "beside_other_tables": True}, "CM-603"),
+        ({"services": "all", "beside_other_tables": "all"}, "CM-603"),
         ({"services": "all", "target": "current"}, "CM-203"),
         ({"services": "all", "target": {"a": "HEADS"}}, "CM-203"),
         ({"services": "all", "target": 1}, "CM-203"),
@@ -133,6 +136,14 @@ def test_all_heads_can_be_asked_of_every_service() -> None:
 def test_what_is_not_built_yet_is_refused_and_never_ignored(later: dict[str, str]) -> None:
     with pytest.raises(CoordinatorError, match="not supported yet"):
         read(services="all", **later)
+
+
+def test_whose_tables_are_other_peoples_is_said_service_by_service_and_left_out_where_nobody_says_it() -> None:
+    """A run that an earlier release accepted is found again by the same digest."""
+    said, unsaid = read(services="all", beside_other_tables=["a"]), read(services="all", beside_other_tables=[])
+    assert said.digest != unsaid.digest == read(services="all").digest
+    assert said.model_dump()["beside_other_tables"] == ["a"]
+    assert "beside_other_tables" not in unsaid.model_dump()
 
 
 def test_the_id_is_no_part_of_the_digest_and_everything_else_is() -> None:
