@@ -169,6 +169,16 @@ async def test_an_env_py_that_takes_all_memory_is_named(environment: Environment
     assert "MemoryError" in status.error.detail
 
 
+async def test_a_revision_has_no_standard_input_and_a_session_with_the_name_of_its_operation(
+    environment: Environment, start_engine: StartEngine
+) -> None:
+    name = 'op.get_bind().exec_driver_sql("SHOW application_name").scalar()'
+    environment.revision("one", f"import sys\nraise RuntimeError(str(len(sys.stdin.read())) + ' for ' + {name})")
+    operation = await carry_out(start_engine(environment, own_processes=True))
+    assert operation.error is not None
+    assert operation.error.server_message == f"0 for migration-sidecar:{operation.operation_id}"
+
+
 async def test_what_a_revision_prints_goes_nowhere(
     environment: Environment, start_engine: StartEngine, capfd: Any
 ) -> None:
