@@ -99,12 +99,9 @@ class StatusReader:
             heads = list(history.target_heads) if history else []
             return self._status(DatabaseState.UNREACHABLE, head_revisions=heads, error=error.problem)
         if self._target_database.is_assumed:
-            return self._status(
-                DatabaseState.UNKNOWN,
-                current_revisions=list(facts.revisions),
-                head_revisions=list(history.target_heads) if history else [],
-                error=self._target_database.problem,
-            )
+            at, heads = list(facts.revisions), list(history.target_heads) if history else []
+            reason = self._target_database.problem
+            return self._status(DatabaseState.UNKNOWN, current_revisions=at, head_revisions=heads, error=reason)
         state = classify(facts, history)
         history = history or NO_HISTORY
         pending = _steps(history, facts, Action.UPGRADE, history.status_target)
