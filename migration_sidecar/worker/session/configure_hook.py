@@ -25,7 +25,7 @@ from migration_sidecar.worker.own_tables import forget_own_tables, note_own_tabl
 from migration_sidecar.worker.session import preconditions, version_width
 from migration_sidecar.worker.session.guarded_session import GuardedSession
 from migration_sidecar.worker.session.run_failure import RunFailure
-from migration_sidecar.worker.session.split_transaction import split_transaction
+from migration_sidecar.worker.session.transactions.split_transaction import split_transaction
 from migration_sidecar.worker.version_table import default_schema_of, find, named_schema
 
 _unguarded = EnvironmentContext.configure

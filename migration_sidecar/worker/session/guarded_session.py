@@ -27,14 +27,14 @@ from migration_sidecar.worker.session import (
     invalid_index_repair,
     journal_writer,
     preconditions,
-    transaction_errors,
     version_width,
 )
 from migration_sidecar.worker.session.changed_tables import may_drop
-from migration_sidecar.worker.session.commits import stop_watching, watch_commits
 from migration_sidecar.worker.session.revision_rows import RevisionRows
 from migration_sidecar.worker.session.run_failure import RunFailure
-from migration_sidecar.worker.session.savepoints import watch_savepoints
+from migration_sidecar.worker.session.transactions import transaction_errors
+from migration_sidecar.worker.session.transactions.commits import stop_watching, watch_commits
+from migration_sidecar.worker.session.transactions.savepoints import watch_savepoints
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -107,7 +107,7 @@ async def test_one_obstacle_anywhere_means_that_no_step_starts_and_every_reason_
 async def test_a_plan_that_cannot_be_true_is_an_obstacle(world: World, lie: dict[str, object]) -> None:
     service = world.fleet.services["first"]
     original = service.plan
-    service.plan = lambda target: original(target).model_copy(update=lie)  # type: ignore[method-assign]
+    service.plan = lambda target, **asked: original(target, **asked).model_copy(update=lie)  # type: ignore[method-assign]
     run = await carried_out(world)
     assert [(o.service, o.code) for o in run.obstacles] == [("first", "CM-801")]
     assert service.operations == {}

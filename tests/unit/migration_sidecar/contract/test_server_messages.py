@@ -21,7 +21,7 @@ from migration_sidecar.engine.journal_events import EVENT_TYPES, audit_event
 from migration_sidecar.engine.operations.verdict import ReadBack, WorkerExit, decide
 from migration_sidecar.protocol.url import make_url
 from migration_sidecar.worker.failure_report import describe_failure
-from migration_sidecar.worker.session.transaction_errors import refusal_for
+from migration_sidecar.worker.session.transactions.transaction_errors import refusal_for
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 QUOTED = "Lovelace 4711"
