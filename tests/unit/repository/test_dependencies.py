@@ -21,6 +21,7 @@ EXTRAS = {
     "coordinator": ["coordinator", "report"],
     "migration_sidecar": [],
     "services": ["audit"],
+    "signed_calls": [],
     "scripts": ["local"],
     "bench": ["local"],
     "tests": list(PROJECT["optional-dependencies"]),
