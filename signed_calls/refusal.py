@@ -32,6 +32,10 @@ SENTENCES = {
 }
 
 
+# The same call, signed anew, may be taken later: a proxy sent it twice or kept it, or a key is just being changed.
+PASSING = frozenset({Refusal.REPEATED, Refusal.TOO_OLD, Refusal.UNKNOWN_KEY, Refusal.MEMORY_FULL})
+
+
 class CallRefused(Exception):
     """The caller is not proven. `more` is said behind the sentence of the kind."""
 

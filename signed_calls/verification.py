@@ -72,6 +72,10 @@ class Verifier:
             raise CallRefused(Refusal.WRONG_SIGNATURE) from None
         return ProvenHeaders(Caller(*named), received)
 
+    def speaks_for(self, caller: Caller, name: str) -> bool:
+        """Whether it is the caller's own name, or one under which the caller's key is filed, too."""
+        return caller.name == name or self._keys.find(name, caller.fingerprint) is not None
+
     def verify_body(self, proven: ProvenHeaders, body: bytes) -> Caller:
         """The second part. Raises CallRefused.
 

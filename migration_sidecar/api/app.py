@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 
+from migration_sidecar.api.callers import call_settings, migration_callers
 from migration_sidecar.api.journal import router as journal_router
 from migration_sidecar.api.problems import PROBLEMS
+from migration_sidecar.api.readiness import router as readiness_router
 from migration_sidecar.api.routes import router
 from migration_sidecar.config.settings import Settings, read_settings
 from migration_sidecar.contract.host_names import LOOPBACK
@@ -22,6 +25,7 @@ from migration_sidecar.http_server.cross_origin import CrossOriginGuard
 from migration_sidecar.http_server.log_format import configure_logging
 from migration_sidecar.http_server.openapi import VERSION, serve_document
 from migration_sidecar.http_server.problem_response import install_problem_handlers
+from migration_sidecar.http_server.proven_caller import CallPolicy
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +41,9 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
         engine = Engine(settings or read_settings(config_file))
         app.state.engine, app.state.database = engine, engine.database
         app.state.allowed_hosts = LOOPBACK | engine.settings.allowed_hosts
+        app.state.call_policy = CallPolicy(call_settings(os.environ), engine.settings.service)
+        app.state.permitted_callers = migration_callers(os.environ)
+        app.state.call_policy.log_at_start()
         if engine.settings.serve_openapi:
             serve_document(app)
         # In the background: daprd and live health expect the port to open at once.
@@ -60,7 +67,7 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
     app.add_middleware(CrossOriginGuard, setting="MIGRATION_ALLOWED_HOSTS")
     app.add_middleware(ClientDisconnectGuard)
     install_problem_handlers(app, PROBLEMS)
-    for each in (router, journal_router, *routers):
+    for each in (router, journal_router, readiness_router, *routers):
         app.include_router(each)
     return app
 

@@ -14,6 +14,7 @@ from migration_sidecar.database.records import MigrationRecords
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.engine.journal_events import NOT_RELAYED, audit_event, detail_of, revisions_in
 from migration_sidecar.http_server.openapi import problems
+from migration_sidecar.http_server.proven_caller import NOT_PROVEN, PROVEN_CALLER
 from migration_sidecar.http_server.rate_limited_warnings import RateLimitedWarnings
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 
@@ -26,7 +27,7 @@ UNREADABLE = "unreadable"
 KINDS = frozenset(get_args(Kind)) - {UNREADABLE}
 PAGE_CHARACTERS = 8 * 1024 * 1024  # of details; readers of a page accept four times as much
 
-router = APIRouter(dependencies=[EACH_PARAMETER_ONCE])
+router = APIRouter(dependencies=[PROVEN_CALLER, EACH_PARAMETER_ONCE], responses=NOT_PROVEN)
 
 
 @router.get("/migrations/journal", response_model_exclude_none=True, responses=problems(409, 422, 503))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from migration_sidecar.api.callers import MIGRATION_CALLER
 from migration_sidecar.config.downgrade_permission import downgrade_refusal
 from migration_sidecar.contract.errors import BadRequest, BodyTooLarge, ProblemError, UnknownTarget
 from migration_sidecar.contract.messages import (
@@ -24,8 +25,8 @@ from migration_sidecar.contract.strict_json import read_object
 from migration_sidecar.contract.target import RequestableTarget
 from migration_sidecar.database.load_deadline import LoadDeadline
 from migration_sidecar.engine.engine import Engine
-from migration_sidecar.http_server.liveness import Liveness
-from migration_sidecar.http_server.openapi import answer, json_body, problems
+from migration_sidecar.http_server.openapi import json_body, problems
+from migration_sidecar.http_server.proven_caller import NOT_PROVEN
 from migration_sidecar.http_server.request_body import read_body
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE, first_mistake
 
@@ -39,7 +40,8 @@ def _load_deadline() -> LoadDeadline:
 
 
 Loading = Annotated[LoadDeadline, Depends(_load_deadline)]
-router = APIRouter(dependencies=[EACH_PARAMETER_ONCE])
+# First who calls: whoever is not proven learns nothing about the request.
+router = APIRouter(dependencies=[MIGRATION_CALLER, EACH_PARAMETER_ONCE], responses=NOT_PROVEN)
 
 
 class PlanQuery(QueryParameters):
@@ -57,14 +59,8 @@ class WaitQuery(QueryParameters):
     wait_seconds: Number = Field(default=0, ge=0, le=LONGEST_WAIT_SECONDS)
 
 
-class Readiness(BaseModel):
-    """Whether the service may take traffic, and the reason. If it is ready, `reason` may be a remark."""
-
-    ready: bool
-    reason: str
-
-
-def _engine(request: Request) -> Engine:
+def engine_of(request: Request) -> Engine:
+    """The engine of this application."""
     engine: Engine = request.app.state.engine
     return engine
 
@@ -72,7 +68,7 @@ def _engine(request: Request) -> Engine:
 @router.get("/migrations", response_model_exclude_none=True, responses=problems(409, 422, 503))
 async def status(request: Request, _: Annotated[NoParameters, Query()], loading: Loading) -> ServiceStatus:
     """The state of the database. If revisions are pending, a worker process is prepared for the next request."""
-    engine = _engine(request)
+    engine = engine_of(request)
     current = await engine.reader.status(loading)
     engine.prewarm_for(current)
     return current
@@ -83,7 +79,7 @@ async def plan(request: Request, query: Annotated[PlanQuery, Query()], loading: 
     """What a migration would do. If it has revisions and no obstacle, a worker process is prepared."""
     if query.action is Action.DOWNGRADE and "@" in query.target:
         raise UnknownTarget(query.target)  # as for an operation: only the command line takes one branch down
-    engine = _engine(request)
+    engine = engine_of(request)
     current = await engine.reader.plan(
         query.action, query.target, loading, beside_other_tables=query.beside_other_tables
     )
@@ -107,7 +103,7 @@ async def accept(request: Request, query: Annotated[WaitQuery, Query()], loading
         wanted = OperationRequest.model_validate(document)
     except ValidationError as error:
         raise validation_problem(error) from None
-    engine = _engine(request)
+    engine = engine_of(request)
     operation = await engine.operations.accept(wanted, loading=loading)
     if query.wait_seconds and not operation.state.ended:
         return await engine.operations.find(wanted.operation_id, wait_seconds=query.wait_seconds, loading=loading)
@@ -121,7 +117,7 @@ async def operation(
     request: Request, operation_id: OperationId, query: Annotated[WaitQuery, Query()], loading: Loading
 ) -> Operation:
     """One operation. With `wait_seconds` the answer waits for its end."""
-    return await _engine(request).operations.find(operation_id, wait_seconds=query.wait_seconds, loading=loading)
+    return await engine_of(request).operations.find(operation_id, wait_seconds=query.wait_seconds, loading=loading)
 
 
 @router.delete(
@@ -129,23 +125,7 @@ async def operation(
 )
 async def cancel(request: Request, operation_id: OperationId, loading: Loading) -> Operation:
     """Cancels an operation. It ends at a whole revision."""
-    return await _engine(request).operations.cancel(operation_id, loading)
-
-
-@router.get("/healthz")
-async def live() -> Liveness:
-    """Reads nothing, so that a long migration or an unreachable database does not make the process look dead."""
-    return Liveness()
-
-
-@router.get("/readyz", responses={503: answer(Readiness)})
-async def ready(request: Request, response: Response, loading: Loading) -> Readiness:
-    """Whether the service may take traffic: 200 if it may, otherwise 503."""
-    is_ready, reason = await _engine(request).startup.readiness(loading)
-    response.status_code = 200 if is_ready else 503
-    # Remarks of the service, such as that the audit is not signed. They do not make it unready.
-    remarks = [remark() for remark in getattr(request.app.state, "remarks", ())]
-    return Readiness(ready=is_ready, reason=" ".join(filter(None, [reason, *remarks])))
+    return await engine_of(request).operations.cancel(operation_id, loading)
 
 
 def validation_problem(error: ValidationError | RequestValidationError) -> ProblemError:

@@ -58,6 +58,25 @@ class BodyTooLarge(ProblemError):
         super().__init__("CM-106", f"More than {limit_bytes} bytes were sent.")
 
 
+class CallsCannotBeVerified(ProblemError):
+    """Calls have to be signed, and no public keys are known."""
+
+    def __init__(self, setting: str) -> None:
+        super().__init__(
+            "CM-108",
+            f"Calls have to be signed here, and {setting} names no folder of public keys.",
+            next_step=f"Set {setting} for this application.",
+        )
+
+
+class CallerNotPermitted(ProblemError):
+    """The caller is proven and may not do this; nothing was done."""
+
+    def __init__(self, detail: str, setting: str | None = None) -> None:
+        next_step = f"Call as one of those that {setting} names, or add the caller there." if setting else None
+        super().__init__("CM-109", detail, next_step=next_step)
+
+
 class UnknownTarget(ProblemError):
     """The target is no revision of this history."""
 

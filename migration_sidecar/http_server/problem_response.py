@@ -15,6 +15,7 @@ from starlette.routing import Match
 
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.http_server.validation import first_mistake
+from signed_calls.refusal import PASSING, CallRefused, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +49,16 @@ def install_problem_handlers(app: FastAPI, own: Mapping[type[Exception], Describ
 def _exception_handler(describe: Describe) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
     async def answer(request: Request, error: Exception) -> JSONResponse:
         problem, status = describe(error)
-        headers = {"Allow": ", ".join(_methods_of(request))} if status == 405 else None
-        return problem_response(problem, status, headers)
+        return problem_response(problem, status, _headers_for(status, request))
 
     return answer
+
+
+def _headers_for(status: int, request: Request) -> dict[str, str] | None:
+    """What HTTP demands beside these statuses (RFC 9110, sections 15.5.2 and 15.5.6)."""
+    if status == 405:
+        return {"Allow": ", ".join(_methods_of(request))}
+    return {"WWW-Authenticate": "Signature"} if status == 401 else None
 
 
 def _methods_of(request: Request) -> list[str]:
@@ -63,6 +70,11 @@ def _methods_of(request: Request) -> list[str]:
 
 def _invalid(error: RequestValidationError) -> tuple[Problem, int]:
     return Problem.of("CM-603", first_mistake(error)), 422
+
+
+def _caller_not_proven(error: CallRefused) -> tuple[Problem, int]:
+    status = 503 if error.kind is Refusal.MEMORY_FULL else 401
+    return Problem.of("CM-108", error.detail, retryable=error.kind in PASSING), status
 
 
 def _refused_by_framework(error: HTTPException) -> tuple[Problem, int]:
@@ -78,6 +90,7 @@ def _unforeseen(error: Exception) -> tuple[Problem, int]:
 
 COMMON: Mapping[type[Exception], Describe] = {
     RequestValidationError: _invalid,
+    CallRefused: _caller_not_proven,
     HTTPException: _refused_by_framework,
     Exception: _unforeseen,
 }

@@ -36,6 +36,17 @@ MESSAGE = (
         when="its `Host` is not this machine and not allowed, its `Origin` is another one, `Sec-Fetch-Site` is neither "
         "`none` nor `same-origin`, or one of them is there twice; [who may call](api.md#who-may-call)",
         next_step="Call it as 127.0.0.1, localhost or [::1], from no web page, or allow another host name."),
+    ProblemKind(
+        "CM-108", "The caller is not proven", 401, 2,
+        when="the call is not signed, with an unknown key, for another application, more than a minute ago, or it came "
+        "before; its body or address is another than the signed one. 503 when too many calls came within a minute. "
+        "[security.md](security.md)",
+        next_step="Sign each call anew, with a key whose public part is in the folder that CALL_KEYS names."),
+    ProblemKind(
+        "CM-109", "The caller may not do this", 403, 2,
+        when="its signature is good, and it is not one of those who may: a service takes operations from those that "
+        "MIGRATION_CALLERS names, the audit takes from each caller only events of that caller",
+        next_step="Call as somebody who may."),
 )
 REQUEST = (
     ProblemKind(

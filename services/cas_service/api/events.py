@@ -12,14 +12,16 @@ from pydantic import ValidationError
 from migration_sidecar.contract.audit import AuditBatch, AuditReceipt, RunEvents, StoredAuditEvent
 from migration_sidecar.contract.audit_detail import validation_error
 from migration_sidecar.contract.audit_queries import EVENT_NAME, AuditQuery
-from migration_sidecar.contract.errors import BadRequest, BodyTooLarge
+from migration_sidecar.contract.errors import BadRequest, BodyTooLarge, CallerNotPermitted
 from migration_sidecar.contract.messages import AuditEvent, AuditPage
 from migration_sidecar.contract.query_parameters import LAST_SEQ, NoParameters
-from migration_sidecar.contract.strict_json import require_each_key_once
+from migration_sidecar.contract.strict_json import quote_for_message, require_each_key_once
 from migration_sidecar.http_server.openapi import json_body, problems
+from migration_sidecar.http_server.proven_caller import NOT_PROVEN, PROVEN_CALLER, CallPolicy
 from migration_sidecar.http_server.request_body import read_body
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE, first_mistake
 from services.cas_service.events import reader, store
+from signed_calls.verification import Caller
 
 BODY_BYTES = 1024 * 1024
 EXAMPLE = {
@@ -35,12 +37,16 @@ EXAMPLE = {
     ]
 }
 
-router = APIRouter(prefix="/audit", dependencies=[EACH_PARAMETER_ONCE], responses=problems(400, 422, 503))
+router = APIRouter(
+    prefix="/audit",
+    dependencies=[PROVEN_CALLER, EACH_PARAMETER_ONCE],
+    responses={**NOT_PROVEN, **problems(400, 422, 503)},
+)
 EventName = Annotated[str, Path(max_length=36, json_schema_extra={"pattern": EVENT_NAME})]
 
 
-@router.post("/events", responses=problems(413), openapi_extra=json_body(AuditBatch, EXAMPLE))
-async def record(request: Request) -> AuditReceipt:
+@router.post("/events", openapi_extra=json_body(AuditBatch, EXAMPLE))
+async def record(request: Request, caller: Annotated[Caller | None, PROVEN_CALLER]) -> AuditReceipt:
     """Repeating a batch is harmless: events that are stored already are counted as repeated."""
     body = await read_body(request, BODY_BYTES, BodyTooLarge)
     try:
@@ -48,6 +54,8 @@ async def record(request: Request) -> AuditReceipt:
     except ValidationError as error:
         raise BadRequest(first_mistake(error)) from None
     require_each_key_once(body)
+    if caller is not None:
+        require_own_events(caller, batch, request.app.state.call_policy)
     for event in batch.events:
         require_time_zone(event)
         if (error_text := validation_error(event)) is not None:
@@ -73,6 +81,16 @@ async def show_run(
 ) -> RunEvents:
     """All events of one request."""
     return await reader.run_events(request.app.state.database, request_id)
+
+
+def require_own_events(caller: Caller, batch: AuditBatch, policy: CallPolicy) -> None:
+    """Raises CallerNotPermitted unless each event's source is the caller, or the journal of the caller.
+
+    Who was renamed, or shares a journal with another service, has its key filed under the other name, too.
+    """
+    for source in dict.fromkeys(event.source for event in batch.events):
+        if not policy.speaks_for(caller, source.removesuffix("/journal")):
+            raise CallerNotPermitted(f"The caller {caller.name} may not record events of {quote_for_message(source)}.")
 
 
 def read_event_name(text: str) -> UUID | int:

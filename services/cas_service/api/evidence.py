@@ -16,6 +16,7 @@ from migration_sidecar.contract.audit_queries import AnchorQuery, ExportQuery, P
 from migration_sidecar.contract.query_parameters import NoParameters
 from migration_sidecar.http_server.log_format import configure_logging
 from migration_sidecar.http_server.openapi import answer, problems
+from migration_sidecar.http_server.proven_caller import NOT_PROVEN, PROVEN_CALLER
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 from services.cas_service.anchors.anchoring import Anchoring
 from services.cas_service.anchors.settings import read_anchoring_settings
@@ -48,7 +49,10 @@ async def anchors_itself(app: FastAPI) -> AsyncIterator[None]:
 
 
 router = APIRouter(
-    prefix="/audit", lifespan=anchors_itself, dependencies=[EACH_PARAMETER_ONCE], responses=problems(422, 503)
+    prefix="/audit",
+    lifespan=anchors_itself,
+    dependencies=[PROVEN_CALLER, EACH_PARAMETER_ONCE],
+    responses={**NOT_PROVEN, **problems(422, 503)},
 )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import migration_sidecar.engine.engine
 from migration_sidecar.api.app import make_app
+from migration_sidecar.http_server.proven_caller import REMARK
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import SharedProcesses
 from tests.integration.migration_sidecar.environments import Environment, applied, kinds, rows, until, version
@@ -52,7 +53,7 @@ async def test_a_service_migrates_in_the_background_when_it_starts(
     async with door() as client:
         await until(lambda: rows(database, HELD_UP))
         not_yet = await client.get("/readyz")
-        assert (not_yet.status_code, not_yet.json()["reason"]) == (503, "The database is being migrated.")
+        assert (not_yet.status_code, not_yet.json()["reason"]) == (503, f"The database is being migrated. {REMARK}")
         (tmp_path / "go").touch()
 
         async def ready() -> bool:
@@ -71,7 +72,8 @@ async def test_a_service_that_only_checks_stays_unready_until_somebody_migrates(
 ) -> None:
     environment.revision("a1")
     async with door(MIGRATE_ON_STARTUP="check") as client:
-        behind = {"ready": False, "reason": "The database is 1 revision behind; somebody has to migrate it."}
+        reason = f"The database is 1 revision behind; somebody has to migrate it. {REMARK}"
+        behind = {"ready": False, "reason": reason}
 
         async def is_behind() -> bool:
             return bool((await client.get("/readyz")).json() == behind)
@@ -79,7 +81,7 @@ async def test_a_service_that_only_checks_stays_unready_until_somebody_migrates(
         await until(is_behind)
         accepted = await client.post(OPERATIONS, params={"wait_seconds": 20}, json=wanted())
         assert (accepted.status_code, accepted.json()["state"]) == (202, "succeeded")
-        assert (await client.get("/readyz")).json() == {"ready": True, "reason": "The database is at head."}
+        assert (await client.get("/readyz")).json() == {"ready": True, "reason": f"The database is at head. {REMARK}"}
 
 
 async def test_a_service_that_is_told_to_look_away_is_ready(door: OpenDoor, environment: Environment) -> None:

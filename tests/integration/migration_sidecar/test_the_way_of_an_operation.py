@@ -24,7 +24,9 @@ from migration_sidecar.engine.operations import execution, monitor
 from migration_sidecar.engine.operations.execution import OperationExecution
 from migration_sidecar.engine.operations.verdict import ReadBack, WorkerExit
 from migration_sidecar.engine.operations.worker_run import WorkerRun
+from migration_sidecar.http_server.proven_caller import CallPolicy
 from migration_sidecar.protocol.attempt import Attempt
+from signed_calls.settings import CallSettings
 from tests.integration.migration_sidecar.environments import Environment, carry_out, request
 
 PACKAGE = Path(migration_sidecar.__file__).parent
@@ -120,7 +122,7 @@ async def test_an_operation_goes_the_way_that_is_documented(
     environment.revision("two")
     await engine.revision_files.history()
     app, wanted = FastAPI(), request()
-    app.state.engine = engine
+    app.state.engine, app.state.call_policy = engine, CallPolicy(CallSettings(), "orders")
     app.include_router(router)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         with followed(wanted.operation_id) as way:

@@ -66,11 +66,14 @@ def serve_audit(url: str, port: int) -> None:
     from migration_sidecar.config.settings import read_settings
     from migration_sidecar.engine.engine import Engine
     from migration_sidecar.http_server.problem_response import install_problem_handlers
+    from migration_sidecar.http_server.proven_caller import CallPolicy
     from services.cas_service.api.events import router
+    from signed_calls.settings import CallSettings
 
     app = FastAPI()
     install_problem_handlers(app, PROBLEMS)
     app.include_router(router, prefix="/v1.0/invoke/cas-audit/method")
+    app.state.call_policy = CallPolicy(CallSettings(), "cas-audit")
     app.state.database = Engine(
         read_settings(BY_FOLDER["cas_service"].path / "alembic.ini", {"DATABASE_URL": url})
     ).database

@@ -17,7 +17,9 @@ from migration_sidecar.config.settings import read_settings
 from migration_sidecar.contract.audit_detail import LIMITS
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.http_server.problem_response import install_problem_handlers
+from migration_sidecar.http_server.proven_caller import CallPolicy
 from services.cas_service.api.events import router
+from signed_calls.settings import CallSettings
 from tests.integration.databases import Database
 from tests.integration.services.fleet import BY_FOLDER
 
@@ -28,7 +30,7 @@ async def doors(url: str) -> AsyncIterator[httpx.AsyncClient]:
     install_problem_handlers(app, PROBLEMS)
     app.include_router(router)
     engine = Engine(read_settings(BY_FOLDER["cas_service"].path / "alembic.ini", {"DATABASE_URL": url}))
-    app.state.database = engine.database
+    app.state.database, app.state.call_policy = engine.database, CallPolicy(CallSettings(), "cas-audit")
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client

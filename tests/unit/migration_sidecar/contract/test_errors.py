@@ -19,6 +19,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "NotAdopted": ("CM-554", "A detail."),
     "BadRequest": ("target: it is wrong.",),
     "BodyTooLarge": (65536,),
+    "CallsCannotBeVerified": ("CALL_KEYS",),
+    "CallerNotPermitted": ("The caller cds-task is not one of those who may ask for this here.", "MIGRATION_CALLERS"),
     "UnknownTarget": ("x",),
     "RevisionNotApplied": ("x",),
     "UnknownOperation": ("x",),
