@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -46,6 +47,8 @@ from migration_sidecar.http_server.cross_origin import CrossOriginGuard
 from migration_sidecar.http_server.log_format import configure_logging
 from migration_sidecar.http_server.openapi import VERSION, serve_document
 from migration_sidecar.http_server.problem_response import install_problem_handlers
+from signed_calls.settings import KEY_FILE, read_call_settings
+from signed_calls.signer import Signer
 
 log = logging.getLogger(__name__)
 
@@ -74,13 +77,13 @@ def now() -> datetime:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    configure_logging("coordinator", "migration_sidecar")
+    configure_logging("coordinator", "migration_sidecar", "signed_calls")
     open_file_limit.raise_open_file_limit()
     open_file_limit.warn_when_exhausted(asyncio.get_running_loop())
     settings = Settings()
     app.state.allowed_hosts = LOOPBACK | settings.hosts
     catalog = _catalog(settings)
-    async with DaprHttpClient(settings.dapr_http_port, settings.dapr_api_token) as daprd:
+    async with DaprHttpClient(settings.dapr_http_port, settings.dapr_api_token, _signer(settings)) as daprd:
         workflows, recovery_loop = _wire(app, settings, catalog, daprd)
         if settings.serve_openapi:
             serve_document(app)
@@ -142,6 +145,17 @@ def _wire(
         )
     )
     return workflows, recovery_loop
+
+
+def _signer(settings: Settings) -> Signer | None:
+    """Signs what the coordinator asks of services and audit. Raises BadCallSettings or BadKey, which name the place."""
+    calls = read_call_settings(os.environ)
+    signer = calls.signer(settings.app_id)
+    if signer is not None:
+        log.info("calls_are_signed", extra={"key_id": signer.key_id})
+    elif calls.required:
+        log.warning("calls_are_not_signed", extra={"setting": KEY_FILE})
+    return signer
 
 
 def _catalog(settings: Settings) -> Catalog:

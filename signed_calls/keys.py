@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import stat
@@ -21,7 +22,9 @@ LOOK_SECONDS = 1.0  # how long a changed file may go unnoticed
 LONGEST_FILE = 16 * 1024
 MOST_KEYS = 32  # of one caller; during a change of keys there are two
 
-# What tells that a file is another one.
+log = logging.getLogger(__name__)
+
+# What tells that a file is another one. The time of the change, not of the content: a corrected mode counts, too.
 State = tuple[str, int, int, int]
 
 
@@ -64,7 +67,10 @@ def read_signing_key(name: str, pem: bytes, place: str) -> SigningKey:
 
 
 class SigningKeyFile:
-    """The own key in a file. A replaced file is noticed, so that a key can be changed without a restart."""
+    """The own key in a file. A replaced file is noticed, so that a key can be changed without a restart.
+
+    Where the new file cannot be used, the last key stays in use: a mistake while changing it stops no application.
+    """
 
     def __init__(self, name: str, file: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._name, self._file, self._clock = name, file, clock
@@ -73,14 +79,23 @@ class SigningKeyFile:
         self._key: SigningKey | None = None
 
     def current(self) -> SigningKey:
-        """The key as the file has it, at most a second ago. Raises BadKey."""
+        """The key as the file has it, at most a second ago. Raises BadKey if there never was one."""
         now = self._clock()
         if self._key is None or now - self._looked_at >= LOOK_SECONDS:
             state = _state(self._file)  # before reading: what changes meanwhile is then read again
             if self._key is None or state != self._state:
-                self._key = read_signing_key(self._name, read_private_file(self._file), str(self._file))
+                self._key = self._read_again(self._key)
             self._looked_at, self._state = now, state
         return self._key
+
+    def _read_again(self, last: SigningKey | None) -> SigningKey:
+        try:
+            return read_signing_key(self._name, read_private_file(self._file), str(self._file))
+        except BadKey as error:
+            if last is None:
+                raise
+            log.warning("signing_key_not_usable", extra={"key_id": last.key_id, "why": str(error)})
+            return last
 
 
 def read_private_file(file: Path) -> bytes:
@@ -146,7 +161,7 @@ def _state(file: Path) -> State | None:
         status = file.stat()
     except OSError:
         return None
-    return file.name, status.st_ino, status.st_mtime_ns, status.st_size
+    return file.name, status.st_ino, status.st_ctime_ns, status.st_size
 
 
 def _read_keys(files: list[Path]) -> dict[str, Ed25519PublicKey]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coordinator.adapters.daprd import SILENCE_SECONDS, AnswerTooLarge, HttpCaller, StreamingReply
+from coordinator.adapters.daprd import APP_ID_HEADER, SILENCE_SECONDS, AnswerTooLarge, HttpCaller, StreamingReply
 from coordinator.adapters.service_client import refusal_from, request
 from coordinator.errors import ServiceLied
 from coordinator.unavailable import AuditNotReady, AuditUnavailable, ServiceRefused, ServiceUnreachable
@@ -39,7 +39,7 @@ class HttpAudit:
     async def open(self, path: str, query: str) -> StreamingReply:
         """Opens one of the audit's own routes; raises ServiceUnreachable, ServiceRefused or ServiceLied."""
         try:
-            answer = await self._daprd.open(path, query, headers={"dapr-app-id": self._service})
+            answer = await self._daprd.open(path, query, headers={APP_ID_HEADER: self._service})
             if answer.status >= 300:
                 raise refusal_from(self._service, await answer.whole())
         except TimeoutError:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from coordinator.adapters.daprd import ANSWER_BYTES, CALL_SECONDS, AnswerTooLarge, HttpCaller, Reply
+from coordinator.adapters.daprd import ANSWER_BYTES, APP_ID_HEADER, CALL_SECONDS, AnswerTooLarge, HttpCaller, Reply
 from coordinator.adapters.storable import storable
 from coordinator.errors import ServiceLied
 from coordinator.ports import ServiceAddress
@@ -139,7 +139,7 @@ async def request(
             path,
             body=body,
             parameters=parameters,
-            headers={"dapr-app-id": service},
+            headers={APP_ID_HEADER: service},
             seconds=seconds,
             most_bytes=most_bytes,
         )

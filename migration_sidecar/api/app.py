@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 
-from migration_sidecar.api.callers import call_settings, migration_callers
+from migration_sidecar.api.callers import call_settings, migration_callers, own_signer
 from migration_sidecar.api.journal import router as journal_router
 from migration_sidecar.api.problems import PROBLEMS
 from migration_sidecar.api.readiness import router as readiness_router
@@ -35,13 +35,15 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        configure_logging("migration_sidecar", "stamina")
+        configure_logging("migration_sidecar", "signed_calls", "stamina")
         open_file_limit.raise_open_file_limit()
         open_file_limit.warn_when_exhausted(asyncio.get_running_loop())
         engine = Engine(settings or read_settings(config_file))
         app.state.engine, app.state.database = engine, engine.database
         app.state.allowed_hosts = LOOPBACK | engine.settings.allowed_hosts
-        app.state.call_policy = CallPolicy(call_settings(os.environ), engine.settings.service)
+        calls = call_settings(os.environ)
+        signer = own_signer(calls, engine.settings.service)
+        app.state.call_policy = CallPolicy(calls, engine.settings.service)
         app.state.permitted_callers = migration_callers(os.environ)
         app.state.call_policy.log_at_start()
         if engine.settings.serve_openapi:
@@ -49,7 +51,7 @@ def make_app(config_file: Path, *, routers: Sequence[APIRouter] = (), settings: 
         # In the background: daprd and live health expect the port to open at once.
         tasks = [asyncio.create_task(_start_up(engine))]
         if engine.settings.dapr_http_port is not None:
-            tasks.append(asyncio.create_task(engine.relay.run()))
+            tasks.append(asyncio.create_task(engine.relay.run(signer)))
         yield
         for task in tasks:
             task.cancel()

@@ -20,6 +20,8 @@ from migration_sidecar.engine.journal_events import NOT_RELAYED, audit_event
 if TYPE_CHECKING:
     import httpx
 
+    from signed_calls.signer import Signer
+
 log = logging.getLogger(__name__)
 
 Pair: TypeAlias = tuple[int, AuditEvent]
@@ -32,8 +34,9 @@ HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
 ANSWER_BYTES = 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 REFUSED_RETRY_SECONDS = 600.0
-# The codes by which the audit refuses an event for good; all other errors are temporary.
-PERMANENT_REFUSALS = {"CM-104", "CM-106", "CM-603"}
+# By which the audit refuses an event for good; all other errors are temporary. CM-109: it is another service's.
+PERMANENT_REFUSALS = {"CM-104", "CM-106", "CM-109", "CM-603"}
+AUDIT_EVENTS = "/audit/events"
 
 
 class JournalRelay:
@@ -43,6 +46,7 @@ class JournalRelay:
         self._settings = settings
         self._target_database = target_database
         self._database = database
+        self._signer: Signer | None = None
         self._wake_event = asyncio.Event()
         self._failure_logged = False
         self._retry_times: dict[int, float] = {}  # by `seq`: when to send a refused row again
@@ -51,8 +55,9 @@ class JournalRelay:
         """Called when the journal may have new rows."""
         self._wake_event.set()
 
-    async def run(self) -> None:
-        """Sends rows until it is cancelled."""
+    async def run(self, signer: Signer | None = None) -> None:
+        """Sends rows until it is cancelled. Its calls are signed if there is a `signer`."""
+        self._signer = signer
         import httpx  # not at the top: the command line does not need it, and it loads slowly
 
         pause = IDLE_SECONDS
@@ -95,7 +100,7 @@ class JournalRelay:
     async def _send(self, client: httpx.AsyncClient, pairs: list[Pair]) -> None:
         """Sends the events in order. A batch that is refused for its content is halved until one event is left."""
         batch = AuditBatch(events=[event for _, event in pairs])
-        answer = await _post(client, batch)
+        answer = await self._post(client, batch)
         refusal = _refusal(answer)
         if refusal is not None and len(pairs) > 1:
             middle = len(pairs) // 2
@@ -107,6 +112,27 @@ class JournalRelay:
             answer.raise_for_status()
             _check_receipt(AuditReceipt.model_validate_json(answer.content), batch)
             await self._mark([seq for seq, _ in pairs])
+
+    async def _post(self, client: httpx.AsyncClient, batch: AuditBatch) -> httpx.Response:
+        """Sends one batch. Raises ValueError if the answer is longer than ANSWER_BYTES."""
+        import httpx
+
+        content, body = bytearray(), batch.model_dump_json().encode()
+        async with client.stream(
+            "POST", AUDIT_EVENTS, content=body, headers={**HEADERS, **self._signed(body)}
+        ) as answer:
+            async for chunk in answer.aiter_raw(CHUNK_BYTES):
+                content += chunk
+                if len(content) > ANSWER_BYTES:
+                    raise ValueError(f"the audit answered with more than {ANSWER_BYTES} bytes")
+        return httpx.Response(answer.status_code, content=bytes(content), request=answer.request)
+
+    def _signed(self, body: bytes) -> dict[str, str]:
+        if self._signer is None:
+            return {}
+        from signed_calls.signature import Call
+
+        return self._signer.sign(Call("POST", AUDIT_EVENTS, self._settings.audit_app_id, body))
 
     def _to_event(self, row: Any) -> AuditEvent | None:
         if row["kind"] in NOT_RELAYED:
@@ -142,26 +168,15 @@ class JournalRelay:
 
     def _log_once(self, error: Exception) -> None:
         if not self._failure_logged:
-            log.warning("audit_not_reached", extra={"service": self._settings.service, "reason": type(error).__name__})
+            facts = {"service": self._settings.service, "reason": type(error).__name__}
+            status = getattr(getattr(error, "response", None), "status_code", None)
+            log.warning("audit_not_reached", extra=facts | ({"status": status} if status else {}))
             self._failure_logged = True
-
-
-async def _post(client: httpx.AsyncClient, batch: AuditBatch) -> httpx.Response:
-    """Sends one batch. Raises ValueError if the answer is longer than ANSWER_BYTES."""
-    import httpx
-
-    content = bytearray()
-    async with client.stream("POST", "/audit/events", content=batch.model_dump_json(), headers=HEADERS) as answer:
-        async for chunk in answer.aiter_raw(CHUNK_BYTES):
-            content += chunk
-            if len(content) > ANSWER_BYTES:
-                raise ValueError(f"the audit answered with more than {ANSWER_BYTES} bytes")
-    return httpx.Response(answer.status_code, content=bytes(content), request=answer.request)
 
 
 def _refusal(answer: httpx.Response) -> str | None:
     """The reason if the audit will never accept this batch as it is; None if it accepted it or may accept it later."""
-    if answer.status_code not in (400, 413, 422):
+    if answer.status_code not in (400, 403, 413, 422):
         return None
     try:
         problem = answer.json()

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -16,6 +17,10 @@ import migration_sidecar.engine.journal_relay
 from migration_sidecar.contract.audit import AuditBatch
 from migration_sidecar.engine.engine import Engine
 from scripts.infrastructure import ports
+from signed_calls.key_folder import make_key, public_folder
+from signed_calls.keys import PublicKeys
+from signed_calls.signer import Signer
+from signed_calls.verification import Verifier
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, rows, until
@@ -31,6 +36,8 @@ class Audit:
     def __init__(self, *answers: int | None, never: tuple[str, ...] = (), conflicts: tuple[str, ...] = ()) -> None:
         self.answers = list(answers)
         self.never, self.conflicts = never, conflicts
+        self.refusal = (422, {"code": "CM-603", "detail": "It has no such type."})
+        self.keys: PublicKeys | None = None  # where it has some, it demands signatures
         self.short_receipts = 0  # so many receipts leave an event out
         self.batches: list[list[dict[str, Any]]] = []
         self.headers: list[dict[str, str]] = []
@@ -49,7 +56,10 @@ class Audit:
             return request.send_error(404)
         batch = AuditBatch.model_validate_json(body)
         if any(event.event_type in self.never for event in batch.events):
-            return self.reply(request, 422, {"code": "CM-603", "detail": "It has no such type."})
+            return self.reply(request, *self.refusal)
+        if self.keys is not None:
+            caller = Verifier(self.keys, "cas-audit").verify("POST", "/audit/events", request.headers.items(), body)
+            assert caller.name == "orders"
         answer = self.answers.pop(0) if self.answers else 200
         if answer is None or answer < 300:
             self.batches.append(json.loads(body)["events"])
@@ -93,8 +103,8 @@ def served(audit: Audit, port: int) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def relaying(engine: Engine) -> AsyncIterator[None]:
-    task = asyncio.create_task(engine.relay.run())
+async def relaying(engine: Engine, signer: Signer | None = None) -> AsyncIterator[None]:
+    task = asyncio.create_task(engine.relay.run(signer))
     try:
         yield
     finally:
@@ -164,7 +174,7 @@ async def test_an_audit_that_is_away_at_first_gets_everything_later(
     assert audit.event_types == EXPECTED
 
 
-@pytest.mark.parametrize("answer", [500, 503, 404, 429, 400])
+@pytest.mark.parametrize("answer", [500, 503, 404, 429, 400, 401, 403])
 async def test_rows_are_marked_only_after_the_audit_took_them(
     answer: int, migrated: Engine, port: int, database: Database
 ) -> None:
@@ -248,10 +258,37 @@ async def test_a_row_that_nobody_can_read_keeps_no_other_from_the_audit_and_is_t
     assert audit.event_types == [*EXPECTED[2:], *EXPECTED[:2]]
 
 
+async def test_every_batch_is_signed_anew_by_the_service_for_the_audit(
+    migrated: Engine, port: int, database: Database, tmp_path: Path
+) -> None:
+    key = make_key(tmp_path, "orders")
+    audit = Audit(500, None)
+    audit.keys = PublicKeys(public_folder(tmp_path))
+    with served(audit, port):
+        async with relaying(migrated, Signer(lambda: key)):
+            await until(lambda: all_relayed(database))
+    nonces = [headers["signature-input"].split("nonce=")[1][:24] for headers in audit.headers]
+    assert len(nonces) == len(set(nonces)) >= 2
+    assert audit.event_types[-len(EXPECTED) :] == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (422, {"code": "CM-603", "detail": "It has no such type."}),
+        (403, {"code": "CM-109", "detail": "It has no such type."}),  # it is of a service whose name is not ours
+    ],
+    ids=["its content", "its source"],
+)
 async def test_an_event_the_audit_never_takes_holds_up_no_other_and_is_never_forgotten(
-    migrated: Engine, port: int, database: Database, caplog: pytest.LogCaptureFixture
+    migrated: Engine,
+    port: int,
+    database: Database,
+    caplog: pytest.LogCaptureFixture,
+    refusal: tuple[int, dict[str, str]],
 ) -> None:
     audit = Audit(never=("revision.started",))
+    audit.refusal = refusal
     waiting = "SELECT kind FROM migration_sidecar.journal WHERE relayed_at IS NULL"
     with served(audit, port):
         async with relaying(migrated):

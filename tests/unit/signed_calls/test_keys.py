@@ -215,6 +215,27 @@ class TestTheOwnKey:
         assert own.current().key_id == new_id
         assert not [file for file in (tmp_path / "private").iterdir() if file.name != "a.pem"]
 
+    def test_a_file_that_becomes_unusable_leaves_the_last_key_until_it_is_mended(self, tmp_path: Path) -> None:
+        clock = Clock()
+        old = make_key(tmp_path, "a")
+        file = private_file(tmp_path, "a")
+        own = SigningKeyFile("a", file, clock)
+        assert own.current().key_id == old.key_id
+        following = NextKey(tmp_path, "a")
+        following.publish()
+        new_id = following.use()
+        file.chmod(0o644)
+        clock.now = 1.0
+        assert own.current().key_id == old.key_id
+        file.chmod(0o600)
+        clock.now = 2.0
+        assert own.current().key_id == new_id
+        file.unlink()
+        clock.now = 3.0
+        assert own.current().key_id == new_id
+        with pytest.raises(BadKey):
+            SigningKeyFile("a", file).current()
+
     def test_it_comes_from_a_file_or_from_a_variable(self, tmp_path: Path) -> None:
         made = make_key(tmp_path, "a")
         file = private_file(tmp_path, "a")
