@@ -19,6 +19,7 @@ class FleetMember:
     name: str
     folder: str
     database: str
+    former_names: tuple[str, ...] = ()
 
 
 def members(catalog: Path = ROOT / "fleet.toml") -> list[FleetMember]:
@@ -37,7 +38,7 @@ def members(catalog: Path = ROOT / "fleet.toml") -> list[FleetMember]:
 def _member(catalog: Path, service: Service) -> FleetMember:
     if not service.folder:
         raise BadFleetFile(catalog, f"the service {service.name} needs `folder`, a text")
-    return FleetMember(service.name, service.folder, service.database or "")
+    return FleetMember(service.name, service.folder, service.database or "", tuple(service.former_names))
 
 
 def main() -> int:

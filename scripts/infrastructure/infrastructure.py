@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import psycopg
 
 from scripts.infrastructure import ports, private, redis
+from scripts.infrastructure.call_keys import make_call_keys
 from scripts.infrastructure.control_plane import ControlPlane
 from scripts.infrastructure.databases import prepare_state_store
 from scripts.infrastructure.errors import CannotConnect, InfrastructureError
@@ -80,6 +81,7 @@ class Infrastructure:
         """Starts all servers. They are healthy when it returns."""
         with self._locked():
             private.tighten_state(self.settings.state, whole=self.settings.state == ROOT / ".rmbrain")
+            make_call_keys(self.settings.keys_folder)
             self._postgres_up()
             prepare_state_store(self.settings.postgres)
             self._redis_up()

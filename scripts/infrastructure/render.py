@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 from sqlalchemy import URL, make_url
 
-from scripts.infrastructure import ports, private
+from scripts.infrastructure import call_keys, ports, private
+from scripts.infrastructure.call_keys import COORDINATOR
 from scripts.infrastructure.databases import COORDINATOR_DATABASE
 from scripts.infrastructure.ports import LOOPBACK
 from scripts.infrastructure.render_secrets import SecretFiles
@@ -96,7 +97,8 @@ def _component(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
 
 def _dapr_file(into: Path, rendering: Rendering, secrets: SecretFiles) -> dict[str, Any]:
     fleet: dict[str, Any] = yaml.safe_load((ROOT / "dapr.yaml").read_text())
-    plane = rendering.settings.control_plane
+    plane, keys = rendering.settings.control_plane, rendering.settings.keys_folder
+    fleet["common"]["env"] |= call_keys.of_application(keys, COORDINATOR, fleet["common"]["env"])
     fleet["common"] |= {
         "configFilePath": str(into / "dapr-config.yaml"),
         "resourcesPaths": [str(into / "components")],
@@ -113,10 +115,12 @@ def _dapr_file(into: Path, rendering: Rendering, secrets: SecretFiles) -> dict[s
 
 
 def _application(application: dict[str, Any], rendering: Rendering, secrets: SecretFiles) -> None:
-    environment = application.get("env", {}) | rendering.environment | rendering.of.get(application["appID"], {})
+    committed: dict[str, Any] = application.get("env", {})
+    own_key = call_keys.of_application(rendering.settings.keys_folder, application["appID"], committed)
+    environment = {**committed, **own_key, **rendering.environment, **rendering.of.get(application["appID"], {})}
     application["appDirPath"] = str(rendering.root.absolute())
     application["command"][0] = sys.executable
-    if "DATABASE_URL" in application.get("env", {}):
+    if "DATABASE_URL" in committed:
         environment["DATABASE_URL"] = _database_url(environment["DATABASE_URL"], rendering.settings, secrets)
         if secrets.needed:
             application["command"] = secrets.lend(application["command"])

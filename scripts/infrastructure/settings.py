@@ -96,6 +96,11 @@ class Settings:
         return self.state / "audit"
 
     @property
+    def keys_folder(self) -> Path:
+        """The folder of the keys with which applications sign their calls."""
+        return self.state / "keys"
+
+    @property
     def matches_the_committed_files(self) -> bool:
         """Whether dapr.yaml and components/ have the same servers and ports, so that they can be used unchanged."""
         own = (self.state, self.postgres, self.redis_host, self.redis_port, self.control_plane)

@@ -7,6 +7,8 @@ from uuid import uuid4
 import httpx
 
 from scripts.infrastructure.render import read_fleet
+from signed_calls.key_folder import make_key
+from signed_calls.signature import Call
 from tests.end_to_end.ground import COORDINATOR, Ground
 
 PAGES = (
@@ -30,6 +32,14 @@ def test_no_request_of_a_web_page_passes_the_sidecar(ground: Ground) -> None:
     assert ground.ask("GET", "/migrations/from-a-page").status_code == 404
 
 
+def operators(ground: Ground, name: str, url: str, order: dict[str, str]) -> httpx.Response:
+    """The same order, signed with the operator's key."""
+    content = httpx.Request("POST", url, json=order).content
+    key = make_key(ground.infrastructure.settings.keys_folder, "operator")
+    signature = key.sign(Call("POST", "/migrations/operations", name, content))
+    return httpx.post(url, content=content, headers={"content-type": "application/json", **signature}, timeout=30)
+
+
 def test_no_service_takes_a_downgrade_through_any_sidecar(ground: Ground) -> None:
     request = f"up-{uuid4()}"
     ground.publish({"request_id": request, "services": "all"})
@@ -38,6 +48,9 @@ def test_no_service_takes_a_downgrade_through_any_sidecar(ground: Ground) -> Non
         url = f"{ground.sidecar}/v1.0/invoke/{name}/method/migrations/operations"
         order = {"operation_id": f"down-{uuid4()}", "action": "downgrade", "target": target}
         answer = httpx.post(url, json=order, timeout=30)
+        assert (answer.status_code, answer.json()["code"]) == (401, "CM-108")
+        # Nor by somebody who may give operations.
+        answer = operators(ground, name, url, order)
         assert (answer.status_code, answer.json()["code"]) == (403, "CM-206")
     assert ground.ask("GET", "/audit/verify").json()["ok"] is True
 

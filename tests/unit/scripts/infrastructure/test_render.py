@@ -188,6 +188,7 @@ def test_a_fleet_of_its_own_keeps_key_and_anchors_in_its_own_folder(tmp_path: Pa
 def test_rendering_with_the_defaults_changes_no_server(tmp_path: Path) -> None:
     committed, rendered = read_fleet(COMMITTED), read_fleet(render_fleet(tmp_path, Rendering(Settings())))
     for name, application in committed.items():
-        assert rendered[name].get("env") == application.get("env")
+        own_key = {"CALL_SIGNING_KEY_FILE": str(ROOT / application["env"]["CALL_SIGNING_KEY_FILE"])}
+        assert rendered[name]["env"] == application["env"] | own_key
         assert {key: rendered[name][key] for key in PORT_KEYS} == {key: application[key] for key in PORT_KEYS}
     assert documents(tmp_path) == documents(ROOT)
