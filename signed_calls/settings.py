@@ -15,7 +15,7 @@ SIGNATURES, READS, KEYS = "CALL_SIGNATURES", "CALL_READS", "CALL_KEYS"
 KEY_FILE, KEY_TEXT = "CALL_SIGNING_KEY_FILE", "CALL_SIGNING_KEY"
 REQUIRED, OFF = "required", "off"
 OPEN, SIGNED = "open", "signed"
-DEFAULT = OFF
+DEFAULT = REQUIRED
 
 
 class BadCallSettings(ValueError):
@@ -30,7 +30,7 @@ class BadCallSettings(ValueError):
 class CallSettings:
     """The settings of one application."""
 
-    required: bool = False  # calls that change something must be signed
+    required: bool = True  # calls that change something must be signed
     reads_required: bool = False  # and those that read, too
     keys: Path | None = None  # the folder of all public keys
     key_file: Path | None = None  # the own key; of this and the next at most one is set

@@ -102,7 +102,7 @@ def serving(environment: Environment, directory: Path) -> Iterator[Service]:
     """Starts the service, waits until it has read its files once, and stops it at the end."""
     (port,) = ports.choose(1)
     command = [MIGRATION_SIDECAR, "serve", "--config", str(environment.ini), "--port", str(port)]
-    variables = {**NO_DATABASE_VARIABLES, "MIGRATE_ON_STARTUP": "check", "DAPR_HTTP_PORT": ""}
+    variables = {**NO_DATABASE_VARIABLES, "MIGRATE_ON_STARTUP": "check", "DAPR_HTTP_PORT": "", "CALL_SIGNATURES": "off"}
     program = Program(environment.folder.name, dying_with_us(command), directory, environment=variables)
     with httpx.Client(base_url=f"http://{ports.LOOPBACK}:{port}", timeout=60, trust_env=False) as http:
         service = Service(environment, program, http)

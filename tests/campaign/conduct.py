@@ -16,6 +16,7 @@ from tests.campaign.schedule import Quota
 from tests.campaign.workers import Worker, crew
 
 ROOT, PACKAGE = Path(__file__).parents[2], "migration_sidecar"
+IMPORTED = "signed_calls"  # by the package
 MOST_BROKEN_WORKERS = 5  # one after the other: then it is the machine, and no finding
 LOOK_SECONDS = 0.5
 Told = Callable[[Outcome], None]
@@ -23,7 +24,8 @@ Told = Callable[[Outcome], None]
 
 def copied(into: Path, source: Path = ROOT) -> Path:
     """The code under test as it is now: what is edited meanwhile changes nothing."""
-    shutil.copytree(source / PACKAGE, into / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    for package in (PACKAGE, IMPORTED):
+        shutil.copytree(source / package, into / package, ignore=shutil.ignore_patterns("__pycache__"))
     return into
 
 

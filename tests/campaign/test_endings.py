@@ -16,7 +16,7 @@ import pytest
 
 GONE_SECONDS = 60.0  # well below what its runs would take
 ROOT = Path(__file__).parents[2]
-PARTS = ("migration_sidecar", "scripts", "tests/campaign")
+PARTS = ("migration_sidecar", "scripts", "signed_calls", "tests/campaign")
 COMMAND = [sys.executable, "-m", "tests.campaign", "engine", "--only", "B", "--match", "B attempt_written"]
 COMMAND += ["--each", "1", "--seed", "41"]
 

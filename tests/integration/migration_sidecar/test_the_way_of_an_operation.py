@@ -122,7 +122,7 @@ async def test_an_operation_goes_the_way_that_is_documented(
     environment.revision("two")
     await engine.revision_files.history()
     app, wanted = FastAPI(), request()
-    app.state.engine, app.state.call_policy = engine, CallPolicy(CallSettings(), "orders")
+    app.state.engine, app.state.call_policy = engine, CallPolicy(CallSettings(required=False), "orders")
     app.include_router(router)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         with followed(wanted.operation_id) as way:

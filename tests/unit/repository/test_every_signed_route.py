@@ -270,5 +270,5 @@ async def test_a_services_own_routes_are_its_own_affair(open_door: Callable[[str
 
 
 def test_an_application_that_checks_nobody_says_so() -> None:
-    assert CallPolicy(CallSettings(), "a").remark == REMARK
+    assert CallPolicy(CallSettings(required=False), "a").remark == REMARK
     assert CallPolicy(CallSettings(required=True), "a").remark == ""

@@ -257,6 +257,11 @@ class TestTheOwnKey:
                 read_call_settings(environment)
             assert "Cnry" not in str(refused.value)
 
+    def test_signatures_are_required_unless_somebody_says_otherwise(self) -> None:
+        assert read_call_settings({}).required
+        assert read_call_settings({"CALL_SIGNATURES": ""}).required
+        assert not read_call_settings({"CALL_SIGNATURES": "off"}).required
+
     def test_reads_are_signed_only_where_signatures_are_required(self) -> None:
         assert read_call_settings({"CALL_SIGNATURES": "required", "CALL_READS": "signed"}).reads_required
         assert not read_call_settings({"CALL_SIGNATURES": "off", "CALL_READS": "signed"}).reads_required
