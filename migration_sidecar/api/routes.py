@@ -29,6 +29,7 @@ from migration_sidecar.http_server.openapi import json_body, problems
 from migration_sidecar.http_server.proven_caller import NOT_PROVEN
 from migration_sidecar.http_server.request_body import read_body
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE, first_mistake
+from signed_calls.verification import Caller
 
 BODY_BYTES = 64 * 1024
 LONGEST_LOADING_SECONDS = 10.0  # then the answer is CM-308: it is still loading
@@ -123,9 +124,15 @@ async def operation(
 @router.delete(
     "/migrations/operations/{operation_id}", response_model_exclude_none=True, responses=problems(404, 409, 422, 503)
 )
-async def cancel(request: Request, operation_id: OperationId, loading: Loading) -> Operation:
-    """Cancels an operation. It ends at a whole revision."""
-    return await engine_of(request).operations.cancel(operation_id, loading)
+async def cancel(
+    request: Request,
+    operation_id: OperationId,
+    loading: Loading,
+    caller: Annotated[Caller | None, MIGRATION_CALLER],
+) -> Operation:
+    """Cancels an operation. It ends at a whole revision, and its journal names the caller who was proven."""
+    name = caller.name if caller is not None else None
+    return await engine_of(request).operations.cancel(operation_id, loading, cancelled_by=name)
 
 
 def validation_problem(error: ValidationError | RequestValidationError) -> ProblemError:

@@ -16,8 +16,7 @@ from migration_sidecar.contract.request_id import REQUEST_ID
 from migration_sidecar.contract.strict_json import CONTROL_CHARACTERS
 from migration_sidecar.contract.target import Revision, Target, is_end
 
-# A bound on what is read from somebody else: far above what anybody has, far below what fills a memory.
-MAX_REVISIONS = 10_000
+MAX_REVISIONS = 10_000  # read from somebody else: far above what anybody has, far below what fills a memory
 
 OperationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,160}$")]
 # PostgreSQL text holds no NUL, and nobody's control characters belong into a journal or a terminal.
@@ -133,8 +132,8 @@ class OperationRequest(Message):
     @property
     def requires_operator(self) -> bool:
         """Taking everything down, or one branch, is for a person at the database, and so is a part of a branch."""
-        is_of_branch = "@" in self.target
-        return self.target == "base" or (is_of_branch and (self.action != Action.UPGRADE or not is_end(self.target)))
+        one_branch = "@" in self.target and (self.action != Action.UPGRADE or not is_end(self.target))
+        return self.target == "base" or one_branch
 
     @property
     def digest(self) -> str:
@@ -165,6 +164,7 @@ class Operation(Message):
     accepted_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    cancelled_by: str | None = Field(default=None, max_length=64)  # the caller, proven by a signature
 
 
 class AuditBacklog(Message):

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 CANCELLING = "cancelling"  # the value of `state` from the request to cancel until the operation has ended
 
+# A record that is written over a stored one; who has cancelled is known to the replica that was asked, and stays.
+_KEPT = "jsonb_strip_nulls(jsonb_build_object('cancelled_by', record -> 'cancelled_by'))"
+
 _TRY_LOCK = "SELECT pg_try_advisory_lock($1, hashtext($2))"
 
 Stored = TypeVar("Stored", bound=Message)
@@ -88,7 +91,7 @@ class OperationsTable:
             digest,
             request.model_dump_json(exclude=request.newer),
             record.state,
-            record.model_dump_json(),
+            _as_json(record),
             agreed.model_dump_json(exclude_defaults=True) if agreed is not None else None,
         )
         return bool(row["body_digest"] == digest and row["version_table"] == self.history)
@@ -159,15 +162,17 @@ class OperationsTable:
         return StoredOperation(record, cancelled, row["agreed"], row["attempts"], row["began_seconds_ago"])
 
     async def request_cancel(
-        self, connection: AnyConnection, operation_id: str
+        self, connection: AnyConnection, operation_id: str, cancelled_by: str | None = None
     ) -> tuple[OperationRequest, Operation] | None:
         """Stores the wish to cancel, for whichever replica runs the operation. An ended one stays as it is."""
         update = f"""UPDATE {self.tables.operations}
-                     SET state = CASE WHEN state IN ('accepted', 'running') THEN $3 ELSE state END
+                     SET state = CASE WHEN state IN ('accepted', 'running') THEN $3 ELSE state END,
+                         record = CASE WHEN state IN ('accepted', 'running') AND $4::text IS NOT NULL
+                                       THEN record || jsonb_build_object('cancelled_by', $4::text) ELSE record END
                      WHERE operation_id = (SELECT operation_id FROM {self.tables.operations}
                                            WHERE operation_id = $1 AND {HISTORY} = $2) RETURNING request, record"""  # noqa: S608
         try:
-            rows = await connection.fetch(update, operation_id, self.history, CANCELLING)
+            rows = await connection.fetch(update, operation_id, self.history, CANCELLING, cancelled_by)
         except UndefinedTableError:
             return None
         if not rows:
@@ -178,18 +183,30 @@ class OperationsTable:
     async def save_progress(self, connection: AnyConnection, record: Operation) -> None:
         """Stores progress. An end or a wish to cancel that was stored meanwhile is not overwritten."""
         update = f"""UPDATE {self.tables.operations}
-                     SET record = $2::jsonb, state = CASE WHEN state = 'accepted' THEN $3 ELSE state END
+                     SET record = $2::jsonb || {_KEPT}, state = CASE WHEN state = 'accepted' THEN $3 ELSE state END
                      WHERE operation_id = $1 AND state IN ('accepted', 'running', 'cancelling')"""  # noqa: S608 - quoted
-        await connection.execute(update, record.operation_id, record.model_dump_json(), record.state)
+        await connection.execute(update, record.operation_id, _as_json(record), record.state)
 
     async def save(self, connection: AnyConnection, record: Operation) -> None:
         """Replaces the stored record and its state."""
         await connection.execute(
-            f"UPDATE {self.tables.operations} SET state = $2, record = $3::jsonb WHERE operation_id = $1",  # noqa: S608
+            f"""UPDATE {self.tables.operations} SET state = $2, record = $3::jsonb || {_KEPT}
+                WHERE operation_id = $1""",  # noqa: S608 - quoted
             record.operation_id,
             record.state,
-            record.model_dump_json(),
+            _as_json(record),
         )
+
+    async def canceller(self, connection: AnyConnection, operation_id: str) -> str | None:
+        """Who has asked to cancel it, at any replica; None if nobody has, or nobody whose name was proven."""
+        query = f"SELECT record ->> 'cancelled_by' FROM {self.tables.operations} WHERE operation_id = $1"  # noqa: S608
+        name: str | None = await connection.fetchval(query, operation_id)
+        return name
+
+
+def _as_json(record: Operation) -> str:
+    """Release 0.2 refuses a record with a field that it does not know: it is there only where it says something."""
+    return record.model_dump_json(exclude=None if record.cancelled_by else {"cancelled_by"})
 
 
 def _readable(text: str, kind: type[Stored]) -> Stored | None:

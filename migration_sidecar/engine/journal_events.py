@@ -63,6 +63,7 @@ def audit_event(row: Any, service: str, database: str) -> AuditEvent:
                 "attempt": row["attempt"],
                 "revision": row["revision"] or problem.get("revision"),
                 "way_in": detail.get("way_in"),
+                "cancelled_by": detail.get("cancelled_by"),
                 "actor_basis": ACTOR_BASIS.get(detail.get("way_in", ""), CLAIMED) if detail.get("actor") else None,
                 "heads_before": _heads_before(detail),
                 **{name: detail.get(name) for name in _REVISION_DETAILS},

@@ -147,6 +147,12 @@ class OperationExecution:
         """Changes fields of the record. It is not stored here."""
         self.record = self.record.model_copy(update=facts)
 
+    def cancel(self, cancelled_by: str | None) -> None:
+        """Asks this process to stop. Who has asked is kept here as well: its attempt may end before that is stored."""
+        if cancelled_by is not None and not self.cancelled.is_set() and not self.record.state.ended:
+            self.update(cancelled_by=cancelled_by)
+        self.cancelled.set()
+
     def set_waiting_for(self, blocked_by: str | None) -> None:
         """Sets `waiting_for` by what the server reports. A sentence that the session itself reported is not removed."""
         before = self._waiting_text(self.blocked_by)

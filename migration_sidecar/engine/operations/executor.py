@@ -127,6 +127,8 @@ class OperationExecutor:
         cancelled = execution.cancelled.is_set()
         if cancelled or not execution.seconds_left:
             why = CANCELLED if cancelled else deadline_passed(execution)
+            if cancelled:
+                await self._learn_canceller(execution)
             await self._close_attempt(execution, "cancelled", why)
             state = OperationState.CANCELLED if cancelled else OperationState.FAILED
             return self._ended(execution, state, read_back, why)
@@ -163,10 +165,20 @@ class OperationExecutor:
     @retry_unreachable_database
     async def _close_attempt(self, execution: OperationExecution, kind: str, problem: Problem | None) -> None:
         detail = {} if problem is None else problem.model_dump(exclude_none=True)
+        canceller = execution.record.cancelled_by if kind == "cancelled" else None
+        facts = {"problem": detail or None, "cancelled_by": canceller}
         records = await self._target_database.records()
         attempt = replace(execution.attempt, version_table=records.history)
         async with self._database.connection(execution.claim_connection) as connection:
-            await records.journal.append(connection, attempt, kind, **({"problem": detail} if detail else {}))
+            await records.journal.append(connection, attempt, kind, **facts)
+
+    @retry_unreachable_database
+    async def _learn_canceller(self, execution: OperationExecution) -> None:
+        """The wish to cancel may have come to another replica; its name for the journal is in the stored record."""
+        records = await self._target_database.records()
+        async with self._database.connection(execution.claim_connection) as connection:
+            canceller = await records.operations.canceller(connection, execution.request.operation_id)
+        execution.update(cancelled_by=canceller or execution.record.cancelled_by)
 
     def _ended(
         self, execution: OperationExecution, state: OperationState, read_back: ReadBack, error: Problem | None

@@ -118,13 +118,18 @@ class OperationQueue:
             raise UnknownOperation(operation_id)
         return known
 
-    async def cancel(self, operation_id: str, loading: LoadDeadline = UNLIMITED) -> Operation:
-        """Cancels the operation in any replica, also in the queue; an ended one stays. Raises UnknownOperation."""
+    async def cancel(
+        self, operation_id: str, loading: LoadDeadline = UNLIMITED, *, cancelled_by: str | None = None
+    ) -> Operation:
+        """Cancels the operation in any replica, also in the queue; an ended one stays. Raises UnknownOperation.
+
+        `cancelled_by` is the name of the caller, if it was proven.
+        """
         if (execution := self._executions.get(operation_id)) is not None:
-            execution.cancelled.set()  # first, so that it works with an unreachable database
+            execution.cancel(cancelled_by)  # first, so that it works with an unreachable database
         records = await self._target_database.records(loading)
         async with self._database.connection(loading=loading) as connection:
-            asked = await records.operations.request_cancel(connection, operation_id)
+            asked = await records.operations.request_cancel(connection, operation_id, cancelled_by)
         if asked is None:
             raise UnknownOperation(operation_id)
         request, record = asked

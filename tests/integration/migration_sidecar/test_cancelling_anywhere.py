@@ -7,6 +7,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,10 +15,12 @@ import pytest
 import migration_sidecar.engine.operations.executor
 import migration_sidecar.engine.operations.monitor
 import migration_sidecar.engine.operations.queue
+from migration_sidecar.contract.audit_detail import validation_error
 from migration_sidecar.contract.errors import DatabaseUnreachable, UnknownOperation
 from migration_sidecar.contract.messages import OperationState
 from migration_sidecar.database.operations_table import OperationsTable
 from migration_sidecar.engine.engine import Engine
+from migration_sidecar.engine.journal_events import audit_event
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import StartEngine
 from tests.integration.migration_sidecar.environments import (
@@ -247,3 +250,74 @@ async def test_whoever_cancels_beside_the_attempt_leaves_its_record_alone(
     assert (cancelled.state, cancelled.attempts) == (OperationState.CANCELLED, 1)
     assert cancelled.started_at is not None
     assert cancelled.started_at > cancelled.accepted_at
+
+
+@pytest.mark.parametrize("replica", ["the one that drives it", "another one"])
+async def test_the_journal_and_the_record_name_the_proven_caller_who_has_cancelled(
+    replica: str, environment: Environment, start_engine: StartEngine, database: Database, tmp_path: Path
+) -> None:
+    """Not only whoever had asked for the operation."""
+    marker = tmp_path / "pid"
+    environment.revision("a1", sleeps_the_first_time(marker))
+    first, second = start_engine(environment), start_engine(environment)
+    accepted = await first.operations.accept(request(requested_by="alice"))
+    await pid_of_the_sleeper(marker, database)
+    asked = first if replica == "the one that drives it" else second
+    await asked.operations.cancel(accepted.operation_id, cancelled_by="operator")
+    assert (await ended(first, accepted.operation_id)).cancelled_by == "operator"
+    assert (await ended(second, accepted.operation_id)).cancelled_by == "operator"
+    # A second wish changes nothing any more.
+    assert (await first.operations.cancel(accepted.operation_id, cancelled_by="mallory")).cancelled_by == "operator"
+    said = "SELECT detail->>'actor', detail->>'cancelled_by' FROM migration_sidecar.journal WHERE kind = 'cancelled'"
+    told = rows(database, said)
+    assert told == [("alice", "operator")]
+    (row,) = [row for row in await journal_rows(first) if row["kind"] == "cancelled"]
+    event = audit_event(row, "orders", "orders")
+    assert (event.actor, event.detail["cancelled_by"]) == ("alice", "operator")
+    assert validation_error(event) is None
+
+
+async def test_a_waiting_operation_keeps_who_has_cancelled_it(
+    engine: Engine, environment: Environment, tmp_path: Path, database: Database
+) -> None:
+    marker = tmp_path / "pid"
+    environment.revision("a1", sleeps_the_first_time(marker))
+    driven = await engine.operations.accept(request())
+    await pid_of_the_sleeper(marker, database)
+    waiting = await engine.operations.accept(request())
+    await engine.operations.cancel(waiting.operation_id, cancelled_by="operator")
+    await engine.operations.cancel(driven.operation_id)
+    assert (await ended(engine, driven.operation_id)).cancelled_by is None
+    stored = "SELECT record->>'cancelled_by' FROM migration_sidecar.operations WHERE operation_id = %s"
+    with database.connect() as connection:
+        assert connection.execute(stored, (waiting.operation_id,)).fetchone() == ("operator",)
+        # Release 0.2 refuses a field that it does not know.
+        known = "SELECT record ? 'cancelled_by' FROM migration_sidecar.operations WHERE operation_id = %s"
+        assert connection.execute(known, (driven.operation_id,)).fetchone() == (False,)
+
+
+async def journal_rows(engine: Engine) -> list[Any]:
+    records = await engine.target_database.records()
+    async with engine.database.connection() as connection:
+        return await records.journal.unrelayed(connection, 100, [])
+
+
+async def test_a_replica_that_writes_its_own_record_afterwards_keeps_who_has_cancelled(
+    engine: Engine, environment: Environment
+) -> None:
+    """It read the record before the wish was stored."""
+    environment.revision("a1")
+    record = await carry_out(engine)
+    wanted = request()
+    records = await engine.target_database.records()
+    begun = record.model_copy(update={"operation_id": wanted.operation_id, "state": OperationState.ACCEPTED})
+    async with engine.database.connection() as connection:
+        assert await records.operations.insert(connection, wanted, begun)
+        await records.operations.request_cancel(connection, wanted.operation_id, "operator")
+        running = begun.model_copy(update={"state": OperationState.RUNNING})
+        await records.operations.save_progress(connection, running)
+        assert await records.operations.canceller(connection, wanted.operation_id) == "operator"
+        await records.operations.save(connection, begun.model_copy(update={"state": OperationState.CANCELLED}))
+        kept = await records.operations.find(connection, wanted.operation_id)
+    assert kept is not None
+    assert (kept.state, kept.cancelled_by) == (OperationState.CANCELLED, "operator")
