@@ -25,7 +25,7 @@ EVENT_TYPES = {
 # `applied` has all facts of `started`. If a `started` has no `applied`, attempt.failed reports it (CM-402).
 NOT_RELAYED = ("started",)
 
-# How the actor is known. The endpoint does not authenticate its callers, so their actor is a claim.
+# How the actor is known. Who calls the endpoint is proven, and that is the coordinator: whom it names is its word.
 ACTOR_BASIS = {Origin.BY_HAND: "operating system", Origin.START_UP: "service itself"}
 CLAIMED = "claimed"
 
