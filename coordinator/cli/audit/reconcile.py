@@ -11,7 +11,7 @@ from rich.console import Console
 from coordinator.cli import options
 from coordinator.cli.audit.arguments import Keys
 from coordinator.cli.audit.reconcile_sources import ReconciliationReader
-from coordinator.cli.audit.sealed_segments import add_segments
+from coordinator.cli.audit.sealed_segments import add_segments, unseen_events
 from coordinator.cli.command_context import session
 from coordinator.cli.console import print_json, stderr, stdout
 from coordinator.cli.table_layout import Column, Row, show_table
@@ -24,6 +24,7 @@ from coordinator.presentation.terminal_text import safe
 Counted = dict[str, Any]
 MAX_SHOWN = 200
 COLUMNS = (Column("service"), Column("journal rows"), Column("gaps"), Column("note", folds=True))
+
 
 EXAMPLES = options.examples(
     "coordinator audit reconcile",
@@ -47,7 +48,8 @@ def reconcile(
     """Compares the journals of all services, the run records and the audit, in both directions, and names every gap.
 
     Run records are always compared; naming services limits the journals that are read. Exit codes: 0 everything is
-    accounted for, 1 gaps were found, 3 something could not be compared (or is still on its way to the audit).
+    accounted for, 1 gaps were found, 3 something was not compared: a journal could not be read, the file of a sealed
+    segment was not given, or events are still on their way to the audit.
     """
     with session(url, as_json=as_json) as client:
         with stderr().status("Verifying the audit") as status:
@@ -55,14 +57,17 @@ def reconcile(
             reader = ReconciliationReader(client, lambda text: status.update(safe(text)))
             reconciliation = reader.prepare(services or [])
             covered = add_segments(reconciliation, segment or [], keys, verdict.chain_id)
-            reconciliation.has_sealed_segments = covered < verdict.retired_until
+            unseen = unseen_events(covered, verdict.retired_until)
+            reconciliation.has_sealed_segments = unseen is not None
             reader.reconcile(reconciliation, wait)
-        document = _document(reconciliation, verdict, reader.not_compared)
+        document = _document(reconciliation, verdict, reader.not_compared, unseen)
         print_json(document) if as_json else _show(stdout(), document)
         raise typer.Exit(_exit_code(document))
 
 
-def _document(reconciliation: Reconciliation, verdict: LiveVerdict, not_compared: dict[str, str]) -> Counted:
+def _document(
+    reconciliation: Reconciliation, verdict: LiveVerdict, not_compared: dict[str, str], unseen: dict[str, int] | None
+) -> Counted:
     gaps = [*reconciliation.gaps(), *_chain_gaps(verdict)]
     per_service = [
         {
@@ -74,7 +79,7 @@ def _document(reconciliation: Reconciliation, verdict: LiveVerdict, not_compared
         for service, rows in reconciliation.journal_matcher.counted.items()
     ]
     return {
-        "accounted_for": not gaps and not not_compared and not reconciliation.on_their_way,
+        "accounted_for": not (gaps or not_compared or reconciliation.on_their_way or unseen),
         "services": per_service,
         "not_compared": [{"service": service, "reason": reason} for service, reason in not_compared.items()],
         "runs": len(reconciliation.run_matcher.known),
@@ -83,6 +88,11 @@ def _document(reconciliation: Reconciliation, verdict: LiveVerdict, not_compared
         "conflicts_refused": reconciliation.conflicts,
         "on_their_way": reconciliation.on_their_way,
         "in_sealed_segments": reconciliation.sealed,
+        "not_seen": unseen,
+        "not_checkable": [
+            {"event_type": event_type, "events": events}
+            for event_type, events in sorted(reconciliation.uncheckable.items())
+        ],
         "accepted_as_declared": [
             {"name": because.name, "why": because.why, "events": events}
             for because, events in reconciliation.accepted.items()
@@ -141,12 +151,25 @@ def _summary(document: Counted) -> str:
         "refused by the audit: same id, other content": _counted(document["conflicts_refused"], "event"),
         "accepted as the catalog declares": _declared(document["accepted_as_declared"]),
         "in sealed segments outside the database": _counted(document["in_sealed_segments"], "event"),
+        "not seen": _not_seen(document["not_seen"]),
+        "believed because no other record tells of them": _not_checkable(document["not_checkable"]),
         "still on the way to the audit": _counted(document["on_their_way"], "event"),
         "not compared": _counted(len(document["not_compared"]), "service"),
         "found": _counted(len(document["gaps"]), "gap"),
     }
-    end = ["everything is accounted for, and the audit's own chain holds"] if document["accounted_for"] else []
+    everything = "everything else" if document["not_checkable"] else "everything"
+    end = [f"{everything} is accounted for, and the audit's own chain holds"] if document["accounted_for"] else []
     return "; ".join([f"{what}: {how_many}" for what, how_many in parts.items() if how_many] + end) + "."
+
+
+def _not_seen(unseen: Counted | None) -> str:
+    if unseen is None:
+        return ""
+    return f"events {unseen['first_seq']} to {unseen['last_seq']}, in sealed segments whose files were not given"
+
+
+def _not_checkable(types: list[Counted]) -> str:
+    return ", ".join(_counted(one["events"], f"{one['event_type']} event") for one in types)
 
 
 def _declared(accepted: list[Counted]) -> str:

@@ -32,6 +32,11 @@ def add_segments(reconciliation: Reconciliation, files: list[Path], keys: Path |
     return covered
 
 
+def unseen_events(covered: int, retired_until: int) -> dict[str, int] | None:
+    """The events that are in no file that was given and no longer in the database; None if there are none."""
+    return {"first_seq": covered + 1, "last_seq": retired_until} if covered < retired_until else None
+
+
 def _events(file: Path) -> Iterator[RecordedAuditEvent]:
     """The events of a file. It was verified before, so each line has the right form."""
     with file.open(encoding="utf-8") as lines:

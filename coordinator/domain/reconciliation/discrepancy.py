@@ -15,6 +15,7 @@ class Kind(StrEnum):
     UNREADABLE_ROW = "unreadable_row"  # a journal has a row that its own service cannot make an event of
     NOT_IN_JOURNAL = "not_in_journal"  # the audit has it from a journal that has no such row
     OTHER_CONTENT = "other_content"  # one event with different content in two places
+    CONTESTED = "contested"  # an event id was told to the audit with two contents; it kept the first one
     UNKNOWN_SOURCE = "unknown_source"  # no service of the fleet could have sent it
     RUN_NOT_IN_AUDIT = "run_not_in_audit"  # a run record says it happened, and the audit does not
     NO_RUN_RECORD = "no_run_record"  # the audit has events of a run without a record

@@ -30,12 +30,13 @@ class Reconciliation:
     journal_matcher: JournalMatcher = field(default_factory=JournalMatcher)
     run_matcher: RunMatcher = field(default_factory=RunMatcher)
     events: int = 0
-    conflicts: int = 0
     last_seq: int = 0
     has_sealed_segments: bool = False  # their events are not read; the audit verifies their seals itself
     oldest: datetime | None = None
     declared: Declarations = field(default_factory=Declarations)
     _accepted: Counter[Reason] = field(default_factory=Counter)
+    uncheckable: Counter[str] = field(default_factory=Counter)  # event types of which no other record exists
+    _contested: list[Discrepancy] = field(default_factory=list)
     _unknown_sources: list[Discrepancy] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -49,10 +50,12 @@ class Reconciliation:
         if event.source == SOURCE:
             if event.event_type in EVENT_TYPES:
                 self.run_matcher.add_audit_event(event)
+            else:
+                self.uncheckable[event.event_type] += 1
         elif event.source.endswith(JOURNAL):
             self._add_audit_event(name, event)
         elif event.source == AUDIT_SOURCE and event.event_type == CONFLICT:
-            self.conflicts += 1
+            self._contested.append(_contested(event))
         elif event.source != AUDIT_SOURCE or event.event_type not in OWN_EVENT_TYPES:
             self._unknown_sources.append(_unknown_source(event))
 
@@ -76,6 +79,11 @@ class Reconciliation:
         return dict(sorted((self._accepted + self.journal_matcher.accepted).items()))
 
     @property
+    def conflicts(self) -> int:
+        """How many events the audit refused because it knew their ids with another content."""
+        return len(self._contested)
+
+    @property
     def on_their_way(self) -> int:
         """How many events may still arrive in the audit."""
         return self.journal_matcher.on_their_way + self.run_matcher.on_their_way
@@ -95,7 +103,22 @@ class Reconciliation:
         """Everything that does not match; call it once everything is read."""
         yield from self.journal_matcher.gaps(self._sealed_until)
         yield from self.run_matcher.gaps(self._sealed_until)
+        yield from self._contested
         yield from self._unknown_sources
+
+
+def _contested(conflict: RecordedAuditEvent) -> Discrepancy:
+    told, differing = conflict.detail, conflict.detail.get("differing")
+    names = f"; what differs: {', '.join(map(str, differing))}" if isinstance(differing, list) else ""
+    return Discrepancy(
+        kind=Kind.CONTESTED,
+        sentence=f"Audit event {told.get('seq')} was told a second time with another content{names}. The second telling"
+        f" was refused (audit event {conflict.seq} says so): one of the two was forged or sent by mistake.",
+        service=conflict.service,
+        request_id=conflict.request_id,
+        event_id=str(told.get("event_id")),
+        seq=conflict.seq,
+    )
 
 
 def _unknown_source(event: RecordedAuditEvent, left: Left | None = None) -> Discrepancy:

@@ -75,10 +75,11 @@ def fleet_of(story: Story) -> APIRouter:
     return router
 
 
-def test_what_was_taken_out_is_accounted_for_by_its_seal(sealed: Sealed, reconcile: Reconcile) -> None:
+def test_what_was_taken_out_is_not_seen_without_its_file(sealed: Sealed, reconcile: Reconcile) -> None:
     done = reconcile()
     document = json.loads(done.stdout)
-    assert (done.exit_code, document["gaps"], document["in_sealed_segments"]) == (0, [], sealed.last_seq)
+    assert (done.exit_code, document["gaps"], document["in_sealed_segments"]) == (3, [], sealed.last_seq)
+    assert document["not_seen"] == {"first_seq": 1, "last_seq": sealed.last_seq}
 
 
 def test_its_file_shows_that_each_event_is_there(

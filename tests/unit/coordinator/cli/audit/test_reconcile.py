@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -178,7 +179,7 @@ def test_the_audits_own_verdict_is_part_of_the_answer(
     assert (done.exit_code, gap["kind"], gap["seq"]) == (1, "not_verified", 3)
 
 
-def test_what_a_sealed_segment_holds_is_accounted_for(
+def test_what_only_a_sealed_segment_can_hold_is_not_seen_and_not_accounted_for(
     coordinator: ScriptedCoordinator, command: RunCommand, story: Story
 ) -> None:
     total, story.events = len(story.events), []
@@ -186,8 +187,43 @@ def test_what_a_sealed_segment_holds_is_accounted_for(
     assert command("audit", "reconcile").exit_code == 1
     coordinator.answers("GET /audit/verify", (200, {**VERIFIED, "retired_until": total}))
     done = command("audit", "reconcile")
-    assert done.exit_code == 0
+    assert done.exit_code == 3
     assert f"in sealed segments outside the database: {total} events" in done.output
+    assert f"not seen: events 1 to {total}, in sealed segments whose files were not given" in done.output
+    assert "accounted for" not in done.output
+    document = json.loads(command("audit", "reconcile", "--json").stdout)
+    assert (document["accounted_for"], document["not_seen"]) == (False, {"first_seq": 1, "last_seq": total})
+
+
+def test_an_event_that_was_told_with_two_contents_is_a_gap(
+    coordinator: ScriptedCoordinator, command: RunCommand, story: Story
+) -> None:
+    known = story.events[0]
+    facts = {"event_id": str(known.event_id), "seq": known.seq, "differing": ["actor", "detail"]}
+    conflict = {"event_id": uuid4(), "event_type": "audit.conflict", "source": "cas-audit", "detail": facts}
+    story.events.append(known.model_copy(update={**conflict, "seq": len(story.events) + 1}))
+    answer(coordinator, story)
+    done = command("audit", "reconcile", "--json")
+    (gap,) = json.loads(done.stdout)["gaps"]
+    assert (done.exit_code, gap["kind"], gap["event_id"]) == (1, "contested", str(known.event_id))
+    plain = command("audit", "reconcile").output
+    assert f"Audit event {known.seq} was told a second time with another content; what differs: actor, detail." in plain
+
+
+@pytest.mark.parametrize(
+    "event_type", ["migration.rejected", "migration.conflict", "migration.rejections_counted", "drift.found"]
+)
+def test_events_that_no_other_record_can_confirm_are_counted_aloud(
+    coordinator: ScriptedCoordinator, command: RunCommand, story: Story, event_type: str
+) -> None:
+    told = {"event_id": uuid4(), "event_type": event_type, "source": "migration-coordinator"}
+    story.events.append(story.events[0].model_copy(update={**told, "seq": len(story.events) + 1}))
+    answer(coordinator, story)
+    done = command("audit", "reconcile")
+    assert done.exit_code == 0
+    assert f"believed because no other record tells of them: 1 {event_type} event; everything else is" in done.output
+    document = json.loads(command("audit", "reconcile", "--json").stdout)
+    assert document["not_checkable"] == [{"event_type": event_type, "events": 1}]
 
 
 def test_the_file_of_a_sealed_segment_tells_which_events_it_holds(
