@@ -77,7 +77,7 @@ def step_event(event_type: str, request_id: str, actor: Actor, now: datetime, st
         to_revision=revision_list(step.to_revisions),
         outcome=step.state.value if step.state.ended else None,
         duration_ms=step.duration_ms,
-        detail=truncate_detail(event_type, {**actor.facts, **_step_facts(step)}),
+        detail=truncate_detail(event_type, {**actor.facts, **step_facts(step)}),
     )
 
 
@@ -158,7 +158,8 @@ def drift_event(status: ServiceStatus, now: datetime) -> AuditEvent:
     )
 
 
-def _step_facts(step: Step) -> dict[str, Any]:
+def step_facts(step: Step) -> dict[str, Any]:
+    """What the detail of an event tells of a step; of one that has ended, also how."""
     facts: dict[str, Any] = {
         "plan_digest": step.plan_digest,
         "planned": step.planned,

@@ -65,8 +65,7 @@ class Run(BaseModel):
         """The first record of a request; its outbox holds `migration.requested`."""
         digest = request.digest
         run = cls(request_id=request.request_id, request=request, request_digest=digest, caller=caller, accepted_at=now)
-        asked = request.model_dump(mode="json", exclude={"request_id", "requested_by"})
-        return run._with_run_event("migration.requested", now, request_digest=digest, **asked)
+        return run._with_run_event("migration.requested", now, request_digest=digest, **run.asked)
 
     @property
     def audit(self) -> str:
@@ -77,6 +76,11 @@ class Run(BaseModel):
     def settled(self) -> bool:
         """Whether the run has ended and every event is delivered: nothing is left to do for it."""
         return self.state.terminal and not self.outbox
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What was asked, as `migration.requested` tells it; who asked is told by every event."""
+        return self.request.model_dump(mode="json", exclude={"request_id", "requested_by"})
 
     @property
     def actor(self) -> Actor:

@@ -93,6 +93,7 @@ def _document(
             {"event_type": event_type, "events": events}
             for event_type, events in sorted(reconciliation.uncheckable.items())
         ],
+        "without_actor_basis": reconciliation.run_matcher.without_actor_basis,
         "accepted_as_declared": [
             {"name": because.name, "why": because.why, "events": events}
             for because, events in reconciliation.accepted.items()
@@ -152,6 +153,7 @@ def _summary(document: Counted) -> str:
         "accepted as the catalog declares": _declared(document["accepted_as_declared"]),
         "in sealed segments outside the database": _counted(document["in_sealed_segments"], "event"),
         "not seen": _not_seen(document["not_seen"]),
+        "of the first release, not saying how their actor is known": _counted(document["without_actor_basis"], "event"),
         "believed because no other record tells of them": _not_checkable(document["not_checkable"]),
         "still on the way to the audit": _counted(document["on_their_way"], "event"),
         "not compared": _counted(len(document["not_compared"]), "service"),

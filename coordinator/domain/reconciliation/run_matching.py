@@ -10,6 +10,13 @@ from uuid import UUID
 
 from coordinator.domain.audit_events import deterministic_event_id
 from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
+from coordinator.domain.reconciliation.run_facts import (
+    Facts,
+    Told,
+    differing,
+    hides_how_the_actor_is_known,
+    told_by,
+)
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import Step
@@ -29,16 +36,14 @@ EVENT_TYPES = frozenset(
     }
 )
 
-Facts = dict[str, str | int | None]
-
 
 class Expected(NamedTuple):
-    """An event that a run record says was recorded; `facts` are compared by name."""
+    """An event that a run record says was recorded, and what it must tell."""
 
     request_id: str
     event_type: str
     service: str | None
-    facts: Facts
+    told: Told
     accepted_at: datetime
     owed: bool = False  # the coordinator itself says that it has not delivered everything yet
 
@@ -52,6 +57,7 @@ class RunMatcher:
     known: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
     content_mismatches: list[Discrepancy] = field(default_factory=list)
+    without_actor_basis: int = 0  # events of the first release, which did not write it
     _matched: set[UUID] = field(default_factory=set)
     _looked_for: set[UUID] = field(default_factory=set)
 
@@ -107,7 +113,8 @@ class RunMatcher:
         expected, event = self.expected.get(key), self.unmatched.get(key)
         if expected is None or event is None:
             return
-        if names := [name for name, value in expected.facts.items() if _fact(event, name) != value]:
+        self.without_actor_basis += hides_how_the_actor_is_known(event, expected.told)
+        if names := differing(event, expected.told):
             self.content_mismatches.append(_other_content(event, names))
         del self.expected[key], self.unmatched[key]
         self._matched.add(key)
@@ -126,25 +133,25 @@ def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
     """Every event that a record accounts for, by its deterministic id, with the facts it must have."""
     expected_events: dict[UUID, Expected] = {}
 
-    def expect(event_type: str, facts: Facts, *key: str) -> None:
-        service = key[0] if key else None
+    def expect(event_type: str, facts: Facts, step: Step | None = None) -> None:
+        key = (step.service, step.operation_id or "") if step else ()
+        service = step.service if step else None
         expected_facts = {"event_type": event_type, "request_id": run.request_id, "service": service, **facts}
         expected_events[deterministic_event_id(run.request_id, event_type, *key)] = Expected(
-            run.request_id, event_type, service, expected_facts, run.accepted_at, owed
+            run.request_id, event_type, service, told_by(run, event_type, expected_facts, step), run.accepted_at, owed
         )
 
     expect("migration.requested", {"detail.request_digest": run.request_digest})
     if run.started_at is not None:
         expect("migration.started", {"detail.plan_digest": run.plan_digest})
     for step in run.steps:
-        key = (step.service, step.operation_id or "")
         place: Facts = {"database": step.database, "from_revision": revision_list(step.from_revisions)}
         if run.state is RunState.PLANNED:
-            expect("migration.step_planned", place, *key)
+            expect("migration.step_planned", place, step)
         if step.operation_id:
-            expect("migration.step_started", place, *key)
+            expect("migration.step_started", place, step)
         if step.state.ended and run.state is not RunState.PLANNED:
-            expect("migration.step_finished", {**place, **_end(step)}, *key)
+            expect("migration.step_finished", {**place, **_end(step)}, step)
     if run.state.terminal:
         expect("migration.finished", {"outcome": run.state.value})
     return expected_events
@@ -160,11 +167,6 @@ def _end(step: Step) -> Facts:
 
 def _is_sealed(each: Expected, until: datetime | None) -> bool:
     return until is not None and not each.owed and each.accepted_at < until
-
-
-def _fact(event: RecordedAuditEvent, name: str) -> object:
-    where, _, inside = name.partition(".")
-    return event.detail.get(inside) if where == "detail" else getattr(event, where)
 
 
 def _not_in_audit(key: UUID, each: Expected) -> Discrepancy:

@@ -81,8 +81,9 @@ async def test_each_event_that_is_removed_is_the_one_gap(world: World, how: str)
 @pytest.mark.parametrize(
     ("event_type", "change"),
     [
-        ("migration.requested", {"detail": {"request_digest": "0" * 64}}),
-        ("migration.started", {"detail": {"plan_digest": "0" * 64}}),
+        ("migration.requested", {"actor": "mallory"}),
+        ("migration.step_finished", {"actor": "mallory"}),
+        ("migration.finished", {"actor": None}),
         ("migration.step_started", {"database": "another"}),
         ("migration.step_finished", {"outcome": "failed"}),
         ("migration.step_finished", {"to_revision": "r9"}),
@@ -99,6 +100,63 @@ async def test_a_changed_fact_is_named(world: World, event_type: str, change: di
     events[events.index(changed)] = changed.model_copy(update=change)
     (gap,) = gaps(run, events)
     assert (gap.kind, gap.event_id, gap.seq) == (Kind.OTHER_CONTENT, str(changed.event_id), changed.seq)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "detail"),
+    [
+        ("migration.requested", {"request_digest": "0" * 64}),
+        ("migration.requested", {"reason": "approved by the board"}),
+        ("migration.requested", {"services": ["first"]}),
+        ("migration.requested", {"services": None}),
+        ("migration.requested", {"action": "downgrade"}),
+        ("migration.requested", {"deadline": "2026-01-01T00:00:00Z"}),
+        ("migration.requested", {"actor_basis": "dapr caller release-tool"}),
+        ("migration.requested", {"requested_by": "mallory"}),
+        ("migration.started", {"plan_digest": "0" * 64}),
+        ("migration.step_started", {"operation_id": "another"}),
+        ("migration.step_finished", {"actor_basis": "dapr caller release-tool"}),
+        ("migration.step_finished", {"applied": ["r1"]}),
+        ("migration.step_finished", {"applied": []}),
+        ("migration.step_finished", {"attempts": 2}),
+        ("migration.finished", {"plan_digest": "0" * 64}),
+    ],
+)
+async def test_a_changed_detail_is_named(world: World, event_type: str, detail: dict[str, Any]) -> None:
+    run = await some_run(world, "succeeded")
+    events = recorded(world)
+    changed = next(event for event in events if event.event_type == event_type)
+    told = {name: value for name, value in {**changed.detail, **detail}.items() if value is not None}
+    events[events.index(changed)] = changed.model_copy(update={"detail": told})
+    (gap,) = gaps(run, events)
+    assert (gap.kind, gap.event_id) == (Kind.OTHER_CONTENT, str(changed.event_id))
+    assert f"detail.{next(iter(detail))}" in gap.sentence
+
+
+@pytest.mark.parametrize("harm", [{}, {"reason": "approved by the board"}, {"requested_by": "mallory"}])
+async def test_what_the_first_release_wrote_is_compared_as_far_as_it_goes(world: World, harm: dict[str, str]) -> None:
+    """It had the whole request under one name, and did not say how the actor is known."""
+    run = await some_run(world, "succeeded")
+    events = [event.model_copy(update={"detail": _without_basis(event)}) for event in recorded(world)]
+    asked = {"request": {**run.request.model_dump(mode="json"), **harm}, "request_digest": run.request_digest}
+    events[0] = events[0].model_copy(update={"detail": asked})
+    found = reconciled(run, events)
+    assert [gap.kind for gap in found.gaps()] == [Kind.OTHER_CONTENT] * bool(harm)
+    assert found.run_matcher.without_actor_basis == len(events)
+
+
+async def test_a_long_reason_is_compared_as_the_event_cuts_it(world: World) -> None:
+    await carried_out(world, reason="ü" * 2000)
+    life = world.life()
+    await life.drive()
+    run = await life.runs.read("r-1")
+    events = recorded(world)
+    assert "cut" in events[0].detail
+    assert gaps(run, events) == []
+
+
+def _without_basis(event: RecordedAuditEvent) -> dict[str, Any]:
+    return {name: value for name, value in event.detail.items() if name not in ("actor_basis", "requested_by")}
 
 
 async def test_what_the_record_knows_nothing_of_is_named(world: World) -> None:
