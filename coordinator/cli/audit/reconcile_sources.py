@@ -115,7 +115,7 @@ class ReconciliationReader:
 
     def _recheck(self, reconciliation: Reconciliation) -> bool:
         """Reads again the sources that did not have something that the audit has; returns whether there were any."""
-        services, request_ids = reconciliation.journal_matcher.to_look_for(), reconciliation.run_matcher.to_look_for()
+        services, request_ids = reconciliation.journals_to_look_for(), reconciliation.run_matcher.to_look_for()
         for service in services:
             self._journal(reconciliation, service)
         for request_id in request_ids:
@@ -148,7 +148,7 @@ def _chosen(chosen: list[str], services: list[ServiceView], declared: Declaratio
 
 
 def _add_run(reconciliation: Reconciliation, record: Any) -> None:
-    reconciliation.run_matcher.add_run(_read(Run, record), owed=record.get("audit") != "recorded")
+    reconciliation.add_run(_read(Run, record), owed=record.get("audit") != "recorded")
 
 
 def _read(kind: type[Read], document: Any) -> Read:

@@ -11,7 +11,9 @@ from coordinator.domain.audit_events import SOURCE
 from coordinator.domain.reconciliation.declarations import Declarations, Left, Reason
 from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.reconciliation.journal_matching import JOURNAL, JournalMatcher
+from coordinator.domain.reconciliation.run_effects import RunEffects
 from coordinator.domain.reconciliation.run_matching import EVENT_TYPES, RunMatcher
+from coordinator.domain.run import Run
 from migration_sidecar.contract.messages import RecordedAuditEvent
 
 AUDIT_SOURCE = "cas-audit"
@@ -29,6 +31,7 @@ class Reconciliation:
     fleet: frozenset[str]
     journal_matcher: JournalMatcher = field(default_factory=JournalMatcher)
     run_matcher: RunMatcher = field(default_factory=RunMatcher)
+    run_effects: RunEffects = field(default_factory=RunEffects)
     events: int = 0
     last_seq: int = 0
     has_sealed_segments: bool = False  # their events are not read; the audit verifies their seals itself
@@ -40,7 +43,12 @@ class Reconciliation:
     _unknown_sources: list[Discrepancy] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.journal_matcher.declared = self.declared
+        self.journal_matcher.declared = self.run_effects.declared = self.declared
+
+    def add_run(self, run: Run, *, owed: bool) -> None:
+        """Takes a run record as it is now; read again, it replaces the older one. `owed`: its outbox is not empty."""
+        self.run_matcher.add_run(run, owed=owed)
+        self.run_effects.add_run(run)
 
     def add_audit_event(self, event: RecordedAuditEvent, *, sealed: bool = False) -> None:
         """Takes one audit event. They come in order, each once; those of sealed segments come first."""
@@ -83,6 +91,10 @@ class Reconciliation:
         """How many events the audit refused because it knew their ids with another content."""
         return len(self._contested)
 
+    def journals_to_look_for(self) -> set[str]:
+        """Services whose journals must be read again: the audit or a run record tells what they did not have yet."""
+        return self.journal_matcher.to_look_for() | self.run_effects.to_look_for(self.journal_matcher.effects)
+
     @property
     def on_their_way(self) -> int:
         """How many events may still arrive in the audit."""
@@ -103,6 +115,7 @@ class Reconciliation:
         """Everything that does not match; call it once everything is read."""
         yield from self.journal_matcher.gaps(self._sealed_until)
         yield from self.run_matcher.gaps(self._sealed_until)
+        yield from self.run_effects.gaps(self.journal_matcher.effects)
         yield from self._contested
         yield from self._unknown_sources
 
