@@ -30,6 +30,7 @@ NOTHING = "0" * 64  # hash before the first event and before the first anchor
 LINE_BYTES = 16 << 20
 MISSING = "After event {before} comes event {seq}: what was between is missing."
 INSERTED = "Event {seq} does not follow the event before it: one was inserted or replaced."
+CONTESTED = "Told twice, with different contents: {number} of the events; audit.conflict events name each of them."
 HASH = re.compile(r"[0-9a-f]{64}")
 EVENT = re.compile(
     rb'\{"seq":(\d{1,18}),"recorded_at":"([\dT:.Z-]{27})","prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"'
@@ -301,6 +302,7 @@ class Export:
         self.seq, self.last_outside = first - 1, max(outside, default=0)
         self.keys, self.outside, self.tree, self.ended = Keys(header.get("keys"), trusted), outside, Tree(), False
         self.unrecorded: Mapping[str, Any] | None = None
+        self.contested = 0
         # ahead: the seq of an anchor that came before its event
         self.segment_open, self.ahead = False, 0
         if self.keys.chain_id != self.verdict.chain_id:
@@ -335,6 +337,8 @@ class Export:
         self.tree.add(hash)
         if self.unrecorded and '"audit.segment_retired"' in payload and _retires(_json(payload), self.unrecorded):
             self.unrecorded = None
+        if '"audit.conflict"' in payload and _tells_of_itself(_json(payload), "audit.conflict"):
+            self.contested += 1
         if seq in self.outside:
             self._require_here(self.outside[seq])
 
@@ -410,6 +414,8 @@ class Export:
         if signed_seq < self.seq:
             first = max(signed_seq + 1, self.verdict.first_seq)
             self.verdict.notes.append(f"No anchor signs events {first} to {self.seq} yet: they are only consistent.")
+        if self.contested:
+            self.verdict.notes.append(CONTESTED.format(number=self.contested))
         return self.verdict
 
     def _require_here(self, anchor: Anchor) -> None:
@@ -444,13 +450,14 @@ def verify_export(lines: Iterator[bytes], trusted: Keys | None, outside: Mapping
 
 
 def _retires(event: Any, segment: Mapping[str, Any]) -> bool:
-    detail = event.get("detail") if isinstance(event, dict) and event.get("source") == "cas-audit" else None
+    detail = event.get("detail") if _tells_of_itself(event, "audit.segment_retired") else None
     names = ("first_seq", "last_seq", "last_hash", "file_sha256")
-    return (
-        isinstance(detail, dict)
-        and event.get("event_type") == "audit.segment_retired"
-        and all(detail.get(name) == segment.get(name) for name in names)
-    )
+    return isinstance(detail, dict) and all(detail.get(name) == segment.get(name) for name in names)
+
+
+def _tells_of_itself(event: Any, event_type: str) -> bool:
+    """Whether the audit itself recorded it: nobody else may use its name."""
+    return isinstance(event, dict) and (event.get("source"), event.get("event_type")) == ("cas-audit", event_type)
 
 
 def _take(export: Export, document: Mapping[str, Any]) -> None:

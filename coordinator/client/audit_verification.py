@@ -26,6 +26,7 @@ class LiveVerdict(View):
     head_seq: int = 0
     anchored_seq: int = 0
     retired_until: int = 0
+    contested: int = 0  # events of which the audit was told two contents
     anchoring: str = ""  # why no new anchors are signed; empty if they are
     first_bad_seq: int | None = None
     reason: str = ""
@@ -36,7 +37,8 @@ class LiveVerdict(View):
         """Joins this range with the range before it, and returns one verdict for both."""
         if before is None:
             return self
-        return self.model_copy(update={"first_seq": before.first_seq, "events": before.events + self.events})
+        events, contested = before.events + self.events, before.contested + self.contested
+        return self.model_copy(update={"first_seq": before.first_seq, "events": events, "contested": contested})
 
     def lines(self) -> list[str]:
         """The verdict in the same words as the verifier, which a test compares, then notes for the reader.
@@ -57,9 +59,15 @@ class LiveVerdict(View):
         notes = {
             f"Events 1 to {retired} are in sealed segments, outside the database; verify their files.": retired,
             f"No anchor signs events {unsigned} to {last} yet: they are only consistent.": self.ok and unsigned <= last,
+            contested_note(self.contested): self.contested,
             self.anchoring: self.anchoring,
         }
         return [note for note, holds in notes.items() if holds]
+
+
+def contested_note(number: int) -> str:
+    """How many events were told with two contents, and where to read both; the verifier says it in the same words."""
+    return f"Told twice, with different contents: {number} of the events; audit.conflict events name each of them."
 
 
 def verify_all(client: CoordinatorClient, on_progress: ProgressCallback) -> LiveVerdict:

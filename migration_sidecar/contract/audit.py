@@ -54,6 +54,7 @@ class Verification(Message):
     head_seq: int = 0  # of the whole chain, for a progress bar
     anchored_seq: int = 0  # the last event of this piece, or before it, that an anchor signs
     retired_until: int = 0  # events up to here are in sealed segments, outside the database
+    contested: int = 0  # events of this piece that tell of a second content for a known event id
     anchoring: str | None = None  # why anchoring stands still, and since when
 
 

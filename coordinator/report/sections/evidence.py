@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coordinator.client.audit_verification import LiveVerdict
+from coordinator.domain.reconciliation.reconciliation import AUDIT_SOURCE, CONFLICT
 from coordinator.presentation.formatting import count
 from coordinator.report.document import (
     BREAK,
@@ -37,13 +38,16 @@ EVENTS = [
 
 def checked(facts: RunFacts) -> Section:
     """The results of all checks. The events that were checked follow in the section of `rests_on`."""
-    return Section("What was checked", [chain_notice(facts), proof_notice(facts), *_disagreements(facts)])
+    return Section("What was checked", [*_notices(facts)])
 
 
 def contradicts_record(facts: RunFacts) -> bool:
     """Whether a check contradicts the report. A check that was not possible does not contradict it."""
-    notices = [chain_notice(facts), proof_notice(facts), *_disagreements(facts)]
-    return any(notice.tone is Tone.BAD for notice in notices)
+    return any(notice.tone is Tone.BAD for notice in _notices(facts))
+
+
+def _notices(facts: RunFacts) -> list[Callout]:
+    return [chain_notice(facts), proof_notice(facts), *_contested(facts), *_disagreements(facts)]
 
 
 def proof_notice(facts: RunFacts) -> Callout:
@@ -176,6 +180,16 @@ def _anchor_rows(anchor: Anchor) -> list[tuple[str, Line]]:
         ("Key", code(anchor.key_id)),
         ("Signature (Ed25519)", code(anchor.signature)),
     ]
+
+
+def _contested(facts: RunFacts) -> list[Callout]:
+    """Of an event that was told with two contents, nobody but a person can say which one is true."""
+    told = [event for event in facts.events if event.event_type == CONFLICT and event.source == AUDIT_SOURCE]
+    lines = [text(f"Event {event.detail.get('seq')}: event {event.seq} tells of the second content.") for event in told]
+    if not lines:
+        return []
+    how = text("One of the two was forged or sent by mistake. The view audit.contested shows both.")
+    return [Callout(Tone.BAD, "Events were told twice, with different contents", [*lines[:20], how])]
 
 
 def _disagreements(facts: RunFacts) -> list[Callout]:

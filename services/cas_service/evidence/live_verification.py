@@ -14,7 +14,13 @@ from services.cas_service.anchors.anchoring import Anchoring
 from services.cas_service.events.store import Role, session
 from services.cas_service.hash_chain import chain
 from services.cas_service.hash_chain.chain import Link
-from services.cas_service.hash_chain.chain_check import ChainRange, check_piece, require_shown, require_signed_events
+from services.cas_service.hash_chain.chain_check import (
+    ChainRange,
+    check_piece,
+    contested,
+    require_shown,
+    require_signed_events,
+)
 
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
@@ -48,6 +54,7 @@ class Findings:
     head_seq: int = 0
     anchored_seq: int = 0
     retired_until: int = 0
+    contested: int = 0
 
 
 async def verify(database: DatabasePool, anchoring: Anchoring, after: int, limit: int) -> Verification:
@@ -109,6 +116,7 @@ async def _verify(connection: AnyConnection, outside: TrustedAnchors, findings: 
     piece = await check_piece(connection, start, limit)
     findings.last_seq, findings.events = piece.last.seq, piece.events
     await require_shown(connection, piece)
+    findings.contested = await contested(connection, piece)
     if keys is not None:
         await _require_outside(connection, keys, outside, piece)
         findings.anchored_seq = await _require_stored(connection, keys, outside, piece, retired)

@@ -53,6 +53,28 @@ AND (SELECT known.seq FROM audit.changed_tables AS known
      WHERE known.table_name = changed.name AND known.seq = event.seq) IS NULL
 """
 
+# What was refused is under the chain by its hash in the event that tells of the refusal. Refusals that were recorded
+# before audit_0010 kept nothing, and do not say `refused_in`.
+REFUSED_OTHERWISE = """
+SELECT min(seq) FROM (
+    SELECT event.seq FROM audit.events AS event
+    LEFT JOIN audit.contested AS contested ON contested.conflict_seq = event.seq
+    WHERE event.seq > $1 AND event.seq <= $2 AND event.event_type = 'audit.conflict' AND event.detail ? 'refused_in'
+    AND (contested.conflict_seq IS NULL OR contested.event_id::text <> event.detail ->> 'event_id'
+        OR contested.stored_seq::text <> event.detail ->> 'seq'
+        OR encode(sha256(convert_to(contested.payload, 'UTF8')), 'hex') <> event.detail ->> 'refused_payload_hash')
+    UNION ALL
+    SELECT contested.conflict_seq FROM audit.contested AS contested
+    WHERE contested.conflict_seq > $1 AND contested.conflict_seq <= $2 AND NOT EXISTS (
+        SELECT FROM audit.events AS event
+        WHERE event.seq = contested.conflict_seq AND event.event_type = 'audit.conflict'
+    )
+) AS wrong (seq)
+"""
+CONTESTED = """
+SELECT count(*) FROM audit.events WHERE seq > $1 AND seq <= $2 AND event_type = 'audit.conflict'
+"""
+
 SENTENCES = {
     "missing": MISSING,
     "changed": "Event {seq} is not what was recorded: its content was changed.",
@@ -106,3 +128,12 @@ async def require_shown(connection: AnyConnection, piece: ChainRange) -> None:
     seq = await connection.fetchval(HIDDEN_TABLES, piece.after.seq, piece.last.seq)
     if seq is not None:
         raise Broken(seq, "changed", f"Of the tables that event {seq} changed, audit.table_changes shows not all.")
+
+
+async def contested(connection: AnyConnection, piece: ChainRange) -> int:
+    """How many events tell of a second content that was refused. Raises Broken where that content is not kept."""
+    seq = await connection.fetchval(REFUSED_OTHERWISE, piece.after.seq, piece.last.seq)
+    if seq is not None:
+        raise Broken(seq, "changed", f"Of what event {seq} refused, audit.contested shows not what was told.")
+    number: int = await connection.fetchval(CONTESTED, piece.after.seq, piece.last.seq)
+    return number

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 from typer.testing import CliRunner
 
 from migration_sidecar.cli import app
@@ -69,6 +70,61 @@ def test_an_id_stored_with_other_content_is_a_conflict_and_keeps_its_content(
     before = ask(audit, "SELECT * FROM audit_events")
     assert append(audit, {**sent, **change}, event()) == ["conflict", "stored"]
     assert ask(audit, "SELECT * FROM audit_events WHERE seq = 1") == before
+
+
+def test_a_contested_event_keeps_both_contents(audit: Database) -> None:
+    """The forger may have been the first: without the second content the true one would be lost."""
+    forged = event(actor="mallory", service="cds-task", request_id="release-41")
+    true = {**forged, "actor": "ada", "detail": {"why": "ticket 7"}}
+    append(audit, forged, true, true)
+    [(conflict, stored, of_first, of_second)] = ask(
+        audit,
+        "SELECT conflict_seq, stored_seq, stored, refused FROM audit.contested",
+    )
+    assert (conflict, stored, of_first["actor"]) == (2, 1, "mallory")
+    assert {name: of_second[name] for name in ("event_id", "actor", "detail")} == {
+        "event_id": true["event_id"],
+        "actor": "ada",
+        "detail": {"why": "ticket 7"},
+    }
+    hashes = "SELECT encode(sha256(payload::bytea), 'hex') FROM audit.contested"
+    refused = "SELECT detail ->> 'refused_payload_hash' FROM audit_events WHERE event_type = 'audit.conflict'"
+    assert ask(audit, hashes) == ask(audit, refused)
+
+
+@pytest.mark.parametrize(
+    ("statement", "role"),
+    [
+        ("UPDATE audit.contested_events SET payload = ''", None),
+        ("DELETE FROM audit.contested_events", None),
+        ("TRUNCATE audit.contested_events", None),
+        ("INSERT INTO audit.contested_events VALUES (9, gen_random_uuid(), 1, '', '', '')", "cas_ingest"),
+        ("INSERT INTO audit.contested_events VALUES (9, gen_random_uuid(), 1, '', '', '')", "cas_witness"),
+        ("SELECT * FROM audit.contested", "cas_ingest"),
+    ],
+)
+def test_what_was_refused_is_not_changed(audit: Database, statement: str, role: str | None) -> None:
+    sent = event()
+    append(audit, sent, {**sent, "actor": "ada"})
+    with audit.connect() as connection:
+        if role is not None:
+            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("stored", "refused", "seen"),
+    [("cds-task", "cds-task", 1), ("cds-task", "cds-client", 0), ("cds-client", "cds-task", 0), (None, None, 0)],
+)
+def test_a_reader_sees_contested_events_of_the_services_it_is_held_to(
+    audit: Database, stored: str | None, refused: str | None, seen: int
+) -> None:
+    sent = event(service=stored)
+    append(audit, sent, {**sent, "actor": "ada", "service": refused})
+    with audit.connect() as connection:
+        connection.execute("INSERT INTO audit.reader_services VALUES ('cas_reader', 'cds-task'); SET ROLE cas_reader")
+        assert len(connection.execute("SELECT * FROM audit.contested").fetchall()) == seen
 
 
 def test_a_conflict_is_recorded_once_with_the_names_of_what_differs_and_without_its_words(audit: Database) -> None:
@@ -151,7 +207,7 @@ def test_the_chain_goes_on_where_it_was_after_its_function_came_back(database: D
     assert ask(audit, BROKEN_LINKS) == []
 
 
-GUARDED = [f"audit_000{number}" for number in range(9, 2, -1)]
+GUARDED = [f"audit_{number:04}" for number in range(10, 2, -1)]
 OBJECTS = """
 SELECT proname, 'function' FROM pg_proc WHERE pronamespace = 'audit'::regnamespace
 UNION ALL SELECT relname, relkind::text FROM pg_class WHERE relnamespace = 'audit'::regnamespace
@@ -218,7 +274,7 @@ def test_no_revision_is_taken_back_from_under_an_anchor_whose_events_are_gone(au
     for revision in ("audit_0008", "audit_0005", "base"):
         with pytest.raises(AssertionError, match=f"downgrade {revision}"):
             alembic(BY_FOLDER["cas_service"], audit, "downgrade", revision)
-    assert ask(audit, "SELECT version_num FROM alembic_version") == [("audit_0009",)]
+    assert ask(audit, "SELECT version_num FROM alembic_version") == [("audit_0010",)]
 
 
 def test_a_person_who_takes_the_audit_back_is_told_why_not(audit: Database) -> None:

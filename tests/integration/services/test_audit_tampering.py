@@ -223,3 +223,22 @@ async def test_rows_that_vanish_during_an_export_leave_it_without_its_last_line(
     evidence.tamper("DELETE FROM audit_events WHERE seq >= 9")
     with pytest.raises(RowsAreMissing):
         await evidence.export()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE audit.contested_events SET payload = replace(payload, 'mallory', 'ada')",
+        "DELETE FROM audit.contested_events",
+        "UPDATE audit.contested_events SET stored_seq = 2",
+        "INSERT INTO audit.contested_events VALUES (3, gen_random_uuid(), 2, '', '', '')",
+    ],
+)
+async def test_what_was_refused_cannot_be_changed_unnoticed(evidence: Evidence, harm: str) -> None:
+    [sent] = evidence.events(1)
+    first = evidence.send([sent, {**sent, "actor": "mallory"}])[0][1]
+    before = await evidence.verify()
+    assert (before.ok, before.contested > 0) == (True, True)
+    evidence.tamper("ALTER TABLE audit.contested_events DISABLE TRIGGER ALL", harm)
+    after = await evidence.verify()
+    assert (after.ok, after.reason, after.first_bad_seq) == (False, "changed", 3 if "INSERT" in harm else first + 1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from audit_verifier.verify import (
+    CONTESTED,
     LINE_BYTES,
     Keys,
     Unreadable,
@@ -52,6 +53,12 @@ def test_an_export_verifies_as_it_was_given() -> None:
     found = verdict(audit.export(), audit)
     assert (found.ok, found.events, found.last_seq, found.anchored_seq) == (True, 10, 10, 9)
     assert found.notes == ["No anchor signs events 10 to 10 yet: they are only consistent."]
+
+
+def test_events_that_were_told_twice_are_counted() -> None:
+    conflict, forged = ({"event_type": "audit.conflict", "source": source} for source in ("cas-audit", "cds-task"))
+    audit = audit_of(3).record(json.dumps(conflict), json.dumps(forged)).sign()
+    assert verdict(audit.export(), audit).notes == [CONTESTED.format(number=1)]
 
 
 def change_a_byte(lines: Lines) -> None:

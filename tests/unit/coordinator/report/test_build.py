@@ -166,6 +166,13 @@ def test_a_run_record_that_the_audit_contradicts_is_said() -> None:
     assert contradicts_record(told)
 
 
+def test_an_event_that_was_told_twice_speaks_against_the_report() -> None:
+    conflict = event(40, "audit.conflict", source="cas-audit", detail={"event_id": "0", "seq": 1})
+    told = facts(events=[*facts().events, conflict])
+    assert "Event 1: event 40 tells of the second content." in section(told, CHECKED)
+    assert contradicts_record(told)
+
+
 def test_a_run_record_that_could_not_be_compared_is_said_and_contradicts_nothing() -> None:
     assert "was not compared with the audit" in section(facts(disagreements=None), CHECKED)
     assert not contradicts_record(facts(disagreements=None))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from audit_verifier.verify import Verdict, sentence
+from audit_verifier.verify import CONTESTED, Verdict, sentence
 from coordinator.client.audit_verification import LiveVerdict
 from tests.unit.coordinator.cli.conftest import RunCommand
 from tests.unit.coordinator.cli.scripted_coordinator import ScriptedCoordinator, problem
@@ -51,6 +51,13 @@ def test_what_is_not_signed_or_not_here_or_stands_still_is_said(
     assert "No anchor signs events 201 to 250 yet: they are only consistent." in shown
     assert "Events 1 to 50 are in sealed segments" in shown
     assert "Anchoring stands still since noon." in shown
+
+
+def test_what_was_told_twice_is_counted_over_all_pieces_in_the_words_of_the_verifier(
+    coordinator: ScriptedCoordinator, command: RunCommand
+) -> None:
+    coordinator.answers(ROUTE, piece(1, 100, next_after=100, contested=2), piece(101, 200, contested=1))
+    assert CONTESTED.format(number=3) in command("audit", "verify").stdout
 
 
 @pytest.mark.parametrize(
