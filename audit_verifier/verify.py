@@ -1,10 +1,11 @@
 """Verifies an export of the audit, or the proof of one event. Needs only Python and the package `cryptography`.
 
-    python verify.py export.jsonl --keys audit-keys.json --anchors anchors-<chain id>.jsonl
+    python verify.py export.jsonl --keys audit-keys.json --anchors anchors-<chain id>.jsonl [--segment segment.jsonl]
     python verify.py proof.json --keys audit-keys.json
 
 The formats are specified in docs/audit.md. Exit code 0: everything is correct; 1: something is wrong, and the output
-names the first wrong event; 2: the file is not readable. Store the key file where the administrators of the audit's
+names the first wrong event; 2: the file is not readable; 3: nothing is wrong, but events are in sealed segments whose
+files were not given, and so were not seen. Store the key file where the administrators of the audit's
 database cannot write. Without trusted keys, this shows only that the file is consistent.
 
 The audit service signs and exports with this same code, so a mistake here is invisible to both. Independent of it are
@@ -20,7 +21,7 @@ import sys
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from typing import Any, BinaryIO, TypeVar
 
 from cryptography.exceptions import InvalidSignature
@@ -71,6 +72,8 @@ class Verdict:
     first_bad_seq: int | None = None
     reason: str | None = None
     sentence: str = ""
+    last_hash: str = ""
+    unseen: list[tuple[int, int]] = field(default_factory=list)  # first and last seq of segments that were not given
     notes: list[str] = field(default_factory=list)
 
 
@@ -294,7 +297,13 @@ def read_anchors(lines: Iterator[bytes], keys: Keys) -> dict[int, Anchor]:
 class Export:
     """State of verifying one export line by line. Stores only the position in the chain, not the events."""
 
-    def __init__(self, header: Mapping[str, Any], trusted: Keys | None, outside: Mapping[int, Anchor]) -> None:
+    def __init__(
+        self,
+        header: Mapping[str, Any],
+        trusted: Keys | None,
+        outside: Mapping[int, Anchor],
+        segments: Mapping[str, Verdict],
+    ) -> None:
         first, chain_id = _typed(header, "from_seq", int), _typed(header, "chain_id", str)
         self.verdict = Verdict("export", chain_id=chain_id, first_seq=first)
         self.hash, self.exported_at = _typed(header, "prev_hash", str), _typed(header, "exported_at", str)
@@ -302,7 +311,7 @@ class Export:
         self.seq, self.last_outside = first - 1, max(outside, default=0)
         self.keys, self.outside, self.tree, self.ended = Keys(header.get("keys"), trusted), outside, Tree(), False
         self.unrecorded: Mapping[str, Any] | None = None
-        self.contested = 0
+        self.contested, self.segments = 0, segments
         # ahead: the seq of an anchor that came before its event
         self.segment_open, self.ahead = False, 0
         if self.keys.chain_id != self.verdict.chain_id:
@@ -376,10 +385,16 @@ class Export:
         self.unrecorded = segment  # until a later event records that the segment was retired
         # The anchors inside the segment are in its own file; the anchor at its end names the one before it.
         self.tree = Tree()
-        self.verdict.notes.append(
-            f"Events {first} to {last} are not here but in the sealed segment with SHA-256 {file}:"
-            " verify that file too."
-        )
+        elsewhere = f"Events {first} to {last} are not here but in the sealed segment with SHA-256 {file}:"
+        if self._is_seen(file, (self.verdict.chain_id, first, last, hash)):
+            self.verdict.notes.append(f"{elsewhere} its file was verified too.")
+        else:
+            self.verdict.unseen.append((first, last))
+            self.verdict.notes.append(f"{elsewhere} verify that file too.")
+
+    def _is_seen(self, file: str, stated: tuple[str, int, int, str]) -> bool:
+        seen = self.segments.get(file)
+        return seen is not None and (seen.chain_id, seen.first_seq, seen.last_seq, seen.last_hash) == stated
 
     def take_end(self, end: Any) -> None:
         """Takes the last line. Raises Broken unless it agrees with the events that were read."""
@@ -410,7 +425,7 @@ class Export:
         if beyond:
             self.verdict.notes.append(f"Signed up to event {self.last_outside}; this export ends at {self.seq}.")
         signed_seq = max([self.verdict.anchored_seq, *(seq for seq in self.outside if seq <= self.seq)])
-        self.verdict.anchored_seq, self.verdict.last_seq = signed_seq, self.seq
+        self.verdict.anchored_seq, self.verdict.last_seq, self.verdict.last_hash = signed_seq, self.seq, self.hash
         if signed_seq < self.seq:
             first = max(signed_seq + 1, self.verdict.first_seq)
             self.verdict.notes.append(f"No anchor signs events {first} to {self.seq} yet: they are only consistent.")
@@ -430,11 +445,19 @@ class Export:
             raise Broken(anchor.seq, "rewritten", f"Another anchor at seq {anchor.seq} is kept outside the database.")
 
 
-def verify_export(lines: Iterator[bytes], trusted: Keys | None, outside: Mapping[int, Anchor]) -> Verdict:
-    """The verdict on an export; `ok` is false where something is broken. Raises Unreadable."""
+def verify_export(
+    lines: Iterator[bytes],
+    trusted: Keys | None,
+    outside: Mapping[int, Anchor],
+    segments: Mapping[str, Verdict] | None = None,
+) -> Verdict:
+    """The verdict on an export; `ok` is false where something is broken. Raises Unreadable.
+
+    `segments` are the verdicts on sealed segments, by the SHA-256 of their files.
+    """
     export: Export | None = None
     try:
-        export = Export(_object(next(lines, b"")), trusted, outside)
+        export = Export(_object(next(lines, b"")), trusted, outside, segments or {})
         for line in lines:
             if export.ended:
                 raise Unreadable("something stands after the last line of the export")
@@ -569,14 +592,28 @@ def lines_of(file: BinaryIO, size: int = 0) -> Iterator[bytes]:
         print("\r     \r", end="", file=sys.stderr, flush=True)
 
 
-def verify_file(path: str, keys: str | None = None, anchors: str | None = None, *, progress: bool = False) -> Verdict:
+def verify_file(
+    path: str,
+    keys: str | None = None,
+    anchors: str | None = None,
+    segments: Sequence[str] = (),
+    *,
+    progress: bool = False,
+) -> Verdict:
     """Verifies an export or a proof; the first line says which. Raises Unreadable or OSError.
 
+    `segments` are files of events that are no longer in the audit's database; one that does not hold is the verdict.
     Without `keys`, the verdict has a note that nothing shows who signed.
     """
     if anchors and not keys:
         raise Unreadable("--anchors needs --keys: anchors are worth what their signatures are")
     trusted = _read_keys(keys) if keys else None
+    sealed: dict[str, Verdict] = {}
+    for segment in segments:
+        verdict = verify_file(segment, keys, anchors)
+        if not verdict.ok:
+            return verdict
+        sealed[_sha256_of(segment)] = verdict
     with open(path, "rb") as file:  # noqa: PTH123
         first = file.readline(LINE_BYTES)
         form = _object(first).get("format")
@@ -590,12 +627,17 @@ def verify_file(path: str, keys: str | None = None, anchors: str | None = None, 
                 outside = _read_outside(anchors, Keys(_object(first).get("keys"), trusted)) if anchors else {}
             except Broken as broken:
                 return _refused(Verdict("export"), broken)
-            verdict = verify_export(lines_of(file, size if progress else 0), trusted, outside)
+            verdict = verify_export(lines_of(file, size if progress else 0), trusted, outside, sealed)
         else:
             raise Unreadable("it is neither audit-export-1 nor audit-proof-1")
     if trusted is None:
         verdict.notes.append("No trusted keys were given: this shows that the file agrees with itself, not who signed.")
     return verdict
+
+
+def _sha256_of(path: str) -> str:
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _read_keys(path: str) -> Keys:
@@ -614,10 +656,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("file")
     parser.add_argument("--keys", help="audit-keys.json, from a place you trust")
     parser.add_argument("--anchors", help="the anchors that are kept outside the database")
+    parser.add_argument("--segment", action="append", default=[], help="a sealed segment; repeatable")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     try:
-        verdict = verify_file(options.file, options.keys, options.anchors, progress=sys.stderr.isatty())
+        verdict = verify_file(
+            options.file, options.keys, options.anchors, options.segment, progress=sys.stderr.isatty()
+        )
     except (Unreadable, Broken, OSError) as error:
         print(f"Not verified: {error}.".replace("..", "."), file=sys.stderr)
         return 2
@@ -625,7 +670,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(asdict(verdict)))
     else:
         print(sentence(verdict), *verdict.notes, sep="\n")
-    return 0 if verdict.ok else 1
+    return 1 if not verdict.ok else 3 if verdict.unseen else 0
 
 
 def sentence(verdict: Verdict) -> str:

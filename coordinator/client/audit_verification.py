@@ -14,6 +14,15 @@ ProgressCallback = Callable[[int, int], None]  # reports progress: events done, 
 PIECE_EVENTS = 20_000  # the largest number that the audit verifies in one call
 
 
+class RetiredView(View):
+    """A segment whose events are in a file, and no longer in the database."""
+
+    first_seq: int = 0
+    last_seq: int = 0
+    last_hash: str = ""
+    file_sha256: str = ""
+
+
 class LiveVerdict(View):
     """The result for one range of events, or for several ranges joined. `next_after` is None after the last range."""
 
@@ -26,6 +35,7 @@ class LiveVerdict(View):
     head_seq: int = 0
     anchored_seq: int = 0
     retired_until: int = 0
+    retired: list[RetiredView] = []
     contested: int = 0  # events of which the audit was told two contents
     anchoring: str = ""  # why no new anchors are signed; empty if they are
     first_bad_seq: int | None = None
@@ -38,7 +48,8 @@ class LiveVerdict(View):
         if before is None:
             return self
         events, contested = before.events + self.events, before.contested + self.contested
-        return self.model_copy(update={"first_seq": before.first_seq, "events": events, "contested": contested})
+        joined = {"first_seq": before.first_seq, "events": events, "contested": contested, "retired": before.retired}
+        return self.model_copy(update=joined)
 
     def lines(self) -> list[str]:
         """The verdict in the same words as the verifier, which a test compares, then notes for the reader.

@@ -35,6 +35,15 @@ class StoredAuditEvent(RecordedAuditEvent):
     hash: str
 
 
+class RetiredSegment(Message):
+    """Events that are in a file and no longer in the database; `file_sha256` is that of the file."""
+
+    first_seq: int
+    last_seq: int
+    last_hash: str
+    file_sha256: str
+
+
 class Verification(Message):
     """Answer of GET /audit/verify: one piece of the chain; ask again with `next_after` until it is absent.
 
@@ -54,6 +63,7 @@ class Verification(Message):
     head_seq: int = 0  # of the whole chain, for a progress bar
     anchored_seq: int = 0  # the last event of this piece, or before it, that an anchor signs
     retired_until: int = 0  # events up to here are in sealed segments, outside the database
+    retired: list[RetiredSegment] = Field(default=[], max_length=10_000)  # only with the piece that follows them
     contested: int = 0  # events of this piece that tell of a second content for a known event id
     anchoring: str | None = None  # why anchoring stands still, and since when
 

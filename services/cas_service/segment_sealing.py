@@ -21,7 +21,7 @@ from services.cas_service.hash_chain import chain
 if TYPE_CHECKING:
     from migration_sidecar.database.records import AnyConnection
 
-RETIRE_SECONDS = 600
+SEGMENT_SECONDS = 600
 
 LAST_ANCHOR_BEFORE = """
 SELECT max(anchor.seq) FROM audit.anchors AS anchor JOIN audit.events AS event USING (seq)
@@ -71,7 +71,10 @@ async def seal(database: DatabasePool, before: datetime, folder: Path) -> Sealed
     unfinished.replace(file)
     sha256 = _sha256(file)
     async with session(database, Role.WITNESS) as connection:
-        await connection.execute("SELECT audit.record_segment($1, $2, $3, $4)", first, last, export.tree.root(), sha256)
+        # The store computes the roots of all anchors in the segment again.
+        await connection.execute(f"SET LOCAL statement_timeout = '{SEGMENT_SECONDS}s'")
+        record = "SELECT audit.record_segment($1, $2, $3, $4)"
+        await connection.execute(record, first, last, export.tree.root(), sha256, timeout=SEGMENT_SECONDS)
     return Sealed(first, last, file, sha256)
 
 
@@ -86,14 +89,14 @@ async def retire(database: DatabasePool, file: Path, keys: Path) -> int:
     async with database.connection() as connection, connection.transaction():
         await _become_owner(connection)
         deleted: int = await connection.fetchval(
-            "SELECT audit.retire_segment($1, $2)", verdict.first_seq, _sha256(file), timeout=RETIRE_SECONDS
+            "SELECT audit.retire_segment($1, $2)", verdict.first_seq, _sha256(file), timeout=SEGMENT_SECONDS
         )
     return deleted
 
 
 async def _become_owner(connection: AnyConnection) -> None:
     try:
-        await connection.execute(f"SET LOCAL statement_timeout = '{RETIRE_SECONDS}s'; SET LOCAL ROLE cas_owner")
+        await connection.execute(f"SET LOCAL statement_timeout = '{SEGMENT_SECONDS}s'; SET LOCAL ROLE cas_owner")
     except asyncpg.InsufficientPrivilegeError:
         raise RetentionRefused("This login is no member of cas_owner", "Use one that is, as the migrator's") from None
 

@@ -12,6 +12,10 @@ from coordinator.client.errors import BadInput
 
 Keys = Annotated[Path | None, typer.Option(help="audit-keys.json, from a place you trust; it says who signed.")]
 Anchors = Annotated[Path | None, typer.Option(help="Anchors kept outside the database; they show missing events.")]
+Segments = Annotated[
+    list[Path] | None,
+    typer.Option("--segment", help="A sealed segment that is no longer in the audit's database; repeatable."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +22,8 @@ class FileVerdict:
     lines: list[str]
 
 
-def verdict_on(file: Path, keys: Path | None, anchors: Path | None) -> FileVerdict:
-    """Verifies an export or a proof. A broken file gives a verdict.
+def verdict_on(file: Path, keys: Path | None, anchors: Path | None, segments: Sequence[Path] = ()) -> FileVerdict:
+    """Verifies an export or a proof, and the sealed segments that belong to it. A broken file gives a verdict.
 
     Raises BadInput if the file is something else, cannot be read, or cryptography is not installed.
     """
@@ -37,7 +38,11 @@ def verdict_on(file: Path, keys: Path | None, anchors: Path | None) -> FileVerdi
     on_terminal = stderr().is_terminal
     try:
         verdict = verify.verify_file(
-            str(file), str(keys) if keys else None, str(anchors) if anchors else None, progress=on_terminal
+            str(file),
+            str(keys) if keys else None,
+            str(anchors) if anchors else None,
+            [str(segment) for segment in segments],
+            progress=on_terminal,
         )
     except verify.Broken as broken:
         # The trusted keys themselves are not valid: the user must know this before anything else.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from coordinator.cli import options
-from coordinator.cli.audit.arguments import Keys
+from coordinator.cli.audit.arguments import Keys, Segments
 from coordinator.cli.audit.reconcile_sources import ReconciliationReader
-from coordinator.cli.audit.sealed_segments import add_segments, unseen_events
+from coordinator.cli.audit.sealed_segments import add_segments, covered_by, unseen_events, verified_segments
 from coordinator.cli.command_context import session
 from coordinator.cli.console import print_json, stderr, stdout
 from coordinator.cli.table_layout import Column, Row, show_table
@@ -38,9 +37,7 @@ def reconcile(
     wait: Annotated[
         float, typer.Option(min=0, max=600, help="Seconds to wait for events on their way to the audit.")
     ] = 10,
-    segment: Annotated[
-        list[Path] | None, typer.Option(help="A sealed segment that is no longer in the audit's database; repeatable.")
-    ] = None,
+    segment: Segments = None,
     keys: Keys = None,
     url: options.Url = None,
     as_json: options.Json = False,
@@ -56,8 +53,9 @@ def reconcile(
             verdict = verify_all(client, lambda done, total: status.update(f"Verifying the audit ({done} of {total})"))
             reader = ReconciliationReader(client, lambda text: status.update(safe(text)))
             reconciliation = reader.prepare(services or [])
-            covered = add_segments(reconciliation, segment or [], keys, verdict.chain_id)
-            unseen = unseen_events(covered, verdict.retired_until)
+            segments = verified_segments(segment or [], keys, verdict)
+            add_segments(reconciliation, segments)
+            unseen = unseen_events(covered_by(segments, verdict), verdict.retired_until)
             reconciliation.has_sealed_segments = unseen is not None
             reader.reconcile(reconciliation, wait)
         document = _document(reconciliation, verdict, reader.not_compared, unseen)

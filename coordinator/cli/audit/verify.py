@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from coordinator.cli import options
-from coordinator.cli.audit.arguments import Anchors, Keys
+from coordinator.cli.audit.arguments import Anchors, Keys, Segments
 from coordinator.cli.audit.file_verification import verdict_on
 from coordinator.cli.audit.progress import progress
+from coordinator.cli.audit.sealed_segments import covered_by, unseen_events, verified_segments
 from coordinator.cli.command_context import session
 from coordinator.cli.console import print_json, show_verdict
 from coordinator.client.audit_verification import verify_all
@@ -21,6 +22,7 @@ from coordinator.client.exit_codes import ExitCode
 EXAMPLES = options.examples(
     "coordinator audit verify",
     "coordinator audit verify export.jsonl --keys audit-keys.json --anchors anchors.jsonl",
+    "coordinator audit verify --segment segment-1-123.jsonl --keys audit-keys.json",
     "coordinator audit verify proof.json --keys audit-keys.json",
 )
 
@@ -31,27 +33,40 @@ def verify(
     ] = None,
     keys: Keys = None,
     anchors: Anchors = None,
+    segment: Segments = None,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
     """Verifies the audit as it is stored now, or a file that was exported from it.
 
-    Exit code 1 if anything was changed; the first bad seq is named.
+    Exit codes: 0 nothing was changed, 1 something was and the first bad seq is named, 3 events are in sealed segments
+    whose files were not given, and so were not seen.
     """
     with session(url, as_json=as_json) as client:
         if file is None:
-            _refuse_files(keys, anchors)
+            _refuse_files(None if segment else keys, anchors)
             with progress("Verifying", shown=not as_json) as on_progress:
                 verdict = verify_all(client, on_progress)
-            document, ok, lines = verdict.model_dump(mode="json"), verdict.ok, verdict.lines()
+            segments = verified_segments(segment or [], keys, verdict)
+            unseen = unseen_events(covered_by(segments, verdict), verdict.retired_until)
+            seen = unseen is None
+            document, ok = verdict.model_dump(mode="json") | {"not_seen": unseen}, verdict.ok
+            lines = [*verdict.lines(), *([f"Verified too: {each.file}." for each in segments] if seen else [])]
         else:
-            result = verdict_on(file, keys, anchors)
+            result = verdict_on(file, keys, anchors, segment or [])
             document, ok, lines = asdict(result.verdict), result.verdict.ok, result.lines
+            seen = not result.verdict.unseen
         if as_json:
             print_json(document)
         else:
             show_verdict(lines, ok=ok)
-        raise typer.Exit(ExitCode.DONE if ok else ExitCode.DOES_NOT_HOLD)
+        raise typer.Exit(_exit_code(ok=ok, seen=seen))
+
+
+def _exit_code(*, ok: bool, seen: bool) -> ExitCode:
+    if not ok:
+        return ExitCode.DOES_NOT_HOLD
+    return ExitCode.DONE if seen else ExitCode.CANNOT_REACH
 
 
 def _refuse_files(keys: Path | None, anchors: Path | None) -> None:

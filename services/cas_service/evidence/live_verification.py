@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from audit_verifier.verify import Anchor, Broken, Keys, Unreadable, require_follows
-from migration_sidecar.contract.audit import Verification
+from migration_sidecar.contract.audit import RetiredSegment, Verification
 from migration_sidecar.database.pool import DatabasePool
 from services.cas_service.anchors.anchoring import Anchoring
 from services.cas_service.events.store import Role, session
@@ -55,6 +55,7 @@ class Findings:
     anchored_seq: int = 0
     retired_until: int = 0
     contested: int = 0
+    retired: Sequence[RetiredSegment] = ()
 
 
 async def verify(database: DatabasePool, anchoring: Anchoring, after: int, limit: int) -> Verification:
@@ -77,7 +78,7 @@ async def verify(database: DatabasePool, anchoring: Anchoring, after: int, limit
     except Unreadable as error:
         findings.reason, findings.sentence = "anchor", f"In the database {error}."
     standing_still = str(anchoring.standing_still) if anchoring.standing_still else None
-    return Verification(chain_id=chain_id, ok=findings.reason is None, anchoring=standing_still, **asdict(findings))
+    return Verification(chain_id=chain_id, ok=findings.reason is None, anchoring=standing_still, **vars(findings))
 
 
 def _outside(anchoring: Anchoring, chain_id: str) -> TrustedAnchors:
@@ -108,10 +109,12 @@ def _keys(document: dict[str, Any], outside: TrustedAnchors) -> Keys | None:
 
 
 async def _verify(connection: AnyConnection, outside: TrustedAnchors, findings: Findings, limit: int) -> None:
-    head, retired = await chain.head(connection), await chain.retired_until(connection)
+    head, segments = await chain.head(connection), await chain.retired(connection)
+    retired = chain.retired_until(segments)
     start = await _start(connection, findings.first_seq - 1, retired)
     findings.first_seq, findings.last_seq = start.seq + 1, start.seq
     findings.head_seq, findings.retired_until = head.seq, retired.seq
+    findings.retired = [_retired(each) for each in segments] if start == retired else []
     keys = _keys(await chain.keys(connection), outside)
     piece = await check_piece(connection, start, limit)
     findings.last_seq, findings.events = piece.last.seq, piece.events
@@ -126,6 +129,10 @@ async def _verify(connection: AnyConnection, outside: TrustedAnchors, findings: 
         findings.next_after = piece.last.seq
     else:
         _require_end(piece.last, head, outside)
+
+
+def _retired(segment: dict[str, Any]) -> RetiredSegment:
+    return RetiredSegment(**{name: segment[name] for name in RetiredSegment.model_fields})
 
 
 async def _start(connection: AnyConnection, after: int, retired: Link) -> Link:

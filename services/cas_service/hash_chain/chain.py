@@ -56,9 +56,13 @@ async def segments(connection: AnyConnection) -> list[dict[str, Any]]:
     return [dict(row) for row in await connection.fetch(SEGMENTS)]
 
 
-async def retired_until(connection: AnyConnection) -> Link:
+async def retired(connection: AnyConnection) -> list[dict[str, Any]]:
+    """The segments whose rows are only in their files, oldest first."""
+    return [each for each in await segments(connection) if each["retired_at"]]
+
+
+def retired_until(retired: Sequence[dict[str, Any]]) -> Link:
     """The end of the last retired segment; the stored rows begin after it."""
-    retired = [each for each in await segments(connection) if each["retired_at"]]
     return Link(retired[-1]["last_seq"], retired[-1]["last_hash"]) if retired else Link()
 
 

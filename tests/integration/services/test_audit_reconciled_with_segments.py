@@ -44,6 +44,7 @@ async def sealed(evidence: Evidence) -> Sealed:
     """Taken out of the database."""
     later = datetime.now(UTC) + timedelta(hours=1)
     sealed = await seal(evidence.engine.database, later, evidence.folder / "segments")
+    await evidence.sign_all()
     assert await retire(evidence.engine.database, sealed.file, evidence.keys_file) == RETIRED
     return sealed
 

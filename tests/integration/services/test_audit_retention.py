@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from audit_verifier.verify import main, merkle_root
 from migration_sidecar.contract.errors import DatabaseRefused
 from services.cas_service.segment_sealing import RetentionRefused, Sealed, retire, seal
 from tests.integration.databases import Database
@@ -15,6 +16,13 @@ from tests.integration.services.evidence import Evidence
 
 
 async def seal_all(evidence: Evidence) -> Sealed:
+    """Sealed, and the seal is under an anchor."""
+    sealed = await seal_unsigned(evidence)
+    await evidence.sign_all()
+    return sealed
+
+
+async def seal_unsigned(evidence: Evidence) -> Sealed:
     later = datetime.now(UTC) + timedelta(hours=1)
     return await seal(evidence.engine.database, later, evidence.folder / "segments")
 
@@ -162,6 +170,58 @@ async def test_the_younger_segment_does_not_go_before_the_older(evidence: Eviden
     with pytest.raises(DatabaseRefused) as refused:
         await retire(evidence.engine.database, younger.file, evidence.keys_file)
     assert "the oldest goes first" in (refused.value.problem.server_message or "")
+
+
+async def test_a_segment_whose_seal_is_not_signed_is_not_retired(evidence: Evidence) -> None:
+    sealed = await seal_unsigned(evidence)
+    with pytest.raises(DatabaseRefused) as refused:
+        await retire(evidence.engine.database, sealed.file, evidence.keys_file)
+    assert "no anchor signs yet" in (refused.value.problem.server_message or "")
+    assert evidence.ask("SELECT count(*) FROM audit_events") == [(13,)]
+
+
+@pytest.mark.parametrize("root", ["f" * 64, None])
+def test_a_seal_over_other_events_is_not_recorded(evidence: Evidence, root: str | None) -> None:
+    with evidence.audit.connect() as connection, pytest.raises(psycopg.errors.DataException, match="not over the even"):
+        connection.execute("SELECT audit.record_segment(1, 10, %s, repeat('0', 64))", [root])
+
+
+async def test_a_segment_whose_events_are_not_those_that_were_signed_is_not_retired(evidence: Evidence) -> None:
+    sealed = await seal_all(evidence)
+    evidence.tamper("UPDATE audit_events SET hash = repeat('a', 64) WHERE seq = 3")
+    with pytest.raises(DatabaseRefused) as refused:
+        await retire(evidence.engine.database, sealed.file, evidence.keys_file)
+    assert "not those that their anchor signs" in (refused.value.problem.server_message or "")
+
+
+@pytest.mark.parametrize("events", [1, 2, 3, 4, 5, 7, 8, 11, 12])
+def test_the_store_computes_the_roots_that_anchors_have(evidence: Evidence, events: int) -> None:
+    hashes = [hash for (hash,) in evidence.ask(f"SELECT hash FROM audit_events WHERE seq <= {events} ORDER BY seq")]
+    assert evidence.ask(f"SELECT audit.merkle_root(1, {events})") == [(merkle_root(hashes),)]
+
+
+async def test_events_that_were_taken_out_without_a_file_are_never_called_seen(evidence: Evidence) -> None:
+    """Two calls by a member of cas_owner: a file with this hash never existed."""
+    hashes = [hash for (hash,) in evidence.ask("SELECT hash FROM audit_events WHERE seq <= 10 ORDER BY seq")]
+    recorded = f"SELECT audit.record_segment(1, 10, '{merkle_root(hashes)}', repeat('f', 64))"
+    evidence.ask(recorded)
+    await evidence.sign_all()
+    evidence.ask("SELECT audit.retire_segment(1, repeat('f', 64))")
+    live, exported = await evidence.verify(100), await evidence.verify_export()
+    assert (live.ok, live.retired_until, live.retired[0].file_sha256) == (True, 10, "f" * 64)
+    assert (exported.ok, exported.unseen) == (True, [(1, 10)])
+
+
+async def test_the_file_of_a_segment_makes_its_events_seen_and_no_other_file_does(evidence: Evidence) -> None:
+    sealed = await seal_all(evidence)
+    another = await evidence.export(1, 10)
+    await retire(evidence.engine.database, sealed.file, evidence.keys_file)
+    command = [str(await evidence.export()), "--keys", str(evidence.keys_file), "--anchors", str(evidence.anchors_file)]
+    assert main(command) == 3
+    assert main([*command, "--segment", str(another)]) == 3
+    assert main([*command, "--segment", str(sealed.file)]) == 0
+    sealed.file.write_bytes(sealed.file.read_bytes().replace(b"release-bot", b"release-cat", 1))
+    assert main([*command, "--segment", str(sealed.file)]) == 1
 
 
 @pytest.mark.parametrize("role", ["cas_ingest", "cas_reader", "cas_witness"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from audit_verifier.verify import verify_file
 from coordinator.cli.audit import reconcile_sources
 from migration_sidecar.contract.journal import JournalPage
 from migration_sidecar.contract.messages import AuditPage, RecordedAuditEvent
@@ -229,17 +231,35 @@ def test_events_that_no_other_record_can_confirm_are_counted_aloud(
 def test_the_file_of_a_sealed_segment_tells_which_events_it_holds(
     coordinator: ScriptedCoordinator, command: RunCommand, story: Story, tmp_path: Path
 ) -> None:
-    total, file = len(story.events), tmp_path / "segment.jsonl"
+    file = tmp_path / "segment.jsonl"
     removed = story.events.pop(3)
     file.write_bytes(segment(story.events))
     story.events = []
     answer(coordinator, story)
-    coordinator.answers("GET /audit/verify", (200, {**VERIFIED, "chain_id": CHAIN, "retired_until": total - 1}))
+    coordinator.answers("GET /audit/verify", (200, retired(file)))
     done = command("audit", "reconcile", "--segment", str(file), "--json")
     assert done.exit_code == 1, done.output
     document = json.loads(done.stdout)
     assert [gap["event_id"] for gap in document["gaps"]] == [str(removed.event_id)]
     assert document["in_sealed_segments"] == 0
+
+
+def test_a_file_that_is_not_the_sealed_one_leaves_its_events_unseen(
+    coordinator: ScriptedCoordinator, command: RunCommand, story: Story, tmp_path: Path
+) -> None:
+    file = tmp_path / "segment.jsonl"
+    file.write_bytes(segment(story.events))
+    answer(coordinator, replace(story, events=[]))
+    verified = retired(file)
+    coordinator.answers("GET /audit/verify", (200, verified))
+    assert command("audit", "reconcile", "--segment", str(file)).exit_code == 0
+    assert command("audit", "verify", "--segment", str(file)).exit_code == 0
+    assert command("audit", "verify").exit_code == 3
+    verified["retired"][0]["file_sha256"] = "f" * 64
+    coordinator.answers("GET /audit/verify", (200, verified))
+    assert command("audit", "reconcile", "--segment", str(file)).exit_code == 3
+    done = command("audit", "verify", "--segment", str(file), "--json")
+    assert (done.exit_code, json.loads(done.stdout)["not_seen"]["first_seq"]) == (3, 1)
 
 
 @pytest.mark.parametrize("harm", ["another audit's", "changed"])
@@ -281,6 +301,17 @@ def test_a_page_that_is_none_is_not_compared(
     coordinator.answers("GET /journals/s0", (200, page))
     done = command("audit", "reconcile", "--json")
     assert (done.exit_code, json.loads(done.stdout)["code"]) == (3, "CM-841")
+
+
+def retired(file: Path) -> dict[str, Any]:
+    """A verdict on an audit whose one retired segment is in this file."""
+    facts = verify_file(str(file))
+    end = {
+        "last_seq": facts.last_seq,
+        "last_hash": facts.last_hash,
+        "file_sha256": sha256(file.read_bytes()).hexdigest(),
+    }
+    return {**VERIFIED, "chain_id": CHAIN, "retired_until": facts.last_seq, "retired": [{"first_seq": 1, **end}]}
 
 
 def segment(events: list[RecordedAuditEvent]) -> bytes:
