@@ -14,6 +14,18 @@ from audit_verifier.verify import Anchor, Broken, Keys, Unreadable, lines_of
 from services.cas_service.errors import AnchoringHasStalled
 
 GIT_SECONDS = 30
+PUT_BACK = (
+    "Put the file back from a copy; if there is none, set another AUDIT_ANCHOR_FOLDER, and compare what is written"
+    " there with every export you have"
+)
+# No program of the clone's owner runs with the rights of this service.
+GIT_SETTINGS = (
+    "user.name=cas-audit",
+    "user.email=cas-audit@localhost",
+    "commit.gpgsign=false",
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+)
 RESTORE = "Find out who changed which (coordinator audit verify); restore what was changed"
 
 
@@ -25,27 +37,44 @@ class FolderSink:
         self._compared = ("", 0, 0)  # chain id, last seq and size in bytes of the part that agreed with the database
         self._read: tuple[object, list[Anchor]] = (None, [])  # a cache: verification reads them for every range
 
+    @property
+    def place(self) -> str:
+        """The name under which the database knows what was delivered here."""
+        return str(self.folder.resolve())
+
     def compared(self, chain_id: str) -> int:
         """The last event up to which the file agreed with the database when this process last compared them, or 0.
 
         `deliver` needs the anchors after it.
         """
-        chain, seq, size = self._compared
-        file = self.file(chain_id)
-        return seq if chain == chain_id and file.exists() and file.stat().st_size >= size else 0
+        chain, seq, _ = self._compared
+        return seq if chain == chain_id else 0
+
+    def missing(self, chain_id: str, delivered: int) -> str | None:
+        """Which of the anchors that were delivered here are gone, as a clause; None where none is.
+
+        `delivered` is what the database says; what this process delivered counts as well.
+        """
+        kept, delivered = self.anchors(chain_id), max(delivered, self.compared(chain_id))
+        last = kept[-1].seq if kept else 0
+        if last >= delivered:
+            return None
+        return f"anchors up to event {delivered} were delivered, and those that are kept outside end at {last}"
 
     def file(self, chain_id: str) -> Path:
         """The file of the anchors of this audit."""
         return self.folder / f"anchors-{chain_id}.jsonl"
 
-    def deliver(self, anchors: Sequence[Anchor], keys: dict[str, Any]) -> int:
+    def deliver(self, anchors: Sequence[Anchor], keys: dict[str, Any], delivered: int = 0) -> int:
         """Appends the missing ones of `anchors`, which are all after `compared`. Returns how many were missing.
 
-        Raises AnchoringStandsStill when the folder cannot be written, or holds other anchors or keys than the
-        database.
+        Raises AnchoringStandsStill when the folder cannot be written, holds other anchors or keys than the database,
+        or no longer holds what was delivered: nothing is written again in silence.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if gone := self.missing(str(keys["chain_id"]), delivered):
+                raise AnchoringHasStalled(gone, PUT_BACK)
             self._deliver_keys(keys)
             return self._deliver_anchors(str(keys["chain_id"]), anchors)
         except OSError as error:
@@ -127,9 +156,9 @@ class FolderSink:
 class GitSink(FolderSink):
     """A git repository: one commit for each delivery. It is pushed where the branch has an upstream."""
 
-    def deliver(self, anchors: Sequence[Anchor], keys: dict[str, Any]) -> int:
+    def deliver(self, anchors: Sequence[Anchor], keys: dict[str, Any], delivered: int = 0) -> int:
         """Like FolderSink.deliver, then commits and pushes. Raises AnchoringStandsStill when git fails."""
-        delivered = super().deliver(anchors, keys)
+        added = super().deliver(anchors, keys, delivered)
         chain_id = str(keys["chain_id"])
         names = [self.file(chain_id).name, self._keys_file(chain_id).name]
         self._git("add", "--", *names)
@@ -139,12 +168,14 @@ class GitSink(FolderSink):
             self._git("commit", "--quiet", "--no-verify", "-m", subject, "--", *names)
         if self._git("for-each-ref", "--format=%(upstream)", "refs/heads"):
             self._git("push", "--quiet", "--no-verify")
-        return delivered
+        return added
 
     def _git(self, *arguments: str) -> str:
-        author = ("-c", "user.name=cas-audit", "-c", "user.email=cas-audit@localhost", "-c", "commit.gpgsign=false")
-        command = ["git", "-C", str(self.folder), *author, *arguments]
-        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+        settings = [part for setting in GIT_SETTINGS for part in ("-c", setting)]
+        command = ["git", "-C", str(self.folder), *settings, *arguments]
+        # Another GIT_DIR or GIT_INDEX_FILE would have the anchors committed elsewhere and called delivered.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        environment = {**inherited, "GIT_TERMINAL_PROMPT": "0"}
         try:
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, timeout=GIT_SECONDS, check=True

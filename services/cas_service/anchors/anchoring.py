@@ -14,6 +14,7 @@ from migration_sidecar.database.pool import DatabasePool
 from services.cas_service.anchors.anchor_sinks import FolderSink, GitSink
 from services.cas_service.anchors.settings import AnchoringSettings
 from services.cas_service.anchors.signing import SigningKey, now, read_key, read_or_make_key
+from services.cas_service.anchors.unsigned_age import UnsignedAge
 from services.cas_service.errors import AnchoringHasStalled, AuditNotReady
 from services.cas_service.events.store import Role, session
 from services.cas_service.hash_chain import chain
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS = 1.0
 PAUSE_AFTER_FAILURE_SECONDS = 5.0
 LAST_ROUND_SECONDS = 5.0
+SHORTEST_OVERDUE_SECONDS = 60.0
 MAX_EVENTS = 10_000  # under one anchor: signing a database that is older than its anchors must not take much memory
 
 OLDEST_UNSIGNED = "SELECT extract(epoch FROM clock_timestamp() - recorded_at) FROM audit.events WHERE seq = $1"
@@ -59,6 +61,17 @@ class Anchoring:
         ]
         self.standing_still: AnchoringStalled | None = None
         self._is_last = False
+        self._unsigned = UnsignedAge()
+
+    @property
+    def alarm(self) -> str | None:
+        """Why nothing is signed or delivered, for people; None while all is well."""
+        if self.standing_still is not None:
+            return str(self.standing_still)
+        seconds = self._unsigned.seconds
+        if seconds <= max(2.0 * self._settings.every_seconds, SHORTEST_OVERDUE_SECONDS):
+            return None
+        return f"Anchoring is overdue: the oldest unsigned event has waited for {seconds:.0f} s; the signer hangs."
 
     async def run(self) -> None:
         """Signs until the task is cancelled. Pauses one second after a good round, and five after a failed one."""
@@ -139,10 +152,14 @@ class Anchoring:
             return None
 
     async def _is_due(self, connection: AnyConnection, signed_seq: int, head_seq: int) -> bool:
+        self._unsigned.note(signed_seq, head_seq)
         if head_seq <= signed_seq:
             return False
         if self._is_last or head_seq - signed_seq >= self._settings.every_events:
             return True
+        if self._unsigned.seconds >= self._settings.every_seconds:
+            return True
+        # What waited before this process began only the database knows; its clock can but hasten a signature.
         age = await connection.fetchval(OLDEST_UNSIGNED, signed_seq + 1)
         return age is None or age >= self._settings.every_seconds  # None: the event is missing; signing reports it
 
@@ -150,8 +167,14 @@ class Anchoring:
         async with session(self._database, Role.WITNESS) as connection:
             keys = await chain.keys(connection)
             anchors = await chain.anchors_after(connection, sink.compared(keys["chain_id"]))
-        if keys["keys"]:
-            await asyncio.to_thread(sink.deliver, anchors, keys)
+            delivered = (await chain.delivered(connection)).get(sink.place, 0)
+        if not keys["keys"]:
+            return
+        await asyncio.to_thread(sink.deliver, anchors, keys, delivered)
+        last = sink.compared(keys["chain_id"])
+        if last > delivered:
+            async with session(self._database, Role.WITNESS) as connection:
+                await connection.fetchval("SELECT audit.record_delivery($1, $2)", sink.place, last)
 
     def _record_failure(self, error: Exception) -> None:
         if not isinstance(error, ProblemError):

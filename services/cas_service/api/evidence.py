@@ -40,7 +40,7 @@ async def anchors_itself(app: FastAPI) -> AsyncIterator[None]:
     anchoring = Anchoring(app.state.database, read_anchoring_settings())
     app.state.anchoring = anchoring
     app.state.exports = asyncio.Semaphore(EXPORTS_AT_ONCE)
-    app.state.remarks = [lambda: str(anchoring.standing_still or "")]
+    app.state.remarks = [lambda: anchoring.alarm or ""]
     task = asyncio.create_task(anchoring.run())
     yield
     task.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class TrustedAnchors:
     trusted: Sequence[Keys]
     anchors: Sequence[Anchor]
     own_key: str | None
+    missing: str | None  # which of the delivered anchors a sink no longer holds
 
     @property
     def last_seq(self) -> int:
@@ -64,11 +65,11 @@ async def verify(database: DatabasePool, anchoring: Anchoring, after: int, limit
     The last range is also compared with head and last anchor.
     """
     async with session(database, Role.WITNESS) as connection:
-        chain_id = await chain.chain_id(connection)
+        chain_id, delivered = await chain.chain_id(connection), await chain.delivered(connection)
     findings = Findings(first_seq=after + 1, last_seq=after)
     try:
         # Read before the rows: a signed event was recorded earlier, so rows that are read later must contain it.
-        outside = await asyncio.to_thread(_outside, anchoring, chain_id)
+        outside = await asyncio.to_thread(_outside, anchoring, chain_id, delivered)
         async with session(database, Role.WITNESS) as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             await _verify(connection, outside, findings, limit)
@@ -77,11 +78,10 @@ async def verify(database: DatabasePool, anchoring: Anchoring, after: int, limit
         findings.reason, findings.sentence = broken.reason, broken.sentence
     except Unreadable as error:
         findings.reason, findings.sentence = "anchor", f"In the database {error}."
-    standing_still = str(anchoring.standing_still) if anchoring.standing_still else None
-    return Verification(chain_id=chain_id, ok=findings.reason is None, anchoring=standing_still, **vars(findings))
+    return Verification(chain_id=chain_id, ok=findings.reason is None, anchoring=anchoring.alarm, **vars(findings))
 
 
-def _outside(anchoring: Anchoring, chain_id: str) -> TrustedAnchors:
+def _outside(anchoring: Anchoring, chain_id: str, delivered: Mapping[str, int]) -> TrustedAnchors:
     """Reads all sinks. Raises Broken when they disagree, or when the key signed another audit."""
     anchors: dict[int, Anchor] = {}
     sinks, own_key = anchoring.sinks, anchoring.public_key()
@@ -93,7 +93,8 @@ def _outside(anchoring: Anchoring, chain_id: str) -> TrustedAnchors:
     other = next(filter(None, (sink.other_audit(chain_id, own_key) for sink in sinks)), None)
     if other and (own_key or not trusted):
         raise Broken(None, "keys", f"The key signed audit {other}, and the database holds another one, {chain_id}.")
-    return TrustedAnchors(trusted, sorted(anchors.values(), key=lambda each: each.seq), own_key)
+    missing = next(filter(None, (sink.missing(chain_id, delivered.get(sink.place, 0)) for sink in sinks)), None)
+    return TrustedAnchors(trusted, sorted(anchors.values(), key=lambda each: each.seq), own_key, missing)
 
 
 def _keys(document: dict[str, Any], outside: TrustedAnchors) -> Keys | None:
@@ -116,6 +117,8 @@ async def _verify(connection: AnyConnection, outside: TrustedAnchors, findings: 
     findings.head_seq, findings.retired_until = head.seq, retired.seq
     findings.retired = [_retired(each) for each in segments] if start == retired else []
     keys = _keys(await chain.keys(connection), outside)
+    if gone := outside.missing:
+        raise Broken(None, "anchor", f"{gone[0].upper()}{gone[1:]}: their file was cut, emptied or replaced.")
     piece = await check_piece(connection, start, limit)
     findings.last_seq, findings.events = piece.last.seq, piece.events
     await require_shown(connection, piece)

@@ -110,5 +110,11 @@ async def keys(connection: AnyConnection) -> dict[str, Any]:
     return {"format": "audit-keys-1", "chain_id": await chain_id(connection), "keys": present}
 
 
+async def delivered(connection: AnyConnection) -> dict[str, int]:
+    """By place, the last event whose anchor was delivered there."""
+    rows = await connection.fetch("SELECT place, max(seq) AS seq FROM audit.deliveries GROUP BY place")
+    return {row["place"]: row["seq"] for row in rows}
+
+
 def _anchors(rows: Sequence[Any]) -> list[Anchor]:
     return [Anchor.read({"anchor": row["line"], "signature": row["signature"]}) for row in rows]

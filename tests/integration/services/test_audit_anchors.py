@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from migration_sidecar.contract.errors import Misconfigured
@@ -16,10 +18,11 @@ from services.cas_service.anchors.anchor_sinks import FolderSink
 from services.cas_service.anchors.anchoring import Anchoring
 from services.cas_service.anchors.settings import read_anchoring_settings
 from services.cas_service.anchors.signing import SigningKey
+from services.cas_service.anchors.unsigned_age import UnsignedAge
 from services.cas_service.errors import AnchoringHasStalled
 from services.cas_service.rotate_key import rotate
 from tests.integration.databases import CreateDatabase, Database
-from tests.integration.services.evidence import Evidence, evidence_of
+from tests.integration.services.evidence import REWRITE, Evidence, evidence_of
 
 
 @pytest.fixture
@@ -96,18 +99,116 @@ async def test_half_a_line_that_a_crash_left_is_finished(evidence: Evidence, cut
     await evidence.sign()
     whole = evidence.anchors_file.read_bytes()
     evidence.anchors_file.write_bytes(whole[:-cut])
+    not_noted_yet = ("ALTER TABLE audit.deliveries DISABLE TRIGGER ALL", "DELETE FROM audit.deliveries")
+    evidence.tamper(*not_noted_yet)
     again = Anchoring(evidence.engine.database, evidence.settings)
     assert await again.attempt()
     assert evidence.anchors_file.read_bytes() == whole
 
 
-async def test_a_file_that_was_emptied_is_filled_again_also_while_the_service_runs(evidence: Evidence) -> None:
+@pytest.mark.parametrize("restarted", [False, True], ids=["the same process", "a new process"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda file: file.unlink(),
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_bytes(file.read_bytes().splitlines(keepends=True)[0]),
+    ],
+    ids=["removed", "emptied", "cut"],
+)
+async def test_a_file_that_lost_anchors_is_an_alarm_and_not_written_again(
+    evidence: Evidence, harm: Callable[[Path], object], restarted: bool
+) -> None:
+    for _ in range(2):
+        evidence.record(5)
+        await evidence.sign()
+    file = evidence.anchors_file
+    whole = file.read_bytes()
+    harm(file)
+    harmed = file.exists() and file.read_bytes()
+    if restarted:
+        evidence.anchoring = Anchoring(evidence.engine.database, evidence.settings)
+    assert not await evidence.anchoring.attempt()
+    assert "anchors up to event 10 were delivered" in str(evidence.anchoring.alarm)
+    assert (file.exists() and file.read_bytes()) == harmed
+    found = await evidence.verify()
+    assert (found.ok, found.reason) == (False, "anchor")
+    file.write_bytes(whole)
+    await evidence.sign()
+    assert (await evidence.verify()).ok
+
+
+async def test_a_tail_cut_in_database_and_file_is_found_by_the_process_that_delivered_it(evidence: Evidence) -> None:
+    """No key is needed for that, and after a restart only reconcile or anchors kept elsewhere tell."""
+    for _ in range(2):
+        evidence.record(5)
+        await evidence.sign()
+    evidence.anchors_file.write_bytes(evidence.anchors_file.read_bytes().splitlines(keepends=True)[0])
+    evidence.tamper(
+        "ALTER TABLE audit.deliveries DISABLE TRIGGER ALL",
+        "DELETE FROM audit.deliveries WHERE seq > 5",
+        "DELETE FROM audit_events WHERE seq > 5",
+        "DELETE FROM audit.anchors WHERE seq > 5",
+        "UPDATE audit.chain_head SET seq = 5, hash = (SELECT hash FROM audit_events WHERE seq = 5)",
+    )
+    assert not (await evidence.verify()).ok
+    assert not await evidence.anchoring.attempt()
+
+
+async def test_another_folder_is_filled_from_the_beginning(evidence: Evidence) -> None:
     evidence.record(5)
     await evidence.sign()
     whole = evidence.anchors_file.read_bytes()
-    evidence.anchors_file.write_bytes(b"")
+    evidence.anchors_file.unlink()
+    elsewhere = replace(evidence.settings, folder=evidence.folder / "elsewhere")
+    assert await Anchoring(evidence.engine.database, elsewhere).attempt()
+    [file] = (evidence.folder / "elsewhere").glob("anchors-*.jsonl")
+    assert file.read_bytes() == whole
+
+
+async def test_events_dated_in_the_future_are_signed_in_time(evidence: Evidence) -> None:
+    clock = iter(range(0, 1000, 100)).__next__
+    evidence.anchoring = Anchoring(evidence.engine.database, replace(evidence.settings, every_seconds=150))
+    evidence.anchoring._unsigned = UnsignedAge(clock)
+    evidence.record(2)
+    evidence.tamper("UPDATE audit_events SET recorded_at = recorded_at + interval '9 years'", REWRITE)
     await evidence.sign()
-    assert evidence.anchors_file.read_bytes() == whole
+    assert signed_at(evidence) == []
+    await evidence.sign()
+    assert signed_at(evidence) == [2]
+
+
+async def test_a_signer_that_hangs_is_an_alarm(evidence: Evidence) -> None:
+    now = [0.0]
+    evidence.anchoring._unsigned = UnsignedAge(lambda: now[0])
+    evidence.record(2)
+    await evidence.sign()
+    assert evidence.anchoring.alarm is None
+    now[0] = 2.0 * evidence.settings.every_seconds + 1
+    assert "the oldest unsigned event has waited for 1201 s" in str(evidence.anchoring.alarm)
+    assert "overdue" in str((await evidence.verify()).anchoring)
+
+
+async def test_variables_of_git_and_hooks_do_not_lead_elsewhere(
+    audit: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    for name in ("clone", "another"):
+        git("init", "--quiet", name)
+    hook = tmp_path / "clone" / ".git" / "hooks" / "post-commit"
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hook-ran\n")
+    hook.chmod(0o755)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "another" / ".git"))
+    async with evidence_of(audit, tmp_path) as evidence:
+        anchoring = Anchoring(evidence.engine.database, replace(evidence.settings, folder=None, git=tmp_path / "clone"))
+        evidence.record(5)
+        assert await anchoring.attempt(), anchoring.standing_still
+    monkeypatch.delenv("GIT_DIR")
+    assert len(git("-C", "clone", "rev-list", "--all").split()) == 1
+    assert git("-C", "another", "rev-list", "--all") == ""
+    assert not (tmp_path / "hook-ran").exists()
 
 
 async def test_a_database_that_was_put_back_does_not_get_new_anchors_beside_the_old_ones(evidence: Evidence) -> None:
@@ -246,6 +347,26 @@ async def test_a_rotation_that_was_interrupted_before_the_file_moved_is_finished
     assert (await rotate(evidence.engine.database, evidence.settings.key_file)).key_id == new.key_id
     assert evidence.ask("SELECT count(*) FROM audit.signing_keys") == [(2,)]
     await evidence.sign()
+
+
+async def test_a_key_that_nobody_introduced_is_taken_out_by_the_owner_as_the_page_says(evidence: Evidence) -> None:
+    """The service's login can record one; what then has to be done is in docs/audit-operations.md."""
+    evidence.record(5)
+    await evidence.sign()
+    with evidence.audit.connect() as connection:
+        connection.execute("SET ROLE cas_witness; SELECT audit.record_key(2, 'bogus', 'cHVi', 5, 'x', 'y', 'z')")
+    assert not await evidence.anchoring.attempt()
+    assert not (await evidence.verify()).ok
+    page = (Path(__file__).parents[3] / "docs" / "audit-operations.md").read_text()
+    [statements] = [part for part in re.findall(r"```sql\n(.*?)```", page, re.DOTALL) if "signing_keys" in part]
+    with evidence.audit.connect() as connection:
+        connection.execute(statements.replace("KEY_ID", "bogus"))
+    evidence.record(5)
+    await evidence.sign()
+    assert signed_at(evidence) == [5, 10]
+    assert (await evidence.verify()).ok
+    with evidence.audit.connect() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("DELETE FROM audit.signing_keys")
 
 
 async def test_a_key_that_never_signed_here_cannot_rotate(evidence: Evidence) -> None:

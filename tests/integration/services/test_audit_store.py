@@ -207,7 +207,7 @@ def test_the_chain_goes_on_where_it_was_after_its_function_came_back(database: D
     assert ask(audit, BROKEN_LINKS) == []
 
 
-GUARDED = [f"audit_{number:04}" for number in range(11, 2, -1)]
+GUARDED = [f"audit_{number:04}" for number in range(12, 2, -1)]
 OBJECTS = """
 SELECT proname, 'function' FROM pg_proc WHERE pronamespace = 'audit'::regnamespace
 UNION ALL SELECT relname, relkind::text FROM pg_class WHERE relnamespace = 'audit'::regnamespace
@@ -274,7 +274,7 @@ def test_no_revision_is_taken_back_from_under_an_anchor_whose_events_are_gone(au
     for revision in ("audit_0008", "audit_0005", "base"):
         with pytest.raises(AssertionError, match=f"downgrade {revision}"):
             alembic(BY_FOLDER["cas_service"], audit, "downgrade", revision)
-    assert ask(audit, "SELECT version_num FROM alembic_version") == [("audit_0011",)]
+    assert ask(audit, "SELECT version_num FROM alembic_version") == [("audit_0012",)]
 
 
 def test_a_person_who_takes_the_audit_back_is_told_why_not(audit: Database) -> None:

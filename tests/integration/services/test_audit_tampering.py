@@ -5,9 +5,12 @@ Both ways find it: the audit's own verification in SQL, and an export in the han
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from audit_verifier.verify import verify_file
+from services.cas_service.anchors.anchoring import Anchoring
 from services.cas_service.anchors.signing import SigningKey
 from services.cas_service.evidence.export import RowsAreMissing
 from tests.integration.services.evidence import REWRITE, Evidence, evidence_of
@@ -150,7 +153,8 @@ async def test_t8_an_anchor_in_the_database_that_differs_from_the_one_outside_is
 
 
 async def test_t8_a_forged_signature_is_named_also_where_no_anchors_are_kept_outside(evidence: Evidence) -> None:
-    evidence.anchors_file.unlink()
+    elsewhere = replace(evidence.settings, folder=evidence.folder / "elsewhere")
+    evidence.anchoring = Anchoring(evidence.engine.database, elsewhere)
     evidence.tamper("UPDATE audit.anchors SET signature = 'forged' WHERE seq = 10")
     live = await evidence.verify()
     assert (live.first_bad_seq, live.reason) == (10, "anchor")
