@@ -65,8 +65,7 @@ class OperationQueue:
     ) -> Operation:
         """Stores the operation and starts it. A repeated call with the same id and body returns the same record.
 
-        Raises UnknownTarget, BadRequest, DowngradeNotOffered, PlanChanged, and the errors of reading a plan. Called by
-        the endpoint and the command line.
+        Raises UnknownTarget, BadRequest, DowngradeNotOffered, PlanChanged, and the errors of reading a plan.
         """
         if request.requires_operator and origin == Origin.ENDPOINT:
             raise UnknownTarget(request.target)  # only the command line may downgrade to base
@@ -74,6 +73,8 @@ class OperationQueue:
             raise BadRequest("operation_id: it begins like one that the service or a person gives; take another.")
         no = downgrade_refusal(self._settings, request.action, request.target) if origin == Origin.ENDPOINT else None
         await self._target_database.ask_for(request.action, request.target, loading)
+        if self._target_database.is_assumed:
+            await self._reader.plan(request.action, request.target, loading)  # a file that is wrong is named first
         await self._target_database.require_named(loading)
         async with self._connected(loading) as (connection, records):
             if no is None:  # a refused request creates no tables

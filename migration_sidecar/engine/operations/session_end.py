@@ -30,10 +30,12 @@ class UnclearEnd:
 
     `sessions` are the pids of all its server processes, as its own process reported them before it ended. They are None
     for an attempt of another service process, whose worker may be alive, and if not every report was read.
+    `is_abandoned` says that its process did not say how it ended; otherwise a COMMIT may be under way, and is awaited.
     """
 
     attempt: int
     sessions: frozenset[int] | None = None
+    is_abandoned: bool = True
 
 
 @asynccontextmanager
@@ -57,7 +59,7 @@ async def without_further_effect(
                     raise LockBusy((await read_facts(connection, records)).lock_holder)
                 if patience.goes_on:
                     execution.update(waiting_for=_still_at_work(unclear.attempt, live))
-                elif live:
+                elif live and unclear.is_abandoned:
                     await end_sessions(connection, operation_id, live)
                 await asyncio.sleep(POLL_SECONDS)
             else:

@@ -55,7 +55,8 @@ class WorkerRun:
         if self.wrote_nothing or (self.reported_end and (self.ending.problem is None or not self.had_session)):
             return None
         knows_sessions = self.has_all_reports or self.reported_end
-        return UnclearEnd(self.execution.number, frozenset(self.sessions) if knows_sessions else None)
+        sessions = frozenset(self.sessions) if knows_sessions else None
+        return UnclearEnd(self.execution.number, sessions, is_abandoned=self.session_may_live)
 
     @property
     def session_may_live(self) -> bool:

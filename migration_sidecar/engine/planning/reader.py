@@ -100,7 +100,7 @@ class StatusReader:
             return self._status(DatabaseState.UNREACHABLE, head_revisions=heads, error=error.problem)
         if self._target_database.is_assumed:
             at, heads = list(facts.revisions), list(history.target_heads) if history else []
-            reason = self._target_database.problem
+            reason = unreadable or self._target_database.problem
             return self._status(DatabaseState.UNKNOWN, current_revisions=at, head_revisions=heads, error=reason)
         state = classify(facts, history)
         history = history or NO_HISTORY

@@ -133,12 +133,12 @@ async def test_an_interpreter_without_the_driver_is_told_what_it_lacks(
 ) -> None:
     environment.revision("one")
     engine = engine_with(str(interpreter(tmp_path / "driverless", *ALEMBIC)))
-    operation = await carry_out(engine)
+    with pytest.raises(ProblemError) as refused:
+        await carry_out(engine)
 
-    assert operation.error is not None
-    assert operation.error.code == "CM-701"
-    assert "needs the module psycopg" in operation.error.detail
-    assert "Install it there" in operation.error.next_step
+    assert refused.value.problem.code == "CM-701"
+    assert "needs the module psycopg" in refused.value.problem.detail
+    assert "Install it there" in refused.value.problem.next_step
 
 
 async def test_a_program_that_is_no_python_is_refused(environment: Environment, engine_with: Any) -> None:

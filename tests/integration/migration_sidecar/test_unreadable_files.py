@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import migration_sidecar.alembic_environment.loader
@@ -10,6 +12,7 @@ from migration_sidecar.contract.messages import Action, DatabaseState, Problem, 
 from migration_sidecar.engine.engine import Engine
 from migration_sidecar.forkserver.answer import Answer
 from migration_sidecar.protocol.jobs import AskedJob
+from migration_sidecar.protocol.url import make_url
 from tests.integration.databases import Database
 from tests.integration.migration_sidecar.conftest import MakeEnvironment, StartEngine
 from tests.integration.migration_sidecar.environments import Environment, carry_out, request, rows, version
@@ -107,6 +110,8 @@ async def test_start_up_asks_again_where_no_process_can_be_started_to_read_the_f
     environment.revision("a1")
     await carry_out(start_engine(environment))
     environment.revision("a2")
+    named = replace(environment.settings(), configured_url=make_url(environment.url))  # env.py is not heard here
+    monkeypatch.setattr(Environment, "settings", lambda *_: named)
     engine = start_engine(environment)
     ask, status = engine.loader._ask, engine.reader.status
     states: list[DatabaseState] = []
