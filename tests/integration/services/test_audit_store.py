@@ -264,6 +264,21 @@ def test_a_revision_of_an_audit_that_holds_nothing_goes_down_and_up(revision: st
     assert objects(database) == before
 
 
+def test_an_audit_that_holds_events_comes_up_from_the_landed_history_with_its_chain(database: Database) -> None:
+    """What was refused before the table for it was there is gone, and its conflict does not say otherwise."""
+    alembic(BY_FOLDER["cas_service"], database, "upgrade", "audit_0009")
+    sent = event()
+    append(database, sent, {**sent, "actor": "before"})
+    stored = ask(database, "SELECT * FROM audit_events ORDER BY seq")
+    alembic(BY_FOLDER["cas_service"], database, "upgrade", "head")
+    assert ask(database, "SELECT * FROM audit_events ORDER BY seq") == stored
+    assert append(database, {**sent, "actor": "before"}, {**sent, "actor": "after"}) == ["conflict", "conflict"]
+    assert ask(database, "SELECT conflict_seq, refused ->> 'actor' FROM audit.contested") == [(3, "after")]
+    kept = "SELECT seq, detail ? 'refused_in' FROM audit_events WHERE event_type = 'audit.conflict' ORDER BY seq"
+    assert ask(database, kept) == [(2, False), (3, True)]
+    assert ask(database, BROKEN_LINKS) == []
+
+
 def test_no_revision_is_taken_back_from_under_an_anchor_whose_events_are_gone(audit: Database) -> None:
     with audit.connect() as connection:
         connection.execute(
