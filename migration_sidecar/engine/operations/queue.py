@@ -122,10 +122,7 @@ class OperationQueue:
     async def cancel(
         self, operation_id: str, loading: LoadDeadline = UNLIMITED, *, cancelled_by: str | None = None
     ) -> Operation:
-        """Cancels the operation in any replica, also in the queue; an ended one stays. Raises UnknownOperation.
-
-        `cancelled_by` is the name of the caller, if it was proven.
-        """
+        """Cancels the operation in any replica, also in the queue; an ended one stays. Raises UnknownOperation."""
         if (execution := self._executions.get(operation_id)) is not None:
             execution.cancel(cancelled_by)  # first, so that it works with an unreachable database
         records = await self._target_database.records(loading)
