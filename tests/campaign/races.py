@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import httpx
@@ -22,6 +23,7 @@ EXISTING = REVISIONS[1]
 # Every race runs this revision. It keeps the lock for so long, so that the sampler sees who holds it, and so that who
 # wants it waits already when it builds its index: a wait within a statement would then be a deadlock.
 WAITED_FOR = (CONCURRENTLY, 0.8)
+CANCELLED = "canceling statement due to user request"
 BY_HAND = "upgrade by hand"  # replicas wait for the operation of the first; who comes by hand waits for the lock
 
 
@@ -46,8 +48,10 @@ def race(spec: Spec, ground: Ground, zygote: Zygote) -> Outcome:
                 if by_hand and (code := zygote.code(by_hand, READY_SECONDS)) != 0:
                     outcome.violations.append(f"D: the upgrade by hand ended with {code}")
                 _wait_until_settled(database)
+                ending = datetime.now(UTC)
                 ended = [each.stop() for each in services]
             _judge(outcome, database, ground, log, sampler, services)
+            outcome.violations += said_by_the_server(log.lines(), ending)
             outcome.violations += [] if all(ended) else ["I7: a replica did not end within ten seconds of SIGTERM"]
             outcome.violations += checker.check_nothing_is_left(database)
         except GroundFailed as error:
@@ -127,7 +131,19 @@ def _judge(
         "SELECT kind, detail::text FROM migration_sidecar.journal WHERE kind IN ('failed', 'refused', 'cancelled')"
     )
     outcome.violations += [f"D: a replica wrote {kind}: {detail[:300]}" for kind, detail in troubles]
-    outcome.violations += [
-        f"D: the server says {line}" for line in log.lines() if " ERROR: " in line or "FATAL" in line
-    ]
     outcome.violations += [f"D: operation {name} is {state}" for name, state in _unfinished(database)]
+
+
+def said_by_the_server(lines: list[str], ending: datetime) -> list[str]:
+    """The errors in a server's log. A replica that is told to end, at `ending`, cancels what it is just asking.
+
+    The server stamps a line with UTC, to the millisecond, and has the clock of this machine.
+    """
+    ending -= timedelta(microseconds=ending.microsecond % 1000)
+    errors = [line for line in lines if " ERROR: " in line or "FATAL" in line]
+    return [f"D: the server says {line}" for line in errors if not (CANCELLED in line and _stamp(line) >= ending)]
+
+
+def _stamp(line: str) -> datetime:
+    day, time_of_day, *_ = line.split(" ")
+    return datetime.fromisoformat(f"{day}T{time_of_day}+00:00")

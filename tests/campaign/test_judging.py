@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ from tests.campaign.corpus import EACH, ONE, Corpus
 from tests.campaign.course import Course, Ended
 from tests.campaign.ground import CANARY, Database, GroundFailed, patient
 from tests.campaign.outcome import Outcome, Spec
+from tests.campaign.races import CANCELLED, said_by_the_server
 from tests.campaign.record import Record
 from tests.campaign.report import spread
 from tests.campaign.sampler import FORKSERVER, MIGRATION_PROCESS, Sample, Sampler
@@ -147,6 +149,16 @@ def test_outcomes_are_taken_up_once_and_a_torn_line_and_other_code_are_passed_ov
     Record(file, "this").keep(Outcome({"quota": "A", "number": 5}, hit=True))
     assert len(Record(file, "this").take_up(plan)) == 2
     assert Record(file, "this").take_up([]) == []
+
+
+def test_of_the_servers_errors_only_what_a_replica_cancels_at_its_end_is_passed_over() -> None:
+    ending = datetime(2026, 11, 30, 0, 24, 37, 500_000, tzinfo=UTC)
+    stamps = ("2026-11-30 00:24:37.499 UTC", "2026-11-30 00:24:37.500 UTC", "2026-11-30 00:24:38.001 UTC")
+    before, *after = [f"{stamp} [7] migration-sidecar orders@run_1 ERROR:  {CANCELLED}" for stamp in stamps]
+    other = after[1].replace(CANCELLED, "deadlock detected")
+    assert said_by_the_server([before, *after, other, "LOG: x"], ending) == [
+        f"D: the server says {line}" for line in (before, other)
+    ]
 
 
 def test_a_spread_of_nothing_is_nothing() -> None:
