@@ -19,9 +19,11 @@ from coordinator.adapters.dapr_pubsub import DaprPublisher
 from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.dapr_workflow import DaprWorkflows
 from coordinator.adapters.daprd import DaprHttpClient
+from coordinator.adapters.operator_keys import OperatorKeys
 from coordinator.adapters.service_client import HttpServices
-from coordinator.api import audit_proxy, health, journals, migrations, subscriptions
-from coordinator.api.http import PROBLEMS, Callers
+from coordinator.api import audit_proxy, fleet, health, journals, migrations, subscriptions
+from coordinator.api.http import PROBLEMS
+from coordinator.api.requesters import CallRequesters, EventRequesters
 from coordinator.audit.availability import MonitoredAuditTrail
 from coordinator.audit.drift import DriftRecorder
 from coordinator.audit.event_spool import AuditSpool
@@ -30,6 +32,7 @@ from coordinator.audit.rejection_lookup import RejectionLookup
 from coordinator.audit.rejections import Rejections
 from coordinator.documents.damaged import DamagedDocuments
 from coordinator.domain.catalog import Catalog, read_catalog
+from coordinator.domain.permissions import Permissions
 from coordinator.errors import BadCatalog
 from coordinator.runs.acceptance import Acceptance
 from coordinator.runs.change_notifier import ChangeNotifier
@@ -47,6 +50,7 @@ from migration_sidecar.http_server.cross_origin import CrossOriginGuard
 from migration_sidecar.http_server.log_format import configure_logging
 from migration_sidecar.http_server.openapi import VERSION, serve_document
 from migration_sidecar.http_server.problem_response import install_problem_handlers
+from signed_calls.keys import PublicKeys
 from signed_calls.settings import KEY_FILE, read_call_settings
 from signed_calls.signer import Signer
 
@@ -127,24 +131,44 @@ def _wire(
             for name, activity in ACTIVITIES.items()
         },
     )
-    intake = RequestIntake(Acceptance(runs, workflows, catalog, now), rejections, now)
-    callers = Callers(settings.app_api_token, settings.app_id)
+    permissions = Permissions(catalog.operators)
+    intake = RequestIntake(Acceptance(runs, workflows, catalog, now), rejections, now, permissions)
+    call_requesters, event_requesters = _requesters(settings.app_id, catalog, permissions)
     run_recovery = RunRecovery(runs, workflows, WorkflowProgress(dependencies.running_activities))
     recovery_loop = RecoveryLoop(runs, run_recovery, rejections, audit_trail)
     rejection_lookup = RejectionLookup(spool, audit)
     api_dependencies = migrations.ApiDependencies(
-        intake, runs, change_notifier, catalog, messenger, callers, drift_recorder, audit_trail, rejection_lookup
+        intake, runs, change_notifier, catalog, messenger, call_requesters, rejection_lookup
     )
     app.include_router(migrations.routes(api_dependencies))
-    app.include_router(audit_proxy.routes(audit))
-    app.include_router(journals.routes(catalog, messenger))
-    subscriptions.subscribe(app, intake, settings.pubsub)
+    app.include_router(
+        fleet.routes(
+            catalog=catalog,
+            messenger=messenger,
+            drift_recorder=drift_recorder,
+            audit_trail=audit_trail,
+            requesters=call_requesters,
+        )
+    )
+    app.include_router(audit_proxy.routes(audit, call_requesters))
+    app.include_router(journals.routes(catalog, messenger, call_requesters))
+    subscriptions.subscribe(app, intake, event_requesters, settings.pubsub)
     app.include_router(
         health.routes(
             runs=runs, is_worker_connected=lambda: workflows.connected, recovery_loop=recovery_loop, intake=intake
         )
     )
     return workflows, recovery_loop
+
+
+def _requesters(app_id: str, catalog: Catalog, permissions: Permissions) -> tuple[CallRequesters, EventRequesters]:
+    """How those who call and publish are known. Raises BadCallSettings."""
+    calls = read_call_settings(os.environ)
+    keys = OperatorKeys(catalog.operators, None if calls.keys is None else PublicKeys(calls.keys))
+    call_requesters = CallRequesters.of(calls, app_id, keys, permissions)
+    call_requesters.policy.log_at_start()
+    unsigned = catalog.fleet.events == "trusted-broker"
+    return call_requesters, EventRequesters.of(calls, app_id, keys, subscriptions.TOPIC, unsigned_are_taken=unsigned)
 
 
 def _signer(settings: Settings) -> Signer | None:

@@ -16,7 +16,7 @@ class CoordinatorError(Exception):
     """Root of the tree. The catalogue has what belongs to its code; a class may have a more special next step."""
 
     code: ClassVar[str] = "CM-901"
-    status: ClassVar[int | None] = None  # where it is another one than the catalogue's
+    status: int | None = None  # where it is another one than the catalogue's
     next_step: str | None = None
 
     def __init__(self, detail: str, *, request_id: str | None = None, service: str | None = None) -> None:
@@ -31,6 +31,11 @@ class CoordinatorError(Exception):
     def retryable(self) -> bool:
         return PROBLEM_KINDS[self.code].retryable
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the sender is told no; a passing outage is none."""
+        return not self.retryable
+
     def about(self, request_id: str) -> Self:
         """The same error, naming the request it belongs to."""
         self.request_id = self.request_id or request_id
@@ -38,7 +43,7 @@ class CoordinatorError(Exception):
 
     def problem(self) -> Problem:
         facts = {"next_step": self.next_step, "request_id": self.request_id, "service": self.service}
-        return Problem.of(self.code, self.detail, **facts)
+        return Problem.of(self.code, self.detail, retryable=self.retryable, **facts)
 
 
 class InternalError(CoordinatorError):

@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--keys", type=Path, default=FOLDER, help=f"the folder of the keys ({FOLDER})")
     commands = parser.add_subparsers(dest="command", required=True)
     for command, about in (
+        ("show", "print the public key in use, for public_keys in fleet.toml"),
         ("make", "make the key of a caller, if there is none"),
         ("change", "make a new key and use it; the old one stays good until it is retired"),
         ("retire", "delete the public keys of a caller but the one in use"),
@@ -55,7 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _keys(command: str, folder: Path, name: str) -> int:
-    if command == "make":
+    if command == "show":
+        file = private_file(folder, name)
+        print(read_signing_key(name, read_private_file(file), str(file)).public_text)
+    elif command == "make":
         print(make_key(folder, name).key_id)
     elif command == "change":
         make_key(folder, name)

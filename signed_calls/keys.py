@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,11 @@ class SigningKey:
     def key_id(self) -> str:
         """Names the caller and the key in a signature."""
         return f"{self.name}/{fingerprint(self.private.public_key().public_bytes_raw())}"
+
+    @property
+    def public_text(self) -> str:
+        """The public key as base64 of its 32 bytes, for a file of settings."""
+        return b64encode(self.private.public_key().public_bytes_raw()).decode()
 
     def sign(self, call: signature.Call, *, clock: Callable[[], float] = time.time) -> dict[str, str]:
         """The headers to send with the call. Each call is signed anew, also one that is repeated."""

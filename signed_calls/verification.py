@@ -34,6 +34,11 @@ class Caller:
     name: str
     fingerprint: str  # of the key
 
+    @property
+    def key_id(self) -> str:
+        """The id of the key, as `split_key_id` reads it."""
+        return f"{self.name}/{self.fingerprint}"
+
 
 @dataclass(frozen=True)
 class ProvenHeaders:
@@ -41,6 +46,18 @@ class ProvenHeaders:
 
     caller: Caller
     received: signature.ReceivedSignature
+
+
+def prove(received: signature.ReceivedSignature, method: str, target: str, keys: Keys) -> Caller:
+    """Who has signed this method and target. Raises CallRefused. Time and repetition are looked at elsewhere."""
+    if (named := split_key_id(received.key_id)) is None or (key := keys.find(*named)) is None:
+        raise CallRefused(Refusal.UNKNOWN_KEY)
+    values = signature.values_of(method, target, received.digest, received.audience)
+    try:
+        key.verify(received.signature, signature.signature_base(received.components, values, received.signed))
+    except (InvalidSignature, ValueError):
+        raise CallRefused(Refusal.WRONG_SIGNATURE) from None
+    return Caller(*named)
 
 
 class Verifier:
@@ -63,14 +80,7 @@ class Verifier:
             raise CallRefused(Refusal.OTHER_AUDIENCE)
         if abs(self._clock() - received.created) > WINDOW_SECONDS:
             raise CallRefused(Refusal.TOO_OLD)
-        if (named := split_key_id(received.key_id)) is None or (key := self._keys.find(*named)) is None:
-            raise CallRefused(Refusal.UNKNOWN_KEY)
-        values = signature.values_of(method, target, received.digest, received.audience)
-        try:
-            key.verify(received.signature, signature.signature_base(received.components, values, received.signed))
-        except (InvalidSignature, ValueError):
-            raise CallRefused(Refusal.WRONG_SIGNATURE) from None
-        return ProvenHeaders(Caller(*named), received)
+        return ProvenHeaders(prove(received, method, target, self._keys), received)
 
     def speaks_for(self, caller: Caller, name: str) -> bool:
         """Whether it is the caller's own name, or one under which the caller's key is filed, too."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, NamedTuple
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
+from coordinator.api.requesters import CallRequesters
 from coordinator.errors import BadField, quote_for_message
 from coordinator.ports import AuditReader
 from migration_sidecar.contract.audit import (
@@ -48,9 +50,9 @@ ROUTES = {
 }
 
 
-def routes(audit: AuditReader) -> APIRouter:
+def routes(audit: AuditReader, requesters: CallRequesters) -> APIRouter:
     """The proxy routes; called by app.py."""
-    router = APIRouter()
+    router = APIRouter(dependencies=[Depends(partial(requesters.require_reader, confidential=True))])
 
     async def pass_on(request: Request) -> Response:
         answer = await audit.open(_path(request), _query(request))
@@ -62,7 +64,7 @@ def routes(audit: AuditReader) -> APIRouter:
             pass_on,
             methods=["GET"],
             response_class=StreamingResponse,
-            responses={200: route.answer, **problems(400, 404, 409, 422, 502, 503)},
+            responses={200: route.answer, **problems(400, 401, 403, 404, 409, 422, 502, 503)},
             openapi_extra={"parameters": [*_path_parameters(path), *query_parameters(route.query)]},
         )
     return router

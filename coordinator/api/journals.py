@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
+from coordinator.api.requesters import CallRequesters
 from coordinator.domain.catalog import Catalog
 from coordinator.ports import JournalSource, ServiceAddress
 from migration_sidecar.contract.journal import JournalPage, JournalQuery
 from migration_sidecar.http_server.openapi import answer, problems
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
 
-RESPONSES = {200: answer(JournalPage), **problems(409, 422, 502, 503)}
+RESPONSES = {200: answer(JournalPage), **problems(401, 403, 409, 422, 502, 503)}
 
 
-def routes(catalog: Catalog, journal_source: JournalSource) -> APIRouter:
+def routes(catalog: Catalog, journal_source: JournalSource, requesters: CallRequesters) -> APIRouter:
     """The route; called by app.py."""
-    router = APIRouter(dependencies=[EACH_PARAMETER_ONCE])
+    reader = Depends(partial(requesters.require_reader, confidential=True))
+    router = APIRouter(dependencies=[reader, EACH_PARAMETER_ONCE])
 
     @router.get("/journals/{service}", responses=RESPONSES)
     async def show_journal(service: str, query: Annotated[JournalQuery, Query()]) -> Response:

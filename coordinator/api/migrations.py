@@ -1,21 +1,20 @@
-"""The HTTP API for runs, plans and the fleet. Bodies are parsed by `domain.request`, which is stricter than FastAPI."""
+"""The HTTP API for runs and plans. Bodies are parsed by `domain.request`, which is stricter than FastAPI."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator
 
-from coordinator.api.http import Callers, require_plain_json
+from coordinator.api.http import require_plain_json
+from coordinator.api.requesters import CallRequesters, NotProven
 from coordinator.api.schemas import (
     PAGE,
-    FleetDocument,
     FleetPlanDocument,
     MigrationRequestBody,
     PlanQuery,
@@ -24,10 +23,9 @@ from coordinator.api.schemas import (
     RunRecord,
     RunsQuery,
 )
-from coordinator.audit.availability import MonitoredAuditTrail
-from coordinator.audit.drift import DriftRecorder
 from coordinator.audit.rejection_lookup import RejectionLookup
-from coordinator.domain.catalog import Catalog, FormerService, Service
+from coordinator.domain.catalog import Catalog
+from coordinator.domain.permissions import NotPermitted, Permission
 from coordinator.domain.request import read_request, request_id_for_call
 from coordinator.domain.request_parsing.request_json import MAXIMUM_BYTES, read_object
 from coordinator.domain.run import Run
@@ -40,16 +38,16 @@ from coordinator.errors import (
     NoSuchRun,
     quote_for_message,
 )
-from coordinator.ports import FleetMessenger, ServiceAddress
+from coordinator.ports import FleetMessenger
 from coordinator.runs.change_notifier import ChangeNotifier
 from coordinator.runs.intake import RequestIntake
 from coordinator.runs.repository import RunRepository
 from coordinator.steps.fleet_plan import collect_fleet_plan
-from migration_sidecar.contract.query_parameters import NoParameters
 from migration_sidecar.contract.request_id import REQUEST_ID
 from migration_sidecar.http_server.openapi import answer, json_body, problems
 from migration_sidecar.http_server.request_body import read_body
 from migration_sidecar.http_server.validation import EACH_PARAMETER_ONCE
+from signed_calls.signature import SIGNATURE_HEADER
 
 # Seconds. Writes of other replicas do not notify this process, so the store is read again.
 RECHECK_SECONDS = 1.0
@@ -57,7 +55,9 @@ REQUESTED = json_body(MigrationRequestBody, {"services": "all", "reason": "relea
 ACCEPTED = answer(
     RunRecord, headers={"Location": {"schema": {"type": "string", "pattern": "^/migrations/"}, "required": True}}
 )
-VERBS = {"approve", "reject", "pause", "resume", "cancel", "retry"}
+VERBS = dict.fromkeys(("approve", "reject"), Permission.APPROVE) | dict.fromkeys(
+    ("pause", "resume", "cancel", "retry"), Permission.OPERATE
+)
 
 
 def _request_id(text: str) -> str:
@@ -79,20 +79,19 @@ class ApiDependencies:
     change_notifier: ChangeNotifier
     catalog: Catalog
     messenger: FleetMessenger
-    callers: Callers
-    drift_recorder: DriftRecorder
-    audit_trail: MonitoredAuditTrail
+    requesters: CallRequesters
     rejection_lookup: RejectionLookup | None = None
 
 
 def routes(dependencies: ApiDependencies) -> APIRouter:
-    """The routes /migrations, /plans and /fleet; called by app.py."""
+    """The routes /migrations and /plans; called by app.py."""
     router = APIRouter()
+    reader = Depends(dependencies.requesters.require_reader)
 
     @router.post(
         "/migrations",
         status_code=202,
-        responses={202: ACCEPTED, **problems(400, 409, 413, 422, 503)},
+        responses={202: ACCEPTED, **problems(400, 401, 403, 409, 413, 422, 503)},
         openapi_extra=REQUESTED,
     )
     async def request_migration(request: Request) -> Response:
@@ -104,7 +103,9 @@ def routes(dependencies: ApiDependencies) -> APIRouter:
         raise await _refused_verb(dependencies, request, request_id, verb)
 
     @router.get(
-        "/migrations", dependencies=[EACH_PARAMETER_ONCE], responses={200: answer(RunPage), **problems(422, 503)}
+        "/migrations",
+        dependencies=[reader, EACH_PARAMETER_ONCE],
+        responses={200: answer(RunPage), **problems(401, 403, 422, 503)},
     )
     async def list_runs(query: Annotated[RunsQuery, Query()]) -> Response:
         names = None if query.service is None else dependencies.catalog.names_of(query.service)
@@ -112,8 +113,8 @@ def routes(dependencies: ApiDependencies) -> APIRouter:
 
     @router.get(
         "/migrations/{request_id}",
-        dependencies=[EACH_PARAMETER_ONCE],
-        responses={200: answer(RunRecord), **problems(400, 404, 422, 502, 503)},
+        dependencies=[reader, EACH_PARAMETER_ONCE],
+        responses={200: answer(RunRecord), **problems(400, 401, 403, 404, 422, 502, 503)},
     )
     async def show_run(request_id: RequestId, query: Annotated[RunQuery, Query()]) -> Response:
         run = await _wait_for_change(dependencies, request_id, query.wait_seconds, query.after_version or None)
@@ -121,8 +122,8 @@ def routes(dependencies: ApiDependencies) -> APIRouter:
 
     @router.post(
         "/plans",
-        dependencies=[EACH_PARAMETER_ONCE],
-        responses={200: answer(FleetPlanDocument), **problems(400, 413, 422, 502, 503)},
+        dependencies=[reader, EACH_PARAMETER_ONCE],
+        responses={200: answer(FleetPlanDocument), **problems(400, 401, 403, 413, 422, 502, 503)},
         openapi_extra=REQUESTED,
     )
     async def show_plan(request: Request, query: Annotated[PlanQuery, Query()]) -> Response:
@@ -136,44 +137,48 @@ def routes(dependencies: ApiDependencies) -> APIRouter:
         plans = [one.model_dump(mode="json", by_alias=True) for one in plan.plans]
         return JSONResponse({"digest": plan.digest, "services": plans, "obstacles": obstacles})
 
-    @router.get(
-        "/fleet", dependencies=[EACH_PARAMETER_ONCE], responses={200: answer(FleetDocument), **problems(422, 503)}
-    )
-    async def show_fleet(_: Annotated[NoParameters, Query()]) -> Response:
-        catalog = dependencies.catalog
-        rows = await asyncio.gather(*(_service_row(dependencies, service) for service in catalog.services))
-        former = [_former_service_row(service) for service in catalog.former_services]
-        document = {"fleet": catalog.fleet.name, "services": rows, "audit": dependencies.audit_trail.as_json()}
-        return JSONResponse(document | ({"former_services": former} if former else {}))
-
     return router
 
 
 async def _accept_request(dependencies: ApiDependencies, request: Request) -> Run:
     """Accepts the request, or records its refusal in the audit and raises it."""
-    body, caller = b"", dependencies.callers.identify(request)
+    body, requester = b"", None
     try:
+        requester = await dependencies.requesters.identify(request)
         if request.query_params:
             raise BadField("There are no parameters here.")
         require_plain_json(request)
         body = await read_body(request, MAXIMUM_BYTES, BodyTooLarge)
         asked = read_request(read_object(body), default_request_id=request_id_for_call())
-        return await dependencies.intake.accept(asked, caller)
+        return await dependencies.intake.accept(asked, requester)
+    except NotProven as error:
+        await dependencies.intake.refuse_verb(_unproven_key(request, error), error)
+        raise
     except CoordinatorError as error:
         sent = sha256(body).hexdigest()
-        await dependencies.intake.refuse_verb(("call", error.code, sent), error, caller, body_sha256=sent)
+        await dependencies.intake.refuse_verb(("call", error.code, sent), error, requester, body_sha256=sent)
         raise
+
+
+def _unproven_key(request: Request, error: NotProven) -> tuple[str, ...]:
+    """Tells such calls apart without reading their bodies: by their kind, and by the signature that was sent."""
+    return ("call", error.code, error.kind.value, *request.headers.getlist(SIGNATURE_HEADER)[:1])
 
 
 async def _refused_verb(
     dependencies: ApiDependencies, request: Request, request_id: str, verb: str
 ) -> CoordinatorError:
     """The error for a verb. No verb is implemented yet, but the audit records the attempt to approve or stop a run."""
-    error = NoSuchRoute(request.method)
+    error: CoordinatorError = NoSuchRoute(request.method)
     if verb in VERBS and REQUEST_ID.fullmatch(request_id):
-        caller = dependencies.callers.identify(request)
-        key = ("verb", request_id, verb)
-        await dependencies.intake.refuse_verb(key, error.about(request_id), caller, verb=verb)
+        requester = None
+        try:
+            requester = await dependencies.requesters.identify(request)
+            dependencies.intake.permissions.require(requester, VERBS[verb])
+        except (NotProven, NotPermitted) as refused:
+            error = refused
+        key = ("verb", request_id, verb, error.code)
+        await dependencies.intake.refuse_verb(key, error.about(request_id), requester, verb=verb)
     return error
 
 
@@ -222,26 +227,3 @@ async def _page(
 def _matches(run: Run, state: str | None, services: frozenset[str] | None) -> bool:
     involved = services is None or any(step.service in services for step in run.steps)
     return involved and (state is None or run.state == state)
-
-
-def _former_service_row(service: FormerService) -> dict[str, str]:
-    until = service.until.isoformat()
-    return {"service": service.name, "left": service.left.isoformat(), "until": until, "reason": service.reason}
-
-
-async def _service_row(dependencies: ApiDependencies, service: Service) -> dict[str, Any]:
-    row: dict[str, Any] = {"service": service.name, "database": service.database, "reachable": False}
-    row |= {
-        name: names
-        for name, names in (("former_names", service.former_names), ("former_databases", service.former_databases))
-        if names
-    }
-    if service.database is None:
-        return {**row, "state": "no_database", "reason": service.no_database}
-    try:
-        status = await dependencies.messenger.status(ServiceAddress(service.name, service.database))
-    except CoordinatorError as error:
-        return {**row, "state": "unreachable", "error": error.problem().model_dump(mode="json")}
-    dependencies.drift_recorder.record(status)
-    behind = len(status.pending) if status.head_revisions else None
-    return {**row, "reachable": True, "behind": behind, **status.model_dump(mode="json")}

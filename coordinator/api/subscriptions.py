@@ -10,6 +10,7 @@ from dapr.ext.fastapi import DaprApp
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from coordinator.api.requesters import EventRequesters
 from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.domain.run import Run
 from coordinator.errors import BodyTooLarge, CoordinatorError, IdempotencyConflict, InternalError
@@ -26,15 +27,15 @@ LARGEST_EVENT = 4 * 1024 * 1024
 PAUSES_SECONDS = (0.2, 1.0)
 
 
-def subscribe(app: FastAPI, intake: RequestIntake, pubsub: str) -> None:
+def subscribe(app: FastAPI, intake: RequestIntake, requesters: EventRequesters, pubsub: str) -> None:
     """Adds the routes of both topics, and `GET /dapr/subscribe`, which daprd reads once when the port is open."""
 
     async def migrate_requested(request: Request) -> JSONResponse:
-        return _answer(await handle_event(await _body(request), intake))
+        return _answer(await handle_event(await _body(request), intake, requesters))
 
     async def migrate_requested_dead(request: Request) -> JSONResponse:
         """A dead letter is a refused event, which is recorded already, or one whose acceptance failed too often."""
-        status = await handle_event(await _body(request), intake)
+        status = await handle_event(await _body(request), intake, requesters)
         return _answer(RETRY if status == RETRY else SUCCESS)
 
     topics = DaprApp(app)
@@ -44,18 +45,18 @@ def subscribe(app: FastAPI, intake: RequestIntake, pubsub: str) -> None:
     topics.subscribe(pubsub, DEAD_LETTER_TOPIC, route="/events/migrate-requested-dead")(migrate_requested_dead)
 
 
-async def handle_event(body: bytes, intake: RequestIntake) -> str:
+async def handle_event(body: bytes, intake: RequestIntake, requesters: EventRequesters) -> str:
     """SUCCESS if the run is stored, DROP if the refusal is recorded, RETRY if neither could be written."""
     event = ReceivedEvent.parse(body)
     try:
-        run = await _accept(event, intake)
+        run = await _accept(event, intake, requesters)
     except CoordinatorError as error:
-        return RETRY if error.retryable else await _record_refusal(event, error, intake)
+        return RETRY if error.retryable else await _record_refusal(event, error, intake, requesters)
     log.info("event_accepted", extra={"request_id": run.request_id, "state": run.state.value})
     return SUCCESS
 
 
-async def _accept(event: ReceivedEvent, intake: RequestIntake) -> Run:
+async def _accept(event: ReceivedEvent, intake: RequestIntake, requesters: EventRequesters) -> Run:
     """Accepts the event; repeats after an unexpected error, and raises InternalError if it comes each time.
 
     All attempts are made within one delivery: so no count must be shared between restarts and replicas, and the event
@@ -63,7 +64,8 @@ async def _accept(event: ReceivedEvent, intake: RequestIntake) -> Run:
     """
     for pause_seconds in (*PAUSES_SECONDS, None):
         try:
-            return await intake.accept(event.request(), entry_point=EntryPoint.EVENT)
+            asked = event.request()
+            return await intake.accept(asked, requesters.identify(event.attributes), entry_point=EntryPoint.EVENT)
         except CoordinatorError:
             raise
         except Exception:
@@ -73,12 +75,15 @@ async def _accept(event: ReceivedEvent, intake: RequestIntake) -> Run:
     raise InternalError
 
 
-async def _record_refusal(event: ReceivedEvent, error: CoordinatorError, intake: RequestIntake) -> str:
+async def _record_refusal(
+    event: ReceivedEvent, error: CoordinatorError, intake: RequestIntake, requesters: EventRequesters
+) -> str:
     if isinstance(error, IdempotencyConflict):
         return DROP  # recorded already, as a conflict
     try:
         key, request_id = event.identity
-        await intake.refuse(key, error, request_id, body_sha256=hashlib.sha256(event.body).hexdigest())
+        requester = requesters.identified(event.attributes)
+        await intake.refuse(key, error, request_id, requester, body_sha256=hashlib.sha256(event.body).hexdigest())
     except CoordinatorError as unrecorded:
         log.warning("refusal_not_recorded", extra={"code": error.code, "why": unrecorded.detail})
         return RETRY

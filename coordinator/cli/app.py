@@ -1,11 +1,9 @@
-"""The commands `request`, `runs`, `status`, `watch`, `plan` and `fleet`; the `audit` commands are registered here."""
+"""The commands that ask for runs and show them; those of `audit` and `publish` are registered here."""
 
 from __future__ import annotations
 
-import getpass
 import sys
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 
@@ -14,6 +12,7 @@ from coordinator.cli.audit import export, list_events, proof, reconcile, report,
 from coordinator.cli.command_context import session
 from coordinator.cli.console import print_hint, print_json, say_damaged, stderr, stdout
 from coordinator.cli.plan_table import show_fleet_plan
+from coordinator.cli.publish_command import EXAMPLES, publish
 from coordinator.cli.run_table import show_run
 from coordinator.cli.watch_command import watch_run
 from coordinator.client.audit_views import AuditStandingView
@@ -65,12 +64,9 @@ def request(
     services: options.Services = None,
     everything: options.All = False,
     watch: Annotated[bool, typer.Option("--watch", help="Wait, and show the run until it ends.")] = False,
-    request_id: Annotated[
-        str | None,
-        typer.Option(help="If the id is used again, it means the same run, never a second run. Default: a new UUID."),
-    ] = None,
-    reason: Annotated[str | None, typer.Option(help="Why, for the audit.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check everything, change nothing.")] = False,
+    request_id: options.NewRequestId = None,
+    reason: options.Reason = None,
+    dry_run: options.DryRun = False,
     target: options.Targets = None,
     beside_other_tables: options.Beside = None,
     url: options.Url = None,
@@ -79,11 +75,9 @@ def request(
     """Asks for a migration. Without --watch it returns as soon as the request is accepted (exit code 0)."""
     with session(url, as_json=as_json) as client:
         chosen = options.selection(services, everything, target, beside_other_tables)
-        # The id is made here, so that a repeat after a lost answer is the same request.
-        identity = options.request_id(request_id if request_id is not None else str(uuid4()))
-        details = {"requested_by": _user_name(), "reason": reason, "dry_run": dry_run or None}
-        asked_at = now()
-        document = client.request({"request_id": identity, **chosen, **options.without_unset(details.items())})
+        body = options.request_body(request_id, chosen, reason=reason, dry_run=dry_run)
+        identity, asked_at = body["request_id"], now()
+        document = client.request(body)
         run = read(RunView, document)
         is_old_run = run.was_known_before(asked_at)
         if is_old_run:
@@ -98,6 +92,9 @@ def request(
             show_run(stdout(), run)
             if not run.ended:
                 stderr().print(f"To follow it: coordinator watch {identity}")
+
+
+app.command("publish", epilog=EXAMPLES)(publish)
 
 
 @app.command(
@@ -172,13 +169,6 @@ def fleet(url: options.Url = None, as_json: options.Json = False) -> None:
             tables.show_audit_availability(stdout(), read(AuditStandingView, document.get("audit") or {}))
         unreachable = any(service.state == "unreachable" for service in services)
         raise typer.Exit(ExitCode.CANNOT_REACH if unreachable else ExitCode.DONE)
-
-
-def _user_name() -> str | None:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # in a container, the user may have no name
-        return None
 
 
 def main() -> None:

@@ -13,14 +13,20 @@ from coordinator.client.errors import ClientError
 
 
 @contextmanager
-def session(url: str | None, *, as_json: bool) -> Iterator[CoordinatorClient]:
-    """Opens the client. Prints a CommandFailed, as JSON on stdout if `as_json`, and exits with its code."""
+def failures(*, as_json: bool) -> Iterator[None]:
+    """Prints a ClientError, as JSON on stdout if `as_json`, and exits with its code."""
     try:
-        with CoordinatorClient(url) as coordinator:
-            yield coordinator
+        yield
     except ClientError as failure:
         if as_json:
             print_json(failure.problem)
         else:
             show_failure(failure)
         raise typer.Exit(failure.exit_code) from None
+
+
+@contextmanager
+def session(url: str | None, *, as_json: bool) -> Iterator[CoordinatorClient]:
+    """Opens the client, which signs with the key of whoever runs the command. Errors end as in `failures`."""
+    with failures(as_json=as_json), CoordinatorClient.of_operator(url) as coordinator:
+        yield coordinator

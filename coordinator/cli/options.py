@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterable
 from typing import Annotated, Any
+from uuid import uuid4
 
 import typer
 
@@ -24,6 +26,16 @@ Url = Annotated[
     ),
 ]
 RequestIdArgument = Annotated[str, typer.Argument(metavar="ID", help="The request id.")]
+NewRequestId = Annotated[
+    str | None,
+    typer.Option(
+        "--request-id",
+        help="If the id is used again, it means the same run, never a second run. Default: a new UUID.",
+        show_default=False,
+    ),
+]
+Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the audit.", show_default=False)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Plan and check everything, change nothing.")]
 Targets = Annotated[
     list[str] | None,
     typer.Option(
@@ -77,6 +89,22 @@ def selection(
         )
     chosen: dict[str, Any] = {"services": "all" if everything else names}
     return chosen | without_empty({"target": target, "beside_other_tables": beside})
+
+
+def request_body(
+    request_id_given: str | None, chosen: dict[str, Any], *, reason: str | None, dry_run: bool
+) -> dict[str, Any]:
+    """The body of a request. The id is made here, so that a repeat after a lost answer is the same request."""
+    identity = request_id(request_id_given if request_id_given is not None else str(uuid4()))
+    details = {"requested_by": _user_name(), "reason": reason, "dry_run": dry_run or None}
+    return {"request_id": identity, **chosen, **without_unset(details.items())}
+
+
+def _user_name() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container, the user may have no name
+        return None
 
 
 def _targets(texts: list[str]) -> str | dict[str, str]:

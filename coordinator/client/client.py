@@ -13,9 +13,10 @@ from urllib.parse import quote
 import httpx
 
 from coordinator.client.errors import AppNotReady, AppNotRunning, BadInput, CannotReach, NoReply
+from coordinator.client.operator_key import APP_ID, operator_signer, signing_hook
 from coordinator.client.responses import Document, parse_response
+from signed_calls.signer import Signer
 
-APP_ID = "migration-coordinator"
 TRIES = 3
 PAUSE_SECONDS = 0.5
 # The longest time from the start of an application until it listens.
@@ -24,12 +25,17 @@ ANSWER_BYTES = 128 * 1024 * 1024  # a page of whole runs; an export is read line
 CHUNK_BYTES = 64 * 1024
 
 
-def sidecar_url(environment: Mapping[str, str] = os.environ) -> str:
-    """The coordinator's address through daprd on this machine. Raises BadInput if DAPR_HTTP_PORT is not a number."""
+def daprd_url(environment: Mapping[str, str] = os.environ) -> str:
+    """The address of daprd on this machine. Raises BadInput if DAPR_HTTP_PORT is not a number."""
     port = environment.get("DAPR_HTTP_PORT") or "3500"
     if not port.isdecimal():
         raise BadInput("DAPR_HTTP_PORT is not a port", "its value is not a number", "unset or correct it")
-    return f"http://127.0.0.1:{port}/v1.0/invoke/{APP_ID}/method"
+    return f"http://127.0.0.1:{port}"
+
+
+def sidecar_url(environment: Mapping[str, str] = os.environ) -> str:
+    """The coordinator's address through daprd on this machine. Raises BadInput if DAPR_HTTP_PORT is not a number."""
+    return f"{daprd_url(environment)}/v1.0/invoke/{APP_ID}/method"
 
 
 def _content(answer: httpx.Response) -> bytes:
@@ -66,11 +72,13 @@ def _parse_address(address: str) -> httpx.URL:
 class CoordinatorClient:
     """Calls the coordinator at `address`, or through daprd with the token in DAPR_API_TOKEN if there is no address.
 
-    Every call raises Refused for a problem that the coordinator answers, and CannotReach if it does not answer.
-    `transport` is for tests.
+    Every call is signed if there is a `signer`. It raises Refused for a problem that the coordinator answers, and
+    CannotReach if it does not answer. `transport` is for tests.
     """
 
-    def __init__(self, address: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, address: str | None = None, transport: httpx.BaseTransport | None = None, signer: Signer | None = None
+    ) -> None:
         token = os.environ.get("DAPR_API_TOKEN")
         self._address = _parse_address(address or sidecar_url())
         self._printable_address = str(self._address.copy_with(userinfo=b""))  # without the password
@@ -79,7 +87,13 @@ class CoordinatorClient:
             timeout=httpx.Timeout(30, connect=5),
             trust_env=False,  # a proxy meant for the internet must not see calls to this machine
             transport=transport,
+            event_hooks={"request": [signing_hook(signer, self._address.path.rstrip("/"))] if signer else []},
         )
+
+    @classmethod
+    def of_operator(cls, address: str | None = None) -> Self:
+        """Signs with the key of whoever runs the command. Raises BadInput if that cannot be used."""
+        return cls(address, signer=operator_signer())
 
     def __enter__(self) -> Self:
         return self

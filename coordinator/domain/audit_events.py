@@ -20,11 +20,12 @@ BATCH = 60  # events in one request: the audit reads 1 MiB, and an event has at 
 class Actor(NamedTuple):
     """Who asked for a run.
 
-    `caller` is the application that Dapr let through, `claimed` an unchecked name from the request.
+    `caller` is a verified name, `claimed` an unchecked one from the request. `basis` says how the name is known.
     """
 
     claimed: str | None = None
     caller: str | None = None
+    basis: str | None = None  # None in records of earlier releases
 
     @property
     def name(self) -> str | None:
@@ -34,8 +35,8 @@ class Actor(NamedTuple):
     @property
     def facts(self) -> dict[str, Any]:
         """How the name is known, for the event's detail; the claimed name is kept beside the checked one."""
-        basis = f"dapr caller {self.caller}" if self.caller else "claimed" if self.claimed else None
-        return {"actor_basis": basis, "requested_by": self.claimed}
+        earlier = f"dapr caller {self.caller}" if self.caller else "claimed" if self.claimed else None
+        return {"actor_basis": self.basis or earlier, "requested_by": self.claimed}
 
 
 UNKNOWN_ACTOR = Actor()

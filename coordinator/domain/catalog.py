@@ -6,10 +6,12 @@ import graphlib
 import tomllib
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from coordinator.domain.audit_events import SOURCE as COORDINATOR
+from coordinator.domain.permissions import DEFAULT_OPERATORS, Operator
 from coordinator.domain.request import NO_TARGET, MigrationRequest, is_absolute
 from coordinator.errors import BadCatalog, RenamedService, ServiceLeft, ServiceWithoutDatabase, UnknownService
 
@@ -80,6 +82,8 @@ class Fleet(CatalogModel):
 
     name: Name
     audit: Name
+    # Whether an event has to be signed, or everybody who can publish on the broker may ask for a migration.
+    events: Literal["signed", "trusted-broker"] = "signed"
 
 
 class Catalog(CatalogModel):
@@ -88,6 +92,7 @@ class Catalog(CatalogModel):
     fleet: Fleet
     services: list[Service]
     former_services: list[FormerService] = []
+    operators: list[Operator] = list(DEFAULT_OPERATORS)
 
     @property
     def databases(self) -> list[Service]:
@@ -158,6 +163,8 @@ def read_catalog(text: str) -> Catalog:
         where = ".".join(str(part) for part in first["loc"])
         raise BadCatalog(f"In the catalog, {where}: {first['msg']}.") from None
     _require_distinct(_names(catalog), "service")
+    _require_distinct([operator.name for operator in catalog.operators], "operator")
+    _require_no_application(catalog)
     _require_distinct([service.database for service in catalog.databases if service.database], "database")
     _require_reasons(catalog)
     return catalog.model_copy(update={"services": _in_order(catalog)})
@@ -173,6 +180,14 @@ def _require_distinct(names: list[str], what: str) -> None:
     for name in names:
         if names.count(name) > 1:
             raise BadCatalog(f"The catalog names the {what} {name} more than once.")
+
+
+def _require_no_application(catalog: Catalog) -> None:
+    """An application must not become an operator because of its name: its key would be the operator's."""
+    applications = {COORDINATOR, *_names(catalog)}
+    for operator in catalog.operators:
+        if operator.name in applications:
+            raise BadCatalog(f"The operator {operator.name} has the name of an application.")
 
 
 def _require_reasons(catalog: Catalog) -> None:

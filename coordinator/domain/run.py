@@ -13,6 +13,7 @@ from coordinator.domain import audit_events as audit
 from coordinator.domain.audit_events import Actor
 from coordinator.domain.outbox import OutboxEntry
 from coordinator.domain.outcome import Outcome
+from coordinator.domain.permissions import UNCHECKED, Requester
 from coordinator.domain.plan import FleetPlan, nothing_to_do
 from coordinator.domain.request import MigrationRequest
 from coordinator.domain.run_state import MOVES, RunState, end_of
@@ -46,7 +47,11 @@ class Run(BaseModel):
     state: RunState = RunState.ACCEPTED
     request: MigrationRequest
     request_digest: str
-    caller: str | None = None  # the application that Dapr let through, where that was checked
+    caller: str | None = (
+        None  # the verified name of who asked; in records of earlier releases the app id that Dapr gave
+    )
+    # How the requester is known. Left out while it is None: records of earlier releases have no such field.
+    actor_basis: str | None = Field(default=None, exclude_if=lambda basis: basis is None)
     plan_digest: str | None = None
     accepted_at: datetime
     started_at: datetime | None = None
@@ -61,10 +66,17 @@ class Run(BaseModel):
     outbox: list[OutboxEntry] = []
 
     @classmethod
-    def accept(cls, request: MigrationRequest, now: datetime, caller: str | None = None) -> Self:
+    def accept(cls, request: MigrationRequest, now: datetime, requester: Requester = UNCHECKED) -> Self:
         """The first record of a request; its outbox holds `migration.requested`."""
         digest = request.digest
-        run = cls(request_id=request.request_id, request=request, request_digest=digest, caller=caller, accepted_at=now)
+        run = cls(
+            request_id=request.request_id,
+            request=request,
+            request_digest=digest,
+            caller=requester.name,
+            actor_basis=requester.basis,
+            accepted_at=now,
+        )
         return run._with_run_event("migration.requested", now, request_digest=digest, **run.asked)
 
     @property
@@ -85,7 +97,7 @@ class Run(BaseModel):
     @property
     def actor(self) -> Actor:
         """Who asked for this run, as its audit events name it."""
-        return Actor(self.request.requested_by, self.caller)
+        return Actor(self.request.requested_by, self.caller, self.actor_basis)
 
     def public(self) -> dict[str, Any]:
         """The run as the API answers it: without the outbox, with `audit` and with the reason of a standstill."""

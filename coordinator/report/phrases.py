@@ -32,6 +32,7 @@ STEP_ENDS = {
     "needs_attention": ("unsettled", Tone.BAD),
 }
 BASES = {
+    "unverified event": "named by an event that nobody signed: whoever can publish on the broker can write any name",
     "claimed": "claimed by the sender of the request; not checked",
     "operating system": "the account of the operating system that ran the command",
     "service itself": "the service, at its start",

@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from coordinator.domain.catalog import Catalog
+from coordinator.domain.permissions import UNCHECKED, Requester
 from coordinator.domain.request import MigrationRequest
 from coordinator.domain.run import Run
 from coordinator.errors import IdempotencyConflict
@@ -31,7 +32,7 @@ class Acceptance:
     catalog: Catalog
     clock: Clock
 
-    async def accept(self, request: MigrationRequest, caller: str | None = None) -> Run:
+    async def accept(self, request: MigrationRequest, requester: Requester = UNCHECKED) -> Run:
         """The one run of this request id, new or known.
 
         Raises CM-201 before anything is stored, IdempotencyConflict (CM-601) for another body under a known id,
@@ -41,7 +42,7 @@ class Acceptance:
         if stored is not None:
             return await self._accept_repeat(stored, request)
         self.catalog.select(request)
-        run, is_new = await self.runs.create(Run.accept(request, self.clock(), caller))
+        run, is_new = await self.runs.create(Run.accept(request, self.clock(), requester))
         if not is_new:
             return await self._accept_repeat(run, request)
         await self._start(run.request_id)

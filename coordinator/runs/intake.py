@@ -10,6 +10,7 @@ from typing import Any
 
 from coordinator.audit.rejections import Rejections
 from coordinator.domain import audit_events
+from coordinator.domain.permissions import UNCHECKED, Permission, Permissions, Requester
 from coordinator.domain.request import MigrationRequest
 from coordinator.domain.run import Run
 from coordinator.errors import CoordinatorError, IdempotencyConflict
@@ -34,16 +35,25 @@ class RequestIntake:
     acceptance: Acceptance
     rejections: Rejections
     clock: Clock
+    permissions: Permissions = field(default_factory=Permissions)
     counts: Counter[str] = field(default_factory=Counter)
 
     async def accept(
-        self, request: MigrationRequest, caller: str | None = None, *, entry_point: EntryPoint = EntryPoint.CALL
+        self,
+        request: MigrationRequest,
+        requester: Requester = UNCHECKED,
+        *,
+        entry_point: EntryPoint = EntryPoint.CALL,
     ) -> Run:
-        """The run of this request. Another body under a known id is recorded as a conflict and then raised (CM-601)."""
+        """The run of this request, if the requester may ask for it (else CM-109).
+
+        Another body under a known id is recorded as a conflict and then raised (CM-601).
+        """
         try:
-            run = await self.acceptance.accept(request, caller)
+            self.permissions.require(requester, Permission.REQUEST, request.services)
+            run = await self.acceptance.accept(request, requester)
         except IdempotencyConflict as error:
-            actor = audit_events.Actor(request.requested_by, caller)
+            actor = requester.actor(request.requested_by)
             event = audit_events.conflict_event(
                 request.request_id, request.digest, self.clock(), error.problem(), actor
             )
@@ -59,7 +69,7 @@ class RequestIntake:
         key: tuple[str, ...],
         error: CoordinatorError,
         request_id: str | None,
-        caller: str | None = None,
+        requester: Requester | None = None,
         *,
         entry_point: EntryPoint = EntryPoint.EVENT,
         **facts: Any,
@@ -73,7 +83,7 @@ class RequestIntake:
             self.clock(),
             error.problem(),
             request_id=request_id,
-            actor=audit_events.Actor(None, caller),
+            actor=audit_events.UNKNOWN_ACTOR if requester is None else requester.actor(),
             door=entry_point.value,
             **facts,
         )
@@ -86,17 +96,18 @@ class RequestIntake:
         self.counts[outcome] += is_new and entry_point is EntryPoint.EVENT
 
     async def refuse_verb(
-        self, key: tuple[str, ...], error: CoordinatorError, caller: str | None = None, **facts: Any
+        self, key: tuple[str, ...], error: CoordinatorError, requester: Requester | None = None, **facts: Any
     ) -> None:
         """Records the refusal of a call. It raises nothing, because the caller gets his answer in any case.
 
         Outages and conflicts are left out: an outage is no refusal, and a conflict is recorded already.
         """
-        if error.retryable or isinstance(error, IdempotencyConflict):
+        if not error.is_refusal or isinstance(error, IdempotencyConflict):
             return
         # Once a day and not once for ever: the same call on another day is a new attempt.
-        key = (*key, caller or "", self.clock().date().isoformat())
+        name = requester.name if requester is not None else None
+        key = (*key, name or "", self.clock().date().isoformat())
         try:
-            await self.refuse(key, error, error.problem().request_id, caller, entry_point=EntryPoint.CALL, **facts)
+            await self.refuse(key, error, error.problem().request_id, requester, entry_point=EntryPoint.CALL, **facts)
         except CoordinatorError as unrecorded:
             log.warning("refusal_not_recorded", extra={"code": error.code, "why": unrecorded.detail})

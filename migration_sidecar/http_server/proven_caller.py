@@ -16,7 +16,7 @@ from migration_sidecar.http_server.rate_limited_warnings import RateLimitedWarni
 from migration_sidecar.http_server.request_body import keep_body, read_body
 from signed_calls.refusal import CallRefused, Refusal
 from signed_calls.settings import KEYS, OFF, SIGNATURES, CallSettings
-from signed_calls.verification import Caller
+from signed_calls.verification import Caller, Verifier
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LARGEST_BODY = 1024 * 1024  # no route takes more; what it takes itself is decided by the route
@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 class CallPolicy:
     """How one application checks who calls it; `audience` is its own app id. It is `app.state.call_policy`."""
 
-    def __init__(self, calls: CallSettings, audience: str) -> None:
+    def __init__(self, calls: CallSettings, audience: str, verifier: Verifier | None = None) -> None:
         self._calls = calls
-        self._verifier = calls.verifier(audience) if calls.required else None
+        self._verifier = (verifier or calls.verifier(audience)) if calls.required else None
         self._warnings = RateLimitedWarnings(log)
 
     @property
@@ -46,10 +46,13 @@ class CallPolicy:
         elif self._calls.keys is None or not self._calls.keys.is_dir():
             log.warning("no_keys_of_callers", extra={"setting": KEYS})
 
-    async def prove(self, request: Request) -> Caller | None:
-        """The caller; None if it is not to be checked. Raises CallRefused, CallsCannotBeVerified or BodyTooLarge."""
-        is_read = request.method in SAFE_METHODS
-        if not (self._calls.reads_required if is_read else self._calls.required):
+    async def prove(self, request: Request, *, confidential: bool = False) -> Caller | None:
+        """The caller; None if it is not to be checked. Raises CallRefused, CallsCannotBeVerified or BodyTooLarge.
+
+        What is `confidential` is read by those who are known, whatever CALL_READS says.
+        """
+        is_open = request.method in SAFE_METHODS and not confidential
+        if not (self._calls.reads_required if is_open else self._calls.required):
             return None
         if self._verifier is None:
             raise CallsCannotBeVerified(KEYS)
@@ -80,14 +83,23 @@ def _headers_of(request: Request) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]]
 
 
-async def _prove_caller(request: Request) -> Caller | None:
+def _policy_of(request: Request) -> CallPolicy:
     """Without a policy nobody is believed: a router that is used in another way must not be open by mistake."""
-    policy: CallPolicy = getattr(request.app.state, "call_policy", None) or CallPolicy(CallSettings(required=True), "")
-    return await policy.prove(request)
+    return getattr(request.app.state, "call_policy", None) or CallPolicy(CallSettings(required=True), "")
 
 
-# A dependency for routers and routes. Its value is the caller, or None where callers are not checked.
+async def _prove_caller(request: Request) -> Caller | None:
+    return await _policy_of(request).prove(request, confidential=True)
+
+
+async def _prove_unless_open(request: Request) -> Caller | None:
+    return await _policy_of(request).prove(request)
+
+
+# A dependency for routers and routes. Its value is the caller, or None where callers are not checked. What these
+# routes read is confidential: the audit and the journals.
 PROVEN_CALLER: Any = Depends(_prove_caller)
+_UNLESS_OPEN: Any = Depends(_prove_unless_open)  # reading is for everybody, unless CALL_READS says otherwise
 
 
 def permitted_caller(setting: str) -> Any:
@@ -96,7 +108,7 @@ def permitted_caller(setting: str) -> Any:
     Reading is for every caller that is proven, where it has to be proven at all.
     """
 
-    async def require_permitted(request: Request, caller: Caller | None = PROVEN_CALLER) -> Caller | None:
+    async def require_permitted(request: Request, caller: Caller | None = _UNLESS_OPEN) -> Caller | None:
         if caller is None or request.method in SAFE_METHODS:
             return caller
         if caller.name not in request.app.state.permitted_callers:

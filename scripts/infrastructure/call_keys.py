@@ -8,9 +8,10 @@ from pathlib import Path
 from scripts.infrastructure.catalog import members
 from scripts.infrastructure.errors import InfrastructureError
 from signed_calls.key_folder import make_key, private_file, public_folder, publish
-from signed_calls.keys import BadKey
+from signed_calls.keys import BadKey, read_private_file, read_signing_key
 from signed_calls.names import InvalidName
 from signed_calls.settings import KEY_FILE, KEYS
+from signed_calls.signature import Call
 
 COORDINATOR, OPERATOR = "migration-coordinator", "operator"
 
@@ -31,6 +32,17 @@ def make_call_keys(folder: Path) -> None:
         raise InfrastructureError(str(error)) from None
     except OSError as error:
         raise InfrastructureError(f"The keys in {folder} cannot be made: {error.strerror}.") from None
+
+
+def operator_file(folder: Path) -> Path:
+    """The private key of the person at this machine."""
+    return private_file(folder, OPERATOR)
+
+
+def sign_as_operator(folder: Path, call: Call) -> dict[str, str]:
+    """The headers of one call of ours, for a fleet whose keys are in this folder. Raises BadKey."""
+    file = operator_file(folder)
+    return read_signing_key(OPERATOR, read_private_file(file), str(file)).sign(call)
 
 
 def of_application(folder: Path, name: str, environment: Mapping[str, str]) -> dict[str, str]:

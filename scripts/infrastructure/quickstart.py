@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from scripts.infrastructure import loopback, private
+from scripts.infrastructure.call_keys import operator_file
 from scripts.infrastructure.catalog import members
 from scripts.infrastructure.errors import CannotConnect, InfrastructureError
 from scripts.infrastructure.fleet import COORDINATOR, Fleet
@@ -77,7 +78,11 @@ def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
     say(f"  dapr publish --publish-app-id {COORDINATOR} --pubsub pubsub --topic migrate.requested \\")
     say(f"    --data '{json.dumps(body)}'")
     publish(fleet, body)
-    shell = {**inherited(of_a_fleet(environment), environment), "DAPR_HTTP_PORT": fleet.sidecar.rpartition(":")[2]}
+    shell = {
+        **inherited(of_a_fleet(environment), environment),
+        "DAPR_HTTP_PORT": fleet.sidecar.rpartition(":")[2],
+        "COORDINATOR_KEY_FILE": str(operator_file(fleet.settings.keys_folder)),
+    }
     say("watching the run")
     outcome = call(["coordinator", "watch", request], shell)
     say("the run as Dapr state has it")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 
 from scripts.infrastructure import loopback
+from scripts.infrastructure.call_keys import sign_as_operator
 from scripts.infrastructure.fleet import COORDINATOR, Fleet
 from scripts.infrastructure.render import AUDIT, read_fleet
 from services.cas_service.anchors.settings import read_anchoring_settings
+from signed_calls.signature import Call
 
 SECONDS_TO_SIGN = 10.0
 
@@ -20,10 +23,13 @@ def wait_until_signed(fleet: Fleet) -> None:
 
     `audit verify` shows any rest.
     """
-    url = f"{fleet.sidecar}/v1.0/invoke/{COORDINATOR}/method/audit/verify?limit=1&after="
+    through = f"{fleet.sidecar}/v1.0/invoke/{COORDINATOR}/method"
     head, deadline = 1, time.monotonic() + SECONDS_TO_SIGN
     while time.monotonic() < deadline:
-        with suppress(OSError, ValueError), loopback.call(f"{url}{head - 1}", timeout_seconds=5) as answer:
+        path = f"/audit/verify?limit=1&after={head - 1}"
+        headers = sign_as_operator(fleet.settings.keys_folder, Call("GET", path, COORDINATOR))
+        request = urllib.request.Request(through + path, headers=headers)
+        with suppress(OSError, ValueError), loopback.call(request, timeout_seconds=5) as answer:
             verification = json.load(answer)
             if verification["anchored_seq"] == verification["head_seq"]:
                 return

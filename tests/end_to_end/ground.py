@@ -16,12 +16,15 @@ import httpx
 import psutil
 from psycopg import sql
 
+from coordinator.client.operator_key import signing_hook
 from scripts.infrastructure.catalog import members
 from scripts.infrastructure.fleet import COORDINATOR, Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.render import Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import dying_with_us
+from signed_calls.key_folder import make_key
+from signed_calls.signer import Signer
 
 SERVICES = [member.name for member in members()]
 ENDED = {"succeeded", "failed", "cancelled", "needs_attention", "planned"}
@@ -60,9 +63,13 @@ class Ground:
         return self.fleet.sidecar
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """The coordinator, through its sidecar."""
-        url = f"{self.sidecar}/v1.0/invoke/{COORDINATOR}/method{path}"
-        return httpx.request(method, url, timeout=30, **more)
+        """The coordinator, through its sidecar, as the operator."""
+        prefix = f"/v1.0/invoke/{COORDINATOR}/method"
+        request = httpx.Request(method, f"{self.sidecar}{prefix}{path}", **more)
+        key = make_key(self.infrastructure.settings.keys_folder, "operator")
+        signing_hook(Signer(lambda: key), prefix)(request)
+        with httpx.Client(timeout=30) as client:
+            return client.send(request)
 
     def publish(self, body: Any, **metadata: str) -> None:
         parameters = {f"metadata.cloudevent.{key}": value for key, value in metadata.items()}

@@ -41,11 +41,13 @@ MESSAGE = (
         when="the call is not signed, with an unknown key, for another application, more than a minute ago, or it came "
         "before; its body or address is another than the signed one. 503 when too many calls came within a minute. "
         "[security.md](security.md)",
-        next_step="Sign each call anew, with a key whose public part is in the folder that CALL_KEYS names."),
+        next_step="Sign each call anew, with a key whose public part is in the folder that CALL_KEYS names. The "
+        "command coordinator signs with the key that infra up has made, or with COORDINATOR_KEY_FILE."),
     ProblemKind(
         "CM-109", "The caller may not do this", 403, 2,
         when="its signature is good, and it is not one of those who may: a service takes operations from those that "
-        "MIGRATION_CALLERS names, the audit takes from each caller only events of that caller",
+        "MIGRATION_CALLERS names, the audit takes from each caller only events of that caller, the coordinator takes "
+        "from each operator what fleet.toml allows",
         next_step="Call as somebody who may."),
 )
 REQUEST = (

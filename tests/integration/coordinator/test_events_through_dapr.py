@@ -23,6 +23,7 @@ from coordinator.audit.rejections import RateLimit, Rejections
 from scripts.infrastructure import ports
 from scripts.infrastructure.redis import RedisServer
 from scripts.infrastructure.supervise import Program, dying_with_us
+from tests.unit.coordinator.at_the_doors import event_requesters
 from tests.unit.coordinator.fakes import Life, World
 
 ROOT = Path(__file__).parents[3]
@@ -37,7 +38,7 @@ class Doors:
     def __init__(self, life: Life) -> None:
         self.asked: Counter[str] = Counter()
         self.app = FastAPI()
-        subscriptions.subscribe(self.app, life.intake, "pubsub")
+        subscriptions.subscribe(self.app, life.intake, event_requesters(), "pubsub")
         self.app.middleware("http")(self._count)
         self.port = ports.choose(1)[0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,11 +11,16 @@ from urllib.parse import parse_qs
 import httpx
 from fastapi import FastAPI
 
-from coordinator.api import health, migrations, subscriptions
-from coordinator.api.http import PROBLEMS, Callers
+from coordinator.api import audit_proxy, fleet, health, migrations, subscriptions
+from coordinator.api.http import PROBLEMS
+from coordinator.api.requesters import CallRequesters, EventRequesters
 from coordinator.audit.rejection_lookup import RejectionLookup
+from coordinator.domain.audit_events import SOURCE as COORDINATOR
+from coordinator.domain.permissions import Permissions
 from coordinator.unavailable import ServiceUnreachable
 from migration_sidecar.http_server.problem_response import install_problem_handlers
+from signed_calls.settings import CallSettings
+from signed_calls.verification import Keys
 from tests.unit.coordinator.fakes import Life, MemoryAudit, World
 
 
@@ -46,28 +51,71 @@ class AuditQuestions:
         return Answer(json.dumps({"events": found[::-1], "next_cursor": None}).encode())
 
 
-def client_of(world: World, life: Life) -> httpx.AsyncClient:
+@dataclass(frozen=True)
+class NoKeys:
+    """Nobody is known."""
+
+    def find(self, name: str, fingerprint: str) -> None:
+        return None
+
+
+UNCHECKED = CallSettings(required=False)
+
+
+def call_requesters() -> CallRequesters:
+    return CallRequesters.of(UNCHECKED, COORDINATOR, NoKeys(), Permissions())
+
+
+def event_requesters(
+    calls: CallSettings = UNCHECKED, keys: Keys = NoKeys(), *, unsigned_are_taken: bool = True
+) -> EventRequesters:
+    return EventRequesters.of(calls, COORDINATOR, keys, subscriptions.TOPIC, unsigned_are_taken=unsigned_are_taken)
+
+
+def app_of(
+    world: World,
+    life: Life,
+    calls: CallSettings = UNCHECKED,
+    keys: Keys = NoKeys(),
+    *,
+    unsigned_events: bool = True,
+    is_worker_connected: Callable[[], bool] = lambda: True,
+) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     install_problem_handlers(app, PROBLEMS)
-    callers = Callers("", "migration-coordinator")
-    parts = (
-        life.intake,
-        life.runs,
-        life.change_notifier,
-        world.catalog,
-        world.fleet,
-        callers,
-        life.drift,
-        life.audit_trail,
-    )
-    refusals = RejectionLookup(life.spool, AuditQuestions(world.audit))
-    app.include_router(migrations.routes(migrations.ApiDependencies(*parts, refusals)))
-    subscriptions.subscribe(app, life.intake, "pubsub")
+    callers = CallRequesters.of(calls, COORDINATOR, keys, life.intake.permissions)
+    parts = (life.intake, life.runs, life.change_notifier, world.catalog, world.fleet, callers)
+    questions = AuditQuestions(world.audit)
+    app.include_router(migrations.routes(migrations.ApiDependencies(*parts, RejectionLookup(life.spool, questions))))
     app.include_router(
-        health.routes(
-            runs=life.runs, is_worker_connected=lambda: True, recovery_loop=life.recovery_loop, intake=life.intake
+        fleet.routes(
+            catalog=world.catalog,
+            messenger=world.fleet,
+            drift_recorder=life.drift,
+            audit_trail=life.audit_trail,
+            requesters=callers,
         )
     )
+    app.include_router(audit_proxy.routes(questions, callers))
+    subscriptions.subscribe(
+        app, life.intake, event_requesters(calls, keys, unsigned_are_taken=unsigned_events), "pubsub"
+    )
+    app.include_router(
+        health.routes(
+            runs=life.runs,
+            is_worker_connected=is_worker_connected,
+            recovery_loop=life.recovery_loop,
+            intake=life.intake,
+        )
+    )
+    return app
+
+
+def client_of(world: World, life: Life) -> httpx.AsyncClient:
+    return client_for(app_of(world, life))
+
+
+def client_for(app: FastAPI) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://coordinator")
 

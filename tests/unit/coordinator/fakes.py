@@ -21,6 +21,7 @@ from coordinator.audit.event_spool import AuditSpool
 from coordinator.audit.outbox_relay import OutboxRelay
 from coordinator.audit.rejections import Rejections
 from coordinator.domain.catalog import Catalog, read_catalog
+from coordinator.domain.permissions import Permissions
 from coordinator.ports import Driver, Phase, ServiceAddress, VersionedDocument
 from coordinator.runs.acceptance import Acceptance
 from coordinator.runs.change_notifier import ChangeNotifier
@@ -472,7 +473,7 @@ class Life:
         self.rejections = Rejections(self.spool, world.topic, world.clock)
         self.drift = DriftRecorder(self.spool, world.clock)
         self.acceptance = Acceptance(self.runs, world.workflows, world.catalog, world.clock)
-        self.intake = RequestIntake(self.acceptance, self.rejections, world.clock)
+        self.intake = RequestIntake(self.acceptance, self.rejections, world.clock, Permissions(world.catalog.operators))
         self.activities = RunningActivities()
         progress = WorkflowProgress(self.activities, lambda: world.seconds)
         recovery = RunRecovery(self.runs, world.workflows, progress)

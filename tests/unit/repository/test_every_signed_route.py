@@ -11,6 +11,10 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
+from coordinator import app as coordinator
+from coordinator.adapters.daprd import DaprHttpClient
+from coordinator.domain.catalog import read_catalog
+from coordinator.settings import Settings
 from migration_sidecar.api.app import make_app
 from migration_sidecar.http_server.proven_caller import REMARK, CallPolicy
 from services.cas_service.api.events import router
@@ -19,10 +23,11 @@ from signed_calls.key_folder import make_key, public_folder
 from signed_calls.keys import SigningKey
 from signed_calls.settings import CallSettings
 from signed_calls.signature import Call
-from tests.unit.repository.test_every_route import ROOT, WRITING, routes_of
+from tests.unit.repository.test_every_route import EVERY_ROUTE, ROOT, WRITING, routes_of
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 ALWAYS_OPEN = {"/healthz", "/readyz"}  # a probe has no key
+CONFIDENTIAL = ("/audit/", "/migrations/journal")  # what happened, and who did it
 MADE = {
     "cas-audit": lambda: make_app(ROOT / "services" / "cas_service" / "alembic.ini", routers=[router, evidence]),
     "cds-client": lambda: make_app(ROOT / "services" / "client_service" / "alembic.ini"),
@@ -35,10 +40,34 @@ every_reading_route = pytest.mark.parametrize(("name", "method", "path"), READIN
 
 
 def test_these_are_all_the_routes_that_change_something_but_the_coordinators_own() -> None:
-    """Its doors are for people and pipelines, whose keys are another matter."""
+    """Its doors are for people and pipelines: see below, and `test_who_may_call`."""
     assert {each for each in WRITING if each[0] in MADE} == set(CHANGING)
     assert {name for name, *_ in WRITING} == {*MADE, "coordinator", "serve"}
     assert {each[2] for each in CHANGING} == {"/audit/events", "/migrations/operations", "/migrations/operations/x"}
+
+
+# An event is known by its signature inside, and the answer to daprd has always the status 200; a word that is no verb
+# is no route.
+WITHOUT_CALLER = {"/events/migrate-requested", "/events/migrate-requested-dead", "/migrations/x/x"}
+OF_THE_COORDINATOR = [each[1:] for each in EVERY_ROUTE if each[0] == "coordinator"]
+
+
+@pytest.mark.parametrize(("method", "path"), OF_THE_COORDINATOR, ids=" ".join)
+async def test_of_the_coordinators_routes_those_are_open_that_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    monkeypatch.setenv("CALL_SIGNATURES", "required")
+    monkeypatch.setenv("CALL_KEYS", str(tmp_path))
+    expected = (method not in SAFE and path not in WITHOUT_CALLER) or path.startswith(("/audit/", "/journals/"))
+    app = coordinator.create_app()
+    async with DaprHttpClient(9) as nothing_there:
+        coordinator._wire(app, Settings(), read_catalog((ROOT / "fleet.toml").read_text()), nothing_there)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+            answer = await client.request(method, path, **({"json": {}} if method == "POST" else {}))
+    assert (answer.status_code == 401) is expected
+    if method == "POST" and path.startswith("/events/"):
+        assert answer.json()["status"] != "SUCCESS"
 
 
 @dataclass
@@ -195,11 +224,12 @@ async def test_nobody_records_an_event_of_another_source(
 
 
 @every_reading_route
-async def test_reading_is_open_unless_it_is_to_be_signed(
+async def test_reading_is_open_unless_it_is_confidential_or_is_to_be_signed(
     open_door: Callable[[str], Door], name: str, method: str, path: str
 ) -> None:
     door, call = open_door(name), a_call(name, method, path)
-    assert (await door.send(call, {})).status_code not in (401, 403)
+    assert ((await door.send(call, {})).status_code == 401) is path.startswith(CONFIDENTIAL)
+    assert (await door.send(call, door.key("cds-task").sign(call))).status_code not in (401, 403)
     door.require(reads=True)
     assert (await door.send(call, {})).status_code == 401
     assert (await door.send(call, door.key("cds-task").sign(call))).status_code not in (401, 403)

@@ -17,6 +17,7 @@ from coordinator.adapters.daprd import DaprHttpClient
 from coordinator.api import audit_proxy
 from coordinator.api.http import PROBLEMS
 from migration_sidecar.http_server.problem_response import install_problem_handlers
+from tests.unit.coordinator.at_the_doors import call_requesters
 
 PROBLEM = {"code": "CM-522", "title": "t", "detail": "d", "next_step": "n", "retryable": True}
 EXPORT = [f'{{"seq":{number}}}\n'.encode() * 20_000 for number in range(5)]
@@ -71,7 +72,7 @@ async def door(port: int) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     install_problem_handlers(app, PROBLEMS)
     async with DaprHttpClient(port) as sidecar:
-        app.include_router(audit_proxy.routes(HttpAudit(sidecar, "cas-audit")))
+        app.include_router(audit_proxy.routes(HttpAudit(sidecar, "cas-audit"), call_requesters()))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://coordinator") as client:
             yield client

@@ -7,13 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
-from coordinator.api import health, migrations, subscriptions
-from coordinator.api.http import PROBLEMS, Callers
+from coordinator.api import migrations
 from coordinator.app import create_app
-from migration_sidecar.http_server.problem_response import install_problem_handlers
+from tests.unit.coordinator.at_the_doors import app_of, client_for
 from tests.unit.coordinator.fakes import Life, World
 
 
@@ -24,32 +22,8 @@ def life(world: World) -> Life:
 
 @pytest.fixture
 async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    install_problem_handlers(app, PROBLEMS)
-    callers = Callers("", "migration-coordinator")
-    parts = (
-        life.intake,
-        life.runs,
-        life.change_notifier,
-        world.catalog,
-        world.fleet,
-        callers,
-        life.drift,
-        life.audit_trail,
-    )
-    desk = migrations.ApiDependencies(*parts)
-    app.include_router(migrations.routes(desk))
-    subscriptions.subscribe(app, life.intake, "pubsub")
-    app.include_router(
-        health.routes(
-            runs=life.runs,
-            is_worker_connected=lambda: world.workflows.connected,
-            recovery_loop=life.recovery_loop,
-            intake=life.intake,
-        )
-    )
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://coordinator") as client:
+    app = app_of(world, life, is_worker_connected=lambda: world.workflows.connected)
+    async with client_for(app) as client:
         yield client
 
 

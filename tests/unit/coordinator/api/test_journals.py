@@ -15,6 +15,7 @@ from coordinator.domain.catalog import read_catalog
 from coordinator.ports import ServiceAddress
 from migration_sidecar.contract.journal import JournalPage
 from migration_sidecar.http_server.problem_response import install_problem_handlers
+from tests.unit.coordinator.at_the_doors import call_requesters
 from tests.unit.coordinator.fakes import CATALOG
 
 
@@ -36,7 +37,7 @@ def fleet() -> EmptyJournals:
 async def client(fleet: EmptyJournals) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     install_problem_handlers(app, PROBLEMS)
-    app.include_router(journals.routes(read_catalog(CATALOG), fleet))
+    app.include_router(journals.routes(read_catalog(CATALOG), fleet, call_requesters()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://coordinator") as client:
         yield client
 

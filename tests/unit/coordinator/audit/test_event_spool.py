@@ -7,18 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from coordinator.api import migrations, subscriptions
-from coordinator.api.http import PROBLEMS, Callers
 from coordinator.audit.rejections import RateLimit, Rejections
 from coordinator.domain import audit_events
 from coordinator.errors import NotJson
 from migration_sidecar.contract.messages import AuditEvent, DatabaseState, Problem
-from migration_sidecar.http_server.problem_response import install_problem_handlers
+from tests.unit.coordinator.at_the_doors import client_of
 from tests.unit.coordinator.fakes import START, Life, World
-
-TOKEN = "the token of daprd"
 
 
 @pytest.fixture
@@ -28,24 +23,7 @@ def life(world: World) -> Life:
 
 @pytest.fixture
 async def client(world: World, life: Life) -> AsyncIterator[httpx.AsyncClient]:
-    app = FastAPI()
-    install_problem_handlers(app, PROBLEMS)
-    callers = Callers(TOKEN, "migration-coordinator")
-    parts = (
-        life.intake,
-        life.runs,
-        life.change_notifier,
-        world.catalog,
-        world.fleet,
-        callers,
-        life.drift,
-        life.audit_trail,
-    )
-    desk = migrations.ApiDependencies(*parts)
-    app.include_router(migrations.routes(desk))
-    subscriptions.subscribe(app, life.intake, "pubsub")
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://coordinator") as client:
+    async with client_of(world, life) as client:
         yield client
 
 
@@ -70,34 +48,6 @@ async def test_an_address_that_never_meant_anything_leaves_no_record(
 ) -> None:
     assert (await client.post(path)).status_code == 404
     assert world.audit.events == {}
-
-
-@pytest.mark.parametrize(
-    ("headers", "actor", "basis"),
-    [
-        ({"dapr-api-token": TOKEN, "dapr-caller-app-id": "release-bot"}, "release-bot", "dapr caller release-bot"),
-        ({"dapr-caller-app-id": "release-bot"}, "ada", "claimed"),
-        ({"dapr-api-token": "wrong", "dapr-caller-app-id": "release-bot"}, "ada", "claimed"),
-        ({"dapr-api-token": TOKEN, "dapr-caller-app-id": "migration-coordinator"}, "ada", "claimed"),
-        ({"dapr-api-token": TOKEN, "dapr-caller-app-id": "<script>"}, "ada", "claimed"),
-        ({"dapr-api-token": TOKEN}, "ada", "claimed"),
-    ],
-)
-async def test_the_actor_is_who_was_authenticated_and_a_claim_is_called_one(
-    client: httpx.AsyncClient, world: World, life: Life, headers: dict[str, str], actor: str, basis: str
-) -> None:
-    body = {"services": "all", "request_id": "r-1", "requested_by": "ada"}
-    assert (await client.post("/migrations", json=body, headers=headers)).status_code == 202
-    await life.drive()
-    assert {event.actor for event in world.audit.events.values()} == {actor}
-    assert {event.detail["actor_basis"] for event in world.audit.events.values()} == {basis}
-    assert {event.detail["requested_by"] for event in world.audit.events.values()} == {"ada"}
-
-
-async def test_nobody_is_believed_while_no_token_is_agreed_upon() -> None:
-    headers = [(b"dapr-api-token", b""), (b"dapr-caller-app-id", b"release-bot")]
-    request = migrations.Request({"type": "http", "headers": headers})
-    assert Callers("", "migration-coordinator").identify(request) is None
 
 
 async def test_a_refusal_delivered_again_to_another_process_is_a_repeat_and_no_conflict(world: World) -> None:

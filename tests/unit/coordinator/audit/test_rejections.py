@@ -15,7 +15,7 @@ from coordinator.audit.rejections import MAX_UNREPORTED
 from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.errors import CoordinatorError
 from migration_sidecar.contract.messages import AuditEvent
-from tests.unit.coordinator.at_the_doors import client_of, event
+from tests.unit.coordinator.at_the_doors import client_of, event, event_requesters
 from tests.unit.coordinator.fakes import Life, World
 
 INNER = {"specversion": "1.0", "id": "inner-1", "source": "s", "type": "t", "data": {"services": "all"}}
@@ -55,28 +55,28 @@ async def test_an_event_on_which_we_fail_ourselves_is_on_record_as_refused_after
     world: World, life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries = failing(life, monkeypatch)
-    assert await handle_event(event("poison-1"), life.intake) == "DROP"
+    assert await handle_event(event("poison-1"), life.intake, event_requesters()) == "DROP"
     assert len(tries) == 3
     (refused,) = told(world)
     assert (refused.request_id, refused.detail["code"]) == ("poison-1", "CM-901")
     assert "secret" not in refused.model_dump_json()
-    assert await handle_event(event("good-1"), life.intake) == "SUCCESS"
+    assert await handle_event(event("good-1"), life.intake, event_requesters()) == "SUCCESS"
 
 
 async def test_a_mistake_that_does_not_come_again_refuses_nothing(
     world: World, life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(life, monkeypatch, times=2)
-    assert await handle_event(event("poison-1"), life.intake) == "SUCCESS"
+    assert await handle_event(event("poison-1"), life.intake, event_requesters()) == "SUCCESS"
     assert told(world) == []
 
 
 async def test_a_store_that_is_away_is_no_mistake_of_ours_and_the_event_comes_again(world: World, life: Life) -> None:
     world.documents.down = True
     for _ in range(5):
-        assert await handle_event(event(), life.intake) == "RETRY"
+        assert await handle_event(event(), life.intake, event_requesters()) == "RETRY"
     world.documents.down = False
-    assert await handle_event(event(), life.intake) == "SUCCESS"
+    assert await handle_event(event(), life.intake, event_requesters()) == "SUCCESS"
     assert told(world) == []
 
 
@@ -93,9 +93,9 @@ async def test_a_refusal_that_can_be_recorded_nowhere_is_not_lost(
         if broken == "record":
             patched.setattr(life.spool, "record_once", fail)
         world.documents.down = broken == "store"
-        assert await handle_event(event("poison-1"), life.intake) == "RETRY"
+        assert await handle_event(event("poison-1"), life.intake, event_requesters()) == "RETRY"
     world.documents.down = False
-    assert await handle_event(event("poison-1"), life.intake) == "DROP"
+    assert await handle_event(event("poison-1"), life.intake, event_requesters()) == "DROP"
     assert [one.request_id for one in told(world)] == ["poison-1"]
 
 
@@ -106,8 +106,8 @@ async def test_a_run_that_is_stored_is_never_refused_for_a_mistake_in_starting_i
         raise RuntimeError("a mistake of ours")
 
     monkeypatch.setattr(world.workflows, "schedule", fail)
-    assert await handle_event(event(), life.intake) == "SUCCESS"
-    assert await handle_event(event(), life.intake) == "SUCCESS"
+    assert await handle_event(event(), life.intake, event_requesters()) == "SUCCESS"
+    assert await handle_event(event(), life.intake, event_requesters()) == "SUCCESS"
     assert told(world) == []
 
 
@@ -119,11 +119,11 @@ async def test_of_a_flood_each_event_is_recorded_or_counted_once_though_it_comes
     lives = [world.life() for _ in range(replicas)]
     first, last = lives[0], lives[-1]
     for number in range(200):
-        assert await handle_event(event(f"bad-{number}", {"services": 7}), first.intake) == "DROP"
+        assert await handle_event(event(f"bad-{number}", {"services": 7}), first.intake, event_requesters()) == "DROP"
     if flushed_between:
         await first.rejections.flush()
     for number in range(200):
-        assert await handle_event(event(f"bad-{number}", {"services": 7}), last.intake) == "DROP"
+        assert await handle_event(event(f"bad-{number}", {"services": 7}), last.intake, event_requesters()) == "DROP"
     for life in (*lives, *lives):
         await life.rejections.flush()
     assert (len(told(world)), counted(world)) == (60, 140)
@@ -140,16 +140,18 @@ async def test_a_flood_larger_than_what_is_held_in_memory_is_counted_to_the_last
     number_of_events = 2 * MAX_UNREPORTED + 300
     for number in range(number_of_events):
         for _ in range(2):
-            assert await handle_event(event(f"bad-{number}", {"services": 7}), life.intake) == "DROP"
+            assert (
+                await handle_event(event(f"bad-{number}", {"services": 7}), life.intake, event_requesters()) == "DROP"
+            )
     await life.rejections.flush()
     assert len(told(world)) + counted(world) == number_of_events
     assert life.intake.counts["rejected"] == number_of_events
 
 
 async def test_a_conflict_by_event_is_counted_once_as_well(life: Life) -> None:
-    await handle_event(event("e-1"), life.intake)
+    await handle_event(event("e-1"), life.intake, event_requesters())
     for _ in range(3):
-        assert await handle_event(event("e-1", {"services": ["first"]}), life.intake) == "DROP"
+        assert await handle_event(event("e-1", {"services": ["first"]}), life.intake, event_requesters()) == "DROP"
     assert life.intake.counts["conflict"] == 1
 
 
@@ -187,7 +189,7 @@ async def test_a_mistake_of_the_publisher_is_named_and_found_by_the_id_that_he_k
     with pytest.raises(CoordinatorError) as caught:
         ReceivedEvent.parse(body).request()
     assert says in caught.value.detail
-    assert await handle_event(body, life.intake) == "DROP"
+    assert await handle_event(body, life.intake, event_requesters()) == "DROP"
     (refused,) = told(world)
     assert refused.request_id == known_as
     if known_as:
@@ -200,7 +202,7 @@ async def test_a_mistake_of_the_publisher_is_named_and_found_by_the_id_that_he_k
 
 async def test_a_refusal_is_found_also_while_the_audit_is_away(world: World, life: Life) -> None:
     world.audit.down = True
-    await handle_event(event("ev1", "text"), life.intake)
+    await handle_event(event("ev1", "text"), life.intake, event_requesters())
     answer = (await client_of(world, life).get("/migrations/ev1")).json()
     assert "CM-102" in answer["detail"]
 

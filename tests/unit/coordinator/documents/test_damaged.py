@@ -18,7 +18,7 @@ from coordinator.domain import audit_events
 from coordinator.domain.request import read_request
 from coordinator.errors import NotJson
 from coordinator.runs.recovery_loop import ABANDONED_AFTER
-from tests.unit.coordinator.at_the_doors import client_of, event
+from tests.unit.coordinator.at_the_doors import client_of, event, event_requesters
 from tests.unit.coordinator.fakes import START, Life, World
 
 JSON = st.recursive(
@@ -46,7 +46,7 @@ async def lived(world: World) -> Life:
         if request_id == "ended":
             await life.drive()
     world.audit.down = True
-    await handle_event(event("refused-1", "text"), life.intake)
+    await handle_event(event("refused-1", "text"), life.intake, event_requesters())
     world.audit.down = False
     return life
 
@@ -129,9 +129,9 @@ async def _every_route_answers(world: World, life: Life, *, spoilt: str | None) 
             answer = await client.get(f"/migrations/{spoilt}")
             assert answer.status_code < 500 or answer.json()["code"] == "CM-815", answer.text
             assert answer.status_code == 200 or answer.json()["next_step"]
-    assert await handle_event(event("by-event"), life.intake) == "SUCCESS"
-    assert await handle_event(event("refused-2", "text"), life.intake) == "DROP"
-    assert await handle_event(event("ended", {"services": ["first"]}), life.intake) == "DROP"
+    assert await handle_event(event("by-event"), life.intake, event_requesters()) == "SUCCESS"
+    assert await handle_event(event("refused-2", "text"), life.intake, event_requesters()) == "DROP"
+    assert await handle_event(event("ended", {"services": ["first"]}), life.intake, event_requesters()) == "DROP"
 
 
 def put(world: World, key: str, value: Any) -> None:
@@ -272,5 +272,5 @@ async def test_marks_of_refusals_that_nobody_can_write_again_leave(world: World)
     life = await lived(world)
     kept = json.loads(world.documents.documents[OwnKey.SPOOL][0])
     world.documents.documents[OwnKey.SPOOL] = (json.dumps(kept | {"recorded": ["\ud800"]}), 7)
-    await handle_event(event("refused-2", "text"), life.intake)
+    await handle_event(event("refused-2", "text"), life.intake, event_requesters())
     json.dumps(json.loads(world.documents.documents[OwnKey.SPOOL][0]), ensure_ascii=False).encode()
