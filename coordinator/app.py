@@ -21,6 +21,7 @@ from coordinator.adapters.dapr_workflow import DaprWorkflows
 from coordinator.adapters.daprd import DaprHttpClient
 from coordinator.adapters.operator_keys import OperatorKeys
 from coordinator.adapters.service_client import HttpServices
+from coordinator.adapters.signed_documents import SignedDocuments
 from coordinator.api import audit_proxy, fleet, health, journals, migrations, subscriptions
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
@@ -34,6 +35,7 @@ from coordinator.documents.damaged import DamagedDocuments
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.domain.permissions import Permissions
 from coordinator.errors import BadCatalog
+from coordinator.ports import DocumentStore
 from coordinator.runs.acceptance import Acceptance
 from coordinator.runs.change_notifier import ChangeNotifier
 from coordinator.runs.intake import RequestIntake
@@ -104,7 +106,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _wire(
     app: FastAPI, settings: Settings, catalog: Catalog, daprd: DaprHttpClient
 ) -> tuple[DaprWorkflows, RecoveryLoop]:
-    documents = DaprDocuments(daprd, settings.state_store)
+    documents = _documents(settings, daprd)
     publisher = DaprPublisher(daprd, settings.pubsub, settings.events_topic)
     audit = HttpAudit(daprd, catalog.fleet.audit)
     messenger = HttpServices(daprd)
@@ -159,6 +161,16 @@ def _wire(
         )
     )
     return workflows, recovery_loop
+
+
+def _documents(settings: Settings, daprd: DaprHttpClient) -> DocumentStore:
+    """Dapr state; what is written is signed where there is a key to sign with and a place to find it again."""
+    calls, documents = read_call_settings(os.environ), DaprDocuments(daprd, settings.state_store)
+    signer = calls.signer(settings.app_id)
+    if signer is None or calls.keys is None:
+        return documents
+    are_accepted = settings.unsigned_runs == "accept"
+    return SignedDocuments(documents, signer, PublicKeys(calls.keys), settings.app_id, unsigned_are_ours=are_accepted)
 
 
 def _requesters(app_id: str, catalog: Catalog, permissions: Permissions) -> tuple[CallRequesters, EventRequesters]:

@@ -27,11 +27,27 @@ class ServiceAddress(NamedTuple):
     database: str
 
 
+class Provenance(StrEnum):
+    """Who has written a document, as far as its signature tells."""
+
+    UNCHECKED = "unchecked"  # documents are not signed
+    SIGNED = "signed"  # by the coordinator
+    UNSIGNED = "unsigned"  # by an earlier release, or by somebody else
+    UNKNOWN_KEY = "unknown_key"  # by the coordinator with a key that was retired, or by somebody else
+    FORGED = "forged"  # changed after it was signed, or signed for another place or by another application
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the coordinator may act on the document."""
+        return self in (Provenance.UNCHECKED, Provenance.SIGNED)
+
+
 class VersionedDocument(NamedTuple):
     """A stored value and its etag, which changes with every write."""
 
     value: Any
     etag: str
+    provenance: Provenance = Provenance.UNCHECKED
 
 
 class DocumentStore(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,6 +25,8 @@ class Settings(BaseSettings):
     planning_patience: timedelta = timedelta(seconds=10)
     operation_deadline: timedelta = timedelta(hours=1)
     allowed_hosts: str = ""  # by which callers may call, separated by commas, besides this machine's own
+    # Whether open runs are carried out whose records are not signed: for the first start after an earlier release.
+    unsigned_runs: Literal["refuse", "accept"] = "refuse"
     serve_openapi: bool = False  # GET /openapi.json, for development
     dapr_http_port: int = Field(default=3500, validation_alias="DAPR_HTTP_PORT")
     dapr_grpc_port: int = Field(default=15100, validation_alias="DAPR_GRPC_PORT")

@@ -93,6 +93,22 @@ class DamagedRun(CoordinatorError):
         )
 
 
+class UnprovenRun(DamagedRun):
+    """A run that goes on, whose record does not bear the coordinator's signature: nothing is done for it."""
+
+    next_step = (
+        "If it is a run of an earlier release, or its key was retired, start the coordinator once with"
+        " COORDINATOR_UNSIGNED_RUNS=accept; else somebody else has written it: see who can reach the state store."
+    )
+
+    def __init__(self, request_id: str, key: str) -> None:
+        CoordinatorError.__init__(
+            self,
+            f"The document {key} in Dapr state does not bear the coordinator's signature, so it is not carried out.",
+            request_id=request_id,
+        )
+
+
 class WorkflowUnavailable(CoordinatorError):
     """Dapr's workflow engine did not schedule, describe or end a workflow."""
 

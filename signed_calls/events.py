@@ -32,8 +32,21 @@ def call_of(event: Mapping[str, Any], topic: str, audience: str) -> signature.Ca
 
 
 def canonical(data: Any) -> bytes:
-    """The data in the one form that is signed: ASCII, sorted keys, no spaces."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+    """The data in the one form that is signed: ASCII, sorted keys, no spaces, and 1 for 1.0.
+
+    Raises ValueError for what JSON cannot hold.
+    """
+    text = json.dumps(_as_go_writes(data), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return text.encode("ascii")
+
+
+def _as_go_writes(data: Any) -> Any:
+    """daprd writes a number without a fraction as a whole one."""
+    if isinstance(data, dict):
+        return {name: _as_go_writes(value) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_as_go_writes(value) for value in data]
+    return int(data) if isinstance(data, float) and data.is_integer() else data
 
 
 def signed_event(

@@ -87,6 +87,7 @@ class RunRecord(Run):
 
     audit_state: Literal["recorded", "pending"] = Field(alias="audit")  # `audit` is a property of every run
     outbox: list[OutboxEntry] = Field(default=[], exclude=True)
+    is_signed: bool | None = None  # whether the stored record bears the coordinator's signature, where records do
 
 
 class RunPage(Document):

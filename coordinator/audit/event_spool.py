@@ -12,7 +12,7 @@ from coordinator.domain.audit_events import BATCH
 from coordinator.domain.spooled_events import PENDING_LIMIT as PENDING_LIMIT
 from coordinator.domain.spooled_events import RECORDED_LIMIT, SpooledEvents, read_spool
 from coordinator.errors import CoordinatorError
-from coordinator.ports import AuditTrail, DocumentStore, VersionedDocument
+from coordinator.ports import AuditTrail, DocumentStore, Provenance, VersionedDocument
 from coordinator.unavailable import AuditUnavailable, SidecarUnreachable, StateContended
 from migration_sidecar.contract.messages import AuditEvent
 
@@ -141,5 +141,15 @@ class AuditSpool:
 
 
 def read_spool_document(document: VersionedDocument | None) -> tuple[SpooledEvents, bool]:
-    """The content of the document, and whether all of it could be read."""
-    return (SpooledEvents(), True) if document is None else read_spool(document.value)
+    """The content of the document, and whether all of it could be read. Events that we have not written count as not.
+
+    The audit would take them for ours. Of an earlier release, whose documents are not signed, the marks are kept.
+    """
+    if document is None:
+        return SpooledEvents(), True
+    spooled, is_whole = read_spool(document.value)
+    if document.provenance.is_ours:
+        return spooled, is_whole
+    if document.provenance is Provenance.FORGED or spooled.events:
+        return spooled.model_copy(update={"events": []}), False
+    return spooled, is_whole

@@ -62,6 +62,8 @@ class Run(BaseModel):
     # Written by run recovery, next to what the run itself waits for. Left out while it is None.
     standstill: Standstill | None = Field(default=None, exclude_if=lambda standstill: standstill is None)
     error: Problem | None = None
+    # Whether the record that was read bears the coordinator's signature; None where records are not signed.
+    is_signed: bool | None = Field(default=None, exclude=True)
     version: int = 1
     outbox: list[OutboxEntry] = []
 
@@ -102,7 +104,8 @@ class Run(BaseModel):
     def public(self) -> dict[str, Any]:
         """The run as the API answers it: without the outbox, with `audit` and with the reason of a standstill."""
         why = standstill_sentence(self.standstill, self.waiting_for)
-        return {**self.model_dump(mode="json", exclude={"outbox"}), "waiting_for": why, "audit": self.audit}
+        signed = {} if self.is_signed is None else {"is_signed": self.is_signed}
+        return {**self.model_dump(mode="json", exclude={"outbox"}), "waiting_for": why, "audit": self.audit, **signed}
 
     def step(self, service: str) -> Step:
         """The step of this service; raises StopIteration for a service that is not part of the run."""

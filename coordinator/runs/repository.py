@@ -16,10 +16,10 @@ from coordinator.documents.keys import FORMER_INDEX, key_of_run
 from coordinator.domain.run import Change, Run
 from coordinator.domain.run_index import Index, read_former_index
 from coordinator.errors import CoordinatorError, NoSuchRun
-from coordinator.ports import DocumentStore, VersionedDocument
+from coordinator.ports import DocumentStore, Provenance, VersionedDocument
 from coordinator.runs.change_notifier import ChangeNotifier
 from coordinator.runs.index_repository import RunIndex, backoff
-from coordinator.unavailable import DamagedRun, StateContended, StateUnavailable
+from coordinator.unavailable import DamagedRun, StateContended, StateUnavailable, UnprovenRun
 
 ATTEMPTS = 40
 # Run recovery takes an index entry without a record for abandoned only long after this.
@@ -153,11 +153,26 @@ class RunRepository:
                 raise DamagedRun(request_id, key)
             # A record that can be read but not written would fail wherever the run is shown or changed.
             run.model_dump_json()
+            run = run.model_copy(update={"is_signed": _is_signed(document.provenance)})
+            _require_ours(run, document.provenance)
+        except UnprovenRun:
+            self.damaged_documents.record_met(key)
+            raise
         except (ValidationError, CoordinatorError, PydanticSerializationError, RecursionError):
             self.damaged_documents.record_met(key)
             raise DamagedRun(request_id, key) from None
         self.damaged_documents.record_repair(key)
         return run
+
+
+def _is_signed(provenance: Provenance) -> bool | None:
+    return None if provenance is Provenance.UNCHECKED else provenance is Provenance.SIGNED
+
+
+def _require_ours(run: Run, provenance: Provenance) -> None:
+    """Raises UnprovenRun. What has ended is only shown; of what goes on, nothing is done that we have not written."""
+    if provenance is Provenance.FORGED or not (run.settled or provenance.is_ours):
+        raise UnprovenRun(run.request_id, key_of_run(run.request_id))
 
 
 def _stored(run: Run) -> dict[str, Any]:

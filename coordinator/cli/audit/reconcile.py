@@ -91,6 +91,7 @@ def _document(
             {"event_type": event_type, "events": events}
             for event_type, events in sorted(reconciliation.uncheckable.items())
         ],
+        "unsigned_records": sorted(reconciliation.run_matcher.unsigned),
         "without_actor_basis": reconciliation.run_matcher.without_actor_basis,
         "accepted_as_declared": [
             {"name": because.name, "why": because.why, "events": events}
@@ -151,6 +152,9 @@ def _summary(document: Counted) -> str:
         "accepted as the catalog declares": _declared(document["accepted_as_declared"]),
         "in sealed segments outside the database": _counted(document["in_sealed_segments"], "event"),
         "not seen": _not_seen(document["not_seen"]),
+        "without the coordinator's signature: of an earlier release, or written past it": _counted(
+            len(document["unsigned_records"]), "run record"
+        ),
         "of the first release, not saying how their actor is known": _counted(document["without_actor_basis"], "event"),
         "believed because no other record tells of them": _not_checkable(document["not_checkable"]),
         "still on the way to the audit": _counted(document["on_their_way"], "event"),

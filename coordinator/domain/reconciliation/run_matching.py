@@ -58,12 +58,15 @@ class RunMatcher:
     absent: set[str] = field(default_factory=set)
     content_mismatches: list[Discrepancy] = field(default_factory=list)
     without_actor_basis: int = 0  # events of the first release, which did not write it
+    unsigned: set[str] = field(default_factory=set)  # runs whose records do not bear the coordinator's signature
     _matched: set[UUID] = field(default_factory=set)
     _looked_for: set[UUID] = field(default_factory=set)
 
     def add_run(self, run: Run, *, owed: bool) -> None:
         """Takes a record as it is now; read again, it replaces the older one. `owed`: its outbox is not empty."""
         self.known.add(run.request_id)
+        if run.is_signed is False:
+            self.unsigned.add(run.request_id)
         for key, expected in expected_of(run, owed=owed).items():
             if key not in self._matched:
                 self.expected[key] = expected

@@ -70,7 +70,8 @@ OTHERS = (
         "service."),
     ProblemKind(
         "CM-815", "A run record cannot be read", 500, 3,
-        when="the document `run-<request_id>` is garbage, or another version wrote it; it is never written over "
+        when="the document `run-<request_id>` is garbage, another version wrote it, or it does not bear the "
+        "coordinator's signature; it is never written over "
         "([a damaged document](operating-guide.md#a-document-in-the-state-store-is-damaged))",
         next_step="Read what happened in the audit (coordinator audit show ID), and let somebody look at this document "
         "in the state store; every other run goes on."),
