@@ -149,7 +149,9 @@ async def _accept_request(dependencies: ApiDependencies, request: Request) -> Ru
             raise BadField("There are no parameters here.")
         require_plain_json(request)
         body = await read_body(request, MAXIMUM_BYTES, BodyTooLarge)
-        asked = read_request(read_object(body), default_request_id=request_id_for_call())
+        is_named = requester.name is not None
+        default_id = request_id_for_call(request.headers[SIGNATURE_HEADER] if is_named else None)
+        asked = read_request(read_object(body), default_request_id=default_id)
         return await dependencies.intake.accept(asked, requester)
     except NotProven as error:
         await dependencies.intake.refuse_verb(_unproven_key(request, error), error)

@@ -36,10 +36,12 @@ class NotProven(CoordinatorError):
 
     @property
     def retryable(self) -> bool:
+        """Whether the same call, signed anew, may be taken."""
         return self._may_pass_later
 
     @property
     def is_refusal(self) -> bool:
+        """It always is, also where it may pass later."""
         return True
 
 

@@ -104,9 +104,9 @@ def request_id_for_event(event_id: str, source: str) -> str:
     return str(uuid.uuid5(EVENT_ID_NAMESPACE, json.dumps([source, event_id])))
 
 
-def request_id_for_call() -> str:
-    """A new id, for a call that gives none."""
-    return str(uuid.uuid4())
+def request_id_for_call(signature: str | None = None) -> str:
+    """The id for a call that gives none: of a signed call always the same, so that the same call is no second run."""
+    return str(uuid.uuid4() if signature is None else uuid.uuid5(EVENT_ID_NAMESPACE, signature))
 
 
 def _check_selection(services: str | list[str]) -> None:

@@ -134,6 +134,23 @@ async def test_the_same_signature_is_taken_once(open_door: Open) -> None:
     assert answers[1].json()["retryable"]
 
 
+async def test_the_same_call_to_another_process_is_the_same_run_also_without_an_id(
+    open_door: Open, tmp_path: Path
+) -> None:
+    """A nonce is remembered by one process; a restart or another replica takes the call once more within a minute."""
+    door = open_door()
+    content = json.dumps({"services": "all"}).encode()
+    headers = {"content-type": "application/json"}
+    headers |= door.key("ada").sign(Call("POST", "/migrations", COORDINATOR, content))
+    first = await door.client.post("/migrations", content=content, headers=headers)
+    keys = OperatorKeys(door.world.catalog.operators, PublicKeys(public_folder(tmp_path)))
+    replica = client_for(app_of(door.world, door.world.life(), CallSettings(required=True), keys))
+    second = await replica.post("/migrations", content=content, headers=headers)
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json()["request_id"] == second.json()["request_id"]
+    assert len((await door.client.get("/migrations")).json()["runs"]) == 1
+
+
 @pytest.mark.parametrize("name", ["first", COORDINATOR, "stranger", "clerk"])
 async def test_whoever_is_no_operator_who_may_request_is_refused_by_name(open_door: Open, name: str) -> None:
     """The keys of applications are known here too, and give no right to ask for anything."""
