@@ -104,14 +104,15 @@ class Infrastructure:
         self.say(f"PostgreSQL on {address.host}:{address.port}, the one you named")
 
     def _redis_up(self) -> None:
-        host, port = self.settings.redis_host, self.settings.redis_port
+        settings, host, port = self.settings, self.settings.redis_host, self.settings.redis_port
         if self.redis_is_ours:
             self.redis.start()
             self.say(f"Redis on {host}:{port}, data in {self.redis.data}")
             return
-        if not redis.answers(host, port):
-            advice = "Check REDIS_HOST and REDIS_PORT, or unset REDIS_HOST to run our own"
+        if not redis.answers(host, port, settings.redis_user, settings.redis_password):
+            advice = "Check REDIS_HOST, _PORT, _USERNAME and _PASSWORD, or unset REDIS_HOST to run our own"
             raise CannotConnect(f"Redis on {host}:{port}", "it does not answer", advice)
+        self.redis.access.tell_dapr(settings.redis_user, settings.redis_password)
         self.say(f"Redis on {host}:{port}, the one you named")
 
     def down(self) -> None:

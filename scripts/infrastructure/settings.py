@@ -11,6 +11,7 @@ from pathlib import Path
 from scripts.infrastructure import ports
 from scripts.infrastructure.errors import InfrastructureError
 from scripts.infrastructure.postgres import Address
+from scripts.infrastructure.redis_access import RedisAccess
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,6 +53,9 @@ class Settings:
     redis_host: str = "localhost"
     redis_port: int = 6379
     redis_named: bool = False
+    # Of a server that the user named. Our own makes its passwords by itself.
+    redis_user: str = ""
+    redis_password: str = field(default="", repr=False)
     control_plane: ControlPlanePorts = field(default_factory=ControlPlanePorts)
     # Contains `dapr` and `.dapr/bin/{daprd,placement,scheduler}`; scripts/setup creates it.
     dapr: Path = Path(sys.prefix) / "dapr"
@@ -74,6 +78,8 @@ class Settings:
             redis_host=redis_host,
             redis_port=int(redis_port) if redis_port.isdigit() else _port(environment, "REDIS_PORT", 6379),
             redis_named="REDIS_HOST" in environment,
+            redis_user=environment.get("REDIS_USERNAME", ""),
+            redis_password=environment.get("REDIS_PASSWORD", ""),
             control_plane=ControlPlanePorts.from_environment(environment),
         )
 
@@ -94,6 +100,11 @@ class Settings:
     def audit_folder(self) -> Path:
         """The folder of the audit's key and anchors. They belong to the databases in the same state directory only."""
         return self.state / "audit"
+
+    @property
+    def redis_access(self) -> RedisAccess:
+        """The files with the passwords of our own Redis, and the one with the password that Dapr uses."""
+        return RedisAccess(self.state / "redis")
 
     @property
     def keys_folder(self) -> Path:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import psycopg
 
-from scripts.infrastructure import redis
 from scripts.infrastructure.control_plane import healthy
 from scripts.infrastructure.fleet import Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.postgres import Address
+from scripts.infrastructure.redis import answers
 from scripts.infrastructure.supervise import Program
 
 
@@ -44,7 +44,7 @@ def status(infrastructure: Infrastructure) -> list[Status]:
         _row(
             infrastructure.redis.program,
             broker,
-            redis.answers(settings.redis_host, settings.redis_port),
+            _redis_answers(infrastructure),
             infrastructure.redis_is_ours,
         ),
         _row(plane.placement, f"127.0.0.1:{numbers.placement}", healthy(numbers.placement_healthz)),
@@ -75,6 +75,13 @@ def _row(program: Program, address: str, answers: bool, ours: bool = True) -> St
         return Status(program.name, "yours" if answers else "unhealthy", address, None, "")
     state = "stopped" if process is None else "healthy" if answers else "unhealthy"
     return Status(program.name, state, address, process.pid if process else None, str(program.log))
+
+
+def _redis_answers(infrastructure: Infrastructure) -> bool:
+    if infrastructure.redis_is_ours:
+        return infrastructure.redis.answers()
+    settings = infrastructure.settings
+    return answers(settings.redis_host, settings.redis_port, settings.redis_user, settings.redis_password)
 
 
 def _postgres_answers(address: Address) -> bool:

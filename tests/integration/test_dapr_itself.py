@@ -70,7 +70,7 @@ def rendered(folder: Path, settings: Settings, clean_up: str | None = None) -> P
     if clean_up is not None:
         configuration["spec"]["nameResolution"]["configuration"]["cleanupInterval"] = clean_up
     (folder / "dapr-config.yaml").write_text(yaml.safe_dump(configuration))
-    for name in ("pubsub", "resiliency"):
+    for name in ("broker-secrets", "pubsub", "resiliency"):
         (folder / "components" / f"{name}.yaml").unlink()
     component = yaml.safe_load((folder / "components" / "statestore.yaml").read_text())
     metadata = [entry for entry in component["spec"]["metadata"] if entry["name"] != "actorStateStore"]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-import redis
 
 from scripts.infrastructure import ports
 from scripts.infrastructure.infrastructure import Infrastructure
@@ -62,10 +61,10 @@ def test_postgresql_and_redis_answer_for_nothing_that_is_not_on_disk(infrastruct
     with infrastructure.settings.postgres.connect() as connection:
         settings = "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
         assert connection.execute(settings).fetchone() == ("on", "on")
-    with redis.Redis(ports.LOOPBACK, infrastructure.settings.redis_port) as client:
-        assert client.config_get("append*") | {"appendonly": "yes", "appendfsync": "always"} == client.config_get(
-            "append*"
-        )
+    configuration = infrastructure.redis.access.configuration.read_text().splitlines()
+    assert {"appendonly yes", "appendfsync always"} <= set(configuration)
+    with infrastructure.redis.client() as client:
+        assert client.info("persistence")["aof_enabled"] == 1
 
 
 def test_nothing_but_two_health_routes_listens_beyond_loopback(infrastructure: Infrastructure) -> None:
@@ -101,6 +100,8 @@ def test_a_named_server_is_used_and_never_started_or_stopped_by_us(
         "POSTGRES_HOST": ports.LOOPBACK,
         "POSTGRES_PORT": str(theirs.postgres.port),
         "REDIS_HOST": f"{ports.LOOPBACK}:{theirs.redis_port}",
+        "REDIS_USERNAME": "operator",
+        "REDIS_PASSWORD": theirs.redis_access.password("operator"),
     }
     guest = Infrastructure(Settings.from_environment(named))
     assert not guest.postgres_is_ours

@@ -49,11 +49,11 @@ class Doors:
 
 
 @pytest.fixture
-def redis_port(tmp_path: Path) -> Iterator[int]:
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path / "redis", ports.choose(1)[0], dies_with_us=True)
     try:
         server.start()
-        yield server.port
+        yield server
     finally:
         server.program.stop()
 
@@ -83,15 +83,17 @@ async def doors(life: Life) -> AsyncIterator[Doors]:
 
 
 @pytest.fixture
-def components(redis_port: int, tmp_path: Path) -> Path:
+def components(redis: RedisServer, tmp_path: Path) -> Path:
     components = tmp_path / "components"
     components.mkdir()
     shutil.copy(ROOT / "components" / "resiliency.yaml", components)
-    pubsub = yaml.safe_load((ROOT / "components" / "pubsub.yaml").read_text())
-    for entry in pubsub["spec"]["metadata"]:
-        if entry["name"] == "redisHost":
-            entry["value"] = f"127.0.0.1:{redis_port}"
-    (components / "pubsub.yaml").write_text(yaml.safe_dump(pubsub))
+    moved = {"redisHost": f"127.0.0.1:{redis.port}", "secretsFile": str(redis.access.of_dapr)}
+    for name in ("pubsub.yaml", "broker-secrets.yaml"):
+        component = yaml.safe_load((ROOT / "components" / name).read_text())
+        for entry in component["spec"]["metadata"]:
+            if entry["name"] in moved:
+                entry["value"] = moved[entry["name"]]
+        (components / name).write_text(yaml.safe_dump(component))
     return components
 
 

@@ -32,6 +32,14 @@ def documents(folder: Path) -> dict[str, dict[str, Any]]:
     return {each["metadata"]["name"]: each for file in files for each in yaml.safe_load_all(file.read_text())}
 
 
+def committed_documents() -> dict[str, dict[str, Any]]:
+    """As a rendered copy has them, which can be started from any folder."""
+    found = documents(ROOT)
+    [secrets_file] = found["broker-secrets"]["spec"]["metadata"]
+    secrets_file["value"] = str(ROOT / secrets_file["value"])
+    return found
+
+
 def metadata(component: dict[str, Any]) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in component["spec"]["metadata"] if "value" in entry}
 
@@ -79,7 +87,7 @@ def test_an_event_that_fails_is_tried_again_for_less_time_than_the_broker_waits(
     assert inbound["maxRetries"] * int(inbound["duration"].removesuffix("s")) < 300
 
 
-@pytest.mark.parametrize("component", ["statestore", "pubsub"])
+@pytest.mark.parametrize("component", ["statestore", "pubsub", "broker-secrets"])
 def test_only_the_coordinator_sees(component: str) -> None:
     assert documents(ROOT)[component]["scopes"] == ["migration-coordinator"]
 
@@ -115,15 +123,24 @@ def test_a_secret_of_an_earlier_rendering_goes_when_it_is_not_needed_any_more(tm
     render_fleet(tmp_path, Rendering(ELSEWHERE))
     render_fleet(tmp_path, Rendering(Settings()))
     assert not (tmp_path / "secrets").exists()
-    assert documents(tmp_path) == documents(ROOT)
+    assert documents(tmp_path) == committed_documents()
 
 
 def test_no_sidecar_gives_a_secret_away(tmp_path: Path) -> None:
     """Its HTTP port is open to every user of the machine."""
     render_fleet(tmp_path, Rendering(ELSEWHERE))
     configuration = yaml.safe_load((tmp_path / "dapr-config.yaml").read_text())
-    assert configuration["spec"]["secrets"]["scopes"] == [{"storeName": "secrets", "defaultAccess": "deny"}]
-    assert documents(tmp_path)["secrets"]["scopes"] == ["migration-coordinator"]
+    stores = [name for name, each in documents(tmp_path).items() if "secretstores" in each["spec"].get("type", "")]
+    denied = [{"storeName": name, "defaultAccess": "deny"} for name in stores]
+    assert stores == ["broker-secrets", "secrets"]
+    assert configuration["spec"]["secrets"]["scopes"] == denied
+    assert all(documents(tmp_path)[name]["scopes"] == ["migration-coordinator"] for name in stores)
+
+
+def test_no_committed_file_has_the_password_of_the_broker() -> None:
+    pubsub = documents(ROOT)["pubsub"]
+    assert not {"redisUsername", "redisPassword"} & metadata(pubsub).keys()
+    assert pubsub["auth"] == {"secretStore": "broker-secrets"}
 
 
 def test_an_application_that_is_lent_the_password_is_otherwise_started_as_before(tmp_path: Path) -> None:
@@ -191,4 +208,4 @@ def test_rendering_with_the_defaults_changes_no_server(tmp_path: Path) -> None:
         own_key = {"CALL_SIGNING_KEY_FILE": str(ROOT / application["env"]["CALL_SIGNING_KEY_FILE"])}
         assert rendered[name]["env"] == application["env"] | own_key
         assert {key: rendered[name][key] for key in PORT_KEYS} == {key: application[key] for key in PORT_KEYS}
-    assert documents(tmp_path) == documents(ROOT)
+    assert documents(tmp_path) == committed_documents()
