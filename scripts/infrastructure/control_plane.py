@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
-from scripts.infrastructure import loopback, ports
+from scripts.infrastructure import loopback, ports, private
 from scripts.infrastructure.settings import ControlPlanePorts, Settings
 from scripts.infrastructure.supervise import Program, dying_with_us
 
@@ -53,10 +56,27 @@ class ControlPlane:
             "override-broadcast-host-port": f"{HOST}:{numbers.scheduler}",
             "etcd-data-dir": str(self.settings.state / "scheduler" / "data"),
             "etcd-client-port": str(numbers.scheduler_etcd_client),
-            "etcd-client-listen-address": HOST,
+            "etcd-client-listen-address": self._etcd_address,
             "etcd-initial-cluster": f"dapr-scheduler-server-0=http://{HOST}:{numbers.scheduler_etcd_peer}",
         }
         return self._program("scheduler", options)
+
+    @property
+    def _etcd_address_file(self) -> Path:
+        return self.settings.state / "scheduler" / "etcd-address"
+
+    @property
+    def _etcd_address(self) -> str:
+        """Where the scheduler's database listens. It obeys everybody, and Dapr 1.18 has no setting for a password.
+
+        So it is an address of the loopback network that no web page can guess. Only Linux has more than one of them.
+        """
+        return self._etcd_address_file.read_text() if self._etcd_address_file.exists() else HOST
+
+    def _choose_etcd_address(self) -> None:
+        if sys.platform == "linux" and not self._etcd_address_file.exists():
+            private.make_folder(self._etcd_address_file.parent)
+            private.write(self._etcd_address_file, "127." + ".".join(str(1 + secrets.randbelow(254)) for _ in range(3)))
 
     def _program(self, name: str, options: dict[str, str]) -> Program:
         binary = self.settings.dapr / ".dapr" / "bin" / name
@@ -66,6 +86,7 @@ class ControlPlane:
 
     def start(self) -> None:
         """Starts both, then waits for both. Returns when the timers of workflows will fire. Raises NotHealthy."""
+        self._choose_etcd_address()
         self._launch(self.placement, "placement")
         self._launch(self.scheduler, "scheduler")
         self.placement.wait_until(lambda: healthy(self.ports.placement_healthz), "its health route")

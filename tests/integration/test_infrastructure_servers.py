@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,11 +75,27 @@ def test_nothing_but_two_health_routes_listens_beyond_loopback(infrastructure: I
         connection.laddr.port
         for process in running
         for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.ip != ports.LOOPBACK
+        if connection.status == psutil.CONN_LISTEN and not connection.laddr.ip.startswith("127.")
     ]
     numbers = infrastructure.settings.control_plane
     assert len(running) == 4
     assert sorted(beyond) == sorted([numbers.placement_healthz, numbers.scheduler_healthz])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has more than one loopback address")
+def test_no_web_page_finds_the_database_of_the_scheduler(infrastructure: Infrastructure, tmp_path: Path) -> None:
+    """Any request could delete all jobs, and did so from a web page."""
+    number = infrastructure.settings.control_plane.scheduler_etcd_client
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((ports.LOOPBACK, number))
+    scheduler = infrastructure.control_plane.scheduler.process()
+    assert scheduler is not None
+    listening = scheduler.net_connections("tcp")
+    [address] = {each.laddr.ip for each in listening if each.status == psutil.CONN_LISTEN and each.laddr.port == number}
+    assert address.split(".")[0] == "127"
+    other = Infrastructure(Settings.private(tmp_path)).control_plane
+    other._choose_etcd_address()
+    assert other._etcd_address != address
 
 
 def test_a_server_that_was_killed_is_shown_as_stopped_and_brought_back_by_up(infrastructure: Infrastructure) -> None:
