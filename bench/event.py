@@ -13,6 +13,7 @@ import httpx
 from bench.ground import Ground
 from coordinator.domain.run_state import RunState
 from scripts.infrastructure.fleet import COORDINATOR
+from signed_calls.sidecar_token import HEADER
 
 TIMEOUT_SECONDS = 120
 
@@ -34,6 +35,10 @@ class Event:
     def _method(self) -> str:
         return f"{self.ground.fleet.sidecar}/v1.0/invoke/{COORDINATOR}/method"
 
+    @property
+    def _token(self) -> dict[str, str]:
+        return {HEADER: self.ground.fleet.token}
+
     def fresh(self) -> None:
         """Migrates empty databases."""
         self._migrate("succeeded")
@@ -47,7 +52,7 @@ class Event:
         published_at = datetime.now(UTC)
         body = {"request_id": request_id, "services": "all", "requested_by": "bench"}
         self.http.post(
-            f"{self.ground.fleet.sidecar}/v1.0/publish/pubsub/migrate.requested", json=body
+            f"{self.ground.fleet.sidecar}/v1.0/publish/pubsub/migrate.requested", json=body, headers=self._token
         ).raise_for_status()
         record = self._recorded(request_id)
         recorded_at = datetime.now(UTC)
@@ -60,7 +65,8 @@ class Event:
         """The finished run. Polls without a pause, so that the end is noticed at once. Raises RunWentWrong."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
-            answer = self.http.get(f"{self._method}/migrations/{request_id}", params={"wait_seconds": 1})
+            url = f"{self._method}/migrations/{request_id}"
+            answer = self.http.get(url, params={"wait_seconds": 1}, headers=self._token)
             if answer.status_code == httpx.codes.OK:
                 record: dict[str, Any] = answer.json()
                 if RunState(record["state"]).terminal and record.get("audit") == "recorded":
@@ -75,7 +81,7 @@ class Event:
     def _call(self) -> float:
         body = {"request_id": f"door-{uuid4()}", "services": ["cas-audit"], "dry_run": True, "requested_by": "bench"}
         begun = time.perf_counter()
-        self.http.post(f"{self._method}/migrations", json=body).raise_for_status()
+        self.http.post(f"{self._method}/migrations", json=body, headers=self._token).raise_for_status()
         took = (time.perf_counter() - begun) * 1000
         time.sleep(0.05)
         return took

@@ -51,6 +51,7 @@ from migration_sidecar.http_server.client_disconnect import ClientDisconnectGuar
 from migration_sidecar.http_server.cross_origin import CrossOriginGuard
 from migration_sidecar.http_server.log_format import configure_logging
 from migration_sidecar.http_server.openapi import VERSION, serve_document
+from migration_sidecar.http_server.own_sidecar import OwnSidecarGuard
 from migration_sidecar.http_server.problem_response import install_problem_handlers
 from signed_calls.keys import PublicKeys
 from signed_calls.settings import KEY_FILE, read_call_settings
@@ -70,6 +71,7 @@ def create_app() -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
+    app.add_middleware(OwnSidecarGuard, environment=os.environ)
     app.add_middleware(CrossOriginGuard, setting="COORDINATOR_ALLOWED_HOSTS")
     app.add_middleware(ClientDisconnectGuard)
     install_problem_handlers(app, PROBLEMS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import time
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from signed_calls.key_folder import NextKey, make_key, private_file, retire_old_keys
 from signed_calls.keys import LOOK_SECONDS, BadKey, read_private_file, read_signing_key
 from signed_calls.names import InvalidName
+from signed_calls.sidecar_token import HEADER, sidecar_token
 from signed_calls.signature import Call
 
 FOLDER = Path(".rmbrain/keys")
@@ -87,6 +89,8 @@ def _call(given: argparse.Namespace) -> int:
     )
     request = urllib.request.Request(given.url, method=given.method, data=body or None, headers=headers)  # noqa: S310
     request.add_header("content-type", "application/json")
+    if invoked and (token := sidecar_token(os.environ, given.keys.parent)):
+        request.add_header(HEADER, token)
     return _print_answer(request)
 
 

@@ -15,6 +15,8 @@ import httpx
 from coordinator.client.errors import AppNotReady, AppNotRunning, BadInput, CannotReach, NoReply
 from coordinator.client.operator_key import APP_ID, operator_signer, signing_hook
 from coordinator.client.responses import Document, parse_response
+from coordinator.client.state_folders import token_of_daprd
+from signed_calls.sidecar_token import HEADER
 from signed_calls.signer import Signer
 
 TRIES = 3
@@ -70,7 +72,7 @@ def _parse_address(address: str) -> httpx.URL:
 
 
 class CoordinatorClient:
-    """Calls the coordinator at `address`, or through daprd with the token in DAPR_API_TOKEN if there is no address.
+    """Calls the coordinator at `address`; if there is none, through daprd, with its token.
 
     Every call is signed if there is a `signer`. It raises Refused for a problem that the coordinator answers, and
     CannotReach if it does not answer. `transport` is for tests.
@@ -79,11 +81,11 @@ class CoordinatorClient:
     def __init__(
         self, address: str | None = None, transport: httpx.BaseTransport | None = None, signer: Signer | None = None
     ) -> None:
-        token = os.environ.get("DAPR_API_TOKEN")
+        token = "" if address else token_of_daprd()
         self._address = _parse_address(address or sidecar_url())
         self._printable_address = str(self._address.copy_with(userinfo=b""))  # without the password
         self._http = httpx.Client(
-            headers={"accept-encoding": "identity"} | ({"dapr-api-token": token} if token and not address else {}),
+            headers={"accept-encoding": "identity"} | ({HEADER: token} if token else {}),
             timeout=httpx.Timeout(30, connect=5),
             trust_env=False,  # a proxy meant for the internet must not see calls to this machine
             transport=transport,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +10,9 @@ import httpx
 from coordinator.client.client import daprd_url
 from coordinator.client.errors import CannotReach
 from coordinator.client.operator_key import APP_ID
+from coordinator.client.state_folders import token_of_daprd
 from signed_calls.events import signed_event
+from signed_calls.sidecar_token import HEADER
 from signed_calls.signer import Signer
 
 TOPIC = "migrate.requested"
@@ -37,8 +38,8 @@ def publish(event: dict[str, Any], pubsub: str) -> None:
 
     A repeat is harmless: the request in it has an id.
     """
-    token = os.environ.get("DAPR_API_TOKEN")
-    headers = {"content-type": MEDIA_TYPE} | ({"dapr-api-token": token} if token else {})
+    token = token_of_daprd()
+    headers = {"content-type": MEDIA_TYPE} | ({HEADER: token} if token else {})
     url = f"{daprd_url()}/v1.0/publish/{pubsub}/{TOPIC}"
     try:
         with httpx.Client(trust_env=False, timeout=TIMEOUT_SECONDS) as client:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
 
 from coordinator.client.errors import BadInput
+from coordinator.client.state_folders import state_folders
 from signed_calls.key_folder import private_file
 from signed_calls.keys import BadKey
 from signed_calls.names import InvalidName
@@ -17,14 +18,13 @@ from signed_calls.signer import Signer
 
 APP_ID = "migration-coordinator"
 OPERATOR, KEY_FILE, KEY_TEXT = "COORDINATOR_OPERATOR", "COORDINATOR_KEY_FILE", "COORDINATOR_KEY"
-STATE = "RMBRAIN_STATE_DIR"  # where `infra up` keeps what it makes, if not in .rmbrain
 DEFAULT_OPERATOR = "operator"
 
 
 def operator_signer(environment: Mapping[str, str] = os.environ, here: Path | None = None) -> Signer | None:
     """Signs as the operator that the environment names; None if there is no key, and then nothing is signed.
 
-    Without a variable the key is the one that `infra up` has made, in this folder or one above. Raises BadInput for a
+    Without a variable the key is the one that `infra up` has made, see `state_folders`. Raises BadInput for a
     key that cannot be used: a command must not go on as nobody.
     """
     name = environment.get(OPERATOR) or DEFAULT_OPERATOR
@@ -46,18 +46,10 @@ def operator_signer(environment: Mapping[str, str] = os.environ, here: Path | No
 
 
 def _made_by_set_up(name: str, environment: Mapping[str, str], here: Path) -> Path | None:
-    for state in _state_folders(environment, here):
+    for state in state_folders(environment, here):
         if (file := private_file(state / "keys", name)).exists():
             return file
     return None
-
-
-def _state_folders(environment: Mapping[str, str], here: Path) -> Iterator[Path]:
-    if state := environment.get(STATE):
-        yield Path(state)
-        return
-    for folder in (here, *here.parents):
-        yield folder / ".rmbrain"
 
 
 def signing_hook(signer: Signer, prefix: str) -> Callable[[httpx.Request], None]:

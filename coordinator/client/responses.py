@@ -39,7 +39,7 @@ def _not_the_coordinator(status: int, document: Document) -> CannotReach:
     if status in (401, 403):
         return CannotReach(
             f"the sidecar refused the call ({status})",
-            "set DAPR_API_TOKEN to the token that daprd was started with",
+            "call as the user who started the fleet, or set DAPR_API_TOKEN to the token that daprd was started with",
             retryable=False,
         )
     if "connection refused" in message or "not in a ready state" in message:

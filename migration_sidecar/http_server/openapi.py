@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
 
+from migration_sidecar.http_server.own_sidecar import ROUTES
 from migration_sidecar.http_server.problem_response import MEDIA_TYPE, ProblemDocument
 
 PATH = "/openapi.json"
@@ -51,9 +52,10 @@ def document(app: FastAPI) -> dict[str, Any]:
     """The document. Call it once per application, after the last route was added."""
     schema = app.openapi()
     components = schema.setdefault("components", {}).setdefault("schemas", {})
-    for path in schema["paths"].values():
+    for address, path in schema["paths"].items():
         for method, operation in path.items():
-            refused = (403, 415, 500) if method in BODY_METHODS else (403, 500)
+            refused = [403, 415, 500] if method in BODY_METHODS else [403, 500]
+            refused += [401] if address.startswith(ROUTES) else []
             operation["responses"] |= {str(status): _problem(status) for status in refused}
             operation["responses"] = dict(sorted(operation["responses"].items()))
     _move_definitions(schema["paths"], components)

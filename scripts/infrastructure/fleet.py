@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 import urllib.error
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from scripts.infrastructure.inherited import of_a_fleet
 from scripts.infrastructure.render import PORT_KEYS, Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import Program, dying_with_us, end
+from signed_calls import sidecar_token
 
 COORDINATOR = "migration-coordinator"
 # After its sidecar. dapr run starts no application a second time, so waiting longer for an ended one is useless.
@@ -62,7 +64,7 @@ class Fleet:
             environment={
                 "DAPR_RUNTIME_PATH": str(self.settings.dapr),
                 "DAPR_HOST_IP": ports.LOOPBACK,
-                **self.environment,
+                **self._own_environment,
             },
             inherits=of_a_fleet(),
             ends_descendants=True,
@@ -77,6 +79,20 @@ class Fleet:
     def sidecar(self) -> str:
         """The URL of the coordinator's daprd."""
         return f"http://{ports.LOOPBACK}:{read_fleet(self.file)[COORDINATOR]['daprHTTPPort']}"
+
+    @property
+    def _own_environment(self) -> dict[str, str]:
+        return {**self.settings.dapr_tokens.environment(), **self.environment}
+
+    @property
+    def token(self) -> str:
+        """The token that the sidecars demand; empty if they demand none."""
+        return self._own_environment.get(sidecar_token.VARIABLE, "")
+
+    def request(self, path: str, data: bytes | None = None) -> urllib.request.Request:
+        """A request for the coordinator's sidecar, with the token."""
+        headers = {"content-type": "application/json", sidecar_token.HEADER: self.token}
+        return urllib.request.Request(f"{self.sidecar}{path}", data=data, headers=headers)
 
     @property
     def processes(self) -> FleetProcesses:
@@ -121,12 +137,12 @@ class Fleet:
         deadline = time.monotonic() + timeout_seconds
         routes = {name: "readyz" if name == COORDINATOR else "healthz" for name in read_fleet(self.file)}
         for name, route in routes.items():
-            self._wait_for(name, f"{self.sidecar}/v1.0/invoke/{name}/method/{route}", deadline)
+            self._wait_for(name, self.request(f"/v1.0/invoke/{name}/method/{route}"), deadline)
             say(name)
 
-    def _wait_for(self, name: str, url: str, deadline: float) -> None:
+    def _wait_for(self, name: str, request: urllib.request.Request, deadline: float) -> None:
         healthy_at = time.monotonic()
-        while (answer := answer_of(url)) != "200":
+        while (answer := answer_of(request)) != "200":
             now = time.monotonic()
             if self.program.process() is None:
                 raise NotHealthy("dapr run", f"{name} ({answer})", "it ended", self.program.log)
@@ -164,10 +180,10 @@ class Fleet:
         return stopped or bool(processes.everything)
 
 
-def answer_of(url: str) -> str:
+def answer_of(request: urllib.request.Request) -> str:
     """The HTTP status code as text, or the reason why there is none."""
     try:
-        with loopback.call(url, timeout_seconds=5) as answer:
+        with loopback.call(request, timeout_seconds=5) as answer:
             return str(answer.status)
     except urllib.error.HTTPError as error:
         return f"{error.code}: {error.read(200).decode(errors='replace')}"

@@ -146,6 +146,15 @@ def _program(words: Sequence[str]) -> str:
     return Path(words[0]).name if words else ""
 
 
+def is_program_here(process: psutil.Process, name: str) -> bool:
+    """Whether it is such a program, of our own user, in our network."""
+    try:
+        ours = process.uids().real == os.getuid() and _network(process.pid) == _network(os.getpid())
+        return ours and _program(process.cmdline()) == name
+    except (psutil.Error, OSError):
+        return False
+
+
 def _in_folder(process: psutil.Process, path: str) -> Path:
     """The path as that process understands it: relative to its own working directory."""
     return Path(process.cwd(), path).resolve()

@@ -82,6 +82,7 @@ class Infrastructure:
         with self._locked():
             private.tighten_state(self.settings.state, whole=self.settings.state == ROOT / ".rmbrain")
             make_call_keys(self.settings.keys_folder)
+            self.settings.dapr_tokens.make()
             self._postgres_up()
             prepare_state_store(self.settings.postgres)
             self._redis_up()

@@ -9,7 +9,6 @@ import shlex
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from scripts.infrastructure.render_secrets import DEVELOPMENT
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.signed import anchors, wait_until_signed
 from scripts.infrastructure.telling import say
+from signed_calls.sidecar_token import VARIABLE
 
 PROGRAMS = Path(sys.prefix) / "bin"
 COUNT_TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
@@ -82,6 +82,7 @@ def migrate(fleet: Fleet, environment: Mapping[str, str], say: Progress) -> int:
         **inherited(of_a_fleet(environment), environment),
         "DAPR_HTTP_PORT": fleet.sidecar.rpartition(":")[2],
         "COORDINATOR_KEY_FILE": str(operator_file(fleet.settings.keys_folder)),
+        VARIABLE: fleet.token,
     }
     say("watching the run")
     outcome = call(["coordinator", "watch", request], shell)
@@ -124,11 +125,7 @@ def publish(fleet: Fleet, body: dict[str, str]) -> None:
 
     Raises CannotConnect.
     """
-    request = urllib.request.Request(
-        f"{fleet.sidecar}/v1.0/publish/pubsub/migrate.requested",
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
+    request = fleet.request("/v1.0/publish/pubsub/migrate.requested", json.dumps(body).encode())
     try:
         loopback.call(request, timeout_seconds=30).close()
     except OSError as error:
@@ -166,7 +163,7 @@ Stop:   ./scripts/stop"""
 def main() -> int:
     """Called by scripts/quickstart. Returns the exit code."""
     private.restrict_umask()
-    # The development fleet listens on loopback without a token, and `dapr publish` could not send one.
+    # The development fleet has tokens of its own.
     for name in ("DAPR_API_TOKEN", "APP_API_TOKEN"):
         os.environ.pop(name, None)
     try:

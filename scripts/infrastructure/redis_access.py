@@ -44,7 +44,7 @@ class RedisAccess:
     @property
     def configuration(self) -> Path:
         """The server's configuration file. It has no password, only hashes of them."""
-        return self.directory / "server.conf"
+        return self.directory / "data" / "server.conf"
 
     def password(self, user: str) -> str:
         """The password of one of our users. It is made when it is missing."""

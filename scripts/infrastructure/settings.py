@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from scripts.infrastructure import ports
+from scripts.infrastructure.dapr_tokens import DaprTokens
 from scripts.infrastructure.errors import InfrastructureError
 from scripts.infrastructure.postgres import Address
 from scripts.infrastructure.redis_access import RedisAccess
@@ -105,6 +106,11 @@ class Settings:
     def redis_access(self) -> RedisAccess:
         """The files with the passwords of our own Redis, and the one with the password that Dapr uses."""
         return RedisAccess(self.state / "redis")
+
+    @property
+    def dapr_tokens(self) -> DaprTokens:
+        """The tokens between applications and their sidecars."""
+        return DaprTokens(self.state)
 
     @property
     def keys_folder(self) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -23,12 +22,13 @@ def wait_until_signed(fleet: Fleet) -> None:
 
     `audit verify` shows any rest.
     """
-    through = f"{fleet.sidecar}/v1.0/invoke/{COORDINATOR}/method"
+    through = f"/v1.0/invoke/{COORDINATOR}/method"
     head, deadline = 1, time.monotonic() + SECONDS_TO_SIGN
     while time.monotonic() < deadline:
         path = f"/audit/verify?limit=1&after={head - 1}"
-        headers = sign_as_operator(fleet.settings.keys_folder, Call("GET", path, COORDINATOR))
-        request = urllib.request.Request(through + path, headers=headers)
+        request = fleet.request(through + path)
+        for name, value in sign_as_operator(fleet.settings.keys_folder, Call("GET", path, COORDINATOR)).items():
+            request.add_header(name, value)
         with suppress(OSError, ValueError), loopback.call(request, timeout_seconds=5) as answer:
             verification = json.load(answer)
             if verification["anchored_seq"] == verification["head_seq"]:

@@ -29,7 +29,8 @@ def verified(ground: Ground) -> dict[str, Any]:
 
 def asked(ground: Ground, *words: str) -> tuple[int, dict[str, Any]]:
     command = [PROGRAMS / "coordinator", "audit", *words, "--json"]
-    environment = os.environ | {"DAPR_HTTP_PORT": ground.sidecar.rpartition(":")[2]}
+    port, token = ground.sidecar.rpartition(":")[2], ground.fleet.token
+    environment = os.environ | {"DAPR_HTTP_PORT": port, "DAPR_API_TOKEN": token}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     return done.returncode, json.loads(done.stdout)
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from scripts.infrastructure.render import Rendering, read_fleet, render_fleet
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import dying_with_us
 from signed_calls.key_folder import make_key
+from signed_calls.sidecar_token import HEADER
 from signed_calls.signer import Signer
 
 SERVICES = [member.name for member in members()]
@@ -62,10 +63,16 @@ class Ground:
     def sidecar(self) -> str:
         return self.fleet.sidecar
 
-    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+    @property
+    def token(self) -> dict[str, str]:
+        """The header that every sidecar of the fleet demands."""
+        return {HEADER: self.fleet.token}
+
+    def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any) -> httpx.Response:
         """The coordinator, through its sidecar, as the operator."""
         prefix = f"/v1.0/invoke/{COORDINATOR}/method"
-        request = httpx.Request(method, f"{self.sidecar}{prefix}{path}", **more)
+        url = f"{self.sidecar}{prefix}{path}"
+        request = httpx.Request(method, url, headers={**self.token, **(headers or {})}, **more)
         key = make_key(self.infrastructure.settings.keys_folder, "operator")
         signing_hook(Signer(lambda: key), prefix)(request)
         with httpx.Client(timeout=30) as client:
@@ -75,7 +82,7 @@ class Ground:
         parameters = {f"metadata.cloudevent.{key}": value for key, value in metadata.items()}
         url = f"{self.sidecar}/v1.0/publish/pubsub/migrate.requested"
         content = {"content": body} if isinstance(body, bytes) else {"json": body}
-        httpx.post(url, params=parameters, timeout=30, **content).raise_for_status()
+        httpx.post(url, params=parameters, timeout=30, headers=self.token, **content).raise_for_status()
 
     def rejections_of(self, request_id: str, timeout_seconds: float = 60) -> int:
         """How many the audit has, once it has any: a refusal may have to wait for the audit."""

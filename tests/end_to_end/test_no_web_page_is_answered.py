@@ -37,7 +37,8 @@ def operators(ground: Ground, name: str, url: str, order: dict[str, str]) -> htt
     content = httpx.Request("POST", url, json=order).content
     key = make_key(ground.infrastructure.settings.keys_folder, "operator")
     signature = key.sign(Call("POST", "/migrations/operations", name, content))
-    return httpx.post(url, content=content, headers={"content-type": "application/json", **signature}, timeout=30)
+    headers = {"content-type": "application/json", **signature, **ground.token}
+    return httpx.post(url, content=content, headers=headers, timeout=30)
 
 
 def test_no_service_takes_a_downgrade_through_any_sidecar(ground: Ground) -> None:
@@ -47,7 +48,7 @@ def test_no_service_takes_a_downgrade_through_any_sidecar(ground: Ground) -> Non
     for name, target in (("cas-audit", "audit_0005"), ("cds-client", "client_0001")):
         url = f"{ground.sidecar}/v1.0/invoke/{name}/method/migrations/operations"
         order = {"operation_id": f"down-{uuid4()}", "action": "downgrade", "target": target}
-        answer = httpx.post(url, json=order, timeout=30)
+        answer = httpx.post(url, json=order, headers=ground.token, timeout=30)
         assert (answer.status_code, answer.json()["code"]) == (401, "CM-108")
         # Nor by somebody who may give operations.
         answer = operators(ground, name, url, order)
@@ -61,7 +62,7 @@ def test_an_event_that_is_no_json_is_refused_on_the_record_and_not_delivered_for
     ground.publish({"request_id": first, "services": "all"})
     assert ground.ended(first)["state"] == "succeeded"
     url = f"{ground.sidecar}/v1.0/publish/pubsub/migrate.requested"
-    refused, text = f"refused-{uuid4()}", {"content-type": "text/plain"}
+    refused, text = f"refused-{uuid4()}", {"content-type": "text/plain", **ground.token}
     parameters = {"metadata.cloudevent.id": refused}
     httpx.post(url, params=parameters, content=b"not JSON", headers=text, timeout=30).raise_for_status()
     ground.publish({"request_id": then, "services": "all"})

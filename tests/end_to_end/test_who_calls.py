@@ -48,7 +48,7 @@ def doors_of(ground: Ground, name: str) -> list[str]:
 
 
 def test_a_stranger_gets_nothing_from_any_service_through_any_port(ground: Ground) -> None:
-    named = {"dapr-caller-app-id": COORDINATOR, "content-type": "application/json"}
+    named = {"dapr-caller-app-id": COORDINATOR, "content-type": "application/json", **ground.token}
     for name, method, path, body in ASKED:
         for door in doors_of(ground, name):
             answer = httpx.request(method, door + path, json=body, headers=named, timeout=30)
@@ -63,7 +63,7 @@ def signed(ground: Ground, name: str, audience: str, path: str, body: Any) -> ht
     """One call by one of those who have a key, through the coordinator's daprd."""
     content = httpx.Request("POST", "http://x", json=body).content
     key = make_key(ground.infrastructure.settings.keys_folder, name)
-    headers = {"content-type": "application/json", **key.sign(Call("POST", path, audience, content))}
+    headers = {"content-type": "application/json", **key.sign(Call("POST", path, audience, content)), **ground.token}
     url = f"{ground.sidecar}/v1.0/invoke/{audience}/method{path}"
     return httpx.post(url, content=content, headers=headers, timeout=30)
 

@@ -55,7 +55,8 @@ def small_fleet(folder: Path) -> Iterator[SmallFleet]:
     written = yaml.safe_load(file.read_text())
     written["apps"] = [each for each in written["apps"] if each["appID"] in (COORDINATOR, *MEMBERS)]
     file.write_text(yaml.safe_dump(written))
-    fleet = Fleet(settings, file, {"MIGRATE_ON_STARTUP": "apply", "COORDINATOR_CATALOG": str(catalog)})
+    environment = {"MIGRATE_ON_STARTUP": "apply", "COORDINATOR_CATALOG": str(catalog), "APP_API_TOKEN": ""}
+    fleet = Fleet(settings, file, environment)
     try:
         infrastructure.up()
         for database in MEMBERS.values():

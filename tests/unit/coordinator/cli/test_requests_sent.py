@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -181,6 +182,19 @@ def test_without_an_address_the_sidecar_is_asked_and_shown_the_token(
     coordinator.answers(f"GET {BEHIND_THE_SIDECAR}/fleet", (200, {"services": []}))
     assert command("fleet").exit_code == 0
     assert coordinator.asked[0].headers["dapr-api-token"] == "token"
+
+
+def test_without_the_variable_the_token_of_the_fleet_that_was_started_here_is_shown(
+    coordinator: ScriptedCoordinator, command: RunCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "tokens" / "dapr-api").write_text("made by infra up")
+    monkeypatch.setenv("RMBRAIN_STATE_DIR", str(tmp_path))
+    monkeypatch.delenv("COORDINATOR_URL")
+    monkeypatch.setenv("DAPR_HTTP_PORT", str(urlsplit(coordinator.url).port))
+    coordinator.answers(f"GET {BEHIND_THE_SIDECAR}/fleet", (200, {"services": []}))
+    assert command("fleet").exit_code == 0
+    assert coordinator.asked[0].headers["dapr-api-token"] == "made by infra up"
 
 
 def test_the_sidecars_token_is_shown_to_nobody_else(

@@ -1,0 +1,20 @@
+"""The token with which a person at this machine calls a sidecar (daprd) of a fleet that was started here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+VARIABLE = "DAPR_API_TOKEN"
+HEADER = "dapr-api-token"
+FILE = Path("tokens") / "dapr-api"
+
+
+def sidecar_token(environment: Mapping[str, str], state: Path) -> str:
+    """DAPR_API_TOKEN, also an empty one; otherwise what is in the state directory; empty if nobody made a token."""
+    if VARIABLE in environment:
+        return environment[VARIABLE]
+    try:
+        return (state / FILE).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
