@@ -40,7 +40,7 @@ MESSAGE = (
         "CM-108", "The caller is not proven", 401, 2,
         when="the call is not signed, with an unknown key, for another application, more than a minute ago, or it came "
         "before; its body or address is another than the signed one. 503 when too many calls came within a minute. "
-        "[security.md](security.md)",
+        "Also an event that does not come from the coordinator's own sidecar. [security.md](security.md)",
         next_step="Sign each call anew, with a key whose public part is in the folder that CALL_KEYS names. The "
         "command coordinator signs with the key that infra up has made, or with COORDINATOR_KEY_FILE."),
     ProblemKind(
