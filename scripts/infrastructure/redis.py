@@ -99,10 +99,11 @@ class RedisServer:
         return self.program.stop()
 
     def prove_ours(self) -> None:
-        """Raises NotOurs unless the server on the port was started with our configuration file."""
+        """Raises NotOurs unless the server on the port is the process that we started."""
+        process = self.program.process()
         with self.client() as client:
-            configuration = Path(client.info("server")["config_file"])
-        if configuration.resolve() != self.access.configuration.resolve():
+            answering = client.info("server")["process_id"]
+        if process is None or process.pid != answering:
             raise NotOurs("Redis", f"{ports.LOOPBACK}:{self.port}", self.data)
 
 
