@@ -23,8 +23,11 @@ if ! said="$(ask postgres 'SELECT 1' 2>&1)"; then
     "Start ours with ./scripts/infra up, or name yours: export POSTGRES_HOST=... POSTGRES_PASSWORD=..." >&2
   exit 3
 fi
-ours="${RMBRAIN_STATE_DIR:-$root/.rmbrain}/postgres/data"
-if [ -z "${POSTGRES_HOST:-}" ] && ! [ "$(ask postgres 'SHOW data_directory' 2>/dev/null)" -ef "$ours" ]; then
+# Process, folder and time of start of the server are in a file of its data folder.
+lock="${RMBRAIN_STATE_DIR:-$root/.rmbrain}/postgres/data/postmaster.pid"
+ours="$(head -n 3 "$lock" 2>/dev/null)"
+if [ -z "${POSTGRES_HOST:-}" ] && { [ -z "$ours" ] \
+  || [ "$(ask postgres "SELECT pg_read_file('postmaster.pid')" 2>/dev/null | head -n 3)" != "$ours" ]; }; then
   printf '%s\n' "${red}The PostgreSQL on $PGHOST:$PGPORT was not started by ./scripts/infra up, so nothing is created on it.${plain}" \
     "To use it all the same, name it: export POSTGRES_HOST=$PGHOST; to run ours beside it: export POSTGRES_PORT=$((PGPORT + 1))" >&2
   exit 3

@@ -136,6 +136,17 @@ class WrongPassword(InfrastructureError):
         )
 
 
+class NoServerUser(InfrastructureError):
+    """We are root, and a server cannot run under the user id that is its own."""
+
+    def __init__(self, server: str, number: int, why: str) -> None:
+        super().__init__(
+            f"{server} is never run as root, and cannot be run as user {number} here: {why}. Start this as an ordinary "
+            "user, or move this folder to where other users may enter (not below /root), or use a server that runs "
+            "already: export POSTGRES_HOST=... REDIS_HOST=..."
+        )
+
+
 class ToolMissing(InfrastructureError):
     """A program that scripts/setup installs is missing."""
 

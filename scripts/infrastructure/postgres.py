@@ -18,6 +18,7 @@ import psycopg
 from scripts.infrastructure import ports, private
 from scripts.infrastructure.errors import InfrastructureError, NotOurs, ToolMissing, WrongPassword
 from scripts.infrastructure.inherited import inherited
+from scripts.infrastructure.server_user import POSTGRES_USER
 from scripts.infrastructure.supervise import Program, dying_with_us
 from scripts.infrastructure.unprivileged import own, unprivileged
 
@@ -51,13 +52,17 @@ class Address:
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A server with its own data directory. `durable=False` is faster, for tests that never lose power."""
+    """A server with its own data directory. `durable=False` is faster, for tests that never lose power.
+
+    `keeps_our_rights`: started by root, it is root under another name. For tests whose server needs our folders.
+    """
 
     directory: Path
     address: Address
     max_connections: int = 200
     durable: bool = True
     dies_with_us: bool = False
+    keeps_our_rights: bool = False
     programs: Path = field(default_factory=binaries)
     locale: tuple[str, ...] = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
 
@@ -69,11 +74,15 @@ class PostgresServer:
     @property
     def program(self) -> Program:
         """The server process."""
-        command = [str(self.programs / "postgres"), "-D", str(self.data), *self._options()]
+        changes_user = POSTGRES_USER.needed and not self.keeps_our_rights
+        data = POSTGRES_USER.path(self.data) if changes_user else str(self.data)
+        command = [str(self.programs / "postgres"), "-D", data, *self._options()]
+        command = dying_with_us(command) if self.dies_with_us else command
         return Program(
             name="postgres",
-            command=unprivileged(dying_with_us(command) if self.dies_with_us else command),
+            command=POSTGRES_USER.started_as(command) if changes_user else unprivileged(command),
             directory=self.directory,
+            working_folder=self.data,
             # SIGTERM would wait until all clients disconnect. SIGINT ends their sessions, SIGQUIT ends all at once.
             stop_signals=(signal.SIGINT, signal.SIGQUIT),
         )
@@ -105,6 +114,9 @@ class PostgresServer:
             use = f"To use that server: export POSTGRES_HOST=localhost POSTGRES_PORT={port}"
             ports.demand_free(port, f"{use}; to run ours beside it: {beside}.", beside)
             self._create_cluster()
+            if not self.keeps_our_rights:
+                POSTGRES_USER.demand(self.programs / "postgres")
+                POSTGRES_USER.own(self.data)
         self.program.start()
         self.program.wait_until(self._answers, f"an answer on port {self.address.port}")
         self.prove_ours()
@@ -125,8 +137,10 @@ class PostgresServer:
     def prove_ours(self) -> None:
         """Raises NotOurs unless the server at the address uses our data directory."""
         with self.address.connect() as connection:
-            row = connection.execute("SHOW data_directory").fetchone()
-        if row is None or not Path(row[0]).samefile(self.data):
+            row = connection.execute("SELECT pg_read_file('postmaster.pid')").fetchone()
+        lock = self.data / "postmaster.pid"
+        # Process, folder and time of start; a copy of the folder has others.
+        if row is None or not lock.exists() or row[0].split("\n")[:3] != lock.read_text().split("\n")[:3]:
             raise NotOurs("PostgreSQL", f"{self.address.host}:{self.address.port}", self.data)
 
     def _create_cluster(self) -> None:

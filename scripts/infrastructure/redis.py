@@ -10,6 +10,7 @@ import valkey
 from scripts.infrastructure import ports, private
 from scripts.infrastructure.errors import NotOurs, ToolMissing
 from scripts.infrastructure.redis_access import BROKER, OPERATOR, RedisAccess, topics
+from scripts.infrastructure.server_user import REDIS_USER
 from scripts.infrastructure.settings import Settings
 from scripts.infrastructure.supervise import Program, dying_with_us
 
@@ -49,8 +50,10 @@ class RedisServer:
     @property
     def program(self) -> Program:
         """The server process."""
-        command = [str(binary()), str(self.access.configuration.absolute()), "--port", str(self.port)]
-        return Program("redis", dying_with_us(command) if self.dies_with_us else command, self.directory)
+        configuration = Path(REDIS_USER.path(self.data)).absolute() / self.access.configuration.name
+        command = [str(binary()), str(configuration), "--port", str(self.port)]
+        command = REDIS_USER.started_as(dying_with_us(command) if self.dies_with_us else command)
+        return Program("redis", command, self.directory, working_folder=self.data)
 
     def start(self) -> None:
         """Returns when the server answers and is provably ours. Raises PortTaken or NotOurs."""
@@ -61,6 +64,9 @@ class RedisServer:
             private.make_folder(self.directory)
             private.make_folder(self.data)
             private.write(self.access.configuration, self._configuration())
+            REDIS_USER.demand(binary())
+            REDIS_USER.own(self.data)
+            REDIS_USER.give(self.access.configuration)
         self.program.start()
         self.program.wait_until(self.answers, f"an answer on port {self.port}")
         self.prove_ours()
@@ -70,7 +76,7 @@ class RedisServer:
         """Commands that change settings, load modules or run scripts are in no user's list."""
         settings = {
             "bind": ports.LOOPBACK,
-            "dir": f'"{self.data.absolute()}"',
+            "dir": f'"{Path(REDIS_USER.path(self.data)).absolute()}"',
             "appendonly": "yes",
             "appendfsync": "always",
             "save": '""',

@@ -37,6 +37,8 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     # Names and patterns of variables that it inherits, in addition to those that every program needs.
     inherits: Sequence[str] = ()
+    # The folder that it runs in; ours if there is none.
+    working_folder: Path | None = None
     # Whether `stop` also ends all processes that it started, even if it has ended itself.
     ends_descendants: bool = False
 
@@ -89,6 +91,7 @@ class Program:
                 env={**inherited(self.inherits), **self.environment, MARK_VARIABLE: str(self.pid_file)},
                 start_new_session=True,
                 umask=private.UMASK,
+                cwd=self.working_folder,
             )
         except FileNotFoundError as error:
             raise ToolMissing(self.name, str(error.filename)) from None

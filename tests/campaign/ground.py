@@ -56,6 +56,8 @@ def patient(work: Callable[[], Result], what: str) -> Result:
 class Cluster(PostgresServer):
     """Its backends are killed, so a commit is in the kernel's hands before it is answered; the machine stays up."""
 
+    keeps_our_rights: bool = True  # a small disk is mounted where only we may enter
+
     def _options(self) -> list[str]:
         settings = {"synchronous_commit": "on", "log_lock_waits": "on", "max_prepared_transactions": "5"}
         return [*super()._options(), *(part for name, value in settings.items() for part in ("-c", f"{name}={value}"))]

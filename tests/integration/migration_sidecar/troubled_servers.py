@@ -55,6 +55,7 @@ class CrampedServer(PostgresServer):
     """Has a folder of `megabytes` of memory for a tablespace, in a mount namespace that ends with the server."""
 
     megabytes: int = 24
+    keeps_our_rights: bool = True  # the folder is where only we may enter
 
     @property
     def small_disk(self) -> Path:

@@ -1,0 +1,68 @@
+"""Started as root, PostgreSQL and Redis each run under a user id of their own, which owns nothing but their data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.infrastructure.errors import NoServerUser
+
+# The data folder as the server's working folder: this path needs no right to enter the folders above it, which only
+# root may enter. Every process of the server has it.
+WORKING_FOLDER = "/proc/self/cwd"
+
+
+@dataclass(frozen=True)
+class ServerUser:
+    """A user id without a name. Below 65536, because many containers know no others."""
+
+    server: str
+    number: int
+
+    @property
+    def needed(self) -> bool:
+        """Whether we are root. Other users start servers as themselves."""
+        return os.geteuid() == 0
+
+    def started_as(self, command: Sequence[str]) -> list[str]:
+        """The command, which gives up all rights of root before the server starts."""
+        number = str(self.number)
+        user = ("setpriv", "--reuid", number, "--regid", number, "--clear-groups", "--inh-caps=-all", "--no-new-privs")
+        return [*user, *command] if self.needed else list(command)
+
+    def demand(self, program: str | Path) -> None:
+        """Raises NoServerUser if the program cannot be started under this user id."""
+        if not self.needed:
+            return
+        command = self.started_as([str(program), "--version"])
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise NoServerUser(self.server, self.number, f"{error.filename} was not found") from None
+        if done.returncode != 0:
+            raise NoServerUser(self.server, self.number, done.stderr.strip())
+
+    def own(self, data: Path) -> None:
+        """Gives the data folder to this user, also one that an earlier release left to root."""
+        if not self.needed or data.stat().st_uid == self.number:
+            return
+        for parent, folders, files in os.walk(data):
+            for name in (*folders, *files):
+                os.lchown(Path(parent, name), self.number, self.number)
+        os.chown(data, self.number, self.number)  # last, so that an interrupted change is done again
+
+    def give(self, file: Path) -> None:
+        """Gives a file in the data folder to this user, which we have written anew."""
+        if self.needed:
+            os.chown(file, self.number, self.number)
+
+    def path(self, data: Path) -> str:
+        """The data folder as the server names it."""
+        return WORKING_FOLDER if self.needed else str(data)
+
+
+POSTGRES_USER = ServerUser("PostgreSQL", 61432)
+REDIS_USER = ServerUser("Redis", 61379)
