@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from bench.databases import make_anew, revision_of
 from scripts.infrastructure.catalog import FleetMember, members
 from scripts.infrastructure.fleet import Fleet
@@ -34,9 +36,10 @@ class Ground:
         return members()
 
     def url_of(self, member: FleetMember) -> str:
-        """The service's own DATABASE_URL in the running fleet, with the driver."""
-        url: str = read_fleet(self.fleet.file)[member.name]["env"]["DATABASE_URL"]
-        return url
+        """The address with the driver of the service, for the administrator, who acts as the role of the service."""
+        url = make_url(read_fleet(self.fleet.file)[member.name]["env"]["DATABASE_URL"])
+        server = self.infrastructure.settings.postgres
+        return url.set(username=server.user, password=server.password).render_as_string(hide_password=False)
 
     def plain_url_of(self, member: FleetMember) -> str:
         """The same without a driver, for psql."""
@@ -45,6 +48,7 @@ class Ground:
     def make_databases_anew(self) -> None:
         """Creates empty databases, then waits until the services have noticed what is pending."""
         make_anew(self.infrastructure.postgres, [member.database for member in self.members])
+        self.infrastructure.give_databases()
         shutil.rmtree(self.infrastructure.settings.audit_folder, ignore_errors=True)  # its key signs one audit only
         time.sleep(SETTLE_SECONDS)
 

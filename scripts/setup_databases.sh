@@ -48,5 +48,8 @@ while read -r service database _; do
   fi
 done <<< "$catalog"
 
+# From now on each database belongs to the role of its service, as far as roles can be made there.
+(cd "$root" && "$bin/python" -m scripts.infrastructure.give_databases) || failed=$((failed + 1))
+
 printf '%s\n' "On $PGHOST:$PGPORT: ${green}$created created${plain}, ${yellow}$existing there already${plain}, ${red}$failed failed${plain}."
 [ "$failed" -eq 0 ] && [ $((created + existing)) -gt 0 ]

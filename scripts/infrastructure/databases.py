@@ -27,3 +27,10 @@ def prepare_state_store(server: Address) -> None:
     create_database(server, COORDINATOR_DATABASE)
     with server.connect(COORDINATOR_DATABASE) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS dapr")
+
+
+def owner_of_state(server: Address) -> str:
+    """The owner of the schema for Dapr's state."""
+    with server.connect(COORDINATOR_DATABASE) as connection:
+        row = connection.execute("SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'dapr'").fetchone()
+    return str(row[0]) if row else ""

@@ -136,6 +136,17 @@ class WrongPassword(InfrastructureError):
         )
 
 
+class InUse(InfrastructureError):
+    """Objects cannot change their owner, because somebody works with them."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"Database {database} was not given to the role of its service, because another session has locked objects "
+            "in it for more than 5 seconds. Nothing was changed in it. Try again, or stop the fleet before: "
+            "./scripts/stop"
+        )
+
+
 class NoServerUser(InfrastructureError):
     """We are root, and a server cannot run under the user id that is its own."""
 

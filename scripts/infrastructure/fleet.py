@@ -16,7 +16,7 @@ from scripts.infrastructure.fleet_logs import last_log_lines, log_folder
 from scripts.infrastructure.fleet_processes import FleetProcesses
 from scripts.infrastructure.infrastructure import silent
 from scripts.infrastructure.inherited import of_a_fleet
-from scripts.infrastructure.render import PORT_KEYS, Rendering, read_fleet, render_fleet
+from scripts.infrastructure.render import PORT_KEYS, Rendering, has_all_roles, read_fleet, render_fleet
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import Program, dying_with_us, end
 from signed_calls import sidecar_token
@@ -36,8 +36,8 @@ class Fleet:
 
     @classmethod
     def of(cls, settings: Settings, environment: Mapping[str, str]) -> Fleet:
-        """Uses the committed files if servers and ports are the default ones, and renders a copy otherwise."""
-        if settings.matches_the_committed_files:
+        """Uses the committed files if servers, ports and logins are the default ones, and renders a copy otherwise."""
+        if settings.matches_the_committed_files and has_all_roles(settings):
             return cls(settings, environment=environment)
         return cls(settings, render_fleet(settings.state / "fleet", Rendering(settings)), environment)
 

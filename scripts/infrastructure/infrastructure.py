@@ -18,10 +18,10 @@ from scripts.infrastructure.databases import prepare_state_store
 from scripts.infrastructure.errors import CannotConnect, InfrastructureError
 from scripts.infrastructure.postgres import PostgresServer
 from scripts.infrastructure.redis import RedisServer
-from scripts.infrastructure.settings import ROOT, Settings
+from scripts.infrastructure.role_passwords import RolePasswords
+from scripts.infrastructure.service_roles import ServiceRoles
+from scripts.infrastructure.settings import LOCAL_HOSTS, ROOT, Settings
 from scripts.infrastructure.supervise import Program
-
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 def silent(_: str) -> None:
@@ -85,10 +85,21 @@ class Infrastructure:
             self.settings.dapr_tokens.make()
             self._postgres_up()
             prepare_state_store(self.settings.postgres)
+            self._give_databases()
             self._redis_up()
             self.control_plane.start()
             numbers = self.settings.control_plane
             self.say(f"Dapr placement on port {numbers.placement}, scheduler on port {numbers.scheduler}")
+
+    def give_databases(self) -> None:
+        """Gives each database to the role of its service, also one that was created a moment ago."""
+        with self._locked():
+            self._give_databases()
+
+    def _give_databases(self) -> None:
+        settings = self.settings
+        passwords = RolePasswords(settings.passwords_folder)
+        ServiceRoles(settings.postgres, passwords, self.postgres_is_ours, self.say).give()
 
     def _postgres_up(self) -> None:
         address = self.settings.postgres

@@ -46,8 +46,10 @@ class Address:
         return f"{scheme}://{user}:{password}@{self.host}:{self.port}/{database}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
-        """A connection in autocommit mode. Raises psycopg.OperationalError."""
-        return psycopg.connect(self.url(database), autocommit=True, connect_timeout=5)
+        """A connection in autocommit mode, with the administrator's own rights. Raises psycopg.OperationalError."""
+        connection = psycopg.connect(self.url(database), autocommit=True, connect_timeout=5)
+        connection.execute("SET ROLE NONE")  # in the database of a service he acts as the role of that service
+        return connection
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 UMASK = 0o077
 # Our entries in a state directory, which may be a folder with other content too, such as /srv.
 OWN_ENTRIES = (
-    *("postgres", "redis", "placement", "scheduler", "fleet", "audit", "audit-until-*", "keys", "tokens"),
+    *("postgres", "redis", "placement", "scheduler", "fleet", "audit", "audit-until-*", "keys", "tokens", "passwords"),
     *("dapr-run.*", "lock", "set-up.lock"),
 )
 

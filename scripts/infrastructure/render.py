@@ -13,9 +13,11 @@ from sqlalchemy import URL, make_url
 
 from scripts.infrastructure import call_keys, ports, private
 from scripts.infrastructure.call_keys import COORDINATOR
+from scripts.infrastructure.catalog import members
 from scripts.infrastructure.databases import COORDINATOR_DATABASE
 from scripts.infrastructure.ports import LOOPBACK
 from scripts.infrastructure.render_secrets import SecretFiles
+from scripts.infrastructure.role_passwords import RolePasswords, role_of
 from scripts.infrastructure.settings import ROOT, Settings
 
 AUDIT = "cas-audit"
@@ -43,7 +45,7 @@ def render_fleet(into: Path, rendering: Rendering) -> Path:
     No file contains the user's password.
     """
     here = into.absolute()
-    secrets = SecretFiles(here, rendering.settings.postgres)
+    secrets = SecretFiles(here, rendering.settings.postgres, spared=has_all_roles(rendering.settings))
     _components(here / "components", rendering.settings, secrets)
     secrets.write(COORDINATOR_DATABASE)
     configuration = yaml.safe_load((ROOT / "dapr-config.yaml").read_text())
@@ -58,7 +60,7 @@ def _components(folder: Path, settings: Settings, secrets: SecretFiles) -> None:
     private.make_folder(folder)
     for source in sorted((ROOT / "components").glob("*.yaml")):
         documents = [_component(document, settings) for document in yaml.safe_load_all(source.read_text())]
-        if secrets.needed:
+        if secrets.needed and not _passwords(settings).exists(role_of(COORDINATOR_DATABASE)):
             for document in documents:
                 secrets.refer(document)
         private.write(folder / source.name, yaml.safe_dump_all(documents, sort_keys=False))
@@ -86,7 +88,7 @@ def _write(path: Path, document: Any) -> Path:
 
 def _component(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
     values = {
-        "connectionString": settings.postgres.url(COORDINATOR_DATABASE),
+        "connectionString": _state_store(settings),
         "redisHost": f"{settings.redis_host}:{settings.redis_port}",
         "secretsFile": str(settings.redis_access.of_dapr.absolute()),
     }
@@ -122,9 +124,7 @@ def _application(application: dict[str, Any], rendering: Rendering, secrets: Sec
     application["appDirPath"] = str(rendering.root.absolute())
     application["command"][0] = sys.executable
     if "DATABASE_URL" in committed:
-        environment["DATABASE_URL"] = _database_url(environment["DATABASE_URL"], rendering.settings, secrets)
-        if secrets.needed:
-            application["command"] = secrets.lend(application["command"])
+        _log_in(application, environment, rendering.settings, secrets)
     # Into the one log of `dapr run`, not into the source folder.
     application["appLogDestination"] = application["daprdLogDestination"] = "console"
     if application["appID"] == AUDIT and rendering.settings.state != Settings.state:
@@ -133,11 +133,40 @@ def _application(application: dict[str, Any], rendering: Rendering, secrets: Sec
         application["env"] = environment
 
 
-def _database_url(url: str, settings: Settings, secrets: SecretFiles) -> str:
-    here, server = make_url(url), settings.postgres
-    password = None if secrets.needed else server.password
-    moved = URL.create(here.drivername, server.user, password, server.host, server.port, here.database, here.query)
-    return moved.render_as_string(hide_password=False)
+def _log_in(application: dict[str, Any], environment: dict[str, str], settings: Settings, secrets: SecretFiles) -> None:
+    """With the role of its database if there is one, and otherwise as the administrator."""
+    here, passwords = make_url(environment["DATABASE_URL"]), _passwords(settings)
+    role = role_of(here.database or "")
+    user, password = role, None
+    if passwords.exists(role):
+        environment["PGPASSFILE"] = str(passwords.file(role).absolute())
+    else:
+        environment.pop("PGPASSFILE", None)
+        user, password = settings.postgres.user, None if secrets.needed else settings.postgres.password
+        if secrets.needed:
+            application["command"] = secrets.lend(application["command"])
+    server = settings.postgres
+    moved = URL.create(here.drivername, user, password, server.host, server.port, here.database, here.query)
+    environment["DATABASE_URL"] = moved.render_as_string(hide_password=False)
+
+
+def _state_store(settings: Settings) -> str:
+    role, passwords, server = role_of(COORDINATOR_DATABASE), _passwords(settings), settings.postgres
+    if not passwords.exists(role):
+        return server.url(COORDINATOR_DATABASE)
+    query = {"passfile": str(passwords.file(role).absolute())}
+    own = URL.create("postgresql", role, None, server.host, server.port, COORDINATOR_DATABASE, query)
+    return own.render_as_string(hide_password=False)
+
+
+def has_all_roles(settings: Settings) -> bool:
+    """Whether every service, and Dapr's state, has a role of its own on this server. The committed files need that."""
+    databases = [COORDINATOR_DATABASE, *(member.database for member in members())]
+    return all(_passwords(settings).exists(role_of(name)) for name in databases)
+
+
+def _passwords(settings: Settings) -> RolePasswords:
+    return RolePasswords(settings.passwords_folder)
 
 
 def _move(application: dict[str, Any], numbers: dict[str, int]) -> None:

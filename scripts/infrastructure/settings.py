@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,6 +16,7 @@ from scripts.infrastructure.postgres import Address
 from scripts.infrastructure.redis_access import RedisAccess
 
 ROOT = Path(__file__).resolve().parents[2]
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,12 @@ class Settings:
     def keys_folder(self) -> Path:
         """The folder of the keys with which applications sign their calls."""
         return self.state / "keys"
+
+    @property
+    def passwords_folder(self) -> Path:
+        """The folder of the passwords with which services log in to this PostgreSQL server."""
+        host = "localhost" if self.postgres.host in LOCAL_HOSTS else re.sub(r"[^\w.-]", "_", self.postgres.host)
+        return self.state / "passwords" / f"{host}-{self.postgres.port}"
 
     @property
     def matches_the_committed_files(self) -> bool:

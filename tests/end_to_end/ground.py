@@ -162,6 +162,7 @@ class Ground:
                 name = sql.Identifier(member.database)
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        self.infrastructure.give_databases()
         # An audit that is made anew knows nothing of older runs, which would be a gap each, and has a key of its own.
         self.query("migration_coordinator", FORGET_RUNS)
         shutil.rmtree(self.infrastructure.settings.audit_folder, ignore_errors=True)
@@ -240,10 +241,11 @@ def standing(folder: Path, on_startup: str) -> Iterator[Ground]:
     shutil.copy(ROOT / "fleet.toml", sources)
     settings = Settings.private(folder / "state")
     infrastructure = Infrastructure(settings)
-    file = render_fleet(folder / "fleet", Rendering(settings, root=sources, free_ports=True))
+    file = folder / "fleet" / "dapr.yaml"
     ground = Ground(infrastructure, Fleet(settings, file, {"MIGRATE_ON_STARTUP": on_startup}), sources)
     try:
-        infrastructure.up()
+        infrastructure.up()  # before the rendering, which asks which roles there are
+        render_fleet(file.parent, Rendering(settings, root=sources, free_ports=True))
         ground.empty_databases()
         ground.fleet.start()
         ground.fleet.wait()

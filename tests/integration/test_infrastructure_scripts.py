@@ -54,6 +54,12 @@ def databases(server: PostgresServer) -> set[str]:
         return {name for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall()}
 
 
+def owners(server: PostgresServer) -> dict[str, str]:
+    with server.address.connect() as connection:
+        rows = connection.execute("SELECT datname, pg_get_userbyid(datdba) FROM pg_database").fetchall()
+    return {name: owner for name, owner in rows if name in EXPECTED}
+
+
 EXPECTED = {member.database for member in members()}
 
 
@@ -85,6 +91,7 @@ def test_databases_are_created_once_and_skipped_afterwards(server: PostgresServe
     assert (first.returncode, first.stderr) == (0, "")
     assert "9 created, 0 there already, 0 failed" in first.stdout
     assert databases(server) >= EXPECTED
+    assert owners(server) == {name: name for name in EXPECTED}
     second = run("setup_databases.sh", **environment(server))
     assert second.returncode == 0
     assert "0 created, 9 there already, 0 failed" in second.stdout
@@ -93,6 +100,7 @@ def test_databases_are_created_once_and_skipped_afterwards(server: PostgresServe
 def test_a_database_that_cannot_be_created_is_in_the_report_and_in_the_exit_code(server: PostgresServer) -> None:
     with server.address.connect() as connection:
         connection.execute("CREATE ROLE modest LOGIN PASSWORD 'modest'")
+        connection.execute("GRANT CONNECT ON DATABASE postgres TO modest")
         connection.execute("DROP DATABASE IF EXISTS cds_task")
     modest = environment(server) | {"POSTGRES_USER": "modest", "POSTGRES_PASSWORD": "modest"}
     refused = run("setup_databases.sh", **modest, POSTGRES_HOST=ports.LOOPBACK)

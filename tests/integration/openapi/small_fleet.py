@@ -51,16 +51,17 @@ def small_fleet(folder: Path) -> Iterator[SmallFleet]:
     infrastructure = Infrastructure(settings)
     # The requests are made up by a generator, which has no key; who may call is tested elsewhere.
     rendering = Rendering(settings, free_ports=True, environment={"CALL_SIGNATURES": "off"})
-    file = render_fleet(folder / "fleet", rendering)
-    written = yaml.safe_load(file.read_text())
-    written["apps"] = [each for each in written["apps"] if each["appID"] in (COORDINATOR, *MEMBERS)]
-    file.write_text(yaml.safe_dump(written))
+    file = folder / "fleet" / "dapr.yaml"
     environment = {"MIGRATE_ON_STARTUP": "apply", "COORDINATOR_CATALOG": str(catalog), "APP_API_TOKEN": ""}
     fleet = Fleet(settings, file, environment)
     try:
         infrastructure.up()
+        written = yaml.safe_load(render_fleet(file.parent, rendering).read_text())
+        written["apps"] = [each for each in written["apps"] if each["appID"] in (COORDINATOR, *MEMBERS)]
+        file.write_text(yaml.safe_dump(written))
         for database in MEMBERS.values():
             create_database(settings.postgres, database)
+        infrastructure.give_databases()
         fleet.start()
         fleet.wait()
         yield SmallFleet(file)

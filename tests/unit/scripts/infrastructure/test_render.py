@@ -15,7 +15,8 @@ from sqlalchemy import make_url
 
 from scripts.infrastructure.catalog import members
 from scripts.infrastructure.postgres import Address
-from scripts.infrastructure.render import PORT_KEYS, Rendering, read_fleet, render_fleet
+from scripts.infrastructure.render import PORT_KEYS, Rendering, has_all_roles, read_fleet, render_fleet
+from scripts.infrastructure.role_passwords import RolePasswords, role_of
 from scripts.infrastructure.settings import ROOT, ControlPlanePorts, Settings
 
 COMMITTED = ROOT / "dapr.yaml"
@@ -25,6 +26,14 @@ ELSEWHERE = Settings(
     redis_port=7000,
     control_plane=ControlPlanePorts(placement=1001, scheduler=1002),
 )
+
+
+def with_roles(state: Path, server: Address) -> Settings:
+    """As after `infra up`: each service has a role of its own."""
+    settings = Settings(state=state, postgres=server)
+    for name in ("migration_coordinator", *(member.database for member in members())):
+        RolePasswords(settings.passwords_folder).make(role_of(name))
+    return settings
 
 
 def documents(folder: Path) -> dict[str, dict[str, Any]]:
@@ -104,6 +113,54 @@ def test_a_rendered_fleet_uses_the_servers_it_is_told_to(tmp_path: Path) -> None
     assert metadata(documents(tmp_path)["pubsub"])["redisHost"] == "broker.example:7000"
 
 
+def test_the_committed_fleet_logs_in_with_the_role_of_each_database_and_has_no_password() -> None:
+    for application in read_fleet(COMMITTED).values():
+        if "DATABASE_URL" in application.get("env", {}):
+            url = make_url(application["env"]["DATABASE_URL"])
+            assert (url.username, url.password) == (role_of(url.database or ""), None)
+            assert ROOT / application["env"]["PGPASSFILE"] == Settings().passwords_folder / (url.username or "")
+    state = make_url(metadata(documents(ROOT)["statestore"])["connectionString"])
+    assert (state.username, state.password) == (role_of("migration_coordinator"), None)
+    assert ROOT / str(state.query["passfile"]) == Settings().passwords_folder / "migration_coordinator"
+
+
+@pytest.mark.parametrize("server", [Address(), Address("::1", 6543, "admin", "p@ss:/word")])
+def test_a_rendered_fleet_logs_in_with_roles_where_they_are_and_knows_no_administrator(
+    tmp_path: Path, server: Address
+) -> None:
+    settings = with_roles(tmp_path / "a state", server)
+    fleet = read_fleet(render_fleet(tmp_path / "fleet", Rendering(settings)))
+    environment = fleet["cds-task"]["env"]
+    url = make_url(environment["DATABASE_URL"])
+    assert (url.drivername, url.username, url.password) == ("postgresql+asyncpg", "cds_task", None)
+    assert (url.host, url.port) == (server.host, server.port)
+    assert environment["PGPASSFILE"] == str(settings.passwords_folder / "cds_task")
+    state = make_url(metadata(documents(tmp_path / "fleet")["statestore"])["connectionString"])
+    assert (state.username, state.password, state.host) == ("migration_coordinator", None, server.host)
+    assert state.query["passfile"] == str(settings.passwords_folder / "migration_coordinator")
+    assert not (tmp_path / "fleet" / "secrets").exists()
+    for file in (tmp_path / "fleet").rglob("*.yaml"):
+        assert not [word for word in ("admin@", "postgres:postgres", "p@ss", "p%40ss") if word in file.read_text()]
+
+
+def test_a_service_without_a_role_logs_in_as_the_administrator_beside_others_that_have_one(tmp_path: Path) -> None:
+    settings = with_roles(tmp_path / "state", ELSEWHERE.postgres)
+    RolePasswords(settings.passwords_folder).file("cds_task").unlink()
+    fleet = read_fleet(render_fleet(tmp_path / "fleet", Rendering(settings)))
+    users = {name: make_url(fleet[name]["env"]["DATABASE_URL"]).username for name in ("cds-task", "cds-client")}
+    assert users == {"cds-task": "admin", "cds-client": "cds_client"}
+    assert "PGPASSFILE" not in fleet["cds-task"]["env"]
+    assert "scripts.infrastructure.with_password" in fleet["cds-task"]["command"]
+    assert "scripts.infrastructure.with_password" not in fleet["cds-client"]["command"]
+
+
+def test_the_committed_files_are_not_used_while_a_role_is_missing(tmp_path: Path) -> None:
+    settings = with_roles(tmp_path, Address())
+    assert has_all_roles(settings)
+    RolePasswords(settings.passwords_folder).file("migration_coordinator").unlink()
+    assert not has_all_roles(settings)
+
+
 def test_the_password_of_the_users_own_server_is_only_in_files_that_nobody_else_reads(tmp_path: Path) -> None:
     """Before, dapr.yaml and components/statestore.yaml had it, and everybody on the machine could read them."""
     for loose in (tmp_path / "components", tmp_path / "secrets"):
@@ -121,9 +178,9 @@ def test_the_password_of_the_users_own_server_is_only_in_files_that_nobody_else_
 
 def test_a_secret_of_an_earlier_rendering_goes_when_it_is_not_needed_any_more(tmp_path: Path) -> None:
     render_fleet(tmp_path, Rendering(ELSEWHERE))
-    render_fleet(tmp_path, Rendering(Settings()))
+    render_fleet(tmp_path, Rendering(with_roles(tmp_path / "state", Address())))
     assert not (tmp_path / "secrets").exists()
-    assert documents(tmp_path) == committed_documents()
+    assert "secrets" not in documents(tmp_path)
 
 
 def test_no_sidecar_gives_a_secret_away(tmp_path: Path) -> None:
@@ -203,9 +260,12 @@ def test_a_fleet_of_its_own_keeps_key_and_anchors_in_its_own_folder(tmp_path: Pa
 
 
 def test_rendering_with_the_defaults_changes_no_server(tmp_path: Path) -> None:
-    committed, rendered = read_fleet(COMMITTED), read_fleet(render_fleet(tmp_path, Rendering(Settings())))
+    """Only paths become absolute."""
+    settings = with_roles(tmp_path / "state", Address())
+    committed, rendered = read_fleet(COMMITTED), read_fleet(render_fleet(tmp_path / "fleet", Rendering(settings)))
+    assert documents(tmp_path / "fleet").keys() == documents(ROOT).keys()
     for name, application in committed.items():
-        own_key = {"CALL_SIGNING_KEY_FILE": str(ROOT / application["env"]["CALL_SIGNING_KEY_FILE"])}
-        assert rendered[name]["env"] == application["env"] | own_key
+        environment = {key: value.replace(".rmbrain", str(settings.state)) for key, value in application["env"].items()}
+        own_audit = {"AUDIT_FOLDER": str(settings.audit_folder)} if name == "cas-audit" else {}
+        assert rendered[name]["env"] == environment | own_audit
         assert {key: rendered[name][key] for key in PORT_KEYS} == {key: application[key] for key in PORT_KEYS}
-    assert documents(tmp_path) == committed_documents()
