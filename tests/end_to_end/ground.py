@@ -21,6 +21,7 @@ from scripts.infrastructure.catalog import members
 from scripts.infrastructure.fleet import COORDINATOR, Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.render import Rendering, read_fleet, render_fleet
+from scripts.infrastructure.role_passwords import role_of
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import dying_with_us
 from signed_calls.key_folder import make_key
@@ -159,9 +160,9 @@ class Ground:
         self.infrastructure.postgres.prove_ours()
         with self.infrastructure.settings.postgres.connect() as connection:
             for member in members():
-                name = sql.Identifier(member.database)
+                name, role = sql.Identifier(member.database), sql.Identifier(role_of(member.database))
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, role))
         self.infrastructure.give_databases()
         # An audit that is made anew knows nothing of older runs, which would be a gap each, and has a key of its own.
         self.query("migration_coordinator", FORGET_RUNS)

@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from scripts.infrastructure import loopback, ports
-from scripts.infrastructure.databases import prepare_state_store
+from scripts.infrastructure.databases import COORDINATOR_DATABASE, prepare_state_store
 from scripts.infrastructure.postgres import Address, PostgresServer
 from scripts.infrastructure.render import Rendering, render_fleet
+from scripts.infrastructure.role_passwords import RolePasswords, role_of
 from scripts.infrastructure.settings import Settings
 from scripts.infrastructure.supervise import Program, dying_with_us
 
@@ -104,6 +105,41 @@ def state_store(postgres: PostgresServer) -> Address:
     address = Address(postgres.address.host, postgres.address.port, "odd_state", SECRET)
     prepare_state_store(address)
     return address
+
+
+@pytest.fixture
+def state_role(postgres: PostgresServer, tmp_path: Path) -> Settings:
+    """Dapr's state has a role of its own, as after `infra up`."""
+    settings = Settings(state=tmp_path / "a state", postgres=postgres.address)
+    prepare_state_store(postgres.address)
+    role = role_of(COORDINATOR_DATABASE)
+    password = RolePasswords(settings.passwords_folder).make(role)
+    with postgres.address.connect() as connection:
+        connection.execute(f"DROP ROLE IF EXISTS {role}")
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+    with postgres.address.connect(COORDINATOR_DATABASE) as connection:
+        connection.execute("DROP SCHEMA dapr CASCADE")
+        connection.execute(f"CREATE SCHEMA dapr AUTHORIZATION {role}")
+    return settings
+
+
+def test_the_state_store_logs_in_with_a_role_that_owns_nothing_but_its_schema(
+    tmp_path: Path, start_sidecar: StartSidecar, state_role: Settings, postgres: PostgresServer
+) -> None:
+    """daprd makes its tables itself, and reads the password from the passfile that the component names."""
+    program, http = start_sidecar(rendered(tmp_path / "fleet", state_role))
+    assert answer(http, "state/statestore/any") == 204
+    with postgres.address.connect(COORDINATOR_DATABASE) as connection:
+        owners = connection.execute("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'dapr'").fetchall()
+    assert owners == [("migration_coordinator",)]
+    password = RolePasswords(state_role.passwords_folder).make("migration_coordinator")
+    process = program.process()
+    assert process is not None
+    assert password not in str(process.environ()) + str(process.cmdline()) + program.log.read_text()
+    program.stop()
+    with postgres.address.connect() as connection:
+        connection.execute("DROP DATABASE migration_coordinator WITH (FORCE)")
+        connection.execute("DROP ROLE migration_coordinator")
 
 
 def quoted(text: str) -> bytes:
