@@ -1,4 +1,4 @@
-"""The three sources of Dapr: an installed one, a downloaded release, or a build with Go."""
+"""Dapr's programs, and two of their sources: an installed Dapr and a downloaded release. The third is `dapr_build`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.infrastructure.errors import InfrastructureError
 from scripts.infrastructure.settings import ROOT
 
 RUNTIME_VERSION = "1.18.2"
 CLI_VERSION = "1.16.5"
 CONNECT_TIMEOUT_SECONDS = 5
-REPORT_EVERY_SECONDS = 20
+RELEASES = "https://github.com/dapr"
 MODULES = ROOT / "scripts" / "dapr"
+PINS = MODULES / "archives.sha256"
 
 Say = Callable[[str], None]
 
@@ -34,24 +33,22 @@ class Binary:
     """One program: where its release archive is, and how Go builds it."""
 
     name: str
-    release: str
+    release: str  # repository and version
     module: str
     package: str
     flags: tuple[str, ...]
 
+    def archive(self, machine: str) -> str:
+        """Its name in archives.sha256."""
+        return f"{self.release}/{self.name}_{machine}.tar.gz"
 
-_RUNTIME_RELEASE = f"https://github.com/dapr/dapr/releases/download/v{RUNTIME_VERSION}"
+
+_RUNTIME_RELEASE = f"dapr/v{RUNTIME_VERSION}"
 # Without a version daprd calls itself "edge", and `dapr run` then passes it no scheduler address.
 _RUNTIME_FLAGS = ("-ldflags", f"-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={RUNTIME_VERSION}")
 _CLI_FLAGS = ("-ldflags", f"-s -w -X main.version={CLI_VERSION} -X main.apiVersion=1.0")
 BINARIES = (
-    Binary(
-        "dapr",
-        f"https://github.com/dapr/cli/releases/download/v{CLI_VERSION}",
-        "cli",
-        "github.com/dapr/cli",
-        _CLI_FLAGS,
-    ),
+    Binary("dapr", f"cli/v{CLI_VERSION}", "cli", "github.com/dapr/cli", _CLI_FLAGS),
     Binary("placement", _RUNTIME_RELEASE, "runtime", "github.com/dapr/dapr/cmd/placement", _RUNTIME_FLAGS),
     Binary("scheduler", _RUNTIME_RELEASE, "runtime", "github.com/dapr/dapr/cmd/scheduler", _RUNTIME_FLAGS),
     # As in the official release; without this tag it contains no components.
@@ -105,16 +102,50 @@ def _within(folder: str, parent: Path) -> bool:
     return bool(folder) and Path(folder).resolve().is_relative_to(parent)
 
 
-def download(into: Path, say: Say) -> None:
-    """Raises OSError when a server does not answer, or when an archive does not have its published SHA-256."""
-    for binary in BINARIES:
-        url = f"{binary.release}/{binary.name}_{machine()}.tar.gz"
-        expected = _fetch(f"{url}.sha256").split()[0].decode()
+def pins(file: Path = PINS) -> dict[str, str]:
+    """The SHA-256 of each archive that is pinned in this checkout, by the archive's name."""
+    rows = (line.split() for line in file.read_text().splitlines() if line and not line.startswith("#"))
+    return {name: digest for digest, name in rows}
+
+
+def only_pinned(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the user refuses archives that are not pinned."""
+    return environment.get("DAPR_ONLY_PINNED", "") not in ("", "0")
+
+
+def download(into: Path, say: Say) -> list[str]:
+    """Returns the names of the archives that no pin confirms.
+
+    Raises OSError when a server does not answer, or when an archive does not have its SHA-256.
+    """
+    known = pins()
+    archives = {binary.name: binary.archive(machine()) for binary in BINARIES}
+    unpinned = [archive for archive in archives.values() if archive not in known]
+    if unpinned and only_pinned():
+        raise OSError(f"DAPR_ONLY_PINNED is set, and scripts/dapr/archives.sha256 does not have {', '.join(unpinned)}")
+    for name, archive in archives.items():
+        url = url_of(archive)
         say(f"downloading {url}")
-        archive = _fetch(url)
-        if hashlib.sha256(archive).hexdigest() != expected:
-            raise OSError(f"{url} does not have its published SHA-256")
-        _unpack(archive, binary.name, place(into, binary.name))
+        expected = known.get(archive) or published_hash(archive)
+        content = _fetch(url)
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise OSError(f"{url} does not have its {'pinned' if archive in known else 'published'} SHA-256")
+        _unpack(content, name, place(into, name))
+    return unpinned
+
+
+def url_of(archive: str) -> str:
+    """Where the release has this archive."""
+    repository, version, file = archive.split("/")
+    return f"{RELEASES}/{repository}/releases/download/{version}/{file}"
+
+
+def published_hash(archive: str) -> str:
+    """The SHA-256 that the release itself publishes. It proves nothing against whoever can change the release."""
+    digest = _fetch(f"{url_of(archive)}.sha256").split()[0].decode()
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise OSError(f"{url_of(archive)}.sha256 holds no SHA-256")
+    return digest
 
 
 def _fetch(url: str) -> bytes:
@@ -132,43 +163,3 @@ def _unpack(archive: bytes, name: str, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content.read())
         target.chmod(0o755)
-
-
-def build(into: Path, say: Say) -> None:
-    """Builds all programs with Go, respecting the user's Go settings. Takes minutes when Go's cache is empty.
-
-    Raises InfrastructureError when Go is missing or fails.
-    """
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if go is None:
-        raise InfrastructureError("Go (1.26 or newer) is not installed.")
-    for number, binary in enumerate(BINARIES, start=1):
-        target = place(into, binary.name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        command = [go, "build", "-buildvcs=false", "-mod=readonly", *binary.flags, "-o", str(target), binary.package]
-        _run_with_progress(command, binary, f"building {binary.name} ({number} of {len(BINARIES)})", say)
-
-
-def _run_with_progress(command: list[str], binary: Binary, doing: str, say: Say) -> None:
-    say(doing)
-    started = time.monotonic()
-    environment = {**os.environ, "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
-    with subprocess.Popen(
-        command,
-        cwd=MODULES / binary.module,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as compiler:
-        while True:
-            try:
-                output, _ = compiler.communicate(timeout=REPORT_EVERY_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
-                say(f"{doing}, {time.monotonic() - started:.0f} s so far")
-            except BaseException:
-                compiler.terminate()
-                raise
-    if compiler.returncode != 0:
-        raise InfrastructureError(f"`go build {binary.package}` failed: {output.strip()[-1500:]}")
