@@ -33,6 +33,7 @@ from migration_sidecar.protocol.reports import Report
 from migration_sidecar.protocol.url import URL
 from migration_sidecar.worker.env.autogenerate import without_journal
 from migration_sidecar.worker.failure_report import describe_failure
+from migration_sidecar.worker.known_passwords import learn
 from migration_sidecar.worker.refusal import MigrationRefused, sentence
 from migration_sidecar.worker.session import configure_hook, journal_writer
 from migration_sidecar.worker.session.handed_connection import left_as_it_was
@@ -212,6 +213,7 @@ class NativeAlembicRun:
             return str(error)
         if self.handed_over:
             return None
+        learn(connection.engine.url.username, connection.engine.url.password)
         problem = describe_failure(error, self.revision)
         if problem.get("sqlstate") is None or not self.migrating:
             return None
@@ -223,6 +225,7 @@ class NativeAlembicRun:
             return  # the attempt row without an end says all that is known
         if not self.within:
             connection.rollback()
+        learn(connection.engine.url.username, connection.engine.url.password)
         problem = error.facts if isinstance(error, MigrationRefused) else describe_failure(error, self.revision)
         facts: dict[str, Any] = {"error": problem["detail"], "server_message": problem.get("server_message")}
         facts = {name: text and mask_password(text, connection.engine.url) for name, text in facts.items()}

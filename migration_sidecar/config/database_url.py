@@ -6,10 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
 
 from migration_sidecar.config.alembic_files import AlembicFiles, ConfigFileError
-from migration_sidecar.protocol.url import URL, make_url
+from migration_sidecar.protocol.url import URL, hide_password, make_url
 
 if TYPE_CHECKING:
     import sqlalchemy.engine
@@ -51,12 +50,7 @@ def database_url(config_file: Path, environment: Mapping[str, str] = os.environ,
 
 def mask_password(text: str, url: URL | sqlalchemy.engine.URL) -> str:
     """The text without the password of this URL, for messages of revisions and drivers."""
-    password = str(url.password or "")
-    if not password or password == url.username:
-        return text  # such a password is no secret, and removing it would remove the user name too
-    for spelling in (password, quote(password, safe=""), quote_plus(password)):
-        text = text.replace(spelling, "…")
-    return text
+    return hide_password(text, url.username, str(url.password or ""))
 
 
 def parse_url(text: str, key: str) -> URL:

@@ -8,10 +8,11 @@ import asyncpg
 
 from migration_sidecar.contract.errors import DatabaseRefused, DatabaseUnreachable
 from migration_sidecar.protocol.journal_schema import ABOUT_THE_SERVER, JournalTables
-from migration_sidecar.protocol.reports import without_literals
+from migration_sidecar.protocol.server_words import RAISE, ServerWords, readable
 from migration_sidecar.protocol.url import URL
 
 CONNECT_SECONDS = 5.0
+_NAMES = ("schema_name", "table_name", "column_name", "data_type_name", "constraint_name")
 _LOGIN_REFUSED = asyncpg.InvalidAuthorizationSpecificationError
 _NOT_WRITABLE = (
     asyncpg.ReadOnlySQLTransactionError,
@@ -61,8 +62,11 @@ def _passes(error: asyncpg.PostgresError) -> bool:
     return (error.sqlstate or "").startswith(("40", "55P03", "57014"))
 
 
-def _sentence(error: Exception) -> str:
-    return without_literals(str(error).partition("\n")[0].rstrip("."))
+def _sentence(error: Any) -> str:
+    fields = vars(error)
+    names = frozenset(str(fields[name]) for name in _NAMES if fields.get(name))
+    raised = fields.get("server_source_function") == RAISE
+    return readable(ServerWords(fields.get("message") or str(error), error.sqlstate, names, raised))
 
 
 def _table(url: URL) -> tuple[tuple[Any, str, str, str | None], ...]:

@@ -13,6 +13,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from migration_sidecar.protocol.server_words import hide_secrets
+
 # The attributes that logging sets on every record; all others come from `extra`.
 RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # stamina adds the arguments of a retried call, which may be long or secret.
@@ -37,7 +39,8 @@ class TextFormatter(logging.Formatter):
         """The values of `extra`, and the end of the traceback, which names the error."""
         facts = {name: _short(value) for name, value in vars(record).items() if name not in EXCLUDED_ATTRIBUTES}
         if record.exc_info:
-            facts["traceback"] = self.formatException(record.exc_info)[-LONGEST_TRACEBACK:]
+            traceback = self.formatException(record.exc_info)[-2 * LONGEST_TRACEBACK :]
+            facts["traceback"] = hide_secrets(traceback)[-LONGEST_TRACEBACK:]
         return facts
 
 
@@ -84,7 +87,11 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _short(value: object) -> object:
-    return value if value is None or isinstance(value, int) else str(value)[:LONGEST_FACT]
+    return (
+        value
+        if value is None or isinstance(value, int)
+        else hide_secrets(str(value)[: 2 * LONGEST_FACT])[:LONGEST_FACT]
+    )
 
 
 def _quoted(text: str) -> str:

@@ -5,18 +5,10 @@ The first is `process`. A worker that ends by itself writes `done` or `failed`. 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Literal, TypedDict, Union
 
 from migration_sidecar.protocol.results import ConfiguredDatabase, Result
-
-_LITERALS = re.compile(r"'[^']*'|\"[^\"]*@[^\"]*\"|\S+://\S+")
-
-
-def without_literals(sentence: str) -> str:
-    """What a server or a driver said, for `server_message`: without quoted values, addresses and URLs."""
-    return _LITERALS.sub("…", sentence)
 
 
 class _ProblemFacts(TypedDict):

@@ -84,6 +84,17 @@ def make_url(text: str) -> URL:
     )
 
 
+def hide_password(text: str, username: str | None, password: str | None) -> str:
+    """The text without this password, in whichever way Python, a URL, SQL or libpq writes it."""
+    if not password or password == username:
+        return text  # such a password is no secret, and removing it would remove the user name too
+    spellings = {password, quote(password, safe=""), quote_plus(password), quote(password, safe=" +")}
+    spellings |= {repr(password)[1:-1], password.replace("'", "''"), re.sub(r"(['\\])", r"\\\1", password)}
+    for spelling in sorted(spellings, key=len, reverse=True):
+        text = text.replace(spelling, "…")
+    return text
+
+
 def _unquoted(part: str | None) -> str | None:
     return None if part is None else unquote(part)
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from migration_sidecar.protocol.server_words import RAISE, ServerWords
+from migration_sidecar.worker.known_passwords import hide_known
+
+_NAMES = ("schema_name", "table_name", "column_name", "datatype_name", "constraint_name")
 IN_FAILED_TRANSACTION = "25P02"
 
 
@@ -45,12 +49,25 @@ def driver_error(error: BaseException) -> BaseException:
     return cause if original is not error and cause is not None and _own_sqlstate(cause) else original
 
 
-def server_sentence(error: BaseException) -> str:
-    """The first line of what the server or the driver said, without detail, hint and context: they quote rows."""
-    primary = getattr(getattr(error, "diag", None), "message_primary", None)  # psycopg and psycopg2
-    primary = primary or _fields(error).get("M") or (_own_sqlstate(error) and getattr(error, "message", None))
-    lines = str(primary or error).strip().splitlines()
-    return lines[0] if lines else ""
+def server_words(error: BaseException) -> ServerWords:
+    """What the server or the driver said, without detail, hint and context: they quote rows."""
+    diagnostics = getattr(error, "diag", None)  # psycopg and psycopg2
+    fields = _fields(error)
+    sqlstate = _own_sqlstate(error)
+    primary = getattr(diagnostics, "message_primary", None) or fields.get("M") or (sqlstate and _message(error))
+    told = [
+        [getattr(diagnostics, name, None) for name in _NAMES],
+        [getattr(error, name, None) for name in (*_NAMES, "data_type_name")],  # asyncpg
+        [fields.get(name) for name in "sctdn"],
+    ]
+    names = frozenset(str(name) for each in told for name in each if name)
+    function = getattr(diagnostics, "source_function", None) or getattr(error, "server_source_function", None)
+    raised = RAISE in (function, fields.get("R"))
+    return ServerWords(hide_known(str(primary or error)), sqlstate, names if sqlstate else frozenset(), raised)
+
+
+def _message(error: BaseException) -> str | None:
+    return getattr(error, "message", None)
 
 
 def wrapped_errors(error: BaseException) -> list[BaseException]:

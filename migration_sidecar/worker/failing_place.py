@@ -7,6 +7,8 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
+from migration_sidecar.worker.known_passwords import hide_known
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -37,7 +39,7 @@ def failing_statement(error: BaseException) -> str | None:
     inner: Any = error
     while inner is not None and not isinstance(getattr(inner, "statement", None), str):
         inner = inner.__cause__
-    masked = mask_statement(inner.statement) if inner is not None else ""
+    masked = mask_statement(hide_known(inner.statement)) if inner is not None else ""
     # Of a DO block nothing is left to tell: all of it is one literal.
     return masked if masked and not masked.upper().startswith("DO ") else None
 

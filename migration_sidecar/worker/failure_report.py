@@ -16,8 +16,9 @@ from traceback import extract_tb
 from sqlalchemy.exc import ArgumentError
 
 from migration_sidecar.protocol.limits import RESERVED_PER_USED
-from migration_sidecar.protocol.reports import ProblemFacts, without_literals
-from migration_sidecar.worker.dbapi import driver_error, first_error, server_sentence, sqlstate_of, wrapped_errors
+from migration_sidecar.protocol.reports import ProblemFacts
+from migration_sidecar.protocol.server_words import readable
+from migration_sidecar.worker.dbapi import driver_error, first_error, server_words, sqlstate_of, wrapped_errors
 from migration_sidecar.worker.failing_place import failing_place, failing_statement
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.source_text import read_source
@@ -76,8 +77,8 @@ def describe_failure(error: BaseException, revision: str | None) -> ProblemFacts
 
 def _words(error: BaseException, driver: BaseException) -> str | None:
     """What was said, and in which statement, without literals, URLs and characters that a database cannot hold."""
-    said = without_literals(server_sentence(driver)[:LONGEST_SENTENCE].rstrip("."))
     statement = failing_statement(error)
+    said = readable(server_words(driver), statement or "")[:LONGEST_SENTENCE]
     words = f"{said}, in: {statement}" if said and statement else said
     return "".join(each if each.isprintable() else "�" for each in words) or None
 

@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
 
 from migration_sidecar.worker.dbapi import driver_connection
+from migration_sidecar.worker.known_passwords import learn
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -30,6 +31,7 @@ def override_engine_url(text: str, config: Config) -> None:
 def redirect_engines(text: str, declared: str = "") -> str:
     """The same before there is a Config; returns the URL with its driver, that of `declared` if it names none."""
     url = _with_driver(make_url(text), declared)
+    learn(url.username, url.password)
     written = url.render_as_string(hide_password=False)
     os.environ["DATABASE_URL"] = written
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from migration_sidecar.protocol.jobs import FlaskApplication, Job
 from migration_sidecar.protocol.reports import SendReport
+from migration_sidecar.protocol.server_words import hide_secrets
 from migration_sidecar.worker.no_commit import discard_commits
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.time_limit import time_limit
@@ -96,7 +97,7 @@ def _load(named: str | None) -> Any:
         return ScriptInfo(app_import_path=named).load_app()
     except NoAppException as error:
         where = f"by the name {named}" if named else "in wsgi.py or app.py"
-        said = str(error.format_message()).strip().splitlines()[-1].rstrip(".")
+        said = hide_secrets(str(error.format_message())).strip().splitlines()[-1].rstrip(".")
         raise _unusable(f"Flask finds no application {where}.", NAME_IT, said) from None
     except (MigrationRefused, SQLAlchemyError, OSError):
         raise

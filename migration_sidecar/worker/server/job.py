@@ -17,9 +17,11 @@ from migration_sidecar.protocol.jobs import Job, OrderedJob
 from migration_sidecar.protocol.orders import EXIT_DID_NOTHING, MigrationOrders
 from migration_sidecar.protocol.reports import ProblemFacts, Report
 from migration_sidecar.protocol.results import Result
+from migration_sidecar.protocol.server_words import hide_secrets
 from migration_sidecar.worker.dbapi import socket_of
 from migration_sidecar.worker.env.alembic_config import make_config
 from migration_sidecar.worker.failure_report import describe_failure
+from migration_sidecar.worker.known_passwords import watch
 from migration_sidecar.worker.refusal import MigrationRefused
 
 
@@ -67,6 +69,7 @@ def run_job(job: Job, channel: socket) -> None:
 
 
 def _result(job: Job, report: Reporter, channel: socket) -> Result:
+    watch()
     imported = set(sys.modules)
     if job["flask"] is not None and job["kind"] == "migrate" and "rehearsal" not in job:
         _wait_for_line(channel)  # the application runs with the migration: it may write while it is loaded
@@ -148,7 +151,7 @@ def _refused_by_alembic(error: BaseException) -> MigrationRefused:
         "CM-302",
         "Alembic refused the history or the target.",
         "Correct the history or the target, and try again.",
-        server_message=str(error).splitlines()[0].rstrip("."),
+        server_message=hide_secrets(str(error)).splitlines()[0].rstrip("."),
     )
 
 

@@ -12,9 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from migration_sidecar.protocol.attempt import session_name
 from migration_sidecar.protocol.journal_schema import ABOUT_THE_SERVER, JournalTables
 from migration_sidecar.protocol.orders import MigrationOrders
-from migration_sidecar.protocol.reports import without_literals
+from migration_sidecar.protocol.server_words import readable
 from migration_sidecar.protocol.version_table import VersionTable
-from migration_sidecar.worker.dbapi import backend_pid, driver_error, server_sentence, sqlstate_of
+from migration_sidecar.worker.dbapi import backend_pid, driver_error, server_words, sqlstate_of
 from migration_sidecar.worker.refusal import MigrationRefused
 from migration_sidecar.worker.session import journal_writer
 from migration_sidecar.worker.session.session_settings import set_config_sql
@@ -121,7 +121,7 @@ def has_grants(tables: JournalTables, role: str) -> Iterator[None]:
         sqlstate = sqlstate_of(error)
         if sqlstate is None or sqlstate.startswith(ABOUT_THE_SERVER):
             raise
-        said = without_literals(server_sentence(driver_error(error)).rstrip("."))
+        said = readable(server_words(driver_error(error)))
         if sqlstate == INSUFFICIENT_PRIVILEGE:
             raise missing_grant(tables, role, said) from None
         raise MigrationRefused(

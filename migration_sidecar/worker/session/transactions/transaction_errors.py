@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from traceback import extract_tb
 
-from migration_sidecar.worker.dbapi import sqlstate_of
+from migration_sidecar.protocol.server_words import readable
+from migration_sidecar.worker.dbapi import driver_error, server_words, sqlstate_of
 from migration_sidecar.worker.refusal import MigrationRefused
 
 ACTIVE_SQL_TRANSACTION = "25001"
@@ -23,7 +24,7 @@ def refusal_for(error: BaseException, revision: str, file: Path, *, external: bo
         detail = f"{where}: env.py began a transaction before context.configure, and autocommit_block cannot leave it"
         next_step = "Let env.py hand over a connection without a transaction: connect() instead of begin()."
     elif sqlstate_of(error) == ACTIVE_SQL_TRANSACTION:
-        said = str(getattr(error, "orig", error)).strip().splitlines()[0].rpartition(": ")[2]
+        said = readable(server_words(driver_error(error)))
         detail = f"{where}: PostgreSQL runs this statement outside a transaction only"
     else:
         return None

@@ -302,6 +302,7 @@ def test_a_version_table_is_quoted() -> None:
 def test_a_password_is_taken_out_of_any_text_in_every_spelling() -> None:
     address = make_url("postgresql://ada:p%40%20w@h/x")
     assert mask_password("p@ w, p%40%20w and p%40+w by ada", address) == "…, … and … by ada"
+    assert mask_password("p%40 w@h, as SQLAlchemy writes it", address) == "…@h, as SQLAlchemy writes it"
 
 
 def test_a_password_that_is_the_user_is_no_secret() -> None:

@@ -147,3 +147,13 @@ def test_where_the_application_logs_in_its_own_way_nothing_is_changed() -> None:
     log = logging.getLogger("of another test")
     configure_logging(log.name)  # pytest has a handler at the root
     assert (log.handlers, log.propagate, log.level) == ([], True, logging.NOTSET)
+
+
+@each_formatter
+def test_no_line_has_a_password_of_an_address_or_a_setting(formatter: TextFormatter) -> None:
+    try:
+        raise RuntimeError("cannot reach postgresql://ada:Meyer7@h/x with password=Meyer7")
+    except RuntimeError as error:
+        line = formatter.format(record(failure=True, why=str(error)))
+    assert "cannot reach" in line
+    assert "Meyer7" not in line

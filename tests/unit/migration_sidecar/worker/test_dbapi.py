@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from migration_sidecar.worker.dbapi import driver_error, first_error, server_sentence, sqlstate_of
+from migration_sidecar.worker.dbapi import driver_error, first_error, server_words, sqlstate_of
 
 SENTENCE = 'relation "nowhere" does not exist'
 
@@ -40,7 +40,7 @@ DRIVERS = {
 def test_sqlstate_and_the_servers_sentence_are_read_from_every_driver(driver: str) -> None:
     error = DBAPIError("INSERT INTO nowhere VALUES (1)", None, DRIVERS[driver])
     assert sqlstate_of(error) == "42P01"
-    assert server_sentence(driver_error(error)) == SENTENCE
+    assert server_words(driver_error(error)).text == SENTENCE
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
