@@ -69,9 +69,7 @@ class StepExecutor:
                 asked, outcome = True, await self._read(run, step, operation)
                 self.silence_timer.answered(step.operation_id or "")
             except CoordinatorError as error:
-                # The service has this operation already, with limits that were configured before a restart.
-                asked = isinstance(error, ServiceRefused) and error.their_problem.code == IdempotencyConflict.code
-                outcome = last if asked else await self._after_no_answer(run, step, last, error, asked_at)
+                asked, outcome = await self._after_error(run, step, last, error, asked_at)
             if outcome.state.ended:
                 self.silence_timer.answered(step.operation_id or "")
             if outcome != last:
@@ -112,6 +110,21 @@ class StepExecutor:
             if (beyond := read_beyond(step, operation, plans)) is None:
                 raise
             return beyond
+
+    async def _after_error(
+        self, run: Run, step: Step, last: Outcome, error: CoordinatorError, asked_at: float
+    ) -> tuple[bool, Outcome]:
+        """Whether the service has our operation all the same, and the outcome."""
+        if not (isinstance(error, ServiceRefused) and error.their_problem.code == IdempotencyConflict.code):
+            return False, await self._after_no_answer(run, step, last, error, asked_at)
+        # Under this id the service has ours, with limits that were configured before a restart, or somebody else's.
+        try:
+            operation = await self._poll(step)
+        except CoordinatorError as silence:
+            return False, await self._after_no_answer(run, step, last, silence, asked_at)
+        if (operation.action, operation.target) == (run.request.alembic_action, step.target):
+            return True, last
+        return False, await self._after_refusal(run, step, error)
 
     async def _after_no_answer(
         self, run: Run, step: Step, last: Outcome, error: CoordinatorError, asked_at: float

@@ -112,6 +112,24 @@ async def test_an_operation_the_service_holds_under_other_limits_is_waited_for(w
     assert run.steps[0].state == "succeeded"
 
 
+@pytest.mark.parametrize("other", [{"target": "r1"}, {"action": Action.DOWNGRADE}])
+async def test_an_operation_of_somebody_else_under_this_id_is_not_taken_for_ours(
+    world: World, other: dict[str, Any]
+) -> None:
+    world.fleet.services["first"].operations["r-1.first.1"] = operation(**other)
+    run = await carried_out(world, ServiceRefused("first", 409, problem("CM-601")))
+    # Failed, or unchanged where the other operation has brought the database to our target.
+    assert run.steps[0].state in ("failed", "unchanged")
+    assert run.steps[0].applied == []
+
+
+async def test_a_service_that_does_not_say_whose_operation_it_has_is_asked_again(world: World) -> None:
+    world.fleet.services["first"].operations["r-1.first.1"] = operation()
+    conflict = ServiceRefused("first", 409, problem("CM-601"))
+    run = await carried_out(world, conflict, ServiceUnreachable("first", "it is gone"), conflict)
+    assert run.steps[0].state == "succeeded"
+
+
 @pytest.mark.parametrize(
     "lie",
     [
