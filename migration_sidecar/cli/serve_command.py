@@ -7,6 +7,7 @@ import uvicorn
 from migration_sidecar.api.app import make_app
 from migration_sidecar.cli.options import Options
 from migration_sidecar.contract.errors import ProblemError
+from migration_sidecar.http_server.bounded_connections import BoundedHttp
 
 
 def serve(options: Options, port: int) -> None:
@@ -15,4 +16,5 @@ def serve(options: Options, port: int) -> None:
         settings = options.settings()
     except ProblemError as error:
         raise options.refused(error) from None
-    uvicorn.run(make_app(settings.config_file, settings=settings), host="127.0.0.1", port=port, access_log=False)
+    app = make_app(settings.config_file, settings=settings)
+    uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, http=BoundedHttp)
