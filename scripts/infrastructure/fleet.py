@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scripts.infrastructure import loopback, ports, private
 from scripts.infrastructure.errors import ApplicationEnded, NotHealthy, RunsByHand, SidecarsEnded
-from scripts.infrastructure.fleet_logs import last_log_lines, log_folder
+from scripts.infrastructure.fleet_logs import last_log_lines, log_folder, prune
 from scripts.infrastructure.fleet_processes import FleetProcesses
 from scripts.infrastructure.infrastructure import silent
 from scripts.infrastructure.inherited import of_a_fleet
@@ -118,6 +118,7 @@ class Fleet:
                 ports.demand_free(application[key], f"It is {where}: stop that program first.", where)
         for home in {self.file.parent / application["appDirPath"] for application in read_fleet(self.file).values()}:
             private.keep_dapr_folder(home)
+            prune(home / ".dapr" / "logs")
         self.program.start()
 
     def lost_sidecars(self) -> SidecarsEnded | None:

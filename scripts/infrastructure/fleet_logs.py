@@ -7,6 +7,8 @@ from pathlib import Path
 
 from scripts.infrastructure.render import read_fleet
 
+MOST_LOGS = 5  # of one application; Dapr's CLI writes a new one at each start, and deletes none
+
 
 @dataclass(frozen=True)
 class LastLogLine:
@@ -30,6 +32,16 @@ def last_log_lines(file: Path, name: str, launcher_log: Path) -> LastLogLine:
 def log_folder(file: Path, name: str) -> Path:
     """Where Dapr's CLI stores the logs of an application and its sidecar, if they do not go to the console."""
     return Path(file.parent, read_fleet(file)[name]["appDirPath"], ".dapr", "logs").resolve()
+
+
+def prune(folder: Path, most: int = MOST_LOGS) -> None:
+    """Deletes the logs of earlier starts but the newest `most` of each application and each sidecar."""
+    by_program: dict[str, list[Path]] = {}
+    for log in sorted(folder.glob("*.log")):
+        by_program.setdefault(log.name.rpartition("_")[0], []).append(log)
+    for logs in by_program.values():
+        for log in logs[: max(0, len(logs) - most)]:
+            log.unlink(missing_ok=True)
 
 
 def _last_line(log: Path, having: str = "") -> str:

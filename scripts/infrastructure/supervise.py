@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -79,6 +81,8 @@ class Program:
         with suppress(FileNotFoundError):
             self.log.replace(self.log.with_suffix(".log.previous"))
         with private.create(self.log) as log:
+            # Whoever shortens the log of a running program gets one that begins again, and no file with a hole.
+            fcntl.fcntl(log, fcntl.F_SETFL, fcntl.fcntl(log, fcntl.F_GETFL) | os.O_APPEND)
             return self._record(self._launch(log.fileno()))
 
     def _launch(self, log: int) -> subprocess.Popen[bytes]:

@@ -57,6 +57,15 @@ def test_a_program_is_found_again_by_whoever_knows_its_directory(program: MakePr
     assert program(*SLEEP).process() == started
 
 
+def test_a_log_that_is_shortened_while_the_program_runs_begins_again(program: MakeProgram) -> None:
+    talker = program(sys.executable, "-c", "import time\nwhile True: print('x' * 999, flush=True); time.sleep(0.01)")
+    talker.start()
+    talker.wait_until(lambda: talker.log.stat().st_size > 20_000, "some lines")
+    os.truncate(talker.log, 0)
+    talker.wait_until(lambda: talker.log.stat().st_size > 0, "a line")
+    assert talker.log.read_bytes().startswith(b"x")
+
+
 def test_starting_twice_starts_once(program: MakeProgram) -> None:
     sleeper = program(*SLEEP)
     assert sleeper.start() == sleeper.start()
