@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from coordinator.domain.audit_events import SOURCE as COORDINATOR
 from coordinator.domain.permissions import DEFAULT_OPERATORS, Operator
 from coordinator.domain.request import NO_TARGET, MigrationRequest, is_absolute
+from coordinator.domain.tokens.identity_provider import IdentityProvider
 from coordinator.errors import BadCatalog, RenamedService, ServiceLeft, ServiceWithoutDatabase, UnknownService
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -93,6 +94,7 @@ class Catalog(CatalogModel):
     services: list[Service]
     former_services: list[FormerService] = []
     operators: list[Operator] = list(DEFAULT_OPERATORS)
+    oidc: IdentityProvider | None = None  # without it, only signatures prove an operator
 
     @property
     def databases(self) -> list[Service]:
@@ -165,6 +167,7 @@ def read_catalog(text: str) -> Catalog:
     _require_distinct(_names(catalog), "service")
     _require_distinct([operator.name for operator in catalog.operators], "operator")
     _require_no_application(catalog)
+    _require_issuer(catalog)
     _require_distinct([service.database for service in catalog.databases if service.database], "database")
     _require_reasons(catalog)
     return catalog.model_copy(update={"services": _in_order(catalog)})
@@ -188,6 +191,13 @@ def _require_no_application(catalog: Catalog) -> None:
     for operator in catalog.operators:
         if operator.name in applications:
             raise BadCatalog(f"The operator {operator.name} has the name of an application.")
+
+
+def _require_issuer(catalog: Catalog) -> None:
+    having_one = [operator for operator in catalog.operators if operator.oidc_subject is not None]
+    if having_one and catalog.oidc is None:
+        raise BadCatalog(f"The operator {having_one[0].name} has an oidc_subject, but [oidc] is missing.")
+    _require_distinct([operator.oidc_subject or "" for operator in having_one], "oidc_subject")
 
 
 def _require_reasons(catalog: Catalog) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from coordinator.domain.audit_events import Actor
+from coordinator.domain.tokens.identity_provider import Subject
 from coordinator.errors import CoordinatorError, quote_for_message
 
 # As in `signed_calls.names`: the name of an operator is the name of his key.
@@ -44,7 +45,7 @@ class OperatorKind(StrEnum):
 
 
 class Operator(BaseModel):
-    """One entry of [[operators]] in fleet.toml: somebody with a key who is no application of the fleet."""
+    """One entry of [[operators]] in fleet.toml: somebody with a key or tokens who is no application of the fleet."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,6 +55,8 @@ class Operator(BaseModel):
     services: ServiceNames = "all"  # for which it may request, approve and operate; reading is not held to it
     # Without them, the keys are those that are filed under its name in the folder of CALL_KEYS.
     public_keys: list[PublicKeyText] = []
+    # The `sub` of its tokens, if those of [oidc] prove it, too.
+    oidc_subject: Subject | None = None
 
     @property
     def permissions(self) -> frozenset[Permission]:
@@ -70,6 +73,7 @@ class Proof(StrEnum):
 
     SIGNED_CALL = "signed call"
     SIGNED_EVENT = "signed event"
+    TOKEN = "OIDC token"  # noqa: S105  # no secret, but what the audit calls it
     UNVERIFIED_EVENT = "unverified event"  # the broker is trusted, and nobody signed
     UNCHECKED = "claimed"  # calls are not checked
 
@@ -85,10 +89,15 @@ class Requester:
     proof: Proof
     name: str | None = None
     key_id: str | None = None
+    # Of a token; then both are set, also where the subject is no operator.
+    issuer: str | None = None
+    subject: str | None = None
 
     @property
     def basis(self) -> str:
         """How it is known, for the audit."""
+        if self.subject is not None:
+            return f"{self.proof.value} of {self.issuer}, subject {self.subject}"
         return self.proof.value if self.key_id is None else f"{self.proof.value}, key {self.key_id}"
 
     def actor(self, claimed: str | None = None) -> Actor:
@@ -112,6 +121,11 @@ class Permissions:
 
     def __init__(self, operators: Sequence[Operator] = DEFAULT_OPERATORS) -> None:
         self._operators = {operator.name: operator for operator in operators}
+        self._subjects = {each.oidc_subject: each.name for each in operators if each.oidc_subject is not None}
+
+    def name_of_subject(self, subject: str) -> str | None:
+        """The operator whose tokens have this subject, letter by letter; None if there is none."""
+        return self._subjects.get(subject)
 
     def require(
         self, requester: Requester, permission: Permission, services: Literal["all"] | Collection[str] = ()
@@ -119,7 +133,7 @@ class Permissions:
         """Raises NotPermitted unless the requester may do this for all of these services."""
         if requester.name is None:
             if permission not in UNNAMED.get(requester.proof, frozenset()):
-                raise NotPermitted(f"Whoever is not known by name may not {permission.value}.")
+                raise NotPermitted(_unnamed(requester, permission))
             return
         operator = self._operators.get(requester.name)
         if operator is None:
@@ -128,6 +142,12 @@ class Permissions:
             raise NotPermitted(f"The operator {operator.name} may not {permission.value}.")
         if operator.services != "all" and (others := _beyond(services, operator.services)):
             raise NotPermitted(f"The operator {operator.name} may not {permission.value} for {others}.")
+
+
+def _unnamed(requester: Requester, permission: Permission) -> str:
+    if requester.subject is not None:
+        return f"No operator of this fleet has the oidc_subject {quote_for_message(requester.subject)}."
+    return f"Whoever is not known by name may not {permission.value}."
 
 
 def _beyond(services: Literal["all"] | Collection[str], permitted: Collection[str]) -> str:
