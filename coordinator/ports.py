@@ -195,6 +195,21 @@ class WorkflowScheduler(Protocol):
         ...
 
 
+class TokenSubject(NamedTuple):
+    """Whom a verified token speaks of."""
+
+    issuer: str
+    subject: str
+
+
+class TokenVerifier(Protocol):
+    """Verifies the bearer tokens of [oidc]."""
+
+    async def verify(self, token: str) -> TokenSubject:
+        """Raises TokenRefused."""
+        ...
+
+
 class Clock(Protocol):
     """Called for the present time."""
 
