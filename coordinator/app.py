@@ -19,6 +19,7 @@ from coordinator.adapters.dapr_pubsub import DaprPublisher
 from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.dapr_workflow import DaprWorkflows
 from coordinator.adapters.daprd import DaprHttpClient
+from coordinator.adapters.oidc_tokens import OidcTokens
 from coordinator.adapters.operator_keys import OperatorKeys
 from coordinator.adapters.service_client import HttpServices
 from coordinator.adapters.signed_documents import SignedDocuments
@@ -137,7 +138,9 @@ def _wire(
     )
     permissions = Permissions(catalog.operators)
     intake = RequestIntake(Acceptance(runs, workflows, catalog, now), rejections, now, permissions)
-    call_requesters, event_requesters = _requesters(settings.app_id, catalog, permissions)
+    call_requesters, event_requesters = _requesters(settings, catalog, permissions)
+    if call_requesters.tokens is not None:
+        app.state.more_challenges = (f'Bearer realm="{settings.app_id}"',)
     run_recovery = RunRecovery(runs, workflows, WorkflowProgress(dependencies.running_activities))
     recovery_loop = RecoveryLoop(runs, run_recovery, rejections, audit_trail)
     rejection_lookup = RejectionLookup(spool, audit)
@@ -175,11 +178,14 @@ def _documents(settings: Settings, daprd: DaprHttpClient) -> DocumentStore:
     return SignedDocuments(documents, signer, PublicKeys(calls.keys), settings.app_id, unsigned_are_ours=are_accepted)
 
 
-def _requesters(app_id: str, catalog: Catalog, permissions: Permissions) -> tuple[CallRequesters, EventRequesters]:
+def _requesters(
+    settings: Settings, catalog: Catalog, permissions: Permissions
+) -> tuple[CallRequesters, EventRequesters]:
     """How those who call and publish are known. Raises BadCallSettings."""
-    calls = read_call_settings(os.environ)
+    calls, app_id = read_call_settings(os.environ), settings.app_id
     keys = OperatorKeys(catalog.operators, None if calls.keys is None else PublicKeys(calls.keys))
-    call_requesters = CallRequesters.of(calls, app_id, keys, permissions)
+    tokens = None if catalog.oidc is None else OidcTokens.of(catalog.oidc, settings.catalog.parent)
+    call_requesters = CallRequesters.of(calls, app_id, keys, permissions, tokens)
     call_requesters.policy.log_at_start()
     unsigned = catalog.fleet.events == "trusted-broker"
     return call_requesters, EventRequesters.of(calls, app_id, keys, subscriptions.TOPIC, unsigned_are_taken=unsigned)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator
 
+from coordinator.api.bearer_tokens import HEADER as TOKEN_HEADER
 from coordinator.api.http import require_plain_json
 from coordinator.api.requesters import CallRequesters, NotProven
 from coordinator.api.schemas import (
@@ -163,8 +164,12 @@ async def _accept_request(dependencies: ApiDependencies, request: Request) -> Ru
 
 
 def _unproven_key(request: Request, error: NotProven) -> tuple[str, ...]:
-    """Tells such calls apart without reading their bodies: by their kind, and by the signature that was sent."""
-    return ("call", error.code, error.kind.value, *request.headers.getlist(SIGNATURE_HEADER)[:1])
+    """Tells such calls apart without reading their bodies: by their kind, and by the proof that was sent."""
+    if error.is_of_a_token:
+        proofs = [sha256(each.encode()).hexdigest() for each in request.headers.getlist(TOKEN_HEADER)]
+    else:
+        proofs = request.headers.getlist(SIGNATURE_HEADER)
+    return ("call", error.code, error.kind.value, *proofs[:1])
 
 
 async def _refused_verb(

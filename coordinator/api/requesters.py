@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from fastapi import Request
 
+from coordinator.api.bearer_tokens import comes_with_a_token, read_token
 from coordinator.domain.permissions import UNCHECKED, UNVERIFIED_EVENT, Permission, Permissions, Proof, Requester
+from coordinator.domain.tokens import refusal as token_refusal
+from coordinator.domain.tokens.refusal import TokenRefusal, TokenRefused
 from coordinator.errors import CoordinatorError
+from coordinator.ports import TokenVerifier
 from migration_sidecar.http_server.proven_caller import CallPolicy
+from migration_sidecar.http_server.rate_limited_warnings import RateLimitedWarnings
 from signed_calls.events import EventVerifier, is_signed
 from signed_calls.refusal import PASSING, CallRefused, Refusal
 from signed_calls.settings import CallSettings
@@ -20,6 +26,12 @@ EVENT_NEXT_STEP = (
     "Publish it with coordinator publish, which signs it with your key; or, if everybody who can reach the broker may"
     ' ask for migrations, set events = "trusted-broker" in [fleet] of fleet.toml.'
 )
+BEARER_NEXT_STEP = (
+    "Get a new token of the issuer and for the audience that [oidc] in fleet.toml names, and send it as"
+    " Authorization: Bearer; or sign the call."
+)
+
+log = logging.getLogger(__name__)
 
 
 class NotProven(CoordinatorError):
@@ -27,12 +39,17 @@ class NotProven(CoordinatorError):
 
     code = "CM-108"
 
-    def __init__(self, refused: CallRefused, *, is_event: bool = False) -> None:
+    def __init__(self, refused: CallRefused | TokenRefused, *, is_event: bool = False) -> None:
         super().__init__(refused.detail)
         self.kind = refused.kind
-        self.next_step = EVENT_NEXT_STEP if is_event else None
-        self.status = 503 if refused.kind is Refusal.MEMORY_FULL else None
-        self._may_pass_later = refused.kind in PASSING and not is_event
+        self.next_step = EVENT_NEXT_STEP if is_event else BEARER_NEXT_STEP if self.is_of_a_token else None
+        self.status = 503 if refused.kind in (Refusal.MEMORY_FULL, TokenRefusal.KEYS_UNAVAILABLE) else None
+        self._may_pass_later = refused.kind in PASSING | token_refusal.PASSING and not is_event
+
+    @property
+    def is_of_a_token(self) -> bool:
+        """Whether a token was to prove it, and not a signature."""
+        return isinstance(self.kind, TokenRefusal)
 
     @property
     def retryable(self) -> bool:
@@ -47,26 +64,50 @@ class NotProven(CoordinatorError):
 
 @dataclass(frozen=True)
 class CallRequesters:
-    """Who makes a call, by its signature."""
+    """Who makes a call, by its signature or, if `tokens` can be verified, by its token."""
 
     policy: CallPolicy
     permissions: Permissions
+    tokens: TokenVerifier | None = None
+    _warnings: RateLimitedWarnings = field(default_factory=lambda: RateLimitedWarnings(log), repr=False)
 
     @classmethod
-    def of(cls, calls: CallSettings, app_id: str, keys: Keys, permissions: Permissions) -> Self:
+    def of(
+        cls,
+        calls: CallSettings,
+        app_id: str,
+        keys: Keys,
+        permissions: Permissions,
+        tokens: TokenVerifier | None = None,
+    ) -> Self:
         """For an application that calls are signed for as `app_id`."""
-        return cls(CallPolicy(calls, app_id, Verifier(keys, app_id)), permissions)
+        return cls(CallPolicy(calls, app_id, Verifier(keys, app_id)), permissions, tokens)
 
     async def identify(self, request: Request, *, confidential: bool = False) -> Requester:
         """Raises NotProven, or a ProblemError for a body that is too large or where no keys are known.
 
+        A token is looked at only where there is no signature, and never helps a signature that is wrong.
+
         A GET has to be signed where the settings say so, or where what it reads is `confidential`.
         """
+        is_checked = self.policy.checks(request, confidential=confidential)
+        if is_checked and self.tokens is not None and comes_with_a_token(request):
+            return await self._prove_by_token(self.tokens, request)
         try:
             caller = await self.policy.prove(request, confidential=confidential)
         except CallRefused as refused:
             raise NotProven(refused) from None
         return UNCHECKED if caller is None else _named(Proof.SIGNED_CALL, caller)
+
+    async def _prove_by_token(self, tokens: TokenVerifier, request: Request) -> Requester:
+        """Also somebody who is no operator; such a requester has no name, and may nothing."""
+        try:
+            issuer, subject = await tokens.verify(read_token(request))
+        except TokenRefused as refused:
+            self._warnings.warn("token_refused", kind=refused.kind.value)
+            raise NotProven(refused) from None
+        name = self.permissions.name_of_subject(subject)
+        return Requester(Proof.TOKEN, name, issuer=issuer, subject=subject)
 
     async def require_reader(self, request: Request, *, confidential: bool = False) -> None:
         """Raises what `identify` raises, and NotPermitted for somebody who may not read."""

@@ -105,8 +105,8 @@ class RequestIntake:
         if not error.is_refusal or isinstance(error, IdempotencyConflict):
             return
         # Once a day and not once for ever: the same call on another day is a new attempt.
-        name = requester.name if requester is not None else None
-        key = (*key, name or "", self.clock().date().isoformat())
+        who = (requester.name or requester.subject or "") if requester is not None else ""
+        key = (*key, who, self.clock().date().isoformat())
         try:
             await self.refuse(key, error, error.problem().request_id, requester, entry_point=EntryPoint.CALL, **facts)
         except CoordinatorError as unrecorded:

@@ -20,7 +20,7 @@ SERVER_MESSAGE = "server_message"  # the field of a problem that never enters an
 
 # Bytes of JSON as UTF-8. What may be longer in life is cut by its writer, and its name stands in `cut`.
 LIMITS = {
-    "action": 20, "actor_basis": 160, "after": 1500, "applied": 2500, "approval": 20, "attempt": 10, "attempts": 10,
+    "action": 20, "actor_basis": 800, "after": 1500, "applied": 2500, "approval": 20, "attempt": 10, "attempts": 10,
     "beside_other_tables": 5, "cancelled_by": 70,
     "body_sha256": 66, "built_in": 100, "catalog_sha256": 66, "code": 10, "codes": 1000, "count": 12,
     "current_revisions": 1000, "cut": 200, "deadline": 200, "detail": 2100, "door": 40, "dropped": 2000, "dry_run": 5,

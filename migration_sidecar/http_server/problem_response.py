@@ -58,7 +58,12 @@ def _headers_for(status: int, request: Request) -> dict[str, str] | None:
     """What HTTP demands beside these statuses (RFC 9110, sections 15.5.2 and 15.5.6)."""
     if status == 405:
         return {"Allow": ", ".join(_methods_of(request))}
-    return {"WWW-Authenticate": "Signature"} if status == 401 else None
+    return {"WWW-Authenticate": ", ".join(_challenges(request))} if status == 401 else None
+
+
+def _challenges(request: Request) -> tuple[str, ...]:
+    """How a caller may prove who it is. An application that takes more than signatures says so in its state."""
+    return ("Signature", *getattr(request.app.state, "more_challenges", ()))
 
 
 def _methods_of(request: Request) -> list[str]:

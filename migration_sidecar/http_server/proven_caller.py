@@ -46,13 +46,17 @@ class CallPolicy:
         elif self._calls.keys is None or not self._calls.keys.is_dir():
             log.warning("no_keys_of_callers", extra={"setting": KEYS})
 
+    def checks(self, request: Request, *, confidential: bool = False) -> bool:
+        """Whether the caller of this has to be proven."""
+        is_open = request.method in SAFE_METHODS and not confidential
+        return self._calls.reads_required if is_open else self._calls.required
+
     async def prove(self, request: Request, *, confidential: bool = False) -> Caller | None:
         """The caller; None if it is not to be checked. Raises CallRefused, CallsCannotBeVerified or BodyTooLarge.
 
         What is `confidential` is read by those who are known, whatever CALL_READS says.
         """
-        is_open = request.method in SAFE_METHODS and not confidential
-        if not (self._calls.reads_required if is_open else self._calls.required):
+        if not self.checks(request, confidential=confidential):
             return None
         if self._verifier is None:
             raise CallsCannotBeVerified(KEYS)

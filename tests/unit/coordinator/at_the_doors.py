@@ -17,6 +17,7 @@ from coordinator.api.requesters import CallRequesters, EventRequesters
 from coordinator.audit.rejection_lookup import RejectionLookup
 from coordinator.domain.audit_events import SOURCE as COORDINATOR
 from coordinator.domain.permissions import Permissions
+from coordinator.ports import TokenVerifier
 from coordinator.unavailable import ServiceUnreachable
 from migration_sidecar.http_server.problem_response import install_problem_handlers
 from signed_calls.settings import CallSettings
@@ -80,10 +81,11 @@ def app_of(
     *,
     unsigned_events: bool = True,
     is_worker_connected: Callable[[], bool] = lambda: True,
+    tokens: TokenVerifier | None = None,
 ) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     install_problem_handlers(app, PROBLEMS)
-    callers = CallRequesters.of(calls, COORDINATOR, keys, life.intake.permissions)
+    callers = CallRequesters.of(calls, COORDINATOR, keys, life.intake.permissions, tokens)
     parts = (life.intake, life.runs, life.change_notifier, world.catalog, world.fleet, callers)
     questions = AuditQuestions(world.audit)
     app.include_router(migrations.routes(migrations.ApiDependencies(*parts, RejectionLookup(life.spool, questions))))
