@@ -27,6 +27,6 @@ def failures(*, as_json: bool) -> Iterator[None]:
 
 @contextmanager
 def session(url: str | None, *, as_json: bool) -> Iterator[CoordinatorClient]:
-    """Opens the client, which signs with the key of whoever runs the command. Errors end as in `failures`."""
+    """Opens the client, which has the key or the token of whoever runs the command. Errors end as in `failures`."""
     with failures(as_json=as_json), CoordinatorClient.of_operator(url) as coordinator:
         yield coordinator

@@ -13,6 +13,7 @@ from coordinator.client.errors import BadInput
 from coordinator.client.event_publisher import event_of
 from coordinator.client.event_publisher import publish as send
 from coordinator.client.operator_key import KEY_FILE, operator_signer
+from coordinator.client.operator_token import TOKEN_FILE, TOKEN_TEXT, is_token_named
 
 EXAMPLES = options.examples(
     "coordinator publish --all --reason 'release 41'", "coordinator publish cds-client --request-id release-41-client"
@@ -30,11 +31,17 @@ def publish(
     pubsub: Annotated[str, typer.Option(help="Dapr's component.")] = "pubsub",
     as_json: options.Json = False,
 ) -> None:
-    """Publishes a signed migrate.requested through the sidecar at DAPR_HTTP_PORT (3500).
+    """Publishes a signed migrate.requested through the sidecar at DAPR_HTTP_PORT (3500). It needs a key, not a token.
 
     It returns as soon as the broker has the event; `coordinator status ID` shows what came of it.
     """
     with failures(as_json=as_json):
+        if is_token_named():
+            raise BadInput(
+                "The event cannot be signed",
+                f"publish needs a key, and {TOKEN_TEXT} or {TOKEN_FILE} names a token, which signs nothing",
+                f"unset it and name a key in {KEY_FILE}, or use coordinator request, which takes a token",
+            )
         signer = operator_signer()
         if signer is None:
             raise BadInput(

@@ -14,6 +14,7 @@ import httpx
 
 from coordinator.client.errors import AppNotReady, AppNotRunning, BadInput, CannotReach, NoReply
 from coordinator.client.operator_key import APP_ID, operator_signer, signing_hook
+from coordinator.client.operator_token import ReadToken, operator_token, token_hook
 from coordinator.client.responses import Document, parse_response
 from coordinator.client.state_folders import token_of_daprd
 from signed_calls.sidecar_token import HEADER
@@ -74,28 +75,36 @@ def _parse_address(address: str) -> httpx.URL:
 class CoordinatorClient:
     """Calls the coordinator at `address`; if there is none, through daprd, with its token.
 
-    Every call is signed if there is a `signer`. It raises Refused for a problem that the coordinator answers, and
-    CannotReach if it does not answer. `transport` is for tests.
+    Every call is signed if there is a `signer`, or else made with the token that `read_token` gives. It raises Refused
+    for a problem that the coordinator answers, and CannotReach if it does not answer. `transport` is for tests.
     """
 
     def __init__(
-        self, address: str | None = None, transport: httpx.BaseTransport | None = None, signer: Signer | None = None
+        self,
+        address: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+        signer: Signer | None = None,
+        read_token: ReadToken | None = None,
     ) -> None:
         token = "" if address else token_of_daprd()
         self._address = _parse_address(address or sidecar_url())
         self._printable_address = str(self._address.copy_with(userinfo=b""))  # without the password
+        hooks = [signing_hook(signer, self._address.path.rstrip("/"))] if signer else []
+        if read_token and not signer:
+            hooks = [token_hook(read_token)]
         self._http = httpx.Client(
             headers={"accept-encoding": "identity"} | ({HEADER: token} if token else {}),
             timeout=httpx.Timeout(30, connect=5),
             trust_env=False,  # a proxy meant for the internet must not see calls to this machine
             transport=transport,
-            event_hooks={"request": [signing_hook(signer, self._address.path.rstrip("/"))] if signer else []},
+            event_hooks={"request": hooks},
         )
 
     @classmethod
     def of_operator(cls, address: str | None = None) -> Self:
-        """Signs with the key of whoever runs the command. Raises BadInput if that cannot be used."""
-        return cls(address, signer=operator_signer())
+        """With the token or the key of whoever runs the command. Raises BadInput if that cannot be used."""
+        read_token = operator_token()
+        return cls(address, signer=None if read_token else operator_signer(), read_token=read_token)
 
     def __enter__(self) -> Self:
         return self
