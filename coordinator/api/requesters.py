@@ -53,12 +53,12 @@ class NotProven(CoordinatorError):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same call, signed anew, may be taken."""
+        """Whether the same call may be taken later; an event stays as it is."""
         return self._may_pass_later
 
     @property
     def is_refusal(self) -> bool:
-        """It always is, also where it may pass later."""
+        """Always: also a call that may be taken later is put on record."""
         return True
 
 

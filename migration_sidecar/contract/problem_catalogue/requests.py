@@ -39,15 +39,16 @@ MESSAGE = (
     ProblemKind(
         "CM-108", "The caller is not proven", 401, 2,
         when="the call is not signed, with an unknown key, for another application, more than a minute ago, or it came "
-        "before; its body or address is another than the signed one. 503 when too many calls came within a minute. "
-        "Also an event that does not come from the coordinator's own sidecar. [security.md](security.md)",
+        "before; its body or address is another than the signed one. At the coordinator also: its token is expired, of "
+        "another issuer, for another audience, or otherwise none that is taken. 503 when too many calls came within a "
+        "minute, or no key of the issuer could be read. Also an event that does not come from the coordinator's own sidecar. [security.md](security.md)",
         next_step="Sign each call anew, with a key whose public part is in the folder that CALL_KEYS names. The "
         "command coordinator signs with the key that infra up has made, or with COORDINATOR_KEY_FILE."),
     ProblemKind(
         "CM-109", "The caller may not do this", 403, 2,
-        when="its signature is good, and it is not one of those who may: a service takes operations from those that "
-        "MIGRATION_CALLERS names, the audit takes from each caller only events of that caller, the coordinator takes "
-        "from each operator what fleet.toml allows",
+        when="its signature or its token is good, and it is not one of those who may: a service takes operations from "
+        "those that MIGRATION_CALLERS names, the audit takes from each caller only events of that caller, the "
+        "coordinator takes from each operator what fleet.toml allows",
         next_step="Call as somebody who may."),
 )
 REQUEST = (

@@ -63,7 +63,17 @@ def test_of_two_keys_with_one_name_the_first_counts() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"<html>", b"[]", b"{}", b'{"keys": {}}', b'{"keys": []}', b"[" * 100_000, b"\xff", b" " * (LONGEST_SET + 1)],
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"keys": {}}',
+        b'{"keys": []}',
+        b"[" * 100_000,
+        b"\xff",
+        jwks("ed-1") + b" " * LONGEST_SET,
+    ],
 )
 def test_what_is_no_set_of_keys_is_refused(content: bytes) -> None:
     with pytest.raises(BadJwks):
