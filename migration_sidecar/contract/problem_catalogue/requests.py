@@ -41,7 +41,8 @@ MESSAGE = (
         when="the call is not signed, with an unknown key, for another application, more than a minute ago, or it came "
         "before; its body or address is another than the signed one. At the coordinator also: its token is expired, of "
         "another issuer, for another audience, or otherwise none that is taken. 503 when too many calls came within a "
-        "minute, or no key of the issuer could be read. Also an event that does not come from the coordinator's own sidecar. [security.md](security.md)",
+        "minute, or no key of the issuer could be read. Also an event that does not come from the coordinator's own "
+        "sidecar. [security.md](security.md)",
         next_step="Sign each call anew, with a key whose public part is in the folder that CALL_KEYS names. The "
         "command coordinator signs with the key that infra up has made, or with COORDINATOR_KEY_FILE."),
     ProblemKind(
