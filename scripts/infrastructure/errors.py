@@ -153,8 +153,7 @@ class NoServerUser(InfrastructureError):
     def __init__(self, server: str, number: int, why: str) -> None:
         super().__init__(
             f"{server} is never run as root, and cannot be run as user {number} here: {why}. Start this as an ordinary "
-            "user, or move this folder to where other users may enter (not below /root), or use a server that runs "
-            "already: export POSTGRES_HOST=... REDIS_HOST=..."
+            "user, or use a server that runs already: export POSTGRES_HOST=... REDIS_HOST=..."
         )
 
 

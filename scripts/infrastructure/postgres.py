@@ -78,7 +78,9 @@ class PostgresServer:
         """The server process."""
         changes_user = POSTGRES_USER.needed and not self.keeps_our_rights
         data = POSTGRES_USER.path(self.data) if changes_user else str(self.data)
-        command = [str(self.programs / "postgres"), "-D", data, *self._options()]
+        server = self.programs / "postgres"
+        server = POSTGRES_USER.program(server, self._trees) if changes_user else server
+        command = [str(server), "-D", data, *self._options()]
         command = dying_with_us(command) if self.dies_with_us else command
         return Program(
             name="postgres",
@@ -88,6 +90,13 @@ class PostgresServer:
             # SIGTERM would wait until all clients disconnect. SIGINT ends their sessions, SIGQUIT ends all at once.
             stop_signals=(signal.SIGINT, signal.SIGQUIT),
         )
+
+    @property
+    def _trees(self) -> list[Path]:
+        """What the server needs besides itself: the folders of the wheel, or the installation."""
+        wheel = self.programs.parents[1]
+        libraries = wheel.with_name(f"{wheel.name}.libs")
+        return [wheel, libraries] if libraries.is_dir() else [self.programs.parent]
 
     def _options(self) -> list[str]:
         durability = "on" if self.durable else "off"
@@ -117,7 +126,7 @@ class PostgresServer:
             ports.demand_free(port, f"{use}; to run ours beside it: {beside}.", beside)
             self._create_cluster()
             if not self.keeps_our_rights:
-                POSTGRES_USER.demand(self.programs / "postgres")
+                POSTGRES_USER.demand(self.programs / "postgres", self._trees)
                 POSTGRES_USER.own(self.data)
         self.program.start()
         self.program.wait_until(self._answers, f"an answer on port {self.address.port}")

@@ -51,7 +51,7 @@ class RedisServer:
     def program(self) -> Program:
         """The server process."""
         configuration = Path(REDIS_USER.path(self.data)).absolute() / self.access.configuration.name
-        command = [str(binary()), str(configuration), "--port", str(self.port)]
+        command = [str(REDIS_USER.program(binary(), [binary().parent])), str(configuration), "--port", str(self.port)]
         command = REDIS_USER.started_as(dying_with_us(command) if self.dies_with_us else command)
         return Program("redis", command, self.directory, working_folder=self.data)
 
@@ -64,7 +64,7 @@ class RedisServer:
             private.make_folder(self.directory)
             private.make_folder(self.data)
             private.write(self.access.configuration, self._configuration())
-            REDIS_USER.demand(binary())
+            REDIS_USER.demand(binary(), [binary().parent])
             REDIS_USER.own(self.data)
             REDIS_USER.give(self.access.configuration)
         self.program.start()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.infrastructure.errors import NoServerUser
+from scripts.infrastructure.startable_copy import COPIES, copy_for_others, startable
 
 # The data folder as the server's working folder: this path needs no right to enter the folders above it, which only
 # root may enter. Every process of the server has it.
@@ -21,6 +22,7 @@ class ServerUser:
 
     server: str
     number: int
+    copies: Path = COPIES  # of programs that this user could not start where they are
 
     @property
     def needed(self) -> bool:
@@ -33,10 +35,19 @@ class ServerUser:
         user = ("setpriv", "--reuid", number, "--regid", number, "--clear-groups", "--inh-caps=-all", "--no-new-privs")
         return [*user, *command] if self.needed else list(command)
 
-    def demand(self, program: str | Path) -> None:
-        """Raises NoServerUser if the program cannot be started under this user id."""
+    def program(self, program: Path, trees: Sequence[Path]) -> Path:
+        """The program as this user starts it: a copy, if he cannot enter the folders above. `trees`: what it needs."""
+        return startable(program, trees, self.copies) if self.needed else program
+
+    def demand(self, program: Path, trees: Sequence[Path]) -> None:
+        """Makes the copy that is needed. Raises NoServerUser if the program cannot be started under this user id."""
         if not self.needed:
             return
+        try:
+            copy_for_others(program, trees, self.copies)
+        except OSError as error:
+            raise NoServerUser(self.server, self.number, f"no copy can be made ({error})") from None
+        program = self.program(program, trees)
         command = self.started_as([str(program), "--version"])
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
-import redis
 
 from scripts.infrastructure import ports
-from scripts.infrastructure.postgres import Address, PostgresServer
+from scripts.infrastructure import postgres as postgres_module
+from scripts.infrastructure.postgres import Address, PostgresServer, binaries
 from scripts.infrastructure.redis import RedisServer
 from scripts.infrastructure.server_user import POSTGRES_USER, REDIS_USER
 from scripts.infrastructure.supervise import Program
@@ -62,13 +65,43 @@ def broker(tmp_path: Path) -> Iterator[RedisServer]:
         server.stop()
 
 
-def test_redis_gives_up_root_and_writes_into_no_folder_of_roots(broker: RedisServer, tmp_path: Path) -> None:
+def test_redis_gives_up_root_and_owns_its_data(broker: RedisServer) -> None:
     assert users_of(broker.program) == {REDIS_USER.number}
-    with redis.Redis(ports.LOOPBACK, broker.port) as client:
-        client.set("key", "value")
-        assert client.bgrewriteaof()
-        with pytest.raises(redis.ResponseError, match="Permission denied"):
-            client.config_set("dir", str(tmp_path))
+    process = broker.program.process()
+    assert process is not None
+    # No user of ours may move the folder (test_infrastructure_redis); here the kernel says who writes it.
+    assert {path.lstat().st_uid for path in broker.data.rglob("*")} == {REDIS_USER.number}
+    assert Path(f"/proc/{process.pid}/cwd").stat().st_uid == REDIS_USER.number
+
+
+@pytest.fixture
+def copies() -> Iterator[Path]:
+    """A folder that every user may enter, which those of pytest are not."""
+    with TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder) / "programs"
+
+
+def test_a_checkout_that_only_root_may_enter_is_no_obstacle(
+    tmp_path: Path, copies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one in a folder that mktemp has made. The server is started from a copy, which root owns."""
+    monkeypatch.setattr(postgres_module, "POSTGRES_USER", replace(POSTGRES_USER, copies=copies))
+    wheel = binaries().parents[1]
+    for tree in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+        shutil.copytree(tree, tmp_path / tree.name, symlinks=True)
+    address = Address(host=ports.LOOPBACK, port=ports.choose(1)[0])
+    programs = tmp_path / wheel.name / binaries().parent.name / "bin"
+    server = PostgresServer(tmp_path / "server", address, durable=False, dies_with_us=True, programs=programs)
+    try:
+        server.start()
+        server.start()  # finds it running, with the same command
+        assert users_of(server.program) == {POSTGRES_USER.number}
+        assert any(part.startswith(str(copies)) for part in server.program.command)
+        assert {path.lstat().st_uid for path in copies.rglob("*")} == {0}
+        assert not any(path.stat().st_mode & 0o022 for path in copies.rglob("*") if not path.is_symlink())
+    finally:
+        server.stop()
 
 
 def test_data_that_an_earlier_release_left_to_root_is_given_to_the_server(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ def test_who_is_not_root_starts_servers_as_before(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert POSTGRES_USER.started_as(["postgres", "-D", "data"]) == ["postgres", "-D", "data"]
     assert POSTGRES_USER.path(Path("/data")) == "/data"
-    POSTGRES_USER.demand("/no/such/program")
+    program = Path("/no/such/program")
+    POSTGRES_USER.demand(program, [program.parent])
+    assert POSTGRES_USER.program(program, [program.parent]) == program
 
 
 def test_each_server_has_another_user_and_none_is_one_that_containers_do_not_know() -> None:
@@ -29,5 +31,8 @@ def test_root_is_told_in_one_sentence_why_a_server_cannot_be_another_user_and_wh
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(ServerUser, "started_as", lambda _, command: ["sh", "-c", "echo no entry >&2; exit 1"])
+    program = tmp_path / "postgres"
+    program.touch()
+    monkeypatch.setattr("scripts.infrastructure.server_user.copy_for_others", lambda *_: None)
     with pytest.raises(NoServerUser, match=r"never run as root.* as user 61432 here: no entry\. Start this as"):
-        POSTGRES_USER.demand(tmp_path / "postgres")
+        POSTGRES_USER.demand(program, [tmp_path])
