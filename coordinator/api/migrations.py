@@ -151,7 +151,7 @@ async def _accept_request(dependencies: ApiDependencies, request: Request) -> Ru
         require_plain_json(request)
         body = await read_body(request, MAXIMUM_BYTES, BodyTooLarge)
         is_named = requester.name is not None
-        default_id = request_id_for_call(request.headers[SIGNATURE_HEADER] if is_named else None)
+        default_id = request_id_for_call(request.headers.get(SIGNATURE_HEADER) if is_named else None)
         asked = read_request(read_object(body), default_request_id=default_id)
         return await dependencies.intake.accept(asked, requester)
     except NotProven as error:

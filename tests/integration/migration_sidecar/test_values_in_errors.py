@@ -73,7 +73,7 @@ def connection(database: Database) -> Iterator[sqlalchemy.Connection]:
 
 
 @pytest.mark.parametrize("kind", STATEMENTS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=values)
 def test_no_statement_of_a_revision_makes_its_value_show(
     kind: str, connection: sqlalchemy.Connection, value: str
