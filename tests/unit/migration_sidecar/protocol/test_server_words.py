@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -107,7 +107,7 @@ def test_any_text_can_be_read(text: str) -> None:
 
 
 def test_a_text_that_is_made_to_take_long_does_not() -> None:
-    began = monotonic()
+    began = process_time()
     for text in ("token", "key ", "a://", "'", '"', "@", "http"):
         readable(ServerWords(text * LONGEST_READ))
-    assert monotonic() - began < 5
+    assert process_time() - began < 5
