@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from migration_sidecar.protocol.server_words import RAISE, ServerWords
-from migration_sidecar.worker.known_passwords import hide_known
+from migration_sidecar.worker.known_passwords import address_names, hide_known
 
 _NAMES = ("schema_name", "table_name", "column_name", "datatype_name", "constraint_name")
 IN_FAILED_TRANSACTION = "25P02"
@@ -63,7 +63,7 @@ def server_words(error: BaseException) -> ServerWords:
     names = frozenset(str(name) for each in told for name in each if name)
     function = getattr(diagnostics, "source_function", None) or getattr(error, "server_source_function", None)
     raised = RAISE in (function, fields.get("R"))
-    return ServerWords(hide_known(str(primary or error)), sqlstate, names if sqlstate else frozenset(), raised)
+    return ServerWords(hide_known(str(primary or error)), sqlstate, names if sqlstate else address_names(), raised)
 
 
 def _message(error: BaseException) -> str | None:

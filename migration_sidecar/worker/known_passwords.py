@@ -9,6 +9,8 @@ from typing import Any
 from migration_sidecar.protocol.url import hide_password, make_url
 
 _KNOWN: dict[tuple[str | None, str], None] = {}
+_ADDRESSES: set[str] = set()
+_NAMES = ("host", "user", "dbname", "database")  # of the arguments with which drivers connect
 
 
 def learn(username: str | None, password: object) -> None:
@@ -29,8 +31,14 @@ def watch() -> None:
 
     def connecting(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
         learn(parameters.get("user"), parameters.get("password"))
+        _ADDRESSES.update(str(parameters[name]) for name in _NAMES if parameters.get(name))
 
     event.listen(Engine, "do_connect", connecting)
+
+
+def address_names() -> frozenset[str]:
+    """Hosts, users and databases to which this process connects: a driver that gets no session quotes them."""
+    return frozenset(_ADDRESSES)
 
 
 def hide_known(text: str) -> str:
