@@ -19,6 +19,7 @@ from scripts.infrastructure.errors import InfrastructureError
 from scripts.infrastructure.fleet import Fleet
 from scripts.infrastructure.render import read_fleet
 from scripts.infrastructure.settings import ROOT, Settings
+from signed_calls.sidecar_token import HEADER
 
 REFUSALS = frozenset({401, 403, 415})
 REFUSALS_OF_DAPR = REFUSALS | {404, 405}  # an interface that is not permitted is not there
@@ -37,7 +38,8 @@ class Try:
     def request(self) -> list[Any]:
         """As the attacker takes it."""
         sent = self.sending
-        return [self.door.route.method, self.door.url, dict(sent.headers), sent.content.decode(), sent.times]
+        token = {HEADER: self.door.token} if self.door.token else {}
+        return [self.door.route.method, self.door.url, {**sent.headers, **token}, sent.content.decode(), sent.times]
 
     def was_refused(self, status: int) -> bool:
         """Whether the answer says so. A 404 or 422 of an application means that somebody got as far as that."""
@@ -48,7 +50,7 @@ def tries(fleet: Fleet) -> Iterator[Try]:
     """Everything that is tried at this fleet."""
     applications = read_fleet(fleet.file)
     forger = Forger(fleet.settings.keys_folder, OPERATOR)
-    for door in doors_of(applications):
+    for door in doors_of(applications, fleet.token):
         for name, attack in ATTACKS.items():
             if is_possible(name, door):
                 yield Try(name, door, attack(forger, door))

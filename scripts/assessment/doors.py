@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.infrastructure.call_keys import COORDINATOR
@@ -51,6 +51,7 @@ class Door:
     route: Route
     way: str  # for the table
     base: str  # URL without the path of the route
+    token: str = field(default="", repr=False)  # of the sidecar: as if the attacker had it
 
     @property
     def url(self) -> str:
@@ -78,15 +79,21 @@ def routes_of(name: str) -> list[Route]:
     return of_a_service
 
 
-def doors_of(fleet: dict[str, dict[str, Any]]) -> Iterator[Door]:
-    """Each route by its own port, by its own sidecar and by the coordinator's. `fleet` is that of a dapr.yaml."""
+def doors_of(fleet: dict[str, dict[str, Any]], token: str = "") -> Iterator[Door]:
+    """Each route by its own port, by its own sidecar and by the coordinator's. `fleet` is that of a dapr.yaml.
+
+    The coordinator's sidecar once more with its token: then the application alone has to refuse.
+    """
     for name, application in fleet.items():
         through = f"/v1.0/invoke/{name}/method"
         for route in routes_of(name):
             yield Door(route, "app port", _http(application["appPort"]))
             yield Door(route, "own sidecar", _http(application["daprHTTPPort"]) + through)
+            by_coordinators = _http(fleet[COORDINATOR]["daprHTTPPort"]) + through
             if name != COORDINATOR:
-                yield Door(route, "coordinator's sidecar", _http(fleet[COORDINATOR]["daprHTTPPort"]) + through)
+                yield Door(route, "coordinator's sidecar", by_coordinators)
+            if token:
+                yield Door(route, "sidecar, with token", by_coordinators, token)
 
 
 def event_doors_of(fleet: dict[str, dict[str, Any]]) -> Iterator[Door]:
