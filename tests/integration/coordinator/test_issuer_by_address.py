@@ -172,6 +172,12 @@ async def test_what_is_larger_than_a_set_is_not_read_to_its_end(issuer: Issuer) 
         await asyncio.wait_for(fetch_jwks(issuer.address), 20)
 
 
+async def test_of_a_compressed_answer_the_log_says_that_it_is_one(issuer: Issuer) -> None:
+    issuer.answer = BAD["compressed"]
+    with pytest.raises(BadJwks, match="compressed"):
+        await fetch_jwks(issuer.address)
+
+
 async def test_an_https_address_needs_a_certificate(issuer: Issuer) -> None:
     with pytest.raises(aiohttp.ClientError):
         await fetch_jwks(issuer.address.replace("http://", "https://"))
