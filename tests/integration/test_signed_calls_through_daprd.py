@@ -42,6 +42,7 @@ class Application:
 
     verifier: Verifier
     seen: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+    tokens: list[list[str]] = field(default_factory=list)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -49,6 +50,7 @@ class Application:
         request = Request(scope, receive)
         body = await request.body()
         sent = [(name.decode(), value.decode("latin-1")) for name, value in scope["headers"]]
+        self.tokens.append(request.headers.getlist("authorization"))
         self.seen.append((request.method, target_of(request), dict(sent), body))
         try:
             caller = self.verifier.verify(request.method, target_of(request), sent, body)
@@ -180,6 +182,14 @@ async def test_the_relays_way_of_calling_holds_too(
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{daprd}/v1.0/invoke/{HERE}/method") as client:
         answer = await client.post("/audit/events", content=body, headers=headers)
     assert answer.json() == {"caller": CALLER}
+
+
+async def test_a_bearer_token_arrives_once_and_as_it_was_sent(application: tuple[Application, int], daprd: int) -> None:
+    """By the address that the command `coordinator` calls."""
+    token = "Bearer " + ".".join(["eyJhbGciOiJFZERTQSJ9", "A-_" * 1000, "c2ln"])
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{daprd}/v1.0/invoke/{HERE}/method") as client:
+        await client.post("/migrations", json={}, headers={"authorization": token})
+    assert application[0].tokens[-1] == [token]
 
 
 async def test_a_name_in_a_header_proves_nothing_and_a_heard_call_is_good_for_nothing(
