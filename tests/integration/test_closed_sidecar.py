@@ -303,8 +303,9 @@ def test_daprs_own_command_publishes_with_the_token(sidecar: Sidecar, capfdbinar
     if not is_program_here(process, "daprd"):
         pytest.skip("another program runs daprd here")
     assert dapr_cli.main([*arguments, "--data", '{"services": "all"}']) == 0
-    said = capfdbinary.readouterr().out
-    assert b"Event published successfully" in said
-    assert b"preview feature" not in said
+    said = capfdbinary.readouterr()
+    assert b"Event published successfully" in said.out
+    assert b"preview feature" not in said.out
+    assert said.err == b""
     sidecar.program.wait_until(lambda: bool(sidecar.application.asked), "the event", 20)
     assert dapr_cli.main(["publish", "--publish-app-id", "nobody", *arguments[3:], "--data", "{}"]) == 1
