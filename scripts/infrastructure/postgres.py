@@ -124,9 +124,10 @@ class PostgresServer:
             port, beside = self.address.port, f"export POSTGRES_PORT={self.address.port + 1}"
             use = f"To use that server: export POSTGRES_HOST=localhost POSTGRES_PORT={port}"
             ports.demand_free(port, f"{use}; to run ours beside it: {beside}.", beside)
-            self._create_cluster()
             if not self.keeps_our_rights:
                 POSTGRES_USER.demand(self.programs / "postgres", self._trees)
+            self._create_cluster()
+            if not self.keeps_our_rights:
                 POSTGRES_USER.own(self.data)
         self.program.start()
         self.program.wait_until(self._answers, f"an answer on port {self.address.port}")

@@ -48,7 +48,8 @@ class ServerUser:
         except OSError as error:
             raise NoServerUser(self.server, self.number, f"no copy can be made ({error})") from None
         program = self.program(program, trees)
-        command = self.started_as([str(program), "--version"])
+        # setpriv itself still has root's rights when it starts a program; `env` has none.
+        command = self.started_as(["env", str(program), "--version"])
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except FileNotFoundError as error:

@@ -15,6 +15,7 @@ import pytest
 
 from scripts.infrastructure import ports
 from scripts.infrastructure import postgres as postgres_module
+from scripts.infrastructure.errors import NoServerUser
 from scripts.infrastructure.postgres import Address, PostgresServer, binaries
 from scripts.infrastructure.redis import RedisServer
 from scripts.infrastructure.server_user import POSTGRES_USER, REDIS_USER
@@ -102,6 +103,21 @@ def test_a_checkout_that_only_root_may_enter_is_no_obstacle(
         assert not any(path.stat().st_mode & 0o022 for path in copies.rglob("*") if not path.is_symlink())
     finally:
         server.stop()
+
+
+def test_a_program_that_only_root_can_reach_in_a_copy_too_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_module, "POSTGRES_USER", replace(POSTGRES_USER, copies=tmp_path / "copies"))
+    programs = tmp_path / "installation" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "postgres").write_text("#!/bin/sh\n")
+    (programs / "postgres").chmod(0o755)
+    address = Address(host=ports.LOOPBACK, port=ports.choose(1)[0])
+    server = PostgresServer(tmp_path / "state", address, programs=programs)
+    with pytest.raises(NoServerUser, match=r"Permission denied\. Start this as an ordinary user"):
+        server.start()
+    assert not server.directory.exists()
 
 
 def test_data_that_an_earlier_release_left_to_root_is_given_to_the_server(tmp_path: Path) -> None:
