@@ -81,7 +81,7 @@ def test_a_token_and_a_key_are_too_much(named: tuple[str, str], tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "text", ["canary", "Bearer a.b.c-canary", "a.b.canary\r\nx: y", "a.b", "a.b.", "a.b.c." + "x" * LONGEST_TOKEN, " "]
+    "text", ["canary", "Bearer a.b.c-canary", "a.b.canary\r\nx: y", "a.b", "a.b.", "a.b." + "x" * LONGEST_TOKEN, " "]
 )
 def test_a_token_that_cannot_be_used_is_told_before_anything_is_sent_and_not_shown(text: str, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(text)
