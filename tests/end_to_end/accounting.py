@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from scripts.infrastructure.call_keys import operator_file
 from scripts.infrastructure.catalog import members
 from tests.end_to_end.ground import Ground
 
@@ -30,7 +31,8 @@ def verified(ground: Ground) -> dict[str, Any]:
 def asked(ground: Ground, *words: str) -> tuple[int, dict[str, Any]]:
     command = [PROGRAMS / "coordinator", "audit", *words, "--json"]
     port, token = ground.sidecar.rpartition(":")[2], ground.fleet.token
-    environment = os.environ | {"DAPR_HTTP_PORT": port, "DAPR_API_TOKEN": token}
+    key = operator_file(ground.infrastructure.settings.keys_folder)
+    environment = os.environ | {"DAPR_HTTP_PORT": port, "DAPR_API_TOKEN": token, "COORDINATOR_KEY_FILE": str(key)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     return done.returncode, json.loads(done.stdout)
 

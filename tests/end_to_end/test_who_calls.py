@@ -30,7 +30,11 @@ FORGED = {
     ]
 }
 ORDER = {"operation_id": "a-strangers", "target": "head"}
-ASKED = [("cas-audit", "POST", "/audit/events", FORGED)]
+ASKED: list[tuple[str, str, str, Any]] = [("cas-audit", "POST", "/audit/events", FORGED)]
+ASKED += [
+    (COORDINATOR, "POST", path, {"services": "all"}) for path in ("/migrations", "/plans", "/migrations/x/cancel")
+]
+ASKED += [(COORDINATOR, "GET", path, None) for path in ("/audit/events", "/journals/cas-audit")]
 for each in members():
     ASKED.append((each.name, "POST", "/migrations/operations", ORDER))
     ASKED.append((each.name, "DELETE", "/migrations/operations/a-strangers", None))
