@@ -65,7 +65,8 @@ def target_of(places: Sequence[ConfiguredDatabase], settings: Settings) -> Migra
         first["in_transaction"],
         first["autocommit"],
         is_split=settings.transaction_per_revision
-        and not (first["transaction_per_migration"] or first["in_transaction"] or first["autocommit"]),
+        # In AUTOCOMMIT, too: there the one transaction is Alembic's own, and a second autocommit_block fails in it.
+        and not (first["transaction_per_migration"] or first["in_transaction"]),
         tables=tuple(dict.fromkeys(tables)),
         sees_journal=any(place["sees_journal"] for place in places),
         is_journal_chosen=settings.journal_table is not None,
