@@ -26,6 +26,7 @@ from tests.integration.databases import fresh_database
 LIMIT_SECONDS = 120.0
 FORESEEN = "CM-305"  # a statement that cannot run in a transaction: seen in the file, and refused before anything
 NOT_COMMITTED = "CM-410"
+HALF_DONE = "CM-405"  # a revision ended behind an autocommit block, so it is not run again for the next tenant
 SPLIT = "CM-414"  # the plan's word for a transaction for each revision that env.py does not ask for
 OURS = ("psycopg", "asyncpg")  # drivers that our own interpreter has
 ROLES = (
@@ -177,7 +178,7 @@ def _python_of(ini: Path) -> Path | None:
 
 def disagreement(example: Generated, compared: Compared) -> str:
     """What migration-sidecar did otherwise than bare Alembic, or nothing."""
-    return _against_bare(example, compared) or _unwarned(compared)
+    return _against_bare(example, compared) or _unwarned(example, compared)
 
 
 def _refused(ours: Ended, prior: str) -> bool:
@@ -185,10 +186,21 @@ def _refused(ours: Ended, prior: str) -> bool:
     return not ours.done and ours.dump == prior and FORESEEN in ours.said
 
 
-def _unwarned(compared: Compared) -> str:
+def stopped_half_done(example: Generated, ours: Ended) -> bool:
+    """Whether env.py caught the failure of a revision that left a part, and wanted to migrate the next tenant.
+
+    Bare Alembic runs the revision again; environments.md tells that we do not.
+    """
+    keeps_on = bool(example.env.catches and example.env.tenants)
+    return keeps_on and not ours.done and HALF_DONE in ours.said
+
+
+def _unwarned(example: Generated, compared: Compared) -> str:
     """What the operator's choice has changed, although the plan did not say so."""
     prior = compared.before
     for theirs, ours in zip(compared.as_is or (), compared.ours, strict=False):
+        if stopped_half_done(example, ours):
+            return ""
         if ours.dump != theirs.dump and not ours.warned and not _refused(ours, prior):
             lines = snapshot.difference(theirs.dump, ours.dump)
             return f"transaction_per_revision made another `{ours.step}`, unsaid\n{lines}"
@@ -204,6 +216,8 @@ def _against_bare(example: Generated, compared: Compared) -> str:
         head = f"g{len(example.revisions)}" if ours.step.endswith("head") else ours.step.split()[1]
         bare_does_it = theirs.done and theirs.is_at(head)
         if not bare_does_it and _refused(ours, prior):
+            return ""
+        if stopped_half_done(example, ours):
             return ""
         if ours.dump != theirs.dump:
             what = "did" if ours.done else "stopped at"

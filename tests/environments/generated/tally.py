@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from tests.environments.generated.environment import EnvFile, Generated
-from tests.environments.generated.sides import Compared
+from tests.environments.generated.sides import Compared, stopped_half_done
 from tests.environments.generated.strategies import (
     BY_ITSELF,
     IN_SAVEPOINTS,
@@ -73,6 +73,9 @@ def _kinds(example: Generated, compared: Compared) -> list[str]:
         "savepoints of a revision": _has(PIECES_IN_SAVEPOINTS, example),
         "bare Alembic fails": not compared.bare[-1].done,
         "bare Alembic succeeds": compared.bare[-1].done,
+        "stopped at what a revision left half done, where bare Alembic goes on (CM-405)": any(
+            stopped_half_done(example, each) for each in compared.ours
+        ),
         f"{len(example.revisions)} revisions": True,
     }
     return [fact for fact, holds in facts.items() if holds]
