@@ -18,7 +18,7 @@ from signed_calls.signer import Signer
 APP_ID_HEADER = "dapr-app-id"  # names the application that a call is for
 CALL_SECONDS = 15.0
 CONNECT_SECONDS = 2.0
-SILENCE_SECONDS = 20.0  # below the time limit of Dapr's invocation, so that our caller gets our error and not Dapr's
+SILENCE_SECONDS = 20.0  # below the 30 s after which our own callers give up, so that they get our error
 CHUNK_BYTES = 64 * 1024
 ANSWER_BYTES = 4 * 1024 * 1024  # of one answer, unless the caller says otherwise; daprd takes as much for a request
 

@@ -27,7 +27,7 @@ from migration_sidecar.contract.request_id import REQUEST_ID
 from migration_sidecar.contract.target import RequestableTarget
 
 PAGE = 50
-# Less than the 30 s after which Dapr's resiliency policy ends a call.
+# Less than the 30 s after which the command line gives a call up.
 LONGEST_WAIT_SECONDS = 25
 
 

@@ -33,7 +33,7 @@ from signed_calls.verification import Caller
 
 BODY_BYTES = 64 * 1024
 LONGEST_LOADING_SECONDS = 10.0  # then the answer is CM-308: it is still loading
-LONGEST_WAIT_SECONDS = 25.0  # below the timeout of 30 s in Dapr's resiliency file
+LONGEST_WAIT_SECONDS = 25.0  # below the 30 s after which callers of ours give up
 
 
 def _load_deadline() -> LoadDeadline:

@@ -6,11 +6,14 @@ import base64
 import json
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -34,6 +37,7 @@ from signed_calls.sidecar_token import HEADER
 
 DAPRD = Path(sys.prefix) / "dapr" / ".dapr" / "bin" / "daprd"
 NAME = "migration-coordinator"
+LARGE = "/large"  # its answer comes in several pieces
 OF_AN_EVENT = {"/events/migrate-requested", "/events/migrate-requested-dead"}
 
 
@@ -98,9 +102,10 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) 
     folder = tmp_path_factory.mktemp("closed")
     prepare_state_store(postgres.address)
     with ExitStack() as stack:
+        large = {LARGE: "x" * 300_000}
         stranger = Listener().serve(stack)
         topic = {"pubsubname": "pubsub", "topic": "migrate.requested", "route": "/events/migrate-requested"}
-        application = Listener({"/dapr/subscribe": [topic]}).serve(stack)
+        application = Listener({"/dapr/subscribe": [topic], **large}).serve(stack)
         settings = Settings(state=folder / "state", postgres=postgres.address, redis_host=ports.LOOPBACK)
         redis = RedisServer(settings.state / "redis", ports.choose(1)[0], dies_with_us=True)
         stack.callback(redis.stop)
@@ -309,3 +314,26 @@ def test_daprs_own_command_publishes_with_the_token(sidecar: Sidecar, capfdbinar
     assert said.err == b""
     sidecar.program.wait_until(lambda: bool(sidecar.application.asked), "the event", 20)
     assert dapr_cli.main(["publish", "--publish-app-id", "nobody", *arguments[3:], "--data", "{}"]) == 1
+
+
+def hang_up(sidecar: Sidecar) -> None:
+    """Reads the first byte of a long answer, and is gone."""
+    lines = (
+        f"GET /v1.0/invoke/{NAME}/method{LARGE} HTTP/1.1",
+        "host: localhost",
+        *map(": ".join, sidecar.token.items()),
+    )
+    with socket.create_connection((ports.LOOPBACK, sidecar.http), timeout=10) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall("".join(f"{line}\r\n" for line in (*lines, "")).encode())
+        with suppress(OSError):
+            connection.recv(1)
+
+
+def test_callers_who_hang_up_in_the_middle_of_an_answer_do_not_end_the_sidecar(sidecar: Sidecar) -> None:
+    """With a timeout in resiliency.yaml, Dapr 1.18 writes on after the caller is gone, and ends in a nil pointer."""
+    process = sidecar.program.process()
+    with ThreadPoolExecutor(8) as callers:
+        list(callers.map(hang_up, [sidecar] * 800))
+    assert sidecar.program.process() == process is not None
+    assert sidecar.ask("GET", f"/v1.0/invoke/{NAME}/method/x", sidecar.token).status_code == 200
