@@ -16,8 +16,10 @@ from fastapi import FastAPI
 from audit_verifier.verify import Keys, verify_file, verify_proof
 from migration_sidecar.api.problems import PROBLEMS
 from migration_sidecar.http_server.problem_response import install_problem_handlers
+from migration_sidecar.http_server.proven_caller import CallPolicy
 from services.cas_service.api.evidence import router
 from services.cas_service.app import app
+from signed_calls.settings import CallSettings
 from tests.integration.databases import Database
 from tests.integration.services.evidence import Evidence, evidence_of
 
@@ -39,6 +41,7 @@ async def door(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     install_problem_handlers(app, PROBLEMS)
     app.include_router(router)
     app.state.database = evidence.engine.database
+    app.state.call_policy = CallPolicy(CallSettings(required=False), "cas-audit")
     async with served(app) as client:
         yield client
 
