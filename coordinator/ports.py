@@ -32,6 +32,7 @@ class Provenance(StrEnum):
 
     UNCHECKED = "unchecked"  # documents are not signed
     SIGNED = "signed"  # by the coordinator
+    SIGNED_BEFORE = "signed_before"  # by the coordinator, with a key that it does not sign with any more
     UNSIGNED = "unsigned"  # by an earlier release, or by somebody else
     UNKNOWN_KEY = "unknown_key"  # by the coordinator with a key that was retired, or by somebody else
     FORGED = "forged"  # changed after it was signed, or signed for another place or by another application
@@ -39,7 +40,7 @@ class Provenance(StrEnum):
     @property
     def is_ours(self) -> bool:
         """Whether the coordinator may act on the document."""
-        return self in (Provenance.UNCHECKED, Provenance.SIGNED)
+        return self in (Provenance.UNCHECKED, Provenance.SIGNED, Provenance.SIGNED_BEFORE)
 
 
 class VersionedDocument(NamedTuple):

@@ -40,7 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
         ("show", "print the public key in use, for public_keys in fleet.toml"),
         ("make", "make the key of a caller, if there is none"),
         ("change", "make a new key and use it; the old one stays good until it is retired"),
-        ("retire", "delete the public keys of a caller but the one in use"),
+        (
+            "retire",
+            "delete the public keys of a caller but the one in use; of the coordinator not before half a minute",
+        ),
     ):
         commands.add_parser(command, help=about).add_argument("name")
     call = commands.add_parser("call", help="send one signed call and print the answer")

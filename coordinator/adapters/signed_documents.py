@@ -81,4 +81,6 @@ class SignedDocuments:
             return Provenance.UNKNOWN_KEY if refused.kind is Refusal.UNKNOWN_KEY else Provenance.FORGED
         except (ValueError, RecursionError):
             return Provenance.FORGED
-        return Provenance.SIGNED if signed_by.name == self._app_id else Provenance.FORGED
+        if signed_by.name != self._app_id:
+            return Provenance.FORGED
+        return Provenance.SIGNED if signed_by.key_id == self._signer.key_id else Provenance.SIGNED_BEFORE

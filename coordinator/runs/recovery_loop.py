@@ -74,6 +74,8 @@ class RecoveryLoop:
         await self.runs.tidy()
         index = await self.runs.index()
         stored = await self.runs.read_many([entry.request_id for entry in index.open])
+        for request_id in stored.signed_before:
+            await self.runs.sign_again(request_id)
         records = {run.request_id: run for run in stored.runs}
         done = {request_id for request_id, run in records.items() if run.settled}
         recorded = {*records, *stored.damaged}

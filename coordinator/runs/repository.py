@@ -34,6 +34,7 @@ class Records(NamedTuple):
 
     runs: list[Run]
     damaged: list[str]  # ids whose records cannot be read
+    signed_before: list[str]  # ids whose records bear the signature of an earlier key
 
 
 class RunRepository:
@@ -60,15 +61,27 @@ class RunRepository:
     async def read_many(self, request_ids: Sequence[str]) -> Records:
         """In the given order; ids without a record are left out."""
         documents = await self._documents.read_many([key_of_run(request_id) for request_id in request_ids])
-        records = Records([], [])
+        records = Records([], [], [])
         for request_id in request_ids:
+            document = documents.get(key_of_run(request_id))
             try:
-                run = self._read(request_id, documents.get(key_of_run(request_id)))
+                run = self._read(request_id, document)
             except DamagedRun:
                 records.damaged.append(request_id)
-            else:
-                records.runs.extend([run] if run else [])
+                continue
+            records.runs.extend([run] if run else [])
+            if document is not None and document.provenance is Provenance.SIGNED_BEFORE:
+                records.signed_before.append(request_id)
         return records
+
+    async def sign_again(self, request_id: str) -> None:
+        """Writes a record with the present key, so that the earlier one can be retired while the run goes on.
+
+        A record that changes meanwhile is signed by whoever changes it. Raises StateUnavailable.
+        """
+        document = await self._documents.read(key_of_run(request_id))
+        if document is not None and document.provenance is Provenance.SIGNED_BEFORE:
+            await self._documents.replace(key_of_run(request_id), document.value, document.etag)
 
     async def create(self, run: Run) -> tuple[Run, bool]:
         """Enters a new run into the index and stores its record; answers the stored run and whether it is this one.
@@ -166,7 +179,7 @@ class RunRepository:
 
 
 def _is_signed(provenance: Provenance) -> bool | None:
-    return None if provenance is Provenance.UNCHECKED else provenance is Provenance.SIGNED
+    return None if provenance is Provenance.UNCHECKED else provenance.is_ours
 
 
 def _require_ours(run: Run, provenance: Provenance) -> None:

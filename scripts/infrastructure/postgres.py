@@ -56,7 +56,8 @@ class Address:
 class PostgresServer:
     """A server with its own data directory. `durable=False` is faster, for tests that never lose power.
 
-    `keeps_our_rights`: started by root, it is root under another name. For tests whose server needs our folders.
+    `keeps_our_rights`: started by root, it is root under another name. For tests whose server needs our folders, or is
+    older than 16 and finds its program by changing the folder.
     """
 
     directory: Path

@@ -26,7 +26,8 @@ OLDEST_PYTHON, NEWEST_PYTHON = 9, 13  # the minor versions that the locked files
 def server(folder: Path, programs: Path | None = None) -> Iterator[PostgresServer]:
     """Without `programs` it is the one of this checkout."""
     address = Address(host=ports.LOOPBACK, port=ports.choose(1)[0])
-    others = {"programs": programs, "locale": LOCALE_BEFORE_17} if programs else {}
+    # PostgreSQL before 16 leaves its folder when it starts, and a user of its own could not enter it again.
+    others = {"programs": programs, "locale": LOCALE_BEFORE_17, "keeps_our_rights": True} if programs else {}
     running = PostgresServer(folder, address, durable=False, dies_with_us=True, **others)  # type: ignore[arg-type]
     try:
         running.start()

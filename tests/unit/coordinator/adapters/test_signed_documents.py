@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from coordinator.domain.request import MigrationRequest
 from coordinator.domain.spooled_events import SpooledEvents
 from coordinator.errors import NotJson
 from coordinator.ports import Provenance, VersionedDocument
-from coordinator.unavailable import UnprovenRun
+from coordinator.unavailable import AuditUnavailable, UnprovenRun
 from signed_calls.key_folder import NextKey, make_key, private_file, public_folder, retire_old_keys
 from signed_calls.keys import PublicKeys
 from signed_calls.signer import Signer
@@ -120,6 +121,19 @@ async def test_what_a_retired_key_has_signed_cannot_be_told(signing: Make, tmp_p
     assert (await read(signing(unsigned_are_ours=True))).provenance is Provenance.UNCHECKED
 
 
+async def change_key(folder: Path) -> None:
+    following = NextKey(folder, COORDINATOR)
+    following.publish()
+    following.use()
+
+
+async def test_while_a_key_is_changed_its_documents_are_ours(signing: Make, tmp_path: Path) -> None:
+    await signing().create("run-a", {"x": 1})
+    await change_key(tmp_path)
+    document = await read(signing())
+    assert (document.provenance, document.provenance.is_ours) == (Provenance.SIGNED_BEFORE, True)
+
+
 # --- runs and events ---
 
 
@@ -203,6 +217,30 @@ async def test_after_an_update_open_runs_of_an_earlier_release_are_carried_out_w
     run = await life.runs.read("r-1")
     assert run is not None
     assert (run.state, run.is_signed) == ("succeeded", True)
+
+
+async def test_a_round_of_recovery_signs_again_so_that_the_earlier_key_can_be_retired(
+    world: World, signing: Make, tmp_path: Path
+) -> None:
+    world.audit.down = True
+    await a_run(world, ended=True)  # it has ended, and owes the audit its events
+    await world.life().rejections.record(
+        rejection_event(("k",), START, NotJson("it is not.").problem(), request_id=None)
+    )
+    await change_key(tmp_path)
+    world.documents = signing(world.documents._documents)  # type: ignore[assignment,attr-defined]
+    await world.life().recovery_loop.run_once()
+    with suppress(AuditUnavailable):
+        await world.life().rejections.flush()
+    retire_old_keys(tmp_path, COORDINATOR)
+    world.documents = signing(world.documents._documents)  # type: ignore[assignment,attr-defined]
+    world.audit.down = False
+    life = world.life()
+    await life.rejections.flush()
+    run = await life.runs.read("r-1")
+    assert run is not None
+    assert (run.settled, run.is_signed) == (False, True)
+    assert [each.event_type for each in world.audit.events.values()].count("migration.rejected") == 1
 
 
 @pytest.mark.parametrize("is_signed", [False, True])
