@@ -91,6 +91,7 @@ class AuditSpool:
         if document is not None and document.provenance is Provenance.SIGNED_BEFORE:
             await self._write(document, remembered)  # so that the earlier key can be retired
             document = await self._documents.read(PENDING)
+            remembered = await self._read(document)  # another task may have added an event meanwhile
         waiting = remembered.events
         self.waiting = len(waiting)
         if not waiting:

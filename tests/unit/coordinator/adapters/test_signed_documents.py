@@ -243,6 +243,32 @@ async def test_a_round_of_recovery_signs_again_so_that_the_earlier_key_can_be_re
     assert [each.event_type for each in world.audit.events.values()].count("migration.rejected") == 1
 
 
+async def test_an_event_that_comes_while_the_spool_is_signed_again_is_not_lost(
+    world: World, signing: Make, tmp_path: Path
+) -> None:
+    first, second = (
+        rejection_event((key,), START, NotJson("it is not.").problem(), request_id=None) for key in ("first", "second")
+    )
+    world.audit.down = True
+    await world.life().spool.record_once(first)
+    await change_key(tmp_path)
+    inner = world.documents._documents  # type: ignore[attr-defined]
+    world.documents = signing(inner)  # type: ignore[assignment]
+    other, replace = world.life(), inner.replace
+
+    async def replace_and_add(key: str, value: Any, etag: str) -> bool:
+        inner.replace = replace
+        done = await replace(key, value, etag)
+        await other.spool._store(second)
+        return bool(done)
+
+    inner.replace = replace_and_add
+    world.audit.down = False
+    await world.life().spool.flush()
+    await world.life().spool.flush()
+    assert {first.event_id, second.event_id} == set(world.audit.events)
+
+
 @pytest.mark.parametrize("is_signed", [False, True])
 async def test_an_event_that_somebody_else_has_put_into_the_spool_is_not_told(world: World, is_signed: bool) -> None:
     event = rejection_event(("k",), START, NotJson("it is not.").problem(), request_id="dave")
