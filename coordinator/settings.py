@@ -30,8 +30,6 @@ class Settings(BaseSettings):
     serve_openapi: bool = False  # GET /openapi.json, for development
     dapr_http_port: int = Field(default=3500, validation_alias="DAPR_HTTP_PORT")
     dapr_grpc_port: int = Field(default=15100, validation_alias="DAPR_GRPC_PORT")
-    # The token that daprd sends to the application; without it the caller that daprd names is not trusted.
-    app_api_token: str = Field(default="", validation_alias="APP_API_TOKEN", repr=False)
     app_id: str = Field(default="migration-coordinator", validation_alias="APP_ID")
     dapr_api_token: str = Field(default="", validation_alias="DAPR_API_TOKEN", repr=False)
 
