@@ -35,6 +35,7 @@ from coordinator.audit.rejections import Rejections
 from coordinator.documents.damaged import DamagedDocuments
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.domain.permissions import Permissions
+from coordinator.driver.assembly import build_run_driver
 from coordinator.errors import BadCatalog
 from coordinator.ports import DocumentStore
 from coordinator.runs.acceptance import Acceptance
@@ -43,7 +44,7 @@ from coordinator.runs.intake import RequestIntake
 from coordinator.runs.recovery_loop import RecoveryLoop
 from coordinator.runs.repository import RunRepository
 from coordinator.runs.run_recovery import RunRecovery
-from coordinator.runs.workflow_progress import WorkflowProgress
+from coordinator.runs.workflow_progress import RunningActivities, WorkflowProgress
 from coordinator.settings import Settings
 from coordinator.steps.step_executor import Limits, StepExecutor
 from migration_sidecar.contract.host_names import LOOPBACK
@@ -120,28 +121,32 @@ def _wire(
     spool = AuditSpool(audit_trail, documents, damaged_documents)
     rejections = Rejections(spool, publisher, now)
     drift_recorder = DriftRecorder(spool, now)
-    dependencies = ActivityDependencies(
+    running_activities = RunningActivities()
+    workflows = DaprWorkflows(settings.dapr_grpc_port)
+    relay = OutboxRelay(audit_trail, publisher, runs.deliveries)
+    driver = build_run_driver(
         runs=runs,
-        relay=OutboxRelay(audit_trail, publisher, runs.deliveries),
-        step_executor=StepExecutor(messenger, Limits(operation_deadline=settings.operation_deadline)),
+        change_notifier=change_notifier,
+        relay=relay,
+        executor=StepExecutor(messenger, Limits(operation_deadline=settings.operation_deadline)),
+        messenger=messenger,
+        scheduler=workflows,
         catalog=catalog,
-        clock=now,
         drift_recorder=drift_recorder,
+        clock=now,
         planning_patience_seconds=settings.planning_patience.total_seconds(),
     )
-    workflows = DaprWorkflows(
-        settings.dapr_grpc_port,
-        {
-            name: partial(activities.report_unexpected_errors, activity, dependencies=dependencies)
-            for name, activity in ACTIVITIES.items()
-        },
-    )
+    dependencies = ActivityDependencies(runs, driver, running_activities)
+    workflows.activities = {
+        name: partial(activities.report_unexpected_errors, activity, dependencies=dependencies)
+        for name, activity in ACTIVITIES.items()
+    }
     permissions = Permissions(catalog.operators)
     intake = RequestIntake(Acceptance(runs, workflows, catalog, now), rejections, now, permissions)
     call_requesters, event_requesters = _requesters(settings, catalog, permissions)
     if call_requesters.tokens is not None:
         app.state.more_challenges = (f'Bearer realm="{settings.app_id}"',)
-    run_recovery = RunRecovery(runs, workflows, WorkflowProgress(dependencies.running_activities))
+    run_recovery = RunRecovery(runs, workflows, WorkflowProgress(running_activities))
     recovery_loop = RecoveryLoop(runs, run_recovery, rejections, audit_trail)
     rejection_lookup = RejectionLookup(spool, audit)
     api_dependencies = migrations.ApiDependencies(

@@ -146,6 +146,14 @@ class PreflightFailed(CoordinatorError):
         self.request_id = request_id
 
 
+class AuditIsKept(CoordinatorError):
+    code = "CM-206"
+    next_step = "Leave it out; what the audit holds is never taken back."
+
+    def __init__(self, service: str) -> None:
+        super().__init__(f"{service} keeps the audit, and its database is not downgraded.", service=service)
+
+
 # --- repeats, fields, verbs (CM-6xx) ----------------------------------------------------------------------------------
 
 
@@ -158,13 +166,6 @@ class IdempotencyConflict(CoordinatorError):
 
 class BadField(CoordinatorError):
     code = "CM-603"
-
-
-class NotBuiltYet(BadField):
-    next_step = "Leave the field at its default; this version would ignore it otherwise."
-
-    def __init__(self, field: str, value: object) -> None:
-        super().__init__(f"{field} = {quote_for_message(str(value))} is understood but not supported yet.")
 
 
 class NoSuchRoute(BadField):

@@ -133,6 +133,10 @@ class FleetMessenger(Protocol):
         """The operation; waits for its end, at most `wait_seconds`."""
         ...
 
+    async def cancel(self, address: ServiceAddress, operation_id: str) -> Operation:
+        """Asks the service to stop the operation at the next whole revision; one that has ended stays as it is."""
+        ...
+
 
 class JournalSource(Protocol):
     """The services' own journals.
@@ -160,7 +164,8 @@ class Phase(StrEnum):
 
     NONE = "none"
     ALIVE = "alive"
-    PAUSED = "paused"  # by hand, in Dapr; it goes on when it is resumed there
+    PAUSED = "paused"  # by hand, in Dapr; it moves again when it is resumed there
+    STALLED = "stalled"  # Dapr cannot replay it here: another release wrote its history
     OVER = "over"
 
 
@@ -172,7 +177,7 @@ class Driver(NamedTuple):
 
 
 class WorkflowScheduler(Protocol):
-    """The workflow engine; a workflow has the id of its run. Raises WorkflowUnavailable."""
+    """The workflow engine. The workflow of a run has an instance id, `Run.instance_id`. Raises WorkflowUnavailable."""
 
     @property
     def connected(self) -> bool:
@@ -183,16 +188,20 @@ class WorkflowScheduler(Protocol):
         """Has the engine carry out an empty workflow, and remembers in `connected` whether it did."""
         ...
 
-    async def schedule(self, request_id: str) -> None:
-        """Starts the workflow of a run; has no effect on one that is alive."""
+    async def schedule(self, instance_id: str) -> None:
+        """Starts the workflow; has no effect on one that is alive."""
         ...
 
-    async def driver(self, request_id: str) -> Driver:
-        """The workflow of a run."""
+    async def wake(self, instance_id: str) -> None:
+        """Has the workflow look at its run at once; one that is not there is left alone."""
         ...
 
-    async def terminate(self, request_id: str) -> None:
-        """Ends the workflow of a run; returns once it has ended."""
+    async def driver(self, instance_id: str) -> Driver:
+        """The workflow as the engine knows it."""
+        ...
+
+    async def terminate(self, instance_id: str) -> None:
+        """Ends the workflow; returns once it has ended."""
         ...
 
 

@@ -1,4 +1,8 @@
-"""The workflow of a run: which activity comes next. It is replayed, so it uses no clock, no I/O and no settings."""
+"""The workflow of a run: it has the run driven, turn by turn. It is replayed, so it uses no clock, no I/O, no settings.
+
+All that is decided is decided from the run record, in the activity. Changes here go behind a patch of a new name, so
+that histories of earlier releases replay as they were.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,15 @@ from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 
-from dapr.ext.workflow import DaprWorkflowContext, RetryPolicy, when_all
+from dapr.ext.workflow import DaprWorkflowContext, RetryPolicy
 
-from coordinator.domain.schedule import RunSchedule, StepReport
+from coordinator import former_workflow
 
 NAME = "migrate"
-# Dapr replays the whole history at every turn, so a long wait continues in a new one.
-ROUNDS_PER_HISTORY = 40
-SETTLING_PAUSE = timedelta(seconds=2)
+WAKE = "wake"
+ONE_ACTIVITY = "one-activity"
+# Dapr replays the whole history at every turn, so a long run continues in a new one.
+TURNS_PER_HISTORY = 40
 RETRY_POLICY = RetryPolicy(
     first_retry_interval=timedelta(seconds=1),
     max_number_of_attempts=30,
@@ -22,29 +27,34 @@ RETRY_POLICY = RetryPolicy(
 )
 
 
+def command_of(instance_id: str) -> dict[str, Any]:
+    """The input of a workflow instance, `<request_id>.<generation>`; the first releases had no generations."""
+    request_id, _, generation = instance_id.partition(".")
+    return {"request_id": request_id, "generation": int(generation)} if generation else {"request_id": request_id}
+
+
 def migrate(ctx: DaprWorkflowContext, command: dict[str, Any]) -> Generator[Any, Any, None]:
-    """One run from its plan to its end. `command` holds only the request id; the rest is in the run record."""
-    request_id = command["request_id"]
-    schedule = RunSchedule.model_validate((yield _call(ctx, "make_plan", {"request_id": request_id})))
-    rounds = 0
-    while services := schedule.next():
-        if rounds == ROUNDS_PER_HISTORY:
-            ctx.continue_as_new(command)
+    """Drives one run to its end. `command` holds the request id and the generation; the rest is in the run record."""
+    if not ctx.is_patched(ONE_ACTIVITY):
+        yield from former_workflow.migrate(ctx, command)
+        return
+    for _ in range(TURNS_PER_HISTORY):
+        turn = yield ctx.call_activity("drive", input=command, retry_policy=RETRY_POLICY)
+        if turn["over"]:
             return
-        rounds += 1
-        orders = [_call(ctx, "carry_out", {"request_id": request_id, "service": service}) for service in services]
-        answers = (yield when_all(orders)) if len(orders) > 1 else [(yield orders[0])]
-        reports = [StepReport.model_validate(answer) for answer in answers]
-        schedule = schedule.with_reports(reports)
-        if pause := max(report.again_after_seconds for report in reports):
-            yield ctx.create_timer(timedelta(seconds=pause))
-    while not (yield _call(ctx, "finish", {"request_id": request_id}))["settled"]:
-        if rounds == ROUNDS_PER_HISTORY:
-            ctx.continue_as_new(command)
-            return
-        rounds += 1
-        yield ctx.create_timer(SETTLING_PAUSE)
+        if turn["wait_seconds"]:
+            yield from _wait(ctx, turn["wait_seconds"])
+    # A wake that came meanwhile is kept for the next history.
+    ctx.continue_as_new(command, save_events=True)
 
 
-def _call(ctx: DaprWorkflowContext, activity: str, order: dict[str, Any]) -> Any:
-    return ctx.call_activity(activity, input=order, retry_policy=RETRY_POLICY)
+def _wait(ctx: DaprWorkflowContext, seconds: float) -> Generator[Any, Any, None]:
+    """Until somebody wakes the run, or the time is up.
+
+    The event with its own timeout, never `when_any` with a timer: the waiter that lost such a race swallows the next
+    event.
+    """
+    try:
+        yield ctx.wait_for_external_event(WAKE, timeout=timedelta(seconds=seconds))
+    except TimeoutError:
+        return

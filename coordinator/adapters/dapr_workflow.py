@@ -14,7 +14,7 @@ from dapr.ext.workflow.aio import DaprWorkflowClient
 
 from coordinator.ports import Driver, Phase
 from coordinator.unavailable import WorkflowUnavailable
-from coordinator.workflow import NAME, migrate
+from coordinator.workflow import NAME, WAKE, command_of, migrate
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ PHASES = {
     WorkflowStatus.FAILED: Phase.OVER,
     WorkflowStatus.TERMINATED: Phase.OVER,
     WorkflowStatus.SUSPENDED: Phase.PAUSED,
+    WorkflowStatus.STALLED: Phase.STALLED,
 }
 PROOF = "prove"
 CALL_SECONDS = 10.0
@@ -33,8 +34,9 @@ TERMINATION_SECONDS = 0.5
 class DaprWorkflows:
     """Implements WorkflowScheduler. Create it inside the running loop, to which its client and activities belong."""
 
-    def __init__(self, grpc_port: int, activities: Mapping[str, Activity]) -> None:
-        self._port, self._activities = str(grpc_port), activities
+    def __init__(self, grpc_port: int) -> None:
+        self._port = str(grpc_port)
+        self.activities: Mapping[str, Activity] = {}  # by their names; set before `work`
         self._loop = asyncio.get_running_loop()
         self._client = DaprWorkflowClient(host="127.0.0.1", port=self._port)
         self._runtime: WorkflowRuntime | None = None
@@ -68,7 +70,7 @@ class DaprWorkflows:
         runtime = WorkflowRuntime(host="127.0.0.1", port=self._port)
         runtime.register_workflow(_new_workflow(), name=NAME)
         runtime.register_workflow(_new_proof(), name=PROOF)
-        for name, activity in self._activities.items():
+        for name, activity in self.activities.items():
             runtime.register_activity(_run_on_event_loop(self._loop, activity), name=name)
         # It waits for daprd without a limit; in the loop it would block every request.
         await asyncio.to_thread(runtime.start)
@@ -80,36 +82,47 @@ class DaprWorkflows:
         if self._runtime is not None:
             await asyncio.to_thread(self._runtime.shutdown)
 
-    async def schedule(self, request_id: str) -> None:
+    async def schedule(self, instance_id: str) -> None:
         """Starts the workflow of a run; raises WorkflowUnavailable."""
-        order = {"request_id": request_id}
+        command = command_of(instance_id)
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                await self._client.schedule_new_workflow(workflow=NAME, input=order, instance_id=request_id)
+                await self._client.schedule_new_workflow(workflow=NAME, input=command, instance_id=instance_id)
         except TimeoutError as error:
             raise WorkflowUnavailable("no worker took it in time") from error
         except grpc.RpcError as error:
             if _code(error) is not grpc.StatusCode.ALREADY_EXISTS:
                 raise WorkflowUnavailable(_code(error).name) from error
 
-    async def terminate(self, request_id: str) -> None:
+    async def wake(self, instance_id: str) -> None:
+        """Raises WorkflowUnavailable; a workflow that is not there, or over, is left alone."""
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await self._client.raise_workflow_event(instance_id, WAKE)
+        except TimeoutError as error:
+            raise WorkflowUnavailable("no answer in time") from error
+        except grpc.RpcError as error:
+            if _code(error) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                raise WorkflowUnavailable(_code(error).name) from error
+
+    async def terminate(self, instance_id: str) -> None:
         """Ends the workflow of a run and waits until it has ended; raises WorkflowUnavailable."""
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                while (await self.driver(request_id)).phase in (Phase.ALIVE, Phase.PAUSED):
+                while (await self.driver(instance_id)).phase in (Phase.ALIVE, Phase.PAUSED, Phase.STALLED):
                     # Dapr loses a termination that comes together with another event: repeat it.
-                    await self._client.terminate_workflow(request_id)
+                    await self._client.terminate_workflow(instance_id)
                     await asyncio.sleep(TERMINATION_SECONDS)
         except TimeoutError as error:
             raise WorkflowUnavailable("the old workflow did not end in time") from error
         except grpc.RpcError as error:
             raise WorkflowUnavailable(_code(error).name) from error
 
-    async def driver(self, request_id: str) -> Driver:
+    async def driver(self, instance_id: str) -> Driver:
         """The workflow of a run as the engine knows it; raises WorkflowUnavailable."""
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                state = await self._client.get_workflow_state(request_id, fetch_payloads=False)
+                state = await self._client.get_workflow_state(instance_id, fetch_payloads=False)
         except TimeoutError as error:
             raise WorkflowUnavailable("no answer in time") from error
         except grpc.RpcError as error:

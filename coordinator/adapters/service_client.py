@@ -96,6 +96,12 @@ class HttpServices:
             seconds=wait_seconds + CALL_SECONDS,
         )
 
+    async def cancel(self, address: ServiceAddress, operation_id: str) -> Operation:
+        """The operation after it was asked to stop at the next whole revision."""
+        return await request(
+            self._daprd, address.service, "DELETE", f"/migrations/operations/{operation_id}", Operation
+        )
+
     async def journal(self, address: ServiceAddress, *, after: int, limit: int) -> JournalPage:
         """The page of the journal that follows row `after`; a page that does not follow raises ServiceLied."""
         parameters = {"after": str(after), "limit": str(limit)}

@@ -27,6 +27,7 @@ from coordinator.api.schemas import (
 from coordinator.audit.rejection_lookup import RejectionLookup
 from coordinator.domain.catalog import Catalog
 from coordinator.domain.permissions import NotPermitted, Permission
+from coordinator.domain.plan import plan_digest
 from coordinator.domain.request import read_request, request_id_for_call
 from coordinator.domain.request_parsing.request_json import MAXIMUM_BYTES, read_object
 from coordinator.domain.run import Run
@@ -43,7 +44,7 @@ from coordinator.ports import FleetMessenger
 from coordinator.runs.change_notifier import ChangeNotifier
 from coordinator.runs.intake import RequestIntake
 from coordinator.runs.repository import RunRepository
-from coordinator.steps.fleet_plan import collect_fleet_plan
+from coordinator.steps.fleet_plan import collect_fleet_plan, steps_of
 from migration_sidecar.contract.request_id import REQUEST_ID
 from migration_sidecar.http_server.openapi import answer, json_body, problems
 from migration_sidecar.http_server.request_body import read_body
@@ -131,12 +132,12 @@ def routes(dependencies: ApiDependencies) -> APIRouter:
         require_plain_json(request)
         body = read_object(await read_body(request, MAXIMUM_BYTES, BodyTooLarge))
         asked = read_request(body, default_request_id=request_id_for_call())
-        plan = await collect_fleet_plan(
-            dependencies.messenger, dependencies.catalog.select(asked), asked, with_sql=query.sql
-        )
+        chosen = dependencies.catalog.select(asked)
+        plan = await collect_fleet_plan(dependencies.messenger, chosen, asked, with_sql=query.sql)
+        digest = plan_digest(steps_of(plan, chosen, chosen, asked, dependencies.catalog), asked)
         obstacles = [obstacle.model_dump(mode="json") for obstacle in plan.obstacles]
         plans = [one.model_dump(mode="json", by_alias=True) for one in plan.plans]
-        return JSONResponse({"digest": plan.digest, "services": plans, "obstacles": obstacles})
+        return JSONResponse({"digest": digest, "services": plans, "obstacles": obstacles})
 
     return router
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from coordinator.domain.step import Step
+from coordinator.domain.step import Step, Undo
 from migration_sidecar.contract.audit_detail import problem_facts, revision_list, truncate_detail
 from migration_sidecar.contract.messages import AuditEvent, Problem, ServiceStatus
 from migration_sidecar.contract.strict_json import mask_url_passwords
@@ -48,11 +49,21 @@ def deterministic_event_id(*facts: str | int) -> uuid.UUID:
 
 
 def run_event(
-    event_type: str, request_id: str, actor: Actor, now: datetime, *, outcome: str | None = None, **facts: Any
+    event_type: str,
+    request_id: str,
+    actor: Actor,
+    now: datetime,
+    *,
+    outcome: str | None = None,
+    again: Sequence[str | int] = (),
+    **facts: Any,
 ) -> AuditEvent:
-    """An event about a whole run. Facts that such an event may not hold are left out, and long ones are cut."""
+    """An event about a whole run. Facts that such an event may not hold are left out, and long ones are cut.
+
+    `again` tells an event apart from one of the same type that the run has told before, in an earlier round.
+    """
     return AuditEvent(
-        event_id=deterministic_event_id(request_id, event_type),
+        event_id=deterministic_event_id(request_id, event_type, *again),
         event_type=event_type,
         occurred_at=now,
         source=SOURCE,
@@ -63,10 +74,12 @@ def run_event(
     )
 
 
-def step_event(event_type: str, request_id: str, actor: Actor, now: datetime, step: Step) -> AuditEvent:
+def step_event(
+    event_type: str, request_id: str, actor: Actor, now: datetime, step: Step, again: Sequence[str | int] = ()
+) -> AuditEvent:
     """An event about one step; outcome and duration are there once the step has ended."""
     return AuditEvent(
-        event_id=deterministic_event_id(request_id, event_type, step.service, step.operation_id or ""),
+        event_id=deterministic_event_id(request_id, event_type, step.service, step.operation_id or "", *again),
         event_type=event_type,
         occurred_at=now,
         source=SOURCE,
@@ -177,4 +190,14 @@ def step_facts(step: Step) -> dict[str, Any]:
         "operation_ms": step.operation_ms,
         "started_at": step.started_at.isoformat() if step.started_at else None,
         "error": problem_facts(step.error) if step.error else None,
+        "undo": _undo_facts(step.undo) if step.undo else None,
+    }
+
+
+def _undo_facts(undo: Undo) -> dict[str, Any]:
+    return {
+        "operation_id": undo.operation_id,
+        "to_revisions": undo.to_revisions,
+        "reverted": [one.revision for one in undo.reverted],
+        "error": problem_facts(undo.error) if undo.error else None,
     }

@@ -11,10 +11,18 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from coordinator.domain.audit_events import SOURCE as COORDINATOR
+from coordinator.domain.commands.approval import ApprovalPolicy
 from coordinator.domain.permissions import DEFAULT_OPERATORS, Operator
 from coordinator.domain.request import NO_TARGET, MigrationRequest, is_absolute
 from coordinator.domain.tokens.identity_provider import IdentityProvider
-from coordinator.errors import BadCatalog, RenamedService, ServiceLeft, ServiceWithoutDatabase, UnknownService
+from coordinator.errors import (
+    AuditIsKept,
+    BadCatalog,
+    RenamedService,
+    ServiceLeft,
+    ServiceWithoutDatabase,
+    UnknownService,
+)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 DatabaseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,63}$")]
@@ -37,6 +45,7 @@ class Service(CatalogModel):
     depends_on: list[Name] = []
     no_database: str | None = Field(default=None, min_length=1)
     target: str = "head"  # what `head` means for it; of `head` itself the service decides
+    approval: Literal["none", "required"] = "none"  # whether a plan that changes its database needs one
     beside_other_tables: bool = False  # the tables in its database without a version row are other people's
 
     @model_validator(mode="after")
@@ -94,6 +103,7 @@ class Catalog(CatalogModel):
     services: list[Service]
     former_services: list[FormerService] = []
     operators: list[Operator] = list(DEFAULT_OPERATORS)
+    approvals: ApprovalPolicy = ApprovalPolicy()
     oidc: IdentityProvider | None = None  # without it, only signatures prove an operator
 
     @property
@@ -123,13 +133,33 @@ class Catalog(CatalogModel):
                 raise ServiceLeft(name, former.left, former.reason)
         raise UnknownService(name, [service.name for service in self.databases])
 
+    @property
+    def requiring_approval(self) -> frozenset[str]:
+        """The services whose changes need an approval."""
+        return frozenset(service.name for service in self.services if service.approval == "required")
+
     def select(self, request: MigrationRequest) -> list[Service]:
-        """The services of a request in migration order; raises CM-201 for an unknown name."""
+        """The services of a request in the order in which they are carried out; a downgrade goes the other way.
+
+        Raises CM-201 for an unknown name, and CM-206 for a downgrade of the audit.
+        """
         targets = [] if isinstance(request.target, str) else list(request.target)
         named = None if request.services == "all" else [self.find(name) for name in request.services]
         for name in (*targets, *request.beside_other_tables):
             self.find(name)
-        return [service for service in self.databases if named is None or service in named]
+        chosen = [service for service in self.databases if named is None or service in named]
+        if request.action == "upgrade":
+            return chosen
+        if any(service.name == self.fleet.audit for service in chosen):
+            raise AuditIsKept(self.fleet.audit)
+        return chosen[::-1]
+
+    def predecessors(self, service: Service, chosen: Iterable[Service], request: MigrationRequest) -> list[str]:
+        """The chosen services whose steps come before; on the way back those that depend on this one."""
+        among = list(chosen)
+        if request.action == "upgrade":
+            return self.dependencies(service, among)
+        return [other.name for other in among if service.name in self.dependencies(other, among)]
 
     def dependencies(self, service: Service, chosen: Iterable[Service]) -> list[str]:
         """The chosen services that must be at their targets before this one; the audit precedes all others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,18 +22,51 @@ class FleetPlan(BaseModel):
     plans: list[MigrationPlan]
     obstacles: list[Problem]
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 over services, targets, from, to, and each plan's own digest, which covers the revision files."""
-        facts = [
-            [plan.service, plan.target, sorted(plan.from_revisions), sorted(plan.to_revisions), plan.digest]
-            for plan in self.plans
-        ]
-        return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
-
     def of(self, service: str) -> MigrationPlan | None:
         """The plan of one service; None where it gave none."""
         return next((plan for plan in self.plans if plan.service == service), None)
+
+
+def plan_digest(steps: Sequence[Step], request: MigrationRequest) -> str:
+    """SHA-256 over all that an approval binds: what is done where, with which files, in which order, by which policy.
+
+    The digest of each service's own plan covers its revision files. `plan/1` names this form.
+    """
+    work = [
+        [step.service, step.target, step.from_revisions, step.to_revisions, step.plan_digest, step.after]
+        for step in steps
+    ]
+    members = {"format": "plan/1", "action": request.action, "steps": work, "policy": request.policy}
+    return hashlib.sha256(json.dumps(members, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def changed_members(before: Sequence[Step], after: Sequence[Step]) -> list[str]:
+    """One sentence for each member of the first plan that is another one in the second; empty where all are equal."""
+    new = {step.service: step for step in after}
+    changed: list[str] = []
+    for old in before:
+        if old.state.ended:
+            continue
+        step = new.get(old.service)
+        if step is None:
+            changed.append(f"{old.service} is not part of the plan any more.")
+            continue
+        if step.from_revisions != old.from_revisions:
+            changed.append(f"The database of {old.service} is at {_places(step.from_revisions)}, "
+                           f"and was at {_places(old.from_revisions)}.")  # fmt: skip
+        if step.to_revisions != old.to_revisions:
+            changed.append(f"{old.service} would be taken to {_places(step.to_revisions)}, "
+                           f"and not to {_places(old.to_revisions)}.")  # fmt: skip
+        elif step.plan_digest != old.plan_digest and step.from_revisions == old.from_revisions:
+            changed.append(f"The revision files of {old.service} changed.")
+        if step.after != old.after:
+            changed.append(f"The order of {old.service} changed.")
+    changed += [f"{name} was not part of the plan." for name in new if name not in {old.service for old in before}]
+    return changed
+
+
+def _places(revisions: Sequence[str]) -> str:
+    return ", ".join(revisions) or "no revision"
 
 
 def nothing_to_do(plan: MigrationPlan) -> bool:

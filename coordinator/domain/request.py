@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
@@ -15,7 +17,6 @@ from coordinator.errors import (
     BadSelection,
     BadTarget,
     CoordinatorError,
-    NotBuiltYet,
     quote_for_message,
 )
 from migration_sidecar.contract.messages import Action
@@ -27,10 +28,19 @@ AS_A_SERVICE_TAKES_IT = TypeAdapter(RequestableTarget)
 RELATIVE_TARGETS = {"base", "head", "heads", "current"}
 EVENT_ID_NAMESPACE = uuid.UUID("6f0e9b9c-52f5-5d0e-9a53-0d3c1d1b7a11")
 
+TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)")
 NO_TARGET = "neither a full revision id nor head, heads, BRANCH@head or BRANCH@heads"
 SELECTION_REQUIRED = '"services" is neither "all" nor a list of names.'
 
 ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+
+
+Percent = Annotated[str, StringConstraints(pattern=r"^(100|[1-9]?[0-9])%$")]
+
+
+def _left_out_while(unset: Any) -> Any:
+    """A field that a record and a digest of an earlier release do not have."""
+    return Field(default=unset, exclude_if=lambda value: value == unset)
 
 
 class MigrationRequest(BaseModel):
@@ -43,7 +53,13 @@ class MigrationRequest(BaseModel):
     action: Literal["upgrade", "downgrade"] = "upgrade"
     target: Literal["head", "heads"] | dict[str, str] = "head"
     on_failure: Literal["stop", "continue", "compensate"] = "stop"
+    # With `continue`: how many services may fail before nothing new starts, as a number or as a share of all of them.
+    max_failures: Annotated[int, Field(ge=1, le=200)] | Percent | None = _left_out_while(None)
     max_parallel: int = Field(default=1, ge=1, le=16)
+    # Canary: nothing else starts before these, and what they depend on, have reached their targets.
+    first: list[ServiceName] = _left_out_while([])
+    # Between two waves: seconds, or until somebody resumes the run.
+    pause_between: Annotated[int, Field(ge=1, le=86_400)] | Literal["resume"] | None = _left_out_while(None)
     approval: Literal["none", "required"] = "none"
     # Whose tables, in a database without a version row, are other people's. Left out while it is empty: a record and a
     # digest that an earlier release made have no such field.
@@ -59,13 +75,22 @@ class MigrationRequest(BaseModel):
         _check_selection(self.services)
         _check_target(self.target, self.services)
         _check_beside(self.beside_other_tables, self.services)
-        _check_is_supported(self)
+        _check_first(self.first, self.services)
+        _check_policy(self)
+        read_time(self.not_before, "not_before")
+        read_time(self.deadline, "deadline")
         return self
 
     @property
     def alembic_action(self) -> Action:
         """The action as the services understand it."""
         return Action(self.action)
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """How the steps follow each other, and what a failed one means: it is part of what an approval binds."""
+        fields = {"on_failure", "max_failures", "max_parallel", "first", "pause_between"}
+        return self.model_dump(mode="json", include=fields)
 
     def target_of(self, service: str) -> str:
         """The target that is asked of one service: a revision id, or an end of its history or of a branch."""
@@ -146,11 +171,38 @@ def is_absolute(target: str) -> bool:
     return is_end(target) or target.lower() not in RELATIVE_TARGETS
 
 
-def _check_is_supported(request: MigrationRequest) -> None:
-    built = {"action": "upgrade", "on_failure": "stop", "approval": "none", "not_before": None, "deadline": None}
-    for field, only in built.items():
-        if (value := getattr(request, field)) != only:
-            raise NotBuiltYet(field, value)
+def _check_first(names: list[str], services: str | list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise BadField(f"first names {quote_for_message(name)} more than once.")
+        if services != "all" and name not in services:
+            raise BadField(f"first names {quote_for_message(name)}, and the request does not.")
+
+
+def _check_policy(request: MigrationRequest) -> None:
+    if request.max_failures is not None and request.on_failure != "continue":
+        raise BadField("max_failures is for on_failure = continue; otherwise nothing new starts after a failure.")
+    if request.action == "upgrade":
+        return
+    if request.on_failure == "compensate":
+        raise BadField("A downgrade is not compensated: what it takes away cannot be brought back by the way forward.")
+    if isinstance(request.target, str) or request.services == "all" or set(request.services) != set(request.target):
+        raise BadTarget("A downgrade names its services, and for each of them the revision to go back to.")
+    if ends := [name for name, target in request.target.items() if is_end(target)]:
+        raise BadTarget(f"The target of a downgrade is a revision, and {quote_for_message(ends[0])} has an end.")
+
+
+def read_time(text: str | None, field: str) -> datetime | None:
+    """A time of a request, in UTC; raises BadField for one without a date, a time of day and an offset."""
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text) if TIME.fullmatch(text) else None
+        if time is not None:
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise BadField(f"{field} = {quote_for_message(text)} is no time such as 2026-12-01T22:00:00+01:00.")
 
 
 def _validation_error(error: ValidationError) -> CoordinatorError:

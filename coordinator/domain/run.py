@@ -1,4 +1,4 @@
-"""A run is one accepted request being carried out. Here is its record, and every change that the record can take."""
+"""A run is one accepted request being carried out. Here is its record, and what one step can change in it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coordinator.domain import audit_events as audit
 from coordinator.domain.audit_events import Actor
+from coordinator.domain.commands.approval import Approval
+from coordinator.domain.commands.command import Command
 from coordinator.domain.outbox import OutboxEntry
 from coordinator.domain.outcome import Outcome
 from coordinator.domain.permissions import UNCHECKED, Requester
-from coordinator.domain.plan import FleetPlan, nothing_to_do
+from coordinator.domain.policies.waiting import Waiting
 from coordinator.domain.request import MigrationRequest
-from coordinator.domain.run_state import MOVES, RunState, end_of
+from coordinator.domain.run_state import MOVES, RunState
 from coordinator.domain.stalled_run import Standstill, standstill_sentence
 from coordinator.domain.step import Step, StepState
-from coordinator.errors import IllegalMove, PreflightFailed
-from migration_sidecar.contract.audit_detail import problem_facts
+from coordinator.errors import IllegalMove
 from migration_sidecar.contract.messages import AuditEvent, Problem
 from migration_sidecar.contract.progress_events import ProgressEventType
 
 Change = Callable[["Run"], "Run"]
 # Fields that any progress of a run clears.
-CLEARED_BY_PROGRESS: Mapping[str, Any] = {"waiting_for": None, "standstill": None}
+CLEARED_BY_PROGRESS: Mapping[str, Any] = {"waiting_for": None, "waiting": None, "standstill": None}
 PROGRESS_EVENT_OF = {
     "migration.requested": ProgressEventType.ACCEPTED,
     "migration.step_finished": ProgressEventType.STEP_FINISHED,
@@ -34,14 +35,19 @@ PROGRESS_EVENT_OF = {
 }
 
 
+def _left_out_while(unset: Any) -> Any:
+    """A field that records of earlier releases do not have; it is written once it says something."""
+    return Field(default=unset, exclude_if=lambda value: value == unset)
+
+
 class Run(BaseModel):
     """The record of one run. It is frozen: every method that changes something returns a new Run.
 
     `version` grows by one with every write of the store. `outbox` holds the events that the audit or the topic does
-    not have yet.
+    not have yet. A field that only a later release knows is kept as it is.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     request_id: str
     state: RunState = RunState.ACCEPTED
@@ -52,13 +58,22 @@ class Run(BaseModel):
     )
     # How the requester is known. Left out while it is None: records of earlier releases have no such field.
     actor_basis: str | None = Field(default=None, exclude_if=lambda basis: basis is None)
+    # Its workflow instance is `<request_id>.<generation>`. 0: the workflow of a release that had no generations.
+    generation: int = _left_out_while(0)
+    round: int = _left_out_while(1)  # grows with each retry
     plan_digest: str | None = None
+    approval: Approval | None = _left_out_while(None)
+    stop: Command | None = _left_out_while(None)  # a pause or cancel that waits for the step under way
+    compensating: bool = _left_out_while(False)
+    commands: list[Command] = Field(default=[], exclude_if=lambda commands: not commands)  # the last ones, oldest first
+    resumed_at: datetime | None = _left_out_while(None)
     accepted_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
     steps: list[Step] = []
     obstacles: list[Problem] = []
     waiting_for: str | None = None  # one sentence while nothing can go on
+    waiting: Waiting | None = _left_out_while(None)  # the same as data, where the run is held
     # Written by run recovery, next to what the run itself waits for. Left out while it is None.
     standstill: Standstill | None = Field(default=None, exclude_if=lambda standstill: standstill is None)
     error: Problem | None = None
@@ -77,9 +92,15 @@ class Run(BaseModel):
             request_digest=digest,
             caller=requester.name,
             actor_basis=requester.basis,
+            generation=1,
             accepted_at=now,
         )
-        return run._with_run_event("migration.requested", now, request_digest=digest, **run.asked)
+        return run.with_run_event("migration.requested", now, request_digest=digest, **run.asked)
+
+    @property
+    def instance_id(self) -> str:
+        """The id of the workflow that drives it; no request id has a dot."""
+        return f"{self.request_id}.{self.generation}" if self.generation else self.request_id
 
     @property
     def audit(self) -> str:
@@ -101,6 +122,13 @@ class Run(BaseModel):
         """Who asked for this run, as its audit events name it."""
         return Actor(self.request.requested_by, self.caller, self.actor_basis)
 
+    @property
+    def running(self) -> list[Step]:
+        """The steps that a service has, or may have; of a run that compensates, those being taken back."""
+        if self.compensating:
+            return [step for step in self.steps if step.undo is not None and not step.undo.ended]
+        return [step for step in self.steps if step.state is StepState.RUNNING]
+
     def public(self) -> dict[str, Any]:
         """The run as the API answers it: without the outbox, with `audit` and with the reason of a standstill."""
         why = standstill_sentence(self.standstill, self.waiting_for)
@@ -111,72 +139,59 @@ class Run(BaseModel):
         """The step of this service; raises StopIteration for a service that is not part of the run."""
         return next(step for step in self.steps if step.service == service)
 
-    def with_plan(self, plan: FleetPlan, steps: Sequence[Step], now: datetime) -> Self:
-        """Moves an accepted run to `running`, a dry run to `planned`, and one with obstacles to `failed`.
-
-        Steps with nothing to do end here as `unchanged`. A run that has a plan already stays as it is.
-        """
-        if self.state is not RunState.ACCEPTED:
-            return self
-        run = self.model_copy(update={"steps": list(steps), "obstacles": plan.obstacles})
-        if plan.obstacles:
-            return run._fail_before_start(now)
-        unchanged = [
-            step.moved(StepState.UNCHANGED, finished_at=now, duration_ms=0)
-            for step in run.steps
-            if (service_plan := plan.of(step.service)) and nothing_to_do(service_plan)
-        ]
-        if run.request.dry_run:
-            return run._end_dry_run(unchanged, plan.digest, now)
-        run = run._with_state(RunState.RUNNING, plan_digest=plan.digest, started_at=now)
-        run = run._with_run_event("migration.started", now, plan_digest=plan.digest)
-        for step in unchanged:
-            run = run._with_ended_step(step, now)
-        return run
-
     def begin_step(self, service: str, now: datetime) -> Self:
-        """Moves a pending step to `running` and gives it its operation id; any other step stays as it is."""
+        """Moves a pending step to `running` and gives it its operation id; any other step stays as it is.
+
+        Nothing begins while a pause or a cancel waits.
+        """
         step = self.step(service)
-        if step.state is not StepState.PENDING or self.state is not RunState.RUNNING:
+        if step.state is not StepState.PENDING or self.state is not RunState.RUNNING or self.stop or self.compensating:
             return self
-        operation_id = f"{self.request_id}.{service}.1"
-        begun = step.moved(StepState.RUNNING, operation_id=operation_id, started_at=now)
-        run = self._with_step(begun).model_copy(update=CLEARED_BY_PROGRESS)
-        return run._with_step_event("migration.step_started", now, begun)
+        begun = step.moved(StepState.RUNNING, operation_id=step.next_operation_id(self.request_id), started_at=now)
+        run = self.with_step(begun).model_copy(update=CLEARED_BY_PROGRESS)
+        return run.with_step_event("migration.step_started", now, begun)
 
     def apply_outcome(self, service: str, outcome: Outcome, now: datetime) -> Self:
-        """Writes what the service reports into its step; a step that has ended stays as it was recorded first."""
+        """Writes what the service reports into its step; a step that has ended stays as it was recorded first.
+
+        A step that was stopped for a pause is pending again, with what it has applied.
+        """
         step = self.step(service)
         if step.state is not StepState.RUNNING:
             return self
+        facts = outcome.facts()
+        facts["applied"] = [*step.applied_before, *facts["applied"]]
         if not outcome.state.ended:
-            return self._with_step(step.model_copy(update=outcome.facts()))
+            return self.with_step(step.model_copy(update=facts))
+        if outcome.state is StepState.CANCELLED and self.is_pausing:
+            places = {"from_revisions": facts["to_revisions"], "to_revisions": step.to_revisions}
+            return self.with_step(step.model_copy(update={**facts, **places}).planned_again())
+        state = outcome.state
+        if state is StepState.UNCHANGED and facts["applied"]:
+            state = StepState.SUCCEEDED  # by an earlier operation of this run
         # A clock that was set back since the start makes no time negative.
         passed = now - step.started_at if step.started_at else None
         duration_ms = None if passed is None else max(0, round(passed.total_seconds() * 1000))
-        ended = step.moved(outcome.state, finished_at=now, duration_ms=duration_ms, **outcome.facts())
-        return self._with_ended_step(ended, now)
+        return self.with_ended_step(step.moved(state, finished_at=now, duration_ms=duration_ms, **facts), now)
 
-    def finish(self, now: datetime) -> Self:
-        """Ends a running run: steps that never started become `skipped`, and the worst step decides the state.
-
-        Called once no step can go on. A run that is not running stays as it is.
-        """
-        if self.state is not RunState.RUNNING:
-            return self
-        run = self
-        for step in self.steps:
-            if step.state is StepState.PENDING:
-                run = run._with_ended_step(step.skipped(now), now)
-        end = end_of([step.state for step in run.steps])
-        cause = next((step.error for step in run.steps if step.error), None)
-        ended = run._with_state(end, finished_at=now, error=cause)
-        facts = {"plan_digest": run.plan_digest, "error": problem_facts(cause) if cause else None}
-        return ended._with_run_event("migration.finished", now, outcome=end.value, **facts)
+    @property
+    def is_pausing(self) -> bool:
+        """Whether a pause waits for the step under way, or has stopped it."""
+        return self.stop is not None and self.stop.verb == "pause"
 
     def with_waiting_reason(self, why: str | None) -> Self:
         """The run with one sentence about what it waits for, or without one."""
-        return self if self.waiting_for == why else self.model_copy(update={"waiting_for": why})
+        same = self.waiting_for == why and self.waiting is None
+        return self if same else self.model_copy(update={"waiting_for": why, "waiting": None})
+
+    def held(self, waiting: Waiting) -> Self:
+        """The run with what it is held by; what it was held by before keeps the time since when."""
+        waiting = waiting.after(self.waiting)
+        return self.model_copy(update={"waiting": waiting, "waiting_for": waiting.sentence})
+
+    def driven_by(self, generation: int) -> Self:
+        """The run as the workflow of this generation drives it; workflows of earlier ones then end."""
+        return self if self.generation == generation else self.model_copy(update={"generation": generation})
 
     def with_standstill(self, standstill: Standstill | None) -> Self:
         """The run with the reason why its workflow does not move; called by run recovery."""
@@ -192,42 +207,37 @@ class Run(BaseModel):
             outbox.append(notice.model_copy(update={"recorded": in_audit}))
         return self if outbox == self.outbox else self.model_copy(update={"outbox": outbox})
 
-    def _with_state(self, state: RunState, **facts: Any) -> Self:
+    def with_state(self, state: RunState, **facts: Any) -> Self:
+        """The run in another state, with these fields; raises IllegalMove (CM-902)."""
         if state not in MOVES[self.state]:
             raise IllegalMove(f"Run {self.request_id}", self.state, state)
         return self.model_copy(update={"state": state, **CLEARED_BY_PROGRESS, **facts})
 
-    def _with_step(self, changed: Step) -> Self:
+    def with_step(self, changed: Step) -> Self:
+        """The run with this step in the place of the one of the same service."""
         steps = [changed if step.service == changed.service else step for step in self.steps]
         return self.model_copy(update={"steps": steps})
 
-    def _with_ended_step(self, step: Step, now: datetime) -> Self:
-        return self._with_step(step)._with_step_event("migration.step_finished", now, step)
+    def with_ended_step(self, step: Step, now: datetime) -> Self:
+        """With a step that has ended, and the event that says so."""
+        return self.with_step(step).with_step_event("migration.step_finished", now, step)
 
-    def _fail_before_start(self, now: datetime) -> Self:
-        run = self
-        reasons = {obstacle.service: obstacle for obstacle in reversed(self.obstacles)}
-        for step in self.steps:
-            run = run._with_ended_step(step.skipped(now, error=reasons.get(step.service)), now)
-        problem = PreflightFailed(self.obstacles, self.request_id).problem()
-        ended = run._with_state(RunState.FAILED, finished_at=now, error=problem)
-        facts = {"error": problem_facts(problem), "obstacles": [problem_facts(each) for each in self.obstacles]}
-        return ended._with_run_event("migration.finished", now, outcome=RunState.FAILED.value, **facts)
+    def with_run_event(
+        self, event_type: str, now: datetime, *, actor: Actor | None = None, again: Sequence[str] = (), **detail: Any
+    ) -> Self:
+        """With an event about the whole run. `again` tells events of one type of the same round apart."""
+        return self._with_outbox(
+            audit.run_event(event_type, self.request_id, actor or self.actor, now, again=self._again(again), **detail)
+        )
 
-    def _end_dry_run(self, unchanged: Sequence[Step], plan_digest: str, now: datetime) -> Self:
-        run = self
-        for step in unchanged:
-            run = run._with_step(step)
-        for step in run.steps:
-            run = run._with_step_event("migration.step_planned", now, step)
-        ended = run._with_state(RunState.PLANNED, plan_digest=plan_digest, finished_at=now)
-        return ended._with_run_event("migration.finished", now, outcome=RunState.PLANNED.value, plan_digest=plan_digest)
+    def with_step_event(self, event_type: str, now: datetime, step: Step) -> Self:
+        """With an event about one step."""
+        return self._with_outbox(
+            audit.step_event(event_type, self.request_id, self.actor, now, step, again=self._again())
+        )
 
-    def _with_run_event(self, event_type: str, now: datetime, **detail: Any) -> Self:
-        return self._with_outbox(audit.run_event(event_type, self.request_id, self.actor, now, **detail))
-
-    def _with_step_event(self, event_type: str, now: datetime, step: Step) -> Self:
-        return self._with_outbox(audit.step_event(event_type, self.request_id, self.actor, now, step))
+    def _again(self, parts: Sequence[str] = ()) -> tuple[str | int, ...]:
+        return (*([self.round] if self.round > 1 else []), *parts)
 
     def _with_outbox(self, event: AuditEvent) -> Self:
         notice = OutboxEntry(event=event, announcement=PROGRESS_EVENT_OF.get(event.event_type))

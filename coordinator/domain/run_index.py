@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from coordinator.domain.request import MigrationRequest
 from migration_sidecar.contract.request_id import REQUEST_ID
 
 RECENT_LIMIT = 1000
@@ -23,6 +24,26 @@ class OpenRun(BaseModel):
 
     request_id: RequestId
     at: AwareDatetime
+    # Those that the request names; None where it is for all, or where an earlier release wrote the entry.
+    services: list[str] | None = Field(default=None, exclude_if=lambda services: services is None)
+
+    @classmethod
+    def of(cls, request_id: str, at: datetime, request: MigrationRequest) -> Self:
+        """The entry of a run. A dry run has no services: nobody waits for it."""
+        named = [] if request.dry_run else None if request.services == "all" else list(request.services)
+        return cls(request_id=request_id, at=at, services=named)
+
+    def precedes(self, other: OpenRun) -> bool:
+        """Whether it was accepted before the other; of the same moment, the ids decide."""
+        return (self.at, self.request_id) < (other.at, other.request_id)
+
+    def shares_services_with(self, other: OpenRun) -> bool:
+        """Whether a service may be part of both; a run is never in the way of itself."""
+        if self.request_id == other.request_id:
+            return False
+        if self.services is None or other.services is None:
+            return self.services != [] and other.services != []
+        return not set(self.services).isdisjoint(other.services)
 
 
 class Index(BaseModel):
@@ -33,11 +54,11 @@ class Index(BaseModel):
     open: list[OpenRun] = []
     recent: list[RequestId] = []  # newest first
 
-    def with_open_run(self, request_id: str, at: datetime) -> Index:
+    def with_open_run(self, entry: OpenRun) -> Index:
         """With one more open run, as the newest."""
-        still_open = [entry for entry in self.open if entry.request_id != request_id]
-        recent = [request_id, *(known for known in self.recent if known != request_id)]
-        return self._with([*still_open, OpenRun(request_id=request_id, at=at)], recent)
+        still_open = [known for known in self.open if known.request_id != entry.request_id]
+        recent = [entry.request_id, *(known for known in self.recent if known != entry.request_id)]
+        return self._with([*still_open, entry], recent)
 
     def without(self, done: Iterable[str], unknown: Iterable[str]) -> Index:
         """Without settled runs among the open ones, and without ids that never got a record."""

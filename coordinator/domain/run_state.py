@@ -23,20 +23,32 @@ class RunState(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the run has ended. API, CLI and reports ask this; there is no second list."""
-        return not MOVES[self]
+        """Whether the run has ended; only a retry opens it again. There is no second list."""
+        return self in _ENDS or self is RunState.PLANNED
 
 
 _ENDS = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.COMPENSATED, RunState.NEEDS_ATTENTION}
 
 MOVES: dict[RunState, frozenset[RunState]] = {
     RunState.ACCEPTED: frozenset(
-        {RunState.RUNNING, RunState.AWAITING_APPROVAL, RunState.PLANNED, RunState.FAILED, RunState.CANCELLED},
+        {
+            RunState.RUNNING,
+            RunState.AWAITING_APPROVAL,
+            RunState.PAUSED,
+            RunState.PLANNED,
+            RunState.FAILED,
+            RunState.CANCELLED,
+        },
     ),
     RunState.AWAITING_APPROVAL: frozenset({RunState.RUNNING, RunState.FAILED, RunState.CANCELLED}),
-    RunState.RUNNING: frozenset({RunState.PAUSED, *_ENDS}),
-    RunState.PAUSED: frozenset({RunState.RUNNING, RunState.CANCELLED, RunState.NEEDS_ATTENTION}),
-    **dict.fromkeys([*_ENDS, RunState.PLANNED], frozenset()),
+    # An approval that does not hold any more sends a run back, between two steps.
+    RunState.RUNNING: frozenset({RunState.PAUSED, RunState.AWAITING_APPROVAL, *_ENDS}),
+    # Resumed before it had a plan, it is planned.
+    RunState.PAUSED: frozenset({RunState.RUNNING, RunState.ACCEPTED, RunState.FAILED, RunState.CANCELLED}),
+    # A retry plans again what did not reach its target.
+    RunState.FAILED: frozenset({RunState.ACCEPTED}),
+    RunState.NEEDS_ATTENTION: frozenset({RunState.ACCEPTED}),
+    **dict.fromkeys([RunState.SUCCEEDED, RunState.CANCELLED, RunState.COMPENSATED, RunState.PLANNED], frozenset()),
 }
 
 

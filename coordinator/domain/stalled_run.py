@@ -9,7 +9,7 @@ class Standstill(StrEnum):
     """The reason, as the run record holds it."""
 
     STILL = "still"  # no workflow turn and no activity
-    TAKEN_UP = "taken_up"  # its workflow stood still, was ended and is started again
+    TAKEN_UP = "taken_up"  # its workflow stood still, and one of the next generation drives it
     PAUSED = "paused"  # its workflow was paused in Dapr
 
 
@@ -17,9 +17,10 @@ SENTENCES = {
     Standstill.STILL: (
         "Its workflow does not move: at the moment nothing carries this run out. It is taken up again by itself."
     ),
-    Standstill.TAKEN_UP: "Its workflow did not move and was ended, so that the run is taken up again from its record.",
+    Standstill.TAKEN_UP: "Its workflow did not move, so another one takes the run up from its record.",
     Standstill.PAUSED: (
-        "Its workflow was paused in Dapr, by hand. The run goes on when it is resumed there; see the operating guide."
+        "Its workflow was paused in Dapr, by hand. After a minute another one takes the run up; to hold a run, use"
+        " coordinator pause."
     ),
 }
 

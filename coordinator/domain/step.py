@@ -42,6 +42,7 @@ MOVES: dict[StepState, frozenset[StepState]] = {
     ),
     StepState.RUNNING: frozenset(
         {
+            StepState.PENDING,  # paused at a whole revision; it goes on with what is left
             StepState.SUCCEEDED,
             StepState.UNCHANGED,
             StepState.FAILED,
@@ -52,12 +53,27 @@ MOVES: dict[StepState, frozenset[StepState]] = {
     # Compensation takes the revisions back, or finds that it cannot.
     StepState.SUCCEEDED: frozenset({StepState.REVERTED, StepState.NEEDS_ATTENTION}),
     StepState.UNCHANGED: frozenset(),
-    StepState.FAILED: frozenset(),
-    StepState.SKIPPED: frozenset(),
+    # A retry of the run plans these again. Compensation takes back what a failed step had applied.
+    StepState.FAILED: frozenset({StepState.PENDING, StepState.REVERTED, StepState.NEEDS_ATTENTION}),
+    StepState.SKIPPED: frozenset({StepState.PENDING}),
+    StepState.NEEDS_ATTENTION: frozenset({StepState.PENDING}),
     StepState.CANCELLED: frozenset(),
     StepState.REVERTED: frozenset(),
-    StepState.NEEDS_ATTENTION: frozenset(),
 }
+
+
+class Undo(BaseModel):
+    """What compensation did with one step: the operation that takes this run's revisions back, and how it ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    operation_id: str
+    to_revisions: list[str]  # where the database was before this run
+    plan_digest: str | None = None
+    reverted: list[AppliedRevision] = []
+    ended: bool = False
+    error: Problem | None = None  # why it could not be taken back, or why that failed
+    waiting_for: str | None = None
 
 
 class Step(BaseModel):
@@ -77,6 +93,8 @@ class Step(BaseModel):
     planned: list[str] = []  # revision ids, in the order they would be applied
     plan_digest: str | None = None
     applied: list[AppliedRevision] = []
+    # By earlier operations of this run, before a pause or a retry; `applied` begins with them.
+    applied_before: list[AppliedRevision] = Field(default=[], exclude_if=lambda applied: not applied)
     operation_id: str | None = None
     attempts: int = 0
     started_at: datetime | None = None
@@ -87,6 +105,17 @@ class Step(BaseModel):
     # One sentence about an end that is not as planned and no error. Left out while it is None.
     remark: str | None = Field(default=None, exclude_if=lambda remark: remark is None)
     error: Problem | None = None
+    undo: Undo | None = Field(default=None, exclude_if=lambda undo: undo is None)
+
+    @property
+    def has_nothing_to_do(self) -> bool:
+        """Whether the plan found its database at the target."""
+        return not self.planned and sorted(self.from_revisions) == sorted(self.to_revisions)
+
+    def next_operation_id(self, request_id: str) -> str:
+        """`<request_id>.<service>.<n>`: n counts the operations of this step, those that take back included."""
+        last = self.undo.operation_id if self.undo is not None else self.operation_id
+        return f"{request_id}.{self.service}.{1 if last is None else int(last.rsplit('.', 1)[-1]) + 1}"
 
     def moved(self, state: StepState, **facts: Any) -> Self:
         """The step in another state, with the given fields changed; raises IllegalMove (CM-902)."""
@@ -97,3 +126,8 @@ class Step(BaseModel):
     def skipped(self, now: datetime, error: Problem | None = None) -> Self:
         """The step that is never started: its database stays where it is, and `planned` keeps what was not done."""
         return self.moved(StepState.SKIPPED, finished_at=now, error=error, to_revisions=self.from_revisions)
+
+    def planned_again(self) -> Self:
+        """The step as it is before a new plan: what this run has applied stays, the error and the end do not."""
+        kept = {"applied_before": self.applied, "error": None, "remark": None, "waiting_for": None}
+        return self.moved(StepState.PENDING, finished_at=None, duration_ms=None, started_at=None, **kept)

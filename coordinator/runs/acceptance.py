@@ -45,38 +45,40 @@ class Acceptance:
         run, is_new = await self.runs.create(Run.accept(request, self.clock(), requester))
         if not is_new:
             return await self._accept_repeat(run, request)
-        await self._start(run.request_id)
+        await self.start(run)
         return run
 
     async def _accept_repeat(self, run: Run, request: MigrationRequest) -> Run:
         if run.request_digest != request.digest:
             raise IdempotencyConflict(request.request_id)
         if not run.settled:
-            await self._start_unless_scheduled(run.request_id)
+            await self._start_unless_scheduled(run)
         return run
 
-    async def _start_unless_scheduled(self, request_id: str) -> None:
+    async def _start_unless_scheduled(self, run: Run) -> None:
         try:
             async with asyncio.timeout(SCHEDULING_LIMIT_SECONDS):
-                phase = (await self.scheduler.driver(request_id)).phase
+                phase = (await self.scheduler.driver(run.instance_id)).phase
         except (WorkflowUnavailable, TimeoutError):
             return  # run recovery will look; starting a finished workflow anew would delete its history
         except Exception:
-            log.exception("start_failed", extra={"request_id": request_id})
+            log.exception("start_failed", extra={"request_id": run.request_id})
             return
-        if phase in (Phase.NONE, Phase.OVER):
-            await self._start(request_id)
+        if phase is Phase.NONE:
+            await self.start(run)
 
-    async def _start(self, request_id: str) -> None:
+    async def start(self, run: Run) -> None:
         """Schedules the workflow.
 
         A failure raises nothing: the record is stored, and run recovery schedules it again.
         """
         try:
             async with asyncio.timeout(SCHEDULING_LIMIT_SECONDS):
-                await self.scheduler.schedule(request_id)
+                await self.scheduler.schedule(run.instance_id)
         except (WorkflowUnavailable, TimeoutError) as error:
-            log.warning("start_postponed", extra={"request_id": request_id, "why": str(error) or "no answer in time"})
+            log.warning(
+                "start_postponed", extra={"request_id": run.request_id, "why": str(error) or "no answer in time"}
+            )
         except Exception:
             # An error of ours. The caller must not be refused, because the run goes on.
-            log.exception("start_failed", extra={"request_id": request_id})
+            log.exception("start_failed", extra={"request_id": run.request_id})

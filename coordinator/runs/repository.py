@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -14,7 +13,7 @@ from coordinator.audit.delivery_marks import DeliveryMarks
 from coordinator.documents.damaged import DamagedDocuments
 from coordinator.documents.keys import FORMER_INDEX, key_of_run
 from coordinator.domain.run import Change, Run
-from coordinator.domain.run_index import Index, read_former_index
+from coordinator.domain.run_index import Index, OpenRun, read_former_index
 from coordinator.errors import CoordinatorError, NoSuchRun
 from coordinator.ports import DocumentStore, Provenance, VersionedDocument
 from coordinator.runs.change_notifier import ChangeNotifier
@@ -90,7 +89,7 @@ class RunRepository:
         """
         began = time.monotonic()
         # The index first: a record without an index entry would never be read again.
-        await self.index_add(run.request_id, run.accepted_at)
+        await self.index_add(run)
         if time.monotonic() - began > CREATION_LIMIT_SECONDS:
             raise StateUnavailable("storing the request took too long, so nothing was begun")
         if await self._write_first(run):
@@ -138,9 +137,10 @@ class RunRepository:
         """Repairs the index; called by run recovery."""
         await self._index.tidy()
 
-    async def index_add(self, request_id: str, at: datetime) -> None:
+    async def index_add(self, run: Run) -> None:
         """Enters a run into the index as open."""
-        await self._index.change(lambda index: index.with_open_run(request_id, at))
+        entry = OpenRun.of(run.request_id, run.accepted_at, run.request)
+        await self._index.change(lambda index: index.with_open_run(entry))
 
     async def index_remove(self, done: Collection[str], unknown: Collection[str] = ()) -> None:
         """Takes settled runs off the open list, and ids without a record off both lists."""

@@ -13,9 +13,10 @@ from coordinator.domain.run import Run
 from coordinator.domain.stalled_run import Standstill
 from coordinator.ports import Driver
 
-# An activity polls a service for 20 s and ends within 75 s; each end is a turn of its workflow.
-REPORT_AFTER_SECONDS = 30.0
-REPLACE_AFTER_SECONDS = 90.0
+# A turn lasts 20 s, and a run that is held takes one every 30 s. Only a service that does not answer makes it longer;
+# a run that is taken up too early is driven twice for a moment, which changes nothing.
+REPORT_AFTER_SECONDS = 45.0
+REPLACE_AFTER_SECONDS = 60.0
 BUSY_ACTIVITIES = 50
 # A run may then wait long for its turn, but one whose workflow stopped must still be detected.
 BUSY_TIME_FACTOR = 0.1

@@ -22,21 +22,29 @@ PAUSE_SECONDS = 0.5
 
 
 async def plan_run(
-    run: Run, catalog: Catalog, messenger: FleetMessenger, *, patience_seconds: float
+    run: Run, catalog: Catalog, messenger: FleetMessenger, *, patience_seconds: float, only: str | None = None
 ) -> tuple[FleetPlan, list[Step]]:
-    """The plan of a run and its pending steps in migration order; raises SidecarUnreachable.
+    """The plan of a run and its pending steps in the order in which they are carried out; raises SidecarUnreachable.
 
-    Where the catalog has changed since the run was accepted, what does not fit any more is an obstacle: an error
-    would make the workflow fail for ever.
+    With `only`, this one service is asked. Where the catalog has changed since the run was accepted, what does not fit
+    any more is an obstacle: an error would make the workflow fail for ever.
     """
     try:
         chosen = catalog.select(run.request)
     except CoordinatorError as error:
         return FleetPlan(plans=[], obstacles=[error.problem()]), []
-    plan = await collect_fleet_plan(messenger, chosen, run.request, patience_seconds=patience_seconds)
-    return plan, [
-        step_of(service, plan.of(service.name), run.request, after=catalog.dependencies(service, chosen))
-        for service in chosen
+    asked = [service for service in chosen if only in (None, service.name)]
+    plan = await collect_fleet_plan(messenger, asked, run.request, patience_seconds=patience_seconds)
+    return plan, steps_of(plan, asked, chosen, run.request, catalog)
+
+
+def steps_of(
+    plan: FleetPlan, asked: Sequence[Service], chosen: Sequence[Service], request: MigrationRequest, catalog: Catalog
+) -> list[Step]:
+    """One pending step for each service that was asked; `chosen` are all services of the request."""
+    return [
+        step_of(service, plan.of(service.name), request, after=catalog.predecessors(service, chosen, request))
+        for service in asked
     ]
 
 

@@ -21,20 +21,26 @@ SERVER_MESSAGE = "server_message"  # the field of a problem that never enters an
 # Bytes of JSON as UTF-8. What may be longer in life is cut by its writer, and its name stands in `cut`.
 LIMITS = {
     "action": 20, "actor_basis": 800, "after": 1500, "applied": 2500, "approval": 20, "attempt": 10, "attempts": 10,
-    "beside_other_tables": 5, "cancelled_by": 70,
+    "because": 200, "beside_other_tables": 5, "cancelled_by": 70,
     "body_sha256": 66, "built_in": 100, "catalog_sha256": 66, "code": 10, "codes": 1000, "count": 12,
     "current_revisions": 1000, "cut": 200, "deadline": 200, "detail": 2100, "door": 40, "dropped": 2000, "dry_run": 5,
-    "error": 3000, "head_revisions": 1000, "heads_before": 1000, "max_parallel": 4, "message": 500, "next_step": 600,
-    "not_before": 200,
-    "objects": 10, "obstacles": 6000, "on_failure": 20, "operation_id": 170, "operation_ms": 20, "plan_digest": 66,
+    "error": 3000, "first": 3500, "head_revisions": 1000, "heads_before": 1000, "max_failures": 10, "max_parallel": 4,
+    "message": 500, "next_step": 600, "not_before": 200,
+    "objects": 10, "obstacles": 6000, "on_failure": 20, "operation_id": 170, "operation_ms": 20, "pause_between": 12,
+    "plan_digest": 66,
     "planned": 2500, "reason": 3000, "request_digest": 66, "requested_by": 820, "retryable": 5, "revision": 260,
     "service": 140, "services": 3500, "sha256": 66, "since": 40, "sqlstate": 7, "started_at": 40, "state": 40,
-    "tables": 4000, "tables_count": 10, "target": 2500, "title": 200, "verb": 20, "way_in": 20,
+    "tables": 4000, "tables_count": 10, "target": 2500, "title": 200, "undo": 4000, "verb": 20, "void_because": 3000,
+    "way_in": 20,
 }  # fmt: skip
 
-_REQUEST = {"action", "approval", "deadline", "dry_run", "max_parallel", "not_before", "on_failure", "reason"}
+_REQUEST = {
+    "action", "approval", "deadline", "dry_run", "first", "max_failures", "max_parallel", "not_before", "on_failure",
+    "pause_between", "reason",
+}  # fmt: skip
 _PROBLEM = {"code", "detail", "next_step", "retryable", "revision", "service", "sqlstate", "title"}
 _STEP = {"after", "operation_id", "plan_digest", "planned", "target"}
+_COMMAND = {"plan_digest", "reason", "verb"}
 _STEP_END = _STEP | {"applied", "attempts", "error", "operation_ms", "started_at"}
 _ATTEMPT = {"attempt", "operation_id", "way_in"}
 _ATTEMPT_END = _ATTEMPT | {"error", "revision", "sqlstate"}
@@ -50,6 +56,17 @@ FACTS = {
     "migration.step_planned": _STEP,
     "migration.step_started": _STEP,
     "migration.step_finished": _STEP_END,
+    "migration.step_compensated": {"applied", "operation_id", "undo"},
+    "migration.approval_awaited": {"because", "plan_digest"},
+    "migration.approval_void": {"because", "plan_digest", "void_because"},
+    "migration.approved": _COMMAND,
+    "migration.plan_rejected": _COMMAND,
+    "migration.pause_requested": _COMMAND,
+    "migration.paused": set(),
+    "migration.resumed": _COMMAND,
+    "migration.cancel_requested": _COMMAND,
+    "migration.retried": _COMMAND,
+    "migration.compensation_started": set(),
     "migration.finished": {"error", "obstacles", "plan_digest"},
     "drift.found": {"code", "current_revisions", "head_revisions", "state"},
     "attempt.started": _ATTEMPT | {"beside_other_tables"},

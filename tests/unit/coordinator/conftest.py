@@ -2,13 +2,13 @@
 
 import pytest
 
-from coordinator import workflow
+from coordinator import former_workflow
 from tests.unit.coordinator.fakes import World
 
 
 @pytest.fixture(autouse=True)
 def tasks_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workflow, "when_all", list)
+    monkeypatch.setattr(former_workflow, "when_all", list)
 
 
 @pytest.fixture

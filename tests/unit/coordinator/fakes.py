@@ -22,6 +22,7 @@ from coordinator.audit.outbox_relay import OutboxRelay
 from coordinator.audit.rejections import Rejections
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.domain.permissions import Permissions
+from coordinator.driver.assembly import build_run_driver
 from coordinator.ports import Driver, Phase, ServiceAddress, VersionedDocument
 from coordinator.runs.acceptance import Acceptance
 from coordinator.runs.change_notifier import ChangeNotifier
@@ -323,6 +324,10 @@ class FakeFleet:
             service = self._up(address)
             return _canned(service) or service.poll(operation_id)
 
+    async def cancel(self, address: ServiceAddress, operation_id: str) -> Operation:
+        async with self.fate.effect():
+            return self._up(address).cancel(operation_id)
+
     def _up(self, address: ServiceAddress) -> FakeService:
         service = self.services[address.service]
         if service.down:
@@ -342,8 +347,12 @@ def _canned(service: FakeService) -> Operation | None:
 class Context:
     """Stands for DaprWorkflowContext: hands out descriptions of tasks instead of tasks."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, patched: bool = True) -> None:
         self.again: Any = None
+        self.patched = patched
+
+    def is_patched(self, name: str) -> bool:
+        return self.patched
 
     def call_activity(self, name: str, *, input: dict[str, Any], retry_policy: Any) -> tuple[str, dict[str, Any]]:
         return (name, input)
@@ -351,7 +360,10 @@ class Context:
     def create_timer(self, duration: timedelta) -> tuple[str, timedelta]:
         return ("timer", duration)
 
-    def continue_as_new(self, command: dict[str, Any]) -> None:
+    def wait_for_external_event(self, name: str, *, timeout: timedelta) -> tuple[str, timedelta]:
+        return ("wait", timeout)
+
+    def continue_as_new(self, command: dict[str, Any], *, save_events: bool = False) -> None:
         self.again = command
 
 
@@ -373,41 +385,46 @@ class MemoryWorkflows:
     connected: bool = True
     proofs: int = 0
     terminated: list[str] = field(default_factory=list)
+    woken: list[str] = field(default_factory=list)
 
-    async def schedule(self, request_id: str) -> None:
+    async def schedule(self, instance_id: str) -> None:
         async with self.fate.effect():
-            known = self.instances.get(request_id)
+            known = self.instances.get(instance_id)
             if known is None or known.over:
-                self.instances[request_id] = Instance()
+                self.instances[instance_id] = Instance()
 
     async def prove(self) -> None:
         async with self.fate.effect():
             self.proofs += 1
 
-    async def driver(self, request_id: str) -> Driver:
+    async def wake(self, instance_id: str) -> None:
         async with self.fate.effect():
-            known = self.instances.get(request_id)
+            self.woken.append(instance_id)
+
+    async def driver(self, instance_id: str) -> Driver:
+        async with self.fate.effect():
+            known = self.instances.get(instance_id)
             if known is None:
                 return Driver(Phase.NONE)
             phase = Phase.OVER if known.over else Phase.PAUSED if known.paused else Phase.ALIVE
             return Driver(phase, START + timedelta(seconds=known.turns))
 
-    async def terminate(self, request_id: str) -> None:
+    async def terminate(self, instance_id: str) -> None:
         async with self.fate.effect():
-            self.terminated.append(request_id)
-            self.instances[request_id].over = True
+            self.terminated.append(instance_id)
+            self.instances[instance_id].over = True
 
     async def drive(self, dependencies: ActivityDependencies, most_timers: int = 100) -> None:
         """Until every instance is over, or waits longer than a test wants to."""
-        for request_id, instance in self.instances.items():
+        for instance_id, instance in list(self.instances.items()):
             while not instance.over and self.timers < most_timers:
-                await self._turn(request_id, instance, dependencies, most_timers)
+                await self._turn(instance_id, instance, dependencies, most_timers)
 
     async def _turn(
-        self, request_id: str, instance: Instance, dependencies: ActivityDependencies, most_timers: int
+        self, instance_id: str, instance: Instance, dependencies: ActivityDependencies, most_timers: int
     ) -> None:
         context = Context()
-        generator = workflow.migrate(context, {"request_id": request_id})  # type: ignore[arg-type]
+        generator = workflow.migrate(context, workflow.command_of(instance_id))  # type: ignore[arg-type]
         past = list(instance.history)
         answer: Any = None
         while self.timers < most_timers:
@@ -425,10 +442,8 @@ class MemoryWorkflows:
             instance.turns += 1
 
     async def _done(self, ordered: Any, dependencies: ActivityDependencies) -> Any:
-        if isinstance(ordered, list):
-            return [await self._done(one, dependencies) for one in ordered]
         name, order = ordered
-        if name == "timer":
+        if name == "wait":
             self.timers += 1
             return None
         activity = partial(activities.report_unexpected_errors, activities.ACTIVITIES[name], dependencies=dependencies)
@@ -478,20 +493,25 @@ class Life:
         progress = WorkflowProgress(self.activities, lambda: world.seconds)
         recovery = RunRecovery(self.runs, world.workflows, progress)
         self.recovery_loop = RecoveryLoop(self.runs, recovery, self.rejections, self.audit_trail, lambda: world.seconds)
-        self.dependencies = ActivityDependencies(
+        self.relay = OutboxRelay(self.audit_trail, world.topic, self.runs.deliveries)
+        executor = StepExecutor(
+            world.fleet, Limits(activity_duration=timedelta(seconds=5)), SilenceTimer(lambda: world.seconds)
+        )
+        driver = build_run_driver(
             runs=self.runs,
-            relay=OutboxRelay(self.audit_trail, world.topic, self.runs.deliveries),
-            step_executor=StepExecutor(
-                world.fleet, Limits(activity_duration=timedelta(seconds=5)), SilenceTimer(lambda: world.seconds)
-            ),
+            change_notifier=self.change_notifier,
+            relay=self.relay,
+            executor=executor,
+            messenger=world.fleet,
+            scheduler=world.workflows,
             catalog=world.catalog,
-            clock=world.clock,
             drift_recorder=self.drift,
-            running_activities=self.activities,
+            clock=world.clock,
             planning_patience_seconds=world.planning_patience_seconds,
         )
+        self.dependencies = ActivityDependencies(self.runs, driver, self.activities)
 
     async def drive(self, most_timers: int = 100) -> None:
         await self.world.workflows.drive(self.dependencies, most_timers)
-        for task in list(self.dependencies.relay.background):
+        for task in list(self.relay.background):
             await task

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from coordinator.domain.schedule import RunSchedule, ScheduledStep
+from coordinator.domain.former_schedule import RunSchedule, ScheduledStep
 from coordinator.domain.step import StepState
 from coordinator.workflow import ROUNDS_PER_HISTORY, migrate
 from tests.unit.coordinator.fakes import Context

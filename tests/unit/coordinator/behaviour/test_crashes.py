@@ -23,7 +23,7 @@ async def live(world: World, fate: Fate, request: MigrationRequest) -> None:
         await life.drive()
     finally:
         fate.dead = True
-        for task in life.dependencies.relay.background:
+        for task in life.relay.background:
             task.cancel()
 
 
@@ -90,11 +90,6 @@ def in_order(world: World) -> bool:
 async def test_an_activity_that_runs_twice_at_the_same_time_ends_the_same(world: World) -> None:
     life = world.life()
     await life.acceptance.accept(REQUEST)
-    await activities.make_plan({"request_id": "r-1"}, dependencies=life.dependencies)
-    for service in world.fleet.services:
-        order = {"request_id": "r-1", "service": service}
-        await asyncio.gather(*(activities.carry_out(order, dependencies=world.life().dependencies) for _ in range(3)))
-    await asyncio.gather(
-        *(activities.finish({"request_id": "r-1"}, dependencies=world.life().dependencies) for _ in range(3))
-    )
+    order = {"request_id": "r-1", "generation": 1}
+    await asyncio.gather(*(activities.drive(order, dependencies=world.life().dependencies) for _ in range(3)))
     await check(world, "twice")

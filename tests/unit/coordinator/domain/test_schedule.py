@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.domain.request import MigrationRequest, read_request
-from coordinator.domain.schedule import RunSchedule, ScheduledStep, StepReport
+from coordinator.domain.former_schedule import RunSchedule, ScheduledStep, StepReport
 from coordinator.domain.step import StepState
 
 AUDIT = "audit"

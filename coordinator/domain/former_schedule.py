@@ -1,4 +1,4 @@
-"""What the workflow needs to choose the next steps. It is small, because it is kept in the workflow's history."""
+"""What histories of releases before 0.3 hold of a run, and how their workflow chose the next steps from it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from coordinator.domain.run import Run
 from coordinator.domain.step import StepState
 
 
@@ -38,12 +37,6 @@ class RunSchedule(BaseModel):
     legs: list[ScheduledStep]
     max_parallel: int = 1
     ended: bool = False  # the run was over before this workflow began
-
-    @classmethod
-    def of(cls, run: Run) -> Self:
-        """The schedule of a run as its record is now."""
-        steps = [ScheduledStep(service=step.service, after=step.after, state=step.state) for step in run.steps]
-        return cls(legs=steps, max_parallel=run.request.max_parallel, ended=run.state.terminal)
 
     def next(self) -> list[str]:
         """The services to work on now, running ones first.
