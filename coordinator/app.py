@@ -23,7 +23,7 @@ from coordinator.adapters.oidc_tokens import OidcTokens
 from coordinator.adapters.operator_keys import OperatorKeys
 from coordinator.adapters.service_client import HttpServices
 from coordinator.adapters.signed_documents import SignedDocuments
-from coordinator.api import audit_proxy, fleet, health, journals, migrations, subscriptions
+from coordinator.api import audit_proxy, commands, fleet, health, journals, migrations, subscriptions
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
 from coordinator.audit.availability import MonitoredAuditTrail
@@ -44,6 +44,7 @@ from coordinator.runs.intake import RequestIntake
 from coordinator.runs.recovery_loop import RecoveryLoop
 from coordinator.runs.repository import RunRepository
 from coordinator.runs.run_recovery import RunRecovery
+from coordinator.runs.steering import Steering
 from coordinator.runs.workflow_progress import RunningActivities, WorkflowProgress
 from coordinator.settings import Settings
 from coordinator.steps.step_executor import Limits, StepExecutor
@@ -142,7 +143,9 @@ def _wire(
         for name, activity in ACTIVITIES.items()
     }
     permissions = Permissions(catalog.operators)
-    intake = RequestIntake(Acceptance(runs, workflows, catalog, now), rejections, now, permissions)
+    acceptance = Acceptance(runs, workflows, catalog, now)
+    intake = RequestIntake(acceptance, rejections, now, permissions)
+    steering = Steering(runs, acceptance, permissions, catalog, now)
     call_requesters, event_requesters = _requesters(settings, catalog, permissions)
     if call_requesters.tokens is not None:
         app.state.more_challenges = (f'Bearer realm="{settings.app_id}"',)
@@ -153,6 +156,7 @@ def _wire(
         intake, runs, change_notifier, catalog, messenger, call_requesters, rejection_lookup
     )
     app.include_router(migrations.routes(api_dependencies))
+    app.include_router(commands.routes(steering, intake, call_requesters))
     app.include_router(
         fleet.routes(
             catalog=catalog,

@@ -26,7 +26,6 @@ from coordinator.api.schemas import (
 )
 from coordinator.audit.rejection_lookup import RejectionLookup
 from coordinator.domain.catalog import Catalog
-from coordinator.domain.permissions import NotPermitted, Permission
 from coordinator.domain.plan import plan_digest
 from coordinator.domain.request import read_request, request_id_for_call
 from coordinator.domain.request_parsing.request_json import MAXIMUM_BYTES, read_object
@@ -36,7 +35,6 @@ from coordinator.errors import (
     BadRequestId,
     BodyTooLarge,
     CoordinatorError,
-    NoSuchRoute,
     NoSuchRun,
     quote_for_message,
 )
@@ -57,19 +55,18 @@ REQUESTED = json_body(MigrationRequestBody, {"services": "all", "reason": "relea
 ACCEPTED = answer(
     RunRecord, headers={"Location": {"schema": {"type": "string", "pattern": "^/migrations/"}, "required": True}}
 )
-VERBS = dict.fromkeys(("approve", "reject"), Permission.APPROVE) | dict.fromkeys(
-    ("pause", "resume", "cancel", "retry"), Permission.OPERATE
-)
 
 
-def _request_id(text: str) -> str:
+def checked_request_id(text: str) -> str:
     if not REQUEST_ID.fullmatch(text):
         raise BadRequestId(f"{quote_for_message(text)} is not of the form [A-Za-z0-9_-]{{1,64}}")
     return text
 
 
 # Not a pattern for Pydantic, because a bad request id has its own code, CM-103.
-RequestId = Annotated[str, AfterValidator(_request_id), Path(json_schema_extra={"pattern": f"^{REQUEST_ID.pattern}$"})]
+RequestId = Annotated[
+    str, AfterValidator(checked_request_id), Path(json_schema_extra={"pattern": f"^{REQUEST_ID.pattern}$"})
+]
 
 
 @dataclass(frozen=True)
@@ -99,10 +96,6 @@ def routes(dependencies: ApiDependencies) -> APIRouter:
     async def request_migration(request: Request) -> Response:
         run = await _accept_request(dependencies, request)
         return JSONResponse(run.public(), status_code=202, headers={"location": f"/migrations/{run.request_id}"})
-
-    @router.post("/migrations/{request_id}/{verb}", include_in_schema=False)
-    async def refuse_verb(request: Request, request_id: str, verb: str) -> Response:
-        raise await _refused_verb(dependencies, request, request_id, verb)
 
     @router.get(
         "/migrations",
@@ -171,23 +164,6 @@ def _unproven_key(request: Request, error: NotProven) -> tuple[str, ...]:
     else:
         proofs = request.headers.getlist(SIGNATURE_HEADER)
     return ("call", error.code, error.kind.value, *proofs[:1])
-
-
-async def _refused_verb(
-    dependencies: ApiDependencies, request: Request, request_id: str, verb: str
-) -> CoordinatorError:
-    """The error for a verb. No verb is implemented yet, but the audit records the attempt to approve or stop a run."""
-    error: CoordinatorError = NoSuchRoute(request.method)
-    if verb in VERBS and REQUEST_ID.fullmatch(request_id):
-        requester = None
-        try:
-            requester = await dependencies.requesters.identify(request)
-            dependencies.intake.permissions.require(requester, VERBS[verb])
-        except (NotProven, NotPermitted) as refused:
-            error = refused
-        key = ("verb", request_id, verb, error.code)
-        await dependencies.intake.refuse_verb(key, error.about(request_id), requester, verb=verb)
-    return error
 
 
 async def _wait_for_change(

@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from coordinator.domain.commands.command import PlanDigest, Verb
 from coordinator.domain.outbox import OutboxEntry
+from coordinator.domain.request import TIME, Percent
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 from migration_sidecar.contract.messages import (
@@ -27,6 +29,7 @@ from migration_sidecar.contract.request_id import REQUEST_ID
 from migration_sidecar.contract.target import RequestableTarget
 
 PAGE = 50
+MomentText = Annotated[str, Field(pattern=f"^{TIME.pattern}$")]
 # Less than the 30 s after which the command line gives a call up.
 LONGEST_WAIT_SECONDS = 25
 
@@ -67,26 +70,40 @@ class MigrationRequestBody(Document):
         Literal["all"]
         | Annotated[list[PlainText], Field(min_length=1, max_length=200, json_schema_extra={"uniqueItems": True})]
     )
-    action: Literal["upgrade"] | None = None
+    action: Literal["upgrade", "downgrade"] | None = None
     target: Literal["head", "heads"] | Annotated[dict[str, RequestableTarget], Field(min_length=1)] | None = None
-    on_failure: Literal["stop"] | None = None
+    on_failure: Literal["stop", "continue", "compensate"] | None = None
+    max_failures: Annotated[int, Field(ge=1, le=200)] | Percent | None = None
     max_parallel: Annotated[int, Field(ge=1, le=16)] | None = None
-    approval: Literal["none"] | None = None
+    first: list[PlainText] | None = None
+    pause_between: Annotated[int, Field(ge=1, le=86_400)] | Literal["resume"] | None = None
+    approval: Literal["none", "required"] | None = None
     beside_other_tables: list[PlainText] | None = None
     dry_run: bool | None = None
-    not_before: None = None
-    deadline: None = None
+    not_before: MomentText | None = None
+    deadline: MomentText | None = None
     requested_by: Annotated[PlainText, Field(min_length=1, max_length=200)] | None = None
     reason: Annotated[PlainText, Field(max_length=2000)] | None = None
 
 
+class CommandDocument(Document):
+    """The body of a command. `approve` needs `plan_digest`, and only `pause` has `now`; the address names the verb."""
+
+    reason: Annotated[PlainText, Field(min_length=1, max_length=2000)]
+    requested_by: Annotated[PlainText, Field(min_length=1, max_length=200)] | None = None
+    command_id: Annotated[str, Field(pattern=f"^{REQUEST_ID.pattern}$")] | None = None
+    plan_digest: PlanDigest | None = None
+    now: bool | None = None
+
+
 class RunRecord(Run):
-    """A run record as the API answers it."""
+    """A run record as the API answers it. `possible` has the verbs that would change something now."""
 
     model_config = ConfigDict(extra="forbid")
 
     audit_state: Literal["recorded", "pending"] = Field(alias="audit")  # `audit` is a property of every run
     outbox: list[OutboxEntry] = Field(default=[], exclude=True)
+    possible: list[Verb] = []
     is_signed: bool | None = None  # whether the stored record bears the coordinator's signature, where records do
 
 

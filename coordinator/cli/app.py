@@ -14,6 +14,8 @@ from coordinator.cli.console import print_hint, print_json, say_damaged, stderr,
 from coordinator.cli.plan_table import show_fleet_plan
 from coordinator.cli.publish_command import EXAMPLES, publish
 from coordinator.cli.run_table import show_run
+from coordinator.cli.steering import policy_options as policy
+from coordinator.cli.steering import verbs
 from coordinator.cli.watch_command import watch_run
 from coordinator.client.audit_views import AuditStandingView
 from coordinator.client.exit_codes import ExitCode, of_run
@@ -58,6 +60,7 @@ def coordinator() -> None:
         "coordinator request cds-client cds-task --dry-run --watch",
         "coordinator request --all --request-id release-41 --reason 'release 41' --json",
         "coordinator request --target cds-client=0a1b2c3d4e5f",
+        "coordinator request --all --first cds-client --pause-between resume --on-failure compensate",
     )
 )
 def request(
@@ -69,12 +72,32 @@ def request(
     dry_run: options.DryRun = False,
     target: options.Targets = None,
     beside_other_tables: options.Beside = None,
+    downgrade: policy.Downgrade = False,
+    on_failure: policy.OnFailure = None,
+    max_failures: policy.MaxFailures = None,
+    max_parallel: policy.MaxParallel = None,
+    first: policy.First = None,
+    pause_between: policy.PauseBetween = None,
+    needs_approval: policy.NeedsApproval = False,
+    not_before: policy.NotBefore = None,
+    deadline: policy.Deadline = None,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
     """Asks for a migration. Without --watch it returns as soon as the request is accepted (exit code 0)."""
     with session(url, as_json=as_json) as client:
         chosen = options.selection(services, everything, target, beside_other_tables)
+        chosen |= policy.policy_fields(
+            downgrade=downgrade,
+            on_failure=on_failure,
+            max_failures=max_failures,
+            max_parallel=max_parallel,
+            first=first,
+            pause_between=pause_between,
+            needs_approval=needs_approval,
+            not_before=not_before,
+            deadline=deadline,
+        )
         body = options.request_body(request_id, chosen, reason=reason, dry_run=dry_run)
         identity, asked_at = body["request_id"], now()
         document = client.request(body)
@@ -169,6 +192,9 @@ def fleet(url: options.Url = None, as_json: options.Json = False) -> None:
             tables.show_audit_availability(stdout(), read(AuditStandingView, document.get("audit") or {}))
         unreachable = any(service.state == "unreachable" for service in services)
         raise typer.Exit(ExitCode.CANNOT_REACH if unreachable else ExitCode.DONE)
+
+
+verbs.register(app)
 
 
 def main() -> None:

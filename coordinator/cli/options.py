@@ -96,11 +96,12 @@ def request_body(
 ) -> dict[str, Any]:
     """The body of a request. The id is made here, so that a repeat after a lost answer is the same request."""
     identity = request_id(request_id_given if request_id_given is not None else str(uuid4()))
-    details = {"requested_by": _user_name(), "reason": reason, "dry_run": dry_run or None}
+    details = {"requested_by": user_name(), "reason": reason, "dry_run": dry_run or None}
     return {"request_id": identity, **chosen, **without_unset(details.items())}
 
 
-def _user_name() -> str | None:
+def user_name() -> str | None:
+    """The name of who runs the command, as the machine knows it; it is a claim, and the key is the proof."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # in a container, the user may have no name

@@ -29,6 +29,7 @@ def show_run(console: Console, run: RunView) -> None:
     console.print(safe(_circumstances(run), "dim"))
     if run.steps:
         show_table(console, STEPS, [_row(step) for step in run.steps])
+    show_waiting(console, run)
     for step in run.steps:
         if step.remark:
             console.print(safe(f"{step.service}: {step.remark}", "dim"))
@@ -43,9 +44,23 @@ def _circumstances(run: RunView) -> str:
         f"for: {why}" if why else "",
         f"took {duration(run.elapsed_seconds(now()))}" if run.finished_at else "",
         f"audit {run.audit}" if run.audit else "",
-        run.waiting_for,
+        "" if run.waiting else run.waiting_for,
     ]
     return " · ".join(fact for fact in facts if fact)
+
+
+def show_waiting(console: Console, run: RunView) -> None:
+    """Prints what a held run waits for, since when, what happens next, and which verbs are possible."""
+    if run.ended or run.waiting is None:
+        return
+    since = f" (since {moment(run.waiting.since)})" if run.waiting.since else ""
+    console.print(safe(f"waits: {run.waiting_for}{since}", "yellow"), soft_wrap=True)
+    console.print(safe(f"next: {run.waiting.next}"), soft_wrap=True)
+    if run.approval is not None and run.approval.state in ("awaited", "void"):
+        approve = f"coordinator approve {run.request_id} --plan {run.plan_digest} --reason WHY"
+        console.print(safe(f"to approve, as somebody else: {approve}"), soft_wrap=True)
+    if run.possible:
+        console.print(safe(f"possible: {', '.join(run.possible)}", "dim"))
 
 
 def _row(step: StepView) -> tuple[Text | str, ...]:
@@ -62,6 +77,7 @@ def _row(step: StepView) -> tuple[Text | str, ...]:
 def show_problems(console: Console, run: RunView) -> None:
     """Prints the problems of the run and of its steps, each once."""
     problems = [(step.service, step.error) for step in run.steps if step.error]
+    problems += [(step.service, step.undo.error) for step in run.steps if step.undo and step.undo.error]
     # An obstacle of a service is also the error of its step.
     problems += [(each.service, each) for each in run.obstacles if (each.service, each) not in problems]
     if run.error and run.error not in [error for _, error in problems]:

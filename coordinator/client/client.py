@@ -116,6 +116,10 @@ class CoordinatorClient:
         """Sends a migration request and returns the run. A repeat starts no second run: the body has the request id."""
         return self._call("POST", "/migrations", json=body)
 
+    def command(self, request_id: str, verb: str, body: Document) -> Document:
+        """Gives a command and returns the run after it. A repeat changes nothing: the body has the command id."""
+        return self._call("POST", f"/migrations/{request_id}/{verb}", json=body)
+
     def runs(self, parameters: Document) -> Document:
         """One page of runs, the newest first; `parameters` are those of GET /migrations."""
         return self._call("GET", "/migrations", params=parameters)

@@ -66,6 +66,30 @@ class Timed(View):
         return max(0.0, (until - self.begun_at).total_seconds())
 
 
+class WaitingView(View):
+    """Why a run is held, since when, and what happens next."""
+
+    kind: str = ""
+    since: Moment | None = None
+    until: Moment | None = None
+    next: str = ""
+
+
+class ApprovalView(View):
+    """The approval of a plan."""
+
+    state: str = ""
+    because: list[str] = []
+    by: str = ""
+
+
+class UndoView(View):
+    """What compensation did with a step."""
+
+    ended: bool = False
+    error: ProblemView | None = None
+
+
 class StepView(Timed):
     """One step of a run record."""
 
@@ -83,6 +107,7 @@ class StepView(Timed):
     waiting_for: str = ""
     remark: str = ""  # a note on an end that was not planned
     error: ProblemView | None = None
+    undo: UndoView | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -101,6 +126,9 @@ class RunView(Timed):
     steps: Sequence[StepView] = []
     obstacles: list[ProblemView] = []
     waiting_for: str = ""
+    waiting: WaitingView | None = None
+    approval: ApprovalView | None = None
+    possible: list[str] = []
     audit: str = ""
     error: ProblemView | None = None
 

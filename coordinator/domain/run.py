@@ -13,6 +13,7 @@ from coordinator.domain import audit_events as audit
 from coordinator.domain.audit_events import Actor
 from coordinator.domain.commands.approval import Approval
 from coordinator.domain.commands.command import Command
+from coordinator.domain.commands.legality import possible
 from coordinator.domain.outbox import OutboxEntry
 from coordinator.domain.outcome import Outcome
 from coordinator.domain.permissions import UNCHECKED, Requester
@@ -130,10 +131,11 @@ class Run(BaseModel):
         return [step for step in self.steps if step.state is StepState.RUNNING]
 
     def public(self) -> dict[str, Any]:
-        """The run as the API answers it: without the outbox, with `audit` and with the reason of a standstill."""
+        """The run as the API answers it: without the outbox, with `audit`, why it stands still, and `possible`."""
         why = standstill_sentence(self.standstill, self.waiting_for)
         signed = {} if self.is_signed is None else {"is_signed": self.is_signed}
-        return {**self.model_dump(mode="json", exclude={"outbox"}), "waiting_for": why, "audit": self.audit, **signed}
+        more = {"waiting_for": why, "audit": self.audit, "possible": [verb.value for verb in possible(self)]}
+        return {**self.model_dump(mode="json", exclude={"outbox"}), **more, **signed}
 
     def step(self, service: str) -> Step:
         """The step of this service; raises StopIteration for a service that is not part of the run."""

@@ -1,31 +1,18 @@
-"""Which verb is legal in which state, as one table, and what each does to the record of a run."""
+"""What each verb does to the record of a run, and what it tells the audit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from coordinator.domain.changes import ending, pausing, planning, retrying
 from coordinator.domain.commands.approval import ApprovalState
 from coordinator.domain.commands.command import Command, Verb
+from coordinator.domain.commands.legality import possible
 from coordinator.domain.commands.refusals import ApprovalDoesNotHold, NotPossibleNow, Rejected
-from coordinator.domain.policies.waiting import WaitingKind
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 
-LEGAL: Mapping[RunState, frozenset[Verb]] = {
-    RunState.ACCEPTED: frozenset({Verb.PAUSE, Verb.CANCEL}),
-    RunState.AWAITING_APPROVAL: frozenset({Verb.APPROVE, Verb.REJECT, Verb.CANCEL}),
-    RunState.RUNNING: frozenset({Verb.PAUSE, Verb.CANCEL}),  # resume: while it is about to pause, or between waves
-    RunState.PAUSED: frozenset({Verb.RESUME, Verb.CANCEL}),
-    RunState.FAILED: frozenset({Verb.RETRY}),
-    RunState.NEEDS_ATTENTION: frozenset({Verb.RETRY}),
-    RunState.SUCCEEDED: frozenset(),
-    RunState.CANCELLED: frozenset(),
-    RunState.COMPENSATED: frozenset(),
-    RunState.PLANNED: frozenset(),
-}
 EVENT_OF = {
     Verb.APPROVE: "migration.approved",
     Verb.REJECT: "migration.plan_rejected",
@@ -38,25 +25,10 @@ KEPT_COMMANDS = 20
 APPROVAL_LASTS = timedelta(hours=24)
 
 
-def possible(run: Run) -> list[Verb]:
-    """The verbs that would change something now, in the order of `Verb`."""
-    legal = set(LEGAL[run.state])
-    if run.compensating:
-        return []  # what was begun is taken back to its end
-    if run.state is RunState.RUNNING:
-        if run.stop is not None and run.stop.verb is Verb.CANCEL:
-            return []
-        if run.is_pausing or (run.waiting is not None and run.waiting.kind is WaitingKind.WAVE):
-            legal.add(Verb.RESUME)
-        if run.is_pausing and run.stop is not None and run.stop.now:
-            legal.discard(Verb.PAUSE)
-    return [verb for verb in Verb if verb in legal]
-
-
 def apply(run: Run, command: Command, now: datetime, approval_lasts: timedelta = APPROVAL_LASTS) -> Run:
     """The run after the command; the same run where it was given before, or has nothing to change.
 
-    Raises NotPossibleNow (CM-605) and ApprovalDoesNotHold (CM-606).
+    Raises NotPossibleNow (CM-606) and ApprovalDoesNotHold (CM-607).
     """
     if any(known.command_id == command.command_id for known in run.commands) or _is_so_already(run, command):
         return run

@@ -99,17 +99,17 @@ ADDRESS = (
         next_step="Check the id: coordinator runs and coordinator audit list show those there are, and coordinator "
         "audit list --type migration.rejected what was refused."),
     ProblemKind(
-        "CM-605", "The run cannot do this in its present state", 409, 2,
+        "CM-606", "The run cannot do this in its present state", 409, 2,
         when="pause, resume, cancel, retry, approve or reject of a run whose state does not allow it; the answer names "
         "the state and what is possible. [policies.md](policies.md) has the table",
         next_step="Look at the run with coordinator status, and use a verb that its state allows."),
     ProblemKind(
-        "CM-606", "The approval does not hold", 409, 2,
+        "CM-607", "The approval does not hold", 409, 2,
         when="the plan is not the one that was looked at, the approver is the requester, or an agent; or the run "
         "waits for no approval",
         next_step="Look at the plan of the run as it is now, and have somebody else than the requester approve it."),
     ProblemKind(
-        "CM-607", "The deadline of the request has passed", 409, 1,
+        "CM-608", "The deadline of the request has passed", 409, 1,
         when="a step was not started before the `deadline` of the request; what had started was carried out",
         next_step="Ask again with a later deadline, or retry the run without one."),
 )

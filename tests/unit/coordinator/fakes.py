@@ -225,8 +225,13 @@ class FakeService:
     answers: list[Operation | Exception] = field(default_factory=list)  # given before anything true
     history: list[str] = field(default_factory=lambda: list(HISTORY))
     has_other_tables: bool = False  # in the way, until somebody says that they are other people's
+    fails_after: int = 0  # revisions that are applied before `fails_with`
+    destructive: frozenset[str] = frozenset()  # revisions whose way back loses data
+    file_version: str = ""  # of its revision files
 
-    def plan(self, target: str, *, beside_other_tables: bool = False) -> MigrationPlan:
+    def plan(self, target: str, *, action: Action = Action.UPGRADE, beside_other_tables: bool = False) -> MigrationPlan:
+        if action is Action.DOWNGRADE:
+            return self._way_back(target)
         goal = self.history[-1] if target == "head" else target
         if goal not in self.history:
             unknown = Problem(code="CM-203", title="t", detail=f"{goal} is unknown.", next_step="n")
@@ -240,10 +245,34 @@ class FakeService:
             target=target,
             from_revisions=self.current,
             to_revisions=[goal] if todo else self.current,
-            digest=sha256(f"{self.address.service}:{self.current}->{goal}".encode()).hexdigest(),
+            digest=sha256(f"{self.address.service}:{self.current}->{goal}{self.file_version}".encode()).hexdigest(),
             revisions=[_revision(one) for one in todo],
             obstacles=[*self.obstacles, *([UNMANAGED] if self.has_other_tables and not beside_other_tables else [])],
         )
+
+    def _way_back(self, target: str) -> MigrationPlan:
+        done = self.history.index(self.current[0]) + 1 if self.current else 0
+        todo = self.history[self.history.index(target) + 1 : done][::-1]
+        revisions = [_revision(one).model_copy(update={"destructive": one in self.destructive}) for one in todo]
+        return MigrationPlan(
+            service=self.address.service,
+            database=self.address.database,
+            action=Action.DOWNGRADE,
+            target=target,
+            from_revisions=self.current,
+            to_revisions=[target],
+            digest=sha256(f"{self.address.service}:{self.current}<-{target}".encode()).hexdigest(),
+            revisions=revisions,
+            obstacles=self.obstacles,
+        )
+
+    def cancel(self, operation_id: str) -> Operation:
+        """Ends it where the database is."""
+        operation = self.operations[operation_id]
+        if not operation.state.ended:
+            facts = {"state": OperationState.CANCELLED, "current_revisions": self.current}
+            self.operations[operation_id] = operation.model_copy(update=facts)
+        return self.operations[operation_id]
 
     def begin(self, order: OperationRequest) -> Operation:
         self.has_other_tables = self.has_other_tables and not order.beside_other_tables
@@ -269,15 +298,31 @@ class FakeService:
         return self.operations[operation_id]
 
     def _ended(self, operation: Operation) -> Operation:
-        facts: dict[str, Any] = {"attempts": 1, "finished_at": START + timedelta(seconds=1)}
+        todo = [each.id for each in self.plan(operation.target, action=operation.action).revisions]
         if self.fails_with:
-            return operation.model_copy(update={**facts, "state": OperationState.FAILED, "error": self.fails_with})
-        todo = [revision.id for revision in self.plan(operation.target).revisions]
-        self.applied += todo
-        self.current = todo[-1:] or self.current
-        applied = [AppliedRevision(revision=one, action=Action.UPGRADE, at=START, duration_ms=1) for one in todo]
-        facts |= {"state": OperationState.SUCCEEDED, "current_revisions": self.current, "applied": applied}
+            todo = todo[: self.fails_after]
+        for revision in todo:
+            self._apply(revision, operation.action)
+        facts: dict[str, Any] = {
+            "attempts": 1,
+            "finished_at": START + timedelta(seconds=1),
+            "state": OperationState.FAILED if self.fails_with else OperationState.SUCCEEDED,
+            "error": self.fails_with,
+            "current_revisions": self.current,
+            "applied": [
+                AppliedRevision(revision=one, action=operation.action, at=START, duration_ms=1) for one in todo
+            ],
+        }
         return operation.model_copy(update=facts)
+
+    def _apply(self, revision: str, action: Action) -> None:
+        if action is Action.UPGRADE:
+            self.applied.append(revision)
+            self.current = [revision]
+        else:
+            self.applied.remove(revision)
+            before = self.history.index(revision)
+            self.current = self.history[before - 1 : before]
 
 
 def _revision(name: str) -> PlannedRevision:
@@ -312,7 +357,7 @@ class FakeFleet:
         beside_other_tables: bool = False,
     ) -> MigrationPlan:
         async with self.fate.effect():
-            return self._up(address).plan(target, beside_other_tables=beside_other_tables)
+            return self._up(address).plan(target, action=action, beside_other_tables=beside_other_tables)
 
     async def start(self, address: ServiceAddress, order: OperationRequest, *, wait_seconds: int) -> Operation:
         async with self.fate.effect():
@@ -373,6 +418,7 @@ class Instance:
     over: bool = False
     paused: bool = False
     turns: int = 0
+    timers: int = 0
 
 
 @dataclass
@@ -417,8 +463,9 @@ class MemoryWorkflows:
     async def drive(self, dependencies: ActivityDependencies, most_timers: int = 100) -> None:
         """Until every instance is over, or waits longer than a test wants to."""
         for instance_id, instance in list(self.instances.items()):
-            while not instance.over and self.timers < most_timers:
-                await self._turn(instance_id, instance, dependencies, most_timers)
+            most = instance.timers + most_timers
+            while not instance.over and instance.timers < most:
+                await self._turn(instance_id, instance, dependencies, most)
 
     async def _turn(
         self, instance_id: str, instance: Instance, dependencies: ActivityDependencies, most_timers: int
@@ -427,7 +474,7 @@ class MemoryWorkflows:
         generator = workflow.migrate(context, workflow.command_of(instance_id))  # type: ignore[arg-type]
         past = list(instance.history)
         answer: Any = None
-        while self.timers < most_timers:
+        while instance.timers < most_timers:
             try:
                 ordered = generator.send(answer)
             except StopIteration:
@@ -437,6 +484,7 @@ class MemoryWorkflows:
             if past:
                 answer = past.pop(0)
                 continue
+            instance.timers += ordered[0] == "wait"
             answer = await self._done(ordered, dependencies)
             instance.history.append(answer)
             instance.turns += 1

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.domain.catalog import Catalog, read_catalog
-from coordinator.domain.request import MigrationRequest, read_request
 from coordinator.domain.former_schedule import RunSchedule, ScheduledStep, StepReport
+from coordinator.domain.request import MigrationRequest, read_request
 from coordinator.domain.step import StepState
 
 AUDIT = "audit"
