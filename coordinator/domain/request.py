@@ -38,7 +38,7 @@ ServiceName = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 Percent = Annotated[str, StringConstraints(pattern=r"^(100|[1-9]?[0-9])%$")]
 
 
-def _left_out_while(unset: Any) -> Any:
+def left_out_while(unset: Any) -> Any:
     """A field that a record and a digest of an earlier release do not have."""
     return Field(default=unset, exclude_if=lambda value: value == unset)
 
@@ -54,12 +54,12 @@ class MigrationRequest(BaseModel):
     target: Literal["head", "heads"] | dict[str, str] = "head"
     on_failure: Literal["stop", "continue", "compensate"] = "stop"
     # With `continue`: how many services may fail before nothing new starts, as a number or as a share of all of them.
-    max_failures: Annotated[int, Field(ge=1, le=200)] | Percent | None = _left_out_while(None)
+    max_failures: Annotated[int, Field(ge=1, le=200)] | Percent | None = left_out_while(None)
     max_parallel: int = Field(default=1, ge=1, le=16)
     # Canary: nothing else starts before these, and what they depend on, have reached their targets.
-    first: list[ServiceName] = _left_out_while([])
+    first: list[ServiceName] = left_out_while([])
     # Between two waves: seconds, or until somebody resumes the run.
-    pause_between: Annotated[int, Field(ge=1, le=86_400)] | Literal["resume"] | None = _left_out_while(None)
+    pause_between: Annotated[int, Field(ge=1, le=86_400)] | Literal["resume"] | None = left_out_while(None)
     approval: Literal["none", "required"] = "none"
     # Whose tables, in a database without a version row, are other people's. Left out while it is empty: a record and a
     # digest that an earlier release made have no such field.

@@ -18,7 +18,7 @@ from coordinator.domain.outbox import OutboxEntry
 from coordinator.domain.outcome import Outcome
 from coordinator.domain.permissions import UNCHECKED, Requester
 from coordinator.domain.policies.waiting import Waiting
-from coordinator.domain.request import MigrationRequest
+from coordinator.domain.request import MigrationRequest, left_out_while
 from coordinator.domain.run_state import MOVES, RunState
 from coordinator.domain.stalled_run import Standstill, standstill_sentence
 from coordinator.domain.step import Step, StepState
@@ -34,11 +34,6 @@ PROGRESS_EVENT_OF = {
     "migration.step_finished": ProgressEventType.STEP_FINISHED,
     "migration.finished": ProgressEventType.FINISHED,
 }
-
-
-def _left_out_while(unset: Any) -> Any:
-    """A field that records of earlier releases do not have; it is written once it says something."""
-    return Field(default=unset, exclude_if=lambda value: value == unset)
 
 
 class Run(BaseModel):
@@ -60,21 +55,21 @@ class Run(BaseModel):
     # How the requester is known. Left out while it is None: records of earlier releases have no such field.
     actor_basis: str | None = Field(default=None, exclude_if=lambda basis: basis is None)
     # Its workflow instance is `<request_id>.<generation>`. 0: the workflow of a release that had no generations.
-    generation: int = _left_out_while(0)
-    round: int = _left_out_while(1)  # grows with each retry
+    generation: int = left_out_while(0)
+    round: int = left_out_while(1)  # grows with each retry
     plan_digest: str | None = None
-    approval: Approval | None = _left_out_while(None)
-    stop: Command | None = _left_out_while(None)  # a pause or cancel that waits for the step under way
-    compensating: bool = _left_out_while(False)
+    approval: Approval | None = left_out_while(None)
+    stop: Command | None = left_out_while(None)  # a pause or cancel that waits for the step under way
+    compensating: bool = left_out_while(False)
     commands: list[Command] = Field(default=[], exclude_if=lambda commands: not commands)  # the last ones, oldest first
-    resumed_at: datetime | None = _left_out_while(None)
+    resumed_at: datetime | None = left_out_while(None)
     accepted_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
     steps: list[Step] = []
     obstacles: list[Problem] = []
     waiting_for: str | None = None  # one sentence while nothing can go on
-    waiting: Waiting | None = _left_out_while(None)  # the same as data, where the run is held
+    waiting: Waiting | None = left_out_while(None)  # the same as data, where the run is held
     # Written by run recovery, next to what the run itself waits for. Left out while it is None.
     standstill: Standstill | None = Field(default=None, exclude_if=lambda standstill: standstill is None)
     error: Problem | None = None
@@ -180,6 +175,11 @@ class Run(BaseModel):
     def is_pausing(self) -> bool:
         """Whether a pause waits for the step under way, or has stopped it."""
         return self.stop is not None and self.stop.verb == "pause"
+
+    @property
+    def has_void_approval(self) -> bool:
+        """Whether what was approved is not what would be done any more."""
+        return self.approval is not None and self.approval.state == "void"
 
     def with_waiting_reason(self, why: str | None) -> Self:
         """The run with one sentence about what it waits for, or without one."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coordinator.domain.changes.planning import await_approval
 from coordinator.domain.commands.approval import ApprovalState
 from coordinator.domain.plan import changed_members, plan_digest
 from coordinator.domain.run import Run
@@ -38,7 +37,7 @@ class Agreement:
         if run.approval is None or not changed:
             await self.runs.update(run.request_id, lambda run: _with_new_plan(run, new))
             return True
-        await self.runs.update(run.request_id, lambda run: self._made_void(run, new, changed))
+        await self.runs.update(run.request_id, lambda run: _made_void(run, new, changed))
         return False
 
     def _void_because(self, run: Run, step: Step, new: Step) -> list[str]:
@@ -50,13 +49,14 @@ class Agreement:
             changed.append(f"It was good until {expires_at.isoformat(timespec='seconds')}.")
         return changed
 
-    def _made_void(self, run: Run, new: Step, changed: Sequence[str]) -> Run:
-        if run.state is not RunState.RUNNING or run.approval is None:
-            return run
-        run = _with_new_plan(run, new)
-        run = run.model_copy(update={"plan_digest": plan_digest(run.steps, run.request)})
-        void = {"state": ApprovalState.VOID, "void_because": list(changed)}
-        return await_approval(run, self.clock(), run.approval.model_copy(update=void))  # type: ignore[union-attr]
+
+def _made_void(run: Run, new: Step, changed: Sequence[str]) -> Run:
+    """The run waits for an approval of the new plan as soon as no step is running."""
+    if run.state is not RunState.RUNNING or run.approval is None:
+        return run
+    void = run.approval.model_copy(update={"state": ApprovalState.VOID, "void_because": list(changed)})
+    run = _with_new_plan(run, new)
+    return run.model_copy(update={"approval": void, "plan_digest": plan_digest(run.steps, run.request)})
 
 
 def _with_new_plan(run: Run, new: Step) -> Run:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from coordinator.domain.changes import compensation, ending, pausing
+from coordinator.domain.changes import compensation, ending, pausing, planning
 from coordinator.domain.commands.command import Verb
 from coordinator.domain.policies.next_action import Action, NextAction, WindowCheck, always_open, decide
 from coordinator.domain.policies.waiting import Waiting
@@ -124,6 +124,7 @@ class RunDriver:
         held = await self.runs.update(run.request_id, _unless_moved(run, lambda run: run.held(waiting)))
         if held.state is not run.state or held.stop != run.stop:
             return AGAIN
+        self.settlement.relay.deliver_in_background(held)  # it may be held for days
         return Turn(wait_seconds=_seconds_until(waiting.until, self.clock()))
 
     async def _settle(self, run: Run) -> Turn:
@@ -141,6 +142,7 @@ def _cancel(run: Run, now: datetime) -> Run:
 
 
 CHANGES: Mapping[Action, Callable[[Run, datetime], Run]] = {
+    Action.AWAIT_APPROVAL: planning.await_approval_again,
     Action.PAUSE: pausing.paused,
     Action.PAUSE_AFTER_WAVE: pausing.paused_after_wave,
     Action.CANCEL: _cancel,

@@ -34,6 +34,13 @@ def with_plan(run: Run, plan: FleetPlan, steps: Sequence[Step], now: datetime, b
     return started(run, now)
 
 
+def await_approval_again(run: Run, now: datetime) -> Run:
+    """The approval that was given is void, and no step is running: the run waits for another one."""
+    if run.state is not RunState.RUNNING or run.running or run.approval is None:
+        return run
+    return await_approval(run, now, run.approval)
+
+
 def await_approval(run: Run, now: datetime, approval: Approval) -> Run:
     """The run waits for an approval of its plan; also where one that was given does not hold any more."""
     run = run.with_state(RunState.AWAITING_APPROVAL, approval=approval)
@@ -44,10 +51,11 @@ def await_approval(run: Run, now: datetime, approval: Approval) -> Run:
     return run.with_run_event("migration.approval_awaited", now, **facts)
 
 
-def started(run: Run, now: datetime) -> Run:
-    """The run with state `running`; steps with nothing to do end here."""
+def started(run: Run, now: datetime, *, again: bool = False) -> Run:
+    """The run with state `running`; steps with nothing to do end here. `again`: it had started before in this round."""
     run = run.with_state(RunState.RUNNING, started_at=run.started_at or now)
-    run = run.with_run_event("migration.started", now, plan_digest=run.plan_digest)
+    if not again:
+        run = run.with_run_event("migration.started", now, plan_digest=run.plan_digest)
     for step in run.steps:
         if step.state is StepState.PENDING and step.has_nothing_to_do:
             state = StepState.SUCCEEDED if step.applied else StepState.UNCHANGED

@@ -97,7 +97,9 @@ def _approved(run: Run, command: Command, now: datetime, lasts: timedelta) -> Ru
         "expires_at": now + lasts,
         "void_because": [],
     }
-    return planning.started(run.model_copy(update={"approval": run.approval.model_copy(update=given)}), now)
+    was_void = run.approval.state is ApprovalState.VOID
+    run = run.model_copy(update={"approval": run.approval.model_copy(update=given)})
+    return planning.started(run, now, again=was_void)
 
 
 def _rejected(run: Run, command: Command, now: datetime) -> Run:

@@ -25,6 +25,7 @@ class Action(StrEnum):
     HOLD = "hold"
     WORK = "work"  # begin these steps, or go on with them
     PAUSE = "pause"
+    AWAIT_APPROVAL = "await_approval"  # again: the one that was given is void
     PAUSE_AFTER_WAVE = "pause_after_wave"
     CANCEL = "cancel"
     COMPENSATE = "compensate"  # begin to take back
@@ -85,6 +86,8 @@ def _of_running(run: Run, now: datetime, closed: WindowCheck) -> NextAction:
         return _of_compensating(run, running)
     if run.stop is not None and not running:
         return NextAction(Action.CANCEL if run.stop.verb is Verb.CANCEL else Action.PAUSE)
+    if run.has_void_approval and not running:
+        return NextAction(Action.AWAIT_APPROVAL)
     ready = ready_steps(run)
     if ready and not running and (held := _before_next_step(run, ready, now, closed)) is not None:
         return held

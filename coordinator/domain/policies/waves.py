@@ -12,7 +12,7 @@ from coordinator.domain.step import Step, StepState
 def ready_steps(run: Run) -> list[Step]:
     """The pending steps that may start now, in the order of the run, as many as fit beside those under way."""
     running = len(run.running)
-    if run.stop is not None or run.compensating or not may_start_more(run):
+    if run.stop is not None or run.compensating or run.has_void_approval or not may_start_more(run):
         return []
     if run.request.pause_between is not None and running:
         return []  # a wave ends as a whole
