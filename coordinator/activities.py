@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from coordinator.domain.former_schedule import RunSchedule, StepReport
 from coordinator.domain.step import StepState
 from coordinator.driver.run_driver import RunDriver
 from coordinator.errors import CoordinatorError, InternalError, NoSuchRun
+from coordinator.former_workflow import RunSchedule, StepReport
 from coordinator.runs.repository import RunRepository
 from coordinator.runs.workflow_progress import RunningActivities
 

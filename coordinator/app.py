@@ -33,7 +33,8 @@ from coordinator.audit.outbox_relay import OutboxRelay
 from coordinator.audit.rejection_lookup import RejectionLookup
 from coordinator.audit.rejections import Rejections
 from coordinator.documents.damaged import DamagedDocuments
-from coordinator.domain.catalog import Catalog, read_catalog
+from coordinator.domain.catalog import Catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.permissions import Permissions
 from coordinator.driver.assembly import build_run_driver
 from coordinator.errors import BadCatalog

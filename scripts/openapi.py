@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from coordinator import app as coordinator
 from coordinator.adapters.daprd import DaprHttpClient
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.settings import Settings
 from migration_sidecar.api.app import make_app
 from migration_sidecar.http_server.openapi import document

@@ -6,7 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.domain.catalog import Service, read_catalog
+from coordinator.domain.catalog import Service
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.errors import BadCatalog
 from scripts.infrastructure.errors import BadFleetFile
 from scripts.infrastructure.settings import ROOT

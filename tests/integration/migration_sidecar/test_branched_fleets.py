@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from coordinator import workflow
 from coordinator.adapters.daprd import Reply
 from coordinator.adapters.service_client import HttpServices
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.reconciliation.discrepancy import Discrepancy
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from coordinator.domain.request import read_request

@@ -20,7 +20,8 @@ from coordinator.audit.drift import DriftRecorder
 from coordinator.audit.event_spool import AuditSpool
 from coordinator.audit.outbox_relay import OutboxRelay
 from coordinator.audit.rejections import Rejections
-from coordinator.domain.catalog import Catalog, read_catalog
+from coordinator.domain.catalog import Catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.permissions import Permissions
 from coordinator.driver.assembly import build_run_driver
 from coordinator.ports import Driver, Phase, ServiceAddress, VersionedDocument

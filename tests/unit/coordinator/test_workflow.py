@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from coordinator.domain.former_schedule import RunSchedule, ScheduledStep
 from coordinator.domain.step import StepState
+from coordinator.former_workflow import RunSchedule, ScheduledStep
 from coordinator.workflow import ROUNDS_PER_HISTORY, migrate
 from tests.unit.coordinator.fakes import Context
 

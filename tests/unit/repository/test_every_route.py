@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from coordinator import app as coordinator
 from coordinator.adapters.daprd import DaprHttpClient
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.settings import Settings
 from migration_sidecar.api.app import make_app
 from services.cas_service.app import app as cas_audit

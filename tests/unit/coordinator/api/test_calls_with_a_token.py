@@ -18,7 +18,7 @@ from coordinator.adapters.oidc_tokens import OidcTokens
 from coordinator.adapters.operator_keys import OperatorKeys
 from coordinator.api.bearer_tokens import LONGEST_HEADER
 from coordinator.domain.audit_events import SOURCE as COORDINATOR
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.settings import Settings
 from migration_sidecar.contract.audit_detail import LIMITS, encoded_size, validation_error
 from migration_sidecar.contract.messages import AuditEvent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from tests.unit.coordinator.api.test_call_and_event import client, life  # noqa: F401 - fixtures
 from tests.unit.coordinator.fakes import CATALOG, World
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from coordinator.api import journals
 from coordinator.api.http import PROBLEMS
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.ports import ServiceAddress
 from migration_sidecar.contract.journal import JournalPage
 from migration_sidecar.http_server.problem_response import install_problem_handlers

@@ -15,7 +15,7 @@ import pytest
 from coordinator.adapters.operator_keys import OperatorKeys
 from coordinator.api.subscriptions import TOPIC
 from coordinator.domain.audit_events import SOURCE as COORDINATOR
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from migration_sidecar.contract.messages import AuditEvent
 from signed_calls.events import LONGEST_SECONDS, signed_event
 from signed_calls.key_folder import make_key, public_folder

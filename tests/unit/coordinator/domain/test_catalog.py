@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.request import read_request
 from coordinator.errors import BadCatalog, ServiceWithoutDatabase, UnknownService
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.permissions import (
     EVERYTHING,
     UNCHECKED,

@@ -7,10 +7,11 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.domain.catalog import Catalog, read_catalog
-from coordinator.domain.former_schedule import RunSchedule, ScheduledStep, StepReport
+from coordinator.domain.catalog import Catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.request import MigrationRequest, read_request
 from coordinator.domain.step import StepState
+from coordinator.former_workflow import RunSchedule, ScheduledStep, StepReport
 
 AUDIT = "audit"
 ENDS = [StepState.SUCCEEDED, StepState.UNCHANGED, StepState.FAILED, StepState.NEEDS_ATTENTION]

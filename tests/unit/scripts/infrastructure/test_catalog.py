@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from scripts.infrastructure.catalog import FleetMember, members
 from scripts.infrastructure.errors import BadFleetFile
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.permissions import NotPermitted, Permission, Permissions, Proof, Requester
 from coordinator.errors import BadCatalog
 from tests.unit.coordinator.fakes import CATALOG
