@@ -14,6 +14,10 @@ from coordinator.domain.audit_events import SOURCE as COORDINATOR
 from coordinator.domain.permissions import DEFAULT_OPERATORS, Operator
 from coordinator.domain.request import NO_TARGET, MigrationRequest, is_absolute
 from coordinator.domain.tokens.identity_provider import IdentityProvider
+from coordinator.domain.windows.calendar import Calendar
+from coordinator.domain.windows.freeze import Freeze
+from coordinator.domain.windows.named_services import with_names_of_today
+from coordinator.domain.windows.window import Window
 from coordinator.errors import BadCatalog, RenamedService, ServiceLeft, ServiceWithoutDatabase, UnknownService
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -95,6 +99,13 @@ class Catalog(CatalogModel):
     former_services: list[FormerService] = []
     operators: list[Operator] = list(DEFAULT_OPERATORS)
     oidc: IdentityProvider | None = None  # without it, only signatures prove an operator
+    windows: list[Window] = []
+    freezes: list[Freeze] = []
+
+    @property
+    def calendar(self) -> Calendar:
+        """When steps may start."""
+        return Calendar(self.windows, self.freezes)
 
     @property
     def databases(self) -> list[Service]:
@@ -170,7 +181,9 @@ def read_catalog(text: str) -> Catalog:
     _require_issuer(catalog)
     _require_distinct([service.database for service in catalog.databases if service.database], "database")
     _require_reasons(catalog)
-    return catalog.model_copy(update={"services": _in_order(catalog)})
+    today = {name: service.name for service in catalog.databases for name in (service.name, *service.former_names)}
+    rules = with_names_of_today({"windows": catalog.windows, "freezes": catalog.freezes}, today)
+    return catalog.model_copy(update={"services": _in_order(catalog), **rules})
 
 
 def _names(catalog: Catalog) -> list[str]:
