@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coordinator.domain.commands.command import PlanDigest, Verb
 from coordinator.domain.outbox import OutboxEntry
-from coordinator.domain.request import TIME, Percent
+from coordinator.domain.request import Percent
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
+from coordinator.domain.windows.request_times import RFC_3339
 from migration_sidecar.contract.messages import (
     AuditBacklog,
     DatabaseState,
@@ -29,7 +30,7 @@ from migration_sidecar.contract.request_id import REQUEST_ID
 from migration_sidecar.contract.target import RequestableTarget
 
 PAGE = 50
-MomentText = Annotated[str, Field(pattern=f"^{TIME.pattern}$")]
+MomentText = Annotated[str, Field(pattern=f"^{RFC_3339.pattern}$")]
 # Less than the 30 s after which the command line gives a call up.
 LONGEST_WAIT_SECONDS = 25
 

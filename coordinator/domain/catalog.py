@@ -12,13 +12,10 @@ from coordinator.domain.commands.approval import ApprovalPolicy
 from coordinator.domain.permissions import DEFAULT_OPERATORS, Operator
 from coordinator.domain.request import NO_TARGET, MigrationRequest, is_absolute
 from coordinator.domain.tokens.identity_provider import IdentityProvider
-from coordinator.errors import (
-    AuditIsKept,
-    RenamedService,
-    ServiceLeft,
-    ServiceWithoutDatabase,
-    UnknownService,
-)
+from coordinator.domain.windows.calendar import Calendar
+from coordinator.domain.windows.freeze import Freeze
+from coordinator.domain.windows.window import Window
+from coordinator.errors import AuditIsKept, RenamedService, ServiceLeft, ServiceWithoutDatabase, UnknownService
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 DatabaseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,63}$")]
@@ -41,6 +38,8 @@ class Service(CatalogModel):
     depends_on: list[Name] = []
     no_database: str | None = Field(default=None, min_length=1)
     target: str = "head"  # what `head` means for it; of `head` itself the service decides
+    # How long a step of it may take: it starts only if that ends before a window closes or a freeze begins.
+    expected_seconds: int | None = Field(default=None, ge=1, le=7 * 86_400)
     approval: Literal["none", "required"] = "none"  # whether a plan that changes its database needs one
     beside_other_tables: bool = False  # the tables in its database without a version row are other people's
 
@@ -101,6 +100,13 @@ class Catalog(CatalogModel):
     operators: list[Operator] = list(DEFAULT_OPERATORS)
     approvals: ApprovalPolicy = ApprovalPolicy()
     oidc: IdentityProvider | None = None  # without it, only signatures prove an operator
+    windows: list[Window] = []
+    freezes: list[Freeze] = []
+
+    @property
+    def calendar(self) -> Calendar:
+        """When steps may start."""
+        return Calendar(self.windows, self.freezes)
 
     @property
     def databases(self) -> list[Service]:

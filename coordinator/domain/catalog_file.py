@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from coordinator.domain.audit_events import SOURCE as COORDINATOR
 from coordinator.domain.catalog import Catalog, Service
+from coordinator.domain.windows.named_services import with_names_of_today
 from coordinator.errors import BadCatalog
 
 
@@ -32,7 +33,9 @@ def read_catalog(text: str) -> Catalog:
     _require_issuer(catalog)
     _require_distinct([service.database for service in catalog.databases if service.database], "database")
     _require_reasons(catalog)
-    return catalog.model_copy(update={"services": _in_order(catalog)})
+    today = {name: service.name for service in catalog.databases for name in (service.name, *service.former_names)}
+    rules = with_names_of_today({"windows": catalog.windows, "freezes": catalog.freezes}, today)
+    return catalog.model_copy(update={"services": _in_order(catalog), **rules})
 
 
 def _names(catalog: Catalog) -> list[str]:

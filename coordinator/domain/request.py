@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import uuid
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
+from coordinator.domain.windows.request_times import RequestTimes, read_request_times
 from coordinator.errors import (
     BadField,
     BadRequestId,
@@ -28,7 +27,6 @@ AS_A_SERVICE_TAKES_IT = TypeAdapter(RequestableTarget)
 RELATIVE_TARGETS = {"base", "head", "heads", "current"}
 EVENT_ID_NAMESPACE = uuid.UUID("6f0e9b9c-52f5-5d0e-9a53-0d3c1d1b7a11")
 
-TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)")
 NO_TARGET = "neither a full revision id nor head, heads, BRANCH@head or BRANCH@heads"
 SELECTION_REQUIRED = '"services" is neither "all" nor a list of names.'
 
@@ -77,14 +75,18 @@ class MigrationRequest(BaseModel):
         _check_beside(self.beside_other_tables, self.services)
         _check_first(self.first, self.services)
         _check_policy(self)
-        read_time(self.not_before, "not_before")
-        read_time(self.deadline, "deadline")
+        _ = self.times
         return self
 
     @property
     def alembic_action(self) -> Action:
         """The action as the services understand it."""
         return Action(self.action)
+
+    @property
+    def times(self) -> RequestTimes:
+        """Between which instants the steps may start."""
+        return read_request_times(self.not_before, self.deadline)
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -190,19 +192,6 @@ def _check_policy(request: MigrationRequest) -> None:
         raise BadTarget("A downgrade names its services, and for each of them the revision to go back to.")
     if ends := [name for name, target in request.target.items() if is_end(target)]:
         raise BadTarget(f"The target of a downgrade is a revision, and {quote_for_message(ends[0])} has an end.")
-
-
-def read_time(text: str | None, field: str) -> datetime | None:
-    """A time of a request, in UTC; raises BadField for one without a date, a time of day and an offset."""
-    if text is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text) if TIME.fullmatch(text) else None
-        if time is not None:
-            return time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise BadField(f"{field} = {quote_for_message(text)} is no time such as 2026-12-01T22:00:00+01:00.")
 
 
 def _validation_error(error: ValidationError) -> CoordinatorError:

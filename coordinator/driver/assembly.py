@@ -5,6 +5,7 @@ from __future__ import annotations
 from coordinator.audit.drift import DriftRecorder
 from coordinator.audit.outbox_relay import OutboxRelay
 from coordinator.domain.catalog import Catalog
+from coordinator.domain.policies.window_check import window_check
 from coordinator.driver.agreement import Agreement
 from coordinator.driver.compensator import Compensator
 from coordinator.driver.planner import Planner
@@ -42,4 +43,5 @@ def build_run_driver(
         settlement=Settlement(runs, relay, clock),
         queue=RunQueue(runs, scheduler),
         clock=clock,
+        closed=window_check(catalog),
     )

@@ -11,7 +11,6 @@ from coordinator.domain.changes.compensation import next_to_take_back
 from coordinator.domain.commands.command import Verb
 from coordinator.domain.policies.waiting import Waiting, WaitingKind
 from coordinator.domain.policies.waves import next_wave_at, ready_steps, wave_ended_at
-from coordinator.domain.request import read_time
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import Step, StepState
@@ -43,11 +42,11 @@ class NextAction:
     waiting: Waiting | None = None
 
 
-# Why the step of a service may not start now, if a window is closed or a freeze holds.
-WindowCheck = Callable[[Sequence[Step], datetime], Waiting | None]
+# Why a step may not start now, if a window of its service is closed or a freeze holds.
+WindowCheck = Callable[[Step, datetime], Waiting | None]
 
 
-def always_open(_steps: Sequence[Step], _now: datetime) -> Waiting | None:
+def always_open(_step: Step, _now: datetime) -> Waiting | None:
     """Without windows, a step may start at any time."""
     return None
 
@@ -70,7 +69,7 @@ def decide(
 
 
 def _of_accepted(run: Run, now: datetime, waits_behind: str | None) -> NextAction:
-    not_before = read_time(run.request.not_before, "not_before")
+    not_before = run.request.times.not_before
     if not run.request.dry_run and not_before is not None and now < not_before:
         return _held(
             WaitingKind.NOT_BEFORE, f"The request is not to start before {_text(not_before)}.", now, not_before
@@ -91,8 +90,8 @@ def _of_running(run: Run, now: datetime, closed: WindowCheck) -> NextAction:
     ready = ready_steps(run)
     if ready and not running and (held := _before_next_step(run, ready, now, closed)) is not None:
         return held
-    if running and (_deadline_has_passed(run, now) or closed(ready, now) is not None):
-        ready = []
+    if ready:
+        ready = [] if _deadline_has_passed(run, now) else ready_steps(run, lambda step: closed(step, now) is None)
     if running or ready:
         return NextAction(Action.WORK, (*running, *(step.service for step in ready)))
     failed = any(step.state is StepState.FAILED for step in run.steps)
@@ -110,8 +109,9 @@ def _before_next_step(run: Run, ready: Sequence[Step], now: datetime, closed: Wi
             return NextAction(Action.PAUSE_AFTER_WAVE)
         if now < until:
             return _held(WaitingKind.WAVE, f"The next wave starts at {_text(until)}.", now, until)
-    waiting = closed(ready, now)
-    return None if waiting is None else NextAction(Action.HOLD, waiting=waiting)
+    if ready_steps(run, lambda step: closed(step, now) is None):
+        return None
+    return NextAction(Action.HOLD, waiting=closed(ready[0], now))
 
 
 def _of_compensating(run: Run, running: tuple[str, ...]) -> NextAction:
@@ -122,8 +122,8 @@ def _of_compensating(run: Run, running: tuple[str, ...]) -> NextAction:
 
 
 def _deadline_has_passed(run: Run, now: datetime) -> bool:
-    deadline = read_time(run.request.deadline, "deadline")
-    return deadline is not None and now >= deadline and not run.running
+    deadline = run.request.times.deadline
+    return deadline is not None and now >= deadline
 
 
 def _approval_sentence(run: Run) -> str:

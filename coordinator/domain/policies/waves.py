@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from coordinator.domain.policies.failure import may_start_more
@@ -9,8 +10,11 @@ from coordinator.domain.run import Run
 from coordinator.domain.step import Step, StepState
 
 
-def ready_steps(run: Run) -> list[Step]:
-    """The pending steps that may start now, in the order of the run, as many as fit beside those under way."""
+def ready_steps(run: Run, is_open: Callable[[Step], bool] = lambda _: True) -> list[Step]:
+    """The pending steps that may start now, in the order of the run, as many as fit beside those under way.
+
+    `is_open` says whether a window of the step's service is open.
+    """
     running = len(run.running)
     if run.stop is not None or run.compensating or run.has_void_approval or not may_start_more(run):
         return []
@@ -21,7 +25,10 @@ def ready_steps(run: Run) -> list[Step]:
     ready = [
         step
         for step in run.steps
-        if step.state is StepState.PENDING and at_target.issuperset(step.after) and step.service in among
+        if step.state is StepState.PENDING
+        and at_target.issuperset(step.after)
+        and step.service in among
+        and is_open(step)
     ]
     return ready[: max(0, run.request.max_parallel - running)]
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.permissions import Proof, Requester
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from tests.unit.coordinator.driver.test_verbs import BROKEN, asked, command, steps, stored
-from tests.unit.coordinator.fakes import World
+from tests.unit.coordinator.fakes import CATALOG, World
 
 BOB = Requester(Proof.SIGNED_CALL, "bob", "k")
 
@@ -201,3 +202,30 @@ async def test_a_downgrade_needs_an_approval_and_goes_the_other_way(world: World
     await life.drive()
     assert (await stored(world)).state == "succeeded"
     assert [world.fleet.services[name].current for name in ("first", "second")] == [["r1"], ["r1"]]
+
+
+WINDOWED = """
+[[windows]]
+name = "nights"
+weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+from = "22:00"
+to = "23:00"
+zone = "UTC"
+services = ["first"]
+reason = "the desk works by day"
+"""
+
+
+async def test_a_step_waits_for_the_window_of_its_service_and_the_others_do_not() -> None:
+    world = World(catalog=read_catalog(CATALOG + WINDOWED))
+    life = world.life()
+    await life.acceptance.accept(asked())
+    await life.drive(most_timers=2)
+    assert await steps(world) == {"audit": "succeeded", "first": "pending", "second": "succeeded"}
+    run = await stored(world)
+    assert run.waiting is not None
+    assert (run.waiting.kind, run.waiting.until and run.waiting.until.hour) == ("window", 22)
+    assert "nights" in run.waiting.sentence
+    world.clock.at = run.waiting.until or world.clock.at
+    await life.drive()
+    assert (await stored(world)).state == "succeeded"
