@@ -185,7 +185,9 @@ class NoSuchRun(CoordinatorError):
 class OnlyRefused(NoSuchRun):
     """Nothing was accepted under this id, and a refusal is on record that says why."""
 
-    def __init__(self, request_id: str, when: str, code: str, why: str, next_step: str) -> None:
+    def __init__(
+        self, request_id: str, when: str, code: str, why: str, next_step: str, dead_letter: str | None = None
+    ) -> None:
         CoordinatorError.__init__(
             self,
             f"No run {quote_for_message(request_id)} was ever accepted: what asked for it was refused at {when} "
@@ -193,6 +195,30 @@ class OnlyRefused(NoSuchRun):
             request_id=request_id,
         )
         self.next_step = f"{next_step} The refusal: coordinator audit list --request {request_id}".strip()
+        if dead_letter is not None:
+            self.next_step += f" What came is kept: coordinator dead-letters show {dead_letter}"
+
+
+class NoSuchLetter(CoordinatorError):
+    code = "CM-604"
+    next_step = "coordinator dead-letters list shows those that are kept: the newest thousand."
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"No dead letter {quote_for_message(name)} is kept.")
+
+
+class SeveralLetters(CoordinatorError):
+    code = "CM-603"
+    next_step = "Name one of them by its own id; coordinator dead-letters show ID shows what is in it."
+
+    def __init__(self, name: str, letters: Sequence[str]) -> None:
+        super().__init__(
+            f"{len(letters)} dead letters came under the id {quote_for_message(name)}: {', '.join(letters[:5])}."
+        )
+
+
+class LetterNotResubmittable(CoordinatorError):
+    code = "CM-605"
 
 
 # --- the coordinator's own configuration (CM-7xx) ---------------------------------------------------------------------
