@@ -71,15 +71,23 @@ class DeadLetter(BaseModel):
 
         Raises LetterNotResubmittable (CM-605), or what is still wrong with the event.
         """
+        self.require_ours()
+        if not self.is_whole:
+            raise LetterNotResubmittable(f"Of its {self.body_bytes} bytes only the beginning was kept.")
+        wanted = request_id or (self.run.request_id if self.run else None)
+        return ReceivedEvent.parse(self.event.encode()).request(wanted)
+
+    def require_ours(self) -> None:
+        """Raises LetterNotResubmittable for a letter that nobody can tell whether the coordinator has written."""
         if self.is_signed is False:
             raise LetterNotResubmittable(
                 "What is kept of it does not bear the coordinator's signature: its key was retired, or somebody else "
                 "has written it."
             )
-        if not self.is_whole:
-            raise LetterNotResubmittable(f"Of its {self.body_bytes} bytes only the beginning was kept.")
-        wanted = request_id or (self.run.request_id if self.run else None)
-        return ReceivedEvent.parse(self.event.encode()).request(wanted)
+
+    def counted(self, times: int) -> DeadLetter:
+        """A new letter, after it came so many times."""
+        return self.model_copy(update={"times": max(1, times)})
 
     def becoming(self, run: BecameRun) -> DeadLetter:
         """With the run that it becomes; the first one stands. Raises LetterNotResubmittable for a second one."""
