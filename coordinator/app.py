@@ -27,6 +27,7 @@ from coordinator.api import audit_proxy, fleet, health, journals, migrations, su
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
 from coordinator.audit.availability import MonitoredAuditTrail
+from coordinator.audit.dead_letters import DeadLetters
 from coordinator.audit.drift import DriftRecorder
 from coordinator.audit.event_spool import AuditSpool
 from coordinator.audit.outbox_relay import OutboxRelay
@@ -119,6 +120,7 @@ def _wire(
     audit_trail = MonitoredAuditTrail(audit, now)
     spool = AuditSpool(audit_trail, documents, damaged_documents)
     rejections = Rejections(spool, publisher, now)
+    letters = DeadLetters(documents, damaged_documents)
     drift_recorder = DriftRecorder(spool, now)
     dependencies = ActivityDependencies(
         runs=runs,
@@ -143,7 +145,7 @@ def _wire(
         app.state.more_challenges = (f'Bearer realm="{settings.app_id}"',)
     run_recovery = RunRecovery(runs, workflows, WorkflowProgress(dependencies.running_activities))
     recovery_loop = RecoveryLoop(runs, run_recovery, rejections, audit_trail)
-    rejection_lookup = RejectionLookup(spool, audit)
+    rejection_lookup = RejectionLookup(spool, audit, letters)
     api_dependencies = migrations.ApiDependencies(
         intake, runs, change_notifier, catalog, messenger, call_requesters, rejection_lookup
     )
@@ -159,7 +161,7 @@ def _wire(
     )
     app.include_router(audit_proxy.routes(audit, call_requesters))
     app.include_router(journals.routes(catalog, messenger, call_requesters))
-    subscriptions.subscribe(app, intake, event_requesters, settings.pubsub)
+    subscriptions.subscribe(app, subscriptions.EventDoor(intake, event_requesters, letters), settings.pubsub)
     app.include_router(
         health.routes(
             runs=runs, is_worker_connected=lambda: workflows.connected, recovery_loop=recovery_loop, intake=intake

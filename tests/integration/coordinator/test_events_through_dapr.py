@@ -38,7 +38,8 @@ class Doors:
     def __init__(self, life: Life) -> None:
         self.asked: Counter[str] = Counter()
         self.app = FastAPI()
-        subscriptions.subscribe(self.app, life.intake, event_requesters(), "pubsub")
+        door = subscriptions.EventDoor(life.intake, event_requesters(), life.letters)
+        subscriptions.subscribe(self.app, door, "pubsub")
         self.app.middleware("http")(self._count)
         self.port = ports.choose(1)[0]
 

@@ -88,7 +88,8 @@ def app_of(
     callers = CallRequesters.of(calls, COORDINATOR, keys, life.intake.permissions, tokens)
     parts = (life.intake, life.runs, life.change_notifier, world.catalog, world.fleet, callers)
     questions = AuditQuestions(world.audit)
-    app.include_router(migrations.routes(migrations.ApiDependencies(*parts, RejectionLookup(life.spool, questions))))
+    lookup = RejectionLookup(life.spool, questions, life.letters)
+    app.include_router(migrations.routes(migrations.ApiDependencies(*parts, lookup)))
     app.include_router(
         fleet.routes(
             catalog=world.catalog,
@@ -99,9 +100,8 @@ def app_of(
         )
     )
     app.include_router(audit_proxy.routes(questions, callers))
-    subscriptions.subscribe(
-        app, life.intake, event_requesters(calls, keys, unsigned_are_taken=unsigned_events), "pubsub"
-    )
+    publishers = event_requesters(calls, keys, unsigned_are_taken=unsigned_events)
+    subscriptions.subscribe(app, subscriptions.EventDoor(life.intake, publishers, life.letters), "pubsub")
     app.include_router(
         health.routes(
             runs=life.runs,
