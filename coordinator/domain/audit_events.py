@@ -145,6 +145,23 @@ def conflict_event(request_id: str, digest: str, now: datetime, problem: Problem
     )
 
 
+def resubmission_event(
+    letter_id: uuid.UUID, reason: Problem, request_id: str, actor: Actor, now: datetime
+) -> AuditEvent:
+    """A dead letter that somebody made a run of; `reason` is why it was none before."""
+    return AuditEvent(
+        event_id=deterministic_event_id("migration.resubmitted", str(letter_id), request_id),
+        event_type="migration.resubmitted",
+        occurred_at=now,
+        source=SOURCE,
+        request_id=request_id,
+        actor=actor.name,
+        detail=truncate_detail(
+            "migration.resubmitted", {**actor.facts, "dead_letter": str(letter_id), "code": reason.code}
+        ),
+    )
+
+
 def drift_event(status: ServiceStatus, now: datetime) -> AuditEvent:
     """A database that is not where its history and its journal say; one event per finding."""
     finding = [status.state.value, *status.current_revisions, "|", *status.head_revisions]
