@@ -23,7 +23,7 @@ from coordinator.adapters.oidc_tokens import OidcTokens
 from coordinator.adapters.operator_keys import OperatorKeys
 from coordinator.adapters.service_client import HttpServices
 from coordinator.adapters.signed_documents import SignedDocuments
-from coordinator.api import audit_proxy, fleet, health, journals, migrations, subscriptions
+from coordinator.api import audit_proxy, dead_letters, fleet, health, journals, migrations, subscriptions
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
 from coordinator.audit.availability import MonitoredAuditTrail
@@ -43,6 +43,7 @@ from coordinator.runs.change_notifier import ChangeNotifier
 from coordinator.runs.intake import RequestIntake
 from coordinator.runs.recovery_loop import RecoveryLoop
 from coordinator.runs.repository import RunRepository
+from coordinator.runs.resubmission import Resubmission
 from coordinator.runs.run_recovery import RunRecovery
 from coordinator.runs.workflow_progress import WorkflowProgress
 from coordinator.settings import Settings
@@ -159,6 +160,8 @@ def _wire(
             requesters=call_requesters,
         )
     )
+    resubmission = Resubmission(letters, intake, spool)
+    app.include_router(dead_letters.routes(dead_letters.DeadLetterDependencies(letters, resubmission, call_requesters)))
     app.include_router(audit_proxy.routes(audit, call_requesters))
     app.include_router(journals.routes(catalog, messenger, call_requesters))
     subscriptions.subscribe(app, subscriptions.EventDoor(intake, event_requesters, letters), settings.pubsub)

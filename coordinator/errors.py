@@ -199,28 +199,6 @@ class OnlyRefused(NoSuchRun):
             self.next_step += f" What came is kept: coordinator dead-letters show {dead_letter}"
 
 
-class NoSuchLetter(CoordinatorError):
-    code = "CM-604"
-    next_step = "coordinator dead-letters list shows those that are kept: the newest thousand."
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"No dead letter {quote_for_message(name)} is kept.")
-
-
-class SeveralLetters(CoordinatorError):
-    code = "CM-603"
-    next_step = "Name one of them by its own id; coordinator dead-letters show ID shows what is in it."
-
-    def __init__(self, name: str, letters: Sequence[str]) -> None:
-        super().__init__(
-            f"{len(letters)} dead letters came under the id {quote_for_message(name)}: {', '.join(letters[:5])}."
-        )
-
-
-class LetterNotResubmittable(CoordinatorError):
-    code = "CM-605"
-
-
 # --- the coordinator's own configuration (CM-7xx) ---------------------------------------------------------------------
 
 

@@ -13,7 +13,8 @@ from coordinator.documents.damaged import DamagedDocuments
 from coordinator.documents.keys import OwnKey, key_of_dead_letter
 from coordinator.domain.dead_letters.letter import BecameRun, DeadLetter, read_letter
 from coordinator.domain.dead_letters.letter_index import LetterIndex, read_letter_index
-from coordinator.errors import BadField, LetterNotResubmittable, NoSuchLetter, SeveralLetters, quote_for_message
+from coordinator.domain.dead_letters.refusals import LetterNotResubmittable, NoSuchLetter, SeveralLetters
+from coordinator.errors import BadField, quote_for_message
 from coordinator.ports import DocumentStore, Provenance, VersionedDocument
 from coordinator.unavailable import StateContended
 

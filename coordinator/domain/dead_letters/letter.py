@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coordinator.domain.audit_events import Actor, conflict_id, rejection_id
 from coordinator.domain.dead_letters.kept_text import kept_name, kept_text
+from coordinator.domain.dead_letters.refusals import LetterNotResubmittable
 from coordinator.domain.permissions import Requester
 from coordinator.domain.request import MigrationRequest
 from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.domain.run_index import RequestId
-from coordinator.errors import CoordinatorError, IdempotencyConflict, LetterNotResubmittable
+from coordinator.errors import CoordinatorError, IdempotencyConflict
 from migration_sidecar.contract.messages import Problem
 
 # Far more than most reasons have; one that names every service of a large fleet is cut.

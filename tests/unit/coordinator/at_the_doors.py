@@ -11,13 +11,14 @@ from urllib.parse import parse_qs
 import httpx
 from fastapi import FastAPI
 
-from coordinator.api import audit_proxy, fleet, health, migrations, subscriptions
+from coordinator.api import audit_proxy, dead_letters, fleet, health, migrations, subscriptions
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
 from coordinator.audit.rejection_lookup import RejectionLookup
 from coordinator.domain.audit_events import SOURCE as COORDINATOR
 from coordinator.domain.permissions import Permissions
 from coordinator.ports import TokenVerifier
+from coordinator.runs.resubmission import Resubmission
 from coordinator.unavailable import ServiceUnreachable
 from migration_sidecar.http_server.problem_response import install_problem_handlers
 from signed_calls.settings import CallSettings
@@ -99,6 +100,8 @@ def app_of(
             requesters=callers,
         )
     )
+    resubmission = Resubmission(life.letters, life.intake, life.spool)
+    app.include_router(dead_letters.routes(dead_letters.DeadLetterDependencies(life.letters, resubmission, callers)))
     app.include_router(audit_proxy.routes(questions, callers))
     publishers = event_requesters(calls, keys, unsigned_are_taken=unsigned_events)
     subscriptions.subscribe(app, subscriptions.EventDoor(life.intake, publishers, life.letters), "pubsub")

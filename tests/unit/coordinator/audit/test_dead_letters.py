@@ -15,8 +15,9 @@ from coordinator.audit.rejections import RateLimit
 from coordinator.documents.keys import OwnKey, key_of_dead_letter
 from coordinator.domain.dead_letters import letter_index
 from coordinator.domain.dead_letters.letter import BecameRun, DeadLetter, letter_of
+from coordinator.domain.dead_letters.refusals import LetterNotResubmittable, NoSuchLetter, SeveralLetters
 from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
-from coordinator.errors import LetterNotResubmittable, NoSuchLetter, SeveralLetters, UnknownService
+from coordinator.errors import UnknownService
 from coordinator.ports import Provenance, VersionedDocument
 from coordinator.unavailable import StateUnavailable
 from tests.unit.coordinator.at_the_doors import event

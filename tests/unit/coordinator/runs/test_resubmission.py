@@ -11,15 +11,9 @@ import pytest
 from coordinator.api.subscriptions import handle_event
 from coordinator.domain.catalog import read_catalog
 from coordinator.domain.dead_letters.letter import BecameRun
+from coordinator.domain.dead_letters.refusals import LetterNotResubmittable, NoSuchLetter
 from coordinator.domain.permissions import NotPermitted, Proof, Requester
-from coordinator.errors import (
-    BadSelection,
-    CoordinatorError,
-    IdempotencyConflict,
-    LetterNotResubmittable,
-    NoSuchLetter,
-    UnknownService,
-)
+from coordinator.errors import BadSelection, CoordinatorError, IdempotencyConflict, UnknownService
 from coordinator.runs.resubmission import Resubmission
 from coordinator.unavailable import StateContended
 from migration_sidecar.contract.messages import AuditEvent

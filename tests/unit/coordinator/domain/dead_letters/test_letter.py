@@ -8,16 +8,10 @@ import pytest
 
 from coordinator.domain import audit_events
 from coordinator.domain.dead_letters.letter import BecameRun, DeadLetter, letter_id, letter_of
+from coordinator.domain.dead_letters.refusals import LetterNotResubmittable
 from coordinator.domain.permissions import Proof, Requester
 from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
-from coordinator.errors import (
-    BadRequestId,
-    CoordinatorError,
-    IdempotencyConflict,
-    LetterNotResubmittable,
-    NotJson,
-    UnknownService,
-)
+from coordinator.errors import BadRequestId, CoordinatorError, IdempotencyConflict, NotJson, UnknownService
 from tests.unit.coordinator.at_the_doors import event
 from tests.unit.coordinator.fakes import START
 
