@@ -196,7 +196,7 @@ class OnlyRefused(NoSuchRun):
         )
         self.next_step = f"{next_step} The refusal: coordinator audit list --request {request_id}".strip()
         if dead_letter is not None:
-            self.next_step += f" What came is kept: coordinator dead-letters show {dead_letter}"
+            self.next_step += f"; what came: coordinator dead-letters show {dead_letter}"
 
 
 # --- the coordinator's own configuration (CM-7xx) ---------------------------------------------------------------------

@@ -53,7 +53,7 @@ def _show_letter(console: Console, letter: DeadLetterView) -> None:
 def _circumstances(letter: DeadLetterView) -> list[tuple[str, str]]:
     last = moment(letter.last_at)
     came = f"{letter.times} times, from {moment(letter.first_at)} to {last}" if letter.times > 1 else f"once, at {last}"
-    whose = f"signed by {letter.published_by}" if letter.published_by else "whose signature is not known or is none"
+    whose = f"signed by {letter.published_by}" if letter.published_by else "signed by nobody who is known"
     size = f"{letter.body_bytes} bytes"
     size += "" if letter.is_whole else ", of which only its beginning is kept, so it cannot be resubmitted"
     size += "" if letter.is_signed else "; this record does not bear the coordinator's signature"

@@ -41,8 +41,8 @@ def kept_text(event: ReceivedEvent) -> tuple[str, bool]:
     return _beginning(_masked_text(text[:MOST_READ])[:-LONGEST_SECRET])[0], False
 
 
-def kept_name(value: Any, limit: int = 200) -> str | None:
-    """An attribute that identifies the event, such as its source; None where it is no text."""
+def kept_words(value: Any, limit: int = 200) -> str | None:
+    """An attribute of the event, such as its source, or what was said of it; None where it is no text."""
     return _masked_text(FORBIDDEN.sub(REPLACEMENT, value))[:limit] if isinstance(value, str) else None
 
 

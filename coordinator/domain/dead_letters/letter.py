@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coordinator.domain.audit_events import Actor, conflict_id, rejection_id
-from coordinator.domain.dead_letters.kept_text import kept_name, kept_text
+from coordinator.domain.dead_letters.kept_text import kept_text, kept_words
 from coordinator.domain.dead_letters.refusals import LetterNotResubmittable
 from coordinator.domain.permissions import Requester
 from coordinator.domain.request import MigrationRequest
@@ -117,15 +117,16 @@ def letter_of(event: ReceivedEvent, error: CoordinatorError, now: datetime, publ
     """The letter that is kept of an event; `error` says why it is no run."""
     text, is_whole = kept_text(event)
     problem = error.problem()
+    said = {"detail": kept_words(problem.detail, MOST_OF_A_REASON), "service": kept_words(problem.service)}
     return DeadLetter(
         id=letter_id(event, error),
         request_id=event.identity.request_id,
-        event_id=kept_name(event.attributes.get("id")),
-        source=kept_name(event.attributes.get("source")),
+        event_id=kept_words(event.attributes.get("id")),
+        source=kept_words(event.attributes.get("source")),
         published_by=publisher.name if publisher else None,
         first_at=now,
         last_at=now,
-        reason=problem.model_copy(update={"detail": problem.detail[:MOST_OF_A_REASON], "server_message": None}),
+        reason=problem.model_copy(update={**said, "server_message": None}),
         body_bytes=len(event.body),
         body_sha256=hashlib.sha256(event.body).hexdigest(),
         event=text,

@@ -92,7 +92,7 @@ def test_one_is_shown_with_the_event_as_it_came_and_with_what_to_do(
     ("facts", "says"),
     [
         ({"published_by": "ada"}, "signed by ada"),
-        ({"published_by": None}, "whose signature is not known"),
+        ({"published_by": None}, "signed by nobody who is known"),
         ({"is_whole": False}, "only its beginning is kept"),
         ({"is_signed": False}, "does not bear the coordinator's signature"),
         ({"event": "no json"}, "no json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -52,8 +53,9 @@ def test_two_bodies_under_one_known_id_are_two_letters_and_each_is_one_when_it_c
 
 def test_what_nobody_can_store_or_print_is_not_in_it() -> None:
     hostile = "a\0\ud800\x1b[2J postgresql://u:canary@h"
-    one = letter(event(hostile, {"services": "all"}, source=hostile), NotJson("x" * 5000))
+    one = letter(event(hostile, {"services": "all"}, source=hostile), NotJson(hostile + "x" * 5000, service=hostile))
     text = one.model_dump_json()
+    json.dumps(one.model_dump(mode="json"), ensure_ascii=False).encode()
     assert "canary" not in text
     assert not set(one.event_id or "") & {"\0", "\ud800", "\x1b"}
     assert len(one.reason.detail) <= 2000
