@@ -23,10 +23,20 @@ from coordinator.adapters.oidc_tokens import OidcTokens
 from coordinator.adapters.operator_keys import OperatorKeys
 from coordinator.adapters.service_client import HttpServices
 from coordinator.adapters.signed_documents import SignedDocuments
-from coordinator.api import audit_proxy, commands, fleet, health, journals, migrations, subscriptions
+from coordinator.api import (
+    audit_proxy,
+    commands,
+    dead_letters,
+    fleet,
+    health,
+    journals,
+    migrations,
+    subscriptions,
+)
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
 from coordinator.audit.availability import MonitoredAuditTrail
+from coordinator.audit.dead_letters import DeadLetters
 from coordinator.audit.drift import DriftRecorder
 from coordinator.audit.event_spool import AuditSpool
 from coordinator.audit.outbox_relay import OutboxRelay
@@ -44,6 +54,7 @@ from coordinator.runs.change_notifier import ChangeNotifier
 from coordinator.runs.intake import RequestIntake
 from coordinator.runs.recovery_loop import RecoveryLoop
 from coordinator.runs.repository import RunRepository
+from coordinator.runs.resubmission import Resubmission
 from coordinator.runs.run_recovery import RunRecovery
 from coordinator.runs.steering import Steering
 from coordinator.runs.workflow_progress import RunningActivities, WorkflowProgress
@@ -122,6 +133,7 @@ def _wire(
     audit_trail = MonitoredAuditTrail(audit, now)
     spool = AuditSpool(audit_trail, documents, damaged_documents)
     rejections = Rejections(spool, publisher, now)
+    letters = DeadLetters(documents, damaged_documents)
     drift_recorder = DriftRecorder(spool, now)
     running_activities = RunningActivities()
     workflows = DaprWorkflows(settings.dapr_grpc_port)
@@ -152,7 +164,7 @@ def _wire(
         app.state.more_challenges = (f'Bearer realm="{settings.app_id}"',)
     run_recovery = RunRecovery(runs, workflows, WorkflowProgress(running_activities))
     recovery_loop = RecoveryLoop(runs, run_recovery, rejections, audit_trail)
-    rejection_lookup = RejectionLookup(spool, audit)
+    rejection_lookup = RejectionLookup(spool, audit, letters)
     api_dependencies = migrations.ApiDependencies(
         intake, runs, change_notifier, catalog, messenger, call_requesters, rejection_lookup
     )
@@ -167,9 +179,11 @@ def _wire(
             requesters=call_requesters,
         )
     )
+    resubmission = Resubmission(letters, intake, spool)
+    app.include_router(dead_letters.routes(dead_letters.DeadLetterDependencies(letters, resubmission, call_requesters)))
     app.include_router(audit_proxy.routes(audit, call_requesters))
     app.include_router(journals.routes(catalog, messenger, call_requesters))
-    subscriptions.subscribe(app, intake, event_requesters, settings.pubsub)
+    subscriptions.subscribe(app, subscriptions.EventDoor(intake, event_requesters, letters), settings.pubsub)
     app.include_router(
         health.routes(
             runs=runs, is_worker_connected=lambda: workflows.connected, recovery_loop=recovery_loop, intake=intake

@@ -186,7 +186,9 @@ class NoSuchRun(CoordinatorError):
 class OnlyRefused(NoSuchRun):
     """Nothing was accepted under this id, and a refusal is on record that says why."""
 
-    def __init__(self, request_id: str, when: str, code: str, why: str, next_step: str) -> None:
+    def __init__(
+        self, request_id: str, when: str, code: str, why: str, next_step: str, dead_letter: str | None = None
+    ) -> None:
         CoordinatorError.__init__(
             self,
             f"No run {quote_for_message(request_id)} was ever accepted: what asked for it was refused at {when} "
@@ -194,6 +196,8 @@ class OnlyRefused(NoSuchRun):
             request_id=request_id,
         )
         self.next_step = f"{next_step} The refusal: coordinator audit list --request {request_id}".strip()
+        if dead_letter is not None:
+            self.next_step += f"; what came: coordinator dead-letters show {dead_letter}"
 
 
 # --- the coordinator's own configuration (CM-7xx) ---------------------------------------------------------------------

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from coordinator.domain.commands.command import PlanDigest, Verb
+from coordinator.domain.dead_letters.letter import BecameRun
 from coordinator.domain.outbox import OutboxEntry
 from coordinator.domain.request import Percent
 from coordinator.domain.run import Run
@@ -49,6 +51,13 @@ class RunQuery(QueryParameters):
 
     wait_seconds: WholeNumber = Field(default=0, ge=0, le=LONGEST_WAIT_SECONDS)
     after_version: WholeNumber = Field(default=0, ge=0, le=10**9)
+
+
+class LettersQuery(QueryParameters):
+    """The parameters of GET /dead-letters."""
+
+    limit: WholeNumber = Field(default=PAGE, ge=1, le=100)
+    cursor: str | None = None  # the next_cursor of a page
 
 
 class PlanQuery(QueryParameters):
@@ -114,6 +123,47 @@ class RunPage(Document):
     runs: list[RunRecord]
     next_cursor: str | None
     damaged: list[str] = []
+
+
+class ResubmissionBody(Document):
+    """The body for resubmitting a dead letter; with `request_id` the run gets this id instead of the event's own."""
+
+    request_id: Annotated[str, Field(pattern=f"^{REQUEST_ID.pattern}$")] | None = None
+
+
+class DeadLetterSummary(Document):
+    """A dead letter without what is in it. `run` is what somebody made of it, or what it became by itself at last."""
+
+    id: UUID
+    request_id: str | None
+    event_id: str | None
+    source: str | None
+    published_by: str | None
+    first_at: datetime
+    last_at: datetime
+    times: int
+    reason: Problem
+    body_bytes: int
+    body_sha256: str
+    is_whole: bool
+    run: BecameRun | None
+    is_signed: bool | None = None  # whether what is kept bears the coordinator's signature, where documents do
+
+
+class DeadLetterDocument(DeadLetterSummary):
+    """A dead letter with what is kept of its event, as a text."""
+
+    event: str
+
+
+class DeadLetterPage(Document):
+    """One page of dead letters, the newest first, and what is told of those that are not there."""
+
+    dead_letters: list[DeadLetterSummary]
+    next_cursor: str | None
+    damaged: list[str]  # ids of letters that cannot be read
+    dropped: int  # how many made room for newer ones
+    not_kept: int  # how many came in floods and were not kept
 
 
 class FleetPlanDocument(Document):

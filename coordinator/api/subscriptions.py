@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from typing import NamedTuple
 
 from dapr.ext.fastapi import DaprApp
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from coordinator.api.requesters import EventRequesters
+from coordinator.audit.dead_letters import DeadLetters
+from coordinator.domain.dead_letters.letter import letter_id, letter_of
 from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.domain.run import Run
 from coordinator.errors import BodyTooLarge, CoordinatorError, IdempotencyConflict, InternalError
@@ -27,16 +30,22 @@ LARGEST_EVENT = 4 * 1024 * 1024
 PAUSES_SECONDS = (0.2, 1.0)
 
 
-def subscribe(app: FastAPI, intake: RequestIntake, requesters: EventRequesters, pubsub: str) -> None:
+class EventDoor(NamedTuple):
+    """What an event is taken with. Without `letters` nothing of a refused one is kept but the refusal."""
+
+    intake: RequestIntake
+    requesters: EventRequesters
+    letters: DeadLetters | None = None
+
+
+def subscribe(app: FastAPI, door: EventDoor, pubsub: str) -> None:
     """Adds the routes of both topics, and `GET /dapr/subscribe`, which daprd reads once when the port is open."""
 
     async def migrate_requested(request: Request) -> JSONResponse:
-        return _answer(await handle_event(await _body(request), intake, requesters))
+        return _answer(await handle_event(await _body(request), *door))
 
     async def migrate_requested_dead(request: Request) -> JSONResponse:
-        """A dead letter is a refused event, which is recorded already, or one whose acceptance failed too often."""
-        status = await handle_event(await _body(request), intake, requesters)
-        return _answer(RETRY if status == RETRY else SUCCESS)
+        return _answer(await handle_dead_letter(await _body(request), *door))
 
     topics = DaprApp(app)
     requested = topics.subscribe(pubsub, TOPIC, route="/events/migrate-requested", dead_letter_topic=DEAD_LETTER_TOPIC)
@@ -45,18 +54,39 @@ def subscribe(app: FastAPI, intake: RequestIntake, requesters: EventRequesters, 
     topics.subscribe(pubsub, DEAD_LETTER_TOPIC, route="/events/migrate-requested-dead")(migrate_requested_dead)
 
 
-async def handle_event(body: bytes, intake: RequestIntake, requesters: EventRequesters) -> str:
-    """SUCCESS if the run is stored, DROP if the refusal is recorded, RETRY if neither could be written."""
-    event = ReceivedEvent.parse(body)
+async def handle_event(
+    body: bytes, intake: RequestIntake, requesters: EventRequesters, letters: DeadLetters | None = None
+) -> str:
+    """SUCCESS if the run is stored, DROP if the refusal is recorded and the event kept, else RETRY."""
+    door, event = EventDoor(intake, requesters, letters), ReceivedEvent.parse(body)
     try:
-        run = await _accept(event, intake, requesters)
+        await _accept(event, door)
     except CoordinatorError as error:
-        return RETRY if error.retryable else await _record_refusal(event, error, intake, requesters)
-    log.info("event_accepted", extra={"request_id": run.request_id, "state": run.state.value})
+        is_done = not error.retryable and await _record_refusal(event, error, door)
+        return DROP if is_done and await _keep(event, error, door) else RETRY
     return SUCCESS
 
 
-async def _accept(event: ReceivedEvent, intake: RequestIntake, requesters: EventRequesters) -> Run:
+async def handle_dead_letter(
+    body: bytes, intake: RequestIntake, requesters: EventRequesters, letters: DeadLetters | None = None
+) -> str:
+    """A dead letter is a refused event, which is recorded already, or one whose acceptance failed too often.
+
+    SUCCESS if nothing is left to be done, RETRY if that could not be written.
+    """
+    door, event = EventDoor(intake, requesters, letters), ReceivedEvent.parse(body)
+    try:
+        run = await _accept(event, door)
+    except CoordinatorError as error:
+        is_recorded = not error.retryable and await _record_refusal(event, error, door)
+        # Also what is delivered again, because that has an end after which nobody would have it.
+        is_kept = await _keep(event, error, door, as_dead_letter=True)
+        return SUCCESS if is_recorded and is_kept else RETRY
+    await _mark_taken(event, run, door)
+    return SUCCESS
+
+
+async def _accept(event: ReceivedEvent, door: EventDoor) -> Run:
     """Accepts the event; repeats after an unexpected error, and raises InternalError if it comes each time.
 
     All attempts are made within one delivery: so no count must be shared between restarts and replicas, and the event
@@ -64,8 +94,10 @@ async def _accept(event: ReceivedEvent, intake: RequestIntake, requesters: Event
     """
     for pause_seconds in (*PAUSES_SECONDS, None):
         try:
-            asked = event.request()
-            return await intake.accept(asked, requesters.identify(event.attributes), entry_point=EntryPoint.EVENT)
+            asked, requester = event.request(), door.requesters.identify(event.attributes)
+            run = await door.intake.accept(asked, requester, entry_point=EntryPoint.EVENT)
+            log.info("event_accepted", extra={"request_id": run.request_id, "state": run.state.value})
+            return run
         except CoordinatorError:
             raise
         except Exception:
@@ -75,24 +107,51 @@ async def _accept(event: ReceivedEvent, intake: RequestIntake, requesters: Event
     raise InternalError
 
 
-async def _record_refusal(
-    event: ReceivedEvent, error: CoordinatorError, intake: RequestIntake, requesters: EventRequesters
-) -> str:
+async def _record_refusal(event: ReceivedEvent, error: CoordinatorError, door: EventDoor) -> bool:
+    """Whether the refusal is on record."""
     if isinstance(error, IdempotencyConflict):
-        return DROP  # recorded already, as a conflict
+        return True  # recorded already, as a conflict
     try:
         key, request_id = event.identity
-        requester = requesters.identified(event.attributes)
-        await intake.refuse(key, error, request_id, requester, body_sha256=hashlib.sha256(event.body).hexdigest())
+        requester = door.requesters.identified(event.attributes)
+        await door.intake.refuse(key, error, request_id, requester, body_sha256=hashlib.sha256(event.body).hexdigest())
     except CoordinatorError as unrecorded:
         log.warning("refusal_not_recorded", extra={"code": error.code, "why": unrecorded.detail})
-        return RETRY
+        return False
     except Exception:
         # It must not be lost without a record: it is delivered again, and then as a dead letter.
         log.exception("refusal_not_recorded", extra={"code": error.code})
-        return RETRY
+        return False
     log.info("event_refused", extra={"code": error.code, "request_id": request_id})
-    return DROP
+    return True
+
+
+async def _keep(
+    event: ReceivedEvent, error: CoordinatorError, door: EventDoor, *, as_dead_letter: bool = False
+) -> bool:
+    """Whether the event need not come again in order to be kept."""
+    if door.letters is None:
+        return True
+    try:
+        letter = letter_of(event, error, door.intake.clock(), door.requesters.identified(event.attributes))
+        await door.letters.keep(letter, as_dead_letter=as_dead_letter)
+    except CoordinatorError as unkept:
+        log.warning("dead_letter_not_kept", extra={"code": error.code, "why": unkept.detail})
+        return not unkept.retryable
+    except Exception:
+        # A mistake of ours would come each time, and the refusal is on record.
+        log.exception("dead_letter_not_kept", extra={"code": error.code})
+    return True
+
+
+async def _mark_taken(event: ReceivedEvent, run: Run, door: EventDoor) -> None:
+    """The run is stored, so the event need not come again, whatever becomes of this note."""
+    if door.letters is None:
+        return
+    try:
+        await door.letters.mark_taken(letter_id(event), run.request_id, door.intake.clock())
+    except Exception as unmarked:
+        log.warning("dead_letter_not_marked", extra={"request_id": run.request_id, "why": type(unmarked).__name__})
 
 
 async def _body(request: Request) -> bytes:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
+from coordinator.audit.dead_letters import DeadLetters
 from coordinator.audit.event_spool import AuditSpool
+from coordinator.domain.dead_letters.letter import DeadLetter
 from coordinator.errors import CoordinatorError, NoSuchRun, OnlyRefused
 from coordinator.ports import AuditReader
 
@@ -36,23 +38,39 @@ class _Page(BaseModel):
 
 @dataclass(frozen=True)
 class RejectionLookup:
-    """Searches the events that wait, then the audit. If neither can be read, the result is NoSuchRun."""
+    """Searches the events that wait, the audit, and the dead letters. What cannot be read is left out."""
 
     spool: AuditSpool
     audit: AuditReader
+    letters: DeadLetters | None = None
 
     async def explained(self, request_id: str) -> NoSuchRun:
         """The error for an unknown run: OnlyRefused with the reason where a refusal is found, else NoSuchRun."""
-        try:
-            async with asyncio.timeout(LOOKUP_SECONDS):
-                refusal = await self._waiting(request_id) or await self._recorded(request_id)
-        except (CoordinatorError, TimeoutError, ValidationError) as error:
-            log.info("refusal_not_looked_up", extra={"request_id": request_id, "why": type(error).__name__})
-            refusal = None
+        refusal, letter = await asyncio.gather(self._refusal(request_id), self._letter(request_id))
+        if refusal is None and letter is not None:
+            refusal = _Refusal.model_validate(
+                {"occurred_at": letter.last_at.isoformat(), "detail": dict(letter.reason)}
+            )
         if refusal is None:
             return NoSuchRun(request_id)
-        reason = refusal.detail
-        return OnlyRefused(request_id, refusal.occurred_at, reason.code, reason.detail, reason.next_step)
+        reason, kept = refusal.detail, None if letter is None else str(letter.id)
+        return OnlyRefused(request_id, refusal.occurred_at, reason.code, reason.detail, reason.next_step, kept)
+
+    async def _refusal(self, request_id: str) -> _Refusal | None:
+        try:
+            async with asyncio.timeout(LOOKUP_SECONDS):
+                return await self._waiting(request_id) or await self._recorded(request_id)
+        except (CoordinatorError, TimeoutError, ValidationError) as error:
+            log.info("refusal_not_looked_up", extra={"request_id": request_id, "why": type(error).__name__})
+            return None
+
+    async def _letter(self, request_id: str) -> DeadLetter | None:
+        try:
+            async with asyncio.timeout(LOOKUP_SECONDS):
+                return None if self.letters is None else await self.letters.latest(request_id)
+        except (CoordinatorError, TimeoutError) as error:
+            log.info("dead_letter_not_looked_up", extra={"request_id": request_id, "why": type(error).__name__})
+            return None
 
     async def _waiting(self, request_id: str) -> _Refusal | None:
         event = await self.spool.latest_refusal(request_id)

@@ -1,4 +1,4 @@
-"""The commands that ask for runs and show them; those of `audit` and `publish` are registered here."""
+"""The commands that ask for runs and show them; those of `audit`, `dead-letters` and `publish` are registered here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from coordinator.cli import options, tables
 from coordinator.cli.audit import export, list_events, proof, reconcile, report, show, verify
 from coordinator.cli.command_context import session
 from coordinator.cli.console import print_hint, print_json, say_damaged, stderr, stdout
+from coordinator.cli.dead_letters.group import dead_letters
 from coordinator.cli.plan_table import show_fleet_plan
 from coordinator.cli.publish_command import EXAMPLES, publish
 from coordinator.cli.run_table import show_run
@@ -41,6 +42,7 @@ audit.command("proof", epilog=proof.EXAMPLES)(proof.proof)
 audit.command("report", epilog=report.EXAMPLES)(report.report)
 audit.command("reconcile", epilog=reconcile.EXAMPLES)(reconcile.reconcile)
 app.add_typer(audit)
+app.add_typer(dead_letters)
 
 
 @app.callback()

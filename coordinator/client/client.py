@@ -145,6 +145,18 @@ class CoordinatorClient:
         """The state of every service, and the services that have left the fleet."""
         return self._call("GET", "/fleet")
 
+    def dead_letters(self, parameters: Document) -> Document:
+        """One page of dead letters, the newest first; `parameters` are those of GET /dead-letters."""
+        return self._call("GET", "/dead-letters", params=parameters)
+
+    def dead_letter(self, name: str) -> Document:
+        """One dead letter with what is kept of its event, by its id or its request id."""
+        return self._call("GET", f"/dead-letters/{name}")
+
+    def resubmit(self, name: str, body: Document) -> Document:
+        """The run of a dead letter. A repeat starts no second run: a letter is one run."""
+        return self._call("POST", f"/dead-letters/{name}/resubmit", json=body)
+
     def journal(self, service: str, after: int, limit: int) -> Document:
         """The journal rows of one service whose number is greater than `after`, at most `limit`."""
         return self._call("GET", f"/journals/{quote(service, safe='')}", params={"after": after, "limit": limit})

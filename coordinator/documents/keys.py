@@ -15,6 +15,7 @@ class OwnKey(StrEnum):
 
     INDEX = "index-of-runs"
     SPOOL = "rejections-pending"
+    DEAD_LETTERS = "index-of-dead-letters"
 
 
 # Where version 0.1 kept the index: it is also the key of a run that is called `index`.
@@ -26,6 +27,11 @@ def key_of_run(request_id: str) -> str:
     if not REQUEST_ID.fullmatch(request_id):
         raise BadRequestId(f"{quote_for_message(request_id)} is not of the form [A-Za-z0-9_-]{{1,64}}")
     return f"{RUN}{request_id}"
+
+
+def key_of_dead_letter(place: int) -> str:
+    """The key of one of the places for dead letters, which the index counts from 0."""
+    return f"dead-letter-{place}"
 
 
 def key_beside(key: str, fingerprint: str) -> str:

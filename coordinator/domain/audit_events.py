@@ -48,6 +48,16 @@ def deterministic_event_id(*facts: str | int) -> uuid.UUID:
     return uuid.uuid5(EVENT_ID_NAMESPACE, json.dumps(facts))
 
 
+def rejection_id(key: tuple[str, ...]) -> uuid.UUID:
+    """The id of the event about a refused message, and of the dead letter that is kept of it."""
+    return deterministic_event_id("migration.rejected", *key)
+
+
+def conflict_id(request_id: str, digest: str) -> uuid.UUID:
+    """The id of the event about another body under a known id, and of the dead letter that is kept of it."""
+    return deterministic_event_id(request_id, "migration.conflict", digest)
+
+
 def run_event(
     event_type: str,
     request_id: str,
@@ -106,7 +116,7 @@ def rejection_event(
 ) -> AuditEvent:
     """A refused message. `key` identifies the message: when it is delivered again, the event id is the same."""
     return AuditEvent(
-        event_id=deterministic_event_id("migration.rejected", *key),
+        event_id=rejection_id(key),
         event_type="migration.rejected",
         occurred_at=now,
         source=SOURCE,
@@ -135,7 +145,7 @@ def rejections_dropped_event(since: datetime, now: datetime, codes: dict[str, in
 def conflict_event(request_id: str, digest: str, now: datetime, problem: Problem, actor: Actor) -> AuditEvent:
     """A request whose id was used before with another body; one event per body, however often it is sent."""
     return AuditEvent(
-        event_id=deterministic_event_id(request_id, "migration.conflict", digest),
+        event_id=conflict_id(request_id, digest),
         event_type="migration.conflict",
         occurred_at=now,
         source=SOURCE,
@@ -144,6 +154,23 @@ def conflict_event(request_id: str, digest: str, now: datetime, problem: Problem
         outcome="rejected",
         detail=truncate_detail(
             "migration.conflict", {**actor.facts, **problem_facts(problem), "request_digest": digest}
+        ),
+    )
+
+
+def resubmission_event(
+    letter_id: uuid.UUID, reason: Problem, request_id: str, actor: Actor, now: datetime
+) -> AuditEvent:
+    """A dead letter that somebody made a run of; `reason` is why it was none before."""
+    return AuditEvent(
+        event_id=deterministic_event_id("migration.resubmitted", str(letter_id), request_id),
+        event_type="migration.resubmitted",
+        occurred_at=now,
+        source=SOURCE,
+        request_id=request_id,
+        actor=actor.name,
+        detail=truncate_detail(
+            "migration.resubmitted", {**actor.facts, "dead_letter": str(letter_id), "code": reason.code}
         ),
     )
 

@@ -19,6 +19,7 @@ SENTENCES = {
     "migration.step_started": "step begins",
     "migration.step_finished": "step ended",
     "migration.finished": "run ended",
+    "migration.resubmitted": "made of a dead letter, which was refused before",
     "migration.conflict": "the same id came with another body and was refused",
     "attempt.started": "attempt begins",
     "attempt.failed": "attempt failed",

@@ -46,8 +46,8 @@ class ReceivedEvent:
             # Read without rules, only to find out whose message was refused.
             return cls(body, object_in(body), error)
 
-    def request(self) -> MigrationRequest:
-        """The request in the event; raises CM-1xx, CM-2xx or CM-6xx with what is wrong first."""
+    def request(self, request_id: str | None = None) -> MigrationRequest:
+        """The request, or the same under another id; raises CM-1xx, CM-2xx or CM-6xx with what is wrong first."""
         if self.unreadable:
             raise self.unreadable
         event = self.attributes
@@ -56,7 +56,8 @@ class ReceivedEvent:
         event_id, source, _ = _attribute(event, "id"), _attribute(event, "source"), _attribute(event, "type")
         if misuse := misuse_of_data(event):
             raise misuse
-        return read_request(event["data"], default_request_id=request_id_for_event(event_id, source))
+        data = event["data"] if request_id is None else {**event["data"], "request_id": request_id}
+        return read_request(data, default_request_id=request_id_for_event(event_id, source))
 
     @property
     def identity(self) -> Identity:

@@ -95,9 +95,16 @@ ADDRESS = (
         next_step="Correct or remove it; unknown names are refused so that a misspelt one is never ignored."),
     ProblemKind(
         "CM-604", "There is no such run, operation or event", 404, 2,
-        when="the detail says so where a request under this id was refused, and why",
+        when="the detail says so where a request under this id was refused, and why; also a dead letter that is not "
+        "kept, or not any more",
         next_step="Check the id: coordinator runs and coordinator audit list show those there are, and coordinator "
         "audit list --type migration.rejected what was refused."),
+    ProblemKind(
+        "CM-605", "The dead letter cannot be resubmitted", 409, 2,
+        when="it became a run already, under another id than the one that is asked for; only its beginning was kept "
+        "(above 32 KiB); or what is kept does not bear the coordinator's signature "
+        "([dead letters](operating-guide.md#when-an-event-was-refused))",
+        next_step="Send what it was to ask for as a new request: coordinator request."),
     ProblemKind(
         "CM-606", "The run cannot do this in its present state", 409, 2,
         when="pause, resume, cancel, retry, approve or reject of a run whose state does not allow it; the answer names "

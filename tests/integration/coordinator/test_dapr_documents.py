@@ -14,8 +14,14 @@ import yaml
 
 from coordinator.adapters.dapr_state import DaprDocuments
 from coordinator.adapters.daprd import DaprHttpClient
+from coordinator.audit.dead_letters import DeadLetters
+from coordinator.audit.rejections import RateLimit
+from coordinator.domain.dead_letters import letter_index
+from coordinator.domain.dead_letters.letter import BecameRun, letter_of
 from coordinator.domain.request import read_request
+from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.domain.run import Run
+from coordinator.errors import NotJson
 from coordinator.ports import DocumentStore
 from coordinator.unavailable import StateUnavailable
 from scripts.infrastructure import ports
@@ -23,6 +29,7 @@ from scripts.infrastructure.databases import prepare_state_store
 from scripts.infrastructure.postgres import PostgresServer
 from scripts.infrastructure.supervise import Program, dying_with_us
 from tests.document_store_contract import DocumentStoreContract, fresh
+from tests.unit.coordinator.at_the_doors import event
 
 ROOT = Path(__file__).parents[3]
 DAPRD = Path(sys.prefix) / "dapr" / ".dapr" / "bin" / "daprd"
@@ -105,6 +112,29 @@ async def test_bytes_that_somebody_else_wrote_spoil_no_other_document(
     assert await documents.read(spoilt) == found[spoilt]
     assert not await documents.create(spoilt, {"n": 2})
     assert await documents.replace(spoilt, {"n": 2}, found[spoilt].etag)
+
+
+HOSTILE = "a\0\ud800\x1b[2J'\";--"
+
+
+async def test_dead_letters_are_kept_found_and_replaced_whatever_is_in_them(
+    caller: DaprHttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letter_index, "LIMIT", 3)
+    letters = DeadLetters(DaprDocuments(caller, "statestore"), rate_limit=RateLimit(burst=1000))
+    bodies = [event(fresh(), {"services": 7, "reason": HOSTILE}, source=HOSTILE) for _ in range(5)]
+    bodies.append(b"\xff\x00 nonsense" + fresh().encode())
+    at, kept = datetime.now(UTC), []
+    for body in bodies:
+        kept.append(letter_of(ReceivedEvent.parse(body), NotJson(HOSTILE), at, None))
+        await letters.keep(kept[-1])
+        await letters.keep(kept[-1])
+    page = await letters.page(100, None)
+    assert [(each.id, each.times) for each in page.letters] == [(each.id, 2) for each in kept[:2:-1]]
+    assert (page.dropped, page.damaged) == (3, [])
+    run = BecameRun(request_id="r-1", at=at, by="ada")
+    await letters.change(kept[-1].id, lambda one: one.becoming(run))
+    assert (await letters.find(str(kept[-1].id))).run == run
 
 
 async def test_a_store_that_daprd_does_not_have_is_unavailable_and_says_so(caller: DaprHttpClient) -> None:

@@ -20,11 +20,14 @@ from fastapi import FastAPI, Request, Response
 
 from coordinator.api import subscriptions
 from coordinator.audit.rejections import RateLimit, Rejections
+from coordinator.domain.catalog import read_catalog
+from coordinator.runs.resubmission import Resubmission
+from coordinator.unavailable import StateContended
 from scripts.infrastructure import ports
 from scripts.infrastructure.redis import RedisServer
 from scripts.infrastructure.supervise import Program, dying_with_us
 from tests.unit.coordinator.at_the_doors import event_requesters
-from tests.unit.coordinator.fakes import Life, World
+from tests.unit.coordinator.fakes import CATALOG, Life, World
 
 ROOT = Path(__file__).parents[3]
 DAPRD = Path(sys.prefix) / "dapr" / ".dapr" / "bin" / "daprd"
@@ -38,7 +41,8 @@ class Doors:
     def __init__(self, life: Life) -> None:
         self.asked: Counter[str] = Counter()
         self.app = FastAPI()
-        subscriptions.subscribe(self.app, life.intake, event_requesters(), "pubsub")
+        door = subscriptions.EventDoor(life.intake, event_requesters(), life.letters)
+        subscriptions.subscribe(self.app, door, "pubsub")
         self.app.middleware("http")(self._count)
         self.port = ports.choose(1)[0]
 
@@ -95,6 +99,15 @@ def components(redis: RedisServer, tmp_path: Path) -> Path:
                 entry["value"] = moved[entry["name"]]
         (components / name).write_text(yaml.safe_dump(component))
     return components
+
+
+@pytest.fixture
+def short(components: Path) -> None:
+    """The shipped retries, each two minutes, in a few seconds."""
+    file = components / "resiliency.yaml"
+    resiliency = yaml.safe_load(file.read_text())
+    resiliency["spec"]["policies"]["retries"]["inbound"] |= {"duration": "500ms", "maxRetries": 8}
+    file.write_text(yaml.safe_dump(resiliency))
 
 
 @pytest.fixture
@@ -216,6 +229,54 @@ async def test_an_event_that_could_not_be_stored_is_delivered_until_it_can(
 
     await until(is_accepted, "the event")
     assert life.intake.counts["rejected"] == 0
+
+
+async def test_each_refused_event_is_one_dead_letter_that_came_once_and_becomes_one_run_when_it_is_right(
+    publish: Callable[..., Awaitable[None]], doors: Doors, world: World, life: Life
+) -> None:
+    late = {"specversion": "1.0", "id": "late", "source": "s", "type": "t", "data": {"services": ["late"]}}
+    await publish(late, "application/cloudevents+json")
+    for number in range(20):
+        await publish(*wrong(number))
+
+    async def all_are_dead() -> bool:
+        return doors.asked[DEAD] >= 21
+
+    await until(all_are_dead, "the dead letters")
+    page = await life.letters.page(100, None)
+    refused = {each.event_id for each in world.audit.events.values() if each.event_type == "migration.rejected"}
+    assert ({each.id for each in page.letters}, len(page.letters)) == (refused, 21)
+    assert {(each.times, each.is_whole) for each in page.letters} == {(1, True)}
+    world.catalog = read_catalog(CATALOG + '[[services]]\nname = "late"\ndatabase = "late_db"\n')
+    today = world.life()
+    resubmission = Resubmission(today.letters, today.intake, today.spool)
+    runs = [await resubmission.resubmit("late") for _ in range(2)]
+    assert runs[0].request.services == ["late"]
+    assert (await today.runs.index()).recent == ["late"]
+
+
+async def test_an_event_that_could_not_be_accepted_for_long_is_kept_until_it_is(
+    short: None, publish: Callable[..., Awaitable[None]], life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+
+        async def contended(*_: Any) -> None:
+            raise StateContended("index-of-runs")
+
+        patched.setattr(life.runs, "create", contended)
+        await publish({"services": "all", "request_id": "patient"})
+
+        async def is_kept() -> bool:
+            return bool((await life.letters.page(5, None)).letters)
+
+        await until(is_kept, "the letter")
+        assert (await life.letters.find("patient")).run is None
+
+    async def is_marked() -> bool:
+        return (await life.letters.find("patient")).run is not None
+
+    await until(is_marked, "the run in the letter")
+    assert await life.runs.read("patient") is not None
 
 
 OF_VERSION_0_2 = """

@@ -11,13 +11,14 @@ from urllib.parse import parse_qs
 import httpx
 from fastapi import FastAPI
 
-from coordinator.api import audit_proxy, fleet, health, migrations, subscriptions
+from coordinator.api import audit_proxy, dead_letters, fleet, health, migrations, subscriptions
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
 from coordinator.audit.rejection_lookup import RejectionLookup
 from coordinator.domain.audit_events import SOURCE as COORDINATOR
 from coordinator.domain.permissions import Permissions
 from coordinator.ports import TokenVerifier
+from coordinator.runs.resubmission import Resubmission
 from coordinator.unavailable import ServiceUnreachable
 from migration_sidecar.http_server.problem_response import install_problem_handlers
 from signed_calls.settings import CallSettings
@@ -88,7 +89,8 @@ def app_of(
     callers = CallRequesters.of(calls, COORDINATOR, keys, life.intake.permissions, tokens)
     parts = (life.intake, life.runs, life.change_notifier, world.catalog, world.fleet, callers)
     questions = AuditQuestions(world.audit)
-    app.include_router(migrations.routes(migrations.ApiDependencies(*parts, RejectionLookup(life.spool, questions))))
+    lookup = RejectionLookup(life.spool, questions, life.letters)
+    app.include_router(migrations.routes(migrations.ApiDependencies(*parts, lookup)))
     app.include_router(
         fleet.routes(
             catalog=world.catalog,
@@ -98,10 +100,11 @@ def app_of(
             requesters=callers,
         )
     )
+    resubmission = Resubmission(life.letters, life.intake, life.spool)
+    app.include_router(dead_letters.routes(dead_letters.DeadLetterDependencies(life.letters, resubmission, callers)))
     app.include_router(audit_proxy.routes(questions, callers))
-    subscriptions.subscribe(
-        app, life.intake, event_requesters(calls, keys, unsigned_are_taken=unsigned_events), "pubsub"
-    )
+    publishers = event_requesters(calls, keys, unsigned_are_taken=unsigned_events)
+    subscriptions.subscribe(app, subscriptions.EventDoor(life.intake, publishers, life.letters), "pubsub")
     app.include_router(
         health.routes(
             runs=life.runs,

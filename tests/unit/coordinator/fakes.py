@@ -16,6 +16,7 @@ from uuid import UUID
 from coordinator import activities, workflow
 from coordinator.activities import ActivityDependencies
 from coordinator.audit.availability import MonitoredAuditTrail
+from coordinator.audit.dead_letters import DeadLetters
 from coordinator.audit.drift import DriftRecorder
 from coordinator.audit.event_spool import AuditSpool
 from coordinator.audit.outbox_relay import OutboxRelay
@@ -535,6 +536,7 @@ class Life:
         self.audit_trail = MonitoredAuditTrail(world.audit, world.clock)
         self.spool = AuditSpool(self.audit_trail, world.documents)
         self.rejections = Rejections(self.spool, world.topic, world.clock)
+        self.letters = DeadLetters(world.documents)
         self.drift = DriftRecorder(self.spool, world.clock)
         self.acceptance = Acceptance(self.runs, world.workflows, world.catalog, world.clock)
         self.intake = RequestIntake(self.acceptance, self.rejections, world.clock, Permissions(world.catalog.operators))

@@ -58,7 +58,9 @@ async def test_of_the_coordinators_routes_those_are_open_that_are_listed(
 ) -> None:
     monkeypatch.setenv("CALL_SIGNATURES", "required")
     monkeypatch.setenv("CALL_KEYS", str(tmp_path))
-    expected = (method not in SAFE and path not in WITHOUT_CALLER) or path.startswith(("/audit/", "/journals/"))
+    expected = (method not in SAFE and path not in WITHOUT_CALLER) or path.startswith(
+        ("/audit/", "/dead-letters", "/journals/")
+    )
     app = coordinator.create_app()
     async with DaprHttpClient(9) as nothing_there:
         coordinator._wire(app, Settings(), read_catalog((ROOT / "fleet.toml").read_text()), nothing_there)

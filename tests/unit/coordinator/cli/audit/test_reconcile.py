@@ -213,7 +213,14 @@ def test_an_event_that_was_told_with_two_contents_is_a_gap(
 
 
 @pytest.mark.parametrize(
-    "event_type", ["migration.rejected", "migration.conflict", "migration.rejections_counted", "drift.found"]
+    "event_type",
+    [
+        "migration.rejected",
+        "migration.conflict",
+        "migration.rejections_counted",
+        "migration.resubmitted",
+        "drift.found",
+    ],
 )
 def test_events_that_no_other_record_can_confirm_are_counted_aloud(
     coordinator: ScriptedCoordinator, command: RunCommand, story: Story, event_type: str

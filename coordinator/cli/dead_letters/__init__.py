@@ -1,0 +1,1 @@
+"""`coordinator dead-letters`: one module for each command. `group` puts them together."""
