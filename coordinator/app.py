@@ -25,6 +25,7 @@ from coordinator.adapters.service_client import HttpServices
 from coordinator.adapters.signed_documents import SignedDocuments
 from coordinator.api import (
     audit_proxy,
+    command_events,
     commands,
     dead_letters,
     fleet,
@@ -159,7 +160,7 @@ def _wire(
     acceptance = Acceptance(runs, workflows, catalog, now)
     intake = RequestIntake(acceptance, rejections, now, permissions)
     steering = Steering(runs, acceptance, permissions, catalog, now)
-    call_requesters, event_requesters = _requesters(settings, catalog, permissions)
+    call_requesters, event_requesters, command_requesters = _requesters(settings, catalog, permissions)
     if call_requesters.tokens is not None:
         app.state.more_challenges = (f'Bearer realm="{settings.app_id}"',)
     run_recovery = RunRecovery(runs, workflows, WorkflowProgress(running_activities))
@@ -183,7 +184,8 @@ def _wire(
     app.include_router(dead_letters.routes(dead_letters.DeadLetterDependencies(letters, resubmission, call_requesters)))
     app.include_router(audit_proxy.routes(audit, call_requesters))
     app.include_router(journals.routes(catalog, messenger, call_requesters))
-    subscriptions.subscribe(app, subscriptions.EventDoor(intake, event_requesters, letters), settings.pubsub)
+    topics = subscriptions.subscribe(app, subscriptions.EventDoor(intake, event_requesters, letters), settings.pubsub)
+    command_events.subscribe(topics, command_events.CommandDoor(steering, intake, command_requesters), settings.pubsub)
     app.include_router(
         health.routes(
             runs=runs, is_worker_connected=lambda: workflows.connected, recovery_loop=recovery_loop, intake=intake
@@ -204,7 +206,7 @@ def _documents(settings: Settings, daprd: DaprHttpClient) -> DocumentStore:
 
 def _requesters(
     settings: Settings, catalog: Catalog, permissions: Permissions
-) -> tuple[CallRequesters, EventRequesters]:
+) -> tuple[CallRequesters, EventRequesters, EventRequesters]:
     """How those who call and publish are known. Raises BadCallSettings."""
     calls, app_id = read_call_settings(os.environ), settings.app_id
     keys = OperatorKeys(catalog.operators, None if calls.keys is None else PublicKeys(calls.keys))
@@ -212,7 +214,10 @@ def _requesters(
     call_requesters = CallRequesters.of(calls, app_id, keys, permissions, tokens)
     call_requesters.policy.log_at_start()
     unsigned = catalog.fleet.events == "trusted-broker"
-    return call_requesters, EventRequesters.of(calls, app_id, keys, subscriptions.TOPIC, unsigned_are_taken=unsigned)
+    events = EventRequesters.of(calls, app_id, keys, subscriptions.TOPIC, unsigned_are_taken=unsigned)
+    # A broker that is trusted with requests is not trusted with commands: they are for operators who are proven.
+    commands = EventRequesters.of(calls, app_id, keys, command_events.TOPIC, unsigned_are_taken=False)
+    return call_requesters, events, commands
 
 
 def _signer(settings: Settings) -> Signer | None:

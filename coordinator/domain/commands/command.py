@@ -61,7 +61,9 @@ class CommandBody(BaseModel):
 def read_command(body: dict[str, Any], verb: str) -> CommandBody:
     """The command in a parsed body; raises BadField (CM-603) for the first thing that is wrong."""
     if "verb" in body:
-        raise BadField('There is no field "verb" in a command; the address names it.')
+        raise BadField('There is no field "verb" in the body of a command; the address names it.')
+    if verb not in [each.value for each in Verb]:
+        raise BadField(f"There is no verb {quote_for_message(verb)}; there are {', '.join(Verb)}.")
     fields = {name: value for name, value in body.items() if value is not None}
     if "reason" not in fields:
         raise BadField(f'"reason" is missing: who reads the record later wants to know why somebody did {verb}.')
