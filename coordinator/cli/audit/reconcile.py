@@ -91,7 +91,7 @@ def _document(
             {"event_type": event_type, "events": events}
             for event_type, events in sorted(reconciliation.uncheckable.items())
         ],
-        "unsigned_records": sorted(reconciliation.run_matcher.unsigned),
+        "unsigned_records": sorted(reconciliation.run_matcher.signatures.unsigned),
         "without_actor_basis": reconciliation.run_matcher.without_actor_basis,
         "accepted_as_declared": [
             {"name": because.name, "why": because.why, "events": events}
