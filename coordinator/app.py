@@ -23,9 +23,10 @@ from coordinator.adapters.oidc_tokens import OidcTokens
 from coordinator.adapters.operator_keys import OperatorKeys
 from coordinator.adapters.service_client import HttpServices
 from coordinator.adapters.signed_documents import SignedDocuments
-from coordinator.api import audit_proxy, fleet, health, journals, migrations, subscriptions
+from coordinator.api import acknowledgements, audit_proxy, fleet, health, journals, migrations, subscriptions
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
+from coordinator.audit.acknowledgements import GapAcknowledgement
 from coordinator.audit.availability import MonitoredAuditTrail
 from coordinator.audit.drift import DriftRecorder
 from coordinator.audit.event_spool import AuditSpool
@@ -158,6 +159,8 @@ def _wire(
         )
     )
     app.include_router(audit_proxy.routes(audit, call_requesters))
+    acknowledgement = GapAcknowledgement(audit, catalog.fleet.audit, spool, now, permissions)
+    app.include_router(acknowledgements.routes(acknowledgement, intake, call_requesters))
     app.include_router(journals.routes(catalog, messenger, call_requesters))
     subscriptions.subscribe(app, intake, event_requesters, settings.pubsub)
     app.include_router(
