@@ -96,6 +96,9 @@ def _document(
             {"event_type": event_type, "events": events}
             for event_type, events in sorted(reconciliation.uncheckable.items())
         ],
+        "known_by_journal_alone": [
+            {"service": service, "rows": rows} for service, rows in reconciliation.known_by_journal_alone.items()
+        ],
         "unsigned_records": sorted(reconciliation.run_matcher.signatures.unsigned),
         "without_actor_basis": reconciliation.run_matcher.without_actor_basis,
         "accepted_as_declared": [
@@ -176,6 +179,9 @@ def _summary(document: Counted) -> str:
             len(document["unsigned_records"]), "run record"
         ),
         "of the first release, not saying how their actor is known": _counted(document["without_actor_basis"], "event"),
+        "told by their own service alone (by hand, at start-up, or forged with its login)": _alone(
+            document["known_by_journal_alone"]
+        ),
         "acknowledged by an operator": _counted(len(document["acknowledged"]), "gap"),
         "believed because no other record tells of them": _not_checkable(document["not_checkable"]),
         "still on the way to the audit": _counted(document["on_their_way"], "event"),
@@ -195,6 +201,10 @@ def _not_seen(unseen: Counted | None) -> str:
 
 def _not_checkable(types: list[Counted]) -> str:
     return ", ".join(_counted(one["events"], f"{one['event_type']} event") for one in types)
+
+
+def _alone(services: list[Counted]) -> str:
+    return ", ".join(f"{_counted(one['rows'], 'journal row')} of {one['service']}" for one in services)
 
 
 def _declared(accepted: list[Counted]) -> str:

@@ -94,6 +94,11 @@ class Reconciliation:
         """How many events the audit refused because it knew their ids with another content."""
         return len(self._contested)
 
+    @property
+    def known_by_journal_alone(self) -> dict[str, int]:
+        """By service, how many rows that changed a version only its own journal, and what it told the audit, know."""
+        return self.run_effects.known_by_journal_alone(self.journal_matcher.operations)
+
     def journals_to_look_for(self) -> set[str]:
         """Services whose journals must be read again: the audit or a run record tells what they did not have yet."""
         return self.journal_matcher.to_look_for() | self.run_effects.to_look_for(self.journal_matcher.effects)

@@ -70,6 +70,21 @@ def test_a_fleet_that_agrees_is_accounted_for(
     assert f"Compared: {rows} journal rows, 0 run records, {len(story.events)} audit events" in done.output
 
 
+def test_what_only_a_service_itself_tells_is_counted_aloud(
+    coordinator: ScriptedCoordinator, command: RunCommand, story: Story
+) -> None:
+    answer(coordinator, story)
+    rows = {
+        service: sum(entry.kind in ("applied", "reverted") for entry in entries)
+        for service, entries in story.entries.items()
+    }
+    counted = ", ".join(f"{number} journal rows of {service}" for service, number in rows.items())
+    alone = "told by their own service alone (by hand, at start-up, or forged with its login)"
+    assert f"{alone}: {counted}" in command("audit", "reconcile").output
+    document = json.loads(command("audit", "reconcile", "--json").stdout)
+    assert document["known_by_journal_alone"] == [{"service": name, "rows": number} for name, number in rows.items()]
+
+
 def test_what_the_catalog_declares_is_counted_in_the_summary(
     coordinator: ScriptedCoordinator, command: RunCommand, story: Story
 ) -> None:
