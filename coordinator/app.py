@@ -24,6 +24,7 @@ from coordinator.adapters.operator_keys import OperatorKeys
 from coordinator.adapters.service_client import HttpServices
 from coordinator.adapters.signed_documents import SignedDocuments
 from coordinator.api import (
+    acknowledgements,
     audit_proxy,
     command_events,
     commands,
@@ -36,6 +37,7 @@ from coordinator.api import (
 )
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
+from coordinator.audit.acknowledgements import GapAcknowledgement
 from coordinator.audit.availability import MonitoredAuditTrail
 from coordinator.audit.dead_letters import DeadLetters
 from coordinator.audit.drift import DriftRecorder
@@ -183,6 +185,8 @@ def _wire(
     resubmission = Resubmission(letters, intake, spool)
     app.include_router(dead_letters.routes(dead_letters.DeadLetterDependencies(letters, resubmission, call_requesters)))
     app.include_router(audit_proxy.routes(audit, call_requesters))
+    acknowledgement = GapAcknowledgement(audit, catalog.fleet.audit, spool, now, permissions)
+    app.include_router(acknowledgements.routes(acknowledgement, intake, call_requesters))
     app.include_router(journals.routes(catalog, messenger, call_requesters))
     topics = subscriptions.subscribe(app, subscriptions.EventDoor(intake, event_requesters, letters), settings.pubsub)
     command_events.subscribe(topics, command_events.CommandDoor(steering, intake, command_requesters), settings.pubsub)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from coordinator.domain.step import Step, Undo
 from migration_sidecar.contract.audit_detail import problem_facts, revision_list, truncate_detail
-from migration_sidecar.contract.messages import AuditEvent, Problem, ServiceStatus
+from migration_sidecar.contract.messages import AuditEvent, Problem, RecordedAuditEvent, ServiceStatus
 from migration_sidecar.contract.strict_json import mask_url_passwords
 
 SOURCE = "migration-coordinator"
@@ -195,6 +195,23 @@ def drift_event(status: ServiceStatus, now: datetime) -> AuditEvent:
                 "head_revisions": status.head_revisions,
                 **({"code": status.error.code} if status.error else {}),
             },
+        ),
+    )
+
+
+def acknowledgement_event(gap: str, about: RecordedAuditEvent, now: datetime, actor: Actor, reason: str) -> AuditEvent:
+    """That somebody has looked at a gap which `audit reconcile` finds by the event `about`, and answers for it."""
+    return AuditEvent(
+        event_id=deterministic_event_id("gap.acknowledged", about.seq, now.isoformat()),
+        event_type="gap.acknowledged",
+        occurred_at=now,
+        source=SOURCE,
+        request_id=about.request_id,
+        service=about.service,
+        actor=actor.name,
+        outcome="acknowledged",
+        detail=truncate_detail(
+            "gap.acknowledged", {**actor.facts, "gap": gap, "about_seq": about.seq, "reason": reason}
         ),
     )
 

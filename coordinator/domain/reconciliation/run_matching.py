@@ -10,6 +10,7 @@ from uuid import UUID
 
 from coordinator.domain.audit_events import deterministic_event_id
 from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
+from coordinator.domain.reconciliation.record_signatures import RecordSignatures
 from coordinator.domain.reconciliation.run_facts import (
     Facts,
     Told,
@@ -58,15 +59,14 @@ class RunMatcher:
     absent: set[str] = field(default_factory=set)
     content_mismatches: list[Discrepancy] = field(default_factory=list)
     without_actor_basis: int = 0  # events of the first release, which did not write it
-    unsigned: set[str] = field(default_factory=set)  # runs whose records do not bear the coordinator's signature
+    signatures: RecordSignatures = field(default_factory=RecordSignatures)
     _matched: set[UUID] = field(default_factory=set)
     _looked_for: set[UUID] = field(default_factory=set)
 
     def add_run(self, run: Run, *, owed: bool) -> None:
         """Takes a record as it is now; read again, it replaces the older one. `owed`: its outbox is not empty."""
         self.known.add(run.request_id)
-        if run.is_signed is False:
-            self.unsigned.add(run.request_id)
+        self.signatures.add_run(run)
         for key, expected in expected_of(run, owed=owed).items():
             if key not in self._matched:
                 self.expected[key] = expected
@@ -111,6 +111,7 @@ class RunMatcher:
                 yield _not_in_audit(key, each)
         for event in self.unmatched.values():
             yield self._not_in_record(event)
+        yield from self.signatures.gaps()
 
     def _match(self, key: UUID) -> None:
         expected, event = self.expected.get(key), self.unmatched.get(key)
@@ -119,6 +120,7 @@ class RunMatcher:
         self.without_actor_basis += hides_how_the_actor_is_known(event, expected.told)
         if names := differing(event, expected.told):
             self.content_mismatches.append(_other_content(event, names))
+        self.signatures.add_event(expected.request_id, event.seq)
         del self.expected[key], self.unmatched[key]
         self._matched.add(key)
 
