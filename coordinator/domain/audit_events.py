@@ -73,7 +73,7 @@ def run_event(
     `again` tells an event apart from one of the same type that the run has told before, in an earlier round.
     """
     return AuditEvent(
-        event_id=deterministic_event_id(request_id, event_type, *again),
+        event_id=run_event_id(event_type, request_id, *again),
         event_type=event_type,
         occurred_at=now,
         source=SOURCE,
@@ -84,12 +84,21 @@ def run_event(
     )
 
 
-def step_event(
-    event_type: str, request_id: str, actor: Actor, now: datetime, step: Step, again: Sequence[str | int] = ()
-) -> AuditEvent:
+def run_event_id(event_type: str, request_id: str, *again: str | int) -> uuid.UUID:
+    """The id of an event about a whole run."""
+    return deterministic_event_id(request_id, event_type, *again)
+
+
+def step_event_id(event_type: str, request_id: str, step: Step) -> uuid.UUID:
+    """The id of an event about one step, of the operation and the round that it has."""
+    again = [step.round] if step.round > 1 else []
+    return deterministic_event_id(request_id, event_type, step.service, step.operation_id or "", *again)
+
+
+def step_event(event_type: str, request_id: str, actor: Actor, now: datetime, step: Step) -> AuditEvent:
     """An event about one step; outcome and duration are there once the step has ended."""
     return AuditEvent(
-        event_id=deterministic_event_id(request_id, event_type, step.service, step.operation_id or "", *again),
+        event_id=step_event_id(event_type, request_id, step),
         event_type=event_type,
         occurred_at=now,
         source=SOURCE,

@@ -54,11 +54,11 @@ class RunEffects:
     def add_run(self, run: Run) -> None:
         """Takes a record as it is now. A step that runs is left out: its journal may have been read before."""
         for step in run.steps:
-            if step.operation_id is not None:
-                self._begun.add(step.operation_id)
-                # Of an operation that went otherwise the coordinator may not have heard everything.
-                if step.state.at_target:
-                    self._succeeded[step.operation_id] = run.request_id, {_effect(step, one) for one in step.applied}
+            self._begun.update(step.operation_ids(run.request_id))
+            # Of an operation that went otherwise the coordinator may not have heard everything.
+            if step.operation_id is not None and step.state.at_target:
+                told = {_effect(step.operation_id, one) for one in step.applied}
+                self._succeeded[step.operation_id] = run.request_id, told
         steps = [step for step in run.steps if step.state.ended and (step.applied or _must_have_applied(step))]
         if steps:
             self._steps[run.request_id] = steps
@@ -109,13 +109,18 @@ class RunEffects:
                 service = self.declared.today(step.service)
                 if service not in journals:
                     continue
-                missing = [one.revision for one in step.applied if _effect(step, one) not in journals[service]]
+                operation_ids = step.operation_ids(request_id)
+                missing = [
+                    one.revision
+                    for one in [*step.applied, *(step.undo.reverted if step.undo else [])]
+                    if not any(_effect(operation_id, one) in journals[service] for operation_id in operation_ids)
+                ]
                 if missing or not step.applied:
                     yield request_id, service, step, missing
 
 
-def _effect(step: Step, one: AppliedRevision) -> Effect:
-    return Effect(step.operation_id or "", JOURNAL_KIND.get(one.action, ""), one.revision)
+def _effect(operation_id: str, one: AppliedRevision) -> Effect:
+    return Effect(operation_id, JOURNAL_KIND.get(one.action, ""), one.revision)
 
 
 def _why(step: Step, missing: list[str]) -> str:

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from coordinator.domain.audit_events import deterministic_event_id
+from coordinator.domain.audit_events import run_event_id, step_event_id
+from coordinator.domain.outbox import DERIVED
 from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.reconciliation.record_signatures import RecordSignatures
 from coordinator.domain.reconciliation.run_facts import (
@@ -16,6 +17,7 @@ from coordinator.domain.reconciliation.run_facts import (
     Told,
     differing,
     hides_how_the_actor_is_known,
+    told_before,
     told_by,
 )
 from coordinator.domain.run import Run
@@ -26,16 +28,19 @@ from migration_sidecar.contract.messages import RecordedAuditEvent
 from migration_sidecar.contract.request_id import REQUEST_ID
 
 # Of these a run record answers for every single one; refusals and conflicts leave no run behind.
-EVENT_TYPES = frozenset(
-    {
-        "migration.requested",
-        "migration.step_planned",
-        "migration.started",
-        "migration.step_started",
-        "migration.step_finished",
-        "migration.finished",
-    }
-)
+EVENT_TYPES = DERIVED | {
+    "migration.approval_awaited",
+    "migration.approval_void",
+    "migration.approved",
+    "migration.cancel_requested",
+    "migration.compensation_started",
+    "migration.pause_requested",
+    "migration.paused",
+    "migration.plan_rejected",
+    "migration.resumed",
+    "migration.retried",
+    "migration.step_compensated",
+}
 
 
 class Expected(NamedTuple):
@@ -139,10 +144,13 @@ def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
     expected_events: dict[UUID, Expected] = {}
 
     def expect(event_type: str, facts: Facts, step: Step | None = None) -> None:
-        key = (step.service, step.operation_id or "") if step else ()
         service = step.service if step else None
         expected_facts = {"event_type": event_type, "request_id": run.request_id, "service": service, **facts}
-        expected_events[deterministic_event_id(run.request_id, event_type, *key)] = Expected(
+        again = [run.round] if run.round > 1 and event_type != "migration.requested" else []
+        key = run_event_id(event_type, run.request_id, *again)
+        if step is not None:
+            key = step_event_id(event_type, run.request_id, step)
+        expected_events[key] = Expected(
             run.request_id, event_type, service, told_by(run, event_type, expected_facts, step), run.accepted_at, owed
         )
 
@@ -153,12 +161,19 @@ def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
         place: Facts = {"database": step.database, "from_revision": revision_list(step.from_revisions)}
         if run.state is RunState.PLANNED:
             expect("migration.step_planned", place, step)
-        if step.operation_id:
+        # A step that waits to be begun again remembers its earlier operations.
+        if step.operation_id and step.started_at is not None:
             expect("migration.step_started", place, step)
-        if step.state.ended and run.state is not RunState.PLANNED:
+        # What became of a step that was taken back replaces how it ended, which the record remembers.
+        if step.state.ended and step.undo is None and run.state is not RunState.PLANNED:
             expect("migration.step_finished", {**place, **_end(step)}, step)
     if run.state.terminal:
         expect("migration.finished", {"outcome": run.state.value})
+    for told in run.told:
+        facts = told_before(run.request_id, told)
+        expected_events[told.event_id] = Expected(
+            run.request_id, told.event_type, told.service, facts, run.accepted_at, owed
+        )
     return expected_events
 
 

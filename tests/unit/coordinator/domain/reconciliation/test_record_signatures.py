@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from coordinator.domain.changes.ending import finish
 from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from coordinator.domain.request import MigrationRequest
@@ -22,7 +23,7 @@ def unchanged_run(request_id: str, first_seq: int, *, is_signed: bool | None) ->
     asked = MigrationRequest(request_id=request_id, services="all", requested_by="ada")
     run = Run.accept(asked, NOW)
     run = run.model_copy(update={"state": RunState.RUNNING, "started_at": NOW, "plan_digest": "0" * 64})
-    run = run._with_run_event("migration.started", NOW, plan_digest="0" * 64).finish(NOW + timedelta(seconds=1))
+    run = finish(run.with_run_event("migration.started", NOW, plan_digest="0" * 64), NOW + timedelta(seconds=1))
     events = [
         RecordedAuditEvent(**notice.event.model_dump(), seq=seq, recorded_at=NOW)
         for seq, notice in enumerate(run.outbox, first_seq)
