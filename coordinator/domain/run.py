@@ -52,6 +52,8 @@ class Run(BaseModel):
     )
     # How the requester is known. Left out while it is None: records of earlier releases have no such field.
     actor_basis: str | None = Field(default=None, exclude_if=lambda basis: basis is None)
+    # Whether the requester is a person, a pipeline or an agent; left out likewise.
+    actor_kind: str | None = Field(default=None, exclude_if=lambda kind: kind is None)
     plan_digest: str | None = None
     accepted_at: datetime
     started_at: datetime | None = None
@@ -77,6 +79,7 @@ class Run(BaseModel):
             request_digest=digest,
             caller=requester.name,
             actor_basis=requester.basis,
+            actor_kind=requester.kind,
             accepted_at=now,
         )
         return run._with_run_event("migration.requested", now, request_digest=digest, **run.asked)
@@ -99,7 +102,7 @@ class Run(BaseModel):
     @property
     def actor(self) -> Actor:
         """Who asked for this run, as its audit events name it."""
-        return Actor(self.request.requested_by, self.caller, self.actor_basis)
+        return Actor(self.request.requested_by, self.caller, self.actor_basis, self.actor_kind)
 
     def public(self) -> dict[str, Any]:
         """The run as the API answers it: without the outbox, with `audit` and with the reason of a standstill."""
