@@ -21,12 +21,14 @@ BATCH = 60  # events in one request: the audit reads 1 MiB, and an event has at 
 class Actor(NamedTuple):
     """Who asked for a run.
 
-    `caller` is a verified name, `claimed` an unchecked one from the request. `basis` says how the name is known.
+    `caller` is a verified name, `claimed` an unchecked one from the request. `basis` says how the name is known, and
+    `kind` whether that operator is a person, a pipeline or an agent.
     """
 
     claimed: str | None = None
     caller: str | None = None
     basis: str | None = None  # None in records of earlier releases
+    kind: str | None = None  # None where no operator is known, and in records of earlier releases
 
     @property
     def name(self) -> str | None:
@@ -37,7 +39,7 @@ class Actor(NamedTuple):
     def facts(self) -> dict[str, Any]:
         """How the name is known, for the event's detail; the claimed name is kept beside the checked one."""
         earlier = f"dapr caller {self.caller}" if self.caller else "claimed" if self.claimed else None
-        return {"actor_basis": self.basis or earlier, "requested_by": self.claimed}
+        return {"actor_basis": self.basis or earlier, "actor_kind": self.kind, "requested_by": self.claimed}
 
 
 UNKNOWN_ACTOR = Actor()

@@ -46,8 +46,8 @@ class Run(BaseModel):
     caller: str | None = (
         None  # the verified name of who asked; in records of earlier releases the app id that Dapr gave
     )
-    # How the requester is known. Left out while it is None: records of earlier releases have no such field.
-    actor_basis: str | None = Field(default=None, exclude_if=lambda basis: basis is None)
+    actor_basis: str | None = left_out_while(None)  # how the requester is known
+    actor_kind: str | None = left_out_while(None)  # whether the requester is a person, a pipeline or an agent
     # Its workflow instance is `<request_id>.<generation>`. 0: the workflow of a release that had no generations.
     generation: int = left_out_while(0)
     round: int = left_out_while(1)  # grows with each retry
@@ -83,6 +83,7 @@ class Run(BaseModel):
             request_digest=digest,
             caller=requester.name,
             actor_basis=requester.basis,
+            actor_kind=requester.kind,
             generation=1,
             accepted_at=now,
         )
@@ -111,7 +112,7 @@ class Run(BaseModel):
     @property
     def actor(self) -> Actor:
         """Who asked for this run, as its audit events name it."""
-        return Actor(self.request.requested_by, self.caller, self.actor_basis)
+        return Actor(self.request.requested_by, self.caller, self.actor_basis, self.actor_kind)
 
     @property
     def running(self) -> list[Step]:

@@ -20,8 +20,8 @@ SERVER_MESSAGE = "server_message"  # the field of a problem that never enters an
 
 # Bytes of JSON as UTF-8. What may be longer in life is cut by its writer, and its name stands in `cut`.
 LIMITS = {
-    "about_seq": 20, "action": 20, "actor_basis": 800, "after": 1500, "applied": 2500, "approval": 20, "attempt": 10,
-    "attempts": 10, "because": 200, "beside_other_tables": 5, "cancelled_by": 70,
+    "about_seq": 20, "action": 20, "actor_basis": 800, "actor_kind": 12, "after": 1500, "applied": 2500, "approval": 20,
+    "attempt": 10, "attempts": 10, "because": 200, "beside_other_tables": 5, "cancelled_by": 70,
     "body_sha256": 66, "built_in": 100, "catalog_sha256": 66, "code": 10, "codes": 1000, "count": 12,
     "current_revisions": 1000, "cut": 200, "dead_letter": 38, "deadline": 200, "detail": 2100, "door": 40,
     "dropped": 2000, "dry_run": 5,
@@ -47,7 +47,7 @@ _ATTEMPT = {"attempt", "operation_id", "way_in"}
 _ATTEMPT_END = _ATTEMPT | {"error", "revision", "sqlstate"}
 _REVISION = _ATTEMPT | {"heads_before", "message", "revision", "sha256", "tables", "tables_count"}
 
-_ALWAYS = {"actor_basis", "cut", "requested_by"}
+_ALWAYS = {"actor_basis", "actor_kind", "cut", "requested_by"}
 FACTS = {
     "migration.requested": _REQUEST | {"request_digest", "services", "target"},
     "migration.rejected": _PROBLEM | {"body_sha256", "door", "verb"},

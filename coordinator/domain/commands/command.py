@@ -88,6 +88,7 @@ class Command(BaseModel):
     requested_by: str  # as it was claimed
     caller: str | None = None  # the verified name
     actor_basis: str | None = None
+    actor_kind: str | None = Field(default=None, exclude_if=lambda kind: kind is None)
     at: datetime
     plan_digest: str | None = None
     now: bool = False
@@ -95,7 +96,7 @@ class Command(BaseModel):
     @property
     def actor(self) -> Actor:
         """Who gave it, as the audit names him."""
-        return Actor(self.requested_by, self.caller, self.actor_basis)
+        return Actor(self.requested_by, self.caller, self.actor_basis, self.actor_kind)
 
     @property
     def by(self) -> str:

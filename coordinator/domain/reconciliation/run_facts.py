@@ -74,9 +74,12 @@ def _claims(event: RecordedAuditEvent) -> dict[str, Any]:
 
 
 def _needed(event: RecordedAuditEvent, told: Told) -> list[str]:
-    if event.event_type != "migration.requested" or told.actors is None:
+    if told.actors is None:
         return []
-    return [name for name in ASKED if told.detail[name][0] is not None]
+    # Records of earlier releases do not have the kind, so an event whose record has it was written with it.
+    always = ("actor_kind",)
+    names = (*always, *ASKED) if event.event_type == "migration.requested" else always
+    return [name for name in names if told.detail[name][0] is not None]
 
 
 def _fact(event: RecordedAuditEvent, name: str) -> object:

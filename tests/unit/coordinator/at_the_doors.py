@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from coordinator.api import (
     acknowledgements,
     audit_proxy,
+    commands,
     dead_letters,
     fleet,
     health,
@@ -28,6 +29,7 @@ from coordinator.domain.audit_events import SOURCE as COORDINATOR
 from coordinator.domain.permissions import Permissions
 from coordinator.ports import TokenVerifier
 from coordinator.runs.resubmission import Resubmission
+from coordinator.runs.steering import Steering
 from coordinator.unavailable import ServiceRefused, ServiceUnreachable
 from migration_sidecar.contract.messages import Problem
 from migration_sidecar.http_server.problem_response import install_problem_handlers

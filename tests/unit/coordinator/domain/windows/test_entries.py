@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.domain.catalog import Catalog, read_catalog
+from coordinator.domain.catalog import Catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.windows import entry_fields
 from coordinator.domain.windows.calendar import Calendar
 from coordinator.domain.windows.opening import Closed, Open
