@@ -21,7 +21,7 @@ CATALOGUE = ROOT / "migration_sidecar" / "contract" / "problem_catalogue"
 PROGRAM = re.compile(r"```.*?```", re.DOTALL)
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
-MOVE = re.compile(r"^ *(\w+) --> (\w+)$", re.MULTILINE)
+MOVE = re.compile(r"^ +(\w+) --> (\w+)(?: : .*)?$", re.M)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
