@@ -19,6 +19,7 @@ SENTENCES = {
     "migration.step_started": "step begins",
     "migration.step_finished": "step ended",
     "migration.finished": "run ended",
+    "gap.acknowledged": "an operator answers for a gap of reconcile",
     "migration.conflict": "the same id came with another body and was refused",
     "attempt.started": "attempt begins",
     "attempt.failed": "attempt failed",
