@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from coordinator.api.subscriptions import handle_event
 from coordinator.cli.app import app as command_line
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from scripts.infrastructure import ports
 from tests.unit.coordinator.at_the_doors import app_of, event, event_requesters
 from tests.unit.coordinator.fakes import Clock, World

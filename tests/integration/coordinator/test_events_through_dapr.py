@@ -20,7 +20,7 @@ from fastapi import FastAPI, Request, Response
 
 from coordinator.api import subscriptions
 from coordinator.audit.rejections import RateLimit, Rejections
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.runs.resubmission import Resubmission
 from coordinator.unavailable import StateContended
 from scripts.infrastructure import ports

@@ -11,7 +11,7 @@ import pytest
 from coordinator.adapters.operator_keys import OperatorKeys
 from coordinator.api.schemas import DeadLetterDocument, DeadLetterPage
 from coordinator.api.subscriptions import handle_event
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from signed_calls.key_folder import public_folder
 from signed_calls.keys import PublicKeys
 from signed_calls.settings import CallSettings

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from coordinator.api.subscriptions import handle_event
-from coordinator.domain.catalog import read_catalog
+from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.dead_letters.letter import BecameRun
 from coordinator.domain.dead_letters.refusals import LetterNotResubmittable, NoSuchLetter
 from coordinator.domain.permissions import NotPermitted, Proof, Requester
