@@ -1,11 +1,13 @@
 """Verifies an export of the audit, or the proof of one event. Needs only Python and the package `cryptography`.
 
     python verify.py export.jsonl --keys audit-keys.json --anchors anchors-<chain id>.jsonl [--segment segment.jsonl]
+                     [--not-older-than 7d]
     python verify.py proof.json --keys audit-keys.json
 
 The formats are specified in docs/audit.md. Exit code 0: everything is correct; 1: something is wrong, and the output
 names the first wrong event; 2: the file is not readable; 3: nothing is wrong, but events are in sealed segments whose
-files were not given, and so were not seen. Store the key file where the administrators of the audit's
+files were not given, and so were not seen. An old export with old anchors is correct as well: `--not-older-than` says
+how old its last anchor may be. Store the key file where the administrators of the audit's
 database cannot write. Without trusted keys, this shows only that the file is consistent.
 
 The audit service signs and exports with this same code, so a mistake here is invisible to both. Independent of it are
@@ -21,6 +23,7 @@ import sys
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from hashlib import file_digest, sha256
 from typing import Any, BinaryIO, TypeVar
 
@@ -31,6 +34,8 @@ NOTHING = "0" * 64  # hash before the first event and before the first anchor
 LINE_BYTES = 16 << 20
 MISSING = "After event {before} comes event {seq}: what was between is missing."
 INSERTED = "Event {seq} does not follow the event before it: one was inserted or replaced."
+AGE = re.compile(r"([1-9]\d{0,4})([mhd])", re.ASCII)
+OLD = "Nothing shows that this is the present: an anchor of {wanted} or later was asked for, and {last}."
 CONTESTED = "Told twice, with different contents: {number} of the events; audit.conflict events name each of them."
 HASH = re.compile(r"[0-9a-f]{64}")
 EVENT = re.compile(
@@ -69,6 +74,7 @@ class Verdict:
     last_seq: int = 0
     events: int = 0
     anchored_seq: int = 0
+    anchored_at: str = ""  # when the anchor at `anchored_seq` was signed, by the signer's clock
     first_bad_seq: int | None = None
     reason: str | None = None
     sentence: str = ""
@@ -365,7 +371,7 @@ class Export:
         if anchor.count == self.tree.count and anchor.merkle_root != self.tree.root():
             raise Broken(anchor.seq - anchor.count + 1, "rewritten", f"The tree signed at {anchor.seq} is another one.")
         self.anchor, self.tree, self.segment_open, self.follows = anchor, Tree(), False, True
-        self.verdict.anchored_seq = anchor.seq
+        self.verdict.anchored_seq, self.verdict.anchored_at = anchor.seq, anchor.signed_at
 
     def take_segment(self, segment: Mapping[str, Any]) -> None:
         """Takes the line of a sealed segment, whose events were removed. The next anchor must sign its last event."""
@@ -425,6 +431,8 @@ class Export:
         if beyond:
             self.verdict.notes.append(f"Signed up to event {self.last_outside}; this export ends at {self.seq}.")
         signed_seq = max([self.verdict.anchored_seq, *(seq for seq in self.outside if seq <= self.seq)])
+        if signed_seq in self.outside:
+            self.verdict.anchored_at = self.outside[signed_seq].signed_at
         self.verdict.anchored_seq, self.verdict.last_seq, self.verdict.last_hash = signed_seq, self.seq, self.hash
         if signed_seq < self.seq:
             first = max(signed_seq + 1, self.verdict.first_seq)
@@ -505,7 +513,7 @@ def verify_proof(proof: Mapping[str, Any], trusted: Keys | None) -> Verdict:
         raise Unreadable("the file is not of the form audit-proof-1")
     anchor = Anchor.read(proof)
     seq, hash = int(match[1]), match[4].decode()
-    verdict = Verdict("proof", True, anchor.chain_id, seq, seq, 1, anchor.seq)
+    verdict = Verdict("proof", True, anchor.chain_id, seq, seq, 1, anchor.seq, anchor.signed_at)
     try:
         Keys(proof.get("keys"), trusted).require_signed(anchor)
         computed = event_hash(match[3].decode(), seq, match[2].decode(), payload_hash(_text(match[5])))
@@ -598,15 +606,18 @@ def verify_file(
     anchors: str | None = None,
     segments: Sequence[str] = (),
     *,
+    not_older_than: datetime | None = None,
     progress: bool = False,
 ) -> Verdict:
     """Verifies an export or a proof; the first line says which. Raises Unreadable or OSError.
 
+    An export whose last anchor was signed before `not_older_than` (aware) is refused as `old`.
+
     `segments` are files of events that are no longer in the audit's database; one that does not hold is the verdict.
     Without `keys`, the verdict has a note that nothing shows who signed.
     """
-    if anchors and not keys:
-        raise Unreadable("--anchors needs --keys: anchors are worth what their signatures are")
+    if not keys:
+        _refuse_without_keys(anchors, not_older_than)
     trusted = _read_keys(keys) if keys else None
     sealed: dict[str, Verdict] = {}
     for segment in segments:
@@ -618,6 +629,8 @@ def verify_file(
         first = file.readline(LINE_BYTES)
         form = _object(first).get("format")
         if form == "audit-proof-1":
+            if not_older_than:
+                raise Unreadable("how old an anchor may be is asked of an export: a proof is of one event")
             verdict = verify_proof(_object(first), trusted)
         elif form == "audit-export-1":
             size = file.seek(0, 2)
@@ -628,11 +641,44 @@ def verify_file(
             except Broken as broken:
                 return _refused(Verdict("export"), broken)
             verdict = verify_export(lines_of(file, size if progress else 0), trusted, outside, sealed)
+            if verdict.ok and not_older_than:
+                verdict = _require_young(verdict, not_older_than)
         else:
             raise Unreadable("it is neither audit-export-1 nor audit-proof-1")
     if trusted is None:
         verdict.notes.append("No trusted keys were given: this shows that the file agrees with itself, not who signed.")
     return verdict
+
+
+def _refuse_without_keys(anchors: str | None, not_older_than: datetime | None) -> None:
+    if anchors:
+        raise Unreadable("--anchors needs --keys: anchors are worth what their signatures are")
+    if not_older_than:
+        raise Unreadable("--not-older-than needs --keys: anybody can sign something new with a key of his own")
+
+
+def _require_young(verdict: Verdict, bound: datetime) -> Verdict:
+    try:
+        if verdict.anchored_at and datetime.fromisoformat(verdict.anchored_at) >= bound:
+            return verdict
+    except ValueError:
+        raise Unreadable("an anchor is not of the form audit-anchor-1") from None
+    last = f"the last one is of {shown_time(verdict.anchored_at)}" if verdict.anchored_at else "there is none"
+    wanted = shown_time(bound.astimezone(UTC).isoformat())
+    return _refused(verdict, Broken(None, "old", OLD.format(wanted=wanted, last=last)))
+
+
+def oldest_allowed(text: str, now: datetime) -> datetime:
+    """What `--not-older-than` means: so long before now (90m, 36h, 7d), or a day or a time. Raises ValueError."""
+    if match := AGE.fullmatch(text):
+        return now - timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[match[2]]: int(match[1])})
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def shown_time(moment: str) -> str:
+    """A time in UTC for people, without parts of a second."""
+    return f"{moment[:10]} {moment[11:19]} UTC"
 
 
 def _sha256_of(path: str) -> str:
@@ -657,12 +703,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keys", help="audit-keys.json, from a place you trust")
     parser.add_argument("--anchors", help="the anchors that are kept outside the database")
     parser.add_argument("--segment", action="append", default=[], help="a sealed segment; repeatable")
+    parser.add_argument("--not-older-than", metavar="AGE", help="of the last anchor: 90m, 36h, 7d, a day or a time")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
+    files = (options.file, options.keys, options.anchors, options.segment)
     try:
-        verdict = verify_file(
-            options.file, options.keys, options.anchors, options.segment, progress=sys.stderr.isatty()
-        )
+        bound = _bound(options.not_older_than)
+        verdict = verify_file(*files, not_older_than=bound, progress=sys.stderr.isatty())
     except (Unreadable, Broken, OSError) as error:
         print(f"Not verified: {error}.".replace("..", "."), file=sys.stderr)
         return 2
@@ -673,6 +720,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if not verdict.ok else 3 if verdict.unseen else 0
 
 
+def _bound(text: str | None) -> datetime | None:
+    try:
+        return oldest_allowed(text, datetime.now(UTC)) if text is not None else None
+    except ValueError:
+        raise Unreadable(f"{text!r} is no age (90m, 36h, 7d), no day and no time") from None
+
+
 def sentence(verdict: Verdict) -> str:
     """The verdict in one sentence, for people."""
     if not verdict.ok:
@@ -680,9 +734,10 @@ def sentence(verdict: Verdict) -> str:
         return f"NOT OK ({verdict.reason}). {verdict.sentence}{where}"
     if verdict.kind == "proof":
         return f"OK. Event {verdict.first_seq} is among those signed by the anchor at seq {verdict.anchored_seq}."
+    at = f", at {shown_time(verdict.anchored_at)}" if verdict.anchored_at else ""
     return (
         f"OK. {verdict.events} events, {verdict.first_seq} to {verdict.last_seq}, are one chain;"
-        f" signed up to {verdict.anchored_seq}."
+        f" signed up to {verdict.anchored_seq}{at}."
     )
 
 

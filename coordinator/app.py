@@ -24,7 +24,9 @@ from coordinator.adapters.operator_keys import OperatorKeys
 from coordinator.adapters.service_client import HttpServices
 from coordinator.adapters.signed_documents import SignedDocuments
 from coordinator.api import (
+    acknowledgements,
     audit_proxy,
+    command_events,
     commands,
     dead_letters,
     fleet,
@@ -35,6 +37,7 @@ from coordinator.api import (
 )
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
+from coordinator.audit.acknowledgements import GapAcknowledgement
 from coordinator.audit.availability import MonitoredAuditTrail
 from coordinator.audit.dead_letters import DeadLetters
 from coordinator.audit.drift import DriftRecorder
@@ -159,7 +162,7 @@ def _wire(
     acceptance = Acceptance(runs, workflows, catalog, now)
     intake = RequestIntake(acceptance, rejections, now, permissions)
     steering = Steering(runs, acceptance, permissions, catalog, now)
-    call_requesters, event_requesters = _requesters(settings, catalog, permissions)
+    call_requesters, event_requesters, command_requesters = _requesters(settings, catalog, permissions)
     if call_requesters.tokens is not None:
         app.state.more_challenges = (f'Bearer realm="{settings.app_id}"',)
     run_recovery = RunRecovery(runs, workflows, WorkflowProgress(running_activities))
@@ -182,8 +185,11 @@ def _wire(
     resubmission = Resubmission(letters, intake, spool)
     app.include_router(dead_letters.routes(dead_letters.DeadLetterDependencies(letters, resubmission, call_requesters)))
     app.include_router(audit_proxy.routes(audit, call_requesters))
+    acknowledgement = GapAcknowledgement(audit, catalog.fleet.audit, spool, now, permissions)
+    app.include_router(acknowledgements.routes(acknowledgement, intake, call_requesters))
     app.include_router(journals.routes(catalog, messenger, call_requesters))
-    subscriptions.subscribe(app, subscriptions.EventDoor(intake, event_requesters, letters), settings.pubsub)
+    topics = subscriptions.subscribe(app, subscriptions.EventDoor(intake, event_requesters, letters), settings.pubsub)
+    command_events.subscribe(topics, command_events.CommandDoor(steering, intake, command_requesters), settings.pubsub)
     app.include_router(
         health.routes(
             runs=runs, is_worker_connected=lambda: workflows.connected, recovery_loop=recovery_loop, intake=intake
@@ -204,7 +210,7 @@ def _documents(settings: Settings, daprd: DaprHttpClient) -> DocumentStore:
 
 def _requesters(
     settings: Settings, catalog: Catalog, permissions: Permissions
-) -> tuple[CallRequesters, EventRequesters]:
+) -> tuple[CallRequesters, EventRequesters, EventRequesters]:
     """How those who call and publish are known. Raises BadCallSettings."""
     calls, app_id = read_call_settings(os.environ), settings.app_id
     keys = OperatorKeys(catalog.operators, None if calls.keys is None else PublicKeys(calls.keys))
@@ -212,7 +218,10 @@ def _requesters(
     call_requesters = CallRequesters.of(calls, app_id, keys, permissions, tokens)
     call_requesters.policy.log_at_start()
     unsigned = catalog.fleet.events == "trusted-broker"
-    return call_requesters, EventRequesters.of(calls, app_id, keys, subscriptions.TOPIC, unsigned_are_taken=unsigned)
+    events = EventRequesters.of(calls, app_id, keys, subscriptions.TOPIC, unsigned_are_taken=unsigned)
+    # A broker that is trusted with requests is not trusted with commands: they are for operators who are proven.
+    commands = EventRequesters.of(calls, app_id, keys, command_events.TOPIC, unsigned_are_taken=False)
+    return call_requesters, events, commands
 
 
 def _signer(settings: Settings) -> Signer | None:

@@ -73,6 +73,12 @@ class DocumentStore(Protocol):
         """False when the document was changed since it was read."""
         ...
 
+    async def replace_with(
+        self, key: str, value: Mapping[str, Any], etag: str, others: Mapping[str, Mapping[str, Any]]
+    ) -> bool:
+        """Replaces a document and writes others, whatever these were: all of it, or nothing. False as for `replace`."""
+        ...
+
 
 class AuditTrail(Protocol):
     """The audit of the fleet."""

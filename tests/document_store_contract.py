@@ -56,6 +56,22 @@ class DocumentStoreContract:
         assert seen is not None
         assert not await store.replace(fresh(), {"n": 1}, seen.etag)
 
+    async def test_several_documents_are_written_together_or_not_at_all(self, store: DocumentStore) -> None:
+        key, new, old = fresh(), fresh(), fresh()
+        await store.create(key, {"n": 1})
+        await store.create(old, {"n": 1})
+        seen = await store.read(key)
+        assert seen is not None
+        assert await store.replace_with(key, {"n": 2}, seen.etag, {new: {"n": 2}, old: {"n": 2}})
+        assert [await value_of(store, each) for each in (key, new, old)] == [{"n": 2}] * 3
+        assert not await store.replace_with(key, {"n": 3}, seen.etag, {new: {"n": 3}, old: {"n": 3}})
+        assert [await value_of(store, each) for each in (key, new, old)] == [{"n": 2}] * 3
+        again = await store.read(key)
+        assert again is not None
+        assert await store.replace_with(key, {"n": 4}, again.etag, {})
+        assert not await store.replace_with(fresh(), {"n": 5}, again.etag, {new: {"n": 5}})
+        assert await value_of(store, new) == {"n": 2}
+
     async def test_many_are_read_at_once_with_marks_that_hold(self, store: DocumentStore) -> None:
         keys = [fresh() for _ in range(120)]
         await asyncio.gather(*(store.create(key, {"key": key}) for key in keys))

@@ -12,6 +12,7 @@ from coordinator.unavailable import DocumentTooLarge, SidecarUnreachable, StateU
 
 # With first-write, state.postgresql reports a lost race as 409, and an existing key only in the text of a 500.
 ETAG_MISMATCH = (b"possible etag mismatch", b"no item was updated")
+FIRST_WRITE = {"concurrency": "first-write", "consistency": "strong"}
 BULK_LIMIT = 100
 # daprd takes 4 MiB for a request and refuses more in words that differ from store to store.
 DOCUMENT_BYTES = 3_500_000
@@ -60,17 +61,19 @@ class DaprDocuments:
         """False where the document changed since `etag`; raises StateUnavailable, and DocumentTooLarge above 3.5 MB."""
         return await self._write({"key": key, "value": value, "etag": etag})
 
+    async def replace_with(
+        self, key: str, value: Mapping[str, Any], etag: str, others: Mapping[str, Mapping[str, Any]]
+    ) -> bool:
+        """As DocumentStore.replace_with, in one transaction of the store; the 3.5 MB are for all documents together."""
+        first = {"key": key, "value": value, "etag": etag, "options": FIRST_WRITE}
+        items = [first, *({"key": name, "value": other} for name, other in others.items())]
+        body = {"operations": [{"operation": "upsert", "request": item} for item in items]}
+        _require_size(key, body)
+        return _is_written(await self._ask("POST", f"{self._path}/transaction", body=body))
+
     async def _write(self, item: dict[str, Any]) -> bool:
-        size = len(json.dumps(item["value"], ensure_ascii=False).encode())
-        if size > DOCUMENT_BYTES:
-            raise DocumentTooLarge(item["key"], size, DOCUMENT_BYTES)
-        item["options"] = {"concurrency": "first-write", "consistency": "strong"}
-        reply = await self._ask("POST", self._path, body=[item])
-        if reply.status in (200, 201, 204):
-            return True
-        if reply.status == 409 or any(words in reply.content for words in ETAG_MISMATCH):
-            return False
-        raise StateUnavailable(_why(reply))
+        _require_size(item["key"], item["value"])
+        return _is_written(await self._ask("POST", self._path, body=[{**item, "options": FIRST_WRITE}]))
 
     async def _ask(self, method: str, path: str, **arguments: Any) -> Reply:
         try:
@@ -81,6 +84,20 @@ class DaprDocuments:
             raise StateUnavailable("no answer in time") from error
         except AnswerTooLarge as error:
             raise StateUnavailable(f"the store answered {error}") from error
+
+
+def _require_size(key: str, value: Any) -> None:
+    size = len(json.dumps(value, ensure_ascii=False).encode())
+    if size > DOCUMENT_BYTES:
+        raise DocumentTooLarge(key, size, DOCUMENT_BYTES)
+
+
+def _is_written(reply: Reply) -> bool:
+    if reply.status in (200, 201, 204):
+        return True
+    if reply.status == 409 or any(words in reply.content for words in ETAG_MISMATCH):
+        return False
+    raise StateUnavailable(_why(reply))
 
 
 def _value(reply: Reply) -> Any:

@@ -58,6 +58,7 @@ ACCEPTED = answer(
 
 
 def checked_request_id(text: str) -> str:
+    """The text, if it is a request id; raises CM-103."""
     if not REQUEST_ID.fullmatch(text):
         raise BadRequestId(f"{quote_for_message(text)} is not of the form [A-Za-z0-9_-]{{1,64}}")
     return text

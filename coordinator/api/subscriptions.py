@@ -38,20 +38,24 @@ class EventDoor(NamedTuple):
     letters: DeadLetters | None = None
 
 
-def subscribe(app: FastAPI, door: EventDoor, pubsub: str) -> None:
-    """Adds the routes of both topics, and `GET /dapr/subscribe`, which daprd reads once when the port is open."""
+def subscribe(app: FastAPI, door: EventDoor, pubsub: str) -> DaprApp:
+    """Adds the routes of both topics, and `GET /dapr/subscribe`, which daprd reads once when the port is open.
+
+    Returns what further topics are added to: a second DaprApp would not be read.
+    """
 
     async def migrate_requested(request: Request) -> JSONResponse:
-        return _answer(await handle_event(await _body(request), *door))
+        return _answer(await handle_event(await read_event(request), *door))
 
     async def migrate_requested_dead(request: Request) -> JSONResponse:
-        return _answer(await handle_dead_letter(await _body(request), *door))
+        return _answer(await handle_dead_letter(await read_event(request), *door))
 
     topics = DaprApp(app)
     requested = topics.subscribe(pubsub, TOPIC, route="/events/migrate-requested", dead_letter_topic=DEAD_LETTER_TOPIC)
     requested(migrate_requested)
     # It has no dead-letter topic: a dead letter that fails again must not be delivered for ever.
     topics.subscribe(pubsub, DEAD_LETTER_TOPIC, route="/events/migrate-requested-dead")(migrate_requested_dead)
+    return topics
 
 
 async def handle_event(
@@ -154,7 +158,7 @@ async def _mark_taken(event: ReceivedEvent, run: Run, door: EventDoor) -> None:
         log.warning("dead_letter_not_marked", extra={"request_id": run.request_id, "why": type(unmarked).__name__})
 
 
-async def _body(request: Request) -> bytes:
+async def read_event(request: Request) -> bytes:
     """The body; empty if it is too large. It is read to its end, because daprd takes an earlier answer for an error."""
     try:
         return await read_body(request, LARGEST_EVENT, BodyTooLarge)

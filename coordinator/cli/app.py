@@ -9,6 +9,7 @@ import typer
 
 from coordinator.cli import options, tables
 from coordinator.cli.audit import export, list_events, proof, reconcile, report, show, verify
+from coordinator.cli.audit.operator_actions import acknowledge
 from coordinator.cli.command_context import session
 from coordinator.cli.console import print_hint, print_json, say_damaged, stderr, stdout
 from coordinator.cli.dead_letters.group import dead_letters
@@ -41,6 +42,7 @@ audit.command("export", epilog=export.EXAMPLES)(export.export)
 audit.command("proof", epilog=proof.EXAMPLES)(proof.proof)
 audit.command("report", epilog=report.EXAMPLES)(report.report)
 audit.command("reconcile", epilog=reconcile.EXAMPLES)(reconcile.reconcile)
+audit.command("acknowledge", epilog=acknowledge.EXAMPLES)(acknowledge.acknowledge)
 app.add_typer(audit)
 app.add_typer(dead_letters)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from coordinator.client.client import CoordinatorClient
 from coordinator.client.errors import CannotReach
@@ -34,6 +35,7 @@ class LiveVerdict(View):
     events: int = 0
     head_seq: int = 0
     anchored_seq: int = 0
+    anchored_at: datetime | None = None  # when the last anchor was signed, by the clock of cas-audit
     retired_until: int = 0
     retired: list[RetiredView] = []
     contested: int = 0  # events of which the audit was told two contents
@@ -62,7 +64,18 @@ class LiveVerdict(View):
         if not self.events:
             return ["OK. The audit holds no events to verify.", *self._notes()]
         whole = f"OK. {self.events} events, {self.first_seq} to {self.last_seq}, are one chain"
-        return [f"{whole}; signed up to {self.anchored_seq}.", *self._notes()]
+        at = f", at {_shown(self.anchored_at)}" if self.anchored_at else ""
+        return [f"{whole}; signed up to {self.anchored_seq}{at}.", *self._notes()]
+
+    def required_since(self, bound: datetime | None) -> LiveVerdict:
+        """The same verdict, or one that does not hold because its last anchor was signed before `bound`."""
+        if bound is None or not self.ok or (self.anchored_at is not None and self.anchored_at >= bound):
+            return self
+        last = f"the last one is of {_shown(self.anchored_at)}" if self.anchored_at else "there is none"
+        sentence = (
+            f"Nothing shows that this is the present: an anchor of {_shown(bound)} or later was asked for, and {last}."
+        )
+        return self.model_copy(update={"ok": False, "reason": "old", "sentence": sentence})
 
     def _notes(self) -> list[str]:
         unsigned = max(self.anchored_seq + 1, self.first_seq)
@@ -74,6 +87,10 @@ class LiveVerdict(View):
             self.anchoring: self.anchoring,
         }
         return [note for note, holds in notes.items() if holds]
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def contested_note(number: int) -> str:

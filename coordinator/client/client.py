@@ -173,6 +173,10 @@ class CoordinatorClient:
         """The audit's events of one run, with a summary."""
         return self._call("GET", f"/audit/runs/{request_id}")
 
+    def acknowledge(self, body: Document) -> Document:
+        """Has an acknowledgement recorded and returns its event. A repeat is a second event that says the same."""
+        return self._call("POST", "/audit/acknowledgements", json=body)
+
     def audit_verify(self, parameters: Document) -> Document:
         """The verdict on one range of events: at most `limit` of them, after number `after`."""
         return self._call("GET", "/audit/verify", params=parameters)

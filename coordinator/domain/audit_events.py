@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from coordinator.domain.step import Step, Undo
 from migration_sidecar.contract.audit_detail import problem_facts, revision_list, truncate_detail
-from migration_sidecar.contract.messages import AuditEvent, Problem, ServiceStatus
+from migration_sidecar.contract.messages import AuditEvent, Problem, RecordedAuditEvent, ServiceStatus
 from migration_sidecar.contract.strict_json import mask_url_passwords
 
 SOURCE = "migration-coordinator"
@@ -21,12 +21,14 @@ BATCH = 60  # events in one request: the audit reads 1 MiB, and an event has at 
 class Actor(NamedTuple):
     """Who asked for a run.
 
-    `caller` is a verified name, `claimed` an unchecked one from the request. `basis` says how the name is known.
+    `caller` is a verified name, `claimed` an unchecked one from the request. `basis` says how the name is known, and
+    `kind` whether that operator is a person, a pipeline or an agent.
     """
 
     claimed: str | None = None
     caller: str | None = None
     basis: str | None = None  # None in records of earlier releases
+    kind: str | None = None  # None where no operator is known, and in records of earlier releases
 
     @property
     def name(self) -> str | None:
@@ -37,7 +39,7 @@ class Actor(NamedTuple):
     def facts(self) -> dict[str, Any]:
         """How the name is known, for the event's detail; the claimed name is kept beside the checked one."""
         earlier = f"dapr caller {self.caller}" if self.caller else "claimed" if self.claimed else None
-        return {"actor_basis": self.basis or earlier, "requested_by": self.claimed}
+        return {"actor_basis": self.basis or earlier, "actor_kind": self.kind, "requested_by": self.claimed}
 
 
 UNKNOWN_ACTOR = Actor()
@@ -73,7 +75,7 @@ def run_event(
     `again` tells an event apart from one of the same type that the run has told before, in an earlier round.
     """
     return AuditEvent(
-        event_id=deterministic_event_id(request_id, event_type, *again),
+        event_id=run_event_id(event_type, request_id, *again),
         event_type=event_type,
         occurred_at=now,
         source=SOURCE,
@@ -84,12 +86,21 @@ def run_event(
     )
 
 
-def step_event(
-    event_type: str, request_id: str, actor: Actor, now: datetime, step: Step, again: Sequence[str | int] = ()
-) -> AuditEvent:
+def run_event_id(event_type: str, request_id: str, *again: str | int) -> uuid.UUID:
+    """The id of an event about a whole run."""
+    return deterministic_event_id(request_id, event_type, *again)
+
+
+def step_event_id(event_type: str, request_id: str, step: Step) -> uuid.UUID:
+    """The id of an event about one step, of the operation and the round that it has."""
+    again = [step.round] if step.round > 1 else []
+    return deterministic_event_id(request_id, event_type, step.service, step.operation_id or "", *again)
+
+
+def step_event(event_type: str, request_id: str, actor: Actor, now: datetime, step: Step) -> AuditEvent:
     """An event about one step; outcome and duration are there once the step has ended."""
     return AuditEvent(
-        event_id=deterministic_event_id(request_id, event_type, step.service, step.operation_id or "", *again),
+        event_id=step_event_id(event_type, request_id, step),
         event_type=event_type,
         occurred_at=now,
         source=SOURCE,
@@ -195,6 +206,23 @@ def drift_event(status: ServiceStatus, now: datetime) -> AuditEvent:
                 "head_revisions": status.head_revisions,
                 **({"code": status.error.code} if status.error else {}),
             },
+        ),
+    )
+
+
+def acknowledgement_event(gap: str, about: RecordedAuditEvent, now: datetime, actor: Actor, reason: str) -> AuditEvent:
+    """That somebody has looked at a gap which `audit reconcile` finds by the event `about`, and answers for it."""
+    return AuditEvent(
+        event_id=deterministic_event_id("gap.acknowledged", about.seq, now.isoformat()),
+        event_type="gap.acknowledged",
+        occurred_at=now,
+        source=SOURCE,
+        request_id=about.request_id,
+        service=about.service,
+        actor=actor.name,
+        outcome="acknowledged",
+        detail=truncate_detail(
+            "gap.acknowledged", {**actor.facts, "gap": gap, "about_seq": about.seq, "reason": reason}
         ),
     )
 

@@ -6,11 +6,11 @@ How a requester is known is found out at the doors; nothing is decided by a name
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from coordinator.domain.audit_events import Actor
 from coordinator.domain.tokens.identity_provider import Subject
@@ -37,11 +37,15 @@ EVERYTHING = frozenset(Permission)
 
 
 class OperatorKind(StrEnum):
-    """What an operator is. For readers of fleet.toml; nothing is decided by it yet."""
+    """What an operator is. The audit shows it beside the name."""
 
     PERSON = "person"
     PIPELINE = "pipeline"
-    AGENT = "agent"
+    AGENT = "agent"  # a program that decides by itself what to ask for
+
+
+# Whatever `may` says: an approval is the word of somebody who answers for it.
+NEVER = {OperatorKind.AGENT: frozenset({Permission.APPROVE})}
 
 
 class Operator(BaseModel):
@@ -58,9 +62,21 @@ class Operator(BaseModel):
     # The `sub` of its tokens, if those of [oidc] prove it, too.
     oidc_subject: Subject | None = None
 
+    @model_validator(mode="after")
+    def _refuse_what_its_kind_never_may(self) -> Self:
+        """A file that says more than is true would mislead its readers."""
+        if forbidden := self._listed & NEVER.get(self.kind, frozenset()):
+            words = ", ".join(sorted(forbidden))
+            raise ValueError(f"the operator {self.name} is of the kind {self.kind}, which may never {words}")
+        return self
+
     @property
     def permissions(self) -> frozenset[Permission]:
         """What it may, with what follows from that: whoever may do anything may also read."""
+        return self._listed - NEVER.get(self.kind, frozenset())
+
+    @property
+    def _listed(self) -> frozenset[Permission]:
         return EVERYTHING if Permission.ADMIN in self.may else frozenset(self.may) | {Permission.READ}
 
 
@@ -92,6 +108,7 @@ class Requester:
     # Of a token; then both are set, also where the subject is no operator.
     issuer: str | None = None
     subject: str | None = None
+    kind: OperatorKind | None = None  # of the operator; None where it is none, or nobody has looked
 
     @property
     def basis(self) -> str:
@@ -102,7 +119,8 @@ class Requester:
 
     def actor(self, claimed: str | None = None) -> Actor:
         """For an event of the audit; `claimed` is the name that the request gives."""
-        return Actor(claimed, self.name, None if claimed is None and self == UNCHECKED else self.basis)
+        basis = None if claimed is None and self == UNCHECKED else self.basis
+        return Actor(claimed, self.name, basis, self.kind)
 
 
 UNCHECKED = Requester(Proof.UNCHECKED)
@@ -126,6 +144,11 @@ class Permissions:
     def name_of_subject(self, subject: str) -> str | None:
         """The operator whose tokens have this subject, letter by letter; None if there is none."""
         return self._subjects.get(subject)
+
+    def with_kind(self, requester: Requester) -> Requester:
+        """The requester with the kind of the operator that it is, for the audit."""
+        operator = self._operators.get(requester.name or "")
+        return requester if operator is None else replace(requester, kind=operator.kind)
 
     def require(
         self, requester: Requester, permission: Permission, services: Literal["all"] | Collection[str] = ()

@@ -14,7 +14,7 @@ from coordinator.domain.audit_events import Actor
 from coordinator.domain.commands.approval import Approval
 from coordinator.domain.commands.command import Command
 from coordinator.domain.commands.legality import possible
-from coordinator.domain.outbox import OutboxEntry
+from coordinator.domain.outbox import DERIVED, PROGRESS_EVENT_OF, OutboxEntry, ToldEvent
 from coordinator.domain.outcome import Outcome
 from coordinator.domain.permissions import UNCHECKED, Requester
 from coordinator.domain.policies.waiting import Waiting
@@ -24,16 +24,10 @@ from coordinator.domain.stalled_run import Standstill, standstill_sentence
 from coordinator.domain.step import Step, StepState
 from coordinator.errors import IllegalMove
 from migration_sidecar.contract.messages import AuditEvent, Problem
-from migration_sidecar.contract.progress_events import ProgressEventType
 
 Change = Callable[["Run"], "Run"]
 # Fields that any progress of a run clears.
 CLEARED_BY_PROGRESS: Mapping[str, Any] = {"waiting_for": None, "waiting": None, "standstill": None}
-PROGRESS_EVENT_OF = {
-    "migration.requested": ProgressEventType.ACCEPTED,
-    "migration.step_finished": ProgressEventType.STEP_FINISHED,
-    "migration.finished": ProgressEventType.FINISHED,
-}
 
 
 class Run(BaseModel):
@@ -52,8 +46,8 @@ class Run(BaseModel):
     caller: str | None = (
         None  # the verified name of who asked; in records of earlier releases the app id that Dapr gave
     )
-    # How the requester is known. Left out while it is None: records of earlier releases have no such field.
-    actor_basis: str | None = Field(default=None, exclude_if=lambda basis: basis is None)
+    actor_basis: str | None = left_out_while(None)  # how the requester is known
+    actor_kind: str | None = left_out_while(None)  # whether the requester is a person, a pipeline or an agent
     # Its workflow instance is `<request_id>.<generation>`. 0: the workflow of a release that had no generations.
     generation: int = left_out_while(0)
     round: int = left_out_while(1)  # grows with each retry
@@ -76,6 +70,7 @@ class Run(BaseModel):
     # Whether the record that was read bears the coordinator's signature; None where records are not signed.
     is_signed: bool | None = Field(default=None, exclude=True)
     version: int = 1
+    told: list[ToldEvent] = Field(default=[], exclude_if=lambda told: not told)  # events that its other fields forget
     outbox: list[OutboxEntry] = []
 
     @classmethod
@@ -88,6 +83,7 @@ class Run(BaseModel):
             request_digest=digest,
             caller=requester.name,
             actor_basis=requester.basis,
+            actor_kind=requester.kind,
             generation=1,
             accepted_at=now,
         )
@@ -116,7 +112,7 @@ class Run(BaseModel):
     @property
     def actor(self) -> Actor:
         """Who asked for this run, as its audit events name it."""
-        return Actor(self.request.requested_by, self.caller, self.actor_basis)
+        return Actor(self.request.requested_by, self.caller, self.actor_basis, self.actor_kind)
 
     @property
     def running(self) -> list[Step]:
@@ -162,7 +158,8 @@ class Run(BaseModel):
             return self.with_step(step.model_copy(update=facts))
         if outcome.state is StepState.CANCELLED and self.is_pausing:
             places = {"from_revisions": facts["to_revisions"], "to_revisions": step.to_revisions}
-            return self.with_step(step.model_copy(update={**facts, **places}).planned_again())
+            run = self.remembering("migration.step_started", step)
+            return run.with_step(step.model_copy(update={**facts, **places}).planned_again(step.round))
         state = outcome.state
         if state is StepState.UNCHANGED and facts["applied"]:
             state = StepState.SUCCEEDED  # by an earlier operation of this run
@@ -234,13 +231,20 @@ class Run(BaseModel):
 
     def with_step_event(self, event_type: str, now: datetime, step: Step) -> Self:
         """With an event about one step."""
-        return self._with_outbox(
-            audit.step_event(event_type, self.request_id, self.actor, now, step, again=self._again())
-        )
+        return self._with_outbox(audit.step_event(event_type, self.request_id, self.actor, now, step))
 
     def _again(self, parts: Sequence[str] = ()) -> tuple[str | int, ...]:
         return (*([self.round] if self.round > 1 else []), *parts)
 
     def _with_outbox(self, event: AuditEvent) -> Self:
         notice = OutboxEntry(event=event, announcement=PROGRESS_EVENT_OF.get(event.event_type))
-        return self.model_copy(update={"outbox": [*self.outbox, notice]})
+        told = self.told if event.event_type in DERIVED else [*self.told, ToldEvent.of(event)]
+        return self.model_copy(update={"outbox": [*self.outbox, notice], "told": told})
+
+    def remembering(self, event_type: str, step: Step | None = None) -> Self:
+        """The run that will not forget having told this event, whatever its fields say afterwards."""
+        event_id = audit.run_event_id(event_type, self.request_id, *self._again())
+        if step is not None:
+            event_id = audit.step_event_id(event_type, self.request_id, step)
+        told = ToldEvent(event_id=event_id, event_type=event_type, service=step.service if step else None)
+        return self.model_copy(update={"told": [*self.told, told]})

@@ -105,6 +105,8 @@ class Step(BaseModel):
     # One sentence about an end that is not as planned and no error. Left out while it is None.
     remark: str | None = Field(default=None, exclude_if=lambda remark: remark is None)
     error: Problem | None = None
+    # The round of the run in which it was planned; its audit events name it.
+    round: int = Field(default=1, exclude_if=lambda number: number == 1)
     undo: Undo | None = Field(default=None, exclude_if=lambda undo: undo is None)
 
     @property
@@ -112,10 +114,15 @@ class Step(BaseModel):
         """Whether the plan found its database at the target."""
         return not self.planned and sorted(self.from_revisions) == sorted(self.to_revisions)
 
+    def operation_ids(self, request_id: str) -> list[str]:
+        """All that it had so far, in their order."""
+        last = self.undo.operation_id if self.undo is not None else self.operation_id
+        number = 0 if last is None else int(last.rsplit(".", 1)[-1])
+        return [f"{request_id}.{self.service}.{n}" for n in range(1, number + 1)]
+
     def next_operation_id(self, request_id: str) -> str:
         """`<request_id>.<service>.<n>`: n counts the operations of this step, those that take back included."""
-        last = self.undo.operation_id if self.undo is not None else self.operation_id
-        return f"{request_id}.{self.service}.{1 if last is None else int(last.rsplit('.', 1)[-1]) + 1}"
+        return f"{request_id}.{self.service}.{len(self.operation_ids(request_id)) + 1}"
 
     def moved(self, state: StepState, **facts: Any) -> Self:
         """The step in another state, with the given fields changed; raises IllegalMove (CM-902)."""
@@ -127,7 +134,9 @@ class Step(BaseModel):
         """The step that is never started: its database stays where it is, and `planned` keeps what was not done."""
         return self.moved(StepState.SKIPPED, finished_at=now, error=error, to_revisions=self.from_revisions)
 
-    def planned_again(self) -> Self:
+    def planned_again(self, round_number: int) -> Self:
         """The step as it is before a new plan: what this run has applied stays, the error and the end do not."""
         kept = {"applied_before": self.applied, "error": None, "remark": None, "waiting_for": None}
-        return self.moved(StepState.PENDING, finished_at=None, duration_ms=None, started_at=None, **kept)
+        return self.moved(
+            StepState.PENDING, finished_at=None, duration_ms=None, started_at=None, round=round_number, **kept
+        )

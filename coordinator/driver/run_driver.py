@@ -118,6 +118,9 @@ class RunDriver:
         ended = {service: task for service, task in work.items() if task.done()}
         for service in ended:
             del work[service]
+        failed = [error for task in ended.values() if (error := task.exception()) is not None]
+        if failed:
+            raise failed[0]  # the workflow repeats the turn, which meets the others again
         return [task.result() for task in ended.values()]
 
     async def _hold(self, run: Run, waiting: Waiting) -> Turn:

@@ -51,6 +51,7 @@ class RequestIntake:
         """
         try:
             self.permissions.require(requester, Permission.REQUEST, request.services)
+            requester = self.permissions.with_kind(requester)
             run = await self.acceptance.accept(request, requester)
         except IdempotencyConflict as error:
             actor = requester.actor(request.requested_by)
@@ -83,7 +84,7 @@ class RequestIntake:
             self.clock(),
             error.problem(),
             request_id=request_id,
-            actor=audit_events.UNKNOWN_ACTOR if requester is None else requester.actor(),
+            actor=audit_events.UNKNOWN_ACTOR if requester is None else self.permissions.with_kind(requester).actor(),
             door=entry_point.value,
             **facts,
         )

@@ -46,6 +46,7 @@ class Steering:
             requested_by=body.requested_by,
             caller=requester.name,
             actor_basis=requester.actor(body.requested_by).basis,
+            actor_kind=requester.kind,
             at=self.clock(),
             plan_digest=body.plan_digest,
             now=body.now,

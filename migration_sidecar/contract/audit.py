@@ -62,6 +62,7 @@ class Verification(Message):
     next_after: int | None = None
     head_seq: int = 0  # of the whole chain, for a progress bar
     anchored_seq: int = 0  # the last event of this piece, or before it, that an anchor signs
+    anchored_at: str | None = None  # when that anchor was signed, by the clock of cas-audit
     retired_until: int = 0  # events up to here are in sealed segments, outside the database
     retired: list[RetiredSegment] = Field(default=[], max_length=10_000)  # only with the piece that follows them
     contested: int = 0  # events of this piece that tell of a second content for a known event id

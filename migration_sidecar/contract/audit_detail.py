@@ -20,18 +20,18 @@ SERVER_MESSAGE = "server_message"  # the field of a problem that never enters an
 
 # Bytes of JSON as UTF-8. What may be longer in life is cut by its writer, and its name stands in `cut`.
 LIMITS = {
-    "action": 20, "actor_basis": 800, "after": 1500, "applied": 2500, "approval": 20, "attempt": 10, "attempts": 10,
-    "because": 200, "beside_other_tables": 5, "cancelled_by": 70,
+    "about_seq": 20, "action": 20, "actor_basis": 800, "actor_kind": 12, "after": 1500, "applied": 2500, "approval": 20,
+    "attempt": 10, "attempts": 10, "because": 200, "beside_other_tables": 5, "cancelled_by": 70,
     "body_sha256": 66, "built_in": 100, "catalog_sha256": 66, "code": 10, "codes": 1000, "count": 12,
-    "current_revisions": 1000, "cut": 200, "dead_letter": 38, "deadline": 200, "detail": 2100, "door": 40, "dropped": 2000,
-    "dry_run": 5,
-    "error": 3000, "first": 3500, "head_revisions": 1000, "heads_before": 1000, "max_failures": 10, "max_parallel": 4,
-    "message": 500, "next_step": 600, "not_before": 200,
+    "current_revisions": 1000, "cut": 200, "dead_letter": 38, "deadline": 200, "detail": 2100, "door": 40,
+    "dropped": 2000, "dry_run": 5,
+    "error": 3000, "first": 3500, "gap": 30, "head_revisions": 1000, "heads_before": 1000, "max_failures": 10,
+    "max_parallel": 4, "message": 500, "next_step": 600, "not_before": 200,
     "objects": 10, "obstacles": 6000, "on_failure": 20, "operation_id": 170, "operation_ms": 20, "pause_between": 12,
     "plan_digest": 66,
     "planned": 2500, "reason": 3000, "request_digest": 66, "requested_by": 820, "retryable": 5, "revision": 260,
     "service": 140, "services": 3500, "sha256": 66, "since": 40, "sqlstate": 7, "started_at": 40, "state": 40,
-    "tables": 4000, "tables_count": 10, "target": 2500, "title": 200, "undo": 4000, "verb": 20, "void_because": 3000,
+    "tables": 4000, "tables_count": 10, "target": 2500, "title": 200, "undo": 2000, "verb": 20, "void_because": 3000,
     "way_in": 20,
 }  # fmt: skip
 
@@ -47,7 +47,7 @@ _ATTEMPT = {"attempt", "operation_id", "way_in"}
 _ATTEMPT_END = _ATTEMPT | {"error", "revision", "sqlstate"}
 _REVISION = _ATTEMPT | {"heads_before", "message", "revision", "sha256", "tables", "tables_count"}
 
-_ALWAYS = {"actor_basis", "cut", "requested_by"}
+_ALWAYS = {"actor_basis", "actor_kind", "cut", "requested_by"}
 FACTS = {
     "migration.requested": _REQUEST | {"request_digest", "services", "target"},
     "migration.rejected": _PROBLEM | {"body_sha256", "door", "verb"},
@@ -71,6 +71,7 @@ FACTS = {
     "migration.compensation_started": set(),
     "migration.finished": {"error", "obstacles", "plan_digest"},
     "drift.found": {"code", "current_revisions", "head_revisions", "state"},
+    "gap.acknowledged": {"about_seq", "gap", "reason"},
     "attempt.started": _ATTEMPT | {"beside_other_tables"},
     "attempt.failed": _ATTEMPT_END,
     "attempt.refused": _ATTEMPT_END,

@@ -14,6 +14,7 @@ from scripts.infrastructure.render import AUDIT
 DAPRD = "daprd"  # the way to a route of its own
 # Nothing of it could do harm if it were taken: a service and a revision that nobody has.
 REQUEST = {"services": ["no-such-service"], "request_id": "assessment"}
+ACKNOWLEDGEMENT = {"seq": 2**53, "reason": "assessment"}  # of an event that no audit has
 OPERATION = {"operation_id": "assessment", "target": "no-such-revision"}
 EVENTS = {
     "events": [
@@ -65,6 +66,7 @@ def routes_of(name: str) -> list[Route]:
         return [
             Route(name, "POST", "/migrations", REQUEST),
             Route(name, "POST", "/plans", REQUEST),
+            Route(name, "POST", "/audit/acknowledgements", ACKNOWLEDGEMENT),
             Route(name, "POST", "/migrations/assessment/cancel", {}),
             Route(name, "GET", "/audit/events"),
             Route(name, "GET", "/journals/cas-audit"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import secrets
 import sys
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,10 @@ from scripts.infrastructure.settings import ControlPlanePorts, Settings
 from scripts.infrastructure.supervise import Program, dying_with_us
 
 HOST = ports.LOOPBACK
+LEADERSHIP = "dapr/leadership/"  # keys that a working scheduler holds in its database
+EMPTIED = (
+    "Its database was emptied, so it carries nothing out. ./scripts/infra up starts it again; then open runs go on."
+)
 
 
 @dataclass(frozen=True)
@@ -85,8 +92,13 @@ class ControlPlane:
         return Program(name, dying_with_us(command) if self.settings.dies_with_us else command, directory)
 
     def start(self) -> None:
-        """Starts both, then waits for both. Returns when the timers of workflows will fire. Raises NotHealthy."""
+        """Starts both, then waits for both. Returns when the timers of workflows will fire. Raises NotHealthy.
+
+        A scheduler whose database was emptied is started again.
+        """
         self._choose_etcd_address()
+        if self.is_emptied():
+            self.scheduler.stop()
         self._launch(self.placement, "placement")
         self._launch(self.scheduler, "scheduler")
         self.placement.wait_until(lambda: healthy(self.ports.placement_healthz), "its health route")
@@ -101,6 +113,22 @@ class ControlPlane:
                     another = f"export DAPR_{name.upper()}_PORT={number + 1000}"
                     ports.demand_free(number, f"To use another: {another}.", another)
         program.start()
+
+    def is_emptied(self) -> bool:
+        """Whether somebody emptied the database of the running scheduler: it answers then, but no workflow moves.
+
+        A new start heals that. False where the database does not answer.
+        """
+        if self.scheduler.process() is None:
+            return False
+        first, end = (base64.b64encode(key.encode()).decode() for key in (LEADERSHIP, LEADERSHIP[:-1] + "0"))
+        url = f"http://{self._etcd_address}:{self.ports.scheduler_etcd_client}/v3/kv/range"
+        body = json.dumps({"key": first, "range_end": end, "count_only": True}).encode()
+        try:
+            with loopback.call(urllib.request.Request(url, data=body), timeout_seconds=2) as answer:
+                return "count" not in json.load(answer)
+        except (OSError, ValueError):
+            return False
 
     def users(self) -> list[str]:
         """The programs connected to these servers. Every sidecar of a fleet is connected, however it was started."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.infrastructure import loopback, ports, private
+from scripts.infrastructure import bounded_log, loopback, ports, private
 from scripts.infrastructure.errors import ApplicationEnded, NotHealthy, RunsByHand, SidecarsEnded
 from scripts.infrastructure.fleet_logs import last_log_lines, log_folder, prune
 from scripts.infrastructure.fleet_processes import FleetProcesses
@@ -71,6 +71,11 @@ class Fleet:
         )
 
     @property
+    def log_keeper(self) -> Program:
+        """The process that keeps the log of this `dapr run` small; it ends with `dapr run`."""
+        return bounded_log.keeper_of(self.program, ROOT)
+
+    @property
     def log(self) -> Path:
         """The log of our own `dapr run`, or the log folder of a `dapr run` that was started by hand."""
         return self.program.log if self.program.pid_file.exists() else log_folder(self.file, COORDINATOR)
@@ -120,6 +125,7 @@ class Fleet:
             private.keep_dapr_folder(home)
             prune(home / ".dapr" / "logs")
         self.program.start()
+        self.log_keeper.start()
 
     def lost_sidecars(self) -> SidecarsEnded | None:
         """Sidecars that have ended, although their application or a later one runs; None when there are none."""
@@ -174,6 +180,7 @@ class Fleet:
         Returns whether anything ran.
         """
         stopped = self.program.stop()
+        self.log_keeper.stop()
         processes = self.processes.find()
         # The launcher first: it ends what it started, in order.
         end(processes.launchers, "dapr run")

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from scripts.infrastructure.render import read_common, read_fleet
+from scripts.infrastructure.render import configuration_of, read_fleet
 from scripts.infrastructure.supervise import MARK_VARIABLE
 
 
@@ -63,10 +63,11 @@ class FleetProcesses:
             return RunningProcesses((), {}, {})
         ours = [process for process in psutil.process_iter() if self._may_be_ours(process)]
         applications = read_fleet(self.file)
-        configuration = (self.file.parent / read_common(self.file)["configFilePath"]).resolve()
         return RunningProcesses(
             launchers=_matching(ours, self._is_launcher),
-            sidecars=_named(applications, lambda name: _matching(ours, _is_sidecar, name, configuration)),
+            sidecars=_named(
+                applications, lambda name: _matching(ours, _is_sidecar, name, configuration_of(self.file, name))
+            ),
             applications=_named(applications, lambda name: _matching(ours, self._is_application, applications[name])),
         )
 

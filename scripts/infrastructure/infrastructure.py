@@ -87,6 +87,8 @@ class Infrastructure:
             prepare_state_store(self.settings.postgres)
             self._give_databases()
             self._redis_up()
+            if self.control_plane.is_emptied():
+                self.say("the database of Dapr's scheduler was emptied: starting the scheduler again")
             self.control_plane.start()
             numbers = self.settings.control_plane
             self.say(f"Dapr placement on port {numbers.placement}, scheduler on port {numbers.scheduler}")

@@ -48,11 +48,12 @@ def render_fleet(into: Path, rendering: Rendering) -> Path:
     secrets = SecretFiles(here, rendering.settings.postgres, spared=has_all_roles(rendering.settings))
     _components(here / "components", rendering.settings, secrets)
     secrets.write(COORDINATOR_DATABASE)
-    configuration = yaml.safe_load((ROOT / "dapr-config.yaml").read_text())
-    configuration["spec"]["nameResolution"]["configuration"]["connectionString"] = str(here / "names.db")
-    if secrets.needed:
-        secrets.deny(configuration)
-    _write(here / "dapr-config.yaml", configuration)
+    for source in ROOT.glob("dapr-config*.yaml"):
+        configuration = yaml.safe_load(source.read_text())
+        configuration["spec"]["nameResolution"]["configuration"]["connectionString"] = str(here / "names.db")
+        if secrets.needed:
+            secrets.deny(configuration)
+        _write(here / source.name, configuration)
     return _write(here / "dapr.yaml", _dapr_file(here, rendering, secrets))
 
 
@@ -82,6 +83,12 @@ def read_common(file: Path) -> dict[str, Any]:
     return common
 
 
+def configuration_of(file: Path, name: str) -> Path:
+    """The configuration file of an application's sidecar; `file` is the dapr.yaml."""
+    own = read_fleet(file).get(name, {}).get("configFilePath")
+    return Path(file.parent, own or read_common(file)["configFilePath"]).resolve()
+
+
 def _write(path: Path, document: Any) -> Path:
     return private.write(path, yaml.safe_dump(document, sort_keys=False, width=1000))
 
@@ -109,6 +116,9 @@ def _dapr_file(into: Path, rendering: Rendering, secrets: SecretFiles) -> dict[s
         "schedulerHostAddress": f"{LOOPBACK}:{plane.scheduler}",
     }
     applications = fleet["apps"]
+    for application in applications:
+        if "configFilePath" in application:
+            application["configFilePath"] = str(into / application["configFilePath"])
     chosen = iter(ports.choose(len(applications) * len(PORT_KEYS)) if rendering.free_ports else ())
     for application in applications:
         _application(application, rendering, secrets)

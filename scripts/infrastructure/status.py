@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from scripts.infrastructure.control_plane import healthy
+from scripts.infrastructure.control_plane import EMPTIED, healthy
 from scripts.infrastructure.fleet import Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.postgres import Address
@@ -48,7 +48,12 @@ def status(infrastructure: Infrastructure) -> list[Status]:
             infrastructure.redis_is_ours,
         ),
         _row(plane.placement, f"127.0.0.1:{numbers.placement}", healthy(numbers.placement_healthz)),
-        _row(plane.scheduler, f"127.0.0.1:{numbers.scheduler}", healthy(numbers.scheduler_healthz)),
+        _row(
+            plane.scheduler,
+            f"127.0.0.1:{numbers.scheduler}",
+            healthy(numbers.scheduler_healthz),
+            why=EMPTIED if plane.is_emptied() else "",
+        ),
         *(row for fleet in Fleet.known(settings) if (row := _row_of(fleet)) is not None),
     ]
 
@@ -69,12 +74,12 @@ def _row_of(fleet: Fleet) -> Status | None:
     return Status("fleet", "healthy", address, pid, log)
 
 
-def _row(program: Program, address: str, answers: bool, ours: bool = True) -> Status:
+def _row(program: Program, address: str, answers: bool, ours: bool = True, why: str = "") -> Status:
     process = program.process()
     if not ours:
         return Status(program.name, "yours" if answers else "unhealthy", address, None, "")
-    state = "stopped" if process is None else "healthy" if answers else "unhealthy"
-    return Status(program.name, state, address, process.pid if process else None, str(program.log))
+    state = "stopped" if process is None else "healthy" if answers and not why else "unhealthy"
+    return Status(program.name, state, address, process.pid if process else None, str(program.log), why)
 
 
 def _redis_answers(infrastructure: Infrastructure) -> bool:

@@ -30,11 +30,15 @@ def verified(ground: Ground) -> dict[str, Any]:
 
 def asked(ground: Ground, *words: str) -> tuple[int, dict[str, Any]]:
     command = [PROGRAMS / "coordinator", "audit", *words, "--json"]
+    done = subprocess.run(command, env=environment_of(ground), capture_output=True, text=True, timeout=60)
+    return done.returncode, json.loads(done.stdout)
+
+
+def environment_of(ground: Ground) -> dict[str, str]:
+    """For a command of the operator of this fleet."""
     port, token = ground.sidecar.rpartition(":")[2], ground.fleet.token
     key = operator_file(ground.infrastructure.settings.keys_folder)
-    environment = os.environ | {"DAPR_HTTP_PORT": port, "DAPR_API_TOKEN": token, "COORDINATOR_KEY_FILE": str(key)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    return done.returncode, json.loads(done.stdout)
+    return os.environ | {"DAPR_HTTP_PORT": port, "DAPR_API_TOKEN": token, "COORDINATOR_KEY_FILE": str(key)}
 
 
 def require_accounted_for(ground: Ground) -> None:

@@ -34,6 +34,7 @@ ASKED: list[tuple[str, str, str, Any]] = [("cas-audit", "POST", "/audit/events",
 ASKED += [
     (COORDINATOR, "POST", path, {"services": "all"}) for path in ("/migrations", "/plans", "/migrations/x/cancel")
 ]
+ASKED.append((COORDINATOR, "POST", "/audit/acknowledgements", {"seq": 1, "reason": "I say so"}))
 ASKED += [(COORDINATOR, "GET", path, None) for path in ("/audit/events", "/journals/cas-audit")]
 for each in members():
     ASKED.append((each.name, "POST", "/migrations/operations", ORDER))

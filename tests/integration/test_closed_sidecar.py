@@ -32,10 +32,11 @@ from scripts.infrastructure.databases import prepare_state_store
 from scripts.infrastructure.fleet_processes import is_program_here
 from scripts.infrastructure.postgres import PostgresServer
 from scripts.infrastructure.redis import RedisServer
-from scripts.infrastructure.render import Rendering, render_fleet
+from scripts.infrastructure.render import Rendering, configuration_of, render_fleet
 from scripts.infrastructure.settings import Settings
 from scripts.infrastructure.supervise import Program, dying_with_us
 from signed_calls.sidecar_token import HEADER
+from tests.internal_port import call_by_hand
 
 DAPRD = Path(sys.prefix) / "dapr" / ".dapr" / "bin" / "daprd"
 NAME = "migration-coordinator"
@@ -84,6 +85,7 @@ class Sidecar:
 
     http: int
     grpc: int
+    internal: int
     tokens: dict[str, str]
     application: Listener
     stranger: Listener
@@ -116,11 +118,11 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) 
             state=settings.state, postgres=postgres.address, redis_host=ports.LOOPBACK, redis_port=redis.port
         )
         settings.dapr_tokens.make()
-        render_fleet(folder / "fleet", Rendering(settings, free_ports=True))
+        fleet = render_fleet(folder / "fleet", Rendering(settings, free_ports=True))
         without_actors(folder / "fleet" / "components" / "statestore.yaml")
         http, grpc_port, internal, metrics = ports.choose(4)
         command = [
-            *(str(DAPRD), "--app-id", NAME, "--config", str(folder / "fleet" / "dapr-config.yaml")),
+            *(str(DAPRD), "--app-id", NAME, "--config", str(configuration_of(fleet, NAME))),
             *("--resources-path", str(folder / "fleet" / "components"), "--dapr-listen-addresses", ports.LOOPBACK),
             *("--app-port", str(application.port), "--app-channel-address", ports.LOOPBACK),
             *("--dapr-http-port", str(http), "--dapr-grpc-port", str(grpc_port), "--metrics-port", str(metrics)),
@@ -132,7 +134,7 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) 
         )
         stack.callback(program.stop)
         program.start()
-        found = Sidecar(http, grpc_port, tokens, application, stranger, program, settings)
+        found = Sidecar(http, grpc_port, internal, tokens, application, stranger, program, settings)
         program.wait_until(lambda: is_up(found), "its health", 60)
         yield found
 
@@ -275,6 +277,17 @@ def test_by_grpc_everything_but_metadata_and_workflows_is_off(sidecar: Sidecar) 
             with pytest.raises(grpc.RpcError) as refused:
                 call(request, timeout=5, metadata=shown)
             assert refused.value.code() in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNKNOWN), refused.value
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("path", ["/events/migrate-requested", "/dapr/subscribe", "/job/any", "/migrations"])
+def test_another_sidecar_calls_the_coordinator_never(sidecar: Sidecar, path: str, streamed: bool) -> None:
+    """Its port asks for no token, and what came through would bear the token of the application."""
+    sidecar.application.asked.clear()
+    named = {"dapr-caller-app-id": NAME}
+    answer = call_by_hand(sidecar.internal, "POST", path, b"{}", named, shown=sidecar.token, streamed=streamed)
+    assert (answer.refused_by_daprd or "").startswith("PERMISSION_DENIED")
+    assert sidecar.application.asked == []
 
 
 ANOTHER_USER = """

@@ -21,7 +21,7 @@ from scripts.infrastructure.fleet import Fleet
 from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.quickstart import Progress
 from scripts.infrastructure.quickstart import start as start_in_quickstart
-from scripts.infrastructure.render import Rendering, read_fleet, render_fleet
+from scripts.infrastructure.render import Rendering, configuration_of, read_fleet, render_fleet
 from scripts.infrastructure.settings import Settings
 from scripts.infrastructure.status import status
 from scripts.infrastructure.supervise import MARK_VARIABLE
@@ -65,7 +65,7 @@ def pretend() -> Iterator[Pretend]:
 
 
 def sidecar(pretend: Pretend, fleet: Fleet, name: str, **environment: str) -> psutil.Process:
-    configuration = str(fleet.file.parent / "dapr-config.yaml")
+    configuration = str(configuration_of(fleet.file, name))
     return pretend(["/x/daprd", *SLEEP, "--app-id", name, "--config", configuration], fleet.file.parent, **environment)
 
 

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request
 
 import psutil
 import pytest
 
-from scripts.infrastructure import ports
+from scripts.infrastructure import loopback, ports
+from scripts.infrastructure.control_plane import EMPTIED
 from scripts.infrastructure.infrastructure import Infrastructure
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.status import status
@@ -96,6 +98,21 @@ def test_no_web_page_finds_the_database_of_the_scheduler(infrastructure: Infrast
     other = Infrastructure(Settings.private(tmp_path)).control_plane
     other._choose_etcd_address()
     assert other._etcd_address != address
+
+
+def test_a_scheduler_whose_database_was_emptied_is_shown_and_brought_back_by_up(infrastructure: Infrastructure) -> None:
+    plane = infrastructure.control_plane
+    before = plane.scheduler.process()
+    assert before is not None
+    infrastructure.up()
+    assert plane.scheduler.process() == before
+    url = f"http://{plane._etcd_address}:{plane.ports.scheduler_etcd_client}/v3/kv/deleterange"
+    loopback.call(Request(url, data=b'{"key":"AA==","range_end":"AA=="}'), timeout_seconds=5).close()
+    assert states(infrastructure) == ALL_HEALTHY | {"scheduler": "unhealthy"}
+    assert [row.why for row in status(infrastructure) if row.name == "scheduler"] == [EMPTIED]
+    infrastructure.up()
+    assert states(infrastructure) == ALL_HEALTHY
+    assert plane.scheduler.process() != before
 
 
 def test_a_server_that_was_killed_is_shown_as_stopped_and_brought_back_by_up(infrastructure: Infrastructure) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,17 @@ class FileVerdict:
     lines: list[str]
 
 
-def verdict_on(file: Path, keys: Path | None, anchors: Path | None, segments: Sequence[Path] = ()) -> FileVerdict:
+def verdict_on(
+    file: Path,
+    keys: Path | None,
+    anchors: Path | None,
+    segments: Sequence[Path] = (),
+    *,
+    not_older_than: datetime | None = None,
+) -> FileVerdict:
     """Verifies an export or a proof, and the sealed segments that belong to it. A broken file gives a verdict.
+
+    An export whose last anchor was signed before `not_older_than` does not hold.
 
     Raises BadInput if the file is something else, cannot be read, or cryptography is not installed.
     """
@@ -42,6 +52,7 @@ def verdict_on(file: Path, keys: Path | None, anchors: Path | None, segments: Se
             str(keys) if keys else None,
             str(anchors) if anchors else None,
             [str(segment) for segment in segments],
+            not_older_than=not_older_than,
             progress=on_terminal,
         )
     except verify.Broken as broken:

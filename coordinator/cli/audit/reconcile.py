@@ -16,12 +16,17 @@ from coordinator.cli.console import print_json, stderr, stdout
 from coordinator.cli.table_layout import Column, Row, show_table
 from coordinator.client.audit_verification import LiveVerdict, verify_all
 from coordinator.client.exit_codes import ExitCode
+from coordinator.domain.reconciliation.acknowledgements import KINDS, Acknowledgement
 from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from coordinator.presentation.terminal_text import safe
 
 Counted = dict[str, Any]
 MAX_SHOWN = 200
+HOW_TO_ACKNOWLEDGE = (
+    "Nothing mends an event that was told twice, or a record without a signature. Once you know what came of it:"
+    " coordinator audit acknowledge NUMBER --reason TEXT, with the number of the last event that the sentence names."
+)
 COLUMNS = (Column("service"), Column("journal rows"), Column("gaps"), Column("note", folds=True))
 
 
@@ -91,15 +96,24 @@ def _document(
             {"event_type": event_type, "events": events}
             for event_type, events in sorted(reconciliation.uncheckable.items())
         ],
-        "unsigned_records": sorted(reconciliation.run_matcher.unsigned),
+        "known_by_journal_alone": [
+            {"service": service, "rows": rows} for service, rows in reconciliation.known_by_journal_alone.items()
+        ],
+        "unsigned_records": sorted(reconciliation.run_matcher.signatures.unsigned),
         "without_actor_basis": reconciliation.run_matcher.without_actor_basis,
         "accepted_as_declared": [
             {"name": because.name, "why": because.why, "events": events}
             for because, events in reconciliation.accepted.items()
         ],
+        "acknowledged": [_acknowledged(gap, by) for gap, by in reconciliation.acknowledged()],
         "verified": verdict.model_dump(mode="json"),
         "gaps": [gap.model_dump(mode="json", exclude_none=True) for gap in gaps],
     }
+
+
+def _acknowledged(gap: Discrepancy, by: Acknowledgement) -> Counted:
+    who = {"acknowledged_by": by.actor, "actor_basis": by.basis, "reason": by.reason}
+    return {**gap.model_dump(mode="json", exclude_none=True), **who, "at": by.at.isoformat(), "told_by_seq": by.seq}
 
 
 def _chain_gaps(verdict: LiveVerdict) -> list[Discrepancy]:
@@ -135,7 +149,16 @@ def _show(console: Console, document: Counted) -> None:
         console.print(safe(gap["sentence"], "red"), soft_wrap=True)
     if len(gaps) > MAX_SHOWN:
         console.print(f"{len(gaps) - MAX_SHOWN} more; --json names every one.")
+    if any(gap["kind"] in KINDS for gap in gaps):
+        console.print(HOW_TO_ACKNOWLEDGE, soft_wrap=True)
+    for one in document["acknowledged"][:MAX_SHOWN]:
+        console.print(safe(_answered(one), "yellow"), soft_wrap=True)
     console.print(safe(_summary(document), "bold"), soft_wrap=True)
+
+
+def _answered(one: Counted) -> str:
+    who = f"{one['acknowledged_by']} ({one['actor_basis']})"
+    return f"Acknowledged by {who} in audit event {one['told_by_seq']}: {one['reason']!r}. {one['sentence']}"
 
 
 def _note(revisions: list[str]) -> str:
@@ -156,12 +179,16 @@ def _summary(document: Counted) -> str:
             len(document["unsigned_records"]), "run record"
         ),
         "of the first release, not saying how their actor is known": _counted(document["without_actor_basis"], "event"),
+        "told by their own service alone (by hand, at start-up, or forged with its login)": _alone(
+            document["known_by_journal_alone"]
+        ),
+        "acknowledged by an operator": _counted(len(document["acknowledged"]), "gap"),
         "believed because no other record tells of them": _not_checkable(document["not_checkable"]),
         "still on the way to the audit": _counted(document["on_their_way"], "event"),
         "not compared": _counted(len(document["not_compared"]), "service"),
         "found": _counted(len(document["gaps"]), "gap"),
     }
-    everything = "everything else" if document["not_checkable"] else "everything"
+    everything = "everything else" if document["not_checkable"] or document["acknowledged"] else "everything"
     end = [f"{everything} is accounted for, and the audit's own chain holds"] if document["accounted_for"] else []
     return "; ".join([f"{what}: {how_many}" for what, how_many in parts.items() if how_many] + end) + "."
 
@@ -174,6 +201,10 @@ def _not_seen(unseen: Counted | None) -> str:
 
 def _not_checkable(types: list[Counted]) -> str:
     return ", ".join(_counted(one["events"], f"{one['event_type']} event") for one in types)
+
+
+def _alone(services: list[Counted]) -> str:
+    return ", ".join(f"{_counted(one['rows'], 'journal row')} of {one['service']}" for one in services)
 
 
 def _declared(accepted: list[Counted]) -> str:

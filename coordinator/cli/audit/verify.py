@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli import options
-from coordinator.cli.audit.arguments import Anchors, Keys, Segments
+from coordinator.cli.audit.arguments import Anchors, Keys, NotOlderThan, Segments, oldest_allowed
 from coordinator.cli.audit.file_verification import verdict_on
 from coordinator.cli.audit.progress import progress
 from coordinator.cli.audit.sealed_segments import covered_by, unseen_events, verified_segments
@@ -18,10 +18,12 @@ from coordinator.cli.console import print_json, show_verdict
 from coordinator.client.audit_verification import verify_all
 from coordinator.client.errors import BadInput
 from coordinator.client.exit_codes import ExitCode
+from coordinator.client.views import now
 
 EXAMPLES = options.examples(
     "coordinator audit verify",
     "coordinator audit verify export.jsonl --keys audit-keys.json --anchors anchors.jsonl",
+    "coordinator audit verify --not-older-than 24h",
     "coordinator audit verify --segment segment-1-123.jsonl --keys audit-keys.json",
     "coordinator audit verify proof.json --keys audit-keys.json",
 )
@@ -34,6 +36,7 @@ def verify(
     keys: Keys = None,
     anchors: Anchors = None,
     segment: Segments = None,
+    not_older_than: NotOlderThan = None,
     url: options.Url = None,
     as_json: options.Json = False,
 ) -> None:
@@ -43,17 +46,18 @@ def verify(
     whose files were not given, and so were not seen.
     """
     with session(url, as_json=as_json) as client:
+        oldest = oldest_allowed(not_older_than, now())
         if file is None:
             _refuse_files(None if segment else keys, anchors)
             with progress("Verifying", shown=not as_json) as on_progress:
-                verdict = verify_all(client, on_progress)
+                verdict = verify_all(client, on_progress).required_since(oldest)
             segments = verified_segments(segment or [], keys, verdict)
             unseen = unseen_events(covered_by(segments, verdict), verdict.retired_until)
             seen = unseen is None
             document, ok = verdict.model_dump(mode="json") | {"not_seen": unseen}, verdict.ok
             lines = [*verdict.lines(), *([f"Verified too: {each.file}." for each in segments] if seen else [])]
         else:
-            result = verdict_on(file, keys, anchors, segment or [])
+            result = verdict_on(file, keys, anchors, segment or [], not_older_than=oldest)
             document, ok, lines = asdict(result.verdict), result.verdict.ok, result.lines
             seen = not result.verdict.unseen
         if as_json:

@@ -36,7 +36,7 @@ def begin_undo(run: Run, service: str, plan: MigrationPlan) -> Run:
         to_revisions=step.from_revisions,
         plan_digest=plan.digest,
     )
-    return run.with_step(step.model_copy(update={"undo": undo}))
+    return run.remembering("migration.step_finished", step).with_step(step.model_copy(update={"undo": undo}))
 
 
 def refuse_undo(run: Run, service: str, why: Problem, now: datetime) -> Run:
@@ -44,6 +44,8 @@ def refuse_undo(run: Run, service: str, why: Problem, now: datetime) -> Run:
     step = run.step(service)
     if step.undo is not None and step.undo.ended:
         return run
+    if step.undo is None:
+        run = run.remembering("migration.step_finished", step)
     operation_id = step.undo.operation_id if step.undo else step.next_operation_id(run.request_id)
     undo = Undo(operation_id=operation_id, to_revisions=step.from_revisions, ended=True, error=why)
     return _ended(run, step, undo, StepState.NEEDS_ATTENTION, now)

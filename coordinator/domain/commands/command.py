@@ -61,7 +61,9 @@ class CommandBody(BaseModel):
 def read_command(body: dict[str, Any], verb: str) -> CommandBody:
     """The command in a parsed body; raises BadField (CM-603) for the first thing that is wrong."""
     if "verb" in body:
-        raise BadField('There is no field "verb" in a command; the address names it.')
+        raise BadField('There is no field "verb" in the body of a command; the address names it.')
+    if verb not in [each.value for each in Verb]:
+        raise BadField(f"There is no verb {quote_for_message(verb)}; there are {', '.join(Verb)}.")
     fields = {name: value for name, value in body.items() if value is not None}
     if "reason" not in fields:
         raise BadField(f'"reason" is missing: who reads the record later wants to know why somebody did {verb}.')
@@ -86,6 +88,7 @@ class Command(BaseModel):
     requested_by: str  # as it was claimed
     caller: str | None = None  # the verified name
     actor_basis: str | None = None
+    actor_kind: str | None = Field(default=None, exclude_if=lambda kind: kind is None)
     at: datetime
     plan_digest: str | None = None
     now: bool = False
@@ -93,7 +96,7 @@ class Command(BaseModel):
     @property
     def actor(self) -> Actor:
         """Who gave it, as the audit names him."""
-        return Actor(self.requested_by, self.caller, self.actor_basis)
+        return Actor(self.requested_by, self.caller, self.actor_basis, self.actor_kind)
 
     @property
     def by(self) -> str:

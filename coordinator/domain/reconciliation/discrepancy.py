@@ -19,6 +19,8 @@ class Kind(StrEnum):
     UNKNOWN_SOURCE = "unknown_source"  # no service of the fleet could have sent it
     RUN_NOT_IN_AUDIT = "run_not_in_audit"  # a run record says it happened, and the audit does not
     NOT_IN_ANY_JOURNAL = "not_in_any_journal"  # a run record says that it was applied, and no journal has it
+    NOT_IN_RUN_RECORD = "not_in_run_record"  # a journal says that an operation of a run did it, and its record does not
+    UNSIGNED_RECORD = "unsigned_record"  # a record without a signature, of a time when the coordinator signed
     NO_RUN_RECORD = "no_run_record"  # the audit has events of a run without a record
     NOT_OF_THE_RUN = "not_of_the_run"  # the audit has an event of a run that its record does not have
     APPLIED_TWICE = "applied_twice"  # a revision took effect twice without being reverted between

@@ -11,7 +11,7 @@ from uuid import UUID
 from coordinator.domain.reconciliation.declarations import Declarations, Reason
 from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.reconciliation.fingerprint import Fingerprint, differences, fingerprint
-from coordinator.domain.reconciliation.journal_continuity import JournalContinuity
+from coordinator.domain.reconciliation.journal_continuity import EFFECTS, JournalContinuity
 from coordinator.domain.reconciliation.run_effects import Effect, effect_of
 from migration_sidecar.contract.journal import HistoryPosition, JournalEntry, JournalPage
 from migration_sidecar.contract.messages import AuditEvent, RecordedAuditEvent
@@ -58,6 +58,7 @@ class JournalMatcher:
     counted: dict[str, int] = field(default_factory=dict)
     unreadable: dict[str, list[Discrepancy]] = field(default_factory=dict)
     effects: dict[str, set[Effect]] = field(default_factory=dict)
+    operations: dict[str, Counter[str]] = field(default_factory=dict)  # rows of each that tell of a changed version
     content_mismatches: list[Discrepancy] = field(default_factory=list)
     declared: Declarations = field(default_factory=Declarations)
     accepted: Counter[Reason] = field(default_factory=Counter)
@@ -66,11 +67,12 @@ class JournalMatcher:
     def begin(self, service: str) -> None:
         """Starts or restarts the journal of a service; its rows then come from the first one on."""
         self.continuities[service], self.positions[service], self.counted[service] = JournalContinuity(service), [], 0
-        self.unreadable[service], self.effects[service] = [], set()
+        self.unreadable[service], self.effects[service], self.operations[service] = [], set(), Counter()
 
     def exclude(self, service: str) -> None:
         """Forgets a journal that could not be read to its end: half of a journal proves nothing."""
-        for per_service in (self.continuities, self.positions, self.counted, self.unreadable, self.effects):
+        told = (self.continuities, self.positions, self.counted, self.unreadable, self.effects, self.operations)
+        for per_service in told:
             per_service.pop(service)
         self.rows = {event_id: row for event_id, row in self.rows.items() if row.service != service}
 
@@ -82,6 +84,7 @@ class JournalMatcher:
             self.continuities[page.service].add(entry)
             if (effect := effect_of(entry)) is not None:
                 self.effects[page.service].add(effect)
+            self.operations[page.service][entry.operation_id] += entry.kind in EFFECTS
             if entry.event is not None and (row_fingerprint := _fingerprint_of(entry.event)) is not None:
                 self._expect(page.service, entry, entry.event, row_fingerprint)
             elif entry.is_sent:

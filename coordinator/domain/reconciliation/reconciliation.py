@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from coordinator.domain.audit_events import SOURCE
+from coordinator.domain.reconciliation.acknowledgements import Acknowledgement, Acknowledgements
 from coordinator.domain.reconciliation.declarations import Declarations, Left, Reason
 from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.reconciliation.journal_matching import JOURNAL, JournalMatcher
@@ -41,6 +42,7 @@ class Reconciliation:
     uncheckable: Counter[str] = field(default_factory=Counter)  # event types of which no other record exists
     _contested: list[Discrepancy] = field(default_factory=list)
     _unknown_sources: list[Discrepancy] = field(default_factory=list)
+    _acknowledgements: Acknowledgements = field(default_factory=Acknowledgements)
 
     def __post_init__(self) -> None:
         self.journal_matcher.declared = self.run_effects.declared = self.declared
@@ -60,6 +62,7 @@ class Reconciliation:
                 self.run_matcher.add_audit_event(event)
             else:
                 self.uncheckable[event.event_type] += 1
+                self._acknowledgements.add(event)
         elif event.source.endswith(JOURNAL):
             self._add_audit_event(name, event)
         elif event.source == AUDIT_SOURCE and event.event_type == CONFLICT:
@@ -91,6 +94,11 @@ class Reconciliation:
         """How many events the audit refused because it knew their ids with another content."""
         return len(self._contested)
 
+    @property
+    def known_by_journal_alone(self) -> dict[str, int]:
+        """By service, how many rows that changed a version only its own journal, and what it told the audit, know."""
+        return self.run_effects.known_by_journal_alone(self.journal_matcher.operations)
+
     def journals_to_look_for(self) -> set[str]:
         """Services whose journals must be read again: the audit or a run record tells what they did not have yet."""
         return self.journal_matcher.to_look_for() | self.run_effects.to_look_for(self.journal_matcher.effects)
@@ -112,7 +120,16 @@ class Reconciliation:
         return self.oldest or datetime.max.replace(tzinfo=UTC)
 
     def gaps(self) -> Iterator[Discrepancy]:
-        """Everything that does not match; call it once everything is read."""
+        """Everything that does not match and that nobody answers for; call it once everything is read."""
+        return (gap for gap in self._found() if self._acknowledgements.of(gap) is None)
+
+    def acknowledged(self) -> Iterator[tuple[Discrepancy, Acknowledgement]]:
+        """What does not match, and who answers for it; call it once everything is read."""
+        for gap in self._found():
+            if (acknowledgement := self._acknowledgements.of(gap)) is not None:
+                yield gap, acknowledgement
+
+    def _found(self) -> Iterator[Discrepancy]:
         yield from self.journal_matcher.gaps(self._sealed_until)
         yield from self.run_matcher.gaps(self._sealed_until)
         yield from self.run_effects.gaps(self.journal_matcher.effects)

@@ -1,7 +1,12 @@
-"""Run records against journals: a revision that a run says it applied must be in the journal of its operation."""
+"""Run records against journals, in both directions.
+
+A revision that a run says it applied must be in the journal of its operation, and what a journal tells of an operation
+that succeeded must be in the record of its run. What a journal tells of other operations nobody else knows of.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -11,7 +16,7 @@ from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step, StepState
 from migration_sidecar.contract.journal import JournalEntry
-from migration_sidecar.contract.messages import Action
+from migration_sidecar.contract.messages import Action, AppliedRevision
 
 JOURNAL_KIND = {Action.UPGRADE: "applied", Action.DOWNGRADE: "reverted"}
 
@@ -40,10 +45,20 @@ class RunEffects:
 
     declared: Declarations = field(default_factory=Declarations)
     _steps: dict[str, list[Step]] = field(default_factory=dict)
+    # Every operation that a run began, by its id alone, because services may share a journal; of those that succeeded
+    # the run, and all that its record tells.
+    _begun: set[str] = field(default_factory=set)
+    _succeeded: dict[str, tuple[str, set[Effect]]] = field(default_factory=dict)
     _looked_for: set[tuple[str, str]] = field(default_factory=set)
 
     def add_run(self, run: Run) -> None:
         """Takes a record as it is now. A step that runs is left out: its journal may have been read before."""
+        for step in run.steps:
+            self._begun.update(step.operation_ids(run.request_id))
+            # Of an operation that went otherwise the coordinator may not have heard everything.
+            if step.operation_id is not None and step.state.at_target:
+                told = {_effect(step.operation_id, one) for one in step.applied}
+                self._succeeded[step.operation_id] = run.request_id, told
         steps = [step for step in run.steps if step.state.ended and (step.applied or _must_have_applied(step))]
         if steps:
             self._steps[run.request_id] = steps
@@ -57,6 +72,7 @@ class RunEffects:
 
     def gaps(self, journals: Effects) -> Iterator[Discrepancy]:
         """What no journal confirms; call it once everything is read. Journals that were not read prove nothing."""
+        yield from self._unknown_to_runs(journals)
         for request_id, service, step, missing in self._unconfirmed(journals):
             yield Discrepancy(
                 kind=Kind.NOT_IN_ANY_JOURNAL,
@@ -65,20 +81,46 @@ class RunEffects:
                 request_id=request_id,
             )
 
+    def known_by_journal_alone(self, operations: Mapping[str, Counter[str]]) -> dict[str, int]:
+        """By service, how many of its journal rows belong to operations that no run began; `operations` counts rows."""
+        alone = {
+            service: sum(rows for operation_id, rows in counted.items() if operation_id not in self._begun)
+            for service, counted in operations.items()
+        }
+        return {service: rows for service, rows in alone.items() if rows}
+
+    def _unknown_to_runs(self, journals: Effects) -> Iterator[Discrepancy]:
+        for service, effects in journals.items():
+            for effect in sorted(effects):
+                request_id, told = self._succeeded.get(effect.operation_id, ("", {effect}))
+                if effect not in told:
+                    yield Discrepancy(
+                        kind=Kind.NOT_IN_RUN_RECORD,
+                        sentence=f"{service}: its journal says that operation {effect.operation_id} of run {request_id}"
+                        f" had {effect.revision} {effect.kind}, and the run's record, which has all that this operation"
+                        " did, does not know of it: the journal row was forged, or the record was changed.",
+                        service=service,
+                        request_id=request_id,
+                    )
+
     def _unconfirmed(self, journals: Effects) -> Iterator[tuple[str, str, Step, list[str]]]:
         for request_id, steps in self._steps.items():
             for step in steps:
                 service = self.declared.today(step.service)
                 if service not in journals:
                     continue
+                operation_ids = step.operation_ids(request_id)
                 missing = [
                     one.revision
-                    for one in step.applied
-                    if Effect(step.operation_id or "", JOURNAL_KIND.get(one.action, ""), one.revision)
-                    not in journals[service]
+                    for one in [*step.applied, *(step.undo.reverted if step.undo else [])]
+                    if not any(_effect(operation_id, one) in journals[service] for operation_id in operation_ids)
                 ]
                 if missing or not step.applied:
                     yield request_id, service, step, missing
+
+
+def _effect(operation_id: str, one: AppliedRevision) -> Effect:
+    return Effect(operation_id, JOURNAL_KIND.get(one.action, ""), one.revision)
 
 
 def _why(step: Step, missing: list[str]) -> str:

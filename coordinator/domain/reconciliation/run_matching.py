@@ -8,13 +8,16 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from coordinator.domain.audit_events import deterministic_event_id
+from coordinator.domain.audit_events import run_event_id, step_event_id
+from coordinator.domain.outbox import DERIVED
 from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
+from coordinator.domain.reconciliation.record_signatures import RecordSignatures
 from coordinator.domain.reconciliation.run_facts import (
     Facts,
     Told,
     differing,
     hides_how_the_actor_is_known,
+    told_before,
     told_by,
 )
 from coordinator.domain.run import Run
@@ -25,16 +28,19 @@ from migration_sidecar.contract.messages import RecordedAuditEvent
 from migration_sidecar.contract.request_id import REQUEST_ID
 
 # Of these a run record answers for every single one; refusals and conflicts leave no run behind.
-EVENT_TYPES = frozenset(
-    {
-        "migration.requested",
-        "migration.step_planned",
-        "migration.started",
-        "migration.step_started",
-        "migration.step_finished",
-        "migration.finished",
-    }
-)
+EVENT_TYPES = DERIVED | {
+    "migration.approval_awaited",
+    "migration.approval_void",
+    "migration.approved",
+    "migration.cancel_requested",
+    "migration.compensation_started",
+    "migration.pause_requested",
+    "migration.paused",
+    "migration.plan_rejected",
+    "migration.resumed",
+    "migration.retried",
+    "migration.step_compensated",
+}
 
 
 class Expected(NamedTuple):
@@ -58,15 +64,14 @@ class RunMatcher:
     absent: set[str] = field(default_factory=set)
     content_mismatches: list[Discrepancy] = field(default_factory=list)
     without_actor_basis: int = 0  # events of the first release, which did not write it
-    unsigned: set[str] = field(default_factory=set)  # runs whose records do not bear the coordinator's signature
+    signatures: RecordSignatures = field(default_factory=RecordSignatures)
     _matched: set[UUID] = field(default_factory=set)
     _looked_for: set[UUID] = field(default_factory=set)
 
     def add_run(self, run: Run, *, owed: bool) -> None:
         """Takes a record as it is now; read again, it replaces the older one. `owed`: its outbox is not empty."""
         self.known.add(run.request_id)
-        if run.is_signed is False:
-            self.unsigned.add(run.request_id)
+        self.signatures.add_run(run)
         for key, expected in expected_of(run, owed=owed).items():
             if key not in self._matched:
                 self.expected[key] = expected
@@ -111,6 +116,7 @@ class RunMatcher:
                 yield _not_in_audit(key, each)
         for event in self.unmatched.values():
             yield self._not_in_record(event)
+        yield from self.signatures.gaps()
 
     def _match(self, key: UUID) -> None:
         expected, event = self.expected.get(key), self.unmatched.get(key)
@@ -119,6 +125,7 @@ class RunMatcher:
         self.without_actor_basis += hides_how_the_actor_is_known(event, expected.told)
         if names := differing(event, expected.told):
             self.content_mismatches.append(_other_content(event, names))
+        self.signatures.add_event(expected.request_id, event.seq)
         del self.expected[key], self.unmatched[key]
         self._matched.add(key)
 
@@ -137,10 +144,13 @@ def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
     expected_events: dict[UUID, Expected] = {}
 
     def expect(event_type: str, facts: Facts, step: Step | None = None) -> None:
-        key = (step.service, step.operation_id or "") if step else ()
         service = step.service if step else None
         expected_facts = {"event_type": event_type, "request_id": run.request_id, "service": service, **facts}
-        expected_events[deterministic_event_id(run.request_id, event_type, *key)] = Expected(
+        again = [run.round] if run.round > 1 and event_type != "migration.requested" else []
+        key = run_event_id(event_type, run.request_id, *again)
+        if step is not None:
+            key = step_event_id(event_type, run.request_id, step)
+        expected_events[key] = Expected(
             run.request_id, event_type, service, told_by(run, event_type, expected_facts, step), run.accepted_at, owed
         )
 
@@ -151,12 +161,19 @@ def expected_of(run: Run, *, owed: bool = False) -> dict[UUID, Expected]:
         place: Facts = {"database": step.database, "from_revision": revision_list(step.from_revisions)}
         if run.state is RunState.PLANNED:
             expect("migration.step_planned", place, step)
-        if step.operation_id:
+        # A step that waits to be begun again remembers its earlier operations.
+        if step.operation_id and step.started_at is not None:
             expect("migration.step_started", place, step)
-        if step.state.ended and run.state is not RunState.PLANNED:
+        # What became of a step that was taken back replaces how it ended, which the record remembers.
+        if step.state.ended and step.undo is None and run.state is not RunState.PLANNED:
             expect("migration.step_finished", {**place, **_end(step)}, step)
     if run.state.terminal:
         expect("migration.finished", {"outcome": run.state.value})
+    for told in run.told:
+        facts = told_before(run.request_id, told)
+        expected_events[told.event_id] = Expected(
+            run.request_id, told.event_type, told.service, facts, run.accepted_at, owed
+        )
     return expected_events
 
 

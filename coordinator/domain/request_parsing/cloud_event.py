@@ -48,6 +48,12 @@ class ReceivedEvent:
 
     def request(self, request_id: str | None = None) -> MigrationRequest:
         """The request, or the same under another id; raises CM-1xx, CM-2xx or CM-6xx with what is wrong first."""
+        data, default_id = self.data()
+        data = data if request_id is None else {**data, "request_id": request_id}
+        return read_request(data, default_request_id=default_id)
+
+    def data(self) -> tuple[dict[str, Any], str]:
+        """Its data, and an id that every delivery of it gives; raises CM-1xx for what is no good CloudEvent."""
         if self.unreadable:
             raise self.unreadable
         event = self.attributes
@@ -56,8 +62,7 @@ class ReceivedEvent:
         event_id, source, _ = _attribute(event, "id"), _attribute(event, "source"), _attribute(event, "type")
         if misuse := misuse_of_data(event):
             raise misuse
-        data = event["data"] if request_id is None else {**event["data"], "request_id": request_id}
-        return read_request(data, default_request_id=request_id_for_event(event_id, source))
+        return event["data"], request_id_for_event(event_id, source)
 
     @property
     def identity(self) -> Identity:

@@ -25,6 +25,8 @@ def request_section(facts: RunFacts) -> Section:
     rows: list[tuple[str, Line]] = [("Asked by", text(actor or "not known"))]
     if actor:
         rows.append(("How that is known", text(known_by(basis))))
+    if kind := requested.detail.get("actor_kind") if requested else None:
+        rows.append(("Kind of operator", text(str(kind))))
     if claimed and claimed != actor:
         rows.append(("Name given in the request", text(claimed)))
     if not run.asked("services"):

@@ -54,6 +54,7 @@ class Findings:
     next_after: int | None = None
     head_seq: int = 0
     anchored_seq: int = 0
+    anchored_at: str | None = None
     retired_until: int = 0
     contested: int = 0
     retired: Sequence[RetiredSegment] = ()
@@ -125,7 +126,8 @@ async def _verify(connection: AnyConnection, outside: TrustedAnchors, findings: 
     findings.contested = await contested(connection, piece)
     if keys is not None:
         await _require_outside(connection, keys, outside, piece)
-        findings.anchored_seq = await _require_stored(connection, keys, outside, piece, retired)
+        if last := await _require_stored(connection, keys, outside, piece, retired):
+            findings.anchored_seq, findings.anchored_at = last.seq, last.signed_at
     if piece.after == retired != Link() and not await chain.is_retirement_recorded(connection, retired):
         raise Broken(1, "missing", f"Events up to {retired.seq} are gone, and no event tells that they were retired.")
     if piece.events and piece.last.seq < head.seq:
@@ -162,10 +164,10 @@ async def _require_outside(connection: AnyConnection, keys: Keys, outside: Trust
 
 async def _require_stored(
     connection: AnyConnection, keys: Keys, outside: TrustedAnchors, piece: ChainRange, retired: Link
-) -> int:
+) -> Anchor | None:
     """Raises Broken unless the anchors in the database are signed, form a chain, and equal those outside.
 
-    Returns the number of the last event that they sign.
+    Returns the last one.
     """
     outside_anchors = {each.seq: each for each in outside.anchors}
     before = await chain.anchor_at_or_before(connection, piece.after.seq)
@@ -183,7 +185,7 @@ async def _require_stored(
     for anchor in stored:
         require_follows(anchor, before)
         before = anchor
-    return before.seq if before else 0
+    return before
 
 
 def _require_end(last: Link, head: Link, outside: TrustedAnchors) -> None:

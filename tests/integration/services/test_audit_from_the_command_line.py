@@ -61,7 +61,7 @@ def test_an_export_is_verified_with_what_is_kept_outside_and_without_the_service
     keys, anchors = signed(command, kept_outside)
     result = command("export", "-o", file, "--keys", keys, "--anchors", anchors)
     assert result.exit_code == 0, result.output
-    assert f"OK. {EVENTS} events, 1 to {EVENTS}, are one chain; signed up to {EVENTS}." in result.stdout
+    assert f"OK. {EVENTS} events, 1 to {EVENTS}, are one chain; signed up to {EVENTS}, at 20" in result.stdout
     monkeypatch.setenv("COORDINATOR_URL", "http://127.0.0.1:9")
     assert command("verify", file, "--keys", keys, "--anchors", anchors).exit_code == 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -20,9 +21,12 @@ from audit_verifier.verify import (
     event_line,
     lines_of,
     main,
+    oldest_allowed,
     payload_hash,
     verify_export,
 )
+from coordinator.cli.audit import arguments
+from coordinator.client.errors import BadInput
 from tests.unit.audit_verifier.audits import TIME, Audit, Signer, signed
 
 Lines = list[bytes]
@@ -325,3 +329,87 @@ def test_a_payload_that_is_no_text_is_not_readable(payload: bytes) -> None:
 def test_anything_after_the_end_is_refused() -> None:
     with pytest.raises(Unreadable):
         verdict([*audit_of(3).export(), b'{"end":{}}\n'])
+
+
+def files_of(audit: Audit, folder: Path) -> list[str]:
+    """An export, the keys and the anchors, as somebody kept them at one time."""
+    contents = {
+        "export.jsonl": b"".join(audit.export()),
+        "keys.json": json.dumps(audit.keys).encode(),
+        "anchors.jsonl": b"".join(json.dumps(signed(each)).encode() + b"\n" for each in audit.anchors),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    export, keys, anchors = (str(folder / name) for name in contents)
+    return [export, "--keys", keys, "--anchors", anchors]
+
+
+def test_an_old_export_with_old_anchors_says_how_old_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing in it is wrong: what came later, and whether something did, it cannot know."""
+    files = files_of(audit_of(10), tmp_path)
+    assert main(files) == 0
+    assert "are one chain; signed up to 9, at 2026-01-02 03:04:05 UTC." in capsys.readouterr().out
+    assert main([*files, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["anchored_at"] == TIME
+
+
+@pytest.mark.parametrize(
+    ("bound", "code"),
+    [("2026-01-02", 0), ("2026-01-02T03:04:05.000006Z", 0), ("2026-01-02T03:04:06Z", 1), ("2026-01-03", 1), ("7d", 1)],
+)
+def test_an_export_that_is_older_than_asked_for_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], bound: str, code: int
+) -> None:
+    assert main([*files_of(audit_of(10), tmp_path), "--not-older-than", bound]) == code
+    told = capsys.readouterr().out
+    assert (told.startswith("NOT OK (old). "), "the last one is of 2026-01-02 03:04:05 UTC" in told) == (code == 1,) * 2
+
+
+def test_an_export_without_any_anchor_is_as_old_as_you_like(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = files_of(Audit().record("{}"), tmp_path)
+    assert main(files) == 0
+    assert main([*files, "--not-older-than", "2000-01-01"]) == 1
+    assert "and there is none" in capsys.readouterr().out
+
+
+def test_how_old_an_anchor_may_be_is_asked_only_where_it_means_something(tmp_path: Path) -> None:
+    files = files_of(audit_of(3), tmp_path)
+    assert main([files[0], "--not-older-than", "7d"]) == 2  # anybody can sign
+    assert main([*files, "--not-older-than", "soon"]) == 2
+    proof = tmp_path / "proof.json"
+    proof.write_text(json.dumps(audit_of(3).proof(2)))
+    assert main([str(proof), *files[1:3]]) == 0
+    assert main([str(proof), *files[1:3], "--not-older-than", "7d"]) == 2
+
+
+def test_something_else_that_is_wrong_weighs_more_than_age(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = files_of(audit_of(9), tmp_path)
+    lines = Path(files[0]).read_bytes().splitlines(keepends=True)
+    Path(files[0]).write_bytes(b"".join(lines[:-1]))
+    assert main([*files, "--not-older-than", "1m"]) == 1
+    assert "NOT OK (cut)" in capsys.readouterr().out
+
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("90m", NOW - timedelta(minutes=90)),
+        ("36h", NOW - timedelta(hours=36)),
+        ("7d", NOW - timedelta(days=7)),
+        ("2026-01-02", datetime(2026, 1, 2, tzinfo=UTC)),
+        ("2026-01-02T03:04+01:00", datetime(2026, 1, 2, 2, 4, tzinfo=UTC)),
+    ],
+)
+def test_an_age_means_the_same_to_the_verifier_and_to_the_command(text: str, meant: datetime) -> None:
+    assert oldest_allowed(text, NOW) == arguments.oldest_allowed(text, NOW) == meant
+
+
+@pytest.mark.parametrize("text", ["", "0d", "7", "d", "-7d", "7 d", "yesterday", "123456d"])
+def test_what_is_no_age_is_none_to_either(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        oldest_allowed(text, NOW)
+    with pytest.raises(BadInput):
+        arguments.oldest_allowed(text, NOW)

@@ -11,15 +11,27 @@ from urllib.parse import parse_qs
 import httpx
 from fastapi import FastAPI
 
-from coordinator.api import audit_proxy, dead_letters, fleet, health, migrations, subscriptions
+from coordinator.api import (
+    acknowledgements,
+    audit_proxy,
+    commands,
+    dead_letters,
+    fleet,
+    health,
+    migrations,
+    subscriptions,
+)
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
+from coordinator.audit.acknowledgements import GapAcknowledgement
 from coordinator.audit.rejection_lookup import RejectionLookup
 from coordinator.domain.audit_events import SOURCE as COORDINATOR
 from coordinator.domain.permissions import Permissions
 from coordinator.ports import TokenVerifier
 from coordinator.runs.resubmission import Resubmission
-from coordinator.unavailable import ServiceUnreachable
+from coordinator.runs.steering import Steering
+from coordinator.unavailable import ServiceRefused, ServiceUnreachable
+from migration_sidecar.contract.messages import Problem
 from migration_sidecar.http_server.problem_response import install_problem_handlers
 from signed_calls.settings import CallSettings
 from signed_calls.verification import Keys
@@ -44,6 +56,8 @@ class AuditQuestions:
     async def open(self, path: str, query: str) -> Answer:
         if self.audit.down:
             raise ServiceUnreachable("audit", "it is down in this test")
+        if (number := path.rpartition("/")[2]).isdecimal():
+            return self._event(int(number))
         wanted = parse_qs(query)
         found = [
             {"seq": seq, **event.model_dump(mode="json")}
@@ -51,6 +65,15 @@ class AuditQuestions:
             if [event.request_id] == wanted["request_id"] and [event.event_type] == wanted["type"]
         ]
         return Answer(json.dumps({"events": found[::-1], "next_cursor": None}).encode())
+
+    def _event(self, seq: int) -> Answer:
+        if seq >= len(self.audit.events):
+            problem = Problem.of("CM-604", f"The audit has no event {seq}.")
+            raise ServiceRefused("audit", 404, problem)
+        event = list(self.audit.events.values())[seq].model_dump(mode="json")
+        hashes = dict.fromkeys(("payload_hash", "prev_hash", "hash"), "0" * 64)
+        place = {"seq": seq, "recorded_at": event["occurred_at"]}
+        return Answer(json.dumps(event | place | hashes).encode())
 
 
 @dataclass(frozen=True)
@@ -91,6 +114,8 @@ def app_of(
     questions = AuditQuestions(world.audit)
     lookup = RejectionLookup(life.spool, questions, life.letters)
     app.include_router(migrations.routes(migrations.ApiDependencies(*parts, lookup)))
+    steering = Steering(life.runs, life.acceptance, life.intake.permissions, world.catalog, world.clock)
+    app.include_router(commands.routes(steering, life.intake, callers))
     app.include_router(
         fleet.routes(
             catalog=world.catalog,
@@ -103,6 +128,8 @@ def app_of(
     resubmission = Resubmission(life.letters, life.intake, life.spool)
     app.include_router(dead_letters.routes(dead_letters.DeadLetterDependencies(life.letters, resubmission, callers)))
     app.include_router(audit_proxy.routes(questions, callers))
+    acknowledgement = GapAcknowledgement(questions, "audit", life.spool, world.clock, life.intake.permissions)
+    app.include_router(acknowledgements.routes(acknowledgement, life.intake, callers))
     publishers = event_requesters(calls, keys, unsigned_are_taken=unsigned_events)
     subscriptions.subscribe(app, subscriptions.EventDoor(life.intake, publishers, life.letters), "pubsub")
     app.include_router(

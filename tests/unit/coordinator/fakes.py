@@ -153,6 +153,17 @@ class MemoryDocuments:
             self.documents[key] = (json.dumps(value), int(etag) + 1)
             return True
 
+    async def replace_with(
+        self, key: str, value: Mapping[str, Any], etag: str, others: Mapping[str, Mapping[str, Any]]
+    ) -> bool:
+        async with self.fate.effect():
+            self._require_up()
+            if key not in self.documents or str(self.documents[key][1]) != etag:
+                return False
+            for name, other in {**others, key: value}.items():
+                self.documents[name] = (json.dumps(other), self.documents.get(name, ("", 0))[1] + 1)
+            return True
+
     def _found(self, key: str) -> VersionedDocument | None:
         if key not in self.documents:
             return None

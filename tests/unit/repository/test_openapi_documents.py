@@ -55,6 +55,7 @@ def test_every_body_that_is_read_is_typed() -> None:
     assert sorted(bodies) == [
         "cas-audit /audit/events",
         "cas-audit /migrations/operations",
+        "coordinator /audit/acknowledgements",
         "coordinator /dead-letters/{name}/resubmit",
         "coordinator /migrations",
         "coordinator /plans",

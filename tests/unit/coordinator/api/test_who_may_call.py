@@ -37,6 +37,10 @@ name = "pipeline"
 kind = "pipeline"
 may = ["request", "operate"]
 services = ["first"]
+[[operators]]
+name = "robot"
+kind = "agent"
+may = ["request", "operate"]
 """
 
 
@@ -96,6 +100,29 @@ async def test_an_operator_asks_and_the_audit_names_him_and_his_key(open_door: O
     assert {event.actor for event in events} == {"ada"}
     assert {event.detail["actor_basis"] for event in events} == {f"signed call, key {door.key('ada').key_id}"}
     assert {event.detail["requested_by"] for event in events} == {"somebody else"}
+    assert {event.detail["actor_kind"] for event in events} == {"person"}
+
+
+async def test_the_audit_says_that_an_agent_asked_and_that_one_was_refused(open_door: Open) -> None:
+    door = open_door()
+    assert (await door.call("robot", "POST", "/migrations", ASKED)).status_code == 202
+    for verb in ("approve", "reject"):
+        answer = await door.call("robot", "POST", f"/migrations/r-1/{verb}", {})
+        assert (answer.status_code, answer.json()["code"]) == (403, "CM-109")
+    await door.life.drive()
+    events = door.world.audit.events.values()
+    assert {(event.actor, event.detail["actor_kind"]) for event in events} == {("robot", "agent")}
+    assert len(door.refusals()) == 2
+    run = await door.life.runs.read("r-1")
+    assert run is not None
+    assert run.public()["actor_kind"] == "agent"
+
+
+async def test_a_caller_that_is_no_operator_has_no_kind(open_door: Open) -> None:
+    door = open_door()
+    assert (await door.call("stranger", "POST", "/migrations", ASKED)).status_code == 403
+    (refusal,) = door.refusals()
+    assert (refusal.actor, "actor_kind" in refusal.detail) == ("stranger", False)
 
 
 @pytest.mark.parametrize("header", ["dapr-caller-app-id", "dapr-api-token", "x-forwarded-user", "authorization"])

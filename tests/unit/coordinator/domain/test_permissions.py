@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.domain.audit_events import Actor
 from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.permissions import (
     EVERYTHING,
@@ -13,6 +16,7 @@ from coordinator.domain.permissions import (
     UNVERIFIED_EVENT,
     NotPermitted,
     Operator,
+    OperatorKind,
     Permission,
     Permissions,
     Proof,
@@ -55,6 +59,41 @@ def test_an_event_that_nobody_signed_may_only_request() -> None:
     who = Permissions()
     assert {each for each in Permission if may(who, UNVERIFIED_EVENT, each)} == {Permission.REQUEST}
     assert {each for each in Permission if may(who, UNCHECKED, each)} == set(EVERYTHING)
+
+
+@given(st.sampled_from(OperatorKind), st.sampled_from([Permission.APPROVE, Permission.ADMIN]), permissions)
+def test_an_agent_that_is_said_to_approve_stops_the_start(
+    kind: OperatorKind, approving: Permission, others: list[Permission]
+) -> None:
+    """`admin` includes `approve`, so it would say more than is true."""
+    may = json.dumps([*others, approving])
+    if kind is not OperatorKind.AGENT:
+        assert read_catalog(CATALOG + entry(kind=f'"{kind}"', may=may)).operators[0].kind is kind
+        return
+    with pytest.raises(BadCatalog, match="ada is of the kind agent, which may never approve") as refused:
+        read_catalog(CATALOG + entry(kind='"agent"', may=may))
+    assert refused.value.code == "CM-701"
+
+
+@given(permissions, st.sampled_from(Proof), selections)
+def test_an_agent_may_never_approve_however_it_became_an_operator(
+    held: list[Permission], proof: Proof, asked: list[str] | str
+) -> None:
+    """The second fence: an entry that was not read from a file is not looked at."""
+    agent = Operator(name="ada", kind=OperatorKind.AGENT, may=[Permission.READ]).model_copy(update={"may": held})
+    person = agent.model_copy(update={"kind": OperatorKind.PERSON})
+    for wanted in Permission:
+        expected = wanted is not Permission.APPROVE and may(Permissions([person]), Requester(proof, "ada"), wanted)
+        assert may(Permissions([agent]), Requester(proof, "ada"), wanted, asked) is expected
+
+
+def test_a_requester_that_is_an_operator_has_its_kind() -> None:
+    who = Permissions([Operator(name="ada", kind=OperatorKind.AGENT, may=[Permission.REQUEST])])
+    assert who.with_kind(Requester(Proof.SIGNED_CALL, "ada", "ada/1")).actor("bob") == Actor(
+        "bob", "ada", "signed call, key ada/1", "agent"
+    )
+    for nobody in (Requester(Proof.SIGNED_CALL, "bob"), UNVERIFIED_EVENT, UNCHECKED):
+        assert who.with_kind(nobody) == nobody
 
 
 def test_a_proof_without_a_name_that_is_not_foreseen_may_nothing() -> None:

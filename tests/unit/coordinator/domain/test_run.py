@@ -4,6 +4,7 @@ import pytest
 
 from coordinator.domain.changes import ending
 from coordinator.domain.outcome import Outcome
+from coordinator.domain.permissions import UNCHECKED, Requester
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
@@ -15,10 +16,10 @@ STEP_FINISHED = "migration.step_finished"
 FAILURE = Problem(code="CM-401", title="t", detail="r2 failed", next_step="n", revision="r2", sqlstate="23505")
 
 
-async def carried_out(world: World, most_timers: int = 100, **body: object) -> Run:
+async def carried_out(world: World, most_timers: int = 100, *, requester: Requester = UNCHECKED, **body: object) -> Run:
     life = world.life()
     asked = read_request({"services": "all", **body}, default_request_id="r-1")
-    await life.acceptance.accept(asked)
+    await life.acceptance.accept(asked, requester)
     await life.drive(most_timers)
     return await stored(life)
 

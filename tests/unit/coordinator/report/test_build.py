@@ -44,6 +44,12 @@ def test_it_says_who_asked_how_that_is_known_and_why() -> None:
     assert said.endswith("release 41")
 
 
+def test_it_says_that_an_agent_asked() -> None:
+    agent = event(101, "migration.requested", actor="robot", detail={"actor_kind": "agent"})
+    assert "Kind of operator | agent" in section(facts(events=[agent, *EVENTS[1:]]), WHO)
+    assert "Kind of operator" not in section(facts(), WHO)
+
+
 def test_a_name_in_the_request_is_never_shown_as_the_one_that_asked() -> None:
     proven = event(101, "migration.requested", actor="orders", detail={"actor_basis": "dapr caller orders"})
     said = section(facts(events=[proven, *EVENTS[1:]]), WHO)

@@ -25,7 +25,7 @@ def test_whatever_a_writer_has_to_say_fits_into_an_event(event_type: str) -> Non
 
 
 def test_every_limit_is_of_a_fact_that_some_event_has() -> None:
-    assert set(LIMITS) == {"actor_basis", "cut", "requested_by"}.union(*FACTS.values())
+    assert set(LIMITS) == {"actor_basis", "actor_kind", "cut", "requested_by"}.union(*FACTS.values())
 
 
 def test_what_is_cut_is_named_and_stays_what_it_was_in_kind() -> None:

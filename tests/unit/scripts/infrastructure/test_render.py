@@ -15,11 +15,19 @@ from sqlalchemy import make_url
 
 from scripts.infrastructure.catalog import members
 from scripts.infrastructure.postgres import Address
-from scripts.infrastructure.render import PORT_KEYS, Rendering, has_all_roles, read_fleet, render_fleet
+from scripts.infrastructure.render import (
+    PORT_KEYS,
+    Rendering,
+    configuration_of,
+    has_all_roles,
+    read_fleet,
+    render_fleet,
+)
 from scripts.infrastructure.role_passwords import RolePasswords, role_of
 from scripts.infrastructure.settings import ROOT, ControlPlanePorts, Settings
 
 COMMITTED = ROOT / "dapr.yaml"
+CONFIGURATIONS = ("dapr-config.yaml", "dapr-config-coordinator.yaml")
 ELSEWHERE = Settings(
     postgres=Address("db.example", 6543, "admin", "p@ss:/word"),
     redis_host="broker.example",
@@ -186,11 +194,11 @@ def test_a_secret_of_an_earlier_rendering_goes_when_it_is_not_needed_any_more(tm
 def test_no_sidecar_gives_a_secret_away(tmp_path: Path) -> None:
     """Its HTTP port is open to every user of the machine."""
     render_fleet(tmp_path, Rendering(ELSEWHERE))
-    configuration = yaml.safe_load((tmp_path / "dapr-config.yaml").read_text())
     stores = [name for name, each in documents(tmp_path).items() if "secretstores" in each["spec"].get("type", "")]
     denied = [{"storeName": name, "defaultAccess": "deny"} for name in stores]
     assert stores == ["broker-secrets", "secrets"]
-    assert configuration["spec"]["secrets"]["scopes"] == denied
+    for name in CONFIGURATIONS:
+        assert yaml.safe_load((tmp_path / name).read_text())["spec"]["secrets"]["scopes"] == denied
     assert all(documents(tmp_path)[name]["scopes"] == ["migration-coordinator"] for name in stores)
 
 
@@ -218,6 +226,18 @@ def test_a_rendered_fleet_can_be_started_from_any_folder(tmp_path: Path) -> None
         assert application["command"][0] == sys.executable
 
 
+def test_only_the_coordinators_sidecar_is_closed_to_all_other_sidecars(tmp_path: Path) -> None:
+    """The two files are the same but for that, and each sidecar has its own."""
+    file = render_fleet(tmp_path, Rendering(ELSEWHERE))
+    for fleet in (COMMITTED, file):
+        of_services, of_coordinator = (yaml.safe_load((fleet.parent / name).read_text()) for name in CONFIGURATIONS)
+        assert of_coordinator["spec"].pop("accessControl") == {"defaultAction": "deny"}
+        assert of_coordinator == of_services
+        for name in read_fleet(fleet):
+            own = CONFIGURATIONS[name == "migration-coordinator"]
+            assert configuration_of(fleet, name) == (fleet.parent / own).resolve()
+
+
 def test_sidecars_of_two_rendered_fleets_do_not_find_each_other(tmp_path: Path) -> None:
     names = []
     for folder in (tmp_path / "one", tmp_path / "two"):
@@ -230,8 +250,8 @@ def test_sidecars_of_two_rendered_fleets_do_not_find_each_other(tmp_path: Path) 
 def test_no_sidecar_cleans_up_the_names_of_the_others(tmp_path: Path) -> None:
     """The clean-up deletes what was renewed just now, and a daprd that misses its own name ends."""
     render_fleet(tmp_path, Rendering(Settings(), free_ports=True))
-    for folder in (ROOT, tmp_path):
-        configuration = yaml.safe_load((folder / "dapr-config.yaml").read_text())
+    for file in (folder / name for folder in (ROOT, tmp_path) for name in CONFIGURATIONS):
+        configuration = yaml.safe_load(file.read_text())
         assert configuration["spec"]["nameResolution"]["configuration"]["cleanupInterval"] == "0s"
 
 

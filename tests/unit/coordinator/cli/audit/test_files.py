@@ -59,7 +59,7 @@ def test_an_export_is_written_as_it_came_and_verified(
     audit.answers(ROUTE, (200, WHOLE))
     result = command("audit", "export", "-o", str(file))
     assert (result.exit_code, file.read_bytes(), asked(audit)) == (0, EXPORT, [{"from": "1"}])
-    assert "OK. 5 events, 1 to 5, are one chain; signed up to 4." in result.stdout
+    assert "OK. 5 events, 1 to 5, are one chain; signed up to 4, at 2026-01-02 03:04:05 UTC." in result.stdout
     assert "No anchor signs events 5 to 5 yet" in result.stdout
 
 
@@ -217,7 +217,7 @@ def test_a_file_is_verified_without_any_server(command: RunCommand, file: Path, 
     file.write_bytes(WHOLE)
     result = command("audit", "verify", str(file), "--keys", keys(tmp_path))
     assert result.exit_code == 0
-    assert "OK. 5 events, 1 to 5, are one chain; signed up to 4." in result.stdout
+    assert "OK. 5 events, 1 to 5, are one chain; signed up to 4, at 2026-01-02 03:04:05 UTC." in result.stdout
     assert "No trusted keys" not in result.stdout
 
 

@@ -70,6 +70,21 @@ def test_a_fleet_that_agrees_is_accounted_for(
     assert f"Compared: {rows} journal rows, 0 run records, {len(story.events)} audit events" in done.output
 
 
+def test_what_only_a_service_itself_tells_is_counted_aloud(
+    coordinator: ScriptedCoordinator, command: RunCommand, story: Story
+) -> None:
+    answer(coordinator, story)
+    rows = {
+        service: sum(entry.kind in ("applied", "reverted") for entry in entries)
+        for service, entries in story.entries.items()
+    }
+    counted = ", ".join(f"{number} journal rows of {service}" for service, number in rows.items())
+    alone = "told by their own service alone (by hand, at start-up, or forged with its login)"
+    assert f"{alone}: {counted}" in command("audit", "reconcile").output
+    document = json.loads(command("audit", "reconcile", "--json").stdout)
+    assert document["known_by_journal_alone"] == [{"service": name, "rows": number} for name, number in rows.items()]
+
+
 def test_what_the_catalog_declares_is_counted_in_the_summary(
     coordinator: ScriptedCoordinator, command: RunCommand, story: Story
 ) -> None:
@@ -210,6 +225,38 @@ def test_an_event_that_was_told_with_two_contents_is_a_gap(
     assert (done.exit_code, gap["kind"], gap["event_id"]) == (1, "contested", str(known.event_id))
     plain = command("audit", "reconcile").output
     assert f"Audit event {known.seq} was told a second time with another content; what differs: actor, detail." in plain
+
+
+def test_a_conflict_that_an_operator_answers_for_is_counted_aloud_and_is_no_failure(
+    coordinator: ScriptedCoordinator, command: RunCommand, story: Story
+) -> None:
+    known, last = story.events[0], len(story.events)
+    facts = {"event_id": str(known.event_id), "seq": known.seq, "differing": ["actor"]}
+    conflict = {"event_id": uuid4(), "event_type": "audit.conflict", "source": "cas-audit", "detail": facts}
+    story.events.append(known.model_copy(update={**conflict, "seq": last + 1}))
+    answer(coordinator, story)
+    before = command("audit", "reconcile")
+    assert (before.exit_code, "coordinator audit acknowledge NUMBER" in before.output) == (1, True)
+    about = {"gap": "contested", "about_seq": last + 1, "reason": "a test, INC-7", "actor_basis": "signed call, key a"}
+    told_by = {"event_type": "gap.acknowledged", "source": "migration-coordinator", "actor": "chief", "detail": about}
+    story.events.append(known.model_copy(update={**told_by, "event_id": uuid4(), "seq": last + 2}))
+    answer(coordinator, story)
+    done = command("audit", "reconcile")
+    assert done.exit_code == 0, done.output
+    assert f"Acknowledged by chief (signed call, key a) in audit event {last + 2}: 'a test, INC-7'." in done.output
+    assert "acknowledged by an operator: 1 gap" in done.output
+    assert "everything else is accounted for" in done.output
+    document = json.loads(command("audit", "reconcile", "--json").stdout)
+    [one] = document["acknowledged"]
+    assert (one["kind"], one["seq"], one["acknowledged_by"], document["gaps"]) == ("contested", last + 1, "chief", [])
+
+
+def test_the_command_that_acknowledges_says_what_and_why(coordinator: ScriptedCoordinator, command: RunCommand) -> None:
+    coordinator.answers("POST /audit/acknowledgements", (202, {"actor": "chief", "event_id": "e"}))
+    done = command("audit", "acknowledge", "93", "--reason", "a test, INC-7")
+    assert (done.exit_code, "Acknowledged by chief: audit event 93" in done.output) == (0, True)
+    assert coordinator.asked[-1].body == {"seq": 93, "reason": "a test, INC-7"}
+    assert command("audit", "acknowledge", "93").exit_code == 2
 
 
 @pytest.mark.parametrize(

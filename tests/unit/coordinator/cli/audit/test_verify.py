@@ -64,12 +64,38 @@ def test_what_was_told_twice_is_counted_over_all_pieces_in_the_words_of_the_veri
     "facts",
     [
         {"ok": True, "first_seq": 3, "last_seq": 9, "events": 7, "anchored_seq": 8},
+        {"ok": True, "last_seq": 9, "events": 7, "anchored_seq": 8, "anchored_at": "2026-01-02T03:04:05.000006Z"},
         {"ok": False, "first_bad_seq": 7, "reason": "moved", "sentence": "Event 7 was moved."},
         {"ok": False, "first_bad_seq": None, "reason": "keys", "sentence": "The keys are others."},
     ],
 )
 def test_the_judgement_on_the_live_audit_is_told_as_that_on_a_file(facts: dict[str, Any]) -> None:
     assert LiveVerdict.model_validate(facts).lines()[0] == sentence(Verdict("export", **facts))
+
+
+@pytest.mark.parametrize(
+    ("bound", "code"), [("2026-01-02", 0), ("2026-01-02T03:04:06Z", 1), ("1m", 1), ("100d", 1), ("soon", 2)]
+)
+def test_an_audit_whose_last_anchor_is_too_old_does_not_hold(
+    coordinator: ScriptedCoordinator, command: RunCommand, bound: str, code: int
+) -> None:
+    last = {"anchored_at": "2026-01-02T03:04:05.000006Z"}
+    coordinator.answers(ROUTE, piece(1, 100, next_after=100), piece(101, 200, **last))
+    done = command("audit", "verify", "--not-older-than", bound)
+    assert done.exit_code == code
+    if code == 1:
+        assert "NOT OK (old). Nothing shows that this is the present" in done.stdout
+        assert "the last one is of 2026-01-02 03:04:05 UTC." in done.stdout
+        document = json.loads(command("audit", "verify", "--not-older-than", bound, "--json").stdout)
+        assert (document["ok"], document["reason"]) == (False, "old")
+
+
+def test_an_audit_that_was_never_signed_is_not_the_present(
+    coordinator: ScriptedCoordinator, command: RunCommand
+) -> None:
+    coordinator.answers(ROUTE, piece(1, 100, anchored_seq=0))
+    assert command("audit", "verify").exit_code == 0
+    assert command("audit", "verify", "--not-older-than", "1000d").exit_code == 1
 
 
 def test_an_audit_without_events_holds(coordinator: ScriptedCoordinator, command: RunCommand) -> None:

@@ -110,3 +110,52 @@ async def test_the_journal_of_a_step_that_ended_since_is_read_again_and_only_onc
         JournalPage(service="first", database="first_db", entries=journal_of(run, "first"), positions=[])
     )
     assert unconfirmed(found) == []
+
+
+def forged(operation_id: str, first_seq: int = 90) -> list[JournalEntry]:
+    """T-n: a revision reverted and applied again in the name of whoever the service's own login likes."""
+    facts: dict[str, Any] = {"history": "alembic_version", "attempt": 1, "relayed": True, "seconds_ago": 99}
+    moves = [("attempt", None, None, None), ("reverted", "r2", ["r2"], ["r1"]), ("applied", "r2", ["r1"], ["r2"])]
+    return [
+        JournalEntry(
+            seq=seq, kind=kind, revision=revision, before=before, heads=heads, operation_id=operation_id, **facts
+        )
+        for seq, (kind, revision, before, heads) in enumerate(moves, first_seq)
+    ]
+
+
+def unknown_to_runs(found: Reconciliation) -> list[tuple[str | None, str | None]]:
+    return [(gap.request_id, gap.service) for gap in found.gaps() if gap.kind is Kind.NOT_IN_RUN_RECORD]
+
+
+async def test_what_only_the_service_itself_tells_is_no_gap_and_is_counted(run: Run, world: World) -> None:
+    """The limit: its own journal is the only witness. What a person did by hand looks the same."""
+    journals = {service: journal_of(run, service) for service in ("first", "second")}
+    assert compared(run, world, journals).known_by_journal_alone == {}
+    found = compared(run, world, journals | {"first": journals["first"] + forged("ceo-at-bank")})
+    assert (unknown_to_runs(found), found.known_by_journal_alone) == ([], {"first": 2})
+
+
+async def test_rows_that_are_forged_into_an_operation_of_a_run_are_named(run: Run, world: World) -> None:
+    operation_id = run.step("first").operation_id or ""
+    journals = {service: journal_of(run, service) for service in ("first", "second")}
+    assert unknown_to_runs(compared(run, world, journals)) == []
+    found = compared(run, world, journals | {"first": journals["first"] + forged(operation_id)})
+    assert unknown_to_runs(found) == [("r-1", "first")]
+    # Nor in the journal of another service.
+    found = compared(run, world, journals | {"second": journals["second"] + forged(operation_id)})
+    assert {service for _, service in unknown_to_runs(found)} == {"second"}
+
+
+async def test_of_an_operation_that_went_otherwise_the_record_may_not_have_everything(run: Run, world: World) -> None:
+    """The coordinator may have heard last of it before it was over; its rows are of the run all the same."""
+    step = run.step("first").model_copy(update={"state": StepState.NEEDS_ATTENTION, "applied": []})
+    stopped = run.model_copy(update={"steps": [step]})
+    found = compared(stopped, world, {"first": journal_of(run, "first")})
+    assert (unknown_to_runs(found), found.known_by_journal_alone) == ([], {})
+
+
+async def test_services_that_share_a_journal_vouch_for_each_others_operations(run: Run, world: World) -> None:
+    both = journal_of(run, "first") + journal_of(run, "second")
+    found = compared(run, world, {"first": both, "second": both})
+    assert (unknown_to_runs(found), found.known_by_journal_alone) == ([], {})

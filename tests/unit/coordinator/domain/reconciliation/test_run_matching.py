@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from coordinator.domain.permissions import OperatorKind, Proof, Requester
 from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
 from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from coordinator.domain.reconciliation.run_matching import EVENT_TYPES, expected_of
@@ -19,6 +20,7 @@ from tests.unit.coordinator.fakes import World
 
 FLEET = frozenset({"audit", "first", "second", "plain"})
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NIGHTLY = Requester(Proof.SIGNED_CALL, "nightly", "nightly/1", kind=OperatorKind.AGENT)
 
 
 def recorded(world: World) -> list[RecordedAuditEvent]:
@@ -47,7 +49,7 @@ async def some_run(world: World, how: str) -> Run:
         first.obstacles = [FAILURE]
     if "unchanged" in how:
         first.current = second.current = ["r2"]
-    await carried_out(world, dry_run="dry" in how)
+    await carried_out(world, requester=NIGHTLY, dry_run="dry" in how)
     life = world.life()
     await life.drive()
     run = await life.runs.read("r-1")
@@ -112,10 +114,14 @@ async def test_a_changed_fact_is_named(world: World, event_type: str, change: di
         ("migration.requested", {"action": "downgrade"}),
         ("migration.requested", {"deadline": "2026-01-01T00:00:00Z"}),
         ("migration.requested", {"actor_basis": "dapr caller release-tool"}),
+        ("migration.requested", {"actor_kind": "person"}),
+        ("migration.requested", {"actor_kind": None}),
         ("migration.requested", {"requested_by": "mallory"}),
         ("migration.started", {"plan_digest": "0" * 64}),
         ("migration.step_started", {"operation_id": "another"}),
         ("migration.step_finished", {"actor_basis": "dapr caller release-tool"}),
+        ("migration.step_finished", {"actor_kind": "person"}),
+        ("migration.step_finished", {"actor_kind": None}),
         ("migration.step_finished", {"applied": ["r1"]}),
         ("migration.step_finished", {"applied": []}),
         ("migration.step_finished", {"attempts": 2}),
@@ -136,7 +142,7 @@ async def test_a_changed_detail_is_named(world: World, event_type: str, detail: 
 @pytest.mark.parametrize("harm", [{}, {"reason": "approved by the board"}, {"requested_by": "mallory"}])
 async def test_what_the_first_release_wrote_is_compared_as_far_as_it_goes(world: World, harm: dict[str, str]) -> None:
     """It had the whole request under one name, and did not say how the actor is known."""
-    run = await some_run(world, "succeeded")
+    run = (await some_run(world, "succeeded")).model_copy(update={"actor_kind": None})
     events = [event.model_copy(update={"detail": _without_basis(event)}) for event in recorded(world)]
     asked = {"request": {**run.request.model_dump(mode="json"), **harm}, "request_digest": run.request_digest}
     events[0] = events[0].model_copy(update={"detail": asked})
@@ -156,7 +162,8 @@ async def test_a_long_reason_is_compared_as_the_event_cuts_it(world: World) -> N
 
 
 def _without_basis(event: RecordedAuditEvent) -> dict[str, Any]:
-    return {name: value for name, value in event.detail.items() if name not in ("actor_basis", "requested_by")}
+    later = ("actor_basis", "actor_kind", "requested_by")
+    return {name: value for name, value in event.detail.items() if name not in later}
 
 
 async def test_what_the_record_knows_nothing_of_is_named(world: World) -> None:

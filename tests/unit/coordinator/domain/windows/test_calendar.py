@@ -101,7 +101,13 @@ def test_a_window_over_the_end_of_summer_time_is_an_hour_longer_and_over_its_beg
 
 def test_a_window_within_the_hour_that_is_skipped_does_not_open_on_that_day() -> None:
     rules = calendar(window(from_="02:10", to="02:50"))
-    assert rules.next_start({"any": None}, utc("2026-03-28T12:00")) == utc("2026-03-30T00:10")
+    answer = closed(rules.opening("any", utc("2026-03-28T12:00")))
+    assert answer.edge == answer.opens_at == utc("2026-03-30T00:10")
+
+
+def test_a_window_within_another_one_does_not_shorten_it() -> None:
+    rules = calendar(window(name="long"), window(name="short", from_="23:00", to="24:00"))
+    assert rules.opening("any", utc("2026-12-01T21:00"), 6 * HOUR) == Open()
 
 
 def test_a_freeze_of_days_holds_from_the_first_midnight_to_the_end_of_the_last_day() -> None:
