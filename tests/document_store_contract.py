@@ -95,7 +95,8 @@ class DocumentStoreContract:
         self, store: DocumentStore, run: Run
     ) -> None:
         ids = {fresh() for _ in range(8)}
-        await asyncio.gather(*(RunRepository(store, ChangeNotifier()).index_add(one, run.accepted_at) for one in ids))
+        runs = [run.model_copy(update={"request_id": one}) for one in ids]
+        await asyncio.gather(*(RunRepository(store, ChangeNotifier()).index_add(one) for one in runs))
         assert ids <= {entry.request_id for entry in (await RunRepository(store, ChangeNotifier()).index()).open}
 
     @pytest.mark.parametrize("value", [[1], "text", 7, True, {"a": {}}], ids=str)
@@ -138,7 +139,7 @@ class DocumentStoreContract:
             runs = RunRepository(apart, ChangeNotifier())
             for number in range(4):
                 await runs.tidy()
-                await runs.index_add(f"{name}-{number}", run.accepted_at)
+                await runs.index_add(run.model_copy(update={"request_id": f"{name}-{number}"}))
 
         await asyncio.gather(old("a"), old("b"), new("c"), new("d"))
         await RunRepository(apart, ChangeNotifier()).tidy()

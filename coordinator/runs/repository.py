@@ -167,7 +167,7 @@ class RunRepository:
         if known is not None and known[0] == document:
             return known[1]
         try:
-            run = Run.model_validate(document.value)
+            run = Run.model_validate(_record(key, document.value))
             if run.request_id != request_id:
                 raise DamagedRun(request_id, key)
             # A record that can be read but not written would fail wherever the run is shown or changed.
@@ -195,6 +195,13 @@ def _require_ours(run: Run, provenance: Provenance) -> None:
     """Raises UnprovenRun. What has ended is only shown; of what goes on, nothing is done that we have not written."""
     if provenance is Provenance.FORGED or not (run.settled or provenance.is_ours):
         raise UnprovenRun(run.request_id, key_of_run(run.request_id))
+
+
+def _record(key: str, value: Any) -> Any:
+    """Without what `_stored` adds: a run keeps fields that it does not know, and would show it."""
+    if key != FORMER_INDEX or not isinstance(value, dict):
+        return value
+    return {name: each for name, each in value.items() if name not in NO_INDEX}
 
 
 def _stored(run: Run) -> dict[str, Any]:

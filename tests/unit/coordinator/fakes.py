@@ -265,7 +265,8 @@ class FakeService:
 
     def _way_back(self, target: str) -> MigrationPlan:
         done = self.history.index(self.current[0]) + 1 if self.current else 0
-        todo = self.history[self.history.index(target) + 1 : done][::-1]
+        goal = self.history.index(target) + 1 if target in self.history else done
+        todo = self.history[goal:done][::-1]
         revisions = [_revision(one).model_copy(update={"destructive": one in self.destructive}) for one in todo]
         return MigrationPlan(
             service=self.address.service,
@@ -407,6 +408,7 @@ class Context:
 
     def __init__(self, *, patched: bool = True) -> None:
         self.again: Any = None
+        self.keeps_events = False
         self.patched = patched
 
     def is_patched(self, name: str) -> bool:
@@ -422,7 +424,7 @@ class Context:
         return ("wait", timeout)
 
     def continue_as_new(self, command: dict[str, Any], *, save_events: bool = False) -> None:
-        self.again = command
+        self.again, self.keeps_events = command, save_events
 
 
 @dataclass
@@ -430,8 +432,15 @@ class Instance:
     history: list[Any] = field(default_factory=list)
     over: bool = False
     paused: bool = False
+    stalled: bool = False
     turns: int = 0
     timers: int = 0
+
+    @property
+    def phase(self) -> Phase:
+        if self.over:
+            return Phase.OVER
+        return Phase.STALLED if self.stalled else Phase.PAUSED if self.paused else Phase.ALIVE
 
 
 @dataclass
@@ -465,8 +474,7 @@ class MemoryWorkflows:
             known = self.instances.get(instance_id)
             if known is None:
                 return Driver(Phase.NONE)
-            phase = Phase.OVER if known.over else Phase.PAUSED if known.paused else Phase.ALIVE
-            return Driver(phase, START + timedelta(seconds=known.turns))
+            return Driver(known.phase, START + timedelta(seconds=known.turns))
 
     async def terminate(self, instance_id: str) -> None:
         async with self.fate.effect():
@@ -474,11 +482,18 @@ class MemoryWorkflows:
             self.instances[instance_id].over = True
 
     async def drive(self, dependencies: ActivityDependencies, most_timers: int = 100) -> None:
-        """Until every instance is over, or waits longer than a test wants to."""
-        for instance_id, instance in list(self.instances.items()):
-            most = instance.timers + most_timers
-            while not instance.over and instance.timers < most:
-                await self._turn(instance_id, instance, dependencies, most)
+        """Until every instance is over, or waits longer than a test wants to; while one waits, the others go on."""
+        most = {instance_id: instance.timers + most_timers for instance_id, instance in self.instances.items()}
+        while waiting := [each for each in most if self._goes_on(each, most[each])]:
+            for instance_id in waiting:
+                instance = self.instances[instance_id]
+                next_wait = instance.timers + 1
+                while self._goes_on(instance_id, next_wait):
+                    await self._turn(instance_id, instance, dependencies, next_wait)
+
+    def _goes_on(self, instance_id: str, most_timers: int) -> bool:
+        instance = self.instances[instance_id]
+        return not instance.over and instance.timers < most_timers
 
     async def _turn(
         self, instance_id: str, instance: Instance, dependencies: ActivityDependencies, most_timers: int

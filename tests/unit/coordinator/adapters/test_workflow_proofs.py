@@ -57,7 +57,7 @@ def client() -> Client:
 async def workflows(client: Client, monkeypatch: pytest.MonkeyPatch) -> DaprWorkflows:
     monkeypatch.setattr(dapr_workflow, "CALL_SECONDS", 0.1)
     monkeypatch.setattr(dapr_workflow, "TERMINATION_SECONDS", 0.01)
-    made = DaprWorkflows(1, {})
+    made = DaprWorkflows(1)
     monkeypatch.setattr(made, "_client", client)
     monkeypatch.setattr(made, "_runtime", object())
     return made

@@ -305,7 +305,7 @@ async def test_it_is_not_ready_while_an_accepted_run_does_not_start(
     client: httpx.AsyncClient, world: World, life: Life
 ) -> None:
     await client.post("/migrations", json={"services": "all", "request_id": "lost"})
-    for _ in range(5):
+    for _ in range(6):
         world.seconds += 10
         await life.recovery_loop.run_once()
     answer = await client.get("/readyz")

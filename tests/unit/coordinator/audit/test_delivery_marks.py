@@ -24,8 +24,8 @@ async def accepted(world: World) -> tuple[Life, Run]:
 
 
 async def delivered(life: Life, run: Run) -> None:
-    await life.dependencies.relay.deliver_to_audit(run)
-    assert await life.dependencies.relay.publish_progress(run)
+    await life.relay.deliver_to_audit(run)
+    assert await life.relay.publish_progress(run)
 
 
 async def test_a_run_that_owes_more_than_the_audit_reads_at_once_delivers_it_all_the_same(world: World) -> None:
@@ -40,7 +40,7 @@ async def test_a_run_that_owes_more_than_the_audit_reads_at_once_delivers_it_all
         return await append(events)
 
     world.audit.append = counted  # type: ignore[method-assign]
-    await life.dependencies.relay.deliver_to_audit(run.model_copy(update={"outbox": notices}))
+    await life.relay.deliver_to_audit(run.model_copy(update={"outbox": notices}))
     assert sizes == [BATCH, 1]
 
 
@@ -61,7 +61,7 @@ async def test_what_was_delivered_is_marked_also_where_nothing_else_changes(worl
 
 async def test_an_event_that_only_the_audit_has_stays_until_the_topic_has_it(world: World) -> None:
     life, run = await accepted(world)
-    await life.dependencies.relay.deliver_to_audit(run)
+    await life.relay.deliver_to_audit(run)
     assert [notice.recorded for notice in (await life.runs.write_deliveries("r-1")).outbox] == [True]
 
 

@@ -1,6 +1,7 @@
 """What may be asked for, and when two requests are the same."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from coordinator.domain.request import RELATIVE_TARGETS, MigrationRequest, read_request, request_id_for_event
 from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.errors import CoordinatorError
-from migration_sidecar.contract.messages import OperationRequest
+from migration_sidecar.contract.messages import Action, OperationRequest
 from migration_sidecar.contract.request_id import REQUEST_ID
 from migration_sidecar.contract.target import RequestableTarget
 
@@ -122,20 +123,108 @@ def test_all_heads_can_be_asked_of_every_service() -> None:
     assert request.digest != read(services="all").digest
 
 
+@pytest.mark.parametrize("on_failure", ["stop", "compensate"])
+def test_how_many_may_fail_is_asked_only_of_a_run_that_goes_on_after_a_failure(on_failure: str) -> None:
+    assert code_of(services="all", on_failure=on_failure, max_failures=1) == "CM-603"
+    assert code_of(services="all", max_failures=1) == "CM-603"
+
+
+@pytest.mark.parametrize("allowed", [1, 200, "0%", "5%", "20%", "100%"])
+def test_how_many_may_fail_is_a_number_or_a_share(allowed: Any) -> None:
+    assert read(services="all", on_failure="continue", max_failures=allowed).max_failures == allowed
+
+
 @pytest.mark.parametrize(
-    "later",
-    [
-        {"action": "downgrade"},
-        {"on_failure": "continue"},
-        {"on_failure": "compensate"},
-        {"approval": "required"},
-        {"not_before": "2027-01-01T00:00:00Z"},
-        {"deadline": "2027-01-01T00:00:00Z"},
-    ],
+    "allowed", [0, -1, 201, 1.5, True, "", "5", "%", "101%", "05%", "-5%", "5 %", "5.5%", "\u0665%", []]
 )
-def test_what_is_not_built_yet_is_refused_and_never_ignored(later: dict[str, str]) -> None:
-    with pytest.raises(CoordinatorError, match="not supported yet"):
-        read(services="all", **later)
+def test_a_number_of_failures_that_is_neither_is_refused(allowed: Any) -> None:
+    assert code_of(services="all", on_failure="continue", max_failures=allowed) == "CM-603"
+
+
+def test_a_canary_is_among_the_services_and_named_once() -> None:
+    assert read(services="all", first=["a"]).first == ["a"]
+    assert read(services=["a", "b"], first=["b"]).first == ["b"]
+    assert code_of(services=["a", "b"], first=["c"]) == "CM-603"
+    assert code_of(services="all", first=["a", "a"]) == "CM-603"
+    assert code_of(services="all", first="a") == "CM-603"
+    assert code_of(services="all", first=[""]) == "CM-603"
+
+
+@pytest.mark.parametrize("pause", [1, 86_400, "resume"])
+def test_between_two_waves_a_run_pauses_for_seconds_or_until_somebody_resumes_it(pause: Any) -> None:
+    assert read(services="all", pause_between=pause).pause_between == pause
+
+
+@pytest.mark.parametrize("pause", [0, -1, 86_401, 1.5, True, "10", "10s", "for ever", []])
+def test_a_pause_that_is_neither_is_refused(pause: Any) -> None:
+    assert code_of(services="all", pause_between=pause) == "CM-603"
+
+
+def test_a_downgrade_names_its_services_and_for_each_the_revision_to_go_back_to() -> None:
+    request = read(services=["a", "b"], action="downgrade", target={"a": "r1", "b": "r2"})
+    assert (request.alembic_action, request.target_of("a"), request.target_of("b")) == (Action.DOWNGRADE, "r1", "r2")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"services": ["a"]},
+        {"services": ["a"], "target": "head"},
+        {"services": ["a"], "target": "heads"},
+        {"services": "all", "target": {"a": "r1"}},
+        {"services": ["a", "b"], "target": {"a": "r1"}},
+        {"services": ["a"], "target": {"a": "head"}},
+        {"services": ["a"], "target": {"a": "heads"}},
+        {"services": ["a"], "target": {"a": "branch@head"}},
+        {"services": ["a"], "target": {"a": "base"}},
+        {"services": ["a"], "target": {"a": "-1"}},
+    ],
+    ids=str,
+)
+def test_a_downgrade_without_a_revision_for_every_service_is_refused(body: dict[str, Any]) -> None:
+    assert code_of(**body, action="downgrade") == "CM-203"
+
+
+def test_a_downgrade_is_not_compensated() -> None:
+    assert code_of(services=["a"], action="downgrade", target={"a": "r1"}, on_failure="compensate") == "CM-603"
+
+
+@pytest.mark.parametrize("field", ["not_before", "deadline"])
+def test_a_time_of_a_request_has_an_offset_and_means_one_moment(field: str) -> None:
+    """What else is no time: windows/test_request_times.py."""
+    request = read(services="all", **{field: "2026-12-01T22:00:00+01:00"})
+    assert getattr(request.times, field) == datetime(2026, 12, 1, 21, tzinfo=UTC)
+    assert code_of(services="all", **{field: "2026-12-01T22:00:00"}) == "CM-603"
+    assert code_of(services="all", **{field: "2026-12-01"}) == "CM-603"
+    assert code_of(services="all", **{field: 1_800_000_000}) == "CM-603"
+
+
+def test_a_run_is_to_start_before_its_deadline() -> None:
+    times = {"not_before": "2026-12-01T22:00:00+01:00", "deadline": "2026-12-01T22:00:00Z"}
+    assert read(services="all", **times).times.deadline == datetime(2026, 12, 1, 22, tzinfo=UTC)
+    assert code_of(services="all", not_before=times["deadline"], deadline=times["not_before"]) == "CM-603"
+
+
+POLICIES: dict[str, dict[str, Any]] = {
+    "max_failures": {"on_failure": "continue", "max_failures": 2},
+    "first": {"first": ["a"]},
+    "pause_between": {"pause_between": "resume"},
+    "approval": {"approval": "required"},
+    "not_before": {"not_before": "2027-01-01T00:00:00Z"},
+    "deadline": {"deadline": "2027-01-01T00:00:00Z"},
+}
+
+
+@pytest.mark.parametrize("field", POLICIES)
+def test_a_policy_is_part_of_the_digest(field: str) -> None:
+    said = POLICIES[field]
+    assert read(services="all", **said).digest != read(services="all", **{**said, field: None}).digest
+
+
+@pytest.mark.parametrize("field", ["max_failures", "first", "pause_between"])
+def test_a_policy_that_nobody_asked_for_is_left_out_so_that_earlier_digests_stay(field: str) -> None:
+    assert field not in read(services="all").model_dump()
+    assert field in read(services="all", **POLICIES[field]).model_dump()
 
 
 def test_whose_tables_are_other_peoples_is_said_service_by_service_and_left_out_where_nobody_says_it() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from coordinator.domain.changes import ending
 from coordinator.domain.outcome import Outcome
 from coordinator.domain.permissions import UNCHECKED, Requester
 from coordinator.domain.request import read_request
@@ -87,7 +88,7 @@ async def test_what_is_told_about_a_finished_step_later_changes_nothing(world: W
     late = Outcome(state=StepState.FAILED, error=FAILURE)
     assert run.apply_outcome("first", late, world.clock()) is run
     assert run.begin_step("first", world.clock()) is run
-    assert run.finish(world.clock()) is run
+    assert ending.finish(run, world.clock()) is run
 
 
 async def test_one_obstacle_anywhere_means_that_no_step_starts_and_every_reason_is_named(world: World) -> None:

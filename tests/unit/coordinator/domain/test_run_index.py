@@ -122,7 +122,7 @@ async def test_several_coordinators_and_one_of_the_first_release_lose_no_run_bet
     async def new_ones(life: Life, name: str) -> None:
         for number in range(4):
             await life.runs.tidy()
-            await life.runs.index_add(f"{name}-{number}", START)
+            await life.runs.index_add(Run.accept(asked(f"{name}-{number}"), START))
 
     await asyncio.gather(old_ones(), *(new_ones(life, name) for life, name in zip(lives, "abc", strict=True)))
     entered = {"r-1", "r-2", *(f"old-{n}" for n in range(8)), *(f"{name}-{n}" for name in "abc" for n in range(4))}
@@ -174,6 +174,57 @@ async def test_garbage_where_the_first_release_kept_its_index_is_kept_beside_and
     assert json.loads(world.documents.documents[kept][0])["document"]["more"] == 1
     await life.acceptance.accept(asked("index"))
     assert isinstance(await life.runs.read("index"), Run)
+
+
+def entry_of(request_id: str, seconds: int = 0, **body: Any) -> OpenRun:
+    asked_for = read_request({"services": "all", "request_id": request_id, **body}, default_request_id="none")
+    return OpenRun.of(request_id, START + timedelta(seconds=seconds), asked_for)
+
+
+def test_of_two_runs_the_one_that_was_accepted_first_precedes_and_never_both() -> None:
+    one, other = entry_of("b"), entry_of("a", seconds=1)
+    assert one.precedes(other)
+    assert not other.precedes(one)
+
+
+def test_of_two_runs_of_the_same_moment_exactly_one_precedes() -> None:
+    one, other = entry_of("a"), entry_of("b")
+    assert (one.precedes(other), other.precedes(one)) == (True, False)
+
+
+def test_no_run_precedes_itself() -> None:
+    assert not entry_of("a").precedes(entry_of("a"))
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "shared"),
+    [
+        (["first"], ["second"], False),
+        (["first", "second"], ["second", "audit"], True),
+        (["first"], "all", True),
+        ("all", "all", True),
+    ],
+)
+def test_two_runs_share_services_where_both_name_one_or_one_is_for_all(mine: Any, others: Any, shared: bool) -> None:
+    one, other = entry_of("one", services=mine), entry_of("other", services=others)
+    assert one.shares_services_with(other) is other.shares_services_with(one) is shared
+
+
+@pytest.mark.parametrize("services", ["all", ["first"]])
+def test_a_dry_run_shares_no_service_with_anybody(services: Any) -> None:
+    dry, real = entry_of("dry", services=services, dry_run=True), entry_of("real")
+    assert not dry.shares_services_with(real)
+    assert not real.shares_services_with(dry)
+
+
+def test_a_run_is_never_in_the_way_of_itself() -> None:
+    assert not entry_of("r-1").shares_services_with(entry_of("r-1", seconds=1))
+
+
+def test_an_entry_of_an_earlier_release_may_be_for_any_service_and_is_written_as_it_was() -> None:
+    former = OpenRun.model_validate({"request_id": "old", "at": START})
+    assert former.shares_services_with(entry_of("new", services=["first"]))
+    assert former.model_dump().keys() == {"request_id", "at"}
 
 
 def test_very_many_runs_leave_in_a_moment() -> None:

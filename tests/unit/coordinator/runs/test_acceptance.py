@@ -37,7 +37,7 @@ async def test_a_death_at_any_effect_is_healed_by_asking_again(before: bool) -> 
         again = world.life()
         run = await again.acceptance.accept(asked())
         await again.drive()
-        assert list(world.workflows.instances) == [run.request_id]
+        assert list(world.workflows.instances) == [f"{run.request_id}.1"]
         assert (await run_of(world, "r-1")).settled
 
 

@@ -1,4 +1,7 @@
-"""The order of a run against a naive model: whoever is reached over any way, named or left out, must have arrived."""
+"""The order of a run in histories of releases before 0.3, against a naive model.
+
+Whoever is reached over any way, named or left out, must have arrived.
+"""
 
 from __future__ import annotations
 
