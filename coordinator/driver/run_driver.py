@@ -15,8 +15,8 @@ from datetime import datetime
 
 from coordinator.domain.changes import compensation, ending, pausing, planning
 from coordinator.domain.commands.command import Verb
+from coordinator.domain.commands.waiting import Waiting
 from coordinator.domain.policies.next_action import Action, NextAction, WindowCheck, always_open, decide
-from coordinator.domain.policies.waiting import Waiting
 from coordinator.domain.run import Change, Run
 from coordinator.domain.run_state import RunState
 from coordinator.driver.compensator import Compensator

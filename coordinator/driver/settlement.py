@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from coordinator.audit.outbox_relay import OutboxRelay
-from coordinator.domain.policies.waiting import Waiting, WaitingKind
+from coordinator.domain.commands.waiting import Waiting, WaitingKind
 from coordinator.domain.run import Run
 from coordinator.driver.turn import OVER, Turn
 from coordinator.ports import Clock

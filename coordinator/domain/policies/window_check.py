@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from coordinator.domain.catalog import Catalog
+from coordinator.domain.commands.waiting import Waiting, WaitingKind
 from coordinator.domain.policies.next_action import WindowCheck
-from coordinator.domain.policies.waiting import Waiting, WaitingKind
 from coordinator.domain.step import Step
 from coordinator.domain.windows.opening import Open
 from coordinator.domain.windows.sentences import sentence

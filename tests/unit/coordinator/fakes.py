@@ -13,8 +13,6 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from coordinator import activities, workflow
-from coordinator.activities import ActivityDependencies
 from coordinator.audit.availability import MonitoredAuditTrail
 from coordinator.audit.dead_letters import DeadLetters
 from coordinator.audit.drift import DriftRecorder
@@ -24,6 +22,8 @@ from coordinator.audit.rejections import Rejections
 from coordinator.domain.catalog import Catalog
 from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.permissions import Permissions
+from coordinator.driver import activities
+from coordinator.driver.activities import ActivityDependencies
 from coordinator.driver.assembly import build_run_driver
 from coordinator.ports import Driver, Phase, ServiceAddress, VersionedDocument
 from coordinator.runs.acceptance import Acceptance
@@ -43,6 +43,7 @@ from coordinator.unavailable import (
     ServiceUnreachable,
     StateUnavailable,
 )
+from coordinator.workflow import current as workflow
 from migration_sidecar.contract.audit import AuditReceipt
 from migration_sidecar.contract.audit_detail import validation_error
 from migration_sidecar.contract.messages import (
