@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,8 +13,10 @@ import httpx
 
 from bench.ground import Ground
 from coordinator.domain.run_state import RunState
+from scripts.infrastructure.call_keys import sign_as_operator
 from scripts.infrastructure.fleet import COORDINATOR
 from signed_calls.sidecar_token import HEADER
+from signed_calls.signature import Call
 
 TIMEOUT_SECONDS = 120
 
@@ -79,9 +82,14 @@ class Event:
         return [self._call() for _ in range(calls)]
 
     def _call(self) -> float:
-        body = {"request_id": f"door-{uuid4()}", "services": ["cas-audit"], "dry_run": True, "requested_by": "bench"}
+        asked = {"request_id": f"door-{uuid4()}", "services": ["cas-audit"], "dry_run": True, "requested_by": "bench"}
+        body = json.dumps(asked).encode()
+        signed = sign_as_operator(
+            self.ground.infrastructure.settings.keys_folder, Call("POST", "/migrations", COORDINATOR, body)
+        )
+        headers = {"content-type": "application/json", **self._token, **signed}
         begun = time.perf_counter()
-        self.http.post(f"{self._method}/migrations", json=body, headers=self._token).raise_for_status()
+        self.http.post(f"{self._method}/migrations", content=body, headers=headers).raise_for_status()
         took = (time.perf_counter() - begun) * 1000
         time.sleep(0.05)
         return took
