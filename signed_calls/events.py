@@ -23,6 +23,8 @@ IDENTITY = ("id", "source", "type")  # the attributes that are covered
 METHOD = "PUBLISH"
 # A broker that stood still over a long weekend still delivers what was signed before.
 LONGEST_SECONDS = 7 * 24 * 3600
+# What follows a number that is whole, 1.0 or 1e+22, in JSON without spaces. Met in a text, it does no harm.
+_AFTER_WHOLE_FLOATS = ("e+", ".0,", ".0}", ".0]")
 
 
 def call_of(event: Mapping[str, Any], topic: str, audience: str) -> signature.Call:
@@ -36,8 +38,15 @@ def canonical(data: Any) -> bytes:
 
     Raises ValueError for what JSON cannot hold.
     """
-    text = json.dumps(_as_go_writes(data), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    text = _dumps(data)
+    # Walking through the data takes longer than all the rest, and hardly any has such a number.
+    if isinstance(data, float) or any(sign in text for sign in _AFTER_WHOLE_FLOATS):
+        text = _dumps(_as_go_writes(data))
     return text.encode("ascii")
+
+
+def _dumps(data: Any) -> str:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def _as_go_writes(data: Any) -> Any:

@@ -10,6 +10,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -40,7 +41,7 @@ class SigningKey:
     name: str
     private: Ed25519PrivateKey = field(repr=False)
 
-    @property
+    @cached_property
     def key_id(self) -> str:
         """Names the caller and the key in a signature."""
         return f"{self.name}/{fingerprint(self.private.public_key().public_bytes_raw())}"

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from coordinator.adapters.known_documents import KnownDocument, KnownDocuments
 from coordinator.ports import DocumentStore, Provenance, VersionedDocument
 from signed_calls import signature
 from signed_calls.events import canonical
+from signed_calls.names import split_key_id
 from signed_calls.refusal import CallRefused, Refusal
 from signed_calls.signature import Call
 from signed_calls.signer import Signer
@@ -29,6 +31,7 @@ class SignedDocuments:
     ) -> None:
         self._documents, self._signer, self._keys, self._app_id = documents, signer, keys, app_id
         self._without_proof = frozenset({Provenance.UNSIGNED, Provenance.UNKNOWN_KEY}) if unsigned_are_ours else ()
+        self._known = KnownDocuments()
 
     async def read(self, key: str) -> VersionedDocument | None:
         """As DocumentStore.read."""
@@ -42,27 +45,44 @@ class SignedDocuments:
 
     async def create(self, key: str, value: Mapping[str, Any]) -> bool:
         """As DocumentStore.create."""
-        return await self._documents.create(key, self._signed(key, value))
+        known, size = self._signed(key, value)
+        return self._remembered(key, known, size, await self._documents.create(key, _stored(known)))
 
     async def replace(self, key: str, value: Mapping[str, Any], etag: str) -> bool:
         """As DocumentStore.replace."""
-        return await self._documents.replace(key, self._signed(key, value), etag)
+        known, size = self._signed(key, value)
+        return self._remembered(key, known, size, await self._documents.replace(key, _stored(known), etag))
+
+    def _remembered(self, key: str, known: KnownDocument, size: int, was_written: bool) -> bool:
+        if was_written:
+            self._known.remember(key, known, size)
+        return was_written
 
     def _call(self, key: str, value: Mapping[str, Any]) -> Call:
         return Call(METHOD, f"/{key}", self._app_id, canonical(value))
 
-    def _signed(self, key: str, value: Mapping[str, Any]) -> dict[str, Any]:
-        headers = self._signer.sign(self._call(key, value))
-        return {**value, FIELD: {name: headers[name] for name in (signature.INPUT_HEADER, signature.SIGNATURE_HEADER)}}
+    def _signed(self, key: str, value: Mapping[str, Any]) -> tuple[KnownDocument, int]:
+        """The document with a signature, and how many bytes it has."""
+        call, key_id = self._call(key, value), self._signer.key_id
+        headers = self._signer.sign(call)
+        given = {name: headers[name] for name in (signature.INPUT_HEADER, signature.SIGNATURE_HEADER)}
+        return KnownDocument(value, given, key_id), len(call.body)
 
     def _verified(self, key: str, document: VersionedDocument) -> VersionedDocument:
         value, provenance = document.value, Provenance.UNSIGNED
         if isinstance(value, dict) and FIELD in value:
             given, value = value[FIELD], {name: each for name, each in value.items() if name != FIELD}
+            if (known := self._known.find(key, value, given)) is not None and self._is_good(known.key_id):
+                return VersionedDocument(known.value, document.etag, Provenance.SIGNED)
             provenance = self._provenance(key, value, given)
         if provenance in self._without_proof:
             provenance = Provenance.UNCHECKED
         return VersionedDocument(value, document.etag, provenance)
+
+    def _is_good(self, key_id: str) -> bool:
+        """Whether it is the key that signs today, and nobody has retired it."""
+        named = split_key_id(key_id)
+        return key_id == self._signer.key_id and named is not None and self._keys.find(*named) is not None
 
     def _provenance(self, key: str, value: Mapping[str, Any], given: Any) -> Provenance:
         headers = given if isinstance(given, dict) else {}
@@ -83,4 +103,11 @@ class SignedDocuments:
             return Provenance.FORGED
         if signed_by.name != self._app_id:
             return Provenance.FORGED
-        return Provenance.SIGNED if signed_by.key_id == self._signer.key_id else Provenance.SIGNED_BEFORE
+        if signed_by.key_id != self._signer.key_id:
+            return Provenance.SIGNED_BEFORE
+        self._known.remember(key, KnownDocument(value, given, signed_by.key_id), len(call.body))
+        return Provenance.SIGNED
+
+
+def _stored(document: KnownDocument) -> dict[str, Any]:
+    return {**document.value, FIELD: document.signature}
