@@ -114,7 +114,8 @@ class Run(BaseModel):
     def with_plan(self, plan: FleetPlan, steps: Sequence[Step], now: datetime) -> Self:
         """Moves an accepted run to `running`, a dry run to `planned`, and one with obstacles to `failed`.
 
-        Steps with nothing to do end here as `unchanged`. A run that has a plan already stays as it is.
+        Steps with nothing to do end here as `unchanged`, and the run with them if there are no others. A run that has a
+        plan already stays as it is.
         """
         if self.state is not RunState.ACCEPTED:
             return self
@@ -132,7 +133,7 @@ class Run(BaseModel):
         run = run._with_run_event("migration.started", now, plan_digest=plan.digest)
         for step in unchanged:
             run = run._with_ended_step(step, now)
-        return run
+        return run._finished_if_nothing_is_left(now)
 
     def begin_step(self, service: str, now: datetime) -> Self:
         """Moves a pending step to `running` and gives it its operation id; any other step stays as it is."""
@@ -145,7 +146,10 @@ class Run(BaseModel):
         return run._with_step_event("migration.step_started", now, begun)
 
     def apply_outcome(self, service: str, outcome: Outcome, now: datetime) -> Self:
-        """Writes what the service reports into its step; a step that has ended stays as it was recorded first."""
+        """Writes what the service reports into its step; a step that has ended stays as it was recorded first.
+
+        The last step to end takes the run with it.
+        """
         step = self.step(service)
         if step.state is not StepState.RUNNING:
             return self
@@ -155,12 +159,12 @@ class Run(BaseModel):
         passed = now - step.started_at if step.started_at else None
         duration_ms = None if passed is None else max(0, round(passed.total_seconds() * 1000))
         ended = step.moved(outcome.state, finished_at=now, duration_ms=duration_ms, **outcome.facts())
-        return self._with_ended_step(ended, now)
+        return self._with_ended_step(ended, now)._finished_if_nothing_is_left(now)
 
     def finish(self, now: datetime) -> Self:
         """Ends a running run: steps that never started become `skipped`, and the worst step decides the state.
 
-        Called once no step can go on. A run that is not running stays as it is.
+        Called once no step can go on, also where some never began. A run that is not running stays as it is.
         """
         if self.state is not RunState.RUNNING:
             return self
@@ -191,6 +195,10 @@ class Run(BaseModel):
                 continue
             outbox.append(notice.model_copy(update={"recorded": in_audit}))
         return self if outbox == self.outbox else self.model_copy(update={"outbox": outbox})
+
+    def _finished_if_nothing_is_left(self, now: datetime) -> Self:
+        """In the same write, so that readers and the audit need not wait for another turn of the workflow."""
+        return self.finish(now) if all(step.state.ended for step in self.steps) else self
 
     def _with_state(self, state: RunState, **facts: Any) -> Self:
         if state not in MOVES[self.state]:
