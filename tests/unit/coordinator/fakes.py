@@ -22,7 +22,7 @@ from coordinator.audit.outbox_relay import OutboxRelay
 from coordinator.audit.rejections import Rejections
 from coordinator.domain.catalog import Catalog, read_catalog
 from coordinator.domain.permissions import Permissions
-from coordinator.ports import Driver, Phase, ServiceAddress, VersionedDocument
+from coordinator.ports import Driver, Phase, ProgressEvent, ServiceAddress, VersionedDocument
 from coordinator.runs.acceptance import Acceptance
 from coordinator.runs.change_notifier import ChangeNotifier
 from coordinator.runs.intake import RequestIntake
@@ -201,6 +201,10 @@ class MemoryTopic:
             if self.down:
                 raise BrokerUnavailable("it is down in this test")
             self.published.append((announcement.value, event_id))
+
+    async def publish_all(self, events: Sequence[ProgressEvent]) -> None:
+        for event in events:
+            await self.publish(*event)
 
 
 UNMANAGED = Problem(code="CM-552", title="t", detail="Tables are there.", next_step="--beside-other-tables")
