@@ -6,7 +6,6 @@ because both travel through the workflow's history.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -133,10 +132,8 @@ async def finish(order: dict[str, Any], *, dependencies: ActivityDependencies) -
     except (AuditUnavailable, SidecarUnreachable) as error:
         await _wait_for(request_id, error.problem().detail, dependencies)
         return {"settled": False}
-    # At the same time: a reader who waits for `audit: recorded` does not wait for the broker.
-    _, announced = await asyncio.gather(
-        _wait_for(request_id, None, dependencies), dependencies.relay.publish_progress(run)
-    )
+    # A reader who waits for `audit: recorded` does not wait for the broker: the repository knows what was delivered.
+    announced = await dependencies.relay.publish_progress(run)
     run = await dependencies.runs.write_deliveries(request_id)
     settled = announced and run.settled
     if settled:
