@@ -198,7 +198,8 @@ async def _wait_for_change(
     deadline = time.monotonic() + wait_seconds
     while run.version <= known and not _is_recorded(run) and (remaining := deadline - time.monotonic()) > 0:
         told = await dependencies.change_notifier.wait(request_id, min(remaining, RECHECK_SECONDS))
-        run = told or await _existing_run(dependencies, request_id)
+        delivered = dependencies.runs.deliveries.apply(run)
+        run = told or (delivered if _is_recorded(delivered) else await _existing_run(dependencies, request_id))
     return run
 
 
