@@ -18,6 +18,7 @@ from coordinator.errors import CoordinatorError, NoSuchRun
 from coordinator.ports import DocumentStore, Provenance, VersionedDocument
 from coordinator.runs.change_notifier import ChangeNotifier
 from coordinator.runs.index_repository import RunIndex, backoff
+from coordinator.runs.last_read import LastRead, VersionedRun
 from coordinator.runs.record_cache import RecordCache
 from coordinator.unavailable import DamagedRun, StateContended, StateUnavailable, UnprovenRun
 
@@ -48,16 +49,22 @@ class RunRepository:
     ) -> None:
         self._documents, self._change_notifier = documents, change_notifier
         self.damaged_documents = damaged_documents or DamagedDocuments(documents)
-        self.deliveries = DeliveryMarks()
-        self._cache = RecordCache()
+        self.deliveries = DeliveryMarks(change_notifier.notify)
+        self._last_read, self._cache = LastRead(), RecordCache()
         self._index = RunIndex(documents, self.damaged_documents)
 
     async def read(self, request_id: str) -> Run | None:
-        """The run, or None where there is none; raises DamagedRun (CM-815) and StateUnavailable."""
-        run = self._read(request_id, await self._documents.read(key_of_run(request_id)))
-        if run is not None:
-            await self._index.reenter_missing(request_id, run.accepted_at, is_open=not run.settled)
-        return run
+        """The run, or None where there is none; raises DamagedRun (CM-815) and StateUnavailable.
+
+        With what was delivered since it was written.
+        """
+        document = await self._documents.read(key_of_run(request_id))
+        run = self._read(request_id, document)
+        if document is None or run is None:
+            return None
+        self._last_read.remember(run, document.etag)
+        await self._index.reenter_missing(request_id, run.accepted_at, is_open=not run.settled)
+        return self.deliveries.apply(run)
 
     async def read_many(self, request_ids: Sequence[str]) -> Records:
         """In the given order; ids without a record are left out."""
@@ -108,30 +115,41 @@ class RunRepository:
         `change` may be called several times and must have no effect but its result. Raises NoSuchRun, DamagedRun,
         StateUnavailable, DocumentTooLarge, and StateContended after 40 lost races.
         """
-        key = key_of_run(request_id)
         for attempt in range(ATTEMPTS):
-            document = await self._documents.read(key)
-            run = self._read(request_id, document)
-            if document is None or run is None:
-                raise NoSuchRun(request_id)
+            last = None if attempt else self._last_read.take(request_id)
+            run, etag = last or await self._read_to_change(request_id)
             # After the change, which may compare the record as it is stored: a claim of run recovery does.
             changed = self.deliveries.apply(change(run))
+            if changed == run and last is not None:
+                continue  # no write shows whether that is the newest record
             if changed != run:
                 changed = changed.model_copy(update={"version": run.version + 1})
                 value = self._stored(changed)
-                if not await self._documents.replace(key, value, document.etag):
-                    await backoff(attempt)
+                if not await self._documents.replace(key_of_run(request_id), value, etag):
+                    if last is None:
+                        await backoff(attempt)
                     continue
-                self._cache.remember(key, value, changed)
-                self._change_notifier.notify(request_id)
+                self._cache.remember(key_of_run(request_id), value, changed)
+                self._last_read.take(request_id)  # somebody may have read it meanwhile
+                self._change_notifier.notify(request_id, changed)
             if changed.settled:
                 self.deliveries.forget(request_id)
             return changed
-        raise StateContended(key)
+        raise StateContended(key_of_run(request_id))
+
+    async def _read_to_change(self, request_id: str) -> VersionedRun:
+        document = await self._documents.read(key_of_run(request_id))
+        run = self._read(request_id, document)
+        if document is None or run is None:
+            raise NoSuchRun(request_id)
+        return VersionedRun(run, document.etag)
 
     async def write_deliveries(self, request_id: str) -> Run:
-        """Marks in the record what was delivered since the last change; writes nothing where that is nothing."""
-        return await self.update(request_id, lambda run: run)
+        """Marks in the record what was delivered since the last change, and that the run waits for nothing.
+
+        Writes nothing where that is nothing new.
+        """
+        return await self.update(request_id, lambda run: run.with_waiting_reason(None))
 
     async def index(self) -> Index:
         """The index as it is now."""

@@ -25,7 +25,7 @@ from coordinator.domain.permissions import Permissions
 from coordinator.driver import activities
 from coordinator.driver.activities import ActivityDependencies
 from coordinator.driver.assembly import build_run_driver
-from coordinator.ports import Driver, Phase, ServiceAddress, VersionedDocument
+from coordinator.ports import Driver, Phase, ProgressEvent, ServiceAddress, VersionedDocument
 from coordinator.runs.acceptance import Acceptance
 from coordinator.runs.change_notifier import ChangeNotifier
 from coordinator.runs.intake import RequestIntake
@@ -216,6 +216,10 @@ class MemoryTopic:
             if self.down:
                 raise BrokerUnavailable("it is down in this test")
             self.published.append((announcement.value, event_id))
+
+    async def publish_all(self, events: Sequence[ProgressEvent]) -> None:
+        for event in events:
+            await self.publish(*event)
 
 
 UNMANAGED = Problem(code="CM-552", title="t", detail="Tables are there.", next_step="--beside-other-tables")
