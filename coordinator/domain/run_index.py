@@ -33,10 +33,6 @@ class OpenRun(BaseModel):
         named = [] if request.dry_run else None if request.services == "all" else list(request.services)
         return cls(request_id=request_id, at=at, services=named)
 
-    def precedes(self, other: OpenRun) -> bool:
-        """Whether it was accepted before the other; of the same moment, the ids decide."""
-        return (self.at, self.request_id) < (other.at, other.request_id)
-
     def shares_services_with(self, other: OpenRun) -> bool:
         """Whether a service may be part of both; a run is never in the way of itself."""
         if self.request_id == other.request_id:
@@ -54,8 +50,10 @@ class Index(BaseModel):
     open: list[OpenRun] = []
     recent: list[RequestId] = []  # newest first
 
-    def with_open_run(self, entry: OpenRun) -> Index:
-        """With one more open run, as the newest."""
+    def with_open_run(self, entry: OpenRun, *, last: bool = True) -> Index:
+        """With one more open run, as the newest. Without `last`, one that is open already keeps its place."""
+        if not last and any(known.request_id == entry.request_id for known in self.open):
+            return self
         still_open = [known for known in self.open if known.request_id != entry.request_id]
         recent = [entry.request_id, *(known for known in self.recent if known != entry.request_id)]
         return self._with([*still_open, entry], recent)

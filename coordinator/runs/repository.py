@@ -160,9 +160,9 @@ class RunRepository:
         await self._index.tidy()
 
     async def index_add(self, run: Run) -> None:
-        """Enters a run into the index as open."""
+        """Enters a run into the index as open; one that has ended gives up its place, because it is to begin again."""
         entry = OpenRun.of(run.request_id, run.accepted_at, run.request)
-        await self._index.change(lambda index: index.with_open_run(entry))
+        await self._index.change(lambda index: index.with_open_run(entry, last=run.state.terminal))
 
     async def index_remove(self, done: Collection[str], unknown: Collection[str] = ()) -> None:
         """Takes settled runs off the open list, and ids without a record off both lists."""
