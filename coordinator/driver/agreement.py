@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coordinator.domain.commands.approval import Approval, ApprovalState
+from coordinator.domain.commands.approval import ApprovalState
 from coordinator.domain.plan import changed_members, plan_digest
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
@@ -44,9 +44,9 @@ class Agreement:
     def _void_because(self, run: Run, step: Step, new: Step) -> list[str]:
         if run.approval is None:
             return []
-        changed = changed_members([step], [new])
-        if changed and _was_stopped_since(run.approval, run, step):
-            changed = [HALF_WAY.format(step.service)]
+        # A step that was planned again since names only what is left, and is compared like any other.
+        half_way = any(each.revision in step.planned for each in step.applied_before)
+        changed = [HALF_WAY.format(step.service)] if half_way else changed_members([step], [new])
         if self._has_expired(run) and run.approval.expires_at is not None:
             changed.append(f"It was good until {run.approval.expires_at.isoformat(timespec='seconds')}.")
         return changed
@@ -54,12 +54,6 @@ class Agreement:
     def _has_expired(self, run: Run) -> bool:
         expires_at = run.approval.expires_at if run.approval is not None else None
         return expires_at is not None and self.clock() >= expires_at
-
-
-def _was_stopped_since(approval: Approval, run: Run, step: Step) -> bool:
-    """Whether the step was stopped half way after this approval was given; one that was given since is for the rest."""
-    given_before = approval.at is not None and run.resumed_at is not None and approval.at < run.resumed_at
-    return bool(step.applied_before) and given_before
 
 
 def _made_void(run: Run, new: Step, changed: Sequence[str]) -> Run:
