@@ -217,5 +217,5 @@ def test_very_many_runs_leave_in_a_moment() -> None:
     ids = [f"r-{number}" for number in range(30_000)]
     index = Index(open=[OpenRun.model_construct(request_id=each, at=START) for each in ids])
     began = time.process_time()
-    assert index.without(ids[::2], ids[1::2]).open == []
+    assert index.without(dict.fromkeys(ids[::2], 1), ids[1::2]).open == []
     assert time.process_time() - began < 1
