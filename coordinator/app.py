@@ -25,15 +25,14 @@ from coordinator.adapters.signed_documents import SignedDocuments
 from coordinator.api import (
     acknowledgements,
     audit_proxy,
-    command_events,
     commands,
     dead_letters,
     fleet,
     health,
     journals,
     migrations,
-    subscriptions,
 )
+from coordinator.api.events import command_events, subscriptions
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
 from coordinator.audit.acknowledgements import GapAcknowledgement

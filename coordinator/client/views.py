@@ -86,7 +86,6 @@ class ApprovalView(View):
 class UndoView(View):
     """What compensation did with a step."""
 
-    ended: bool = False
     error: ProblemView | None = None
 
 

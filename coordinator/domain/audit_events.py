@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from coordinator.domain.step import Step, Undo
+from coordinator.domain.step import Step, step_facts
 from migration_sidecar.contract.audit_detail import problem_facts, revision_list, truncate_detail
 from migration_sidecar.contract.messages import AuditEvent, Problem, RecordedAuditEvent, ServiceStatus
 from migration_sidecar.contract.strict_json import mask_url_passwords
@@ -225,34 +225,3 @@ def acknowledgement_event(gap: str, about: RecordedAuditEvent, now: datetime, ac
             "gap.acknowledged", {**actor.facts, "gap": gap, "about_seq": about.seq, "reason": reason}
         ),
     )
-
-
-def step_facts(step: Step) -> dict[str, Any]:
-    """What the detail of an event tells of a step; of one that has ended, also how."""
-    facts: dict[str, Any] = {
-        "plan_digest": step.plan_digest,
-        "planned": step.planned,
-        "target": step.target,
-        "after": step.after or None,
-        "operation_id": step.operation_id,
-    }
-    if not step.state.ended:
-        return facts
-    return {
-        **facts,
-        "attempts": step.attempts,
-        "applied": [one.revision for one in step.applied],
-        "operation_ms": step.operation_ms,
-        "started_at": step.started_at.isoformat() if step.started_at else None,
-        "error": problem_facts(step.error) if step.error else None,
-        "undo": _undo_facts(step.undo) if step.undo else None,
-    }
-
-
-def _undo_facts(undo: Undo) -> dict[str, Any]:
-    return {
-        "operation_id": undo.operation_id,
-        "to_revisions": undo.to_revisions,
-        "reverted": [one.revision for one in undo.reverted],
-        "error": problem_facts(undo.error) if undo.error else None,
-    }

@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from coordinator.errors import IllegalMove
+from migration_sidecar.contract.audit_detail import problem_facts
 from migration_sidecar.contract.messages import AppliedRevision, Problem
 
 
@@ -38,7 +39,14 @@ class StepState(StrEnum):
 
 MOVES: dict[StepState, frozenset[StepState]] = {
     StepState.PENDING: frozenset(
-        {StepState.RUNNING, StepState.UNCHANGED, StepState.SKIPPED, StepState.CANCELLED},
+        {
+            StepState.RUNNING,
+            StepState.UNCHANGED,
+            StepState.SKIPPED,
+            StepState.CANCELLED,
+            StepState.REVERTED,  # stopped half way for a pause, and then taken back
+            StepState.NEEDS_ATTENTION,
+        },
     ),
     StepState.RUNNING: frozenset(
         {
@@ -141,3 +149,34 @@ class Step(BaseModel):
         return self.moved(
             StepState.PENDING, finished_at=None, duration_ms=None, started_at=None, round=round_number, **kept
         )
+
+
+def step_facts(step: Step) -> dict[str, Any]:
+    """What the detail of an event tells of a step; of one that has ended, also how."""
+    facts: dict[str, Any] = {
+        "plan_digest": step.plan_digest,
+        "planned": step.planned,
+        "target": step.target,
+        "after": step.after or None,
+        "operation_id": step.operation_id,
+    }
+    if not step.state.ended:
+        return facts
+    return {
+        **facts,
+        "attempts": step.attempts,
+        "applied": [one.revision for one in step.applied],
+        "operation_ms": step.operation_ms,
+        "started_at": step.started_at.isoformat() if step.started_at else None,
+        "error": problem_facts(step.error) if step.error else None,
+        "undo": _undo_facts(step.undo) if step.undo else None,
+    }
+
+
+def _undo_facts(undo: Undo) -> dict[str, Any]:
+    return {
+        "operation_id": undo.operation_id,
+        "to_revisions": undo.to_revisions,
+        "reverted": [one.revision for one in undo.reverted],
+        "error": problem_facts(undo.error) if undo.error else None,
+    }

@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from coordinator.api.subscriptions import TOPIC
+from coordinator.api.events.subscriptions import TOPIC
 from scripts.infrastructure.fleet import COORDINATOR
 from scripts.infrastructure.render import read_fleet
 from signed_calls.key_folder import make_key

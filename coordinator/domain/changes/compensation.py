@@ -28,7 +28,7 @@ def begin_undo(run: Run, service: str, plan: MigrationPlan) -> Run:
         to_revisions=step.from_revisions,
         plan_digest=plan.digest,
     )
-    return run.remembering("migration.step_finished", step).with_step(step.model_copy(update={"undo": undo}))
+    return _remembering_its_end(run, step).with_step(step.model_copy(update={"undo": undo}))
 
 
 def refuse_undo(run: Run, service: str, why: Problem, now: datetime) -> Run:
@@ -37,7 +37,7 @@ def refuse_undo(run: Run, service: str, why: Problem, now: datetime) -> Run:
     if step.undo is not None and step.undo.ended:
         return run
     if step.undo is None:
-        run = run.remembering("migration.step_finished", step)
+        run = _remembering_its_end(run, step)
     operation_id = step.undo.operation_id if step.undo else step.next_operation_id(run.request_id)
     undo = Undo(operation_id=operation_id, to_revisions=step.from_revisions, ended=True, error=why)
     return _ended(run, step, undo, StepState.NEEDS_ATTENTION, now)
@@ -81,6 +81,11 @@ def sentence_for_a_person(step: Step, why: str, at: Sequence[str]) -> str:
     """Where the database is, why it was not taken back, and what to type."""
     target = target_of_undo(step) or "the revision before"
     return f"{step.service} is at {', '.join(at) or 'no revision'} and was not taken back to {target}: {why}"
+
+
+def _remembering_its_end(run: Run, step: Step) -> Run:
+    """A step that was stopped half way for a pause has told no end."""
+    return run.remembering("migration.step_finished", step) if step.state.ended else run
 
 
 def _ended(

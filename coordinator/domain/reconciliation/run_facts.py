@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from coordinator.domain.audit_events import step_facts
 from coordinator.domain.outbox import ToldEvent, payload_digest
 from coordinator.domain.run import Run
-from coordinator.domain.step import Step
+from coordinator.domain.step import Step, step_facts
 from migration_sidecar.contract.audit_detail import FACTS, truncate_detail
 from migration_sidecar.contract.messages import RecordedAuditEvent
 

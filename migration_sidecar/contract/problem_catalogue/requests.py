@@ -116,7 +116,7 @@ ADDRESS = (
         "waits for no approval",
         next_step="Look at the plan of the run as it is now, and have somebody else than the requester approve it."),
     ProblemKind(
-        "CM-608", "The deadline of the request has passed", 409, 1,
+        "CM-608", "The deadline of the request has passed", 409, 2,
         when="a step was not started before the `deadline` of the request; what had started was carried out",
         next_step="Ask again with a later deadline, or retry the run without one."),
 )

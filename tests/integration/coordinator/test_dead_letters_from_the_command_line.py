@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner, Result
 
-from coordinator.api.subscriptions import handle_event
+from coordinator.api.events.subscriptions import handle_event
 from coordinator.cli.app import app as command_line
 from coordinator.domain.catalog_file import read_catalog
 from scripts.infrastructure import ports

@@ -18,7 +18,7 @@ import uvicorn
 import yaml
 from fastapi import FastAPI, Request, Response
 
-from coordinator.api import subscriptions
+from coordinator.api.events import subscriptions
 from coordinator.audit.rejections import RateLimit, Rejections
 from coordinator.domain.catalog_file import read_catalog
 from coordinator.runs.resubmission import Resubmission

@@ -19,8 +19,8 @@ from coordinator.api import (
     fleet,
     health,
     migrations,
-    subscriptions,
 )
+from coordinator.api.events import subscriptions
 from coordinator.api.http import PROBLEMS
 from coordinator.api.requesters import CallRequesters, EventRequesters
 from coordinator.audit.acknowledgements import GapAcknowledgement

@@ -58,6 +58,7 @@ def test_every_body_that_is_read_is_typed() -> None:
         "coordinator /audit/acknowledgements",
         "coordinator /dead-letters/{name}/resubmit",
         "coordinator /migrations",
+        "coordinator /migrations/{request_id}/{verb}",
         "coordinator /plans",
         "service /migrations/operations",
     ]

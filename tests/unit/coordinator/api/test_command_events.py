@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.api.command_events import CommandDoor, handle_command
+from coordinator.api.events.command_events import CommandDoor, handle_command
 from coordinator.api.requesters import EventRequesters
 from coordinator.domain.permissions import UNVERIFIED_EVENT, Proof, Requester
 from coordinator.runs.steering import Steering

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from coordinator.adapters.operator_keys import OperatorKeys
+from coordinator.api.events.subscriptions import handle_event
 from coordinator.api.schemas import DeadLetterDocument, DeadLetterPage
-from coordinator.api.subscriptions import handle_event
 from coordinator.domain.catalog_file import read_catalog
 from signed_calls.key_folder import public_folder
 from signed_calls.keys import PublicKeys

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.api import subscriptions
-from coordinator.api.subscriptions import handle_dead_letter, handle_event
+from coordinator.api.events import subscriptions
+from coordinator.api.events.subscriptions import handle_dead_letter, handle_event
 from coordinator.domain.dead_letters.letter import DeadLetter
 from coordinator.unavailable import StateContended, StateUnavailable
 from tests.unit.coordinator.at_the_doors import client_of, event, event_requesters

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from coordinator.adapters.operator_keys import OperatorKeys
-from coordinator.api.subscriptions import TOPIC
+from coordinator.api.events.subscriptions import TOPIC
 from coordinator.domain.audit_events import SOURCE as COORDINATOR
 from coordinator.domain.catalog_file import read_catalog
 from migration_sidecar.contract.messages import AuditEvent

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.api import subscriptions
-from coordinator.api.subscriptions import handle_event
+from coordinator.api.events import subscriptions
+from coordinator.api.events.subscriptions import handle_event
 from coordinator.audit.rejections import MAX_UNREPORTED
 from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.errors import CoordinatorError

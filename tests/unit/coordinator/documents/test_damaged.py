@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.api.subscriptions import handle_event
+from coordinator.api.events.subscriptions import handle_event
 from coordinator.documents.keys import FORMER_INDEX, OwnKey
 from coordinator.domain import audit_events
 from coordinator.domain.request import read_request

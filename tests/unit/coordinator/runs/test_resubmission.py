@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from coordinator.api.subscriptions import handle_event
+from coordinator.api.events.subscriptions import handle_event
 from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.dead_letters.letter import BecameRun
 from coordinator.domain.dead_letters.refusals import LetterNotResubmittable, NoSuchLetter

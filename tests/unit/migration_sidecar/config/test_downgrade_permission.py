@@ -36,7 +36,7 @@ def test_an_upgrade_is_none_of_its_business() -> None:
 
 
 @pytest.mark.parametrize("ini", sorted(SERVICES.glob("*/alembic.ini")), ids=lambda ini: ini.parent.name)
-def test_of_our_own_services_only_the_audit_says_so_and_none_takes_downgrades(ini: Path) -> None:
+def test_of_our_own_services_the_audit_is_never_taken_back_and_the_others_take_approved_downgrades(ini: Path) -> None:
     settings = read_settings(ini, {"DATABASE_URL": "postgresql://a@h/x"})
     assert settings.never_taken_back is (settings.service == "cas-audit")
-    assert settings.endpoint_downgrades is False
+    assert settings.endpoint_downgrades is (settings.service != "cas-audit")

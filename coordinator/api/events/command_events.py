@@ -10,8 +10,8 @@ from dapr.ext.fastapi import DaprApp
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
+from coordinator.api.events.subscriptions import DROP, RETRY, SUCCESS, read_event
 from coordinator.api.requesters import EventRequesters
-from coordinator.api.subscriptions import DROP, RETRY, SUCCESS, read_event
 from coordinator.domain.commands.command import read_command
 from coordinator.domain.request_parsing.cloud_event import ReceivedEvent
 from coordinator.errors import BadField, BadRequestId, CoordinatorError
