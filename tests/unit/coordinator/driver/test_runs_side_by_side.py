@@ -28,6 +28,19 @@ async def test_a_step_does_not_begin_when_the_one_beside_it_failed_while_it_was_
     assert world.fleet.services["second"].operations == {}
 
 
+async def test_a_step_does_not_begin_when_a_pause_came_while_it_was_prepared(world: World) -> None:
+    life = world.life()
+    await life.acceptance.accept(asked(max_parallel=2))
+    world.fleet.services["audit"].current = ["r2"]
+    driver = life.dependencies.driver
+    await driver.planner.plan(await stored(world))
+    ready = await stored(world)
+    await life.runs.update("r-1", lambda run: run.begin_step("first", world.clock()))
+    assert (await command(life, "pause")).stop is not None
+    await driver.steps.carry_out(ready, "second", driver.stopwatch() + 5)
+    assert (await steps(world))["second"] == "pending"
+
+
 async def test_a_retried_run_waits_for_one_that_began_meanwhile(world: World) -> None:
     world.fleet.services["first"].fails_with = BROKEN
     life = world.life()
