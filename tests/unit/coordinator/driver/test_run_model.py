@@ -21,11 +21,13 @@ from tests.unit.coordinator.driver.run_model.ending import answer, end_of_all
 from tests.unit.coordinator.driver.run_model.fleet_under_test import FleetUnderTest
 from tests.unit.coordinator.driver.run_model.policies import set_up, some_request
 from tests.unit.coordinator.driver.run_model.services import CHANGES
-from tests.unit.coordinator.driver.run_model.tables import SERVICES
+from tests.unit.coordinator.driver.run_model.tables import SERVICES, steps_of
 
 MOST_RUNS = 4
 EXAMPLES, STEPS = 250, 50
 
+stops = st.sampled_from(["pause", "cancel"])
+moments = st.sampled_from([0.05, 0.5, 3, 3])
 seeds = st.integers(0, 2**32)
 services = st.sampled_from(SERVICES)
 people = st.sampled_from(["ann", "bob"])
@@ -122,6 +124,23 @@ class RunMachine(RuleBasedStateMachine):
         if verb == "pause":
             fields["now"] = now
         self.fleet.command(request_id, verb, by, f"c-{self.commands}", **fields)
+
+    @precondition(lambda self: self.runs)
+    @rule(
+        nth=which, verb=st.sampled_from(["pause", "cancel"]), by=people, after=st.sampled_from([0.01, 0.05, 0.2, 1, 3])
+    )
+    def command_while_driven(self, nth: int, verb: str, by: str, after: float) -> None:
+        self.commands += 1
+        self.fleet.command_while_driven(self._run(nth), verb, by, f"c-{self.commands}", after)
+
+    @precondition(lambda self: self.fleet.witness.approved)
+    @rule(nth=which, change=st.sampled_from(["has other files", "is migrated by somebody else", "has one more"]))
+    def change_what_was_approved(self, nth: int, change: str) -> None:
+        approved = list(self.fleet.witness.approved.items())
+        request_id, members = approved[nth % len(approved)]
+        steps = steps_of(self.fleet.witness.records[request_id])
+        for name in [each for each in members if steps[each]["state"] == "pending"][:1]:
+            CHANGES[change](self.fleet.services[name])
 
     @precondition(lambda self: self.runs)
     @rule(nth=which, command=st.integers(1, 10**9))

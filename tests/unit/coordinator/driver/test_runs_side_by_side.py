@@ -10,22 +10,32 @@ from tests.unit.coordinator.fakes import World
 
 async def test_a_step_does_not_begin_when_the_one_beside_it_failed_while_it_was_prepared(world: World) -> None:
     life = world.life()
-    await life.acceptance.accept(asked(max_parallel=2))
+    await life.acceptance.accept(asked(max_parallel=2, on_failure="compensate"))
     world.fleet.services["audit"].applied = ["r1", "r2"]
     world.fleet.services["audit"].current = ["r2"]
     await life.dependencies.driver.planner.plan(await stored(world))
     ready = await stored(world)
-    world.fleet.services["first"].fails_with = BROKEN
+    first = world.fleet.services["first"]
+    first.fails_with, first.fails_after = BROKEN, 1  # something is to be taken back, so the run has not ended
     runner = life.dependencies.driver.steps
     deadline = runner.stopwatch() + 5
     await runner.carry_out(ready, "first", deadline)
     await runner.carry_out(ready, "second", deadline)  # decided on before `first` had failed
-    assert {**await steps(world), "second": "not begun"} == {
-        "audit": "unchanged",
-        "first": "failed",
-        "second": "not begun",
-    }
+    assert await steps(world) == {"audit": "unchanged", "first": "failed", "second": "pending"}
     assert world.fleet.services["second"].operations == {}
+
+
+async def test_a_step_does_not_begin_when_a_pause_came_while_it_was_prepared(world: World) -> None:
+    life = world.life()
+    await life.acceptance.accept(asked(max_parallel=2))
+    world.fleet.services["audit"].current = ["r2"]
+    driver = life.dependencies.driver
+    await driver.planner.plan(await stored(world))
+    ready = await stored(world)
+    await life.runs.update("r-1", lambda run: run.begin_step("first", world.clock()))
+    assert (await command(life, "pause")).stop is not None
+    await driver.steps.carry_out(ready, "second", driver.stopwatch() + 5)
+    assert (await steps(world))["second"] == "pending"
 
 
 async def test_a_retried_run_waits_for_one_that_began_meanwhile(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -12,12 +13,14 @@ from unittest.mock import patch
 
 from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.commands.command import read_command
+from coordinator.domain.commands.refusals import NotPossibleNow
 from coordinator.domain.permissions import Permissions, Proof, Requester
 from coordinator.domain.request import read_request
 from coordinator.driver import activities
 from coordinator.errors import CoordinatorError
 from coordinator.ports import Phase, ServiceAddress
 from coordinator.runs.steering import Steering
+from coordinator.unavailable import StateUnavailable
 from coordinator.workflow import current as workflow
 from tests.unit.coordinator.driver.run_model import tables
 from tests.unit.coordinator.driver.run_model.services import ContractFleet, ContractService
@@ -88,6 +91,22 @@ class FleetUnderTest:
     def command(self, request_id: str, verb: str, by: str, command_id: str, **fields: Any) -> CoordinatorError | None:
         body = read_command({"reason": "why", **fields}, verb)
         return self.do(self.steering.command(request_id, body, _known_as(by), command_id), REFUSALS)
+
+    def command_while_driven(self, request_id: str, verb: str, by: str, command_id: str, after: float) -> None:
+        """The command comes once a step is under way, or so many seconds after the beginning of a turn."""
+        name, instance = self.instance(request_id)
+        if instance is None or instance.phase is not Phase.ALIVE:
+            return
+        body = read_command({"reason": "why"}, verb)
+
+        async def late() -> None:
+            until = self.loop.time() + after
+            while self.loop.time() < until and not tables.under_way(self.witness.records[request_id]):
+                await asyncio.sleep(0.001)
+            with suppress(NotPossibleNow, StateUnavailable):
+                await self.steering.command(request_id, body, _known_as(by), command_id)
+
+        self.do(_all([self._turn(self.life, name, instance, wait=False), late()], [self.life]))
 
     # --- what Dapr does ----------------------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ class SlowFate(Fate):
     """Effects take different times, so that things that go on side by side meet in many orders."""
 
     random: Random = field(default_factory=Random)
-    delays: Sequence[float] = (0, 0, 0, 0.002, 0.03)
+    delays: Sequence[float] = (*([0] * 12), 0.002, 0.02, 0.1, 0.4)
 
     @asynccontextmanager
     async def effect(self) -> AsyncIterator[None]:
