@@ -108,7 +108,9 @@ def _line(outcome: Outcome, quotas: list[Quota]) -> str:
     ends = "/".join(outcome.states.values())
     said = " | ".join([*outcome.violations, *outcome.own_troubles])[:600]
     recovery = "" if outcome.recovery_seconds is None else f"recovery {outcome.recovery_seconds:.1f} s"
-    return f"[{hits}/{wanted}] {verdict:10} {outcome.seconds:5.1f} s  {outcome.told}  {ends}  {recovery}  {said}".rstrip()
+    return (
+        f"[{hits}/{wanted}] {verdict:10} {outcome.seconds:5.1f} s  {outcome.told}  {ends}  {recovery}  {said}".rstrip()
+    )
 
 
 if __name__ == "__main__":

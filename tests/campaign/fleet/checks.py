@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+from typer.testing import CliRunner
 
+from coordinator.cli.app import app
 from scripts.infrastructure.render import AUDIT
 from tests.campaign.fleet.course import LIMIT_SECONDS, REPLACED_SECONDS, Course
 from tests.campaign.fleet.evidence import Evidence, Row, epoch, evidence_of, journal_of, once_each
 from tests.campaign.fleet.ground import AFTER, SERVICES
-from tests.end_to_end.accounting import asked as audit_command
+from tests.end_to_end.accounting import environment_of
+from tests.end_to_end.ground import Ground
 
 ACCOUNTED_SECONDS = 60.0
 TOLERANCE_SECONDS = 0.05  # between the coordinator's clock reading and its write
@@ -111,9 +113,8 @@ def _in_order(run: dict[str, Any], journals: dict[str, list[Row]]) -> list[str]:
     spans: dict[str, tuple[float, float]] = {}
     for name, rows in journals.items():
         ups = [row.at for row in rows if row.kind == "applied"]
-        begun = [row.at for row in rows if row.kind == "attempt"]
         if ups:
-            spans[name] = (min(begun), max(ups))
+            spans[name] = (min(row.at for row in rows if row.kind == "attempt"), max(ups))
     problems, request = [], run["request"]
     reverted = any(row.kind == "reverted" for rows in journals.values() for row in rows)
     for name, before in AFTER.items():
@@ -122,9 +123,9 @@ def _in_order(run: dict[str, Any], journals: dict[str, list[Row]]) -> list[str]:
     first = set(request.get("first", []))
     needed = {*first, *(AFTER.get(each, "") for each in first), "cds-client"}
     for name, (begun, _) in spans.items():
-        late = [each for each in first if each in spans and spans[each][1] > begun]
-        if first and name not in needed and late:
-            problems.append(f"C7: {run['request_id']}: {name} began before the canary {late} had ended")
+        behind = [each for each in first if each in spans and spans[each][1] > begun]
+        if first and name not in needed and behind:
+            problems.append(f"C7: {run['request_id']}: {name} began before the canary {behind} had ended")
     if run.get("round", 1) == 1 and not reverted:
         # How many attempts were open at the beginning of each one.
         most = max((sum(b <= begun < e for b, e in spans.values()) for begun, _ in spans.values()), default=0)
@@ -178,7 +179,9 @@ def _told_once(request: str, told: list[dict[str, Any]]) -> list[str]:
     types = Counter(each["event_type"] for each in told)
     problems = [] if types["migration.requested"] == 1 else [f"C12: {request} was requested {types}"]
     if types["migration.finished"] != 1 + types["migration.retried"]:
-        problems.append(f"C12: {request} finished {types['migration.finished']} times, {types['migration.retried']} retries")
+        problems.append(
+            f"C12: {request} finished {types['migration.finished']} times, {types['migration.retried']} retries"
+        )
     return problems
 
 
@@ -216,20 +219,16 @@ def _accounted_for(course: Course) -> list[str]:
     """`coordinator audit reconcile` and `verify`; what the services still owe may take a moment."""
     until = time.monotonic() + ACCOUNTED_SECONDS
     while True:
-        with ThreadPoolExecutor(2) as pool:
-            ground = course.campaign.ground
-            answers = dict(zip(("reconcile", "verify"),
-                               pool.map(lambda word: _asked(ground, word), ("reconcile", "verify")), strict=True))  # fmt: skip
+        answers = {word: _asked(course.campaign.ground, word) for word in ("reconcile", "verify")}
         wrong = {word: answer for word, answer in answers.items() if answer[0] != 0}
         if not wrong:
             return []
         if time.monotonic() > until:
-            return [f"C9: audit {word} ended with {code}: {str(said)[:1500]}" for word, (code, said) in wrong.items()]
+            return [f"C9: audit {word} ended with {code}: {said[:1500]}" for word, (code, said) in wrong.items()]
         time.sleep(1)
 
 
-def _asked(ground: Any, word: str) -> tuple[int, Any]:
-    try:
-        return audit_command(ground, word)
-    except (ValueError, OSError) as error:
-        return 99, str(error)
+def _asked(ground: Ground, word: str) -> tuple[int, str]:
+    """The command as a person has it, without a process of its own."""
+    done = CliRunner().invoke(app, ["audit", word, "--json"], env=environment_of(ground))
+    return done.exit_code, done.output

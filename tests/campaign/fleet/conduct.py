@@ -40,7 +40,7 @@ class Quota:
 def conduct(
     quotas: list[Quota], subject: Path, folder: Path, told: Callable[[Outcome], None], seconds: float = float("inf")
 ) -> None:
-    """No run begins after `seconds`. After a violation, and when the fleet itself failed, the next fleet is a new one."""
+    """No run begins after `seconds`. Databases are new after a violation, and the fleet where it failed itself."""
     specs, until, broken, number = _in_turn(quotas), time.monotonic() + seconds, 0, 0
     by_part = {quota.part: quota for quota in quotas}
     spec = next(specs, None)

@@ -12,7 +12,7 @@ from tests.campaign.fleet.ground import CampaignGround
 from tests.campaign.fleet.spec import Asked, Fault, FleetSpec
 from tests.end_to_end.ground import ENDED
 
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.15
 ENDS = ENDED | {"compensated"}
 LIMIT_SECONDS = 60.0
 # A suspended or stalled workflow is healed by nobody but the coordinator, which waits for 60 s.

@@ -205,7 +205,7 @@ def _with_another_patch(subject: Path) -> Path:
     other = subject.with_name("another-patch")
     if not other.exists():
         shutil.copytree(subject, other, ignore=shutil.ignore_patterns("__pycache__"))
-        workflow = other / "coordinator" / "workflow.py"
+        workflow = other / "coordinator" / "workflow" / "current.py"
         text = workflow.read_text()
         if PATCH not in text:
             raise InfrastructureError("the workflow has no patch of the expected name")

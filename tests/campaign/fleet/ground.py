@@ -1,4 +1,4 @@
-"""The fleet of a campaign: started once under real Dapr from a copy of the code, with a second coordinator beside it."""
+"""The fleet of a campaign, started once under real Dapr from a copy of the code, with a second coordinator."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class CampaignGround:
 
     def port(self, place: str) -> int:
         """Of an application, or of its daprd where the name ends so."""
-        name, _, daprd = place.partition(" daprd")
+        name = place.removesuffix(" daprd")
         key = "daprHTTPPort" if " daprd" in place else "appPort"
         if name == REPLICA:
             return self.replica[key]

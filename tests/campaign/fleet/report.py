@@ -22,7 +22,7 @@ from tests.campaign.report import spread, versions
 TIER = "T2: nine services and two coordinators under real Dapr, with placement, scheduler, Redis and PostgreSQL"
 TITLES = {
     KILLS: "kill -9 of one process while a run is under way (PostgreSQL: immediate stop)",
-    MIXED: "stopped processes, workflows suspended, terminated, stalled or purged, restarts in turn; verbs and failures",
+    MIXED: "processes stopped, workflows suspended, ended, stalled or purged, restarts in turn; verbs and failures",
 }
 LEFT_OUT = {
     "An update from one release to another": "the restart in turn starts the same code; stalled workflows come from"

@@ -51,7 +51,9 @@ def carry_out(spec: FleetSpec, campaign: CampaignGround) -> Outcome:
     finally:
         _let_go(course)
     outcome.states = {name: run["state"] for name, run in course.records.items()}
-    outcome.generations = {name: run.get("generation", 0) for name, run in course.records.items() if run.get("generation", 0) > 1}
+    outcome.generations = {
+        name: run.get("generation", 0) for name, run in course.records.items() if run.get("generation", 0) > 1
+    }
     outcome.faults = [{"what": each.what, "at": each.at, "healed_at": each.healed_at} for each in course.placed]
     outcome.verbs = [f"{name} {verb}" for name, verb, _ in course.client.given]
     outcome.retried, outcome.unreachable = len(course.before_retry), course.unreachable
@@ -67,5 +69,6 @@ def _let_go(course: Course) -> None:
     for each in course.placed:
         if each.healed_at is None:
             each.heal()
+    course.client.close()
     for history in course.campaign.histories.values():
         history.repair()
