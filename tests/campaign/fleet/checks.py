@@ -58,7 +58,7 @@ def is_hit(course: Course) -> bool:
         if run.get("finished_at")
     ]
     placed = [each.at for each in course.placed]
-    if len(placed) < len(course.spec.faults):
+    if len(placed) < len(course.spec.faults) or course.faults.not_stalled:
         return False
     retried = {name: epoch(run["finished_at"]) for name, run in course.before_retry.items() if run.get("finished_at")}
     return all(any(began <= at <= ended for began, ended in spans) for at in placed) or bool(retried and placed)

@@ -130,9 +130,9 @@ class Course:
     def _steer(self, name: str, run: dict[str, Any]) -> None:
         """What is held is let go after a moment; what failed is retried once the revision is repaired."""
         if run["state"] in ("paused", "awaiting_approval"):
-            purging = any(fault.what == "purge" for fault in self._waiting)
+            wanted = any(fault.kind == "workflow" for fault in self._waiting)
             since = self._held_since.setdefault(name, time.monotonic())
-            if time.monotonic() - since < 1.0 or (purging and time.monotonic() - since < 10):
+            if time.monotonic() - since < 1.0 or (wanted and time.monotonic() - since < 10):
                 return
             if run["state"] == "paused":
                 self._command(name, "resume")

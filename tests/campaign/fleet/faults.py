@@ -47,6 +47,7 @@ class NotNow(Exception):
 class FaultMaker:
     campaign: CampaignGround
     violations: list[str]
+    not_stalled: bool = False
 
     def working(self) -> list[str]:
         """The services whose databases carry a revision out right now."""
@@ -58,7 +59,7 @@ class FaultMaker:
 
     def place(self, fault: Fault, request_ids: list[str]) -> Placed:
         """Raises NotNow."""
-        what = fault.what
+        what, at = fault.what, time.time()
         if what.startswith(WORKING):
             working = self.working()
             if not working:
@@ -72,7 +73,7 @@ class FaultMaker:
             heal = self._workflow(what, request_ids[0])
         else:
             heal = self._other(what)
-        return Placed(f"{fault.kind} {what}", time.time(), heal, time.monotonic() + fault.away)
+        return Placed(f"{fault.kind} {what}", at, heal, time.monotonic() + fault.away)
 
     def _kill(self, place: str) -> Heal:
         campaign, infrastructure = self.campaign, self.campaign.ground.infrastructure
@@ -100,11 +101,11 @@ class FaultMaker:
     def _workflow(self, verb: str, request_id: str) -> Heal:
         run = self._record(request_id)
         instance = f"{request_id}.{run.get('generation', 0)}"
+        if run["state"] != "paused":
+            raise NotNow  # an activity under way would carry the run to its end; and never purged with a step in flight
         if verb == "stall":
-            return self._stall(instance)
+            return self._stall(request_id, instance)
         if verb == "purge":
-            if run["state"] != "paused":
-                raise NotNow  # never with a step in flight
             self.campaign.workflow(instance, "terminate").raise_for_status()
             self.campaign.workflow(instance, "purge")
             return lambda: None
@@ -121,19 +122,16 @@ class FaultMaker:
             raise NotNow
         return run
 
-    def _stall(self, instance: str) -> Heal:
+    def _stall(self, request_id: str, instance: str) -> Heal:
         """A coordinator whose workflow has a patch of another name: Dapr stalls what it replays."""
         killed = [Killed.now(self.campaign.process(place), self.campaign.log) for place in self.campaign.coordinators()]
         other = Killed(killed[0].command, dict(killed[0].environment), killed[0].folder, self.campaign.log)
         other.environment["PYTHONPATH"] = str(_with_another_patch(self.campaign.subject))
         other.folder = other.environment["PYTHONPATH"]
         other.again()
-        self._wait_for_stall(instance)
-        for _ in range(100):
-            with suppress(AssertionError, psutil.Error):
-                psutil.wait_procs([_killed(self.campaign.process(COORDINATOR))], timeout=GRACE_SECONDS)
-                break
-            time.sleep(0.1)
+        self._wait_until_it_listens(COORDINATOR)
+        self._resume_until_it_stalls(request_id, instance)
+        psutil.wait_procs([_killed(self.campaign.process(COORDINATOR))], timeout=GRACE_SECONDS)
 
         def heal() -> None:
             for each in killed:
@@ -141,13 +139,17 @@ class FaultMaker:
 
         return heal
 
-    def _wait_for_stall(self, instance: str) -> None:
+    def _resume_until_it_stalls(self, request_id: str, instance: str) -> None:
+        """The verb wakes the workflow, which is replayed then."""
         until = time.monotonic() + STALL_SECONDS
+        body = {"reason": "so that it is replayed", "command_id": f"{request_id}-to-be-stalled"}
         while time.monotonic() < until:
             with suppress(httpx.HTTPError, ValueError):
-                if self.campaign.workflow(instance).json().get("runtimeStatus") == "STALLED":
+                self.campaign.ground.ask("POST", f"/migrations/{request_id}/resume", json=body)
+                if "STALL" in str(self.campaign.workflow(instance).json().get("runtimeStatus")):
                     return
-            time.sleep(0.2)
+            time.sleep(0.3)
+        self.not_stalled = True
 
     def _other(self, what: str) -> Heal:
         if what == "by hand":

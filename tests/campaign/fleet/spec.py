@@ -87,7 +87,7 @@ def draw(part: str, number: int, campaign_seed: int) -> FleetSpec:
     else:
         faults = _mix(random, number)
     services = sorted(random.sample(SERVICES, random.randint(2, 4)))
-    if any("daprd" in str(each) or "migration process" in str(each) for each in faults):
+    if any(each.kind == "workflow" or WORKING in each.what for each in faults):
         services = sorted({*services, *random.sample(SERVICES, 2)})
     revisions = {name: [random.uniform(0.2, 0.9) for _ in range(random.randint(1, 3))] for name in services}
     broken = random.choice(services) if part == MIXED and random.random() < 0.3 else ""
@@ -127,15 +127,16 @@ def _asked(
         body["first"] = [random.choice(services if body["services"] == "all" else body["services"])]
     if random.random() < 0.1:
         body["pause_between"] = random.choice((1, "resume"))
-    approval = "file changed" in special or (part == MIXED and random.random() < 0.25)
+    approval = "file changed" in special or (not special & set(WORKFLOW) and part == MIXED and random.random() < 0.25)
     if approval and index == 0:
         body |= {"approval": "required", "requested_by": "release-bot"}
     by_event = approval or random.random() < 0.5
     copies = random.choice((1, 2, 4)) if random.random() < 0.3 else 0
     conflicting = not by_event and random.random() < 0.2
     verbs: tuple[tuple[float, str], ...] = ()
-    if "purge" in special and index == 0:
-        verbs = ((0.1, "pause"),)
+    if special & set(WORKFLOW) and index == 0:
+        body |= {"services": "all", "max_parallel": 1}
+        verbs = ((0.0, "pause"),)
     elif part == MIXED and random.random() < 0.6:
         verb = random.choice(("pause", "pause now", "pause now", "cancel"))
         verbs = ((random.uniform(0, 2.5), verb),)
