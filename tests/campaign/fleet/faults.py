@@ -124,14 +124,16 @@ class FaultMaker:
 
     def _stall(self, request_id: str, instance: str) -> Heal:
         """A coordinator whose workflow has a patch of another name: Dapr stalls what it replays."""
-        killed = [Killed.now(self.campaign.process(place), self.campaign.log) for place in self.campaign.coordinators()]
-        other = Killed(killed[0].command, dict(killed[0].environment), killed[0].folder, self.campaign.log)
-        other.environment["PYTHONPATH"] = str(_with_another_patch(self.campaign.subject))
-        other.folder = other.environment["PYTHONPATH"]
-        other.again()
-        self._wait_until_it_listens(COORDINATOR)
+        places = self.campaign.coordinators()
+        killed = [Killed.now(self.campaign.process(place), self.campaign.log) for place in places]
+        other = str(_with_another_patch(self.campaign.subject))
+        for each in killed:
+            environment = {**each.environment, "PYTHONPATH": other}
+            Killed(each.command, environment, other, self.campaign.log).again()
+        for place in places:
+            self._wait_until_it_listens(place)
         self._resume_until_it_stalls(request_id, instance)
-        psutil.wait_procs([_killed(self.campaign.process(COORDINATOR))], timeout=GRACE_SECONDS)
+        psutil.wait_procs([_killed(self.campaign.process(place)) for place in places], timeout=GRACE_SECONDS)
 
         def heal() -> None:
             for each in killed:
