@@ -15,7 +15,6 @@ import psutil
 
 from coordinator.domain.run_state import RunState
 from scripts.infrastructure.errors import InfrastructureError
-from scripts.infrastructure.fleet import COORDINATOR
 from tests.campaign.fleet.ground import DATABASES, SERVICES, CampaignGround
 from tests.campaign.fleet.spec import WORKING, Fault
 from tests.end_to_end.accounting import by_hand
