@@ -246,5 +246,5 @@ class Run(BaseModel):
         event_id = audit.run_event_id(event_type, self.request_id, *self._again())
         if step is not None:
             event_id = audit.step_event_id(event_type, self.request_id, step)
-        told = ToldEvent(event_id=event_id, event_type=event_type, service=step.service if step else None)
-        return self.model_copy(update={"told": [*self.told, told]})
+        told = [*self.told, ToldEvent(event_id=event_id, event_type=event_type, service=step.service if step else None)]
+        return self if event_id in {each.event_id for each in self.told} else self.model_copy(update={"told": told})

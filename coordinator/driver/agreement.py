@@ -61,7 +61,7 @@ def _made_void(run: Run, new: Step, changed: Sequence[str]) -> Run:
     if run.state is not RunState.RUNNING or run.approval is None:
         return run
     void = run.approval.model_copy(update={"state": ApprovalState.VOID, "void_because": list(changed)})
-    run = _with_new_plan(run, new)
+    run = _with_new_plan(run.remembering("migration.started"), new)  # which told the digest of the former plan
     return run.model_copy(update={"approval": void, "plan_digest": plan_digest(run.steps, run.request)})
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.campaign.conduct import PACKAGE, ROOT, digest
+from tests.campaign.fleet import planted as fleet
 from tests.campaign.planted import BUGS, PATCHES, PlantedBug, planted
 
 
@@ -21,3 +22,14 @@ def test_a_planted_bug_fits_the_code(bug: PlantedBug, tmp_path: Path) -> None:
 
 def test_every_patch_belongs_to_a_bug() -> None:
     assert set(PATCHES) == {bug.patch or bug.name for bug in BUGS}
+
+
+@pytest.mark.parametrize("bug", fleet.BUGS, ids=lambda bug: f"{bug.name} by {bug.by.rpartition('/')[2]}")
+def test_a_planted_bug_fits_the_coordinator(bug: fleet.PlantedBug, tmp_path: Path) -> None:
+    subject = fleet.planted(bug, tmp_path / "subject")
+    for file in (subject / "coordinator").rglob("*.py"):
+        ast.parse(file.read_text(), file.name)
+
+
+def test_every_patch_of_the_coordinator_belongs_to_a_bug() -> None:
+    assert set(fleet.PATCHES) == {f"{fleet.PREFIX}{bug.name}" for bug in fleet.BUGS}

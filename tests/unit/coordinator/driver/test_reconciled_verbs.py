@@ -70,6 +70,16 @@ async def an_approved_run(world: World) -> None:
     await life.drive()
 
 
+async def a_run_whose_approval_was_void(world: World) -> None:
+    life = world.life()
+    await life.acceptance.accept(asked(approval="required", requested_by="ann"))
+    await life.drive(most_timers=1)
+    for number in range(3):
+        await command(life, "approve", f"c-{number}", plan_digest=(await stored(world)).plan_digest)
+        world.fleet.services["first"].file_version = str(min(number, 1))
+        await life.drive(most_timers=1)
+
+
 async def a_cancelled_run(world: World) -> None:
     life = world.life()
     await life.acceptance.accept(asked())
@@ -83,6 +93,7 @@ STORIES = [
     a_run_that_was_paused_within_a_step,
     a_compensated_run,
     an_approved_run,
+    a_run_whose_approval_was_void,
     a_cancelled_run,
 ]
 
