@@ -57,7 +57,8 @@ MOVES: dict[StepState, frozenset[StepState]] = {
     StepState.FAILED: frozenset({StepState.PENDING, StepState.REVERTED, StepState.NEEDS_ATTENTION}),
     StepState.SKIPPED: frozenset({StepState.PENDING}),
     StepState.NEEDS_ATTENTION: frozenset({StepState.PENDING}),
-    StepState.CANCELLED: frozenset(),
+    # Somebody stopped it at its service while another step failed: what it had applied is taken back, too.
+    StepState.CANCELLED: frozenset({StepState.REVERTED, StepState.NEEDS_ATTENTION}),
     StepState.REVERTED: frozenset(),
 }
 

@@ -49,7 +49,8 @@ def _end_state(run: Run) -> RunState:
     """A run that compensated is `compensated` where all that it had changed is taken back."""
     if run.compensating:
         undone = all(step.undo is not None and step.undo.error is None for step in run.steps if step.applied)
-        return RunState.COMPENSATED if undone else RunState.NEEDS_ATTENTION
+        needs_person = any(step.state is StepState.NEEDS_ATTENTION for step in run.steps)
+        return RunState.COMPENSATED if undone and not needs_person else RunState.NEEDS_ATTENTION
     return end_of([step.state for step in run.steps])
 
 

@@ -16,6 +16,7 @@ REVERTED, NEEDS_ATTENTION = StepState.REVERTED, StepState.NEEDS_ATTENTION
 AFTER_THE_END = {
     StepState.SUCCEEDED: {REVERTED, NEEDS_ATTENTION},
     StepState.FAILED: {REVERTED, NEEDS_ATTENTION, StepState.PENDING},
+    StepState.CANCELLED: {REVERTED, NEEDS_ATTENTION},
     StepState.SKIPPED: {StepState.PENDING},
     StepState.NEEDS_ATTENTION: {StepState.PENDING},
 }
@@ -62,9 +63,9 @@ def test_every_state_of_a_run_can_be_reached_from_accepted() -> None:
 def test_a_step_that_is_planned_again_keeps_what_it_did_and_gets_another_operation() -> None:
     applied = [AppliedRevision(revision="r1", action=Action.UPGRADE, at=START, duration_ms=1)]
     failed = Step(service="s", database="d", state=StepState.FAILED, operation_id="r.s.1", applied=applied)
-    again = failed.planned_again()
+    again = failed.planned_again(2)
     assert (again.state, again.applied_before, again.applied) == (StepState.PENDING, applied, applied)
-    assert (again.finished_at, again.started_at, again.error) == (None, None, None)
+    assert (again.finished_at, again.started_at, again.error, again.round) == (None, None, None, 2)
     assert [step.next_operation_id("r") for step in (Step(service="s", database="d"), again)] == ["r.s.1", "r.s.2"]
 
 
@@ -76,7 +77,7 @@ def test_the_way_back_of_a_step_counts_among_its_operations() -> None:
 
 def test_the_record_of_a_step_that_nothing_special_happened_to_is_as_earlier_releases_wrote_it() -> None:
     document = Step(service="s", database="d").model_dump(mode="json")
-    assert {"applied_before", "undo", "remark", "beside_other_tables"}.isdisjoint(document)
+    assert {"applied_before", "undo", "remark", "round", "beside_other_tables"}.isdisjoint(document)
 
 
 def test_every_state_can_be_reached_from_pending() -> None:

@@ -9,8 +9,9 @@ from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.permissions import Proof, Requester
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
+from migration_sidecar.contract.messages import Operation, OperationState
 from tests.unit.coordinator.driver.test_verbs import BROKEN, asked, command, steps, stored
-from tests.unit.coordinator.fakes import CATALOG, World
+from tests.unit.coordinator.fakes import CATALOG, FakeService, World
 
 BOB = Requester(Proof.SIGNED_CALL, "bob", "k")
 
@@ -83,6 +84,42 @@ async def test_compensation_that_would_lose_data_needs_a_person(world: World) ->
     assert "first is at r2" in undo.error.detail
     assert "migration-sidecar downgrade r1" in undo.error.next_step
     assert world.fleet.services["first"].current == ["r2"]
+
+
+class Interrupted(FakeService):
+    """Its operation applies a revision and then ends in another way than by success or failure."""
+
+    end = OperationState.NEEDS_ATTENTION
+    other: FakeService  # which fails only after that
+
+    def _ended(self, operation: Operation) -> Operation:
+        ended = super()._ended(operation)
+        self.other.polls_until_done = 1
+        return ended if operation.action == "downgrade" else ended.model_copy(update={"state": self.end})
+
+
+async def compensated_beside(world: World, end: OperationState) -> Run:
+    """`first` fails while `second`, which was begun with it, has applied a revision and ends so."""
+    services = world.fleet.services
+    services["second"] = second = Interrupted(services["second"].address)
+    second.end, second.other = end, services["first"]
+    for service in services.values():
+        service.current, service.applied = ["r1"], ["r1"]
+    services["first"].fails_with, services["first"].polls_until_done = BROKEN, 10**9
+    return await carried_out(world, services=["first", "second"], on_failure="compensate", max_parallel=2)
+
+
+async def test_compensation_leaves_a_database_as_it_is_where_nobody_knows_how_it_stands(world: World) -> None:
+    run = await compensated_beside(world, OperationState.NEEDS_ATTENTION)
+    second = run.step("second")
+    assert (run.state, second.state, second.undo) == ("needs_attention", "needs_attention", None)
+    assert list(world.fleet.services["second"].operations) == ["r-1.second.1"]
+
+
+async def test_compensation_also_takes_back_what_was_stopped_at_its_service(world: World) -> None:
+    run = await compensated_beside(world, OperationState.CANCELLED)
+    assert (run.state, run.step("second").state) == ("compensated", "reverted")
+    assert world.fleet.services["second"].current == ["r1"]
 
 
 async def test_compensation_also_takes_back_what_the_failed_step_had_applied(world: World) -> None:
