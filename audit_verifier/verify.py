@@ -36,6 +36,7 @@ MISSING = "After event {before} comes event {seq}: what was between is missing."
 INSERTED = "Event {seq} does not follow the event before it: one was inserted or replaced."
 AGE = re.compile(r"([1-9]\d{0,4})([mhd])", re.ASCII)
 OLD = "Nothing shows that this is the present: an anchor of {wanted} or later was asked for, and {last}."
+REPLACED = "The keys say that key {old} was lost after event {seq}, and that {new} signs in its place."
 CONTESTED = "Told twice, with different contents: {number} of the events; audit.conflict events name each of them."
 HASH = re.compile(r"[0-9a-f]{64}")
 EVENT = re.compile(
@@ -44,7 +45,8 @@ EVENT = re.compile(
 )
 ANCHOR = re.compile(r"audit-anchor-1\|([0-9a-f-]{36})\|(\d{1,18})\|([0-9a-f]{64})\|([1-9]\d{0,17})\|([0-9a-f]{64})"
                     r"\|([0-9a-f]{64})\|([\dT:.Z-]{27})\|([0-9a-f]{16})", re.ASCII)  # fmt: skip
-ROTATION = re.compile(r"audit-rotation-1\|([0-9a-f-]{36})\|(\d{1,18})\|([0-9a-f]{16})\|([0-9a-f]{16})"
+# A replacement is not signed by the old key, which was lost: who trusts it must have its own file say so.
+ROTATION = re.compile(r"audit-(rotation|replacement)-1\|([0-9a-f-]{36})\|(\d{1,18})\|([0-9a-f]{16})\|([0-9a-f]{16})"
                       r"\|([A-Za-z0-9+/]{43}=)\|([\dT:.Z-]{27})", re.ASCII)  # fmt: skip
 
 
@@ -234,7 +236,8 @@ def signed(public_key: str, signature: str, line: str) -> bool:
 class Keys:
     """Which key may sign from which event on. Each key except the first was introduced by the key before it.
 
-    Raises Unreadable for another form, and Broken for keys that do not extend the trusted ones.
+    A key that replaces a lost one was introduced by nobody, so it is believed only if the trusted keys name it. Raises
+    Unreadable for another form, and Broken for keys that do not extend the trusted ones.
     """
 
     def __init__(self, document: Any, trusted: Keys | None = None) -> None:
@@ -243,13 +246,17 @@ class Keys:
             raise Unreadable("the keys are not of the form audit-keys-1")
         self.chain_id = str(document.get("chain_id"))
         self.keys: list[tuple[str, str, int]] = []  # key id, public key, last seq that it may not sign
+        self.replaced: list[tuple[int, str]] = []  # place in `keys` of each key that replaces a lost one, and a note
         for entry in entries:
             self._introduce(entry if isinstance(entry, dict) else {})
         shared = min(len(self.keys), len(trusted.keys)) if trusted else 0
         if trusted and (trusted.chain_id != self.chain_id or trusted.keys[:shared] != self.keys[:shared]):
             raise Broken(None, "keys", "The keys are not the trusted ones: somebody else signed, or for another audit.")
+        for place, note in self.replaced if trusted else []:
+            if place >= shared:
+                raise Broken(None, "keys", f"{note} The trusted keys do not: it was introduced by nobody.")
         if trusted and len(trusted.keys) > len(self.keys):
-            self.keys = trusted.keys
+            self.keys, self.replaced = trusted.keys, trusted.replaced
 
     def _introduce(self, entry: Mapping[str, Any]) -> None:
         public_key, rotation = entry.get("public_key"), entry.get("rotation")
@@ -262,14 +269,16 @@ class Keys:
         if self.keys:
             old_id, old_key, old_after = self.keys[-1]
             match = ROTATION.fullmatch(str(rotation))
-            if match is None or match.group(1, 3, 4, 5) != (self.chain_id, old_id, name, public_key):
+            if match is None or match.group(2, 4, 5, 6) != (self.chain_id, old_id, name, public_key):
                 raise Broken(None, "keys", f"The rotation to key {name} names other keys or another audit.")
-            after = int(match[2])
+            after, is_replacement = int(match[3]), match[1] == "replacement"
             if after < old_after or not (
-                signed(old_key, str(entry.get("signed_by_old")), match[0])
+                (is_replacement or signed(old_key, str(entry.get("signed_by_old")), match[0]))
                 and signed(public_key, str(entry.get("signed_by_new")), match[0])
             ):
                 raise Broken(None, "keys", f"Key {name} was not introduced by key {old_id}.")
+            if is_replacement:
+                self.replaced.append((len(self.keys), REPLACED.format(old=old_id, new=name, seq=after)))
         self.keys.append((name, public_key, after))
 
     def require_signed(self, anchor: Anchor) -> None:
@@ -322,6 +331,7 @@ class Export:
         self.segment_open, self.ahead = False, 0
         if self.keys.chain_id != self.verdict.chain_id:
             raise Broken(None, "keys", "The keys belong to another audit than the events.")
+        self.verdict.notes += [note for _, note in self.keys.replaced]
         self.anchor = Anchor.read(before) if before else None
         self.follows = first == 1 or self.anchor is not None  # otherwise the file does not contain the anchor before
         if self.anchor:
@@ -515,7 +525,9 @@ def verify_proof(proof: Mapping[str, Any], trusted: Keys | None) -> Verdict:
     seq, hash = int(match[1]), match[4].decode()
     verdict = Verdict("proof", True, anchor.chain_id, seq, seq, 1, anchor.seq, anchor.signed_at)
     try:
-        Keys(proof.get("keys"), trusted).require_signed(anchor)
+        known = Keys(proof.get("keys"), trusted)
+        known.require_signed(anchor)
+        verdict.notes += [note for _, note in known.replaced]
         computed = event_hash(match[3].decode(), seq, match[2].decode(), payload_hash(_text(match[5])))
         if computed != hash:
             raise Broken(seq, "changed", f"Event {seq} is not what was recorded: its hash does not fit it.")

@@ -21,6 +21,7 @@ from coordinator.adapters.dapr_workflow import DaprWorkflows
 from coordinator.adapters.daprd import DaprHttpClient
 from coordinator.adapters.oidc_tokens import OidcTokens
 from coordinator.adapters.operator_keys import OperatorKeys
+from coordinator.adapters.parted_documents import PartedDocuments
 from coordinator.adapters.service_client import HttpServices
 from coordinator.adapters.signed_documents import SignedDocuments
 from coordinator.api import (
@@ -126,7 +127,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _wire(
     app: FastAPI, settings: Settings, catalog: Catalog, daprd: DaprHttpClient
 ) -> tuple[DaprWorkflows, RecoveryLoop]:
-    documents = _documents(settings, daprd)
+    documents = PartedDocuments(_documents(settings, daprd))
     publisher = DaprPublisher(daprd, settings.pubsub, settings.events_topic)
     audit = HttpAudit(daprd, catalog.fleet.audit)
     messenger = HttpServices(daprd)

@@ -53,6 +53,15 @@ class SignedDocuments:
         known, size = self._signed(key, value)
         return self._remembered(key, known, size, await self._documents.replace(key, _stored(known), etag))
 
+    async def replace_with(
+        self, key: str, value: Mapping[str, Any], etag: str, others: Mapping[str, Mapping[str, Any]]
+    ) -> bool:
+        """As DocumentStore.replace_with."""
+        known, size = self._signed(key, value)
+        signed = {name: _stored(self._signed(name, other)[0]) for name, other in others.items()}
+        written = await self._documents.replace_with(key, _stored(known), etag, signed)
+        return self._remembered(key, known, size, written)
+
     def _remembered(self, key: str, known: KnownDocument, size: int, was_written: bool) -> bool:
         if was_written:
             self._known.remember(key, known, size)

@@ -39,6 +39,7 @@ class LiveVerdict(View):
     retired_until: int = 0
     retired: list[RetiredView] = []
     contested: int = 0  # events of which the audit was told two contents
+    keys_replaced: int = 0  # keys in the place of lost ones
     anchoring: str = ""  # why no new anchors are signed; empty if they are
     first_bad_seq: int | None = None
     reason: str = ""
@@ -83,6 +84,9 @@ class LiveVerdict(View):
         notes = {
             f"Events 1 to {retired} are in sealed segments, outside the database; verify their files.": retired,
             f"No anchor signs events {unsigned} to {last} yet: they are only consistent.": self.ok and unsigned <= last,
+            f"Keys in the place of lost ones: {self.keys_replaced}; only the keys kept outside vouch for them.": (
+                self.keys_replaced
+            ),
             contested_note(self.contested): self.contested,
             self.anchoring: self.anchoring,
         }

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from coordinator.audit.outbox_relay import OutboxRelay
 from coordinator.domain.catalog import Catalog
+from coordinator.domain.changes.ending import finish
 from coordinator.domain.outcome import Outcome, unknown_outcome
+from coordinator.domain.policies.next_action import Action, decide
 from coordinator.domain.policies.waiting import Waiting, WaitingKind
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step, StepState
@@ -84,10 +86,16 @@ class StepRunner:
     async def _store(self, request_id: str, service: str, outcome: Outcome) -> Run:
         """Stores the outcome. One that is too large for the record is stored as unknown."""
         try:
-            return await self.runs.update(request_id, lambda run: run.apply_outcome(service, outcome, self.clock()))
+            return await self.runs.update(request_id, lambda run: self._with_outcome(run, service, outcome))
         except DocumentTooLarge as error:
             unknown = unknown_outcome(error.problem().model_copy(update={"service": service}))
-            return await self.runs.update(request_id, lambda run: run.apply_outcome(service, unknown, self.clock()))
+            return await self.runs.update(request_id, lambda run: self._with_outcome(run, service, unknown))
+
+    def _with_outcome(self, run: Run, service: str, outcome: Outcome) -> Run:
+        """With the outcome of a step; the last one ends the run in the same write."""
+        now = self.clock()
+        run = run.apply_outcome(service, outcome, now)
+        return finish(run, now) if decide(run, now).action is Action.FINISH else run
 
 
 def _may_start_without_audit(step: Step, error: CoordinatorError, catalog: Catalog) -> bool:

@@ -34,6 +34,7 @@ class ReportedRun(RunView):
 
     steps: list[ReportedStep] = []
     request_digest: str = ""
+    is_signed: bool | None = None  # whether its record bears the coordinator's signature, where records do
 
     def asked(self, field_name: str) -> Any:
         """A field of the request; None if the request does not have it."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 from coordinator.documents.damaged import DamagedDocuments
@@ -29,8 +30,10 @@ class RunIndex:
     def __init__(self, documents: DocumentStore, damaged_documents: DamagedDocuments) -> None:
         self._documents, self._damaged_documents = documents, damaged_documents
         self._last = Index()  # as this process read it last; a damaged or deleted index is restored from it
-        # Every acceptance changes the index. Changes of one process wait for each other; only replicas can collide.
+        # Every acceptance changes the index. Changes of one process that come at the same time are written together;
+        # only replicas can collide.
         self._lock = asyncio.Lock()
+        self._waiting: list[Callable[[Index], Index]] = []
 
     async def read(self) -> Index:
         """The index, with entries that a coordinator of version 0.1 wrote meanwhile, without unreadable ones."""
@@ -41,16 +44,34 @@ class RunIndex:
         return index.merged_with(former_index) if former_index else index
 
     async def change(self, change: Callable[[Index], Index]) -> None:
-        """Applies a change to the newest index.
+        """Applies a change to the newest index, together with those that wait at the same time.
 
         `change` may be called several times and must have no effect but its result. Raises StateUnavailable, and
         StateContended after 40 lost races.
         """
-        async with self._lock:
-            for attempt in range(ATTEMPTS):
-                if await self._change_once(change):
-                    return
-                await backoff(attempt)
+        self._waiting.append(change)
+        try:
+            async with self._lock:
+                if change in self._waiting:  # else it was written together with the one before
+                    together, self._waiting = self._waiting, []
+                    await self._change_together(together)
+        finally:
+            if change in self._waiting:
+                self._waiting.remove(change)
+
+    async def _change_together(self, together: list[Callable[[Index], Index]]) -> None:
+        try:
+            await self._change_all(together)
+        except BaseException:
+            # The others find out for themselves.
+            self._waiting = together + self._waiting
+            raise
+
+    async def _change_all(self, together: Sequence[Callable[[Index], Index]]) -> None:
+        for attempt in range(ATTEMPTS):
+            if await self._change_once(lambda index: reduce(lambda index, change: change(index), together, index)):
+                return
+            await backoff(attempt)
         raise StateContended(OwnKey.INDEX)
 
     async def tidy(self) -> None:

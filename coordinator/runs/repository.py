@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from coordinator.runs.index_repository import RunIndex, backoff
 from coordinator.unavailable import DamagedRun, StateContended, StateUnavailable, UnprovenRun
 
 ATTEMPTS = 40
+PARSED_RUNS = 100  # a record that did not change is not parsed again
 # Run recovery takes an index entry without a record for abandoned only long after this.
 CREATION_LIMIT_SECONDS = 30.0
 # A coordinator of version 0.1 takes any object under this key for an index without entries, and would write over
@@ -48,6 +50,7 @@ class RunRepository:
         self._documents, self._change_notifier = documents, change_notifier
         self.damaged_documents = damaged_documents or DamagedDocuments(documents)
         self.deliveries = DeliveryMarks()
+        self._parsed: OrderedDict[str, tuple[VersionedDocument, Run]] = OrderedDict()
         self._index = RunIndex(documents, self.damaged_documents)
 
     async def read(self, request_id: str) -> Run | None:
@@ -160,6 +163,9 @@ class RunRepository:
         key = key_of_run(request_id)
         if document is None or (key == FORMER_INDEX and read_former_index(document.value) is not None):
             return None
+        known = self._parsed.get(key)
+        if known is not None and known[0] == document:
+            return known[1]
         try:
             run = Run.model_validate(_record(key, document.value))
             if run.request_id != request_id:
@@ -175,6 +181,9 @@ class RunRepository:
             self.damaged_documents.record_met(key)
             raise DamagedRun(request_id, key) from None
         self.damaged_documents.record_repair(key)
+        self._parsed[key] = document, run
+        if len(self._parsed) > PARSED_RUNS:
+            self._parsed.popitem(last=False)
         return run
 
 

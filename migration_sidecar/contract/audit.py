@@ -66,6 +66,7 @@ class Verification(Message):
     retired_until: int = 0  # events up to here are in sealed segments, outside the database
     retired: list[RetiredSegment] = Field(default=[], max_length=10_000)  # only with the piece that follows them
     contested: int = 0  # events of this piece that tell of a second content for a known event id
+    keys_replaced: int = 0  # keys that signed after another was lost, and that nothing but the trusted keys vouches for
     anchoring: str | None = None  # why anchoring stands still, and since when
 
 

@@ -20,16 +20,17 @@ AUDIT = "cas-audit"
 
 def reconciled(ground: Ground, *arguments: str) -> tuple[int, dict[str, Any]]:
     """Exit code and answer of `coordinator audit reconcile`."""
-    return asked(ground, "reconcile", *arguments)
+    return asked(ground, "audit", "reconcile", *arguments)
 
 
 def verified(ground: Ground) -> dict[str, Any]:
     """The answer of `coordinator audit verify`."""
-    return asked(ground, "verify")[1]
+    return asked(ground, "audit", "verify")[1]
 
 
 def asked(ground: Ground, *words: str) -> tuple[int, dict[str, Any]]:
-    command = [PROGRAMS / "coordinator", "audit", *words, "--json"]
+    """Exit code and answer of a command of `coordinator`, as the operator types it."""
+    command = [PROGRAMS / "coordinator", *words, "--json"]
     done = subprocess.run(command, env=environment_of(ground), capture_output=True, text=True, timeout=60)
     return done.returncode, json.loads(done.stdout)
 

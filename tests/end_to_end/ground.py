@@ -46,6 +46,7 @@ FORGET_RUNS = """
 DO $$ BEGIN
   IF to_regclass('dapr.state') IS NOT NULL THEN
     DELETE FROM dapr.state WHERE key LIKE 'migration-coordinator||run-%%'
+      OR key LIKE 'migration-coordinator||%%dead-letter%%'
       OR key IN ('migration-coordinator||index-of-runs', 'migration-coordinator||rejections-pending');
   END IF;
 END $$

@@ -19,7 +19,7 @@ from migration_sidecar.contract.messages import RecordedAuditEvent
 
 AUDIT_SOURCE = "cas-audit"
 CONFLICT = "audit.conflict"
-OWN_EVENT_TYPES = {"audit.segment_sealed", "audit.segment_retired"}
+OWN_EVENT_TYPES = {"audit.segment_sealed", "audit.segment_retired", "audit.key_removed", "audit.key_replaced"}
 
 
 @dataclass

@@ -47,7 +47,7 @@ def contradicts_record(facts: RunFacts) -> bool:
 
 
 def _notices(facts: RunFacts) -> list[Callout]:
-    return [chain_notice(facts), proof_notice(facts), *_contested(facts), *_disagreements(facts)]
+    return [chain_notice(facts), proof_notice(facts), *_contested(facts), *_unsigned(facts), *_disagreements(facts)]
 
 
 def proof_notice(facts: RunFacts) -> Callout:
@@ -190,6 +190,17 @@ def _contested(facts: RunFacts) -> list[Callout]:
         return []
     how = text("One of the two was forged or sent by mistake. The view audit.contested shows both.")
     return [Callout(Tone.BAD, "Events were told twice, with different contents", [*lines[:20], how])]
+
+
+def _unsigned(facts: RunFacts) -> list[Callout]:
+    """A record that anybody who reaches the state store could have written: the whole fleet must be asked for that."""
+    if not facts.recorded or facts.run.is_signed is not False:
+        return []
+    line = text(
+        "It is of an earlier release, was signed with a key that was retired, or was written past the coordinator."
+        " Only coordinator audit reconcile, which sees the records of all runs, can tell."
+    )
+    return [Callout(Tone.WARN, "The run record bears no signature of the coordinator", [line])]
 
 
 def _disagreements(facts: RunFacts) -> list[Callout]:

@@ -70,6 +70,11 @@ DATABASE = (
         "`cas_owner`",
         next_step="Do what the detail names."),
     ProblemKind(
+        "CM-528", "The audit's keys are left as they are", 409, 1,
+        when="the key that is to be taken out signs, was introduced, or is trusted outside; the key that is called "
+        "lost is there; keys in the database and outside differ; the login is no member of `cas_owner`",
+        next_step="Do what the detail names."),
+    ProblemKind(
         "CM-531", "No connection is free", 503, 3,
         when="`max_connections` or the role's limit",
         next_step="Raise max_connections or the role's limit, or close idle sessions.", retryable=True),

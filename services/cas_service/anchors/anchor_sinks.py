@@ -81,6 +81,24 @@ class FolderSink:
             reason = f"the anchors' folder cannot be written ({(error.strerror or 'no access').lower()})"
             raise AnchoringHasStalled(reason, "Make it writable for the service") from None
 
+    def trust(self, document: dict[str, Any]) -> None:
+        """Writes keys that replace a lost one; a person decided so. Those that are trusted already must come first.
+
+        Raises AnchoringHasStalled when they do not, or the folder cannot be written.
+        """
+        chain_id = str(document["chain_id"])
+        trusted, known = self.keys(chain_id), Keys(document)
+        before = trusted.keys if trusted else []
+        if before != known.keys[: len(before)]:
+            raise AnchoringHasStalled("the keys in the database are not those outside", RESTORE)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if len(known.keys) > len(before):
+                _replace(self._keys_file(chain_id), _as_file(document))
+        except OSError as error:
+            reason = f"the anchors' folder cannot be written ({(error.strerror or 'no access').lower()})"
+            raise AnchoringHasStalled(reason, "Make it writable for whoever runs this") from None
+
     def anchors(self, chain_id: str) -> list[Anchor]:
         """All complete anchors in the file. Does not check signatures; skips a last line that a crash cut off."""
         file = self.file(chain_id)
@@ -133,7 +151,7 @@ class FolderSink:
         except (Broken, Unreadable) as error:
             raise AnchoringHasStalled(f"the keys in the database are not those outside ({error})", RESTORE) from None
         if trusted is None or len(known.keys) > len(trusted.keys):
-            _replace(self._keys_file(chain_id), json.dumps(document, indent=1).encode() + b"\n")
+            _replace(self._keys_file(chain_id), _as_file(document))
 
     def _deliver_anchors(self, chain_id: str, anchors: Sequence[Anchor]) -> int:
         seq = self.compared(chain_id)
@@ -189,6 +207,10 @@ class GitSink(FolderSink):
 def anchor_line(anchor: Anchor) -> bytes:
     """One line of an anchors file."""
     return json.dumps({"anchor": anchor.line, "signature": anchor.signature}).encode() + b"\n"
+
+
+def _as_file(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, indent=1).encode() + b"\n"
 
 
 def _replace(file: Path, content: bytes) -> None:

@@ -194,5 +194,6 @@ async def _require_newest(connection: AnyConnection, key: SigningKey) -> None:
     elif known[-1]["key_id"] != key.key_id:
         raise AnchoringHasStalled(
             f"the key file holds {key.key_id}, and this audit is signed by {known[-1]['key_id']}",
-            "Put that key back; only while it is there, rotate_key can replace it",
+            "Put that key back; only while it is there, rotate_key can replace it. If it is lost for good, see"
+            " repair_keys in docs/audit-operations.md",
         )

@@ -57,6 +57,7 @@ class Findings:
     anchored_at: str | None = None
     retired_until: int = 0
     contested: int = 0
+    keys_replaced: int = 0
     retired: Sequence[RetiredSegment] = ()
 
 
@@ -118,6 +119,7 @@ async def _verify(connection: AnyConnection, outside: TrustedAnchors, findings: 
     findings.head_seq, findings.retired_until = head.seq, retired.seq
     findings.retired = [_retired(each) for each in segments] if start == retired else []
     keys = _keys(await chain.keys(connection), outside)
+    findings.keys_replaced = len(keys.replaced) if keys else 0
     if gone := outside.missing:
         raise Broken(None, "anchor", f"{gone[0].upper()}{gone[1:]}: their file was cut, emptied or replaced.")
     piece = await check_piece(connection, start, limit)

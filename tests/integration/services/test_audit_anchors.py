@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from migration_sidecar.contract.errors import Misconfigured
@@ -347,26 +345,6 @@ async def test_a_rotation_that_was_interrupted_before_the_file_moved_is_finished
     assert (await rotate(evidence.engine.database, evidence.settings.key_file)).key_id == new.key_id
     assert evidence.ask("SELECT count(*) FROM audit.signing_keys") == [(2,)]
     await evidence.sign()
-
-
-async def test_a_key_that_nobody_introduced_is_taken_out_by_the_owner_as_the_page_says(evidence: Evidence) -> None:
-    """The service's login can record one; what then has to be done is in docs/audit-operations.md."""
-    evidence.record(5)
-    await evidence.sign()
-    with evidence.audit.connect() as connection:
-        connection.execute("SET ROLE cas_witness; SELECT audit.record_key(2, 'bogus', 'cHVi', 5, 'x', 'y', 'z')")
-    assert not await evidence.anchoring.attempt()
-    assert not (await evidence.verify()).ok
-    page = (Path(__file__).parents[3] / "docs" / "audit-operations.md").read_text()
-    [statements] = [part for part in re.findall(r"```sql\n(.*?)```", page, re.DOTALL) if "signing_keys" in part]
-    with evidence.audit.connect() as connection:
-        connection.execute(statements.replace("KEY_ID", "bogus"))
-    evidence.record(5)
-    await evidence.sign()
-    assert signed_at(evidence) == [5, 10]
-    assert (await evidence.verify()).ok
-    with evidence.audit.connect() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        connection.execute("DELETE FROM audit.signing_keys")
 
 
 async def test_a_key_that_never_signed_here_cannot_rotate(evidence: Evidence) -> None:

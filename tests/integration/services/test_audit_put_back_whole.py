@@ -1,4 +1,4 @@
-"""T-b: database, key, keys and anchors put back together to an earlier moment. One machine alone cannot know.
+"""T-b and T-j: database, key, keys and anchors put back together, or copied. One machine alone cannot know.
 
 What finds it is the one thing that was not put back: a copy of the anchors that is kept elsewhere.
 """
@@ -15,8 +15,10 @@ import pytest
 from psycopg import sql
 from typer.testing import CliRunner, Result
 
+from audit_verifier.verify import verify_file
 from coordinator.cli.app import app as command_line
 from tests.integration.databases import Database
+from tests.integration.services.evidence import evidence_of
 from tests.integration.services.serving import serving
 from tests.integration.services.test_audit_from_the_command_line import record
 
@@ -101,3 +103,26 @@ def test_how_old_the_last_signature_is_the_live_audit_says(
         assert "signed up to 4, at 20" in command("verify").stdout
         assert command("verify", "--not-older-than", "10m").exit_code == 0
         assert command("verify", "--not-older-than", "2999-01-01").exit_code == 1
+
+
+async def test_two_histories_after_a_copy_of_database_and_key_are_told_apart_by_their_anchors(
+    audit: Database, earlier: Database, tmp_path: Path
+) -> None:
+    """T-j: each is whole by itself, and no anchors of the one fit the other."""
+    async with evidence_of(audit, tmp_path / "one", every_events=1) as one:
+        one.record(4)
+        await one.sign()
+    copied(audit, earlier.name)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    exports: list[Path] = []
+    for database, name in ((audit, "one"), (earlier, "two")):
+        async with evidence_of(database, tmp_path / name, every_events=1) as evidence:
+            evidence.record(3)
+            await evidence.sign()
+            assert (await evidence.verify()).ok
+            assert (await evidence.verify_export()).ok
+            exports.append(await evidence.export())
+    for export, other in zip(exports, ("two", "one"), strict=True):
+        [keys], [anchors] = ((tmp_path / other / "anchors").glob(f"{kind}-*") for kind in ("audit-keys", "anchors"))
+        found = verify_file(str(export), str(keys), str(anchors))
+        assert (found.ok, found.reason) == (False, "rewritten")

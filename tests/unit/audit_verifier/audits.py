@@ -73,6 +73,16 @@ class Audit:
         self.signer = new
         return self
 
+    def replace_lost(self, new: Signer) -> Audit:
+        """As rotate, but the old key is not there to introduce the new one."""
+        after = self.anchors[-1].seq if self.anchors else 0
+        facts = (CHAIN, after, self.signer.key_id, new.key_id, new.public_key, TIME)
+        line = "|".join(map(str, ("audit-replacement-1", *facts)))
+        introduced = {"rotation": line, "signed_by_old": "", "signed_by_new": new.sign(line)}
+        self.keys["keys"].append({"public_key": new.public_key, **introduced})
+        self.signer = new
+        return self
+
     def export(self) -> list[bytes]:
         header = {"format": "audit-export-1", "chain_id": CHAIN, "exported_at": TIME, "from_seq": 1, "to_seq": None}
         lines = [json.dumps({**header, "prev_hash": NOTHING, "previous_anchor": None, "keys": self.keys})]

@@ -24,6 +24,7 @@ from audit_verifier.verify import (
     oldest_allowed,
     payload_hash,
     verify_export,
+    verify_proof,
 )
 from coordinator.cli.audit import arguments
 from coordinator.client.errors import BadInput
@@ -329,6 +330,47 @@ def test_a_payload_that_is_no_text_is_not_readable(payload: bytes) -> None:
 def test_anything_after_the_end_is_refused() -> None:
     with pytest.raises(Unreadable):
         verdict([*audit_of(3).export(), b'{"end":{}}\n'])
+
+
+LOST = "was lost after event 6, and that"
+
+
+def test_a_key_in_the_place_of_a_lost_one_is_believed_if_the_trusted_keys_name_it_and_said_aloud() -> None:
+    audit = audit_of(6)
+    before = Keys(json.loads(json.dumps(audit.keys)))
+    audit.replace_lost(Signer(2)).record("7").sign()
+    trusting, old = verdict(audit.export(), audit), verify_export(iter(audit.export()), before, {})
+    assert (trusting.ok, [LOST in note for note in trusting.notes]) == (True, [True])
+    assert (old.ok, old.reason, "introduced by nobody" in old.sentence) == (False, "keys", True)
+    alone = verdict(audit.export())
+    assert (alone.ok, [LOST in note for note in alone.notes]) == (True, [True])
+    proof = verify_proof(audit.proof(7), Keys(audit.keys))
+    assert (proof.ok, [LOST in note for note in proof.notes]) == (True, [True])
+    assert not verify_proof(audit.proof(7), before).ok
+
+
+def test_an_older_export_still_says_that_a_key_was_lost_where_the_trusted_keys_know_it() -> None:
+    audit = audit_of(6)
+    older = audit.export()
+    audit = audit.replace_lost(Signer(2))
+    assert [LOST in note for note in verdict(older, audit).notes] == [True]
+
+
+@pytest.mark.parametrize("harm", ["signed_by_new", "rotation"])
+def test_a_replacement_is_signed_by_the_new_key(harm: str) -> None:
+    audit = audit_of(6).replace_lost(Signer(2)).record("7").sign()
+    entry = audit.keys["keys"][1]
+    entry[harm] = (
+        Signer(3).sign(entry["rotation"]) if harm == "signed_by_new" else entry["rotation"].replace("6", "5", 1)
+    )
+    found = verdict(audit.export())
+    assert (found.ok, found.reason) == (False, "keys")
+
+
+def test_a_rotation_cannot_do_without_the_old_key_by_calling_itself_one() -> None:
+    audit = audit_of(6).rotate(Signer(2)).record("7").sign()
+    audit.keys["keys"][1]["signed_by_old"] = ""
+    assert verdict(audit.export()).reason == "keys"
 
 
 def files_of(audit: Audit, folder: Path) -> list[str]:

@@ -98,6 +98,17 @@ async def test_beyond_the_limit_the_oldest_makes_room_and_that_is_told(
         await letters.find("e-0")
 
 
+async def test_of_the_letter_that_was_in_its_place_before_a_new_one_takes_nothing_over(
+    letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letter_index, "LIMIT", 1)
+    for _ in range(3):
+        await letters.keep(letter("old"))
+    new = letter("new").model_copy(update={"first_at": START + timedelta(hours=1)})
+    await letters.keep(new)
+    assert await letters.find("new") == new
+
+
 async def test_a_flood_is_neither_kept_nor_written_and_its_number_is_told(world: World) -> None:
     letters = DeadLetters(world.documents, rate_limit=RateLimit(burst=60, seconds=1e9))
     for number in range(500):

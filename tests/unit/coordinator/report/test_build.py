@@ -179,6 +179,13 @@ def test_an_event_that_was_told_twice_speaks_against_the_report() -> None:
     assert contradicts_record(told)
 
 
+@pytest.mark.parametrize("is_signed", [None, True, False])
+def test_a_run_record_without_a_signature_is_said_and_contradicts_nothing(is_signed: bool | None) -> None:
+    told = facts(is_signed=is_signed)
+    assert ("bears no signature of the coordinator" in section(told, CHECKED)) is (is_signed is False)
+    assert not contradicts_record(told)
+
+
 def test_a_run_record_that_could_not_be_compared_is_said_and_contradicts_nothing() -> None:
     assert "was not compared with the audit" in section(facts(disagreements=None), CHECKED)
     assert not contradicts_record(facts(disagreements=None))

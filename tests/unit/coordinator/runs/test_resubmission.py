@@ -116,10 +116,16 @@ async def test_what_is_still_wrong_is_said_and_leaves_the_letter_as_it_is(world:
 async def test_who_may_not_request_it_may_not_resubmit_it(world: World, name: str) -> None:
     letter_id = await refused(world.life())
     life = life_with(world, CATALOG + LATE + OPERATORS)
+    before = dict(world.documents.documents)
     with pytest.raises(NotPermitted):
         await resubmission(life).resubmit(letter_id, signed(name))
-    assert (await life.letters.find(letter_id)).run is None
+    assert world.documents.documents == before
     assert await life.runs.read("e-1") is None
+
+
+async def test_who_may_request_nothing_does_not_learn_which_letters_there_are(world: World) -> None:
+    with pytest.raises(NotPermitted):
+        await resubmission(world.life()).resubmit("e-1", signed("clerk"))
 
 
 async def test_a_conflict_is_resubmitted_under_another_id(world: World) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.domain.reconciliation.discrepancy import Discrepancy, Kind
+from coordinator.domain.reconciliation.reconciliation import OWN_EVENT_TYPES
 from migration_sidecar.contract.messages import AuditEvent
 from tests.unit.coordinator.domain.reconciliation.stories import START, Story, recorded, told
 
@@ -181,7 +182,7 @@ def test_an_event_that_came_after_the_first_look_is_found_at_the_second() -> Non
     assert list(found.gaps()) == []
 
 
-@pytest.mark.parametrize("deed", ["audit.segment_sealed", "audit.segment_retired"])
+@pytest.mark.parametrize("deed", sorted(OWN_EVENT_TYPES))
 def test_what_was_done_to_the_record_itself_is_from_the_audit_and_no_forgery(deed: str) -> None:
     story = told(1)
     facts = {"event_id": uuid4(), "event_type": deed, "service": None, "seq": story.events[-1].seq + 1}
