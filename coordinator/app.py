@@ -12,8 +12,6 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from coordinator import activities
-from coordinator.activities import ACTIVITIES, ActivityDependencies
 from coordinator.adapters.audit_client import HttpAudit
 from coordinator.adapters.dapr_pubsub import DaprPublisher
 from coordinator.adapters.dapr_state import DaprDocuments
@@ -50,6 +48,8 @@ from coordinator.documents.damaged import DamagedDocuments
 from coordinator.domain.catalog import Catalog
 from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.permissions import Permissions
+from coordinator.driver import activities
+from coordinator.driver.activities import ACTIVITIES, ActivityDependencies
 from coordinator.driver.assembly import build_run_driver
 from coordinator.errors import BadCatalog
 from coordinator.ports import DocumentStore

@@ -155,6 +155,15 @@ class JournalSource(Protocol):
         ...
 
 
+class ProgressEvent(NamedTuple):
+    """One event for the topic migrate.events."""
+
+    announcement: ProgressEventType
+    event_id: str
+    at: datetime
+    data: Mapping[str, Any]
+
+
 class EventPublisher(Protocol):
     """The topic migrate.events."""
 
@@ -162,6 +171,10 @@ class EventPublisher(Protocol):
         self, announcement: ProgressEventType, event_id: str, at: datetime, data: Mapping[str, Any]
     ) -> None:
         """Publishes at least once; a repeat is recognised by its id. Raises BrokerUnavailable."""
+        ...
+
+    async def publish_all(self, events: Sequence[ProgressEvent]) -> None:
+        """The same with several, in any order. Raises BrokerUnavailable if not all were taken; some may have been."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The token with which a person at this machine calls a sidecar (daprd) of a fleet that was started here."""
+"""The token with which a person at this machine calls the coordinator's sidecar (daprd) of a fleet here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 VARIABLE = "DAPR_API_TOKEN"
 HEADER = "dapr-api-token"
-FILE = Path("tokens") / "dapr-api"
+FOLDER = "tokens"  # of a state directory; each application has its own in it
+FILE = Path(FOLDER) / "migration-coordinator" / "dapr-api"  # people call the coordinator's sidecar
 
 
 def sidecar_token(environment: Mapping[str, str], state: Path) -> str:

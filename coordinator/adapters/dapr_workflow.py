@@ -14,7 +14,7 @@ from dapr.ext.workflow.aio import DaprWorkflowClient
 
 from coordinator.ports import Driver, Phase
 from coordinator.unavailable import WorkflowUnavailable
-from coordinator.workflow import NAME, WAKE, command_of, migrate
+from coordinator.workflow.current import NAME, WAKE, command_of, migrate
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 
 from coordinator.ports import DocumentStore, Provenance, VersionedDocument
 
-STEPS_PER_PART = 32
+# A record of up to 32 steps is one document. Above, a change writes the digests of all parts and one part: with 16
+# steps in each, both are about the same for a thousand services.
+LARGEST_WHOLE, STEPS_PER_PART = 32, 16
 PARTED, PARTS = "steps", "parts"  # the list that is split, and the digests in its place
 REMEMBERED = 512
 ATTEMPTS = 5
@@ -25,11 +27,14 @@ T = TypeVar("T")
 class PartedDocuments:
     """Implements DocumentStore around another one. It keeps parts that it has met, by their digests."""
 
-    def __init__(self, documents: DocumentStore, steps_per_part: int = STEPS_PER_PART) -> None:
-        self._documents, self._steps_per_part = documents, steps_per_part
+    def __init__(
+        self, documents: DocumentStore, steps_per_part: int = STEPS_PER_PART, largest_whole: int = LARGEST_WHOLE
+    ) -> None:
+        self._documents, self._steps_per_part, self._largest_whole = documents, steps_per_part, largest_whole
         self._known: OrderedDict[str, Sequence[Any]] = OrderedDict()
         # By key: the etag of the header that was read last, and the digests in it, which are those in the store.
         self._read: OrderedDict[str, tuple[str, Sequence[str]]] = OrderedDict()
+        self._digested: OrderedDict[str, list[tuple[Sequence[Any], str]]] = OrderedDict()
 
     async def read(self, key: str) -> VersionedDocument | None:
         """As DocumentStore.read."""
@@ -62,10 +67,10 @@ class PartedDocuments:
     async def replace(self, key: str, value: Mapping[str, Any], etag: str) -> bool:
         """As DocumentStore.replace. The header decides: it and the parts are written together, or none of them."""
         steps = value.get(PARTED)
-        if not isinstance(steps, list) or len(steps) <= self._steps_per_part:
+        if not isinstance(steps, list) or len(steps) <= self._largest_whole:
             return await self._documents.replace(key, value, etag)
         parts = [steps[at : at + self._steps_per_part] for at in range(0, len(steps), self._steps_per_part)]
-        digests = [_digest(part) for part in parts]
+        digests = self._digests_of(key, parts)
         header = {**value, PARTED: [], PARTS: digests}
         read_etag, stored = self._read.get(key, ("", []))
         before = stored if read_etag == etag else []
@@ -79,6 +84,16 @@ class PartedDocuments:
         for digest, part in zip(digests, parts, strict=True):
             _remember(self._known, digest, part)
         return True
+
+    def _digests_of(self, key: str, parts: Sequence[Sequence[Any]]) -> list[str]:
+        """A part of the same step objects as before has the same digest, and is not written out to find that out."""
+        before = self._digested.get(key, [])
+        digested = [
+            before[number] if number < len(before) and _is_same(part, before[number][0]) else (part, _digest(part))
+            for number, part in enumerate(parts)
+        ]
+        _remember(self._digested, key, digested)
+        return [digest for _, digest in digested]
 
     async def replace_with(
         self, key: str, value: Mapping[str, Any], etag: str, others: Mapping[str, Mapping[str, Any]]
@@ -136,6 +151,10 @@ def _digests(value: Any) -> Sequence[str]:
 def _digest(steps: Sequence[Any]) -> str:
     text = json.dumps(steps, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _is_same(part: Sequence[Any], other: Sequence[Any]) -> bool:
+    return len(part) == len(other) and all(step is known for step, known in zip(part, other, strict=True))
 
 
 def _key_of_part(key: str, number: int) -> str:

@@ -174,10 +174,16 @@ async def _wait_for_change(
     run = await _existing_run(dependencies, request_id)
     known = run.version if after_version is None else after_version
     deadline = time.monotonic() + wait_seconds
-    while run.version <= known and not run.settled and (remaining := deadline - time.monotonic()) > 0:
-        await dependencies.change_notifier.wait(request_id, min(remaining, RECHECK_SECONDS))
-        run = await _existing_run(dependencies, request_id)
+    while run.version <= known and not _is_recorded(run) and (remaining := deadline - time.monotonic()) > 0:
+        told = await dependencies.change_notifier.wait(request_id, min(remaining, RECHECK_SECONDS))
+        delivered = dependencies.runs.deliveries.apply(run)
+        run = told or (delivered if _is_recorded(delivered) else await _existing_run(dependencies, request_id))
     return run
+
+
+def _is_recorded(run: Run) -> bool:
+    """Whether it has ended and the audit has all of it: nothing that a reader waits for will change any more."""
+    return run.state.terminal and run.audit == "recorded"
 
 
 async def _existing_run(dependencies: ApiDependencies, request_id: str) -> Run:

@@ -113,7 +113,7 @@ class RunRecord(Run):
 
     audit_state: Literal["recorded", "pending"] = Field(alias="audit")  # `audit` is a property of every run
     outbox: list[OutboxEntry] = Field(default=[], exclude=True)
-    possible: list[Verb] = []
+    possible_verbs: list[Verb] = Field(default=[], alias="possible")  # `possible` is a property of every run, too
     is_signed: bool | None = None  # whether the stored record bears the coordinator's signature, where records do
 
 

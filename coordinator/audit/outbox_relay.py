@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -11,10 +12,12 @@ from coordinator.audit.delivery_marks import DeliveryMarks
 from coordinator.domain.audit_events import BATCH
 from coordinator.domain.outbox import OutboxEntry, progress_event_data
 from coordinator.domain.run import Run
-from coordinator.ports import AuditTrail, EventPublisher
+from coordinator.ports import AuditTrail, EventPublisher, ProgressEvent
 from coordinator.unavailable import AuditUnavailable, BrokerUnavailable, SidecarUnreachable
 
 log = logging.getLogger(__name__)
+
+AT_ONCE = 50  # far below the 4 MiB that daprd takes
 
 
 class OutboxRelay:
@@ -37,16 +40,16 @@ class OutboxRelay:
                 receipt = await self._audit.append(batch)
                 for conflict in receipt.conflicts:
                     log.error("audit_conflict", extra={"request_id": run.request_id, "event_id": str(conflict)})
-                marks.recorded.update(event.event_id for event in batch)
+                self._marks.mark_recorded(run.request_id, (event.event_id for event in batch))
 
     async def publish_progress(self, run: Run) -> bool:
         """Publishes what the audit holds already; False when the broker did not take all of it."""
         marks = self._marks.of(run.request_id)
-        owed = [n for n in run.outbox if n.announcement and (n.recorded or n.event.event_id in marks.recorded)]
-        outcomes = await asyncio.gather(
-            *(self._publish(notice, marks.announced) for notice in owed if notice.event.event_id not in marks.announced)
-        )
-        return all(outcomes)
+        async with marks.publishing:
+            recorded = [n for n in run.outbox if n.announcement and (n.recorded or n.event.event_id in marks.recorded)]
+            owed = [notice for notice in recorded if notice.event.event_id not in marks.announced]
+            parts = [owed[start : start + AT_ONCE] for start in range(0, len(owed), AT_ONCE)]
+            return all([await self._publish(part, marks.announced) for part in parts])
 
     def deliver_in_background(self, run: Run) -> None:
         """Delivers while the run goes on; what cannot be delivered now stays in the outbox."""
@@ -59,16 +62,16 @@ class OutboxRelay:
             await self.deliver_to_audit(run)
             await self.publish_progress(run)
 
-    async def _publish(self, notice: OutboxEntry, announced: set[UUID]) -> bool:
-        event = notice.event
-        if notice.announcement is None:
-            return True
+    async def _publish(self, owed: Sequence[OutboxEntry], announced: set[UUID]) -> bool:
+        events = [
+            ProgressEvent(n.announcement, str(n.event.event_id), n.event.occurred_at, progress_event_data(n.event))
+            for n in owed
+            if n.announcement is not None
+        ]
         try:
-            await self._publisher.publish(
-                notice.announcement, str(event.event_id), event.occurred_at, progress_event_data(event)
-            )
+            await self._publisher.publish_all(events)
         except BrokerUnavailable as error:
-            log.warning("announcement_owed", extra={"request_id": event.request_id, "why": error.detail})
+            log.warning("announcement_owed", extra={"request_id": owed[0].event.request_id, "why": error.detail})
             return False
-        announced.add(event.event_id)
+        announced.update(notice.event.event_id for notice in owed)
         return True

@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from coordinator.domain import audit_events as audit
 from coordinator.domain.audit_events import Actor
 from coordinator.domain.commands.approval import Approval
-from coordinator.domain.commands.command import Command
+from coordinator.domain.commands.command import Command, Verb
 from coordinator.domain.commands.legality import possible
+from coordinator.domain.commands.waiting import Waiting
 from coordinator.domain.outbox import DERIVED, PROGRESS_EVENT_OF, OutboxEntry, ToldEvent
 from coordinator.domain.outcome import Outcome
 from coordinator.domain.permissions import UNCHECKED, Requester
-from coordinator.domain.policies.waiting import Waiting
 from coordinator.domain.request import MigrationRequest, left_out_while
 from coordinator.domain.run_state import MOVES, RunState
 from coordinator.domain.stalled_run import Standstill, standstill_sentence
@@ -43,9 +43,7 @@ class Run(BaseModel):
     state: RunState = RunState.ACCEPTED
     request: MigrationRequest
     request_digest: str
-    caller: str | None = (
-        None  # the verified name of who asked; in records of earlier releases the app id that Dapr gave
-    )
+    caller: str | None = None  # the verified name; in records of earlier releases the app id that Dapr gave
     actor_basis: str | None = left_out_while(None)  # how the requester is known
     actor_kind: str | None = left_out_while(None)  # whether the requester is a person, a pipeline or an agent
     # Its workflow instance is `<request_id>.<generation>`. 0: the workflow of a release that had no generations.
@@ -55,7 +53,7 @@ class Run(BaseModel):
     approval: Approval | None = left_out_while(None)
     stop: Command | None = left_out_while(None)  # a pause or cancel that waits for the step under way
     compensating: bool = left_out_while(False)
-    commands: list[Command] = Field(default=[], exclude_if=lambda commands: not commands)  # the last ones, oldest first
+    commands: list[Command] = left_out_while([])  # the last ones, oldest first
     resumed_at: datetime | None = left_out_while(None)
     accepted_at: datetime
     started_at: datetime | None = None
@@ -64,13 +62,12 @@ class Run(BaseModel):
     obstacles: list[Problem] = []
     waiting_for: str | None = None  # one sentence while nothing can go on
     waiting: Waiting | None = left_out_while(None)  # the same as data, where the run is held
-    # Written by run recovery, next to what the run itself waits for. Left out while it is None.
-    standstill: Standstill | None = Field(default=None, exclude_if=lambda standstill: standstill is None)
+    standstill: Standstill | None = left_out_while(None)  # written by run recovery
     error: Problem | None = None
     # Whether the record that was read bears the coordinator's signature; None where records are not signed.
     is_signed: bool | None = Field(default=None, exclude=True)
     version: int = 1
-    told: list[ToldEvent] = Field(default=[], exclude_if=lambda told: not told)  # events that its other fields forget
+    told: list[ToldEvent] = left_out_while([])  # events that its other fields forget
     outbox: list[OutboxEntry] = []
 
     @classmethod
@@ -121,11 +118,16 @@ class Run(BaseModel):
             return [step for step in self.steps if step.undo is not None and not step.undo.ended]
         return [step for step in self.steps if step.state is StepState.RUNNING]
 
+    @property
+    def possible(self) -> list[Verb]:
+        """The verbs that would change something now."""
+        return possible(self.state, compensating=self.compensating, stop=self.stop, waiting=self.waiting)
+
     def public(self) -> dict[str, Any]:
         """The run as the API answers it: without the outbox, with `audit`, why it stands still, and `possible`."""
         why = standstill_sentence(self.standstill, self.waiting_for)
         signed = {} if self.is_signed is None else {"is_signed": self.is_signed}
-        more = {"waiting_for": why, "audit": self.audit, "possible": [verb.value for verb in possible(self)]}
+        more = {"waiting_for": why, "audit": self.audit, "possible": [verb.value for verb in self.possible]}
         return {**self.model_dump(mode="json", exclude={"outbox"}), **more, **signed}
 
     def step(self, service: str) -> Step:
@@ -170,7 +172,7 @@ class Run(BaseModel):
 
     @property
     def is_pausing(self) -> bool:
-        """Whether a pause waits for the step under way, or has stopped it."""
+        """Whether a pause waits for the step under way."""
         return self.stop is not None and self.stop.verb == "pause"
 
     @property
@@ -180,13 +182,11 @@ class Run(BaseModel):
 
     def with_waiting_reason(self, why: str | None) -> Self:
         """The run with one sentence about what it waits for, or without one."""
-        same = self.waiting_for == why and self.waiting is None
-        return self if same else self.model_copy(update={"waiting_for": why, "waiting": None})
+        return self.model_copy(update={"waiting_for": why, "waiting": None})
 
     def held(self, waiting: Waiting) -> Self:
         """The run with what it is held by; what it was held by before keeps the time since when."""
-        waiting = waiting.after(self.waiting)
-        return self.model_copy(update={"waiting": waiting, "waiting_for": waiting.sentence})
+        return self.model_copy(update={"waiting": waiting.after(self.waiting), "waiting_for": waiting.sentence})
 
     def driven_by(self, generation: int) -> Self:
         """The run as the workflow of this generation drives it; workflows of earlier ones then end."""

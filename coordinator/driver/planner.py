@@ -32,11 +32,13 @@ class Planner:
     clock: Clock
     patience_seconds: float = 10.0
 
-    async def plan(self, run: Run) -> None:
+    async def plan(self, run: Run) -> Run:
         """Plans an accepted run. One that has a plan keeps it: a later change of the catalog does not alter it."""
         plan, steps = await plan_run(run, self.catalog, self.messenger, patience_seconds=self.patience_seconds)
         await self.drift_recorder.check(self.messenger, plan, steps)
-        self.relay.deliver_in_background(await self._store(run, plan, steps))
+        run = await self._store(run, plan, steps)
+        self.relay.deliver_in_background(run)
+        return run
 
     async def plan_step(self, run: Run, service: str) -> Step | None:
         """The step as its service plans it now; None where it gives no plan, or one with obstacles."""

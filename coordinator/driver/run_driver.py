@@ -15,8 +15,8 @@ from datetime import datetime
 
 from coordinator.domain.changes import compensation, ending, pausing, planning
 from coordinator.domain.commands.command import Verb
+from coordinator.domain.commands.waiting import Waiting
 from coordinator.domain.policies.next_action import Action, NextAction, WindowCheck, always_open, decide
-from coordinator.domain.policies.waiting import Waiting
 from coordinator.domain.run import Change, Run
 from coordinator.domain.run_state import RunState
 from coordinator.driver.compensator import Compensator
@@ -58,13 +58,15 @@ class RunDriver:
         deadline = self.stopwatch() + self.turn_seconds
         work: dict[str, asyncio.Task[Turn]] = {}
         try:
+            told: Run | None = None
             while True:
-                run = await self.runs.read(request_id)
+                run = told or await self.runs.read(request_id)
                 if run is None or run.generation != generation:
                     return OVER
-                turn = await self._perform(run, await self._decide(run), work, deadline)
-                if turn is not None:
-                    return turn
+                done = await self._perform(run, await self._decide(run), work, deadline)
+                if isinstance(done, Turn):
+                    return done
+                told = done
                 if self.stopwatch() >= deadline:
                     return AGAIN
         except NoSuchRun:
@@ -78,24 +80,23 @@ class RunDriver:
 
     async def _perform(
         self, run: Run, decided: NextAction, work: dict[str, asyncio.Task[Turn]], deadline: float
-    ) -> Turn | None:
-        """Does what was decided; a Turn where nothing more can be done in this one."""
+    ) -> Turn | Run | None:
+        """Does what was decided; a Turn where nothing more can be done in this one, else the record if it is known."""
         match decided.action:
             case Action.HOLD if decided.waiting is not None:
                 return await self._hold(run, decided.waiting)
             case Action.WORK | Action.TAKE_BACK:
                 return await self._work(run, decided, work, deadline)
             case Action.PLAN:
-                await self.planner.plan(run)
+                return await self.planner.plan(run)
             case Action.SETTLE:
                 return await self._settle(run)
             case _:
-                await self._change(run, CHANGES[decided.action])
-        return None
+                return await self._change(run, CHANGES[decided.action])
 
     async def _work(
         self, run: Run, decided: NextAction, work: dict[str, asyncio.Task[Turn]], deadline: float
-    ) -> Turn | None:
+    ) -> Turn | Run | None:
         """Has the services worked at, until one of them is done, the record changed, or the time is up."""
         carry_out = self.steps.carry_out if decided.action is Action.WORK else self.compensator.take_back
         for service in decided.services:
@@ -103,13 +104,12 @@ class RunDriver:
                 work[service] = asyncio.create_task(carry_out(run, service, deadline))
         if run.stop is not None and (run.stop.verb is Verb.CANCEL or run.stop.now):
             await self.steps.cancel(run)
-        done = await self._first_done(run.request_id, work)
+        done, told = await self._first_done(run.request_id, work)
         held = [turn for turn in done if turn.wait_seconds]
-        if held and not work:
-            return held[0]
-        return None
+        return held[0] if held and not work else told
 
-    async def _first_done(self, request_id: str, work: dict[str, asyncio.Task[Turn]]) -> list[Turn]:
+    async def _first_done(self, request_id: str, work: dict[str, asyncio.Task[Turn]]) -> tuple[list[Turn], Run | None]:
+        """How the work ended that is done, and the record where it was written meanwhile and nothing is done."""
         watching = asyncio.create_task(self.change_notifier.wait(request_id, RECHECK_SECONDS))
         try:
             await asyncio.wait({*work.values(), watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -121,7 +121,8 @@ class RunDriver:
         failed = [error for task in ended.values() if (error := task.exception()) is not None]
         if failed:
             raise failed[0]  # the workflow repeats the turn, which meets the others again
-        return [task.result() for task in ended.values()]
+        told = watching.result() if watching.done() and not watching.cancelled() and not ended else None
+        return [task.result() for task in ended.values()], told
 
     async def _hold(self, run: Run, waiting: Waiting) -> Turn:
         held = await self.runs.update(run.request_id, _unless_moved(run, lambda run: run.held(waiting)))
@@ -136,8 +137,8 @@ class RunDriver:
             await self.queue.wake_next(run)
         return turn
 
-    async def _change(self, run: Run, change: Callable[[Run, datetime], Run]) -> None:
-        await self.runs.update(run.request_id, lambda run: change(run, self.clock()))
+    async def _change(self, run: Run, change: Callable[[Run, datetime], Run]) -> Run:
+        return await self.runs.update(run.request_id, lambda run: change(run, self.clock()))
 
 
 def _cancel(run: Run, now: datetime) -> Run:

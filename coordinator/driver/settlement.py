@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from coordinator.audit.outbox_relay import OutboxRelay
-from coordinator.domain.policies.waiting import Waiting, WaitingKind
+from coordinator.domain.commands.waiting import Waiting, WaitingKind
 from coordinator.domain.run import Run
 from coordinator.driver.turn import OVER, Turn
 from coordinator.ports import Clock
@@ -33,11 +32,8 @@ class Settlement:
             waiting = Waiting.of(WaitingKind.AUDIT, error.problem().detail, self.clock())
             await self.runs.update(run.request_id, lambda run: run.held(waiting) if run.state.terminal else run)
             return LATER
-        # At the same time: a reader who waits for `audit: recorded` does not wait for the broker.
-        _, announced = await asyncio.gather(
-            self.runs.update(run.request_id, lambda run: run.with_waiting_reason(None) if run.state.terminal else run),
-            self.relay.publish_progress(run),
-        )
+        # A reader who waits for `audit: recorded` need not wait for the broker: the repository knows what is delivered.
+        announced = await self.relay.publish_progress(run)
         run = await self.runs.write_deliveries(run.request_id)
         if not (announced and run.settled):
             return LATER

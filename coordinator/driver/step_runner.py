@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from coordinator.audit.outbox_relay import OutboxRelay
 from coordinator.domain.catalog import Catalog
 from coordinator.domain.changes.ending import finish
+from coordinator.domain.commands.waiting import Waiting, WaitingKind
 from coordinator.domain.outcome import Outcome, unknown_outcome
 from coordinator.domain.policies.next_action import Action, decide
-from coordinator.domain.policies.waiting import Waiting, WaitingKind
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step, StepState
 from coordinator.driver.agreement import Agreement

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -19,10 +18,11 @@ from coordinator.errors import CoordinatorError, NoSuchRun
 from coordinator.ports import DocumentStore, Provenance, VersionedDocument
 from coordinator.runs.change_notifier import ChangeNotifier
 from coordinator.runs.index_repository import RunIndex, backoff
+from coordinator.runs.last_read import LastRead, VersionedRun
+from coordinator.runs.record_cache import RecordCache
 from coordinator.unavailable import DamagedRun, StateContended, StateUnavailable, UnprovenRun
 
 ATTEMPTS = 40
-PARSED_RUNS = 100  # a record that did not change is not parsed again
 # Run recovery takes an index entry without a record for abandoned only long after this.
 CREATION_LIMIT_SECONDS = 30.0
 # A coordinator of version 0.1 takes any object under this key for an index without entries, and would write over
@@ -49,16 +49,22 @@ class RunRepository:
     ) -> None:
         self._documents, self._change_notifier = documents, change_notifier
         self.damaged_documents = damaged_documents or DamagedDocuments(documents)
-        self.deliveries = DeliveryMarks()
-        self._parsed: OrderedDict[str, tuple[VersionedDocument, Run]] = OrderedDict()
+        self.deliveries = DeliveryMarks(change_notifier.notify)
+        self._last_read, self._cache = LastRead(), RecordCache()
         self._index = RunIndex(documents, self.damaged_documents)
 
     async def read(self, request_id: str) -> Run | None:
-        """The run, or None where there is none; raises DamagedRun (CM-815) and StateUnavailable."""
-        run = self._read(request_id, await self._documents.read(key_of_run(request_id)))
-        if run is not None:
-            await self._index.reenter_missing(request_id, run.accepted_at, is_open=not run.settled)
-        return run
+        """The run, or None where there is none; raises DamagedRun (CM-815) and StateUnavailable.
+
+        With what was delivered since it was written.
+        """
+        document = await self._documents.read(key_of_run(request_id))
+        run = self._read(request_id, document)
+        if document is None or run is None:
+            return None
+        self._last_read.remember(run, document.etag)
+        await self._index.reenter_missing(request_id, run.accepted_at, is_open=not run.settled)
+        return self.deliveries.apply(run)
 
     async def read_many(self, request_ids: Sequence[str]) -> Records:
         """In the given order; ids without a record are left out."""
@@ -109,28 +115,41 @@ class RunRepository:
         `change` may be called several times and must have no effect but its result. Raises NoSuchRun, DamagedRun,
         StateUnavailable, DocumentTooLarge, and StateContended after 40 lost races.
         """
-        key = key_of_run(request_id)
         for attempt in range(ATTEMPTS):
-            document = await self._documents.read(key)
-            run = self._read(request_id, document)
-            if document is None or run is None:
-                raise NoSuchRun(request_id)
+            last = None if attempt else self._last_read.take(request_id)
+            run, etag = last or await self._read_to_change(request_id)
             # After the change, which may compare the record as it is stored: a claim of run recovery does.
             changed = self.deliveries.apply(change(run))
+            if changed == run and last is not None:
+                continue  # no write shows whether that is the newest record
             if changed != run:
                 changed = changed.model_copy(update={"version": run.version + 1})
-                if not await self._documents.replace(key, _stored(changed), document.etag):
-                    await backoff(attempt)
+                value = self._stored(changed)
+                if not await self._documents.replace(key_of_run(request_id), value, etag):
+                    if last is None:
+                        await backoff(attempt)
                     continue
-                self._change_notifier.notify(request_id)
+                self._cache.remember(key_of_run(request_id), value, changed)
+                self._last_read.take(request_id)  # somebody may have read it meanwhile
+                self._change_notifier.notify(request_id, changed)
             if changed.settled:
                 self.deliveries.forget(request_id)
             return changed
-        raise StateContended(key)
+        raise StateContended(key_of_run(request_id))
+
+    async def _read_to_change(self, request_id: str) -> VersionedRun:
+        document = await self._documents.read(key_of_run(request_id))
+        run = self._read(request_id, document)
+        if document is None or run is None:
+            raise NoSuchRun(request_id)
+        return VersionedRun(run, document.etag)
 
     async def write_deliveries(self, request_id: str) -> Run:
-        """Marks in the record what was delivered since the last change; writes nothing where that is nothing."""
-        return await self.update(request_id, lambda run: run)
+        """Marks in the record what was delivered since the last change, and that the run waits for nothing.
+
+        Writes nothing where that is nothing new.
+        """
+        return await self.update(request_id, lambda run: run.with_waiting_reason(None))
 
     async def index(self) -> Index:
         """The index as it is now."""
@@ -152,20 +171,25 @@ class RunRepository:
 
     async def _write_first(self, run: Run) -> bool:
         key = key_of_run(run.request_id)
-        if await self._documents.create(key, _stored(run)):
+        if await self._documents.create(key, self._stored(run)):
             return True
         if key != FORMER_INDEX:
             return False
         former = await self._documents.read(key)
-        return former is not None and await self._index.make_room(former, _stored(run))
+        return former is not None and await self._index.make_room(former, self._stored(run))
+
+    def _stored(self, run: Run) -> dict[str, Any]:
+        key = key_of_run(run.request_id)
+        value = self._cache.value_of(key, run)
+        return {**value, **NO_INDEX} if key == FORMER_INDEX else value
 
     def _read(self, request_id: str, document: VersionedDocument | None) -> Run | None:
         key = key_of_run(request_id)
         if document is None or (key == FORMER_INDEX and read_former_index(document.value) is not None):
             return None
-        known = self._parsed.get(key)
-        if known is not None and known[0] == document:
-            return known[1]
+        if (known := self._cache.find(key, document)) is not None:
+            is_signed = _is_signed(document.provenance)
+            return known if known.is_signed is is_signed else known.model_copy(update={"is_signed": is_signed})
         try:
             run = Run.model_validate(_record(key, document.value))
             if run.request_id != request_id:
@@ -181,9 +205,7 @@ class RunRepository:
             self.damaged_documents.record_met(key)
             raise DamagedRun(request_id, key) from None
         self.damaged_documents.record_repair(key)
-        self._parsed[key] = document, run
-        if len(self._parsed) > PARSED_RUNS:
-            self._parsed.popitem(last=False)
+        self._cache.remember(key, document.value, run)
         return run
 
 
@@ -202,8 +224,3 @@ def _record(key: str, value: Any) -> Any:
     if key != FORMER_INDEX or not isinstance(value, dict):
         return value
     return {name: each for name, each in value.items() if name not in NO_INDEX}
-
-
-def _stored(run: Run) -> dict[str, Any]:
-    value = run.model_dump(mode="json")
-    return {**value, **NO_INDEX} if key_of_run(run.request_id) == FORMER_INDEX else value

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from coordinator.domain.catalog import Catalog
+from coordinator.domain.changes.verbs import apply
 from coordinator.domain.commands.command import Command, CommandBody, Verb
-from coordinator.domain.commands.verbs import apply
 from coordinator.domain.permissions import Permissions, Requester
 from coordinator.domain.run import Run
 from coordinator.errors import CoordinatorError, NoSuchRun

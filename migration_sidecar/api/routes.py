@@ -36,7 +36,7 @@ LONGEST_LOADING_SECONDS = 10.0  # then the answer is CM-308: it is still loading
 LONGEST_WAIT_SECONDS = 25.0  # below the 30 s after which callers of ours give up
 
 
-def _load_deadline() -> LoadDeadline:
+async def _load_deadline() -> LoadDeadline:
     return LoadDeadline.after(LONGEST_LOADING_SECONDS)
 
 

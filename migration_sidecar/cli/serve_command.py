@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import uvicorn
 
 from migration_sidecar.api.app import make_app
@@ -17,4 +19,5 @@ def serve(options: Options, port: int) -> None:
     except ProblemError as error:
         raise options.refused(error) from None
     app = make_app(settings.config_file, settings=settings)
-    uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, http=BoundedHttp)
+    env_file = os.environ.get("UVICORN_ENV_FILE")  # as the command uvicorn reads it
+    uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, http=BoundedHttp, env_file=env_file)

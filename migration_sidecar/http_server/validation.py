@@ -24,7 +24,8 @@ def first_mistake(error: ValidationError | RequestValidationError) -> str:
     return f"{where}: {ENUM_MEMBER.sub(lambda match: match[1], first['msg']).rstrip('.')}."
 
 
-def _each_parameter_once(request: Request) -> None:
+# Coroutines, like every dependency of ours: FastAPI gives each other function to a thread, and a request waits for it.
+async def _each_parameter_once(request: Request) -> None:
     names: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name in names:

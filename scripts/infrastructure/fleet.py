@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.infrastructure import bounded_log, loopback, ports, private
+from scripts.infrastructure.dapr_tokens import FOLDER
 from scripts.infrastructure.errors import ApplicationEnded, NotHealthy, RunsByHand, SidecarsEnded
 from scripts.infrastructure.fleet_logs import last_log_lines, log_folder, prune
 from scripts.infrastructure.fleet_processes import FleetProcesses
 from scripts.infrastructure.infrastructure import silent
-from scripts.infrastructure.inherited import of_a_fleet
+from scripts.infrastructure.inherited import inherited, of_a_fleet
 from scripts.infrastructure.render import PORT_KEYS, Rendering, has_all_roles, read_fleet, render_fleet
 from scripts.infrastructure.settings import ROOT, Settings
 from scripts.infrastructure.supervise import Program, dying_with_us, end
@@ -64,7 +65,8 @@ class Fleet:
             environment={
                 "DAPR_RUNTIME_PATH": str(self.settings.dapr),
                 "DAPR_HOST_IP": ports.LOOPBACK,
-                **self._own_environment,
+                FOLDER: str(self.settings.dapr_tokens.folder.absolute()),
+                **self.environment,
             },
             inherits=of_a_fleet(),
             ends_descendants=True,
@@ -86,13 +88,14 @@ class Fleet:
         return f"http://{ports.LOOPBACK}:{read_fleet(self.file)[COORDINATOR]['daprHTTPPort']}"
 
     @property
-    def _own_environment(self) -> dict[str, str]:
-        return {**self.settings.dapr_tokens.environment(), **self.environment}
-
-    @property
     def token(self) -> str:
-        """The token that the sidecars demand; empty if they demand none."""
-        return self._own_environment.get(sidecar_token.VARIABLE, "")
+        """The token that the coordinator's sidecar demands; empty if it demands none."""
+        return self.token_of(COORDINATOR)
+
+    def token_of(self, name: str) -> str:
+        """The token that the sidecar of an application demands. One variable for all of them counts more."""
+        given = {**self.settings.dapr_tokens.environment(name), **inherited(of_a_fleet()), **self.environment}
+        return given.get(sidecar_token.VARIABLE, "")
 
     def request(self, path: str, data: bytes | None = None) -> urllib.request.Request:
         """A request for the coordinator's sidecar, with the token."""

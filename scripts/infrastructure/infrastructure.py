@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 import psycopg
 
 from scripts.infrastructure import ports, private, redis
-from scripts.infrastructure.call_keys import make_call_keys
+from scripts.infrastructure.call_keys import COORDINATOR, make_call_keys
+from scripts.infrastructure.catalog import members
 from scripts.infrastructure.control_plane import ControlPlane
 from scripts.infrastructure.databases import prepare_state_store
 from scripts.infrastructure.errors import CannotConnect, InfrastructureError
@@ -82,7 +83,7 @@ class Infrastructure:
         with self._locked():
             private.tighten_state(self.settings.state, whole=self.settings.state == ROOT / ".rmbrain")
             make_call_keys(self.settings.keys_folder)
-            self.settings.dapr_tokens.make()
+            self.settings.dapr_tokens.make([COORDINATOR, *(member.name for member in members())])
             self._postgres_up()
             prepare_state_store(self.settings.postgres)
             self._give_databases()

@@ -14,6 +14,7 @@ from sqlalchemy import URL, make_url
 from scripts.infrastructure import call_keys, ports, private
 from scripts.infrastructure.call_keys import COORDINATOR
 from scripts.infrastructure.catalog import members
+from scripts.infrastructure.dapr_tokens import ENV_FILE
 from scripts.infrastructure.databases import COORDINATOR_DATABASE
 from scripts.infrastructure.ports import LOOPBACK
 from scripts.infrastructure.render_secrets import SecretFiles
@@ -111,6 +112,7 @@ def _dapr_file(into: Path, rendering: Rendering, secrets: SecretFiles) -> dict[s
     fleet["common"]["env"] |= call_keys.of_application(keys, COORDINATOR, fleet["common"]["env"])
     fleet["common"] |= {
         "configFilePath": str(into / "dapr-config.yaml"),
+        "runtimePath": str(ROOT / fleet["common"]["runtimePath"]),
         "resourcesPaths": [str(into / "components")],
         "placementHostAddress": f"{LOOPBACK}:{plane.placement}",
         "schedulerHostAddress": f"{LOOPBACK}:{plane.scheduler}",
@@ -137,6 +139,9 @@ def _application(application: dict[str, Any], rendering: Rendering, secrets: Sec
         _log_in(application, environment, rendering.settings, secrets)
     # Into the one log of `dapr run`, not into the source folder.
     application["appLogDestination"] = application["daprdLogDestination"] = "console"
+    if ENV_FILE in committed:
+        tokens = rendering.settings.dapr_tokens
+        environment[ENV_FILE] = str(tokens.environment_file(application["appID"]).absolute())
     if application["appID"] == AUDIT and rendering.settings.state != Settings.state:
         environment.setdefault("AUDIT_FOLDER", str(rendering.settings.audit_folder.absolute()))
     if environment:

@@ -67,8 +67,12 @@ class Ground:
 
     @property
     def token(self) -> dict[str, str]:
-        """The header that every sidecar of the fleet demands."""
+        """The header that the coordinator's sidecar demands."""
         return {HEADER: self.fleet.token}
+
+    def token_of(self, name: str) -> dict[str, str]:
+        """The header that the sidecar of this application demands."""
+        return {HEADER: self.fleet.token_of(name)}
 
     def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any) -> httpx.Response:
         """The coordinator, through its sidecar, as the operator."""

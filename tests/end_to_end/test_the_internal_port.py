@@ -31,14 +31,17 @@ def internal_port(ground: Ground, name: str) -> int:
     return int(read_fleet(ground.fleet.file)[name]["daprInternalGRPCPort"])
 
 
-def what_is_known(ground: Ground) -> list[dict[str, str]]:
-    """Nothing; the token of the sidecar; that of the application."""
-    return [{}, *({HEADER: token} for token in ground.infrastructure.settings.dapr_tokens.environment().values())]
+def what_is_known(ground: Ground, name: str) -> list[dict[str, str]]:
+    """Nothing; the token of this sidecar; that of the application."""
+    tokens = ground.infrastructure.settings.dapr_tokens.environment(name)
+    assert len(tokens) == 2
+    return [{}, *({HEADER: token} for token in tokens.values())]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_call_by_hand_in_any_name_is_refused_because_it_is_not_signed(ground: Ground, streamed: bool) -> None:
-    for (name, method, path, body), caller, known in product(ASKED, NAMES, what_is_known(ground)):
+    everything = ((*asked, known) for asked in ASKED for known in what_is_known(ground, asked[0]))
+    for (name, method, path, body, known), caller in product(everything, NAMES):
         headers = {"dapr-caller-app-id": caller, **known}
         content = b"" if body is None else json.dumps(body).encode()
         port = internal_port(ground, name)
@@ -61,7 +64,8 @@ def test_nobody_posts_an_event_with_the_token_that_the_sidecar_adds(ground: Grou
     request = f"by-hand-{uuid4()}"
     data = {"request_id": request, "services": "all"}
     event = {"specversion": "1.0", "id": request, "source": "by-hand", "type": "t", "topic": TOPIC, "data": data}
-    for path, known in product(("/events/migrate-requested", "/events/migrate-requested-dead"), what_is_known(ground)):
+    paths = ("/events/migrate-requested", "/events/migrate-requested-dead")
+    for path, known in product(paths, what_is_known(ground, COORDINATOR)):
         headers = {"content-type": "application/cloudevents+json", **known}
         content = json.dumps({**event, "pubsubname": "pubsub"}).encode()
         port = internal_port(ground, COORDINATOR)

@@ -14,6 +14,7 @@ from scripts.infrastructure.fleet import COORDINATOR
 from scripts.infrastructure.render import read_fleet
 from signed_calls.__main__ import SEEN_SECONDS
 from signed_calls.key_folder import NextKey, make_key, retire_old_keys
+from signed_calls.sidecar_token import HEADER
 from signed_calls.signature import Call
 from tests.end_to_end.ground import Ground
 
@@ -41,27 +42,42 @@ for each in members():
     ASKED.append((each.name, "DELETE", "/migrations/operations/a-strangers", None))
 
 
-def doors_of(ground: Ground, name: str) -> list[str]:
-    """The application's own port, its own daprd, and the coordinator's."""
+def doors_of(ground: Ground, name: str) -> list[tuple[str, dict[str, str]]]:
+    """The application's own port, its own daprd, and the coordinator's, each with the token that it demands."""
     application = read_fleet(ground.fleet.file)[name]
     through = f"v1.0/invoke/{name}/method"
     return [
-        f"http://127.0.0.1:{application['appPort']}",
-        f"http://127.0.0.1:{application['daprHTTPPort']}/{through}",
-        f"{ground.sidecar}/{through}",
+        (f"http://127.0.0.1:{application['appPort']}", ground.token_of(name)),
+        (f"http://127.0.0.1:{application['daprHTTPPort']}/{through}", ground.token_of(name)),
+        (f"{ground.sidecar}/{through}", ground.token),
     ]
 
 
 def test_a_stranger_gets_nothing_from_any_service_through_any_port(ground: Ground) -> None:
-    named = {"dapr-caller-app-id": COORDINATOR, "content-type": "application/json", **ground.token}
+    named = {"dapr-caller-app-id": COORDINATOR, "content-type": "application/json"}
     for name, method, path, body in ASKED:
-        for door in doors_of(ground, name):
-            answer = httpx.request(method, door + path, json=body, headers=named, timeout=30)
+        for door, token in doors_of(ground, name):
+            answer = httpx.request(method, door + path, json=body, headers={**named, **token}, timeout=30)
             assert (door, path, answer.status_code, answer.json()["code"]) == (door, path, 401, "CM-108")
     request = f"after-{uuid4()}"
     ground.publish({"request_id": request, "services": "all"})
     assert ground.ended(request)["state"] == "succeeded"
     assert ground.audit("never-was") == []
+
+
+def test_the_tokens_of_one_application_open_no_other(ground: Ground) -> None:
+    tokens = {
+        name: ground.infrastructure.settings.dapr_tokens.environment(name) for name in read_fleet(ground.fleet.file)
+    }
+    values = [value for each in tokens.values() for value in each.values()]
+    assert len(set(values)) == len(values) == 2 * len(tokens)
+    for name in tokens:
+        url = f"http://127.0.0.1:{read_fleet(ground.fleet.file)[name]['daprHTTPPort']}/v1.0/metadata"
+        for value in values:
+            status = httpx.get(url, headers={HEADER: value}, timeout=30).status_code
+            assert (name, status) == (name, 200 if value == tokens[name]["DAPR_API_TOKEN"] else 401)
+        assert tokens[name].items() <= ground.daprd(name).environ().items()
+        assert not set(values) & set(ground.application(name).environ().values())
 
 
 def signed(ground: Ground, name: str, audience: str, path: str, body: Any) -> httpx.Response:

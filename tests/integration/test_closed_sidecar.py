@@ -117,7 +117,7 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) 
         settings = Settings(
             state=settings.state, postgres=postgres.address, redis_host=ports.LOOPBACK, redis_port=redis.port
         )
-        settings.dapr_tokens.make()
+        settings.dapr_tokens.make([NAME])
         fleet = render_fleet(folder / "fleet", Rendering(settings, free_ports=True))
         without_actors(folder / "fleet" / "components" / "statestore.yaml")
         http, grpc_port, internal, metrics = ports.choose(4)
@@ -128,7 +128,7 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) 
             *("--dapr-http-port", str(http), "--dapr-grpc-port", str(grpc_port), "--metrics-port", str(metrics)),
             *("--dapr-internal-grpc-port", str(internal)),
         ]
-        tokens = settings.dapr_tokens.environment()
+        tokens = settings.dapr_tokens.environment(NAME)
         program = Program(
             "daprd", dying_with_us(command), folder / "daprd", environment={"DAPR_HOST_IP": ports.LOOPBACK, **tokens}
         )
@@ -305,7 +305,7 @@ except urllib.error.HTTPError as error:
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root can be another user")
 def test_another_user_of_the_machine_has_no_token_and_gets_nothing(sidecar: Sidecar) -> None:
-    file = sidecar.settings.dapr_tokens.folder / "dapr-api"
+    file = sidecar.settings.dapr_tokens.folder / NAME / "dapr-api"
     url = f"http://{ports.LOOPBACK}:{sidecar.http}/v1.0/state/statestore/any"
     other = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from coordinator.domain.policies.waiting import Waiting, WaitingKind
+from coordinator.domain.commands.waiting import Waiting, WaitingKind
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from coordinator.domain.commands.command import Verb
-from coordinator.domain.policies.waiting import WaitingKind
+from coordinator.domain.commands.command import Command, Verb
+from coordinator.domain.commands.waiting import Waiting, WaitingKind
 from coordinator.domain.run_state import RunState
-
-if TYPE_CHECKING:  # a run says what is possible for it
-    from coordinator.domain.run import Run
 
 LEGAL: Mapping[RunState, frozenset[Verb]] = {
     RunState.ACCEPTED: frozenset({Verb.PAUSE, Verb.CANCEL}),
@@ -26,16 +22,18 @@ LEGAL: Mapping[RunState, frozenset[Verb]] = {
 }
 
 
-def possible(run: Run) -> list[Verb]:
-    """The verbs that would change something now, in the order of `Verb`."""
-    legal = set(LEGAL[run.state])
-    if run.compensating:
+def possible(
+    state: RunState, *, compensating: bool = False, stop: Command | None = None, waiting: Waiting | None = None
+) -> list[Verb]:
+    """The verbs that would change something in a run of which these are the fields; in the order of `Verb`."""
+    legal = set(LEGAL[state])
+    if compensating:
         return []  # what was begun is taken back to its end
-    if run.state is RunState.RUNNING:
-        if run.stop is not None and run.stop.verb is Verb.CANCEL:
+    if state is RunState.RUNNING:
+        if stop is not None and stop.verb is Verb.CANCEL:
             return []
-        if run.is_pausing or (run.waiting is not None and run.waiting.kind is WaitingKind.WAVE):
+        if stop is not None or (waiting is not None and waiting.kind is WaitingKind.WAVE):
             legal.add(Verb.RESUME)
-        if run.is_pausing and run.stop is not None and run.stop.now:
+        if stop is not None and stop.now:
             legal.discard(Verb.PAUSE)
     return [verb for verb in Verb if verb in legal]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from coordinator.domain.changes.compensation import next_to_take_back
 from coordinator.domain.commands.command import Verb
-from coordinator.domain.policies.waiting import Waiting, WaitingKind
+from coordinator.domain.commands.waiting import Waiting, WaitingKind
 from coordinator.domain.policies.waves import next_wave_at, ready_steps, wave_ended_at
+from coordinator.domain.policies.way_back import next_to_take_back
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
 from coordinator.domain.step import Step, StepState

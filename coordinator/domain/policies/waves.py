@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import islice
 
 from coordinator.domain.policies.failure import may_start_more
 from coordinator.domain.run import Run
@@ -22,15 +23,15 @@ def ready_steps(run: Run, is_open: Callable[[Step], bool] = lambda _: True) -> l
         return []  # a wave ends as a whole
     at_target = {step.service for step in run.steps if step.state.at_target}
     among = canary(run)
-    ready = [
+    ready = (
         step
         for step in run.steps
         if step.state is StepState.PENDING
-        and at_target.issuperset(step.after)
         and step.service in among
+        and at_target.issuperset(step.after)
         and is_open(step)
-    ]
-    return ready[: max(0, run.request.max_parallel - running)]
+    )
+    return list(islice(ready, max(0, run.request.max_parallel - running)))
 
 
 def canary(run: Run) -> set[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from coordinator.domain.catalog import Catalog
-from coordinator.domain.policies.next_action import WindowCheck
-from coordinator.domain.policies.waiting import Waiting, WaitingKind
+from coordinator.domain.commands.waiting import Waiting, WaitingKind
+from coordinator.domain.policies.next_action import WindowCheck, always_open
 from coordinator.domain.step import Step
 from coordinator.domain.windows.opening import Open
 from coordinator.domain.windows.sentences import sentence
@@ -14,6 +14,8 @@ from coordinator.domain.windows.sentences import sentence
 
 def window_check(catalog: Catalog) -> WindowCheck:
     """The check by the windows and freezes of fleet.toml."""
+    if not (catalog.windows or catalog.freezes):
+        return always_open
     calendar = catalog.calendar
     expected = {
         service.name: timedelta(seconds=service.expected_seconds)

@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 
-from coordinator import workflow
 from coordinator.adapters.daprd import Reply
 from coordinator.adapters.service_client import HttpServices
 from coordinator.domain.catalog_file import read_catalog
@@ -21,6 +20,7 @@ from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.ports import ServiceAddress
+from coordinator.workflow import current as workflow
 from migration_sidecar.api.app import make_app
 from migration_sidecar.contract.messages import Action, RecordedAuditEvent
 from tests.integration.databases import CreateDatabase

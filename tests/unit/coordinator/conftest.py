@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator import former_workflow
+from coordinator.workflow import former as former_workflow
 from tests.unit.coordinator.fakes import World
 
 

@@ -13,8 +13,6 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from coordinator import activities, workflow
-from coordinator.activities import ActivityDependencies
 from coordinator.audit.availability import MonitoredAuditTrail
 from coordinator.audit.dead_letters import DeadLetters
 from coordinator.audit.drift import DriftRecorder
@@ -24,8 +22,10 @@ from coordinator.audit.rejections import Rejections
 from coordinator.domain.catalog import Catalog
 from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.permissions import Permissions
+from coordinator.driver import activities
+from coordinator.driver.activities import ActivityDependencies
 from coordinator.driver.assembly import build_run_driver
-from coordinator.ports import Driver, Phase, ServiceAddress, VersionedDocument
+from coordinator.ports import Driver, Phase, ProgressEvent, ServiceAddress, VersionedDocument
 from coordinator.runs.acceptance import Acceptance
 from coordinator.runs.change_notifier import ChangeNotifier
 from coordinator.runs.intake import RequestIntake
@@ -43,6 +43,7 @@ from coordinator.unavailable import (
     ServiceUnreachable,
     StateUnavailable,
 )
+from coordinator.workflow import current as workflow
 from migration_sidecar.contract.audit import AuditReceipt
 from migration_sidecar.contract.audit_detail import validation_error
 from migration_sidecar.contract.messages import (
@@ -215,6 +216,10 @@ class MemoryTopic:
             if self.down:
                 raise BrokerUnavailable("it is down in this test")
             self.published.append((announcement.value, event_id))
+
+    async def publish_all(self, events: Sequence[ProgressEvent]) -> None:
+        for event in events:
+            await self.publish(*event)
 
 
 UNMANAGED = Problem(code="CM-552", title="t", detail="Tables are there.", next_step="--beside-other-tables")

@@ -14,7 +14,7 @@ from coordinator.domain.catalog import Catalog
 from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.request import MigrationRequest, read_request
 from coordinator.domain.step import StepState
-from coordinator.former_workflow import RunSchedule, ScheduledStep, StepReport
+from coordinator.workflow.former import RunSchedule, ScheduledStep, StepReport
 
 AUDIT = "audit"
 ENDS = [StepState.SUCCEEDED, StepState.UNCHANGED, StepState.FAILED, StepState.NEEDS_ATTENTION]

@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from coordinator.domain.step import StepState
-from coordinator.former_workflow import ROUNDS_PER_HISTORY, RunSchedule, ScheduledStep
-from coordinator.workflow import migrate
+from coordinator.workflow.current import migrate
+from coordinator.workflow.former import ROUNDS_PER_HISTORY, RunSchedule, ScheduledStep
 from tests.unit.coordinator.fakes import Context
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from dapr.ext.workflow import DaprWorkflowContext, when_all
 
-from coordinator import activities, former_workflow
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
+from coordinator.driver import activities
 from coordinator.driver.turn import AGAIN, OVER, Turn
-from coordinator.workflow import TURNS_PER_HISTORY, migrate
+from coordinator.workflow import former as former_workflow
+from coordinator.workflow.current import TURNS_PER_HISTORY, migrate
 from tests.histories.engine import Engine, Order, events_of
 from tests.unit.coordinator.fakes import START, World
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from coordinator.driver.turn import AGAIN, OVER, Turn
-from coordinator.workflow import TURNS_PER_HISTORY, command_of, migrate
+from coordinator.workflow.current import TURNS_PER_HISTORY, command_of, migrate
 from tests.unit.coordinator.fakes import Context
 
 COMMAND = {"request_id": "r", "generation": 2}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -155,3 +155,19 @@ async def test_a_flood_of_refused_requests_is_two_lines_in_the_log(caplog: pytes
                 await client.get("/migrations", headers={"origin": PAGE})
                 await client.get("/migrations", headers={"host": "evil.example"})
     assert [record.__dict__["kind"] for record in caplog.records] == ["origin", "host"]
+
+
+@every_route
+async def test_no_dependency_waits_for_a_thread(
+    name: str, method: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastAPI gives each one that is no coroutine to a thread, which takes longer than all that it does here."""
+    in_threads: list[object] = []
+
+    async def run_in_threadpool(function: Callable[..., object], **values: object) -> object:
+        in_threads.append(function)
+        return function(**values)
+
+    monkeypatch.setattr("fastapi.dependencies.utils.run_in_threadpool", run_in_threadpool)
+    await ask(name, method, path, headers=JSON, content=b"{}")
+    assert in_threads == []

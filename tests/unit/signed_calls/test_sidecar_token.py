@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from signed_calls.sidecar_token import sidecar_token
+from signed_calls.sidecar_token import FILE, sidecar_token
 
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "tokens" / "dapr-api").write_text("of the fleet\n")
+    (tmp_path / FILE).parent.mkdir(parents=True)
+    (tmp_path / FILE).write_text("of the fleet\n")
     return tmp_path
 
 
@@ -30,5 +30,5 @@ def test_without_both_there_is_none(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_token_is_none(state: Path) -> None:
-    (state / "tokens" / "dapr-api").write_bytes(b"\xff")
+    (state / FILE).write_bytes(b"\xff")
     assert sidecar_token({}, state) == ""

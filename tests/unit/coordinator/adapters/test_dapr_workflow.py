@@ -9,7 +9,7 @@ from typing import Any
 from dapr.ext.workflow import WorkflowRuntime
 
 from coordinator.adapters.dapr_workflow import _new_workflow, _run_on_event_loop
-from coordinator.workflow import NAME
+from coordinator.workflow.current import NAME
 
 
 async def test_an_activity_runs_in_the_applications_loop_whatever_loop_orders_it() -> None:

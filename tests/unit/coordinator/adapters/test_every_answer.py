@@ -18,7 +18,7 @@ from coordinator.adapters.daprd import Reply
 from coordinator.adapters.service_client import HttpServices, refusal_from
 from coordinator.adapters.storable import storable
 from coordinator.errors import CoordinatorError, ServiceLied
-from coordinator.ports import ServiceAddress
+from coordinator.ports import ProgressEvent, ServiceAddress
 from coordinator.unavailable import (
     AuditNotReady,
     AuditUnavailable,
@@ -168,6 +168,27 @@ async def test_what_is_published_is_a_whole_cloud_event_with_our_id() -> None:
     body = given["body"]
     assert (body["id"], body["type"], body["time"]) == ("id-1", "migrate.finished", "2026-01-01T00:00:00Z")
     assert (body["specversion"], body["data"]) == ("1.0", {"a": 1})
+
+
+async def test_several_events_are_one_call() -> None:
+    daprd = Daprd(reply(204))
+    events = [ProgressEvent(ProgressEventType.STEP_FINISHED, f"id-{number}", NOW, {"a": number}) for number in (1, 2)]
+    await DaprPublisher(daprd, "pubsub", "migrate.events").publish_all(events)
+    method, path, given = daprd.asked[0]
+    assert (method, path) == ("POST", "/v1.0/publish/bulk/pubsub/migrate.events")
+    assert [(each["entryId"], each["event"]["id"], each["event"]["data"]) for each in given["body"]] == [
+        ("id-1", "id-1", {"a": 1}),
+        ("id-2", "id-2", {"a": 2}),
+    ]
+    assert {each["contentType"] for each in given["body"]} == {"application/cloudevents+json"}
+
+
+@pytest.mark.parametrize("answer", [reply(403), reply(500, {"failedEntries": [{"entryId": "id"}]}), AWAY, SLOW])
+async def test_a_broker_that_does_not_take_each_of_several_events_is_unavailable(answer: Reply | Exception) -> None:
+    with pytest.raises(BrokerUnavailable):
+        await DaprPublisher(Daprd(answer), "pubsub", "migrate.events").publish_all(
+            [ProgressEvent(ProgressEventType.FINISHED, "id", NOW, {})]
+        )
 
 
 @pytest.mark.parametrize(

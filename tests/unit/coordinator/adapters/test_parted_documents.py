@@ -14,10 +14,14 @@ from tests.document_store_contract import DocumentStoreContract, fresh
 from tests.unit.coordinator.fakes import START, MemoryDocuments
 
 
+def parted(store: MemoryDocuments) -> PartedDocuments:
+    return PartedDocuments(store, steps_per_part=2, largest_whole=2)
+
+
 class TestPartedDocuments(DocumentStoreContract):
     @pytest.fixture
     def store(self) -> PartedDocuments:
-        return PartedDocuments(MemoryDocuments(), steps_per_part=2)
+        return parted(MemoryDocuments())
 
     @pytest.fixture
     def run(self) -> Run:
@@ -55,12 +59,12 @@ async def stored(documents: PartedDocuments, *steps: str) -> str:
 
 async def test_a_change_of_one_step_writes_the_header_and_the_part_of_that_step() -> None:
     store = Counting()
-    documents = PartedDocuments(store, steps_per_part=2)
+    documents = parted(store)
     etag = await stored(documents, "a", "b", "c", "d", "e")
     assert store.written == [["run-r.part-0", "run-r.part-1", "run-r.part-2"]]
     assert await documents.replace("run-r", record("a", "b", "C", "d", "e", state="running"), etag)
     assert store.written[1:] == [["run-r.part-1"]]
-    for reader in (documents, PartedDocuments(store, steps_per_part=2)):
+    for reader in (documents, parted(store)):
         read = await reader.read("run-r")
         assert read is not None
         assert read.value == record("a", "b", "C", "d", "e", state="running")
@@ -68,11 +72,11 @@ async def test_a_change_of_one_step_writes_the_header_and_the_part_of_that_step(
 
 async def test_a_step_that_becomes_what_it_was_before_is_written_again() -> None:
     store = Counting()
-    documents = PartedDocuments(store, steps_per_part=2)
+    documents = parted(store)
     etag = await stored(documents, "a", "b", "c")
     for steps in (("A", "b", "c"), ("a", "b", "c")):
         assert await documents.replace("run-r", record(*steps), etag)
-        read = await PartedDocuments(store, steps_per_part=2).read("run-r")
+        read = await parted(store).read("run-r")
         assert read is not None
         assert read.value == record(*steps)
         again = await documents.read("run-r")
@@ -82,7 +86,10 @@ async def test_a_step_that_becomes_what_it_was_before_is_written_again() -> None
 
 async def test_a_replica_that_did_not_read_the_newest_record_writes_nothing() -> None:
     store = MemoryDocuments()
-    ours, theirs = PartedDocuments(store, steps_per_part=2), PartedDocuments(store, steps_per_part=2)
+    ours, theirs = (
+        parted(store),
+        parted(store),
+    )
     etag = await stored(ours, "a", "b", "c")
     await theirs.read("run-r")
     assert await theirs.replace("run-r", record("a", "B", "c"), etag)
@@ -95,7 +102,7 @@ async def test_a_replica_that_did_not_read_the_newest_record_writes_nothing() ->
 @pytest.mark.parametrize("damage", ["changed", "lost", "older"])
 async def test_a_part_that_the_header_does_not_name_is_a_forgery(damage: str) -> None:
     store = MemoryDocuments()
-    documents = PartedDocuments(store, steps_per_part=2)
+    documents = parted(store)
     etag = await stored(documents, "a", "b", "c")
     before = store.documents["run-r.part-0"]
     await documents.replace("run-r", record("A", "b", "c"), etag)
@@ -105,14 +112,14 @@ async def test_a_part_that_the_header_does_not_name_is_a_forgery(damage: str) ->
         store.documents["run-r.part-0"] = before
     else:
         store.documents["run-r.part-0"] = ('{"steps": [{"service": "x"}, {"service": "b"}]}', 9)
-    read = await PartedDocuments(store, steps_per_part=2).read("run-r")
+    read = await parted(store).read("run-r")
     assert read is not None
     assert read.provenance is Provenance.FORGED
 
 
 async def test_records_that_change_while_they_are_read_are_read_whole() -> None:
     store = MemoryDocuments()
-    writer = PartedDocuments(store, steps_per_part=2)
+    writer = parted(store)
     await stored(writer, "0", "0", "0")
 
     async def write() -> None:
@@ -123,7 +130,7 @@ async def test_records_that_change_while_they_are_read_are_read_whole() -> None:
 
     async def read() -> None:
         for _ in range(40):
-            document = await PartedDocuments(store, steps_per_part=2).read("run-r")
+            document = await parted(store).read("run-r")
             assert document is not None
             assert document.provenance is Provenance.UNCHECKED
             assert len({step["service"] for step in document.value["steps"]}) == 1

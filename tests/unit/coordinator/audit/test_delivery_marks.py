@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from uuid import uuid4
 
@@ -72,3 +73,22 @@ async def test_nothing_is_remembered_of_a_run_that_is_settled(world: World) -> N
     assert run is not None
     assert run.settled
     assert life.runs.deliveries.of("r-1").recorded == set()
+
+
+async def test_readers_know_what_the_audit_has_before_it_is_written(world: World) -> None:
+    life, run = await accepted(world)
+    assert run.audit == "pending"
+    told = asyncio.create_task(life.change_notifier.wait("r-1", 5))
+    await asyncio.sleep(0)
+    await life.dependencies.relay.deliver_to_audit(run)
+    assert await told is None
+    read = await life.runs.read("r-1")
+    assert read is not None
+    assert read.audit == "recorded"
+    assert '"recorded": false' in world.documents.documents["run-r-1"][0]
+
+
+async def test_two_tasks_that_deliver_at_once_publish_each_event_once(world: World) -> None:
+    life, run = await accepted(world)
+    await asyncio.gather(*(delivered(life, run) for _ in range(3)))
+    assert len(world.topic.published) == 1

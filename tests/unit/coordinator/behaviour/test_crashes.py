@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from coordinator import activities
 from coordinator.domain.request import MigrationRequest, read_request
+from coordinator.driver import activities
 from tests.unit.coordinator.fakes import HISTORY, Died, Fate, World
 
 REQUEST = read_request({"services": "all", "request_id": "r-1"}, default_request_id="none")

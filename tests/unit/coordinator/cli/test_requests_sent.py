@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from signed_calls.sidecar_token import FILE
 from tests.unit.coordinator.cli.conftest import RunCommand
 from tests.unit.coordinator.cli.scripted_coordinator import ScriptedCoordinator, run_record
 
@@ -187,8 +188,8 @@ def test_without_an_address_the_sidecar_is_asked_and_shown_the_token(
 def test_without_the_variable_the_token_of_the_fleet_that_was_started_here_is_shown(
     coordinator: ScriptedCoordinator, command: RunCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "tokens" / "dapr-api").write_text("made by infra up")
+    (tmp_path / FILE).parent.mkdir(parents=True)
+    (tmp_path / FILE).write_text("made by infra up")
     monkeypatch.setenv("RMBRAIN_STATE_DIR", str(tmp_path))
     monkeypatch.delenv("COORDINATOR_URL")
     monkeypatch.setenv("DAPR_HTTP_PORT", str(urlsplit(coordinator.url).port))

@@ -1,5 +1,8 @@
 """How a run ends, seen in its record, the audit and the topic."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from coordinator.domain.changes import ending
@@ -253,3 +256,26 @@ async def test_a_run_whose_service_left_the_catalog_ends_with_that_reason(world:
     await other.drive()
     run = await stored(other)
     assert (run.state, run.obstacles[0].code) == (RunState.FAILED, "CM-201")
+
+
+async def test_a_run_ends_in_the_same_write_as_its_last_step(world: World) -> None:
+    versions: list[tuple[str, list[str]]] = []
+    replace = world.documents.replace
+
+    async def watched(key: str, value: Mapping[str, Any], etag: str) -> bool:
+        if key == "run-r-1":
+            versions.append((value["state"], [step["state"] for step in value["steps"]]))
+        return await replace(key, value, etag)
+
+    world.documents.replace = watched  # type: ignore[method-assign]
+    for service in world.fleet.services.values():
+        service.current = ["r2"]
+    await carried_out(world)
+    assert versions[0] == ("succeeded", ["unchanged"] * 3)
+    assert "running" not in [state for state, _ in versions]
+
+
+async def test_a_run_whose_last_step_does_not_begin_ends_all_the_same(world: World) -> None:
+    world.fleet.services["first"].fails_with = FAILURE
+    run = await carried_out(world)
+    assert (run.state, states(run)) == (RunState.FAILED, ["succeeded", "failed", "skipped"])

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from coordinator import activities
 from coordinator.audit.event_spool import PENDING, PENDING_LIMIT
 from coordinator.domain import audit_events
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
+from coordinator.driver import activities
 from coordinator.errors import NotJson
 from coordinator.runs.recovery_loop import ABANDONED_AFTER, MAX_CONCURRENT
 from coordinator.unavailable import AuditUnavailable, StateUnavailable

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from coordinator import activities
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.domain.stalled_run import SENTENCES, Standstill
+from coordinator.driver import activities
 from coordinator.runs.workflow_progress import BUSY_ACTIVITIES, MAX_OBSERVED_SECONDS, REPORT_AFTER_SECONDS
 from coordinator.unavailable import WorkflowUnavailable
 from tests.unit.coordinator.fakes import HISTORY, Life, World

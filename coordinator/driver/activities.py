@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from coordinator.domain.step import StepState
 from coordinator.driver.run_driver import RunDriver
 from coordinator.errors import CoordinatorError, InternalError, NoSuchRun
-from coordinator.former_workflow import RunSchedule, StepReport
 from coordinator.runs.repository import RunRepository
 from coordinator.runs.workflow_progress import RunningActivities
+from coordinator.workflow.former import RunSchedule, StepReport
 
 log = logging.getLogger(__name__)
 

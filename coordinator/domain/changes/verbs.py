@@ -8,7 +8,6 @@ from typing import Any
 from coordinator.domain.changes import ending, pausing, planning, retrying
 from coordinator.domain.commands.approval import ApprovalState
 from coordinator.domain.commands.command import Command, Verb
-from coordinator.domain.commands.legality import possible
 from coordinator.domain.commands.refusals import ApprovalDoesNotHold, NotPossibleNow, Rejected
 from coordinator.domain.run import Run
 from coordinator.domain.run_state import RunState
@@ -32,8 +31,8 @@ def apply(run: Run, command: Command, now: datetime, approval_lasts: timedelta =
     """
     if any(known.command_id == command.command_id for known in run.commands) or _is_so_already(run, command):
         return run
-    if command.verb not in possible(run):
-        raise NotPossibleNow(run.request_id, command.verb, run.state, possible(run))
+    if command.verb not in run.possible:
+        raise NotPossibleNow(run.request_id, command.verb, run.state, run.possible)
     if command.verb is Verb.APPROVE:
         _require_good_approval(run, command)
     run = run.model_copy(update={"commands": [*run.commands, command][-KEPT_COMMANDS:]})

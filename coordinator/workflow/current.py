@@ -12,7 +12,7 @@ from typing import Any
 
 from dapr.ext.workflow import DaprWorkflowContext, RetryPolicy
 
-from coordinator import former_workflow
+from coordinator.workflow import former
 
 NAME = "migrate"
 WAKE = "wake"
@@ -36,7 +36,7 @@ def command_of(instance_id: str) -> dict[str, Any]:
 def migrate(ctx: DaprWorkflowContext, command: dict[str, Any]) -> Generator[Any, Any, None]:
     """Drives one run to its end. `command` holds the request id and the generation; the rest is in the run record."""
     if not ctx.is_patched(ONE_ACTIVITY):
-        yield from former_workflow.migrate(ctx, command)
+        yield from former.migrate(ctx, command)
         return
     for _ in range(TURNS_PER_HISTORY):
         turn = yield ctx.call_activity("drive", input=command, retry_policy=RETRY_POLICY)
