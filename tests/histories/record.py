@@ -9,7 +9,7 @@ from typing import Any
 
 from engine import Engine, Order, documents  # type: ignore[import-not-found]
 
-from coordinator.workflow.current import ROUNDS_PER_HISTORY, migrate  # type: ignore[attr-defined]  # of that release
+from coordinator.workflow import ROUNDS_PER_HISTORY, migrate  # type: ignore[attr-defined]  # of that release
 
 COMMAND = {"request_id": "r-1"}
 LEGS = [

@@ -20,7 +20,6 @@ from coordinator.domain.reconciliation.reconciliation import Reconciliation
 from coordinator.domain.request import read_request
 from coordinator.domain.run import Run
 from coordinator.ports import ServiceAddress
-from coordinator.workflow import current as workflow
 from migration_sidecar.api.app import make_app
 from migration_sidecar.contract.messages import Action, RecordedAuditEvent
 from tests.integration.databases import CreateDatabase
@@ -110,7 +109,6 @@ async def branched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Branched]:
     monkeypatch.setattr("migration_sidecar.engine.engine.ForkserverClient", lambda *_: shared_processes)
-    monkeypatch.setattr(workflow, "when_all", list)
     databases = {name: create_database() for name in SERVICES}
     environments = {name: make_environment(url=databases[name].url, name=name) for name in SERVICES}
     stock = environments["stock"].ini

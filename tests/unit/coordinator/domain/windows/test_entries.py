@@ -20,7 +20,7 @@ from tests.unit.coordinator.domain.windows.rules import calendar, utc, window
 
 ROOT = Path(__file__).parents[5]
 PAGE = (ROOT / "docs" / "policies.md").read_text()
-(EXAMPLE,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+(EXAMPLE,) = [each for each in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL) if "[[windows]]" in each]
 FLEET = """
 [fleet]
 name = "f"
