@@ -10,14 +10,15 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from coordinator import activities, workflow
 from coordinator.domain.catalog_file import read_catalog
 from coordinator.domain.commands.command import read_command
 from coordinator.domain.permissions import Permissions, Proof, Requester
 from coordinator.domain.request import read_request
+from coordinator.driver import activities
 from coordinator.errors import CoordinatorError
 from coordinator.ports import Phase, ServiceAddress
 from coordinator.runs.steering import Steering
+from coordinator.workflow import current as workflow
 from tests.unit.coordinator.driver.run_model import tables
 from tests.unit.coordinator.driver.run_model.services import ContractFleet, ContractService
 from tests.unit.coordinator.driver.run_model.virtual_time import SlowFate, VirtualLoop, on_time_of
