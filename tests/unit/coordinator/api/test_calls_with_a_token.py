@@ -208,8 +208,9 @@ async def test_a_signature_counts_where_there_is_one_and_a_token_never_helps_it(
 @pytest.mark.parametrize(("verb", "status"), [("cancel", 403), ("approve", 403)])
 async def test_a_verb_is_held_against_the_operator_of_the_token(open_door: Open, verb: str, status: int) -> None:
     door = open_door()
-    assert (await door.call(token(), path=f"/migrations/r-1/{verb}")).status_code == status
-    assert (await door.call("a.b.c", path=f"/migrations/r-1/{verb}")).status_code == 401
+    body = {"reason": "because", **({"plan_digest": "0" * 64} if verb == "approve" else {})}
+    assert (await door.call(token(), path=f"/migrations/r-1/{verb}", body=body)).status_code == status
+    assert (await door.call("a.b.c", path=f"/migrations/r-1/{verb}", body=body)).status_code == 401
     assert [(each.actor, each.detail["code"]) for each in door.refusals()] == [("ada", "CM-109"), (None, "CM-108")]
 
 

@@ -89,6 +89,11 @@ def open_door(tmp_path: Path) -> Open:
     return open_one
 
 
+COMMANDS = {
+    "approve": {"reason": "because", "plan_digest": "0" * 64},
+    "reject": {"reason": "because"},
+    "cancel": {"reason": "because"},
+}
 ASKED = {"services": "all", "request_id": "r-1", "requested_by": "somebody else"}
 
 
@@ -107,7 +112,7 @@ async def test_the_audit_says_that_an_agent_asked_and_that_one_was_refused(open_
     door = open_door()
     assert (await door.call("robot", "POST", "/migrations", ASKED)).status_code == 202
     for verb in ("approve", "reject"):
-        answer = await door.call("robot", "POST", f"/migrations/r-1/{verb}", {})
+        answer = await door.call("robot", "POST", f"/migrations/r-1/{verb}", COMMANDS[verb])
         assert (answer.status_code, answer.json()["code"]) == (403, "CM-109")
     await door.life.drive()
     events = door.world.audit.events.values()
@@ -201,9 +206,9 @@ async def test_an_operator_asks_for_his_own_services_only(open_door: Open, servi
 @pytest.mark.parametrize(("verb", "permitted"), [("approve", False), ("reject", False), ("cancel", True)])
 async def test_a_verb_needs_its_own_permission(open_door: Open, verb: str, permitted: bool) -> None:
     door = open_door()
-    answer = await door.call(None, "POST", f"/migrations/r-1/{verb}", {})
+    answer = await door.call(None, "POST", f"/migrations/r-1/{verb}", COMMANDS[verb])
     assert answer.status_code == 401
-    answer = await door.call("pipeline", "POST", f"/migrations/r-1/{verb}", {})
+    answer = await door.call("pipeline", "POST", f"/migrations/r-1/{verb}", COMMANDS[verb])
     assert answer.status_code == (404 if permitted else 403)
     unsigned, signed = door.refusals()
     assert (unsigned.detail["code"], signed.actor, signed.detail["verb"]) == ("CM-108", "pipeline", verb)
