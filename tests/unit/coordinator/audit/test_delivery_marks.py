@@ -80,7 +80,7 @@ async def test_readers_know_what_the_audit_has_before_it_is_written(world: World
     assert run.audit == "pending"
     told = asyncio.create_task(life.change_notifier.wait("r-1", 5))
     await asyncio.sleep(0)
-    await life.dependencies.relay.deliver_to_audit(run)
+    await life.relay.deliver_to_audit(run)
     assert await told is None
     read = await life.runs.read("r-1")
     assert read is not None
