@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Self, TypeVar
 
@@ -26,16 +26,13 @@ class OpenRun(BaseModel):
     at: AwareDatetime
     # Those that the request names; None where it is for all, or where an earlier release wrote the entry.
     services: list[str] | None = Field(default=None, exclude_if=lambda services: services is None)
+    round: int = Field(default=1, exclude_if=lambda number: number == 1)  # of the run when it was entered
 
     @classmethod
-    def of(cls, request_id: str, at: datetime, request: MigrationRequest) -> Self:
+    def of(cls, request_id: str, at: datetime, request: MigrationRequest, round_number: int = 1) -> Self:
         """The entry of a run. A dry run has no services: nobody waits for it."""
         named = [] if request.dry_run else None if request.services == "all" else list(request.services)
-        return cls(request_id=request_id, at=at, services=named)
-
-    def precedes(self, other: OpenRun) -> bool:
-        """Whether it was accepted before the other; of the same moment, the ids decide."""
-        return (self.at, self.request_id) < (other.at, other.request_id)
+        return cls(request_id=request_id, at=at, services=named, round=round_number)
 
     def shares_services_with(self, other: OpenRun) -> bool:
         """Whether a service may be part of both; a run is never in the way of itself."""
@@ -54,18 +51,26 @@ class Index(BaseModel):
     open: list[OpenRun] = []
     recent: list[RequestId] = []  # newest first
 
-    def with_open_run(self, entry: OpenRun) -> Index:
-        """With one more open run, as the newest."""
+    def with_open_run(self, entry: OpenRun, *, last: bool = True) -> Index:
+        """With one more open run, as the newest. Without `last`, one that is open already keeps its place."""
+        if not last and any(known.request_id == entry.request_id for known in self.open):
+            return self
         still_open = [known for known in self.open if known.request_id != entry.request_id]
         recent = [entry.request_id, *(known for known in self.recent if known != entry.request_id)]
         return self._with([*still_open, entry], recent)
 
-    def without(self, done: Iterable[str], unknown: Iterable[str]) -> Index:
-        """Without settled runs among the open ones, and without ids that never got a record."""
+    def without(self, done: Mapping[str, int], unknown: Iterable[str]) -> Index:
+        """Without runs among the open ones that are settled, and without ids that never got a record.
+
+        `done` has the rounds that are settled: a run that was retried meanwhile stays open.
+        """
         without_record = set(unknown)
-        closed = without_record.union(done)
         return self._with(
-            [entry for entry in self.open if entry.request_id not in closed],
+            [
+                entry
+                for entry in self.open
+                if entry.request_id not in without_record and done.get(entry.request_id, 0) < entry.round
+            ],
             [request_id for request_id in self.recent if request_id not in without_record],
         )
 
@@ -88,10 +93,12 @@ class Index(BaseModel):
 
         A run is entered before its record is written, so only those that had to make room are rightly missing.
         """
-        if at.tzinfo is None or request_id in self.recent:
+        if at.tzinfo is None:
             return False
         is_looked_after = any(entry.request_id == request_id for entry in self.open)
-        return len(self.recent) < RECENT_LIMIT or (is_open and not is_looked_after)
+        if is_open and not is_looked_after:
+            return True
+        return request_id not in self.recent and len(self.recent) < RECENT_LIMIT
 
     def _with_oldest(self, request_id: str) -> Index:
         return self if request_id in self.recent else self._with(self.open, [*self.recent, request_id])

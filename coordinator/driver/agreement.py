@@ -31,8 +31,9 @@ class Agreement:
         if run.approval is None and not step.applied_before:
             return True  # the service itself compares the plan when it gets the order
         new = await self.planner.plan_step(run, service)
-        if new is None:
+        if new is None and not self._has_expired(run):
             return True  # it gives no plan now; the service answers the order with the reason
+        new = new or step
         changed = self._void_because(run, step, new)
         if run.approval is None or not changed:
             await self.runs.update(run.request_id, lambda run: _with_new_plan(run, new))
@@ -43,11 +44,16 @@ class Agreement:
     def _void_because(self, run: Run, step: Step, new: Step) -> list[str]:
         if run.approval is None:
             return []
-        changed = [HALF_WAY.format(step.service)] if step.applied_before else changed_members([step], [new])
-        expires_at = run.approval.expires_at
-        if expires_at is not None and self.clock() >= expires_at:
-            changed.append(f"It was good until {expires_at.isoformat(timespec='seconds')}.")
+        # A step that was planned again since names only what is left, and is compared like any other.
+        half_way = any(each.revision in step.planned for each in step.applied_before)
+        changed = [HALF_WAY.format(step.service)] if half_way else changed_members([step], [new])
+        if self._has_expired(run) and run.approval.expires_at is not None:
+            changed.append(f"It was good until {run.approval.expires_at.isoformat(timespec='seconds')}.")
         return changed
+
+    def _has_expired(self, run: Run) -> bool:
+        expires_at = run.approval.expires_at if run.approval is not None else None
+        return expires_at is not None and self.clock() >= expires_at
 
 
 def _made_void(run: Run, new: Step, changed: Sequence[str]) -> Run:

@@ -37,5 +37,5 @@ class Settlement:
         run = await self.runs.write_deliveries(run.request_id)
         if not (announced and run.settled):
             return LATER
-        await self.runs.index_remove([run.request_id])
+        await self.runs.index_remove({run.request_id: run.round})
         return OVER

@@ -13,6 +13,7 @@ from coordinator.domain.changes.ending import finish
 from coordinator.domain.commands.waiting import Waiting, WaitingKind
 from coordinator.domain.outcome import Outcome, unknown_outcome
 from coordinator.domain.policies.next_action import Action, decide
+from coordinator.domain.policies.waves import may_still_begin
 from coordinator.domain.run import Run
 from coordinator.domain.step import Step, StepState
 from coordinator.driver.agreement import Agreement
@@ -81,7 +82,10 @@ class StepRunner:
                 return Turn(wait_seconds=AUDIT_PAUSE_SECONDS)
         if not await self.agreement.still_holds(run, service):
             return AGAIN
-        return await self.runs.update(run.request_id, lambda run: run.begin_step(service, self.clock()))
+        return await self.runs.update(run.request_id, lambda run: self._begun(run, service))
+
+    def _begun(self, run: Run, service: str) -> Run:
+        return run.begin_step(service, self.clock()) if may_still_begin(run, service) else run
 
     async def _store(self, request_id: str, service: str, outcome: Outcome) -> Run:
         """Stores the outcome. One that is too large for the record is stored as unknown."""

@@ -77,7 +77,7 @@ class RecoveryLoop:
         for request_id in stored.signed_before:
             await self.runs.sign_again(request_id)
         records = {run.request_id: run for run in stored.runs}
-        done = {request_id for request_id, run in records.items() if run.settled}
+        done = {request_id: run.round for request_id, run in records.items() if run.settled}
         recorded = {*records, *stored.damaged}
         abandoned = [entry.request_id for entry in index.open if self._is_abandoned(entry, recorded)]
         await self.runs.index_remove(done, abandoned)
@@ -85,7 +85,7 @@ class RecoveryLoop:
         self.audit_trail.events_waiting = owed + self.rejections.waiting
         self.open_runs = len(index.open) - len(done) - len(abandoned)
         self.still_runs = sum(run.standstill is not None for run in records.values() if not run.settled)
-        self.recovery.retain(records.keys() - done)
+        self.recovery.retain(records.keys() - done.keys())
         for request_id in self._without_record.keys() - {entry.request_id for entry in index.open}:
             del self._without_record[request_id]
         await self._recover_all({each: run for each, run in records.items() if not run.settled})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -159,13 +159,13 @@ class RunRepository:
         """Repairs the index; called by run recovery."""
         await self._index.tidy()
 
-    async def index_add(self, run: Run) -> None:
-        """Enters a run into the index as open."""
-        entry = OpenRun.of(run.request_id, run.accepted_at, run.request)
-        await self._index.change(lambda index: index.with_open_run(entry))
+    async def index_add(self, run: Run, *, last: bool = False) -> None:
+        """Enters a run into the index as open. With `last` it gives up the place that it may have in the queue."""
+        entry = OpenRun.of(run.request_id, run.accepted_at, run.request, run.round)
+        await self._index.change(lambda index: index.with_open_run(entry, last=last))
 
-    async def index_remove(self, done: Collection[str], unknown: Collection[str] = ()) -> None:
-        """Takes settled runs off the open list, and ids without a record off both lists."""
+    async def index_remove(self, done: Mapping[str, int], unknown: Collection[str] = ()) -> None:
+        """Takes settled runs, with their rounds, off the open list, and ids without a record off both lists."""
         if done or unknown:
             await self._index.change(lambda index: index.without(done, unknown))
 

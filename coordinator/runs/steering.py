@@ -54,15 +54,12 @@ class Steering:
         return await self._changed(run, command)
 
     async def _changed(self, run: Run, command: Command) -> Run:
-        if command.verb is Verb.RETRY:
-            # Before the change, so that a death in between loses nothing, and after it, because run recovery takes
-            # settled runs off the list.
-            await self.runs.index_add(run)
         lasts = self.catalog.approvals.lasts
         run = await self.runs.update(run.request_id, lambda run: apply(run, command, self.clock(), lasts))
         log.info("command_taken", extra={"request_id": run.request_id, "verb": command.verb.value})
         if command.verb is Verb.RETRY:
-            await self.runs.index_add(run)
+            # A death before this is mended by a repeat of the command, or by whoever reads the run next.
+            await self.runs.index_add(run, last=True)
             await self.acceptance.start(run)
         else:
             with suppress(CoordinatorError):  # a wake that is lost costs at most one wait of the workflow

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from coordinator.domain.changes.ending import finish
 from coordinator.domain.commands.approval import Approval, Reason
 from coordinator.domain.plan import FleetPlan, plan_digest
 from coordinator.domain.run import Run
@@ -52,7 +53,10 @@ def await_approval(run: Run, now: datetime, approval: Approval) -> Run:
 
 
 def started(run: Run, now: datetime, *, again: bool = False) -> Run:
-    """The run with state `running`; steps with nothing to do end here. `again`: it had started before in this round."""
+    """The run with state `running`; steps with nothing to do end here, and the run with them if there are no others.
+
+    `again`: it had started before in this round.
+    """
     run = run.with_state(RunState.RUNNING, started_at=run.started_at or now)
     if not again:
         run = run.with_run_event("migration.started", now, plan_digest=run.plan_digest)
@@ -60,7 +64,7 @@ def started(run: Run, now: datetime, *, again: bool = False) -> Run:
         if step.state is StepState.PENDING and step.has_nothing_to_do:
             state = StepState.SUCCEEDED if step.applied else StepState.UNCHANGED
             run = run.with_ended_step(_ended_without_work(step, state, now), now)
-    return run
+    return finish(run, now) if all(step.state.ended for step in run.steps) else run
 
 
 def _ended_without_work(step: Step, state: StepState, now: datetime) -> Step:

@@ -34,6 +34,12 @@ def ready_steps(run: Run, is_open: Callable[[Step], bool] = lambda _: True) -> l
     return list(islice(ready, max(0, run.request.max_parallel - running)))
 
 
+def may_still_begin(run: Run, service: str) -> bool:
+    """Whether a step that was ready may begin now: others of its wave, or a person, may have changed the record."""
+    among_running = len(run.running) < run.request.max_parallel
+    return among_running and not run.has_void_approval and may_start_more(run) and service in canary(run)
+
+
 def canary(run: Run) -> set[str]:
     """The services that may start: those named first and what they depend on, until these are done; then all."""
     everybody = {step.service for step in run.steps}

@@ -181,21 +181,6 @@ def entry_of(request_id: str, seconds: int = 0, **body: Any) -> OpenRun:
     return OpenRun.of(request_id, START + timedelta(seconds=seconds), asked_for)
 
 
-def test_of_two_runs_the_one_that_was_accepted_first_precedes_and_never_both() -> None:
-    one, other = entry_of("b"), entry_of("a", seconds=1)
-    assert one.precedes(other)
-    assert not other.precedes(one)
-
-
-def test_of_two_runs_of_the_same_moment_exactly_one_precedes() -> None:
-    one, other = entry_of("a"), entry_of("b")
-    assert (one.precedes(other), other.precedes(one)) == (True, False)
-
-
-def test_no_run_precedes_itself() -> None:
-    assert not entry_of("a").precedes(entry_of("a"))
-
-
 @pytest.mark.parametrize(
     ("mine", "others", "shared"),
     [
@@ -232,5 +217,5 @@ def test_very_many_runs_leave_in_a_moment() -> None:
     ids = [f"r-{number}" for number in range(30_000)]
     index = Index(open=[OpenRun.model_construct(request_id=each, at=START) for each in ids])
     began = time.process_time()
-    assert index.without(ids[::2], ids[1::2]).open == []
+    assert index.without(dict.fromkeys(ids[::2], 1), ids[1::2]).open == []
     assert time.process_time() - began < 1

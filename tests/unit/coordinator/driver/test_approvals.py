@@ -10,8 +10,9 @@ from coordinator.domain.commands.refusals import ApprovalDoesNotHold
 from coordinator.domain.permissions import Proof, Requester
 from coordinator.domain.run import Run
 from coordinator.runs.steering import Steering
+from migration_sidecar.contract.messages import Action, AppliedRevision
 from tests.unit.coordinator.driver.test_verbs import BROKEN, asked, command, stored
-from tests.unit.coordinator.fakes import Life, World
+from tests.unit.coordinator.fakes import START, FakeService, Life, World
 
 BOB = Requester(Proof.SIGNED_CALL, "bob", "k")
 
@@ -130,3 +131,55 @@ async def test_a_retry_needs_an_approval_of_its_own(world: World) -> None:
     await command(life, "retry", "c-2")
     await life.drive(most_timers=1)
     assert (await stored(world)).state.value == "awaiting_approval"
+
+
+async def test_a_step_that_had_applied_something_is_approved_again_once_after_a_retry(world: World) -> None:
+    life, run = await awaiting(world)
+    first = world.fleet.services["first"]
+    first.fails_with, first.fails_after = BROKEN, 1
+    await command(life, "approve", plan_digest=run.plan_digest)
+    await life.drive()
+    assert ((await stored(world)).state.value, first.applied) == ("failed", ["r1"])
+    first.fails_with = None
+    await command(life, "retry", "c-2")
+    await life.drive(most_timers=1)
+    run = await stored(world)
+    await command(life, "approve", "c-3", plan_digest=run.plan_digest)
+    await life.drive(most_timers=3)
+    assert ((await stored(world)).state.value, first.applied) == ("succeeded", ["r1", "r2"])
+    assert ("migration.approval_void", None) not in world.audit.told("r-1")
+
+
+async def test_a_step_that_a_pause_stopped_half_way_is_approved_again_once(world: World) -> None:
+    life, run = await awaiting(world)
+    first = world.fleet.services["first"]
+    first.polls_until_done = 10**9
+    await command(life, "approve", plan_digest=run.plan_digest)
+    poll, stopped = world.fleet.operation, False
+
+    async def poll_and_pause(address: Any, operation_id: str, *, wait_seconds: int) -> Any:
+        nonlocal stopped
+        if address.service == "first" and not stopped:
+            stopped = True
+            stop_after_the_first_revision(first, operation_id)
+            await command(life, "pause", "c-2", now=True)
+        return await poll(address, operation_id, wait_seconds=wait_seconds)
+
+    world.fleet.operation = poll_and_pause  # type: ignore[method-assign]
+    await life.drive(most_timers=3)
+    assert (await stored(world)).state.value == "paused"
+    first.polls_until_done = 1
+    await command(life, "resume", "c-3")
+    await life.drive(most_timers=1)
+    void = await stored(world)
+    assert void.approval is not None
+    assert void.approval.void_because == ["first was stopped half way by a pause, so what is left is another plan."]
+    await command(life, "approve", "c-4", plan_digest=void.plan_digest)
+    await life.drive(most_timers=3)
+    assert ((await stored(world)).state.value, first.applied) == ("succeeded", ["r1", "r2"])
+
+
+def stop_after_the_first_revision(service: FakeService, operation_id: str) -> None:
+    applied = AppliedRevision(revision="r1", action=Action.UPGRADE, at=START, duration_ms=1)
+    service.applied, service.current = ["r1"], ["r1"]
+    service.operations[operation_id] = service.operations[operation_id].model_copy(update={"applied": [applied]})
