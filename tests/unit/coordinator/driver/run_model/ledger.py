@@ -39,9 +39,10 @@ class EventLedger:
 
     def _state(self, told: Told, old: Record, new: Record) -> None:
         void = (old.get("approval") or {}).get("state") == "void"
+        # A run with nothing to do succeeds in the write that starts it.
+        if old["state"] in ("accepted", "awaiting_approval") and new["state"] in ("running", "succeeded") and not void:
+            told["migration.started", None] += 1
         match new["state"]:
-            case "running" if old["state"] in ("accepted", "awaiting_approval") and not void:
-                told["migration.started", None] += 1
             case "awaiting_approval":
                 is_void = new["approval"]["state"] == "void"
                 told["migration.approval_void" if is_void else "migration.approval_awaited", None] += 1

@@ -34,8 +34,9 @@ may = ["admin"]
 
 ENDS = {"succeeded", "failed", "cancelled", "compensated", "needs_attention"}
 RUN_MOVES: dict[str, set[str]] = {
-    "accepted": {"running", "awaiting_approval", "paused", "planned", "failed", "cancelled"},
-    "awaiting_approval": {"running", "failed", "cancelled"},
+    # With nothing to do, a run starts and succeeds in one write.
+    "accepted": {"running", "awaiting_approval", "paused", "planned", "failed", "cancelled", "succeeded"},
+    "awaiting_approval": {"running", "failed", "cancelled", "succeeded"},
     "running": {"paused", "awaiting_approval", *ENDS},
     "paused": {"running", "accepted", "failed", "cancelled"},
     "failed": {"accepted"},
@@ -46,7 +47,8 @@ RUN_MOVES: dict[str, set[str]] = {
     "planned": set(),
 }
 STEP_MOVES: dict[str, set[str]] = {
-    "pending": {"running", "unchanged", "skipped", "cancelled", "succeeded"},  # succeeded: by an earlier operation
+    # By an earlier operation, before a pause or a retry, it may have succeeded, or be taken back.
+    "pending": {"running", "unchanged", "skipped", "cancelled", "succeeded", "reverted", "needs_attention"},
     "running": {"pending", "succeeded", "unchanged", "failed", "cancelled", "needs_attention"},
     "succeeded": {"reverted", "needs_attention"},
     "failed": {"pending", "reverted", "needs_attention"},
