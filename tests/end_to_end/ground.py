@@ -29,7 +29,7 @@ from signed_calls.sidecar_token import HEADER
 from signed_calls.signer import Signer
 
 SERVICES = [member.name for member in members()]
-ENDED = {"succeeded", "failed", "cancelled", "needs_attention", "planned"}
+ENDED = {"succeeded", "failed", "cancelled", "compensated", "needs_attention", "planned"}
 TABLES = {
     "cas_audit": {"audit_events"},
     "cds_client": {"clients", "client_links", "processed_events"},
