@@ -15,6 +15,7 @@ from scripts.infrastructure.render import AUDIT
 from tests.campaign.fleet.course import LIMIT_SECONDS, REPLACED_SECONDS, Course
 from tests.campaign.fleet.evidence import Evidence, Row, epoch, evidence_of, journal_of, once_each
 from tests.campaign.fleet.ground import AFTER, SERVICES
+from tests.campaign.fleet.spec import STALLED_SECONDS
 from tests.end_to_end.accounting import environment_of
 from tests.end_to_end.ground import Ground
 
@@ -211,8 +212,13 @@ def _void_after_change(
 
 def _in_time(course: Course) -> list[str]:
     seconds = recovery_seconds(course) or 0.0
-    by_itself = {"workflow suspend", "workflow stall"} & {each.what for each in course.placed}
-    limit = LIMIT_SECONDS + (REPLACED_SECONDS + 15 if by_itself else 0)
+    for each in course.placed:
+        run = course.records.get(course.ids[0], {})
+        ended = epoch(run["finished_at"]) if run.get("finished_at") else float("inf")
+        if each.what == "workflow stall" and not course.faults.not_stalled and ended > (each.healed_at or 0):
+            return [f"C10: {course.ids[0]} was stalled for {STALLED_SECONDS:.0f} s, and no other workflow took it up"]
+    suspended = any(each.what == "workflow suspend" for each in course.placed)
+    limit = LIMIT_SECONDS + (REPLACED_SECONDS + 15 if suspended else 0)
     return [f"C10: ended {seconds} s after the last fault was healed"] if seconds > limit else []
 
 

@@ -122,7 +122,7 @@ class FaultMaker:
         return run
 
     def _stall(self, request_id: str, instance: str) -> Heal:
-        """A coordinator whose workflow has a patch of another name: Dapr stalls what it replays."""
+        """Coordinators whose workflow has another patch: what they replay is stalled while they are there."""
         places = self.campaign.coordinators()
         killed = [Killed.now(self.campaign.process(place), self.campaign.log) for place in places]
         other = str(_with_another_patch(self.campaign.subject))
@@ -132,23 +132,24 @@ class FaultMaker:
         for place in places:
             self._wait_until_it_listens(place)
         self._resume_until_it_stalls(request_id, instance)
-        psutil.wait_procs([_killed(self.campaign.process(place)) for place in places], timeout=GRACE_SECONDS)
 
         def heal() -> None:
+            psutil.wait_procs([_killed(self.campaign.process(place)) for place in places], timeout=GRACE_SECONDS)
             for each in killed:
                 each.again()
 
         return heal
 
     def _resume_until_it_stalls(self, request_id: str, instance: str) -> None:
-        """The verb wakes the workflow, which is replayed then."""
+        """The verb wakes the workflow, which is replayed then. Of a stalled one only daprd's log tells."""
         until = time.monotonic() + STALL_SECONDS
+        logs = (self.campaign.log, self.campaign.ground.fleet.program.log)
         body = {"reason": "so that it is replayed", "command_id": f"{request_id}-to-be-stalled"}
         while time.monotonic() < until:
             with suppress(httpx.HTTPError, ValueError):
                 self.campaign.ground.ask("POST", f"/migrations/{request_id}/resume", json=body)
-                if "STALL" in str(self.campaign.workflow(instance).json().get("runtimeStatus")):
-                    return
+            if any(f"'{instance}': workflow is stalled" in log.read_text(errors="replace") for log in logs):
+                return
             time.sleep(0.3)
         self.not_stalled = True
 

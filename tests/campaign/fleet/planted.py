@@ -16,7 +16,7 @@ from scripts.infrastructure.errors import InfrastructureError
 from scripts.infrastructure.settings import ROOT
 from tests.campaign.fleet.ground import copied, standing_campaign
 from tests.campaign.fleet.runs import carry_out
-from tests.campaign.fleet.spec import MIXED, Asked, Fault, FleetSpec
+from tests.campaign.fleet.spec import MIXED, STALLED_SECONDS, Asked, Fault, FleetSpec
 
 PREFIX = "fleet-"
 PATCHES = {file.stem: file for file in (Path(__file__).parents[1] / "planted").glob(f"{PREFIX}*.patch")}
@@ -48,9 +48,11 @@ def _racing() -> FleetSpec:
 
 
 def _stalling() -> FleetSpec:
-    asked = Asked("stalls", {"request_id": "stalls", "services": "all"}, False)
-    durations = {"cds-client": [0.5, 0.5], "cds-task": [0.5]}
-    return FleetSpec(MIXED, 1, 0, durations, requests=(asked,), faults=(Fault("workflow", "stall", 0.0, 0.0),))
+    asked = Asked("stalls", {"request_id": "stalls", "services": "all"}, False, verbs=((0.0, "pause"),))
+    durations = {"cds-client": [0.5, 0.5], "cds-interaction": [0.5], "cds-task": [0.5]}
+    return FleetSpec(
+        MIXED, 1, 0, durations, requests=(asked,), faults=(Fault("workflow", "stall", 0.0, STALLED_SECONDS),)
+    )
 
 
 BUGS = (
@@ -154,7 +156,7 @@ def _by_the_fleet(bug: PlantedBug, spec: FleetSpec, folder: Path, subject: Path)
 def _renamed(spec: FleetSpec, number: int) -> FleetSpec:
     requests = [
         Asked(f"{each.name}-{number}", {**each.body, "request_id": f"{each.name}-{number}"}, each.by_event,
-              each.copies, each.conflicting)
+              each.copies, each.conflicting, each.verbs)
         for each in spec.requests
     ]  # fmt: skip
     return FleetSpec(spec.part, number + 1, spec.seed, spec.revisions, spec.broken, tuple(requests), spec.faults)

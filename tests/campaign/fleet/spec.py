@@ -30,6 +30,7 @@ KILLED = (
 )
 STOPPED = tuple(place for place in KILLED if place not in ("postgres", f"{WORKING} migration process"))
 WORKFLOW = ("suspend", "terminate", "stall", "purge")
+STALLED_SECONDS = 100.0  # long enough for the coordinator to replace the workflow while it is stalled
 OTHERS = ("rolling restart", "by hand", "file changed")
 
 
@@ -100,6 +101,7 @@ def draw(part: str, number: int, campaign_seed: int) -> FleetSpec:
 
 def _fault(random: Random, kind: str, what: str) -> Fault:
     away = random.uniform(1, 10) if kind == "stop" else random.choice((0.0, 0.0, random.uniform(0.5, 5)))
+    away = STALLED_SECONDS if what == "stall" else away
     return Fault(kind, what, random.uniform(0, 0.6), away)
 
 
