@@ -74,8 +74,8 @@ def _campaign(arguments: argparse.Namespace, folder: Path) -> int:
         record.begin_anew()
     outcomes = record.earlier()
     by_part = {quota.part: quota for quota in quotas}
-    for each in outcomes:
-        by_part[each.part].count(each)
+    for earlier in outcomes:
+        by_part[earlier.part].count(earlier)
 
     def told(outcome: Outcome) -> None:
         record.keep(outcome)
@@ -85,7 +85,10 @@ def _campaign(arguments: argparse.Namespace, folder: Path) -> int:
     try:
         conduct(quotas, subject, folder, told, arguments.minutes * 60)
     finally:
-        found = show_that_each_is_found(folder, None) if arguments.report is not None else []
+        known = record.earlier_found()
+        found = show_that_each_is_found(folder, None, known) if arguments.report is not None else known
+        for each in found[len(known) :]:
+            record.keep_found(each)
         if arguments.report is not None and outcomes:
             print(write_report(outcomes, quotas, found, arguments.report, session))
     missing = [quota.part for quota in quotas if quota.hits < quota.wanted]

@@ -84,7 +84,7 @@ class FaultMaker:
             server = campaign.process(place)
             server.send_signal(signal.SIGQUIT)
             psutil.wait_procs([server], timeout=GRACE_SECONDS)
-            return infrastructure.postgres.start
+            return _patiently(infrastructure.postgres.start)
         if place in ("placement", "scheduler", "redis"):
             server = campaign.process(place)
             server.kill()
@@ -190,6 +190,21 @@ class FaultMaker:
                 return
             time.sleep(0.1)
         raise InfrastructureError(f"{place} did not come back")
+
+
+def _patiently(start: Heal) -> Heal:
+    """Recovery of a server may take longer than a start: it is waited for three times as long."""
+
+    def heal() -> None:
+        for attempt in range(3):
+            try:
+                return start()
+            except InfrastructureError:
+                if attempt == 2:
+                    raise
+        return None
+
+    return heal
 
 
 def _killed(process: psutil.Process) -> psutil.Process:

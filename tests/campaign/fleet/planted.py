@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,11 +98,11 @@ class Found:
     sign: str | None
 
 
-def show_that_each_is_found(folder: Path, names: list[str] | None) -> list[Found]:
-    """One line each."""
-    found = []
+def show_that_each_is_found(folder: Path, names: list[str] | None, known: Sequence[Found] = ()) -> list[Found]:
+    """One line each; those that an earlier session has looked for are `known`."""
+    found = list(known)
     for number, bug in enumerate(BUGS):
-        if not names or bug.name in names:
+        if (not names or bug.name in names) and bug not in [each.bug for each in known]:
             found.append(Found(bug, search(bug, folder / f"planted-{number}")))
             print(f"{bug.name} {bug.what}, by {bug.by}: {found[-1].sign or 'NOT FOUND'}"[:300], flush=True)
     return found

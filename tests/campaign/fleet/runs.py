@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -68,7 +69,8 @@ def _let_go(course: Course) -> None:
     """Nothing stays stopped or broken for the next run."""
     for each in course.placed:
         if each.healed_at is None:
-            each.heal()
+            with suppress(InfrastructureError):  # told already; the next fleet is a new one
+                each.heal()
     course.client.close()
     for history in course.campaign.histories.values():
         history.repair()
