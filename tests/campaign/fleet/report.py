@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,7 +30,7 @@ LEFT_OUT = {
     "The stores emptied": "Redis, the scheduler's data and Dapr's state are killed and stopped, and keep their data",
 }
 LIMITS = (
-    "One machine, everything on loopback; PostgreSQL with fsync off, so the machine itself never loses power.",
+    "One machine, everything on loopback: the machine itself never loses power.",
     "All databases, also that of the audit, are in one PostgreSQL cluster and go away together.",
     "Revisions are small: two rows and a sleep of up to a second.",
     "A suspended workflow is given 75 s more, because the coordinator replaces it after a minute; a stalled"
@@ -73,14 +72,14 @@ def summary(outcomes: list[Outcome], quotas: list[Quota], planted: list[Found], 
     return {
         **{"tier": TIER, "seed": session.seed, "date": datetime.now(UTC).date().isoformat()},
         **{"commit": session.commit, "resumed": session.resumed},
-        "seconds": round(time.monotonic() - session.began),
+        "seconds": round(sum(each.seconds for each in outcomes)),
         "versions": {**versions(), "Dapr": "1.18.2", "load of the last minute": f"{os.getloadavg()[0]:.0f}"},
         "parts": {quota.part: _part(quota, outcomes) for quota in quotas},
         "faults_hit": dict(sorted(kinds.items())),
         "never_hit": [each for each in _planned() if not kinds[each]],
         "hit": len(hit),
         "violations": len(bad),
-        "not_judged": [f"{each.part}{each.number}: {each.own_troubles[0]}" for each in outcomes if each.own_troubles],
+        "not_judged": [f"{each.part}{each.number}: {each.own_troubles[0].splitlines()[0]}" for each in outcomes if each.own_troubles],
         "bound": f"{3 / len(hit):.2%}" if hit else None,
         "recovery_seconds": spread(each.recovery_seconds for each in hit if each not in waited),
         "recovery_seconds_of_suspended": spread(each.recovery_seconds for each in waited),
@@ -112,7 +111,7 @@ Where the violations are zero, that bounds the true rate at about 3/n = {documen
 proves no more.
 
 - Tier: {document["tier"]}.
-- Replay: `scripts/campaign fleet --seed {document["seed"]}`. It took {document["seconds"]} s{_resumed(document)}.
+- Replay: `scripts/campaign fleet --seed {document["seed"]}`. Its runs took {document["seconds"]} s{_resumed(document)}.
 
 | part | | planned | hit | not hit | violations |
 |---|---|---|---|---|---|
@@ -176,7 +175,7 @@ def _missing(document: dict[str, Any]) -> str:
            if each["hit"] < each["planned"]]  # fmt: skip
     said = [f"**Not hit as often as planned: {', '.join(few)}.**"] if few else []
     said += [f"**Never hit: {', '.join(document['never_hit'])}.**"] if document["never_hit"] else []
-    said += [f"**{name} was left out: {why}.**" for name, why in document["left_out"].items()]
+    said += [f"**Left out: {name}**: {why}." for name, why in document["left_out"].items()]
     said += [] if document["planted"] else ["**No planted bug was looked for.**"]
     return " ".join(said)
 
@@ -206,7 +205,7 @@ A checker that never fails is broken: each bug was planted in a copy of the code
 
 
 def _resumed(document: dict[str, Any]) -> str:
-    return " after it was resumed" if document["resumed"] else ""
+    return ", in several sessions" if document["resumed"] else ""
 
 
 def _list(texts: list[str]) -> str:
