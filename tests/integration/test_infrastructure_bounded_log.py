@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from scripts.infrastructure import bounded_log
@@ -108,4 +109,5 @@ def test_every_start_of_a_fleet_has_such_a_process_and_stop_ends_it(tmp_path: Pa
         assert os.getpgid(process.pid) == process.pid
     finally:
         fleet.stop()
-    assert not process.is_running()
+    ended, _ = psutil.wait_procs([process], timeout=10)
+    assert ended == [process]

@@ -71,7 +71,7 @@ def test_no_user_may_change_the_server_or_run_code_in_it(server: RedisServer, us
 
 
 def test_the_broker_uses_the_topics_of_the_component_and_no_other_stream(server: RedisServer) -> None:
-    assert topics() == ["migrate.events", "migrate.requested", "migrate.requested.dead"]
+    assert topics() == ["migrate.command", "migrate.events", "migrate.requested", "migrate.requested.dead"]
     with server.client(BROKER) as client:
         for topic in topics():
             client.xadd(topic, {"data": "1"})
