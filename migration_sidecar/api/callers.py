@@ -17,7 +17,8 @@ from signed_calls.signer import Signer
 log = logging.getLogger(__name__)
 
 SETTING = "MIGRATION_CALLERS"
-DEFAULT = frozenset({"migration-coordinator"})
+# The only one from which a downgrade is taken: it has each of them approved by somebody else than the requester.
+COORDINATOR = frozenset({"migration-coordinator"})
 
 
 def migration_callers(environment: Mapping[str, str]) -> frozenset[str]:
@@ -25,7 +26,7 @@ def migration_callers(environment: Mapping[str, str]) -> frozenset[str]:
     names = frozenset(filter(None, re.split(r"[,\s]+", environment.get(SETTING, ""))))
     if not all(NAME.fullmatch(name) for name in names):
         raise Misconfigured(SETTING, "it must list names of callers, separated by commas")
-    return names or DEFAULT
+    return names or COORDINATOR
 
 
 def call_settings(environment: Mapping[str, str]) -> CallSettings:

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, ValidationError
 
-from migration_sidecar.api.callers import MIGRATION_CALLER
-from migration_sidecar.config.downgrade_permission import downgrade_refusal
+from migration_sidecar.api.callers import COORDINATOR, MIGRATION_CALLER
+from migration_sidecar.config.downgrade_permission import DowngradeNotApproved, downgrade_refusal
 from migration_sidecar.contract.errors import BadRequest, BodyTooLarge, ProblemError, UnknownTarget
 from migration_sidecar.contract.messages import (
     Action,
@@ -97,7 +97,12 @@ async def plan(request: Request, query: Annotated[PlanQuery, Query()], loading: 
     responses=problems(400, 409, 413, 422, 503),
     openapi_extra=json_body(OperationRequest, {"operation_id": "by-hand-1", "target": "head", "requested_by": "you"}),
 )
-async def accept(request: Request, query: Annotated[WaitQuery, Query()], loading: Loading) -> Operation:
+async def accept(
+    request: Request,
+    query: Annotated[WaitQuery, Query()],
+    loading: Loading,
+    caller: Annotated[Caller | None, MIGRATION_CALLER],
+) -> Operation:
     """Accepts an operation and starts it. The same request again returns the same operation."""
     document = read_object(await read_body(request, BODY_BYTES, BodyTooLarge))
     try:
@@ -105,6 +110,8 @@ async def accept(request: Request, query: Annotated[WaitQuery, Query()], loading
     except ValidationError as error:
         raise validation_problem(error) from None
     engine = engine_of(request)
+    if wanted.action is Action.DOWNGRADE and caller is not None and caller.name not in COORDINATOR:
+        raise DowngradeNotApproved(engine.settings.service, caller.name)
     operation = await engine.operations.accept(wanted, loading=loading)
     if query.wait_seconds and not operation.state.ended:
         return await engine.operations.find(wanted.operation_id, wait_seconds=query.wait_seconds, loading=loading)

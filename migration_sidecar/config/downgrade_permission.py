@@ -35,6 +35,16 @@ class DowngradesDisabled(DowngradeNotOffered):
         )
 
 
+class DowngradeNotApproved(DowngradeNotOffered):
+    """A downgrade that comes from somebody else than the coordinator, which has each of them approved."""
+
+    def __init__(self, service: str, caller: str) -> None:
+        super().__init__(
+            f"The endpoint of {service} takes downgrades from the coordinator only, and this one comes from {caller}.",
+            "Ask the coordinator: coordinator request --downgrade; somebody else has to approve it.",
+        )
+
+
 def downgrade_refusal(settings: Settings, action: Action, target: str) -> DowngradeNotOffered | None:
     """The error to raise for an action through the endpoint, or None. Not called for the command line."""
     if action is not Action.DOWNGRADE:

@@ -41,7 +41,7 @@ def is_at(ground: Ground, revision: str) -> bool:
 
 
 def is_held(run: dict[str, Any]) -> bool:
-    return bool(run["state"] in ("paused", "awaiting_approval") and run["waiting"])
+    return bool(run["state"] in ("paused", "awaiting_approval") and run.get("waiting"))
 
 
 def test_a_paused_run_holds_after_the_step_under_way_and_goes_on_when_resumed(slow_product: Ground) -> None:
