@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from coordinator.ports import Driver, Phase, ServiceAddress, VersionedDocument
+from coordinator.ports import Driver, Phase, ProgressEvent, ServiceAddress, VersionedDocument
 from migration_sidecar.contract.audit import AuditReceipt
 from migration_sidecar.contract.messages import (
     Action,
@@ -130,12 +130,12 @@ class SimulatedFleet:
         )
 
     async def operation(self, address: ServiceAddress, operation_id: str, *, wait_seconds: int) -> Operation:
-        """Never asked: an operation has ended when it is answered."""
-        raise NotImplementedError
+        """Never asked, because an operation has ended when it is answered."""
+        raise AssertionError(f"{operation_id} was asked for")
 
     async def cancel(self, address: ServiceAddress, operation_id: str) -> Operation:
-        """Never asked."""
-        raise NotImplementedError
+        """Never asked, because nobody stops a run of the bench."""
+        raise AssertionError(f"{operation_id} was cancelled")
 
 
 class SimulatedAudit:
@@ -153,6 +153,9 @@ class SimulatedTopic:
         self, announcement: ProgressEventType, event_id: str, at: datetime, data: Mapping[str, Any]
     ) -> None:
         """As EventPublisher.publish."""
+
+    async def publish_all(self, events: Sequence[ProgressEvent]) -> None:
+        """As EventPublisher.publish_all."""
 
 
 class NoScheduler:

@@ -14,12 +14,12 @@ def paused(run: Run, now: datetime) -> Run:
     if run.state is not RunState.RUNNING or run.running or not run.is_pausing or run.stop is None:
         return run
     why = f"{run.stop.by} paused it: {run.stop.reason}"
-    return _paused(run, why, now, WaitingKind.PAUSED, run.stop.command_id)
+    return _paused(run, why, now, run.stop.command_id)
 
 
 def paused_before_plan(run: Run, why: str, now: datetime, command_id: str) -> Run:
     """Pauses a run that was not planned yet."""
-    return _paused(run, why, now, WaitingKind.PAUSED, command_id)
+    return _paused(run, why, now, command_id)
 
 
 def paused_after_wave(run: Run, now: datetime) -> Run:
@@ -28,7 +28,7 @@ def paused_after_wave(run: Run, now: datetime) -> Run:
         return run
     ended = sum(step.state.ended for step in run.steps)
     why = f"A wave has ended, {ended} of {len(run.steps)} services are done, and the request pauses after each wave."
-    return _paused(run, why, now, WaitingKind.PAUSED, f"wave-{ended}")
+    return _paused(run, why, now, f"wave-{ended}")
 
 
 def resumed(run: Run, now: datetime) -> Run:
@@ -39,6 +39,6 @@ def resumed(run: Run, now: datetime) -> Run:
     return run.with_state(RunState.RUNNING if run.steps and run.started_at else RunState.ACCEPTED, **facts)
 
 
-def _paused(run: Run, why: str, now: datetime, kind: WaitingKind, reason_id: str) -> Run:
-    run = run.with_state(RunState.PAUSED, stop=None).held(Waiting.of(kind, why, now))
+def _paused(run: Run, why: str, now: datetime, reason_id: str) -> Run:
+    run = run.with_state(RunState.PAUSED, stop=None).held(Waiting.of(WaitingKind.PAUSED, why, now))
     return run.with_run_event("migration.paused", now, again=[reason_id])

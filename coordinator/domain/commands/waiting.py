@@ -18,7 +18,6 @@ class WaitingKind(StrEnum):
     WINDOW = "window"  # a maintenance window is closed, or a freeze holds
     WAVE = "wave"  # the pause between two waves
     AUDIT = "audit"  # nothing starts that cannot be recorded
-    SERVICE = "service"  # a service does not answer
 
 
 NEXT = {
@@ -29,7 +28,6 @@ NEXT = {
     WaitingKind.WINDOW: "It goes on by itself when the window opens.",
     WaitingKind.WAVE: "The next wave starts by itself then, or when somebody resumes it.",
     WaitingKind.AUDIT: "It goes on by itself once the audit can be written.",
-    WaitingKind.SERVICE: "It is asked again by itself.",
 }
 
 
